@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// `Tests/run` sets this, so that a warning fails where we test and never where somebody builds with a newer compiler.
+let strict = Context.environment["TOLLGATE_STRICT"] != nil
+
+let settings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+extension Target.Dependency {
+    static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
+    static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
+    static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
+    static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
+    static let logging: Self = .product(name: "Logging", package: "swift-log")
+    static let yams: Self = .product(name: "Yams", package: "Yams")
+    static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
+    static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let subprocess: Self = .product(name: "Subprocess", package: "swift-subprocess")
+}
+
+func layer(
+    _ name: String, _ dependencies: [Target.Dependency], settings extra: [SwiftSetting] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings + extra)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "tollgate",
+    products: [
+        .executable(name: "tollgate", targets: ["tollgate"]),
+        .executable(name: "tollgatectl", targets: ["tollgatectl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+    ],
+    targets: [
+        // What the sidecar is made of, lowest first; docs/design.md says who may import whom.
+        .systemLibrary(name: "CHiredis"),
+        layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
+        layer("HTTP1", [.nioCore]),
+        layer("Admission", ["Redis", .nioCore, .crypto, .logging]),
+        layer("Settings", ["Admission", "Redis", .yams]),
+        layer("Telemetry", [.nioCore, .logging]),
+        layer("Proxy", ["HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioPosix, .logging]),
+        layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .logging]),
+        .executableTarget(
+            name: "tollgate",
+            dependencies: [
+                "Proxy", "Admin", "Settings", "Telemetry", .argumentParser, .nioPosix, .logging, .serviceLifecycle,
+                .unixSignals,
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "tollgatectl",
+            dependencies: ["Settings", "Admission", "Redis", .argumentParser, .nioCore, .nioPosix, .crypto, .logging],
+            swiftSettings: settings),
+
+        .target(
+            name: "TestSupport", dependencies: [.nioCore, .subprocess], path: "Tests/TestSupport",
+            swiftSettings: settings),
+        tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded]),
+        tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
+        tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .nioEmbedded]),
+        tests("SettingsTests", ["Settings", "Admission"]),
+        tests("TelemetryTests", ["Telemetry", .nioCore]),
+        tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),
+    ]
+)

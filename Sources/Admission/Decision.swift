@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What admission answers: a denial is a value, not an error.
+package enum Decision: Sendable, Equatable {
+    case allow(Grant)
+    case deny(Denial)
+}
+
+/// Who a request counts against.
+package struct Principal: Sendable, Equatable {
+    package var organization: String
+    /// `<org>/<10 of a–z2–7>`, as tollgatectl prints it.
+    package var keyID: String
+
+    package init(organization: String, keyID: String) {
+        self.organization = organization
+        self.keyID = keyID
+    }
+}
+
+/// The request may go on.
+package struct Grant: Sendable, Equatable {
+    /// Nil on public routes and for refusals of the proxy's own.
+    package var principal: Principal?
+    /// Nil where no policy was asked.
+    package var limits: LimitReport?
+
+    package init(principal: Principal? = nil, limits: LimitReport? = nil) {
+        self.principal = principal
+        self.limits = limits
+    }
+}
+
+/// The request ends here.
+package struct Denial: Sendable, Equatable {
+    package enum Reason: Sendable, Equatable {
+        // 401
+        case missing, malformed, unknown, revoked, expired, notYetValid, suspended
+        // 403: no wait helps
+        case costExceedsCapacity(policy: Int, cost: Int, capacity: Int)
+        /// 429. All policies that denied, in list order; the report's `speaking` one has the longest wait.
+        case rateLimited(policies: [Int])
+        /// 503: Redis is away, late, or was swapped; `detail` is for the log.
+        case limiterUnavailable(detail: String)
+    }
+
+    package var reason: Reason
+    /// The key's owner where a record was found, for the log.
+    package var principal: Principal?
+    package var limits: LimitReport?
+
+    package init(reason: Reason, principal: Principal? = nil, limits: LimitReport? = nil) {
+        self.reason = reason
+        self.principal = principal
+        self.limits = limits
+    }
+}
+
+/// Where a caller stands after the decision: one entry for each enforced policy that was asked, in list order.
+package struct LimitReport: Sendable, Equatable {
+    /// Redis' clock at the decision, microseconds since 1970.
+    package var nowMicroseconds: Int64
+    package var statuses: [LimitStatus]
+    /// Index into `statuses` of the policy the X-RateLimit fields describe: the one with the least room, or the one that
+    /// denied with the longest wait.
+    package var speaking: Int
+
+    package init(nowMicroseconds: Int64, statuses: [LimitStatus], speaking: Int) {
+        self.nowMicroseconds = nowMicroseconds
+        self.statuses = statuses
+        self.speaking = speaking
+    }
+}
+
+/// One bucket after the decision. Tokens are whole, times are microseconds.
+package struct LimitStatus: Sendable, Equatable {
+    /// Index into the snapshot's policies.
+    package var policy: Int
+    package var capacity: Int
+    package var remaining: Int
+    /// Until the bucket is full again.
+    package var resetAfterMicroseconds: Int64
+    /// Until this request's cost would be admitted; 0 where it was.
+    package var retryAfterMicroseconds: Int64
+    package var isDenied: Bool
+    /// The rate in force (overrides included): tokens a period.
+    package var limit: Limit
+    /// Until one more token is there; 0 where `remaining` is at least 1.
+    package var nextTokenAfterMicroseconds: Int64
+
+    package init(
+        policy: Int, capacity: Int, remaining: Int, resetAfterMicroseconds: Int64, retryAfterMicroseconds: Int64,
+        isDenied: Bool, limit: Limit, nextTokenAfterMicroseconds: Int64
+    ) {
+        self.policy = policy
+        self.capacity = capacity
+        self.remaining = remaining
+        self.resetAfterMicroseconds = resetAfterMicroseconds
+        self.retryAfterMicroseconds = retryAfterMicroseconds
+        self.isDenied = isDenied
+        self.limit = limit
+        self.nextTokenAfterMicroseconds = nextTokenAfterMicroseconds
+    }
+}

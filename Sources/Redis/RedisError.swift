@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a command has no reply, or not the one that was hoped for.
+package enum RedisError: Error, Sendable, Equatable {
+    /// No reply before the deadline. The command may have been applied: a charge is never repeated blindly.
+    case timeout
+    /// No connection, and none came before the deadline. The command was never sent.
+    case notConnected(String)
+    /// The connection closed after the command was sent: it may have been applied.
+    case connectionClosed(String)
+    /// What came is no RESP, or no whole reply came within the bound; the connection is closed.
+    case protocolViolation(String)
+    /// The server's own error line (`NOAUTH …`, `NOPERM …`, `READONLY …`, `ERR …`).
+    case server(String)
+    /// More commands wait than the connection may hold. The command was never sent.
+    case overloaded
+    /// `close()` was called.
+    case shutdown
+}
+
+extension RedisError {
+    /// The first word of the server's error line: `NOPERM`, `WRONGPASS`, `NOSCRIPT`.
+    package var serverCode: String? {
+        guard case .server(let line) = self else { return nil }
+        return line.split(separator: " ", maxSplits: 1).first.map(String.init)
+    }
+}

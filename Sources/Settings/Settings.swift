@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Admission
+package import Redis
+
+/// One validated configuration: everything the daemon runs by, with every default filled in.
+///
+/// Durations are `Duration`, sizes are bytes. It is immutable: a reload builds another one.
+package struct Settings: Sendable, Equatable {
+    package enum Listen: Sendable, Hashable {
+        case tcp(host: String, port: Int)
+    }
+
+    package struct Upstream: Sendable, Equatable {
+        /// What is sent on as Host.
+        package enum Host: Sendable, Equatable {
+            case upstream, preserve
+            case name(String)
+        }
+        package var host: String
+        package var port: Int
+        package var forwardedHost: Host
+        package var connectTimeout: Duration
+        /// Until the response head, from the end of the request body; streams are exempt.
+        package var responseTimeout: Duration
+        package var idleTimeout: Duration
+        package var maxConnections: Int
+    }
+
+    package enum OnFailure: String, Sendable, Equatable, CaseIterable { case closed, open, local }
+
+    package struct RedisSettings: Sendable, Equatable {
+        package var endpoint: RedisEndpoint
+        /// Budget of one decision.
+        package var timeout: Duration
+        package var onFailure: OnFailure
+        package var localShare: Double
+    }
+
+    package struct Keys: Sendable, Equatable {
+        package var prefix: String
+        package var accept: [String]
+        /// Header names in which a credential is looked for; Authorization as `Bearer`.
+        package var headers: [String]
+        package var forward: Bool
+        package var maxActivePerOrganization: Int
+        package var allowsAnonymous: Bool
+    }
+
+    package struct Route: Sendable, Equatable {
+        /// As listed: `/api/{id}`, `/files/{rest*}`.
+        package var path: String
+        /// Upper case; empty = all. For an `mcp` route: DELETE, GET and POST.
+        package var methods: [String]
+        package var isPublic: Bool
+        package var isThrottled: Bool
+        package var isMCP: Bool
+
+        package init(
+            path: String, methods: [String] = [], isPublic: Bool = false, isThrottled: Bool = true, isMCP: Bool = false
+        ) {
+            self.path = path
+            self.methods = methods
+            self.isPublic = isPublic
+            self.isThrottled = isThrottled
+            self.isMCP = isMCP
+        }
+    }
+
+    package struct Log: Sendable, Equatable {
+        package enum Level: String, Sendable, Equatable, CaseIterable { case debug, info, warning, error }
+        package enum Access: Sendable, Equatable {
+            case stdout, off
+            case file(String)
+        }
+        package var level: Level
+        package var access: Access
+    }
+
+    package struct Limits: Sendable, Equatable {
+        package var headerBytes: Int
+        package var bodyBytes: Int
+        package var headerTimeout: Duration
+        package var idleTimeout: Duration
+        package var connections: Int
+    }
+
+    package var listen: [Listen]
+    package var loops: Int
+    package var namespace: String
+    /// Nil: off.
+    package var admin: Listen?
+    package var log: Log
+    package var upstream: Upstream
+    package var redis: RedisSettings
+    package var keys: Keys
+    /// None: every path is known and protected.
+    package var routes: [Route]
+    package var policies: [Policy]
+    /// CIDR blocks whose peers may set the client address field, as written.
+    package var trustedProxies: [String]
+    package var clientAddressField: String
+    package var mergesSlashes: Bool
+    package var drainDelay: Duration
+    package var drainTimeout: Duration
+    package var limits: Limits
+}
