@@ -44,6 +44,6 @@ package struct PolicySelection: Sendable, Hashable {
     package var indices: [Int]
 
     package init(of policies: [Policy], route: String?, method: String) {
-        indices = policies.indices.filter { policies[bash].match.covers(route: route, method: method) }
+        indices = policies.indices.filter { policies[$0].match.covers(route: route, method: method) }
     }
 }
