@@ -26,7 +26,9 @@ package struct BucketShape: Sendable, Hashable {
     /// bucket and is refused as impossible: callers leave it out and deny.
     package init(_ limit: Limit) throws(LimitError) {
         let (count, period, burst) = (limit.count, limit.periodMicroseconds, limit.burst)
-        guard count > 0, period > 0, burst > 0 else { throw .impossible("a bucket needs a limit, a period and a burst") }
+        guard count > 0, period > 0, burst > 0 else {
+            throw .impossible("a bucket needs a limit, a period and a burst")
+        }
         let divisor = greatestCommonDivisor(count, period)
         let exactCapacity = Int128(burst) * Int128(period / divisor)
         if exactCapacity <= Int128(Self.bound) {

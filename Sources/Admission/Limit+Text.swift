@@ -60,7 +60,9 @@ extension Limit {
         guard count >= 0, burst >= 0 else { throw .impossible("counts can't be negative") }
         guard periodMicroseconds > 0 else { throw .impossible("the period must be longer than 0") }
         guard max(count, burst, periodMicroseconds) <= Limit.largestNumber else { throw .tooLarge(description) }
-        guard count > 0 || burst == 0 else { throw .impossible("a limit of 0 lets nothing through: leave the burst out") }
+        guard count > 0 || burst == 0 else {
+            throw .impossible("a limit of 0 lets nothing through: leave the burst out")
+        }
         guard count == 0 || burst > 0 else { throw .impossible("a burst of 0 lets nothing through: say a limit of 0") }
         if count > 0 { _ = try BucketShape(self) }
     }

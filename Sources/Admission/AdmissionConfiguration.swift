@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// What one loop's gate goes by: the part of a configuration snapshot that concerns admission.
+package struct AdmissionConfiguration: Sendable, Hashable {
+    /// What happens to a request that needs Redis while Redis is away, late or swapped.
+    package enum OnFailure: String, Sendable, Hashable, CaseIterable {
+        /// 503.
+        case closed
+        /// Known keys and public routes pass uncharged.
+        case open
+        /// Known keys and addresses are counted in this process, by `localShare`.
+        case local
+    }
+
+    /// First part of every Redis key.
+    package var namespace: String
+    /// In list order; requests name them by index.
+    package var policies: [Policy]
+    package var format: CredentialFormat
+    /// Requests without a credential pass on protected routes, charged like public ones.
+    package var allowsAnonymous: Bool
+    /// Budget of one decision, all its trips together.
+    package var timeout: TimeAmount
+    package var onFailure: OnFailure
+    /// This loop's part of each limit while it counts alone: `redis.local_share` divided by the loops.
+    package var localShare: Double
+
+    package init(
+        namespace: String = "tg", policies: [Policy], format: CredentialFormat, allowsAnonymous: Bool = false,
+        timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1
+    ) {
+        self.namespace = namespace
+        self.policies = policies
+        self.format = format
+        self.allowsAnonymous = allowsAnonymous
+        self.timeout = timeout
+        self.onFailure = onFailure
+        self.localShare = localShare
+    }
+}

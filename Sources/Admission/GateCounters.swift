@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one gate has decided since it began; plain numbers that a scrape copies and sums over the loops.
+package struct GateCounters: Sendable, Hashable {
+    package var allowed = 0
+    package var missing = 0
+    package var malformed = 0
+    package var unknown = 0
+    package var revoked = 0
+    package var expired = 0
+    package var notYetValid = 0
+    package var suspended = 0
+    package var costExceedsCapacity = 0
+    package var rateLimited = 0
+    package var unavailable = 0
+
+    /// Denials for a rate that needed no trip.
+    package var deniedFromCache = 0
+    /// Failed look-ups answered without a trip.
+    package var unknownFromCache = 0
+    /// Keys whose record was at hand.
+    package var recordHits = 0
+    package var lookups = 0
+    package var loads = 0
+    /// Answers that the organization's revision had changed.
+    package var stale = 0
+    /// Decisions that ran out of time.
+    package var timeouts = 0
+    /// Decisions made without Redis, whatever the answer.
+    package var withoutRedis = 0
+    /// Overrides found in records that don't fit this configuration.
+    package var overridesIgnored = 0
+
+    package init() {}
+
+    package mutating func count(_ decision: Decision) {
+        switch decision {
+        case .allow: allowed += 1
+        case .deny(let denial):
+            switch denial.reason {
+            case .missing: missing += 1
+            case .malformed: malformed += 1
+            case .unknown: unknown += 1
+            case .revoked: revoked += 1
+            case .expired: expired += 1
+            case .notYetValid: notYetValid += 1
+            case .suspended: suspended += 1
+            case .costExceedsCapacity: costExceedsCapacity += 1
+            case .rateLimited: rateLimited += 1
+            case .limiterUnavailable: unavailable += 1
+            }
+        }
+    }
+
+    package static func += (sum: inout GateCounters, other: GateCounters) {
+        for path in [
+            \GateCounters.allowed, \.missing, \.malformed, \.unknown, \.revoked, \.expired, \.notYetValid,
+            \.suspended, \.costExceedsCapacity, \.rateLimited, \.unavailable, \.deniedFromCache, \.unknownFromCache,
+            \.recordHits, \.lookups, \.loads, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored,
+        ] as [WritableKeyPath<GateCounters, Int>] {
+            sum[keyPath: path] += other[keyPath: path]
+        }
+    }
+}
