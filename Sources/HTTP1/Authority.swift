@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// `host[:port]` as it stands in Host and in request targets.
+///
+/// Narrower than RFC 3986: a name of letters, digits and `-._~` or an address in brackets, then optionally a port of 1–5
+/// digits up to 65 535. No user, no percent-encoding, no `sub-delims`, nothing empty: each of those is read in several ways.
+enum Authority {
+    static func isValid(_ range: Range<Int>, of span: Span<UInt8>, needsPort: Bool = false) -> Bool {
+        guard !range.isEmpty else { return false }
+        var position = range.lowerBound
+        if span[position] == UInt8(ascii: "[") {
+            position += 1
+            let start = position
+            while position < range.upperBound, isAddress(span[position]) { position += 1 }
+            guard position > start, position < range.upperBound, span[position] == UInt8(ascii: "]") else {
+                return false
+            }
+            position += 1
+        } else {
+            while position < range.upperBound, Octet.isUnreserved(span[position]) { position += 1 }
+            guard position > range.lowerBound else { return false }
+        }
+        if position == range.upperBound { return !needsPort }
+        guard span[position] == UInt8(ascii: ":") else { return false }
+        return isPort((position + 1)..<range.upperBound, of: span)
+    }
+
+    private static func isAddress(_ octet: UInt8) -> Bool {
+        octet == UInt8(ascii: ":") || octet == UInt8(ascii: ".") || Octet.hexValue(octet) != nil
+    }
+
+    private static func isPort(_ range: Range<Int>, of span: Span<UInt8>) -> Bool {
+        guard 1...5 ~= range.count else { return false }
+        var port = 0
+        for position in range {
+            guard Octet.isDigit(span[position]) else { return false }
+            port = port * 10 + Int(span[position] &- 0x30)
+        }
+        return port <= 65_535
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+// Fields from the wire are copied in runs, octet for octet. Fields of our own are written from constants, numbers, and
+// octets which the caller knows to hold no control octet: ranges of a parsed head, or configuration checked at start.
+extension ByteBuffer {
+    /// Copies the fields of a parsed head, those next to each other in one go, as they were written.
+    ///
+    /// Left out are: the known fields in `dropping`, in every spelling that reads the same with `_` as `-` (requests); the
+    /// fields that Connection names (RFC 9110 §7.6.1), whether `dropping` has Connection or not; and those that
+    /// `alsoDropping` picks. The empty line isn't written.
+    package mutating func writeFields(
+        of section: FieldSection, dropping: FieldSet, alsoDropping: (Field) -> Bool = { _ in false }
+    ) {
+        var run = 0..<0
+        for index in section.fields.indices {
+            let field = section.fields[index]
+            if dropping.contains(field.foldedID) || section.isNominated(field) || alsoDropping(field) { continue }
+            let line = section.lineRange(at: index)
+            if run.upperBound == line.lowerBound, !run.isEmpty {
+                run = run.lowerBound..<line.upperBound
+            } else {
+                writeRange(run, of: section.bytes)
+                run = line
+            }
+        }
+        writeRange(run, of: section.bytes)
+    }
+
+    /// `name: value` and CRLF.
+    package mutating func writeField(_ name: StaticString, _ value: StaticString) {
+        writeFieldStart(name)
+        writeStaticString(value)
+        writeFieldEnd()
+    }
+
+    /// `name: value` and CRLF, the value being a part of a parsed head.
+    package mutating func writeField(_ name: StaticString, _ value: Range<Int>, of section: FieldSection) {
+        writeFieldStart(name)
+        writeRange(value, of: section.bytes)
+        writeFieldEnd()
+    }
+
+    /// `name: value` and CRLF. The value must be free of control octets.
+    package mutating func writeField(_ name: StaticString, _ value: [UInt8]) {
+        assert(!value.contains(where: Octet.isControl), "A field value with a control octet would end the line")
+        writeFieldStart(name)
+        writeBytes(value)
+        writeFieldEnd()
+    }
+
+    /// `name: value` and CRLF. The value must be free of control octets.
+    package mutating func writeField(_ name: StaticString, _ value: ByteBufferView) {
+        assert(!value.contains(where: Octet.isControl), "A field value with a control octet would end the line")
+        writeFieldStart(name)
+        writeBytes(value)
+        writeFieldEnd()
+    }
+
+    /// `name: value` and CRLF, in decimal.
+    package mutating func writeField(_ name: StaticString, _ value: UInt64) {
+        writeFieldStart(name)
+        writeDecimal(value)
+        writeFieldEnd()
+    }
+
+    /// `name: `, for a value that is written piece by piece; `writeFieldEnd` ends it.
+    package mutating func writeFieldStart(_ name: StaticString) {
+        writeStaticString(name)
+        writeStaticString(": ")
+    }
+
+    package mutating func writeFieldEnd() {
+        writeStaticString("\r\n")
+    }
+
+    /// The empty line behind the fields.
+    package mutating func writeEndOfHead() {
+        writeStaticString("\r\n")
+    }
+
+    /// A part of a parsed head, as it came.
+    package mutating func writeRange(_ range: Range<Int>, of section: FieldSection) {
+        writeRange(range, of: section.bytes)
+    }
+
+    /// Decimal digits, without a sign or leading zeros.
+    package mutating func writeDecimal(_ value: UInt64) {
+        guard value >= 10 else {
+            writeInteger(0x30 &+ UInt8(truncatingIfNeeded: value))
+            return
+        }
+        var divisor: UInt64 = 10
+        while value / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            writeInteger(0x30 &+ UInt8(truncatingIfNeeded: value / divisor % 10))
+            divisor /= 10
+        }
+    }
+
+    private mutating func writeRange(_ range: Range<Int>, of bytes: ByteBuffer) {
+        guard !range.isEmpty else { return }
+        writeBytes(bytes.readableBytesSpan.extracting(range))
+    }
+}
