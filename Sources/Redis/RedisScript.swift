@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A Lua script that a connection loads when it connects and calls by its digest.
+///
+/// Its source begins with `#!lua`: then a replica that was a primary a moment ago refuses it whole (READONLY) instead of
+/// answering from stale data.
+package struct RedisScript: Sendable, Hashable {
+    /// For logs.
+    package let name: String
+    package let source: String
+
+    package init(name: String, source: String) {
+        precondition(source.hasPrefix("#!lua"), "A script begins with #!lua")
+        self.name = name
+        self.source = source
+    }
+}

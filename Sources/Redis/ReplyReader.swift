@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHiredis
+import NIOCore
+
+/// hiredis' reader, and with it all the `unsafe` of this project.
+///
+/// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once. It lives and dies with its
+/// connection: an error leaves it unusable. hiredis 0.14 and 1.x both serve; RESP3 is never asked for.
+@safe final class ReplyReader {
+    private let reader: UnsafeMutablePointer<redisReader>
+    private let longestReply: Int
+    private var fedSinceReply = 0
+
+    /// - Parameter longestReply: bytes that may be fed without completing a reply.
+    init(longestReply: Int) {
+        guard let created = unsafe redisReaderCreate() else {
+            preconditionFailure("hiredis has no memory for a reader")
+        }
+        unsafe reader = created
+        self.longestReply = longestReply
+    }
+
+    deinit {
+        unsafe redisReaderFree(reader)
+    }
+
+    func feed(_ buffer: ByteBuffer) throws(RedisError) {
+        fedSinceReply += buffer.readableBytes
+        let status = unsafe buffer.withUnsafeReadableBytes { bytes in
+            unsafe redisReaderFeed(reader, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+        }
+        guard status == REDIS_OK else { throw failure }
+    }
+
+    /// - Returns: the next whole reply, nil until more is fed.
+    func next() throws(RedisError) -> RedisReply? {
+        var reply: UnsafeMutableRawPointer?
+        guard unsafe redisReaderGetReply(reader, &reply) == REDIS_OK else { throw failure }
+        guard let reply = unsafe reply else {
+            guard fedSinceReply <= longestReply else {
+                throw .protocolViolation("no whole reply within \(longestReply) bytes")
+            }
+            return nil
+        }
+        defer { unsafe freeReplyObject(reply) }
+        fedSinceReply = 0
+        return try unsafe Self.copy(reply.assumingMemoryBound(to: redisReply.self))
+    }
+
+    private var failure: RedisError {
+        let text = unsafe withUnsafeBytes(of: &reader.pointee.errstr) { bytes in
+            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return .protocolViolation(text)
+    }
+
+    /// Nested no deeper than hiredis allows, so recursion is bounded.
+    private static func copy(_ reply: UnsafeMutablePointer<redisReply>) throws(RedisError) -> RedisReply {
+        switch unsafe reply.pointee.type {
+        case REDIS_REPLY_NIL: return .null
+        case REDIS_REPLY_INTEGER: return unsafe .integer(Int64(reply.pointee.integer))
+        case REDIS_REPLY_STRING: return unsafe .bytes(Array(text(reply)))
+        case REDIS_REPLY_STATUS: return unsafe .status(String(decoding: text(reply), as: UTF8.self))
+        case REDIS_REPLY_ERROR: return unsafe .error(String(decoding: text(reply), as: UTF8.self))
+        case REDIS_REPLY_ARRAY:
+            var elements: [RedisReply] = []
+            let count = unsafe Int(reply.pointee.elements)
+            elements.reserveCapacity(count)
+            for index in 0..<count {
+                guard let element = unsafe reply.pointee.element[index] else {
+                    throw .protocolViolation("array without element \(index)")
+                }
+                elements.append(try unsafe copy(element))
+            }
+            return .array(elements)
+        default:
+            throw .protocolViolation("reply type \(unsafe reply.pointee.type) was not asked for")
+        }
+    }
+
+    private static func text(_ reply: UnsafeMutablePointer<redisReply>) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: reply.pointee.str, count: Int(reply.pointee.len))
+    }
+}
