@@ -43,12 +43,12 @@ extension Limit {
         let multiple = try Limit.number(&rest, of: text) ?? 1
         guard let unit = Limit.unit(&rest) else { throw .malformed(text) }
         var burst: Int?
-        if rest.popFirst() == UInt8(ascii: ":") {
+        if rest.first == UInt8(ascii: ":") {
+            rest.removeFirst()
             burst = try Limit.number(&rest, of: text)
-            guard burst != nil, rest.isEmpty else { throw .malformed(text) }
-        } else if !rest.isEmpty || text.utf8.last == UInt8(ascii: ":") {
-            throw .malformed(text)
+            guard burst != nil else { throw .malformed(text) }
         }
+        guard rest.isEmpty else { throw .malformed(text) }
         let (period, overflow) = multiple.multipliedReportingOverflow(by: unit)
         guard !overflow, period <= Limit.largestNumber else { throw .tooLarge(text) }
         self.init(count: count, periodMicroseconds: period, burst: burst)

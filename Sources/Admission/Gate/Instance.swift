@@ -11,6 +11,15 @@ package final class Instance: Sendable {
 
     package init() {}
 
+    /// 128 random bits in hexadecimal, for a database that has none.
+    static func proposal() -> String {
+        let halves = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
+        return halves.map { half in
+            let digits = String(half, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
     /// Nil until a loop has seen one.
     package var id: [UInt8]? {
         known.withLock { $0 }

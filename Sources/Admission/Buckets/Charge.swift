@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one request asks of which buckets, in the list order of their policies.
+struct Charge {
+    struct Item {
+        let bucket: Bucket
+        let shape: BucketShape
+        /// Tokens; 0 only looks.
+        let cost: Int
+    }
+
+    private(set) var items: [Item] = []
+    /// The first policy that can never admit this cost, whatever the wait.
+    private(set) var impossible: (policy: Int, cost: Int, capacity: Int)?
+
+    /// - Parameter looksOnly: cost 0 throughout, for a request that isn't throttled.
+    init(_ buckets: [Bucket], of policies: [Policy], looksOnly: Bool) {
+        for bucket in buckets {
+            let cost = looksOnly ? 0 : policies[bucket.policy].cost
+            let capacity = bucket.shape?.capacity ?? 0
+            if cost > capacity, impossible == nil { impossible = (bucket.policy, cost, capacity) }
+            if let shape = bucket.shape { items.append(Item(bucket: bucket, shape: shape, cost: cost)) }
+        }
+        guard impossible != nil else { return }
+        // A 403 takes one token of each bucket there is (docs/design.md §2, "Who pays").
+        items = items.map { Item(bucket: $0.bucket, shape: $0.shape, cost: 1) }
+    }
+}

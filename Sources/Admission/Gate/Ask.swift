@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// One decision under way.
+final class Ask {
+    let request: AdmissionRequest
+    let startedAt: NIODeadline
+    let deadline: NIODeadline
+    /// How many answers of Redis the gate had heard when this began.
+    let answersBefore: Int
+    /// Nil once it was called.
+    private(set) var completion: ((Decision) -> Void)?
+
+    /// Set once the credential's form is right.
+    var hash: CredentialHash?
+    /// Whether the pointer to its record was read for this request.
+    var isPointerFresh = false
+    var staleAnswers = 0
+    var misjudgements = 0
+    /// Whether it stands in the gate's list of deadlines.
+    var isTimed = false
+
+    init(
+        _ request: AdmissionRequest, at now: NIODeadline, within timeout: TimeAmount, answersBefore: Int,
+        _ completion: @escaping (Decision) -> Void
+    ) {
+        self.request = request
+        self.startedAt = now
+        self.deadline = now + timeout
+        self.answersBefore = answersBefore
+        self.completion = completion
+    }
+
+    var isDone: Bool { completion == nil }
+
+    /// Gives out the completion, which ends the ask.
+    func end() -> ((Decision) -> Void)? {
+        defer { completion = nil }
+        return completion
+    }
+}
+
+/// What the answer will be if the buckets have room.
+enum Intent {
+    case grant(Principal?)
+    case refuse(Denial.Reason, Principal?)
+}

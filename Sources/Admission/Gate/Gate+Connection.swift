@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import Redis
+
+/// How Redis stands with one gate.
+enum Condition {
+    case working
+    /// It let several decisions time out and said nothing meanwhile: the next are answered at once, and a probe finds out
+    /// when it is back.
+    case silent
+    /// The database isn't the one this process began with.
+    case swapped
+}
+
+extension Gate {
+    static let admitScript = RedisScript(name: "admit", source: admitScriptSource)
+    static let lookupScript = RedisScript(name: "lookup", source: lookupScriptSource)
+    static let loadScript = RedisScript(name: "load", source: loadScriptSource)
+    static let instanceScript = RedisScript(name: "instance", source: instanceScriptSource)
+
+    /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
+    private static let timeoutsToSilence = 3
+    private static let silentProbeInterval = TimeAmount.milliseconds(100)
+    private static let swappedProbeInterval = TimeAmount.seconds(1)
+
+    /// Connected, scripts loaded, answering in time, and the database is the one this process began with.
+    package var isReady: Bool {
+        outage == nil && instance.id != nil && redis?.isReady == true
+    }
+
+    /// Why Redis needn't be asked; nil where it is worth trying.
+    var outage: String? {
+        if isClosed { return "closed" }
+        return switch condition {
+        case .working: nil
+        case .silent: "Redis doesn't answer"
+        case .swapped: "the database was emptied or swapped"
+        }
+    }
+
+    /// Redis' clock now, in microseconds: its last answer plus the time since. For what Redis itself judges again, and for
+    /// reports without it; the local clock serves only where Redis was never heard.
+    var redisTime: Int {
+        guard let lastTime else { return wallClock() }
+        return lastTime.redis + Int((eventLoop.now - lastTime.heardAt).nanoseconds / 1_000)
+    }
+
+    /// A connection counts once its database's id was compared; whether it is ours or not, it is the one to ask.
+    func makeConnection(to endpoint: RedisEndpoint) -> RedisConnection {
+        RedisConnection(
+            endpoint: endpoint, on: eventLoop,
+            scripts: [Self.admitScript, Self.lookupScript, Self.loadScript, Self.instanceScript],
+            onConnect: { send, done in
+                send(self.instanceQuestion()) { result in
+                    guard let answer = self.heard(result, by: []), answer.count == 2 else {
+                        return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
+                    }
+                    self.compareInstance(answer[1])
+                    done(.success(()))
+                }
+            }, logger: logger)
+    }
+
+    func send(
+        _ call: RedisCommand, before deadline: NIODeadline, _ then: @escaping RedisConnection.Completion
+    ) {
+        guard let redis else { return then(.failure(.shutdown)) }
+        redis.send(call, deadline: deadline, then)
+    }
+
+    /// The elements of a script's answer, the first of which is Redis' time. Where there is none, the asks are decided
+    /// without.
+    func heard(_ result: Result<RedisReply, RedisError>, by asks: [Ask]) -> [RedisReply]? {
+        switch result {
+        case .success(let reply):
+            noteAnswer()
+            guard let elements = reply.array, let time = elements.first?.integer else {
+                asks.forEach { decideWithoutRedis($0, "unexpected answer of a script") }
+                return nil
+            }
+            lastTime = (Int(time), eventLoop.now)
+            return elements
+        case .failure(let error):
+            if case .server = error { noteAnswer() }
+            if case .timeout = error {
+                // The list of deadlines ends them, each in its time.
+                return nil
+            }
+            asks.forEach { decideWithoutRedis($0, "\(error)") }
+            return nil
+        }
+    }
+
+    private func noteAnswer() {
+        answers &+= 1
+        unansweredTimeouts = 0
+        guard condition == .silent else { return }
+        condition = .working
+        logger.notice("redis answers again")
+    }
+
+    func timeOut(_ ask: Ask) {
+        counters.timeouts += 1
+        if ask.answersBefore == answers {
+            unansweredTimeouts += 1
+            if unansweredTimeouts >= Self.timeoutsToSilence, condition == .working {
+                condition = .silent
+                logger.warning(
+                    "redis doesn't answer: going on without it", metadata: ["on_failure": "\(configuration.onFailure)"])
+            }
+        }
+        decideWithoutRedis(ask, "no answer of Redis in time")
+    }
+
+    // MARK: Which database
+
+    func probeIfDue(_ now: NIODeadline) {
+        guard condition != .working, !isProbing, !isClosed, now >= nextProbe, redis?.isReady == true else { return }
+        isProbing = true
+        nextProbe = now + (condition == .silent ? Self.silentProbeInterval : Self.swappedProbeInterval)
+        send(instanceQuestion(), before: now + configuration.timeout) { result in
+            self.isProbing = false
+            guard let answer = self.heard(result, by: []), answer.count == 2 else { return }
+            self.compareInstance(answer[1])
+        }
+    }
+
+    /// A process that has never seen an id proposes one; of several the first is taken.
+    func instanceQuestion() -> RedisCommand {
+        var call = RedisCommand(Self.instanceScript, keyCount: 1)
+        call.append(names.instance)
+        call.append(instance.id == nil ? Instance.proposal() : "")
+        return call
+    }
+
+    func compareInstance(_ reply: RedisReply) {
+        var seen: [UInt8]?
+        if case .bytes(let id) = reply { seen = id }
+        let isOurs = instance.agrees(with: seen)
+        switch (isOurs, condition) {
+        case (true, .swapped):
+            condition = .working
+            logger.notice("the database is the one this process began with again")
+        case (false, .working), (false, .silent):
+            condition = .swapped
+            logger.error(
+                """
+                the database was emptied or swapped: going on without it. Restore it, or restart this process to work \
+                with the new one
+                """,
+                metadata: ["key": "\(names.instance)", "on_failure": "\(configuration.onFailure)"])
+        case (true, .working), (true, .silent), (false, .swapped):
+            break
+        }
+    }
+}

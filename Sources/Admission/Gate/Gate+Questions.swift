@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+extension Gate {
+    /// The proxy has refused the request for what it is; the address pays, and its empty bucket is a 429.
+    func refuseForTheProxy(_ ask: Ask) {
+        settle(ask, addressCharge(ask), .grant(nil))
+    }
+
+    /// No credential is looked at, or none is needed.
+    func passWithoutCredential(_ ask: Ask) {
+        settle(ask, anonymousCharge(ask), .grant(nil))
+    }
+
+    func judgeCredential(_ ask: Ask) {
+        guard case .presented(let key) = ask.request.credential else {
+            if configuration.allowsAnonymous { return passWithoutCredential(ask) }
+            return refuse(ask, .missing)
+        }
+        guard configuration.format.accepts(key) else { return refuse(ask, .malformed) }
+        let hash = CredentialHash(of: key)
+        ask.hash = hash
+        if let entry = records.use(hash) {
+            counters.recordHits += 1
+            judge(ask, entry, isFresh: false)
+        } else if let until = unknowns.use(hash), until > eventLoop.now {
+            counters.unknownFromCache += 1
+            refuse(ask, .unknown)
+        } else {
+            lookUp(ask, hash)
+        }
+    }
+
+    /// - Parameters:
+    ///   - isFresh: the record was read for this request.
+    ///   - isOutside: whether Redis' clock is beyond the key's validity; estimated where it isn't said.
+    func judge(_ ask: Ask, _ entry: KeyEntry, isFresh: Bool, isOutside: Bool? = nil) {
+        if let reason = entry.standingRefusal {
+            return refuse(ask, reason, entry, Confirmation(of: entry, unlessFresh: isFresh))
+        }
+        if entry.record.isBounded {
+            let now = redisTime
+            if isOutside ?? (entry.refusal(at: now) != nil) {
+                // The reason is found again from Redis' answer.
+                let reason = entry.refusal(at: now) ?? .expired
+                return refuse(ask, reason, entry, Confirmation(of: entry, expectsOutside: true))
+            }
+        }
+        grant(ask, entry)
+    }
+
+    /// A 401: the address pays, and only its bucket can turn it into a 429.
+    func refuse(_ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry? = nil, _ confirmation: Confirmation? = nil) {
+        settle(ask, addressCharge(ask), .refuse(reason, entry?.principal), confirmation)
+    }
+
+    private func grant(_ ask: Ask, _ entry: KeyEntry) {
+        let looksOnly = !ask.request.isThrottled
+        if let prepared = entry.prepared(for: ask.request.selection, looksOnly: looksOnly) {
+            return settle(
+                ask, prepared.charge, .grant(entry.principal), Confirmation(of: entry), prepared: prepared.call)
+        }
+        let charge = keyCharge(ask, entry)
+        let confirmation = Confirmation(of: entry)
+        if charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address }) {
+            let call = question(charge, confirmation)
+            entry.keep(
+                KeyEntry.Prepared(
+                    selection: ask.request.selection, looksOnly: looksOnly, charge: charge, call: call))
+            return settle(ask, charge, .grant(entry.principal), confirmation, prepared: call)
+        }
+        settle(ask, charge, .grant(entry.principal), confirmation)
+    }
+
+    // MARK: Which buckets
+
+    /// What a stranger's address pays for being refused.
+    func addressCharge(_ ask: Ask) -> Charge {
+        charge(ask) { policy in policy.subject == .address && policy.callers != .authenticated }
+    }
+
+    /// Address and global policies: what may reach the handler without a key.
+    func anonymousCharge(_ ask: Ask) -> Charge {
+        charge(ask) { policy in
+            (policy.subject == .address || policy.subject == .global) && policy.callers != .authenticated
+        }
+    }
+
+    func keyCharge(_ ask: Ask, _ entry: KeyEntry) -> Charge {
+        charge(ask, entry) { policy in policy.callers != .anonymous }
+    }
+
+    private func charge(_ ask: Ask, _ entry: KeyEntry? = nil, where isAsked: (Policy) -> Bool) -> Charge {
+        let policies = configuration.policies
+        var address: BucketSet?
+        var buckets: [Bucket] = []
+        buckets.reserveCapacity(ask.request.selection.indices.count)
+        for index in ask.request.selection.indices where isAsked(policies[index]) {
+            let bucket: Bucket?
+            switch policies[index].subject {
+            case .global: bucket = globalBuckets[index]
+            case .org: bucket = entry?.organization.buckets[index]
+            case .key: bucket = entry?.buckets[index]
+            case .address:
+                let known = address ?? addressBuckets(ask.request.address)
+                address = known
+                bucket = known[index]
+            }
+            if let bucket { buckets.append(bucket) }
+        }
+        return Charge(buckets, of: policies, looksOnly: !ask.request.isThrottled)
+    }
+
+    private func addressBuckets(_ address: String) -> BucketSet {
+        if let known = addresses.use(address) { return known }
+        let names = names
+        let buckets = BucketSet(
+            for: .address, of: configuration.policies, named: { names.bucket($0.name, ofAddress: address) },
+            limit: \.limit)
+        addresses.insert(buckets, for: address)
+        return buckets
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+
+/// The records of one organization that are being read, and those that have to be read next: one trip at a time, so that a
+/// change of an organization with many keys isn't followed by a trip for each request.
+final class OrganizationLoad {
+    struct Want {
+        let pointer: RecordPointer
+        let hash: CredentialHash
+        var asks: [Ask]
+    }
+
+    /// Records read in one trip; more would hold up Redis.
+    static let mostAtOnce = 64
+
+    private(set) var inFlight: [Want] = []
+    private var next: [Want] = []
+
+    /// An ask that found its record stale may join what is in flight: answers come in the order of the questions, so its
+    /// own question was sent before this one.
+    func add(_ ask: Ask, _ pointer: RecordPointer, _ hash: CredentialHash) {
+        if let index = inFlight.firstIndex(where: { $0.hash == hash && $0.pointer == pointer }) {
+            inFlight[index].asks.append(ask)
+        } else if let index = next.firstIndex(where: { $0.hash == hash && $0.pointer == pointer }) {
+            next[index].asks.append(ask)
+        } else {
+            next.append(Want(pointer: pointer, hash: hash, asks: [ask]))
+        }
+    }
+
+    /// Begins the next trip and returns what the last one was for.
+    func advance() -> [Want] {
+        let done = inFlight
+        inFlight = Array(next.prefix(Self.mostAtOnce))
+        next.removeFirst(inFlight.count)
+        return done
+    }
+}
+
+extension Gate {
+    /// Asks which record the credential names, once however many ask.
+    func lookUp(_ ask: Ask, _ hash: CredentialHash) {
+        wait(ask)
+        ask.isPointerFresh = true
+        guard lookups[hash] == nil else {
+            lookups[hash]?.append(ask)
+            return
+        }
+        lookups[hash] = [ask]
+        counters.lookups += 1
+        var call = RedisCommand(Self.lookupScript, keyCount: 2)
+        call.append(names.instance)
+        call.append(names.credential(hash))
+        send(call, before: ask.deadline) { result in
+            let asks = self.lookups.removeValue(forKey: hash) ?? []
+            guard let answer = self.heard(result, by: asks) else { return }
+            guard answer.count == 3 else { return asks.forEach { self.decideWithoutRedis($0, "unexpected look-up") } }
+            // Before a key that worked becomes unknown: is this still the database that knew it?
+            self.compareInstance(answer[1])
+            self.follow(RecordPointer(answer[2]), hash, asks)
+        }
+    }
+
+    private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask]) {
+        if pointer == nil, outage == nil { forget(hash) }
+        for ask in asks where !ask.isDone {
+            if let outage {
+                decideWithoutRedis(ask, outage)
+            } else if let pointer {
+                load(ask, pointer, hash)
+            } else {
+                refuse(ask, .unknown)
+            }
+        }
+    }
+
+    private static let unknownFor = TimeAmount.seconds(1)
+
+    private func forget(_ hash: CredentialHash) {
+        records.remove(hash)
+        unknowns.insert(eventLoop.now + Self.unknownFor, for: hash)
+    }
+
+    /// Reads a record and its organization, and judges the ask by them.
+    func load(_ ask: Ask, _ pointer: RecordPointer, _ hash: CredentialHash) {
+        wait(ask)
+        if let load = loads[pointer.organization] { return load.add(ask, pointer, hash) }
+        let load = OrganizationLoad()
+        loads[pointer.organization] = load
+        load.add(ask, pointer, hash)
+        advance(load, of: pointer.organization)
+    }
+
+    @discardableResult
+    private func advance(_ load: OrganizationLoad, of organization: String) -> [OrganizationLoad.Want] {
+        let done = load.advance()
+        guard !load.inFlight.isEmpty else {
+            loads[organization] = nil
+            return done
+        }
+        counters.loads += 1
+        var call = RedisCommand(Self.loadScript, keyCount: 1 + load.inFlight.count)
+        call.append(names.organization(organization))
+        for want in load.inFlight { call.append(names.record(want.pointer)) }
+        send(call, before: eventLoop.now + configuration.timeout) { result in
+            let wants = self.advance(load, of: organization)
+            self.conclude(wants, result)
+        }
+        return done
+    }
+
+    private func conclude(_ wants: [OrganizationLoad.Want], _ result: Result<RedisReply, RedisError>) {
+        guard let answer = heard(result, by: wants.flatMap(\.asks)) else { return }
+        guard answer.count == wants.count + 2, let fields = answer[1].array else {
+            for want in wants { want.asks.forEach { decideWithoutRedis($0, "unexpected record") } }
+            return
+        }
+        let organization = OrganizationRecord(fields)
+        for (want, fields) in zip(wants, answer[2...]) {
+            guard let organization, let record = fields.array.flatMap(KeyRecord.init),
+                record.hash == want.hash.hexadecimal
+            else {
+                dropPointer(want)
+                continue
+            }
+            let entry = entry(want, record, organization)
+            records.insert(entry, for: want.hash)
+            for ask in want.asks where !ask.isDone {
+                if let outage { decideWithoutRedis(ask, outage) } else { judge(ask, entry, isFresh: true) }
+            }
+        }
+    }
+
+    /// The record is gone, or another key's: a pointer from the cache is looked up once more, a fresh one names no key.
+    private func dropPointer(_ want: OrganizationLoad.Want) {
+        records.remove(want.hash)
+        for ask in want.asks where !ask.isDone {
+            if let outage {
+                decideWithoutRedis(ask, outage)
+            } else if ask.isPointerFresh {
+                forget(want.hash)
+                refuse(ask, .unknown)
+            } else {
+                lookUp(ask, want.hash)
+            }
+        }
+    }
+}

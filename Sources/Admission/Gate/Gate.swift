@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+package import NIOCore
+package import Redis
+
+/// Decides who may call and how often. One a loop: it lives and is called on its event loop alone.
+///
+/// 1. `Gate+Questions`: who is asking, and which buckets pay (docs/design.md §2, "Who pays").
+/// 2. `Gate+Records`: credential → pointer → record, each looked up once however many wait for it.
+/// 3. `Gate+Charging`: the one question to Redis, and what its answer means.
+/// 4. `Gate+WithoutRedis`: what is answered when there is no answer.
+/// 5. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
+///
+/// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `timed` until it ends.
+package final class Gate {
+    package let configuration: AdmissionConfiguration
+    package internal(set) var counters = GateCounters()
+
+    let eventLoop: any EventLoop
+    let instance: Instance
+    let logger: Logger
+    let names: Names
+    let wallClock: () -> Int
+    var redis: RedisConnection?
+
+    var condition = Condition.working
+    /// Answers of Redis heard so far, of any kind.
+    var answers = 0
+    /// Decisions that timed out since the last answer.
+    var unansweredTimeouts = 0
+    var nextProbe = NIODeadline.uptimeNanoseconds(0)
+    var isProbing = false
+    /// Redis' clock in microseconds, and when its answer came.
+    var lastTime: (redis: Int, heardAt: NIODeadline)?
+    var isClosed = false
+
+    /// Oldest first, as all have the same budget.
+    var timed = CircularBuffer<Ask>()
+    var records: BoundedCache<CredentialHash, KeyEntry>
+    var organizations: BoundedCache<String, Organization>
+    var addresses: BoundedCache<String, BucketSet>
+    /// Apart from the records, so that junk can't evict keys.
+    var unknowns: BoundedCache<CredentialHash, NIODeadline>
+    var lookups: [CredentialHash: [Ask]] = [:]
+    var loads: [String: OrganizationLoad] = [:]
+    let globalBuckets: BucketSet
+    var complaints = Complaints()
+
+    /// - Parameters:
+    ///   - instance: shared by all gates of the process, over reloads too.
+    ///   - recordCapacity: keys, organizations and addresses remembered; a key takes about a KiB.
+    ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
+    package init(
+        configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
+        logger: Logger, recordCapacity: Int = 10_000, wallClock: @escaping () -> Int = wallClockMicroseconds
+    ) {
+        self.configuration = configuration
+        self.instance = instance
+        self.eventLoop = eventLoop
+        self.logger = logger
+        self.wallClock = wallClock
+        let names = Names(namespace: configuration.namespace)
+        self.names = names
+        records = BoundedCache(capacity: recordCapacity)
+        organizations = BoundedCache(capacity: recordCapacity)
+        addresses = BoundedCache(capacity: recordCapacity)
+        unknowns = BoundedCache(capacity: recordCapacity)
+        globalBuckets = BucketSet(for: .global, of: configuration.policies, named: { names.globalBucket($0.name) }) {
+            $0.limit
+        }
+        redis = makeConnection(to: endpoint)
+    }
+
+    /// Connects, and goes on trying until `close()`.
+    package func start() {
+        redis?.start()
+    }
+
+    /// What is still open, and whatever is asked from now on, is answered as without Redis.
+    @discardableResult
+    package func close() -> EventLoopFuture<Void> {
+        isClosed = true
+        while let ask = timed.popFirst() { decideWithoutRedis(ask, "closed") }
+        // The connection's check refers to this gate.
+        defer { redis = nil }
+        return redis?.close() ?? eventLoop.makeSucceededVoidFuture()
+    }
+
+    /// Decides about one request. `completion` is called exactly once, on the loop, before the timeout has passed by more
+    /// than a tick; often before this returns.
+    package func admit(
+        _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision) -> Void
+    ) {
+        eventLoop.assertInEventLoop()
+        let ask = Ask(request, at: now, within: configuration.timeout, answersBefore: answers, completion)
+        if let outage { return decideWithoutRedis(ask, outage) }
+        switch request.kind {
+        case .refusal: refuseForTheProxy(ask)
+        case .publicRoute: passWithoutCredential(ask)
+        case .protected: judgeCredential(ask)
+        }
+    }
+
+    /// Ends what is out of time and looks after a Redis that was lost. To be called every 10 ms.
+    package func expire(now: NIODeadline) {
+        redis?.expire(now: now)
+        while let ask = timed.first, ask.isDone || ask.deadline <= now {
+            timed.removeFirst()
+            if !ask.isDone { timeOut(ask) }
+        }
+        probeIfDue(now)
+    }
+
+    /// Puts an ask on the list of deadlines, once.
+    func wait(_ ask: Ask) {
+        guard !ask.isTimed else { return }
+        ask.isTimed = true
+        while let first = timed.first, first.isDone { timed.removeFirst() }
+        timed.append(ask)
+    }
+
+    /// The one way out. Changes state first: the completion may ask again.
+    func finish(_ ask: Ask, _ decision: Decision) {
+        guard let completion = ask.end() else { return }
+        counters.count(decision)
+        completion(decision)
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+/// An organization as of one revision, shared by its keys' entries: it owns the `per: org` buckets.
+final class Organization {
+    /// Its hash in Redis.
+    let key: [UInt8]
+    let revision: [UInt8]
+    let buckets: BucketSet
+
+    init(key: [UInt8], revision: [UInt8], buckets: BucketSet) {
+        self.key = key
+        self.revision = revision
+        self.buckets = buckets
+    }
+}
+
+/// A key's record with its organization, both as of one revision, and what follows from them for every request.
+///
+/// Immutable but for what is prepared: a change of either makes another entry.
+final class KeyEntry {
+    /// A question that every request over this key and selection repeats, octet for octet.
+    struct Prepared {
+        let selection: PolicySelection
+        let looksOnly: Bool
+        let charge: Charge
+        let call: RedisCommand
+    }
+
+    let pointer: RecordPointer
+    let principal: Principal
+    let record: KeyRecord
+    let isSuspended: Bool
+    let organization: Organization
+    /// The `per: key` buckets.
+    let buckets: BucketSet
+
+    private var prepared: [Prepared] = []
+    /// Selections differ by route and method; more than these are put together anew each time.
+    private static let mostPrepared = 8
+
+    init(
+        pointer: RecordPointer, record: KeyRecord, isSuspended: Bool, organization: Organization,
+        buckets: BucketSet
+    ) {
+        self.pointer = pointer
+        self.principal = pointer.principal
+        self.record = record
+        self.isSuspended = isSuspended
+        self.organization = organization
+        self.buckets = buckets
+    }
+
+    func prepared(for selection: PolicySelection, looksOnly: Bool) -> Prepared? {
+        prepared.first { $0.looksOnly == looksOnly && $0.selection == selection }
+    }
+
+    func keep(_ question: Prepared) {
+        if prepared.count < Self.mostPrepared { prepared.append(question) }
+    }
+
+    /// Why the key is none, whatever the time; nil where it holds.
+    var standingRefusal: Denial.Reason? {
+        if !record.isActive { return .revoked }
+        return isSuspended ? .suspended : nil
+    }
+
+    /// Why it doesn't hold at this instant of Redis' clock; nil where it does.
+    func refusal(at nowMicroseconds: Int) -> Denial.Reason? {
+        if nowMicroseconds < record.validFrom { return .notYetValid }
+        guard nowMicroseconds >= record.validUntil else { return nil }
+        return record.endsByRevocation ? .revoked : .expired
+    }
+}

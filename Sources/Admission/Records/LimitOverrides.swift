@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The `limits` field of an organization or a key: other numbers for named policies, as `search=100/10s org=50/10s:80`.
+package struct LimitOverrides: Sendable, Equatable {
+    package private(set) var limits: [String: Limit] = [:]
+    /// Entries that say nothing usable, as found.
+    package private(set) var malformed: [String] = []
+
+    package static let none = LimitOverrides(parsing: "")
+
+    /// Takes what it can: a broken entry must not lift the limits beside it. Of two for one policy the last counts.
+    package init(parsing text: String) {
+        for entry in text.split(separator: " ") {
+            let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            do throws(LimitError) {
+                guard parts.count == 2, Policy.isName(parts[0]) else { throw .malformed(String(entry)) }
+                limits[String(parts[0])] = try Limit(parsing: String(parts[1]))
+            } catch {
+                malformed.append(String(entry))
+            }
+        }
+    }
+}
+
+extension Policy {
+    /// `[a-z][a-z0-9-]{0,31}`
+    package static func isName(_ text: some StringProtocol) -> Bool {
+        let octets = text.utf8
+        guard let first = octets.first, octets.count <= 32, isLetter(first) else { return false }
+        return octets.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-") }
+    }
+
+    private static func isLetter(_ octet: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(octet)
+    }
+}

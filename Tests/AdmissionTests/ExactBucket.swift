@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+
+/// The oracle: a token bucket in exact rational arithmetic, written from the definition alone.
+///
+/// A level is a fraction of tokens over the period in microseconds, so one token is `period` parts, `count` parts leak a
+/// microsecond, and nothing is ever rounded. It is kept as level and instant, not as the instant of emptiness that the
+/// product stores.
+struct ExactBucket {
+    let limit: Limit
+    private var level: Int128 = 0
+    private var instant: Int128 = 0
+
+    init(_ limit: Limit) {
+        self.limit = limit
+    }
+
+    private var capacity: Int128 { Int128(limit.burst) * Int128(limit.periodMicroseconds) }
+
+    mutating func level(at now: Int) -> Int128 {
+        let level = max(0, level - (Int128(now) - instant) * Int128(limit.count))
+        guard level > capacity else { return level }
+        set(capacity, at: now)
+        return capacity
+    }
+
+    mutating func set(_ level: Int128, at now: Int) {
+        self.level = level
+        instant = Int128(now)
+    }
+
+    mutating func admits(_ cost: Int, at now: Int) -> Bool {
+        cost == 0 || level(at: now) + Int128(cost) * Int128(limit.periodMicroseconds) <= capacity
+    }
+
+    mutating func charge(_ cost: Int, at now: Int) {
+        if cost > 0 { set(level(at: now) + Int128(cost) * Int128(limit.periodMicroseconds), at: now) }
+    }
+
+    mutating func take(_ cost: Int, at now: Int) -> Bool {
+        guard admits(cost, at: now) else { return false }
+        charge(cost, at: now)
+        return true
+    }
+
+    mutating func remaining(at now: Int) -> Int {
+        Int((capacity - level(at: now)) / Int128(limit.periodMicroseconds))
+    }
+
+    mutating func retryMicroseconds(_ cost: Int, at now: Int) -> Int {
+        let over = level(at: now) + Int128(cost) * Int128(limit.periodMicroseconds) - capacity
+        return cost == 0 || over <= 0 ? 0 : Int((over + Int128(limit.count) - 1) / Int128(limit.count))
+    }
+
+    mutating func resetMicroseconds(at now: Int) -> Int {
+        Int((level(at: now) + Int128(limit.count) - 1) / Int128(limit.count))
+    }
+}
+
+/// SplitMix64: the same steps in every run, so that a failure can be looked at.
+struct Dice: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// Any size is as likely as any other: 3, 40 and 50 000 000 come up alike.
+    mutating func magnitude(upTo most: Int) -> Int {
+        let bits = Int.random(in: 1...(Int.bitWidth - most.leadingZeroBitCount), using: &self)
+        return min(most, max(1, Int.random(in: 0..<(1 << bits), using: &self)))
+    }
+
+    mutating func limit() -> Limit {
+        let units = [1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000]
+        let period = (units.randomElement(using: &self) ?? 1_000) * Int.random(in: 1...60, using: &self)
+        return Limit(
+            count: magnitude(upTo: 1_000_000), periodMicroseconds: period, burst: magnitude(upTo: 1_000_000))
+    }
+
+    /// An elapsed time that matters to the bucket: from nothing to somewhat more than it needs to refill.
+    mutating func pause(_ limit: Limit) -> Int {
+        let token = max(1, limit.periodMicroseconds / limit.count)
+        let refill = limit.burst.multipliedReportingOverflow(by: token)
+        return switch Int.random(in: 0..<10, using: &self) {
+        case 0: 0
+        case 1...5: Int.random(in: 0...(2 * token), using: &self)
+        case 6...7: magnitude(upTo: refill.overflow ? 1 << 50 : min(1 << 50, max(1, refill.partialValue)))
+        case 8: -Int.random(in: 0...(3 * token), using: &self)
+        default: Int.random(in: 0...9, using: &self)
+        }
+    }
+}

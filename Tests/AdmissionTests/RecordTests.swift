@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+import Testing
+
+@testable import Admission
+
+@Suite struct RecordTests {
+    private func fields(_ texts: [String?]) -> [RedisReply] {
+        texts.map { $0.map { .bytes(Array($0.utf8)) } ?? .null }
+    }
+
+    private func key(
+        notBefore: String? = nil, expires: String? = nil, revoked: String? = nil, active: String? = "1",
+        subject: String? = "7h3kq2mzxb"
+    ) -> KeyRecord? {
+        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s"]))
+    }
+
+    @Test func readsTimesAsUnixSeconds() throws {
+        let record = try #require(key(notBefore: "100", expires: "200"))
+        #expect(record.validFrom == 100_000_000)
+        #expect(record.validUntil == 200_000_000)
+        #expect(record.isBounded)
+        #expect(!record.endsByRevocation)
+        #expect(record.overrides.limits == ["search": Limit(count: 5, periodMicroseconds: 1_000_000)])
+    }
+
+    @Test(arguments: [nil, "", "0"] as [String?])
+    func takesAbsentEmptyAndZeroForNone(text: String?) throws {
+        let record = try #require(key(notBefore: text, expires: text, revoked: text))
+        #expect(record.validFrom == 0)
+        #expect(record.validUntil == KeyRecord.never)
+        #expect(!record.isBounded)
+    }
+
+    @Test func endsAtTheFirstOfExpiryAndRevocation() throws {
+        let revokedFirst = try #require(key(expires: "200", revoked: "150"))
+        #expect(revokedFirst.validUntil == 150_000_000)
+        #expect(revokedFirst.endsByRevocation)
+        let expiresFirst = try #require(key(expires: "100", revoked: "150"))
+        #expect(expiresFirst.validUntil == 100_000_000)
+        #expect(!expiresFirst.endsByRevocation)
+    }
+
+    @Test(arguments: ["x", "-5", "1.5", "1e9", " 7"])
+    func isNoKeyWhereItsEndCannotBeRead(text: String) {
+        #expect(key(expires: text) == nil)
+        #expect(key(notBefore: text) == nil)
+        #expect(key(revoked: text) == nil)
+    }
+
+    @Test func isNoKeyWithoutHashOrSubject() {
+        #expect(KeyRecord(fields([nil, nil, nil, nil, nil, nil, nil])) == nil)
+        #expect(KeyRecord(fields(["ab", "1", nil, nil, nil, nil, nil])) == nil)
+        #expect(key(subject: "") == nil)
+        #expect(KeyRecord([]) == nil)
+    }
+
+    @Test(arguments: [("1", true), ("0", false), ("true", false), ("", false), (nil, false)] as [(String?, Bool)])
+    func isActiveByTheOneSpelling(text: String?, isActive: Bool) throws {
+        #expect(try #require(key(active: text)).isActive == isActive)
+    }
+
+    @Test func anOrganizationIsSuspendedUnlessItIsActive() throws {
+        #expect(try #require(OrganizationRecord(fields(["ab", "active", nil]))).isSuspended == false)
+        #expect(try #require(OrganizationRecord(fields(["ab", "suspended", nil]))).isSuspended)
+        #expect(try #require(OrganizationRecord(fields(["ab", nil, nil]))).isSuspended)
+        #expect(OrganizationRecord(fields([nil, "active", nil])) == nil)
+    }
+
+    @Test(arguments: ["acme", "acme ", " x", "a b c", ""])
+    func aPointerIsTwoWords(text: String) {
+        #expect(RecordPointer(.bytes(Array(text.utf8))) == nil)
+    }
+
+    @Test func aPointerNamesTheKeyAsItIsPrinted() throws {
+        let pointer = try #require(RecordPointer(.bytes(Array("acme 7h3kq2mzxb".utf8))))
+        #expect(pointer.principal == Principal(organization: "acme", keyID: "acme/7h3kq2mzxb"))
+        #expect(RecordPointer(.null) == nil)
+    }
+
+    @Test func brokenOverridesDontLiftTheOthers() {
+        let overrides = LimitOverrides(parsing: "search=100/10s org=oops x Y=1/s =1/s org=50/10s:80 big=1/d:1000000")
+        #expect(
+            overrides.limits == [
+                "search": Limit(count: 100, periodMicroseconds: 10_000_000),
+                "org": Limit(count: 50, periodMicroseconds: 10_000_000, burst: 80),
+            ])
+        #expect(overrides.malformed == ["org=oops", "x", "Y=1/s", "=1/s", "big=1/d:1000000"])
+    }
+
+    @Test func namesAreThoseOfTheContract() {
+        let names = Names(namespace: "tg")
+        #expect(names.instance == "tg:1:meta")
+        #expect(names.organization("acme") == "tg:1:{acme}")
+        #expect(names.bucket("org", ofOrganization: "acme") == "tg:1:{acme}:b:org")
+        #expect(names.bucket("search", ofKey: "7h3kq2mzxb", in: "acme") == "tg:1:{acme}:b:search:7h3kq2mzxb")
+        #expect(names.bucket("address", ofAddress: "203.0.113.9") == "tg:1:{a:203.0.113.9}:b:address")
+        #expect(names.globalBucket("all") == "tg:1:{:g}:b:all")
+        #expect(
+            names.credential(CredentialHash(of: Array("abc".utf8)))
+                == "tg:1:cred:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    }
+}
