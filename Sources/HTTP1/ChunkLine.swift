@@ -28,7 +28,7 @@ enum ChunkLine {
     }
 
     private static func endOfExtension(_ range: Range<Int>, of span: Span<UInt8>) throws(BodyError) -> Int {
-        var position = endOfToken(range, of: span)
+        var position = span.endOfToken(in: range)
         guard position > range.lowerBound else { throw .malformedChunkExtension }
         guard position < range.upperBound, span[position] == UInt8(ascii: "=") else { return position }
         position += 1
@@ -36,14 +36,8 @@ enum ChunkLine {
         if let first = value.first, span[first] == UInt8(ascii: "\"") {
             return try endOfQuotedString((first + 1)..<range.upperBound, of: span)
         }
-        position = endOfToken(value, of: span)
+        position = span.endOfToken(in: value)
         guard position > value.lowerBound else { throw .malformedChunkExtension }
-        return position
-    }
-
-    private static func endOfToken(_ range: Range<Int>, of span: Span<UInt8>) -> Int {
-        var position = range.lowerBound
-        while position < range.upperBound, Octet.isToken(span[position]) { position += 1 }
         return position
     }
 

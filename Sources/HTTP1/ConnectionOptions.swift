@@ -26,12 +26,8 @@ package struct ConnectionOptions: Sendable, Equatable {
     mutating func take(_ value: Range<Int>, of span: Span<UInt8>, isRequest: Bool) throws(HeadError) {
         var elements = ListElements(value)
         while let element = elements.next(in: span) {
-            var name = PackedName()
-            for position in element {
-                guard Octet.isToken(span[position]) else { throw .malformedConnection }
-                name.append(span[position])
-            }
-            try take(name, isRequest: isRequest)
+            guard span.endOfToken(in: element) == element.upperBound else { throw .malformedConnection }
+            try take(PackedName(element, of: span), isRequest: isRequest)
         }
     }
 

@@ -52,9 +52,7 @@ package struct FieldName: Sendable, Equatable {
     package init?(_ name: String) {
         let octets = name.utf8.map(Octet.lowercased)
         guard !octets.isEmpty, octets.count <= Int(UInt8.max), octets.allSatisfy(Octet.isToken) else { return nil }
-        var packed = PackedName()
-        for octet in octets { packed.append(octet) }
-        id = KnownField.named(packed)
+        id = KnownField.named(PackedName(octets))
         lowercased = octets
     }
 }

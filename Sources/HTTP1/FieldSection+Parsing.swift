@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension FieldSection {
-    /// Reads one field line (RFC 9112 §5), without its CRLF, and keeps where it lies.
+    /// Reads one field line (RFC 9112 §5) as the scanner hands it out, and keeps where it lies.
     ///
     /// - Parameter folds: whether names are also looked up with `_` read as `-` (requests).
     @inline(__always)
@@ -9,31 +9,18 @@ extension FieldSection {
         _ line: Range<Int>, of span: Span<UInt8>, folds: Bool, limit: Int
     ) throws(HeadError) -> Field {
         guard fields.count < limit else { throw .tooManyFields }
-        var name = PackedName()
-        var colon = line.lowerBound
-        while colon < line.upperBound {
-            let octet = span[colon]
-            guard Octet.isToken(octet) else { break }
-            name.append(octet)
-            colon += 1
-        }
+        let colon = span.endOfToken(in: line)
         guard colon < line.upperBound, span[colon] == UInt8(ascii: ":"), colon > line.lowerBound else {
             throw Self.reason(line, stoppedAt: colon, of: span)
         }
-        guard name.length <= Int(UInt8.max) else { throw .fieldNameTooLong }
-
+        let nameRange = line.lowerBound..<colon
+        guard nameRange.count <= Int(UInt8.max) else { throw .fieldNameTooLong }
         let value = span.trimmed((colon + 1)..<line.upperBound)
-        var position = value.lowerBound
-        while position < value.upperBound {
-            let octet = span[position]
-            if Octet.isControl(octet) { throw octet == Octet.carriageReturn ? .bareCarriageReturn : .controlInValue }
-            position += 1
-        }
-
+        let name = PackedName(nameRange, of: span)
         let exact = KnownField.named(name)
         let folded = exact == .other && folds ? KnownField.foldedName(name) : .other
         let field = Field(
-            name: line.lowerBound..<colon, value: value, id: exact == .other ? folded : exact,
+            name: nameRange, value: value, id: exact == .other ? folded : exact,
             isFolded: folded != .other)
         append(field)
         return field
@@ -49,6 +36,6 @@ extension FieldSection {
             while next < line.upperBound, Octet.isBlank(span[next]) { next += 1 }
             return next < line.upperBound && span[next] == UInt8(ascii: ":") ? .blankBeforeColon : .malformedFieldName
         }
-        return octet == Octet.carriageReturn ? .bareCarriageReturn : .malformedFieldName
+        return .malformedFieldName
     }
 }

@@ -14,11 +14,11 @@ package enum HeadError: Error, Sendable, Equatable, CaseIterable {
     // Lines and fields.
     case bareLineFeed
     case bareCarriageReturn
+    case controlOctet
     case malformedField
     case malformedFieldName
     case blankBeforeColon
     case obsoleteFold
-    case controlInValue
     case fieldNameTooLong
     case tooManyFields
     case tooLarge
@@ -67,11 +67,11 @@ extension HeadError {
         case .http2Preface: "HTTP/2 is not spoken on this port"
         case .bareLineFeed: "Line feed without carriage return"
         case .bareCarriageReturn: "Carriage return without line feed"
+        case .controlOctet: "Control character"
         case .malformedField: "Field line without colon"
         case .malformedFieldName: "Malformed field name"
         case .blankBeforeColon: "Whitespace between field name and colon"
         case .obsoleteFold: "Folded or indented field line"
-        case .controlInValue: "Control character in a field value"
         case .fieldNameTooLong: "Field name too long"
         case .tooManyFields: "Too many fields"
         case .tooLarge: "Request header fields too large"

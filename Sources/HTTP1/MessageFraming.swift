@@ -53,18 +53,7 @@ struct MessageFraming {
 
     private mutating func takeTransferEncoding(_ value: Range<Int>, of span: Span<UInt8>) throws(HeadError) {
         guard !isChunked else { throw .repeatedTransferEncoding }
-        var coding = PackedName()
-        for position in value {
-            guard Octet.isToken(span[position]) else { throw .unsupportedTransferEncoding }
-            coding.append(span[position])
-        }
-        guard coding == Self.chunked else { throw .unsupportedTransferEncoding }
+        guard span.holds("chunked", at: value, ignoringCase: true) else { throw .unsupportedTransferEncoding }
         isChunked = true
     }
-
-    private static let chunked: PackedName = {
-        var name = PackedName()
-        for octet in "chunked".utf8 { name.append(octet) }
-        return name
-    }()
 }

@@ -74,6 +74,15 @@ extension Span<UInt8> {
         return lower..<upper
     }
 
+    /// Where the token at the front of the range ends.
+    @inline(__always)
+    func endOfToken(in range: Range<Int>) -> Int {
+        let part = extracting(range)
+        var end = 0
+        while end < part.count, Octet.isToken(part[end]) { end += 1 }
+        return range.lowerBound + end
+    }
+
     func equalIgnoringCase(_ one: Range<Int>, _ other: Range<Int>) -> Bool {
         guard one.count == other.count else { return false }
         for offset in 0..<one.count
@@ -91,5 +100,46 @@ extension Span<UInt8> {
             guard octet == expected else { return false }
         }
         return true
+    }
+}
+
+// MARK: - Eight octets at a time
+
+extension Span<UInt8> {
+    /// The eight octets from there on, the first in the lowest byte. One load: the checks on `part` fall away.
+    @inline(__always)
+    func word(at position: Int) -> UInt64 {
+        let part = extracting(position..<(position + 8))
+        var word = UInt64(part[0])
+        word |= UInt64(part[1]) &<< 8
+        word |= UInt64(part[2]) &<< 16
+        word |= UInt64(part[3]) &<< 24
+        word |= UInt64(part[4]) &<< 32
+        word |= UInt64(part[5]) &<< 40
+        word |= UInt64(part[6]) &<< 48
+        word |= UInt64(part[7]) &<< 56
+        return word
+    }
+
+    /// Where the first control octet other than HTAB is, from `position` on; `end` if there is none before it.
+    @inline(__always)
+    func firstControl(from position: Int, upTo end: Int) -> Int {
+        var position = position
+        while position + 8 <= end {
+            let word = word(at: position)
+            // Sets the top bit of each byte below 0x20 or equal to 0x7F; bytes above the first such may be set in error.
+            let isLow = (word &- 0x2020_2020_2020_2020) & ~word
+            let isDelete = ((word ^ 0x7F7F_7F7F_7F7F_7F7F) &- 0x0101_0101_0101_0101) & ~word
+            let found = (isLow | isDelete) & 0x8080_8080_8080_8080
+            if found == 0 {
+                position += 8
+            } else {
+                position += found.trailingZeroBitCount &>> 3
+                guard self[position] == Octet.tab else { return position }
+                position += 1
+            }
+        }
+        while position < end, !Octet.isControl(self[position]) { position += 1 }
+        return position
     }
 }

@@ -5,36 +5,63 @@
 /// `octet | 0x20` folds letters and leaves every other octet of a known name as it is. Of the token octets it confuses only
 /// `^` with `~`, which no known name has, and it turns `_` into DEL, which no name can hold: so a match is exact.
 struct PackedName: Equatable {
-    private(set) var first: UInt64 = 0
-    private(set) var second: UInt64 = 0
-    private(set) var third: UInt64 = 0
-    private(set) var fourth: UInt64 = 0
-    /// Of the name, however long; only the first 32 octets are held.
-    private(set) var length = 0
+    private var first: UInt64 = 0
+    private var second: UInt64 = 0
+    private var third: UInt64 = 0
+    private var fourth: UInt64 = 0
+    /// Of the name, however long; nothing is held of one longer than 32.
+    let length: Int
 
     static var capacity: Int { 32 }
 
+    /// Of a token.
     @inline(__always)
-    mutating func append(_ octet: UInt8) {
-        let folded = UInt64(octet | 0x20)
-        switch length &>> 3 {
-        case 0: first = first &<< 8 | folded
-        case 1: second = second &<< 8 | folded
-        case 2: third = third &<< 8 | folded
-        case 3: fourth = fourth &<< 8 | folded
-        default: break
+    init(_ range: Range<Int>, of span: Span<UInt8>) {
+        length = range.count
+        guard length <= Self.capacity else { return }
+        var position = range.lowerBound
+        first = Self.take(&position, range.upperBound, of: span)
+        guard position < range.upperBound else { return }
+        second = Self.take(&position, range.upperBound, of: span)
+        guard position < range.upperBound else { return }
+        third = Self.take(&position, range.upperBound, of: span)
+        guard position < range.upperBound else { return }
+        fourth = Self.take(&position, range.upperBound, of: span)
+    }
+
+    init(_ octets: [UInt8]) {
+        self.init(0..<octets.count, of: octets.span)
+    }
+
+    /// Up to eight octets, the first in the lowest byte.
+    @inline(__always)
+    private static func take(_ position: inout Int, _ end: Int, of span: Span<UInt8>) -> UInt64 {
+        let count = min(end - position, 8)
+        defer { position += count }
+        let folding: UInt64 = 0x2020_2020_2020_2020
+        if count == 8 { return span.word(at: position) | folding }
+        let isInside = position + 8 <= span.count
+        guard isInside else {
+            var word: UInt64 = 0
+            for offset in 0..<count { word |= UInt64(span[position + offset] | 0x20) &<< UInt64(8 * offset) }
+            return word
         }
-        length &+= 1
+        // What stands behind the name in the same word is cut off.
+        return (span.word(at: position) | folding) & ((1 &<< UInt64(8 * count)) &- 1)
     }
 
     /// The name with `_` read as `-`; nil if there is none in it.
     var withHyphens: PackedName? {
+        guard
+            Self.hasUnderscore(first) || Self.hasUnderscore(second) || Self.hasUnderscore(third)
+                || Self.hasUnderscore(fourth)
+        else { return nil }
         var name = self
         name.first = Self.hyphenated(first)
         name.second = Self.hyphenated(second)
         name.third = Self.hyphenated(third)
         name.fourth = Self.hyphenated(fourth)
-        return name == self ? nil : name
+        return name
     }
 
     var hash: Int {
@@ -42,6 +69,13 @@ struct PackedName: Equatable {
         mixed ^= (third &* 0xC2B2_AE3D_27D4_EB4F) ^ (fourth &* 0x1656_67B1_9E37_79F9)
         mixed = (mixed ^ UInt64(truncatingIfNeeded: length)) &* 0xFF51_AFD7_ED55_8CCD
         return Int(truncatingIfNeeded: mixed &>> 40)
+    }
+
+    /// Whether one of the eight octets is 0x7F, a folded `_`.
+    @inline(__always)
+    private static func hasUnderscore(_ word: UInt64) -> Bool {
+        let zeroed = word ^ 0x7F7F_7F7F_7F7F_7F7F
+        return (zeroed &- 0x0101_0101_0101_0101) & ~zeroed & 0x8080_8080_8080_8080 != 0
     }
 
     private static func hyphenated(_ word: UInt64) -> UInt64 {
@@ -70,12 +104,11 @@ extension KnownField {
 
     /// Open addressing in twice to four times as many slots as there are names.
     private struct NameTable {
-        private var slots = [(name: PackedName, field: KnownField)](repeating: (PackedName(), .other), count: 256)
+        private var slots = [(name: PackedName, field: KnownField)](repeating: (PackedName([]), .other), count: 256)
 
         init() {
             for field in KnownField.allCases where field != .other {
-                var name = PackedName()
-                for octet in field.name.description.utf8 { name.append(octet) }
+                let name = PackedName([UInt8](field.name.description.utf8))
                 precondition(name.length <= PackedName.capacity, "A known field's name is longer than can be packed")
                 var slot = name.hash & 255
                 while slots[slot].field != .other { slot = (slot + 1) & 255 }

@@ -135,8 +135,7 @@ extension RequestHeadParser {
     private mutating func takeRequestLine(
         _ line: Range<Int>, of span: Span<UInt8>, into head: inout RequestHead
     ) throws(HeadError) {
-        var position = line.lowerBound
-        while position < line.upperBound, Octet.isToken(span[position]) { position += 1 }
+        var position = span.endOfToken(in: line)
         let method = line.lowerBound..<position
         guard !method.isEmpty, method.count <= Method.maximumLength else { throw .malformedMethod }
         guard position < line.upperBound else { throw .malformedRequestLine }

@@ -54,19 +54,11 @@ struct RequestTarget {
 
     /// Behind `http://` or `https://` in any case.
     private static func endOfScheme(_ range: Range<Int>, of span: Span<UInt8>) -> Int? {
-        var position = range.lowerBound
-        var scheme = PackedName()
-        while position < range.upperBound, span[position] != UInt8(ascii: ":"), scheme.length < 6 {
-            scheme.append(span[position])
-            position += 1
+        let start = range.lowerBound
+        for prefix in ["http://", "https://"] as [StaticString] {
+            let end = start + prefix.utf8CodeUnitCount
+            if end <= range.upperBound, span.holds(prefix, at: start..<end, ignoringCase: true) { return end }
         }
-        // `|0x20` folds letters only here: "http" and "https" packed, see PackedName.
-        guard scheme.length == 4 && scheme.first == 0x6874_7470 || scheme.length == 5 && scheme.first == 0x68_7474_7073,
-            range.upperBound - position >= 3,
-            span[position] == UInt8(ascii: ":"),
-            span[position + 1] == UInt8(ascii: "/"),
-            span[position + 2] == UInt8(ascii: "/")
-        else { return nil }
-        return position + 3
+        return nil
     }
 }
