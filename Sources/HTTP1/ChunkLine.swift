@@ -18,10 +18,9 @@ enum ChunkLine {
             position += 1
         }
         guard position > line.lowerBound, size <= UInt64(Int64.max) else { throw .malformedChunkSize }
+        guard position == line.upperBound || span[position] == UInt8(ascii: ";") else { throw .malformedChunkSize }
         while position < line.upperBound {
-            guard span[position] == UInt8(ascii: ";") else {
-                throw position - line.lowerBound <= 16 ? .malformedChunkSize : .malformedChunkExtension
-            }
+            guard span[position] == UInt8(ascii: ";") else { throw .malformedChunkExtension }
             position = try endOfExtension((position + 1)..<line.upperBound, of: span)
         }
         return size
