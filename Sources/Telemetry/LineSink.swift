@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+import NIOCore
+
+/// A file descriptor that lines are appended to. Blocking; belongs to one queue.
+package struct LineSink: Sendable {
+    /// Why a file can't be opened.
+    package struct Failure: Error, Equatable, CustomStringConvertible {
+        package let description: String
+    }
+
+    enum Outcome: Equatable {
+        case written
+        /// So many lines never arrived whole.
+        case lost(lines: Int, error: String)
+    }
+
+    /// How often a wait for a pipe's reader looks whether it is still wanted.
+    private static let patienceMilliseconds: CInt = 100
+
+    private let descriptor: CInt
+    private let closes: Bool
+    /// The destination took part of a line and then no more.
+    private var endsInMidLine = false
+
+    init(descriptor: CInt, closes: Bool) {
+        // A reader that left is an error of write, not the end of the process. NIO does the same.
+        signal(SIGPIPE, SIG_IGN)
+        self.descriptor = descriptor
+        self.closes = closes
+    }
+
+    /// - Parameter path: appended to, created with mode 0640. A FIFO without a reader is refused instead of waited for.
+    init(appendingTo path: String) throws(Failure) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0o640)
+        guard descriptor >= 0 else {
+            throw Failure(description: "cannot open \(path): \(Self.text(of: errno))")
+        }
+        self.init(descriptor: descriptor, closes: true)
+    }
+
+    static func standardOutput() -> LineSink {
+        LineSink(descriptor: STDOUT_FILENO, closes: false)
+    }
+
+    func close() {
+        guard closes else { return }
+        #if canImport(Glibc)
+            _ = Glibc.close(descriptor)
+        #elseif canImport(Musl)
+            _ = Musl.close(descriptor)
+        #elseif canImport(Darwin)
+            _ = Darwin.close(descriptor)
+        #endif
+    }
+
+    /// Writes whole lines, waiting for a reader as long as `isEnding` says no.
+    mutating func write(_ batch: ByteBuffer, isEnding: () -> Bool) -> Outcome {
+        if endsInMidLine {
+            var lineFeed = ByteBuffer(integer: UInt8(ascii: "\n"))
+            if let error = writeAll(&lineFeed, isEnding: isEnding) {
+                return .lost(lines: Self.lines(in: batch), error: error)
+            }
+            endsInMidLine = false
+        }
+        var rest = batch
+        guard let error = writeAll(&rest, isEnding: isEnding) else { return .written }
+        let before = batch.readableBytes - rest.readableBytes
+        endsInMidLine = before > 0 && batch.getInteger(at: batch.readerIndex + before - 1) != UInt8(ascii: "\n")
+        return .lost(lines: Self.lines(in: rest), error: error)
+    }
+
+    /// Takes what was written from the front of the buffer. Nil if that was all, else what went wrong.
+    private func writeAll(_ rest: inout ByteBuffer, isEnding: () -> Bool) -> String? {
+        while rest.readableBytes > 0 {
+            let count = rest.withUnsafeReadableBytes { bytes in
+                #if canImport(Glibc)
+                    Glibc.write(descriptor, bytes.baseAddress, bytes.count)
+                #elseif canImport(Musl)
+                    Musl.write(descriptor, bytes.baseAddress, bytes.count)
+                #elseif canImport(Darwin)
+                    Darwin.write(descriptor, bytes.baseAddress, bytes.count)
+                #endif
+            }
+            guard count < 0 else {
+                rest.moveReaderIndex(forwardBy: count)
+                continue
+            }
+            let error = errno
+            switch error {
+            case EINTR: continue
+            case EAGAIN:
+                // A pipe that somebody made non-blocking, and its reader is slow.
+                guard !isEnding() else { return Self.text(of: error) }
+                var event = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&event, 1, Self.patienceMilliseconds)
+            default: return Self.text(of: error)
+            }
+        }
+        return nil
+    }
+
+    static func lines(in buffer: ByteBuffer) -> Int {
+        buffer.readableBytesView.count { $0 == UInt8(ascii: "\n") }
+    }
+
+    private static func text(of error: CInt) -> String {
+        String(cString: strerror(error))
+    }
+}
