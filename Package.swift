@@ -59,7 +59,7 @@ let package = Package(
         layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
         layer("HTTP1", [.nioCore]),
         layer("Admission", ["Redis", .nioCore, .crypto, .logging]),
-        layer("Settings", ["Admission", "Redis", .yams]),
+        layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .logging]),
         layer("Proxy", ["HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioPosix, .logging]),
         layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .logging]),

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+/// A host with a port, as addresses and URLs write it: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
+struct Authority: Hashable, Sendable {
+    /// Without brackets.
+    var host: String
+    var port: Int?
+
+    /// Nil unless `text` is a host of letters, digits, `.`, `-` and `_` or a bracketed IPv6 address, with or without port.
+    init?(_ text: some StringProtocol) {
+        var rest = Substring(text)
+        if rest.hasPrefix("[") {
+            guard let end = rest.firstIndex(of: "]") else { return nil }
+            host = String(rest[rest.index(after: rest.startIndex)..<end])
+            guard host.contains(":"), host.utf8.allSatisfy(\.isInIPv6) else { return nil }
+            rest = rest[rest.index(after: end)...]
+        } else {
+            let name = rest.prefix(while: { $0 != ":" })
+            host = String(name)
+            guard (1...253).contains(host.utf8.count), host.utf8.allSatisfy(\.isInHost) else { return nil }
+            rest = rest[name.endIndex...]
+        }
+        guard !rest.isEmpty else { return }
+        let digits = rest.dropFirst()
+        guard rest.hasPrefix(":"), (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy(\.isDigit),
+            let number = Int(digits), number <= 65_535
+        else { return nil }
+        port = number
+    }
+}
+
+extension UInt8 {
+    fileprivate var isInHost: Bool { isLetter || isDigit || ".-_".utf8.contains(self) }
+    fileprivate var isInIPv6: Bool {
+        isDigit || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(self | 0x20) || ":.".utf8.contains(self)
+    }
+}
+
+extension Form where Value == Settings.Listen {
+    /// Port 0 leaves the choice to the kernel.
+    static let listen = Form.scalar("an address such as 127.0.0.1:8080") { scalar throws(Mismatch) in
+        let text = scalar.text
+        guard scalar.kind.isNumberOrText else { throw Mismatch() }
+        if text.hasPrefix("unix:") { throw Mismatch(got: "a Unix socket, which is not supported in this version") }
+        if let authority = Authority(text), let port = authority.port {
+            return .tcp(host: authority.host, port: port)
+        }
+        if let port = Int(text), (0...65_535).contains(port) { throw Mismatch(hint: "did you mean 127.0.0.1:\(port)?") }
+        if text.hasPrefix("*:") || text.hasPrefix(":"), let port = Int(text.drop(while: { $0 == "*" }).dropFirst()) {
+            throw Mismatch(hint: "0.0.0.0:\(port) or \"[::]:\(port)\" listens on every address")
+        }
+        if text.contains("://") { throw Mismatch(hint: "leave the scheme out") }
+        if let authority = Authority(text) { throw Mismatch(hint: "add a port: \(authority.host):8080") }
+        let isBareIPv6 = text.utf8.filter { $0 == UInt8(ascii: ":") }.count > 1 && !text.hasPrefix("[")
+        throw Mismatch(hint: isBareIPv6 ? "IPv6 addresses are in brackets and quoted: \"[::1]:8080\"" : nil)
+    }
+}
+
+/// Where the handler is, as its URL tells.
+struct UpstreamLocation: Hashable, Sendable {
+    var host: String
+    var port: Int
+}
+
+extension Form where Value == UpstreamLocation {
+    static let upstreamURL = Form.text("the handler's URL such as http://127.0.0.1:8081") { text throws(Mismatch) in
+        for (prefix, name) in [("https://", "https"), ("unix:", "a Unix socket")] where text.hasPrefix(prefix) {
+            throw Mismatch(got: "\(name), which is not supported in this version", hint: "http://host:port is")
+        }
+        guard text.hasPrefix("http://") else {
+            let suggestion = Authority(text).map { "did you mean http://\($0.host):\($0.port ?? 80)?" }
+            throw Mismatch(hint: suggestion)
+        }
+        var rest = text.dropFirst("http://".count)
+        if rest.hasSuffix("/") { rest = rest.dropLast() }
+        if rest.contains("@") { throw Mismatch(got: "one with user and password", hint: "leave them out") }
+        if let end = rest.firstIndex(where: { "/?#".contains($0) }) {
+            let shorter = "http://" + rest[..<end]
+            throw Mismatch(hint: "paths pass unchanged, so leave it at \(shorter.shown)")
+        }
+        guard let authority = Authority(rest), authority.port != 0 else {
+            throw Mismatch(hint: "host and port: http://127.0.0.1:8081")
+        }
+        return UpstreamLocation(host: authority.host, port: authority.port ?? 80)
+    }
+}
+
+extension Form where Value == Settings.Upstream.Host {
+    static let sentHost = Form.text("upstream, preserve or a host such as api.internal:8081") { text throws(Mismatch) in
+        switch text {
+        case "upstream": return .upstream
+        case "preserve": return .preserve
+        default:
+            guard Authority(text) != nil else { throw Mismatch() }
+            // A dotless name may well be one, but hardly one that differs from a keyword by a letter.
+            if let guess = Spelling.nearest(to: text, among: ["upstream", "preserve"]) {
+                throw Mismatch(hint: "did you mean \(guess)?")
+            }
+            return .name(text)
+        }
+    }
+}
+
+extension Form where Value == RedisEndpoint {
+    /// The value is never shown: there may be a password in it.
+    static let redisURL = Form.text("a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock") {
+        text throws(Mismatch) in
+        do throws(RedisEndpointError) {
+            return try RedisEndpoint(parsing: text)
+        } catch {
+            throw Mismatch(got: "one that can't be used: \(error.description)")
+        }
+    }
+}
+
+extension Form where Value == Settings.Log.Access {
+    /// A path has a slash, so that a misspelt word doesn't become a file.
+    static let accessLog = Form.scalar("stdout, off or a file such as /var/log/tollgate.log") {
+        scalar throws(Mismatch) in
+        if case .truth(false) = scalar.kind { return .off }
+        guard case .text = scalar.kind, !scalar.text.contains("\0") else { throw Mismatch() }
+        if scalar.text == "stdout" { return .stdout }
+        if scalar.text == "off" { return .off }
+        guard scalar.text.contains("/"), !scalar.text.hasSuffix("/") else {
+            let isFile = scalar.text.contains(".")
+            let guess = isFile ? "./\(scalar.text)" : Spelling.nearest(to: scalar.text, among: ["stdout", "off"])
+            throw Mismatch(hint: guess.map { "did you mean \($0.shown)?" })
+        }
+        return .file(scalar.text)
+    }
+}

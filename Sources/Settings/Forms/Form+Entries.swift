@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+
+extension Form {
+    /// A list of mappings with the keys of one table.
+    fileprivate static func entries<Item: Sendable>(
+        _ expectation: String, isEmptyAllowed: Bool, emptyHint: String? = nil, _ table: Table,
+        _ read: @escaping @Sendable (Section, inout ProblemList) -> Item?
+    ) -> Form<[Item]> where Value == [Item] {
+        Form<[Item]>(expectation: expectation) { element, path, problems in
+            guard let elements = element.entries(of: expectation, path, isEmptyAllowed, emptyHint, &problems) else {
+                return nil
+            }
+            var items: [Item] = []
+            for (index, entry) in elements.enumerated() {
+                guard let section = Section(entry, "\(path)[\(index)]", table, &problems) else { continue }
+                if let item = read(section, &problems) { items.append(item) }
+            }
+            return items.count == elements.count ? items : nil
+        }
+    }
+}
+
+/// An entry of `routes` with what the checks across entries need.
+struct RouteEntry: Sendable {
+    let route: Settings.Route
+    let path: RoutePath
+    let section: Section
+}
+
+extension Form where Value == [RouteEntry] {
+    static let routes = entries(
+        "a list of routes", isEmptyAllowed: false, emptyHint: "leave it out to let every path be known", Schema.route
+    ) { section, problems in
+        let path = section.required(Schema.routePath, &problems)
+        let methods = section.optional(Schema.routeMethods, &problems)
+        let isMCP = section.value(Schema.routeIsMCP, &problems)
+        let isPublic = section.value(Schema.routeIsPublic, &problems)
+        let isThrottled = section.value(Schema.routeIsThrottled, &problems)
+        guard let path else { return nil }
+        if isMCP { refuseWhatMCPDecides(path, methods, section, &problems) }
+        let route = Settings.Route(
+            path: path.text, methods: isMCP ? ["DELETE", "GET", "POST"] : methods ?? [], isPublic: isPublic,
+            isThrottled: isThrottled, isMCP: isMCP)
+        return RouteEntry(route: route, path: path, section: section)
+    }
+
+    private static func refuseWhatMCPDecides(
+        _ path: RoutePath, _ methods: [String]?, _ section: Section, _ problems: inout ProblemList
+    ) {
+        if methods != nil {
+            section.refuse(
+                Schema.routeMethods, expected: "no methods with mcp: true, which serves POST, GET and DELETE",
+                &problems)
+        }
+        if path.hasRest || (path.text.hasSuffix("/") && path.text != "/") {
+            section.refuse(
+                Schema.routePath, expected: "a path without {rest*} and final / with mcp: true, which serves all below",
+                &problems)
+        }
+    }
+}
+
+extension [RouteEntry] {
+    /// Reports entries that could never serve anything: each method of theirs is an earlier entry's of the same pattern.
+    func refuseDuplicates(_ problems: inout ProblemList) {
+        for (index, entry) in enumerated() {
+            let same = self[..<index].filter { $0.path.shape == entry.path.shape }
+            guard let first = same.first(where: { $0.route.overlaps(entry.route) }) else { continue }
+            entry.section.refuse(
+                Schema.routePath, expected: "each method of a path once",
+                got: "\(entry.path.text.shown) again, which \(first.path.text.shown) serves already", &problems)
+        }
+    }
+}
+
+extension Settings.Route {
+    fileprivate func overlaps(_ other: Settings.Route) -> Bool {
+        methods.isEmpty || other.methods.isEmpty || !served.isDisjoint(with: other.served)
+    }
+
+    /// GET includes HEAD.
+    private var served: Set<String> { Set(methods + (methods.contains("GET") ? ["HEAD"] : [])) }
+}
+
+/// An entry of `policies` with what the checks across entries need.
+struct PolicyEntry: Sendable {
+    let policy: Policy
+    let section: Section
+}
+
+extension Form where Value == [PolicyEntry] {
+    static let policies = entries("a list of policies", isEmptyAllowed: true, Schema.policy) { section, problems in
+        let name = section.required(Schema.policyName, &problems)
+        let subject = section.required(Schema.policySubject, &problems)
+        let callers = section.optional(Schema.policyCallers, &problems)
+        let limit = limit(of: section, &problems)
+        let cost = section.value(Schema.policyCost, &problems)
+        _ = section.value(Schema.policyMode, &problems)
+        let match = Policy.Match(
+            routes: section.optional(Schema.policyRoutes, &problems) ?? [],
+            methods: section.optional(Schema.policyMethods, &problems) ?? [])
+        guard let name, let subject, let limit else { return nil }
+        if let callers { refuseImpossible(callers, per: subject, section, &problems) }
+        if limit.count > 0, cost > limit.burst {
+            section.refuse(
+                Schema.policyCost, expected: "a cost of at most the burst, which is \(limit.burst)",
+                got: "\(cost), which no wait would help", &problems)
+        }
+        return PolicyEntry(
+            policy: Policy(name: name, per: subject, appliesTo: callers, limit: limit, cost: cost, match: match),
+            section: section)
+    }
+
+    /// The limit with its burst, which is written behind it or as a key of its own.
+    private static func limit(of section: Section, _ problems: inout ProblemList) -> Limit? {
+        let text = section.required(Schema.policyLimit, &problems)
+        let burst = section.optional(Schema.policyBurst, &problems)
+        guard let text else { return nil }
+        let isBurstWrong = burst == nil && section.isGiven(Schema.policyBurst.path)
+        guard !isBurstWrong else { return nil }
+        if burst != nil, text.hasBurst {
+            section.refuse(
+                Schema.policyBurst, expected: "one burst", got: "another one behind the limit, '\(text.text)'",
+                &problems)
+            return nil
+        }
+        do throws(LimitError) {
+            return try Limit(parsing: burst.map { "\(text.text):\($0)" } ?? text.text)
+        } catch {
+            let mismatch = Mismatch(error)
+            let expected = mismatch.expected ?? Schema.policyLimit.form.expectation
+            if burst != nil {
+                section.refuse(Schema.policyBurst, expected: expected, hint: mismatch.hint, &problems)
+            } else {
+                section.refuse(Schema.policyLimit, expected: expected, hint: mismatch.hint, &problems)
+            }
+            return nil
+        }
+    }
+
+    /// A call without a key has neither key nor organization to count for.
+    private static func refuseImpossible(
+        _ callers: Policy.Callers, per subject: Policy.Subject, _ section: Section, _ problems: inout ProblemList
+    ) {
+        guard subject == .key || subject == .org, callers != .authenticated else { return }
+        section.refuse(Schema.policyCallers, expected: "authenticated with per: \(subject.rawValue)", &problems)
+    }
+}
+
+extension [PolicyEntry] {
+    /// Reports names used twice, and routes that `routes` doesn't list.
+    ///
+    /// - Parameter routes: nil where they aren't known because something is wrong with them.
+    func refuseConflicts(routes: [RouteEntry]?, _ problems: inout ProblemList) {
+        var seen: [String: Int] = [:]
+        let paths = routes?.map(\.route.path)
+        for (index, entry) in enumerated() {
+            let name = entry.policy.name
+            if let first = seen.updateValue(index, forKey: name) {
+                entry.section.refuse(
+                    Schema.policyName, expected: "each name once", got: "'\(name)' again, which is entry \(first)",
+                    &problems)
+            }
+            guard let paths else { continue }
+            for path in entry.policy.match.routes where !paths.contains(path) {
+                let guess = Spelling.nearest(to: path, among: paths).map { "did you mean \($0)?" }
+                entry.section.refuse(
+                    Schema.policyRoutes, expected: "the path of a route as routes lists it", got: "'\(path.shown)'",
+                    hint: guess ?? (paths.isEmpty ? "no routes are listed" : nil), &problems)
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+
+/// A limit's text, kept as such until its burst is known.
+struct LimitText: Hashable, Sendable {
+    let text: String
+    var hasBurst: Bool { text.contains(":") }
+}
+
+extension Form where Value == LimitText {
+    static let limit = Form.text("<count>/[<n>](ms|s|m|h|d)[:<burst>] such as 20/10s or 100/10s:200") {
+        text throws(Mismatch) in
+        do throws(LimitError) {
+            _ = try Limit(parsing: text)
+        } catch {
+            switch error {
+            case .malformed: throw Mismatch(hint: hint(text))
+            case .burstDoesNotFit:
+                // A burst of its own may make it fit; what remains is reported once both are known.
+                break
+            case .tooLarge, .impossible, .rateDoesNotFit: throw Mismatch(error)
+            }
+        }
+        return LimitText(text: text)
+    }
+
+    /// `20 / 10s`, `20 per minute` and `20/min` are what other programs take.
+    private static func hint(_ text: String) -> String? {
+        let units = ["sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d"]
+        let parts = text.lowercased().replacing(" per ", with: "/").filter { $0 != " " }.split(separator: "/")
+        guard parts.count == 2, parts[0].utf8.allSatisfy(\.isDigit) else { return nil }
+        if parts[1] == "month" || parts[1] == "week" || parts[1] == "year" {
+            return "calendar quotas are not supported in this version"
+        }
+        let number = parts[1].prefix(while: \.isNumber)
+        let name = String(parts[1].dropFirst(number.count))
+        let unit = units[name] ?? units[String(name.dropLast())] ?? name
+        let guess = "\(parts[0])/\(number)\(unit)"
+        return (try? Limit(parsing: guess)).map { _ in "did you mean \(guess)?" }
+    }
+}
+
+extension Mismatch {
+    init(_ error: LimitError) {
+        switch error {
+        case .malformed: self.init()
+        case .tooLarge: self.init(expected: "numbers up to \(Limit.largestNumber)")
+        case .impossible(let why): self.init(expected: "a possible limit", hint: why)
+        case .burstDoesNotFit(let largest):
+            self.init(expected: "a burst of at most \(largest) at this rate (more can't be counted exactly)")
+        case .rateDoesNotFit:
+            self.init(expected: "a shorter period (no bucket at this rate can be counted exactly)")
+        }
+    }
+}
+
+extension Form where Value == Int {
+    static let cost = Form(expectation: tokens.expectation) { element, path, problems in
+        if case .mapping = element.content {
+            problems.add(
+                Problem(at: element.place, path: path, "a cost for each tool is not supported in this version"))
+            return nil
+        }
+        return tokens.read(element, path, &problems)
+    }
+
+    private static let tokens = integer(1...Limit.largestNumber)
+}
+
+/// What becomes of a denial; `enforce` is all there is yet.
+enum PolicyMode: Sendable { case enforce }
+
+extension Form where Value == PolicyMode {
+    static let mode = Form.scalar("enforce") { scalar throws(Mismatch) in
+        if scalar.text == "enforce" { return .enforce }
+        if scalar.text == "shadow" || scalar.text.hasSuffix("%") {
+            throw Mismatch(got: "\(scalar.text.shown), which is not supported in this version")
+        }
+        throw Mismatch()
+    }
+}
+
+extension Form where Value == String {
+    /// Whether it is listed is known later, when all routes are.
+    static let matchedRoute = Form.text("the path of a route such as /mcp") { text throws(Mismatch) in text }
+
+    static let trustedProxy = Form.text("a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix") {
+        text throws(Mismatch) in
+        guard text != "unix" else { return text }
+        return text
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A route's path as it is listed, checked for what could never match or would be ambiguous (docs/design.md §3).
+struct RoutePath: Hashable, Sendable {
+    /// As written.
+    let text: String
+    /// What decides whether two paths are the same pattern: the text with every parameter's name left out.
+    let shape: String
+    let hasRest: Bool
+
+    init(parsing text: String) throws(Mismatch) {
+        guard text.hasPrefix("/") else {
+            throw Mismatch(hint: text.contains("://") ? "leave scheme and host out" : "did you mean /\(text.shown)?")
+        }
+        guard text.utf8.count <= 1024 else { throw Mismatch(expected: "a path of at most 1024 octets", got: "more") }
+        var names: Set<Substring> = []
+        var shapes: [Substring] = []
+        var hasRest = false
+        let segments = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        for (index, segment) in segments.enumerated() {
+            let isLast = index == segments.count - 1
+            guard !segment.isEmpty || isLast else {
+                throw Mismatch(expected: "a path without empty segments (//)")
+            }
+            guard segment.contains(where: { $0 == "{" || $0 == "}" }) else {
+                try Self.checkLiteral(segment)
+                shapes.append(segment)
+                continue
+            }
+            let parameter = try Self.parameter(segment)
+            guard names.insert(parameter.name).inserted else {
+                throw Mismatch(expected: "each parameter once", got: "{\(parameter.name)} again")
+            }
+            guard !parameter.isRest || isLast else {
+                throw Mismatch(expected: "{\(parameter.name)*} as the last segment")
+            }
+            hasRest = parameter.isRest
+            shapes.append(parameter.isRest ? "{*}" : "{}")
+        }
+        self.text = text
+        self.hasRest = hasRest
+        shape = "/" + shapes.joined(separator: "/")
+    }
+
+    private static func parameter(_ segment: Substring) throws(Mismatch) -> (name: Substring, isRest: Bool) {
+        guard segment.hasPrefix("{"), segment.hasSuffix("}") else {
+            throw Mismatch(expected: "a parameter that fills its segment, such as /{id}/")
+        }
+        var name = segment.dropFirst().dropLast()
+        let isRest = name.hasSuffix("*")
+        if isRest { name = name.dropLast() }
+        guard let first = name.utf8.first, first.isLetter || first == UInt8(ascii: "_"), name.utf8.count <= 64,
+            name.utf8.allSatisfy({ $0.isLetter || $0.isDigit || $0 == UInt8(ascii: "_") })
+        else {
+            throw Mismatch(expected: "a parameter such as {id} or, for all that is left, {rest*}")
+        }
+        return (name, isRest)
+    }
+
+    /// A literal segment is compared with requests in their one normal spelling, so it has to be in that spelling itself,
+    /// and what is refused in every request can't be listed.
+    private static func checkLiteral(_ segment: Substring) throws(Mismatch) {
+        if segment == "." || segment == ".." { throw Mismatch(expected: "a path without dot segments") }
+        if segment.hasPrefix("*") || segment.hasSuffix("*") {
+            throw Mismatch(hint: "{rest*} as the last segment takes all that is left")
+        }
+        if segment.contains("?") || segment.contains("#") {
+            throw Mismatch(expected: "a path without query and fragment")
+        }
+        var rest = segment.utf8[...]
+        while let octet = rest.popFirst() {
+            guard octet != UInt8(ascii: "%") else {
+                try checkEscape(Substring(rest.prefix(2)))
+                rest = rest.dropFirst(2)
+                continue
+            }
+            guard octet.isUnreserved || "!$&'()*+,=:@".utf8.contains(octet) else {
+                throw Mismatch(hint: octet < 0x80 ? nil : "write it as \(segment.percentEncoded)")
+            }
+        }
+    }
+
+    private static func checkEscape(_ digits: Substring) throws(Mismatch) {
+        guard digits.utf8.count == 2, digits.allSatisfy(\.isHexDigit), let octet = UInt8(digits, radix: 16) else {
+            throw Mismatch(expected: "two hexadecimal digits after %")
+        }
+        if octet == 0 || "/\\;".utf8.contains(octet) {
+            throw Mismatch(got: "%\(digits), which is refused in every request")
+        }
+        guard !octet.isUnreserved else {
+            throw Mismatch(got: "%\(digits)", hint: "write it as \(UnicodeScalar(octet))")
+        }
+        guard digits.uppercased() == digits else {
+            throw Mismatch(got: "%\(digits)", hint: "write it as %\(digits.uppercased())")
+        }
+    }
+}
+
+extension UInt8 {
+    /// RFC 3986 §2.3.
+    fileprivate var isUnreserved: Bool { isLetter || isDigit || "-._~".utf8.contains(self) }
+}
+
+extension Substring {
+    fileprivate var percentEncoded: String {
+        utf8.reduce(into: "") { text, octet in
+            if octet < 0x80 {
+                text.unicodeScalars.append(UnicodeScalar(octet))
+            } else {
+                text += "%" + String(octet, radix: 16, uppercase: true)
+            }
+        }
+    }
+}
+
+extension Form where Value == RoutePath {
+    static let routePath = Form.text("a path such as /api/{id} or /files/{rest*}") { text throws(Mismatch) in
+        try RoutePath(parsing: text)
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Form {
+    /// One of a few words.
+    static func choice(
+        _ words: KeyValuePairs<String, Value>, hints: [String: String] = [:]
+    ) -> Self {
+        let names = words.map(\.key)
+        return scalar(names.alternatives) { scalar throws(Mismatch) in
+            guard let match = words.first(where: { $0.key == scalar.text }) else {
+                let guess = hints[scalar.text] ?? Spelling.nearest(to: scalar.text, among: names)
+                throw Mismatch(hint: guess.map { "did you mean \($0)?" })
+            }
+            return match.value
+        }
+    }
+}
+
+extension [String] {
+    /// "a", "a or b", "a, b or c".
+    var alternatives: String {
+        count < 2 ? first ?? "" : dropLast().joined(separator: ", ") + " or " + self[count - 1]
+    }
+}
+
+extension Form where Value == String {
+    /// A text of 1 to `longest` of the ASCII octets that `isAllowed` accepts.
+    static func word(
+        _ expectation: String, longest: Int, _ isAllowed: @escaping @Sendable (UInt8) -> Bool
+    ) -> Self {
+        text(expectation) { text throws(Mismatch) in
+            guard (1...longest).contains(text.utf8.count), text.utf8.allSatisfy(isAllowed) else { throw Mismatch() }
+            return text
+        }
+    }
+
+    /// First part of every Redis key: no `:`, which separates the parts, and no braces, which make hash tags.
+    static let namespace = word("1 to 32 of A-Z a-z 0-9 . _ -", longest: 32) { octet in
+        octet.isLetter || octet.isDigit || ".-_".utf8.contains(octet)
+    }
+
+    /// What a bearer token may hold (RFC 6750 §2.1, without its `+`, `/` and `=`).
+    static let keyPrefix = word("1 to 32 of A-Z a-z 0-9 . _ ~ -", longest: 32) { octet in
+        octet.isLetter || octet.isDigit || "._~-".utf8.contains(octet)
+    }
+
+    static let keyPattern = word("a prefix of keys, or a pattern with * and ?", longest: 512) {
+        (0x21...0x7E).contains($0)
+    }
+
+    /// A field name that a credential may be taken from: none that frames, routes or is ours.
+    static let fieldName = text("the name of a header field such as X-API-Key") { text throws(Mismatch) in
+        try checkFieldName(text)
+        return text
+    }
+
+    static let clientAddressField = text("the name of a header field such as X-Forwarded-For") {
+        text throws(Mismatch) in
+        try checkFieldName(text)
+        switch text.lowercased() {
+        case "forwarded": throw Mismatch(got: "'\(text)', which is not supported in this version")
+        case "authorization": throw Mismatch(got: "'\(text)', which holds credentials")
+        default: return text
+        }
+    }
+
+    private static func checkFieldName(_ text: String) throws(Mismatch) {
+        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
+        guard !reservedFields.contains(text.lowercased()) else {
+            throw Mismatch(got: "'\(text)', which has another use")
+        }
+    }
+
+    private static let reservedFields: Set<String> = [
+        "connection", "content-length", "content-type", "cookie", "expect", "host", "http2-settings", "keep-alive",
+        "origin", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "via",
+        "x-correlation-id", "x-tollgate-key-id", "x-tollgate-org",
+    ]
+
+    /// An HTTP method as requests write it.
+    static let method = text("a method such as GET") { text throws(Mismatch) in
+        guard (1...32).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
+        guard text == text.uppercased() else { throw Mismatch(hint: "did you mean \(text.uppercased())?") }
+        guard text != "TRACE", text != "CONNECT" else { throw Mismatch(got: "\(text), which is always refused") }
+        return text
+    }
+
+    /// `[a-z][a-z0-9-]{0,31}`: it is part of Redis keys and of the RateLimit fields.
+    static let policyName = text("a name of a-z, 0-9 and - that starts with a letter, at most 32 long") {
+        text throws(Mismatch) in
+        let isNamed =
+            (1...32).contains(text.utf8.count)
+            && text.utf8.allSatisfy { $0.isLowercaseLetter || $0.isDigit || $0 == UInt8(ascii: "-") }
+        guard isNamed, text.utf8.first?.isLowercaseLetter == true else { throw Mismatch() }
+        // The built-in policy of MCP handshakes; a policy of that name would be taken for it later.
+        guard text != "handshake" else { throw Mismatch(got: "'handshake', which is reserved") }
+        return text
+    }
+}
+
+extension UInt8 {
+    /// RFC 9110 §5.6.2.
+    var isToken: Bool { isLetter || isDigit || "!#$%&'*+-.^_`|~".utf8.contains(self) }
+
+    fileprivate var isLowercaseLetter: Bool { isLetter && self & 0x20 != 0 }
+}

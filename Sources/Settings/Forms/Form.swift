@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How one kind of value is written, and how it is read.
+///
+/// 1. What it reads it also judges: a value that comes out can be used as it is.
+/// 2. A refusal is reported once, at the element concerned, and no value comes out.
+struct Form<Value: Sendable>: Sendable {
+    /// What a message names after "expected".
+    let expectation: String
+    let read: @Sendable (_ element: Element, _ path: String, _ problems: inout ProblemList) -> Value?
+}
+
+/// Why a scalar is not what its form expects; what is left out is said by the form.
+struct Mismatch: Error {
+    var expected: String?
+    var got: String?
+    var hint: String?
+}
+
+extension Form {
+    /// A form of single values. A list or mapping is refused before `parse` is asked.
+    static func scalar(
+        _ expectation: String, _ parse: @escaping @Sendable (Scalar) throws(Mismatch) -> Value
+    ) -> Self {
+        Form(expectation: expectation) { element, path, problems in
+            guard let scalar = element.scalar else {
+                problems.refuse(element, path, expected: expectation, hint: element.structureHint)
+                return nil
+            }
+            do throws(Mismatch) {
+                return try parse(scalar)
+            } catch {
+                problems.refuse(
+                    element, path, expected: error.expected ?? expectation, got: error.got, hint: error.hint)
+                return nil
+            }
+        }
+    }
+
+    /// A form of texts: what YAML takes for a number, a truth value or nothing is refused.
+    static func text(
+        _ expectation: String, _ parse: @escaping @Sendable (String) throws(Mismatch) -> Value
+    ) -> Self {
+        scalar(expectation) { scalar throws(Mismatch) in
+            switch scalar.kind {
+            case .text: return try parse(scalar.text)
+            case .nothing: throw Mismatch()
+            case .number, .truth:
+                // Only where quoting would help: `name: 5x` is a better hint than a second refusal.
+                let wouldPass = (try? parse(scalar.text)) != nil
+                throw Mismatch(hint: wouldPass ? "quote it to make it a text" : nil)
+            }
+        }
+    }
+
+    func map<Other: Sendable>(_ transform: @escaping @Sendable (Value) -> Other) -> Form<Other> {
+        Form<Other>(expectation: expectation) { element, path, problems in
+            read(element, path, &problems).map(transform)
+        }
+    }
+
+    /// `off` or `false`, else a value of this form.
+    var orOff: Form<Value?> {
+        let expectation = "\(expectation), or off"
+        return Form<Value?>(expectation: expectation) { element, path, problems in
+            if case .truth(false) = element.scalar?.kind { return .some(nil) }
+            return read(element, path, &problems).map { .some($0) }
+        }
+    }
+}
+
+extension Element {
+    /// For a list or mapping where a single value belongs: what it most likely came from.
+    fileprivate var structureHint: String? {
+        switch content {
+        case .scalar: nil
+        case .list(let elements):
+            elements.first?.looksLikeAddress == true ? "IPv6 addresses are quoted: \"[::1]:8080\"" : nil
+        case .mapping(let pairs):
+            pairs.contains { $0.key.looksLikeAddress || $0.value.looksLikeAddress }
+                ? "IPv6 addresses are quoted: \"::1/128\"" : nil
+        }
+    }
+
+    private var looksLikeAddress: Bool {
+        switch content {
+        case .scalar(let scalar): scalar.text.contains("::") || scalar.text.hasPrefix(":")
+        case .mapping(let pairs): pairs.contains { $0.key.looksLikeAddress || $0.value.looksLikeAddress }
+        case .list: false
+        }
+    }
+}

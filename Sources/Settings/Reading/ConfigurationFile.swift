@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The file a configuration is read from.
+struct ConfigurationFile {
+    /// Far above any configuration; it keeps a wrong path from filling the memory.
+    private static let mostBytes = 1 << 20
+
+    /// As the operator wrote it.
+    let path: String
+
+    /// The whole file.
+    ///
+    /// - Throws: why it can't be read, or is no text.
+    func text() throws(Problem) -> String {
+        let bytes = try contents()
+        guard bytes.count <= Self.mostBytes else { throw refused("expected at most 1 MiB, got more") }
+        guard !bytes.starts(with: [0xFF, 0xFE]), !bytes.starts(with: [0xFE, 0xFF]) else {
+            throw refused("expected UTF-8 text, got UTF-16 (save it as UTF-8)")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw refused("expected UTF-8 text, got other octets", line: firstInvalidLine(bytes))
+        }
+        if let control = bytes.firstIndex(where: { $0 < 0x20 && ![0x09, 0x0A, 0x0D].contains($0) || $0 == 0x7F }) {
+            let name = "0x" + (bytes[control] < 0x10 ? "0" : "") + String(bytes[control], radix: 16)
+            throw refused("expected text, got the control character \(name)", line: line(of: control, in: bytes))
+        }
+        return text
+    }
+
+    private func contents() throws(Problem) -> [UInt8] {
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            throw refused("expected a YAML file, got no such file")
+        }
+        guard !isDirectory.boolValue else { throw refused("expected a YAML file, got a directory") }
+        do {
+            let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+            defer { try? handle.close() }
+            var bytes: [UInt8] = []
+            // A pipe gives what it has; one octet more than allowed tells too much from just enough.
+            while bytes.count <= Self.mostBytes,
+                let part = try handle.read(upToCount: Self.mostBytes + 1 - bytes.count),
+                !part.isEmpty
+            {
+                bytes += part
+            }
+            return bytes
+        } catch let error as CocoaError where error.code == .fileReadNoPermission {
+            throw refused("expected a readable file, got permission denied")
+        } catch {
+            throw refused("expected a readable file, got an error: \(error.localizedDescription)")
+        }
+    }
+
+    private func refused(_ message: String, line: Int? = nil) -> Problem {
+        Problem(at: .file(path, line: line), message)
+    }
+
+    private func line(of index: Int, in bytes: [UInt8]) -> Int {
+        bytes[..<index].count { $0 == UInt8(ascii: "\n") } + 1
+    }
+
+    /// A line break is never part of a longer sequence, so lines can be judged one by one.
+    private func firstInvalidLine(_ bytes: [UInt8]) -> Int? {
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        return lines.firstIndex { String(validating: $0, as: UTF8.self) == nil }.map { $0 + 1 }
+    }
+}

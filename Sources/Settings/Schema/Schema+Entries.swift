@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+
+// The entries of `routes` and `policies`.
+
+extension Schema {
+    package static let route = Table(
+        [
+            routePath.row, routeMethods.row, routeIsPublic.row, routeIsThrottled.row, routeIsMCP.row,
+            .later("scopes"), .later("openapi"),
+        ])
+
+    static let routePath = Key("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
+    static let routeMethods = Key(
+        "methods", .list("a list of methods", of: .method, emptyHint: "leave it out for all methods"),
+        "Methods the route serves; GET serves HEAD. Default: all.")
+    static let routeIsPublic = Key("public", .boolean, default: "false", "No key is asked for.")
+    static let routeIsThrottled = Key("throttle", .boolean, default: "true", "Whether limits are charged and enforced.")
+    static let routeIsMCP = Key(
+        "mcp", .boolean, default: "false",
+        "An MCP endpoint: POST, GET and DELETE on the path and everything below; refusals are JSON-RPC errors.")
+
+    package static let policy = Table(
+        [
+            policyName.row, policySubject.row, policyCallers.row, policyLimit.row, policyBurst.row, policyCost.row,
+            policyMode.row, policyRoutes.row, policyMethods.row, .later("match.tools"), .later("concurrency"),
+            .later("quota"), .later("reject"), .later("wait"), .later("charge_on"), .later("cost_header"),
+        ])
+
+    static let policyName = Key("name", .policyName, "Its name in fields, logs and Redis keys.")
+    static let policySubject = Key(
+        "per", .choice(["address": Policy.Subject.address, "key": .key, "org": .org, "global": .global]),
+        "Whose calls share a bucket.")
+    static let policyCallers = Key(
+        "applies_to",
+        .choice(["anonymous": Policy.Callers.anonymous, "authenticated": .authenticated, "all": .all]),
+        "Whose calls are charged. Default: anonymous per address, authenticated per key and org, all for global.")
+    static let policyLimit = Key(
+        "limit", .limit, "Count and period, <count>/[<n>](ms|s|m|h|d): 20/10s holds 20 and refills 2 a second.")
+    static let policyBurst = Key("burst", .integer(1...Limit.largestNumber), "Capacity. Default: the limit's count.")
+    static let policyCost = Key("cost", .cost, default: "1", "Tokens a call takes.")
+    static let policyMode = Key("mode", .mode, default: "enforce", "Whether a denial counts.")
+    static let policyRoutes = Key(
+        "match.routes",
+        .list("a list of paths of routes", of: .matchedRoute, emptyHint: "leave it out for all routes"),
+        "Paths of routes, as routes lists them, that the policy is limited to.")
+    static let policyMethods = Key(
+        "match.methods", .list("a list of methods", of: .method, emptyHint: "leave it out for all methods"),
+        "Methods that the policy is limited to.")
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+
+/// The one table of what can be configured (docs/design.md §3). Reading, defaults, unknown keys, hints and the reference
+/// all go by it.
+package enum Schema {
+    /// Everything at the root and below, but for the entries of `routes` and `policies`.
+    package static let root = Table(
+        [
+            listen.row, loops.row, namespace.row, admin.row, logLevel.row, logAccess.row, upstreamURL.row,
+            upstreamHost.row, upstreamConnectTimeout.row, upstreamResponseTimeout.row, upstreamIdleTimeout.row,
+            upstreamMaxConnections.row, redisURL.row, redisTimeout.row, redisOnFailure.row, redisLocalShare.row,
+            keyPrefix.row, keyAccept.row, keyHeaders.row, keyForward.row, keyMaxActive.row, keyAnonymous.row,
+            .later("keys.retain"), routes.row, policies.row, .later("cors"), .later("mcp"), trustedProxies.row,
+            clientAddress.row, mergeSlashes.row, drainDelay.row, drainTimeout.row, .later("usage_retain"),
+            headerBytes.row, bodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
+            .later("limits.mcp_body_bytes"),
+        ])
+
+    // MARK: The process
+
+    static let listen = Key(
+        "listen", .oneOrList("an address such as 127.0.0.1:8080, or a list of them", of: .listen),
+        default: "127.0.0.1:8080", "Where clients connect. Port 0 leaves the choice to the kernel.")
+    static let loops = Key(
+        "loops", .integer(1...256),
+        "Event loops, each with a thread, a Redis connection and an upstream pool. Default: the cores, at most 4.")
+    static let namespace = Key(
+        "namespace", .namespace, default: "tg", "First part of every Redis key. Sidecars that share it share limits.")
+    static let admin = Key(
+        "admin", Form.listen.orOff, default: "127.0.0.1:9901",
+        "Read-only address of /livez and /readyz; off disables it.")
+    static let logLevel = Key(
+        "log.level",
+        .choice(
+            ["debug": Settings.Log.Level.debug, "info": .info, "warning": .warning, "error": .error],
+            hints: ["warn": "warning", "trace": "debug", "critical": "error", "fatal": "error"]),
+        default: "info", "Least severe level of the daemon's own log on stderr.")
+    static let logAccess = Key(
+        "log.access", .accessLog, default: "stdout", "Where the access log goes, one JSON line a request.")
+
+    // MARK: Upstream
+
+    static let upstreamURL = Key(
+        "upstream.url", .upstreamURL, default: "http://127.0.0.1:8081", "The handler that requests are forwarded to.")
+    static let upstreamHost = Key(
+        "upstream.host", .sentHost, default: "upstream",
+        "Host sent on: the handler's own (upstream), the client's (preserve), or this name.")
+    static let upstreamConnectTimeout = Key(
+        "upstream.connect_timeout", .duration(.milliseconds(1)...longestTimeout), default: "1s",
+        "Until a connection is made, or a place in a full pool is free.")
+    static let upstreamResponseTimeout = Key(
+        "upstream.response_timeout", .duration(.milliseconds(1)...longestTimeout), default: "60s",
+        "From the end of a request to the head of its response; streams are exempt.")
+    static let upstreamIdleTimeout = Key(
+        "upstream.idle_timeout", .duration(.milliseconds(1)...longestTimeout), default: "4s",
+        "How long an unused connection is kept. Keep it below the handler's own (uvicorn: 5 s).")
+    static let upstreamMaxConnections = Key(
+        "upstream.max_connections", .integer(1...100_000), default: "256",
+        "Connections to the handler; as many requests may wait.")
+
+    // MARK: Redis
+
+    static let redisURL = Key(
+        "redis.url", .redisURL, default: "redis://127.0.0.1:6379/0", "Where keys and buckets are.")
+    static let redisTimeout = Key(
+        "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "50ms",
+        "Budget of one decision, all its round trips together.")
+    static let redisOnFailure = Key(
+        "redis.on_failure",
+        .choice(["closed": Settings.OnFailure.closed, "open": .open, "local": .local]), default: "closed",
+        "Without Redis: refuse with 503 (closed), forward known keys uncharged (open), or count here (local).")
+    static let redisLocalShare = Key(
+        "redis.local_share", .share, default: "0.5",
+        "Part of each limit that this sidecar gives while it counts alone: 1 divided by the sidecars.")
+
+    // MARK: Keys
+
+    static let keyPrefix = Key("keys.prefix", .keyPrefix, default: "mcp_", "Beginning of every key issued here.")
+    static let keyAccept = Key(
+        "keys.accept", .list("a list of prefixes or patterns of keys", of: .keyPattern),
+        "Keys that are looked up at all: prefixes, or patterns with * and ?. Default: keys.prefix.")
+    static let keyHeaders = Key(
+        "keys.headers", .list("a list of header fields", of: .fieldName, identity: { $0.lowercased() }),
+        default: "[X-API-Key, Authorization]",
+        "Where a key is looked for; in Authorization as Bearer.")
+    static let keyForward = Key(
+        "keys.forward", .boolean, default: "false", "Whether the handler gets to see the key.")
+    static let keyMaxActive = Key(
+        "keys.max_active_per_org", .integer(1...100_000), default: "5", "Active keys an organization may have.")
+    static let keyAnonymous = Key(
+        "keys.anonymous", .choice(["deny": false, "allow": true]), default: "deny",
+        "Whether requests without a key are refused, or only limited by address.")
+
+    // MARK: Routes and policies
+
+    static let routes = Key(
+        "routes", .routes, default: nil, "Known paths, most literal first. Default: every path is known and protected.")
+    static let policies = Key(
+        "policies", .policies,
+        "Limits. Default: address (15/10s, per address) and org (20/10s, per org). A list replaces both.")
+
+    // MARK: Clients
+
+    static let trustedProxies = Key(
+        "trusted_proxies",
+        .list("a list of CIDR blocks such as 10.0.0.0/8, or unix", of: .trustedProxy, isEmptyAllowed: true),
+        default: #"[127.0.0.0/8, "::1/128", unix]"#, "Peers that may set the client address field.")
+    static let clientAddress = Key(
+        "client_address", .clientAddressField, default: "X-Forwarded-For",
+        "The field in which trusted proxies tell the client's address.")
+    static let mergeSlashes = Key(
+        "merge_slashes", .boolean, default: "false", "Whether // in a path is the same as /.")
+
+    // MARK: Limits of the process
+
+    static let drainDelay = Key(
+        "drain.delay", .duration(.zero...(.seconds(3600))), default: "0s",
+        "From SIGTERM until no more connections are accepted.")
+    static let drainTimeout = Key(
+        "drain.timeout", .duration(.zero...longestTimeout), default: "30s",
+        "From then until what is still under way is cut.")
+    static let headerBytes = Key(
+        "limits.header_bytes", .size(256...65_535), default: "32KiB", "Longest head of a request or response.")
+    static let bodyBytes = Key(
+        "limits.body_bytes", .size(1...(1 << 40)), default: "16MiB", "Longest body of a request.")
+    static let headerTimeout = Key(
+        "limits.header_timeout", .duration(.milliseconds(1)...longestTimeout), default: "10s",
+        "From the first octet of a request, or from accept, to the end of its head.")
+    static let idleTimeout = Key(
+        "limits.idle_timeout", .duration(.milliseconds(1)...longestTimeout), default: "75s",
+        "Between requests, and without an octet within the body of one.")
+    static let connections = Key(
+        "limits.connections", .integer(1...1_000_000), default: "10000", "Client connections at a time.")
+
+    private static let longestTimeout = Duration.seconds(86_400)
+}

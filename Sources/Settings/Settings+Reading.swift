@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import NIOCore
+
+extension Settings {
+    /// More loops than this gain nothing: the handler and Redis have the other cores.
+    private static let mostLoopsByDefault = 4
+
+    /// Takes every value from `root`. Where one is wrong it is reported and the default stands in, so that what else is
+    /// wrong comes to light as well; the result may be used only if nothing was reported.
+    init(_ root: Section, _ problems: inout ProblemList) {
+        listen = root.value(Schema.listen, &problems)
+        loops = root.optional(Schema.loops, &problems) ?? min(System.coreCount, Self.mostLoopsByDefault)
+        namespace = root.value(Schema.namespace, &problems)
+        admin = root.value(Schema.admin, &problems)
+        log = Log(
+            level: root.value(Schema.logLevel, &problems), access: root.value(Schema.logAccess, &problems))
+        upstream = Upstream(root, &problems)
+        redis = RedisSettings(root, &problems)
+        keys = Keys(root, &problems)
+        let routes = root.optional(Schema.routes, &problems)
+        routes?.refuseDuplicates(&problems)
+        self.routes = routes?.map(\.route) ?? []
+        let policies = root.optional(Schema.policies, &problems)
+        let areRoutesWrong = routes == nil && root.isGiven(Schema.routes.path)
+        policies?.refuseConflicts(routes: areRoutesWrong ? nil : routes ?? [], &problems)
+        self.policies = policies?.map(\.policy) ?? Policy.builtIn()
+        trustedProxies = root.value(Schema.trustedProxies, &problems)
+        clientAddressField = root.value(Schema.clientAddress, &problems)
+        mergesSlashes = root.value(Schema.mergeSlashes, &problems)
+        drainDelay = root.value(Schema.drainDelay, &problems)
+        drainTimeout = root.value(Schema.drainTimeout, &problems)
+        limits = Limits(root, &problems)
+        refuseConflicts(root, &problems)
+    }
+
+    private func refuseConflicts(_ root: Section, _ problems: inout ProblemList) {
+        // A key of ours has 43 octets behind its prefix.
+        let example = keys.prefix + String(repeating: "A", count: 43)
+        let format = CredentialFormat(prefix: keys.prefix, accept: keys.accept)
+        if !format.accepts(Array(example.utf8)), root.isGiven(Schema.keyAccept.path) {
+            root.refuse(
+                Schema.keyAccept,
+                expected: "an entry for the keys issued here, which begin with '\(keys.prefix)'",
+                got: "none", hint: "add \"\(keys.prefix)\"", &problems)
+        }
+        if keys.headers.contains(where: { $0.lowercased() == clientAddressField.lowercased() }) {
+            root.refuse(
+                Schema.clientAddress, expected: "a field that holds no key",
+                got: "'\(clientAddressField)' of keys.headers",
+                &problems)
+        }
+        if let admin, admin.isKnownPort, listen.contains(admin) {
+            root.refuse(
+                Schema.admin, expected: "an address of its own", got: "one that listen has too",
+                hint: "admin: off disables it", &problems)
+        }
+    }
+}
+
+extension Settings.Listen {
+    /// False where the kernel chooses, so that two of the same text are two addresses.
+    fileprivate var isKnownPort: Bool {
+        switch self {
+        case .tcp(_, let port): port != 0
+        }
+    }
+}
+
+extension Settings.Upstream {
+    fileprivate init(_ root: Section, _ problems: inout ProblemList) {
+        let location = root.value(Schema.upstreamURL, &problems)
+        host = location.host
+        port = location.port
+        forwardedHost = root.value(Schema.upstreamHost, &problems)
+        connectTimeout = root.value(Schema.upstreamConnectTimeout, &problems)
+        responseTimeout = root.value(Schema.upstreamResponseTimeout, &problems)
+        idleTimeout = root.value(Schema.upstreamIdleTimeout, &problems)
+        maxConnections = root.value(Schema.upstreamMaxConnections, &problems)
+    }
+}
+
+extension Settings.RedisSettings {
+    fileprivate init(_ root: Section, _ problems: inout ProblemList) {
+        endpoint = root.value(Schema.redisURL, &problems)
+        timeout = root.value(Schema.redisTimeout, &problems)
+        onFailure = root.value(Schema.redisOnFailure, &problems)
+        localShare = root.value(Schema.redisLocalShare, &problems)
+    }
+}
+
+extension Settings.Keys {
+    fileprivate init(_ root: Section, _ problems: inout ProblemList) {
+        prefix = root.value(Schema.keyPrefix, &problems)
+        accept = root.optional(Schema.keyAccept, &problems) ?? [prefix]
+        headers = root.value(Schema.keyHeaders, &problems)
+        forward = root.value(Schema.keyForward, &problems)
+        maxActivePerOrganization = root.value(Schema.keyMaxActive, &problems)
+        allowsAnonymous = root.value(Schema.keyAnonymous, &problems)
+    }
+}
+
+extension Settings.Limits {
+    fileprivate init(_ root: Section, _ problems: inout ProblemList) {
+        headerBytes = root.value(Schema.headerBytes, &problems)
+        bodyBytes = root.value(Schema.bodyBytes, &problems)
+        headerTimeout = root.value(Schema.headerTimeout, &problems)
+        idleTimeout = root.value(Schema.idleTimeout, &problems)
+        connections = root.value(Schema.connections, &problems)
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Redis
+import Settings
+import Testing
+
+@Suite struct DefaultsTests {
+    @Test func everythingHasADefault() throws {
+        let settings = try Settings.load()
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 8080)])
+        #expect((1...4).contains(settings.loops))
+        #expect(settings.namespace == "tg")
+        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 9901))
+        #expect(settings.log.level == .info)
+        #expect(settings.log.access == .stdout)
+        #expect(settings.upstream.host == "127.0.0.1")
+        #expect(settings.upstream.port == 8081)
+        #expect(settings.upstream.forwardedHost == .upstream)
+        #expect(settings.upstream.connectTimeout == .seconds(1))
+        #expect(settings.upstream.responseTimeout == .seconds(60))
+        #expect(settings.upstream.idleTimeout == .seconds(4))
+        #expect(settings.upstream.maxConnections == 256)
+        #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379)))
+        #expect(settings.redis.timeout == .milliseconds(50))
+        #expect(settings.redis.onFailure == .closed)
+        #expect(settings.redis.localShare == 0.5)
+        #expect(settings.keys.prefix == "mcp_")
+        #expect(settings.keys.accept == ["mcp_"])
+        #expect(settings.keys.headers == ["X-API-Key", "Authorization"])
+        #expect(settings.keys.forward == false)
+        #expect(settings.keys.maxActivePerOrganization == 5)
+        #expect(settings.keys.allowsAnonymous == false)
+        #expect(settings.routes.isEmpty)
+        #expect(settings.policies == Policy.builtIn())
+        #expect(settings.trustedProxies == ["127.0.0.0/8", "::1/128", "unix"])
+        #expect(settings.clientAddressField == "X-Forwarded-For")
+        #expect(settings.mergesSlashes == false)
+        #expect(settings.drainDelay == .zero)
+        #expect(settings.drainTimeout == .seconds(30))
+        #expect(settings.limits.headerBytes == 32_768)
+        #expect(settings.limits.bodyBytes == 16_777_216)
+        #expect(settings.limits.headerTimeout == .seconds(10))
+        #expect(settings.limits.idleTimeout == .seconds(75))
+        #expect(settings.limits.connections == 10_000)
+    }
+
+    @Test func anEmptyMappingIsAllDefaults() throws {
+        #expect(try Settings.parse("{}", named: "t.yaml") == Settings.load())
+    }
+}
