@@ -57,7 +57,7 @@ let package = Package(
         // What the sidecar is made of, lowest first; docs/design.md says who may import whom.
         .systemLibrary(name: "CHiredis"),
         layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
-        layer("HTTP1", [.nioCore]),
+        layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
         layer("Admission", ["Redis", .nioCore, .crypto, .logging]),
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .logging]),
