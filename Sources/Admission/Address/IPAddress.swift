@@ -23,12 +23,9 @@ package struct IPAddress: Sendable, Hashable {
     }
 
     package init(v6 value: UInt128) {
-        if value >> 32 == Self.mapped {
-            self.init(v4: UInt32(truncatingIfNeeded: value))
-        } else {
-            family = .v6
-            self.value = value
-        }
+        let isMapped = value >> 32 == Self.mapped
+        family = isMapped ? .v4 : .v6
+        self.value = isMapped ? UInt128(UInt32(truncatingIfNeeded: value)) : value
     }
 
     /// Dotted decimal without leading zeros (which some read as octal), or a text form of RFC 4291 §2.2. Nil for

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import Redis
 
 /// A host with a port, as addresses and URLs write it: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
@@ -129,5 +130,19 @@ extension Form where Value == Settings.Log.Access {
             throw Mismatch(hint: guess.map { "did you mean \($0.shown)?" })
         }
         return .file(scalar.text)
+    }
+}
+
+extension Form where Value == String {
+    /// A block of addresses as written, or `unix` for the peers of a Unix socket.
+    static let trustedProxy = Form.text("a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix") {
+        text throws(Mismatch) in
+        if text == "unix" { return text }
+        do throws(AddressBlock.Flaw) {
+            _ = try AddressBlock(parsing: text)
+        } catch {
+            throw Mismatch(hint: error.description)
+        }
+        return text
     }
 }

@@ -85,9 +85,4 @@ extension Form where Value == String {
     /// Whether it is listed is known later, when all routes are.
     static let matchedRoute = Form.text("the path of a route such as /mcp") { text throws(Mismatch) in text }
 
-    static let trustedProxy = Form.text("a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix") {
-        text throws(Mismatch) in
-        guard text != "unix" else { return text }
-        return text
-    }
 }
