@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+
+/// Where a request comes from.
+struct ClientAddress: Sendable, Equatable {
+    enum Origin: Sendable, Hashable {
+        case ip(IPAddress)
+        /// A Unix socket, and nobody said more.
+        case unix
+        /// The socket's peer has no address that we know of.
+        case unknown
+    }
+
+    let origin: Origin
+    /// Whom address policies charge: `203.0.113.9`, `2001:db8::/64`, `unix`.
+    let subject: String
+
+    static let unknown = ClientAddress(.unknown)
+
+    init(_ origin: Origin) {
+        self.origin = origin
+        subject =
+            switch origin {
+            case .ip(let address): address.subject
+            case .unix: "unix"
+            case .unknown: "unknown"
+            }
+    }
+
+    /// The address itself, for logs.
+    var text: String {
+        if case .ip(let address) = origin, address.family == .v6 { address.description } else { subject }
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A route's path as listed: `/api/listings/{id}`, `/files/{rest*}`.
+///
+/// `{name}` takes one segment that isn't empty. `{rest*}` takes what is left behind its slash, however many segments, or
+/// nothing: `/files/{rest*}` has `/files/` but not `/files`. Everything else is text; it matches whole segments, in any
+/// spelling that RFC 3986 §6.2.2 calls equivalent.
+struct RoutePattern: Sendable, Equatable {
+    enum Segment: Sendable, Equatable {
+        /// Canonical, as `RequestTarget` has it.
+        case text([UInt8])
+        case parameter
+        case rest
+    }
+
+    let segments: [Segment]
+
+    /// - Parameter path: checked by Settings: begins with a slash, parameters are whole segments, `{rest*}` is the last.
+    init(_ path: String) {
+        segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(Segment.init)
+    }
+
+    private init(_ segments: [Segment]) {
+        self.segments = segments
+    }
+
+    /// Everything below the path: `<path>/` and what follows.
+    var below: RoutePattern {
+        let isOpen = segments.last == .rest
+        let base = segments.last == .text([]) || isOpen ? Array(segments.dropLast()) : segments
+        return RoutePattern(base + [.rest])
+    }
+
+    /// Without what takes any number of segments.
+    var withoutRest: RoutePattern {
+        RoutePattern(segments.filter { $0 != .rest })
+    }
+
+    /// Its first segment is `.well-known`, literally.
+    var namesWellKnown: Bool { segments.first == .text(Array(".well-known".utf8)) }
+
+    /// Without empty segments between others, as `merge_slashes` makes of paths.
+    var withMergedSlashes: RoutePattern {
+        RoutePattern(
+            segments.enumerated().filter { $0.element != .text([]) || $0.offset == segments.count - 1 }.map(\.element))
+    }
+
+    /// As the most careless handler reads it: `LoosePath` does the same to paths.
+    var loose: RoutePattern {
+        RoutePattern(
+            segments.compactMap { segment in
+                guard case .text(let text) = segment else { return segment }
+                let loose = LoosePath.segment(text)
+                return loose.isEmpty ? nil : .text(loose)
+            })
+    }
+}
+
+extension RoutePattern.Segment {
+    fileprivate init(_ written: Substring) {
+        if written.hasPrefix("{"), written.hasSuffix("}") {
+            self = written.hasSuffix("*}") ? .rest : .parameter
+        } else {
+            self = .text(Self.canonical(Array(written.utf8)))
+        }
+    }
+
+    private static func canonical(_ written: [UInt8]) -> [UInt8] {
+        var canonical: [UInt8] = []
+        var position = 0
+        while position < written.count {
+            let value = PathOctet.escape(in: written.span, at: position)
+            let octet = value ?? written[position]
+            let isPlain = value == nil ? PathOctet.isPathCharacter(octet) : PathOctet.isUnreserved(octet)
+            if isPlain { canonical.append(octet) } else { canonical.appendEscape(of: octet) }
+            position += value == nil ? 1 : 3
+        }
+        return canonical
+    }
+}
+
+/// A canonical path as the most careless handler reads it: escapes decoded, the case of letters and empty segments ignored.
+enum LoosePath {
+    static func path(_ canonical: Span<UInt8>) -> [UInt8] {
+        var loose: [UInt8] = []
+        loose.reserveCapacity(canonical.count)
+        var position = 0
+        while position < canonical.count {
+            let octet = next(in: canonical, &position)
+            let isEmptySegment = octet == UInt8(ascii: "/") && loose.last == octet
+            if !isEmptySegment { loose.append(octet) }
+        }
+        if loose.last == UInt8(ascii: "/") { loose.removeLast() }
+        return loose
+    }
+
+    static func segment(_ canonical: [UInt8]) -> [UInt8] {
+        var loose: [UInt8] = []
+        var position = 0
+        while position < canonical.count { loose.append(next(in: canonical.span, &position)) }
+        return loose
+    }
+
+    private static func next(in canonical: Span<UInt8>, _ position: inout Int) -> UInt8 {
+        let value = PathOctet.escape(in: canonical, at: position)
+        defer { position += value == nil ? 1 : 3 }
+        return PathOctet.lowercased(value ?? canonical[position])
+    }
+}

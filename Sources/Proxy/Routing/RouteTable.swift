@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP1
+import NIOCore
+import Settings
+
+/// Which route a request takes, decided before any credential is looked at (design §3, "Routes").
+///
+/// **No spelling of a protected path reaches another route.** What is ambiguous is refused by `RequestTarget`. Beyond that
+/// handlers differ in what they take for the same path: some ignore the case of letters, a slash at the end or doubled, or
+/// decode `%3A` before they route. So where a request would take a route that asks for less (public, or not throttled), or
+/// its path has escapes left, it is matched again as the most careless handler would read it; if that gives a route that asks
+/// for a key and charges, it takes that one.
+struct RouteTable: Sendable {
+    enum Match: Equatable {
+        /// Index into the configured routes.
+        case route(Int)
+        /// No routes are configured: everything is known and protected …
+        case anything
+        /// … but this, which is served to anybody.
+        case wellKnown
+        case unknown
+        /// With the value of Allow: the union over all routes of that path.
+        case methodNotAllowed(allow: [UInt8])
+    }
+
+    fileprivate struct Entry: Sendable {
+        var methods: MethodSet
+        var takesAllMethods: Bool
+        /// Asks for no key, or doesn't charge for it.
+        var isLenient: Bool
+        /// Serves `/.well-known` and what is below, if its pattern matches.
+        var servesWellKnown: Bool
+
+        func takes(methodOf head: RequestHead) -> Bool {
+            takesAllMethods || methods.contains(methodOf: head)
+        }
+    }
+
+    private let entries: [Entry]
+    private let trie: RouteTrie
+    /// The same routes for paths read loosely; nil where that can't make a difference.
+    private let looseTrie: RouteTrie?
+    private let mergesSlashes: Bool
+
+    /// - Parameter routes: validated by Settings. An `mcp` route has POST, GET and DELETE unless it says otherwise, on its
+    ///   path, on `<path>/` and on everything below.
+    init(_ routes: [Settings.Route], mergesSlashes: Bool = false) {
+        self.mergesSlashes = mergesSlashes
+        var entries: [Entry] = []
+        var trie = RouteTrie()
+        var looseTrie = RouteTrie()
+        for (index, route) in routes.enumerated() {
+            let listed = mergesSlashes ? RoutePattern(route.path).withMergedSlashes : RoutePattern(route.path)
+            entries.append(Entry(route, namesWellKnown: listed.namesWellKnown))
+            for pattern in route.isMCP ? [listed, listed.below] : [listed] {
+                trie.insert(pattern, index)
+                looseTrie.insert(pattern.loose, index)
+                // `/files/` and `/files` are one path there.
+                if pattern.segments.last == .rest { looseTrie.insert(pattern.withoutRest.loose, index) }
+            }
+        }
+        self.entries = entries
+        self.trie = trie
+        self.looseTrie = entries.count > 1 && entries.contains { !$0.isLenient } ? looseTrie : nil
+    }
+
+    /// None are configured: every path is known, and protected.
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// Reads the path of a request, as strictly as the routes need it.
+    func target(of head: RequestHead) -> RequestTarget.Verdict {
+        RequestTarget.judge(head, isStrict: !isEmpty, mergesSlashes: mergesSlashes)
+    }
+
+    /// - Parameters:
+    ///   - target: of that same head, which still has its bytes.
+    ///   - isPreflight: asks about another method than its own, and is let through to any route of the path.
+    func match(_ target: RequestTarget, of head: RequestHead, isPreflight: Bool = false) -> Match {
+        switch target.path {
+        case .none: return matchWithoutPath(head)
+        case .rewritten(let path): return match(path.span, target, head, isPreflight)
+        case .asSent:
+            let bytes = head.bytes
+            return match(bytes.readableBytesUInt8Span.extracting(target.raw), target, head, isPreflight)
+        }
+    }
+
+    /// `OPTIONS *` asks about the server, which is no route's business. CONNECT is refused everywhere; nothing is allowed on
+    /// what it names.
+    private func matchWithoutPath(_ head: RequestHead) -> Match {
+        if head.method == .connect { return .methodNotAllowed(allow: []) }
+        return isEmpty ? .anything : .unknown
+    }
+
+    private func match(
+        _ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead, _ isPreflight: Bool
+    ) -> Match {
+        // TRACE is answered by nobody: it would show the handler's view of the request, identity included.
+        if head.method == .trace { return .methodNotAllowed(allow: methods(of: path, target).allow) }
+        if isEmpty { return target.isWellKnown ? .wellKnown : .anything }
+        var isKnown = false
+        let entry = trie.first(matching: path) { entry in
+            guard serves(entry, target) else { return false }
+            isKnown = true
+            return isPreflight || entries[entry].takes(methodOf: head)
+        }
+        guard let entry else {
+            return isKnown ? .methodNotAllowed(allow: methods(of: path, target).allow) : .unknown
+        }
+        guard entries[entry].isLenient || target.hasEscapes, !isPreflight else { return .route(entry) }
+        return .route(guarded(path, target, head) ?? entry)
+    }
+
+    /// A client that looks for a document below `/.well-known` must not be told to bring a key: it would start OAuth. So no
+    /// protected route covers it by a parameter; only one that names it, or a public one.
+    private func serves(_ entry: Int, _ target: RequestTarget) -> Bool {
+        !target.isWellKnown || entries[entry].servesWellKnown
+    }
+
+    /// The route of a careless reading, if it asks for a key and charges.
+    private func guarded(_ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead) -> Int? {
+        guard let looseTrie else { return nil }
+        let loose = looseTrie.first(matching: LoosePath.path(path).span) {
+            serves($0, target) && entries[$0].takes(methodOf: head)
+        }
+        return loose.flatMap { entries[$0].isLenient ? nil : $0 }
+    }
+
+    private func methods(of path: Span<UInt8>, _ target: RequestTarget) -> MethodSet {
+        guard !isEmpty else { return .common }
+        var methods = MethodSet()
+        _ = trie.first(matching: path) { entry in
+            if serves(entry, target) { methods.formUnion(entries[entry].methods) }
+            return false
+        }
+        return methods
+    }
+}
+
+extension RouteTable.Entry {
+    fileprivate init(_ route: Settings.Route, namesWellKnown: Bool) {
+        let methods = route.isMCP && route.methods.isEmpty ? ["DELETE", "GET", "POST"] : route.methods
+        self.init(
+            methods: methods.isEmpty ? .common : MethodSet(methods), takesAllMethods: methods.isEmpty,
+            isLenient: route.isPublic || !route.isThrottled, servesWellKnown: route.isPublic || namesWellKnown)
+    }
+}
