@@ -62,12 +62,12 @@ let package = Package(
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .logging]),
         layer("Proxy", ["HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioPosix, .logging]),
-        layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .logging]),
+        layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .nioCore, .logging]),
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Settings", "Telemetry", .argumentParser, .nioPosix, .logging, .serviceLifecycle,
-                .unixSignals,
+                "Proxy", "Admin", "Settings", "Telemetry", .argumentParser, .nioCore, .nioPosix, .logging,
+                .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -82,6 +82,7 @@ let package = Package(
         tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .nioEmbedded]),
         tests("SettingsTests", ["Settings", "Admission"]),
+        tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore]),
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),
     ]

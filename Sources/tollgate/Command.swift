@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import Settings
+
+@main
+struct Command: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tollgate",
+        abstract: "API keys and fair rate limits in front of an MCP server or HTTP API.",
+        usage: "tollgate [serve] [--config <file>] [--upstream <url>] [--listen <address>] ...",
+        discussion: """
+            Everything has a default: tollgate listens on 127.0.0.1:8080, forwards to http://127.0.0.1:8081 and keeps \
+            keys and limits in redis://127.0.0.1:6379. Flags beat TOLLGATE_* variables, which beat the file.
+
+            EXAMPLES:
+              tollgate --upstream http://127.0.0.1:3000
+              tollgate --config /etc/tollgate.yaml --listen 0.0.0.0:8080
+              TOLLGATE_REDIS_URL=redis://user:password@redis:6379/0 tollgate
+              tollgate config check /etc/tollgate.yaml
+
+            Exit codes: 0, 1 could not start, 64 wrong usage, 78 wrong configuration.
+            """,
+        version: "tollgate \(Version.current)",
+        subcommands: [Serve.self, Config.self],
+        defaultSubcommand: Serve.self)
+}
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the sidecar until SIGTERM or SIGINT (default).",
+        discussion: """
+            The first signal finishes what is under way, for at most drain.timeout; a second one ends at once.
+
+            EXAMPLES:
+              tollgate serve --config /etc/tollgate.yaml
+              tollgate --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8000 --admin off
+            """)
+
+    @Option(help: ArgumentHelp("Configuration in YAML or JSON.", valueName: "file"))
+    var config: String?
+    @Option(help: ArgumentHelp("Where clients connect; several by commas. [TOLLGATE_LISTEN]", valueName: "address"))
+    var listen: String?
+    @Option(help: ArgumentHelp("URL of the handler. [TOLLGATE_UPSTREAM]", valueName: "url"))
+    var upstream: String?
+    @Option(
+        help: ArgumentHelp(
+            "Where keys and limits are. Others see the command line: give a password by variable. [TOLLGATE_REDIS_URL]",
+            valueName: "url"))
+    var redis: String?
+    @Option(help: ArgumentHelp("Address of /livez and /readyz, or off. [TOLLGATE_ADMIN]", valueName: "address"))
+    var admin: String?
+    @Option(help: ArgumentHelp("debug, info, warning or error. [TOLLGATE_LOG_LEVEL]", valueName: "level"))
+    var logLevel: String?
+
+    private var flags: [ConfigurationSources.Option: String] {
+        let values: KeyValuePairs<ConfigurationSources.Option, String?> = [
+            .listen: listen, .upstream: upstream, .redis: redis, .admin: admin, .logLevel: logLevel,
+        ]
+        return Dictionary(uniqueKeysWithValues: values.compactMap { key, value in value.map { (key, $0) } })
+    }
+
+    func run() async throws {
+        let settings = try Configuration.read(
+            ConfigurationSources(file: config, flags: flags, environment: ProcessInfo.processInfo.environment))
+        do {
+            try await Daemon(settings).run()
+        } catch {
+            Configuration.report(["tollgate: \(error)"])
+            throw ExitCode.failure
+        }
+    }
+}
+
+struct Config: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Look at configurations.", subcommands: [Check.self])
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Tell what is wrong with a configuration, without starting.",
+            discussion: """
+                Exits with 0 if nothing is, else with 78. Flags and variables are left out of account.
+
+                EXAMPLES:
+                  tollgate config check /etc/tollgate.yaml
+                """)
+
+        @Argument(help: "Configuration in YAML or JSON.")
+        var file: String
+
+        func run() throws {
+            _ = try Configuration.read(ConfigurationSources(file: file))
+            try FileHandle.standardOutput.write(contentsOf: Data("\(file): ok\n".utf8))
+        }
+    }
+}
+
+/// Configurations on the command line: read, or told on stderr and exit code 78.
+private enum Configuration {
+    /// `EX_CONFIG` of sysexits.
+    private static let wrong = ExitCode(78)
+
+    static func read(_ sources: ConfigurationSources) throws -> Settings {
+        do {
+            return try Settings.load(sources)
+        } catch {
+            report(error.lines)
+            throw wrong
+        }
+    }
+
+    static func report(_ lines: [String]) {
+        // Where stderr is closed there is nobody to tell; the exit code remains.
+        try? FileHandle.standardError.write(contentsOf: Data(lines.map { $0 + "\n" }.joined().utf8))
+    }
+}

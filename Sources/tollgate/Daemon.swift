@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admin
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Settings
+import Telemetry
+import UnixSignals
+
+/// The services of one process, and how it ends:
+///
+/// 1. The first SIGTERM or SIGINT drains. The admin address outlives the data plane, to tell of it.
+/// 2. The second one ends the process at once, with exit code 1.
+/// 3. SIGHUP opens the access log anew.
+struct Daemon {
+    /// Beyond the drain's own time: what a data plane needs to close, and an admin connection to be answered.
+    private static let shutdownMargin = Duration.seconds(5)
+
+    private let settings: Settings
+    private let logger: Logger
+
+    init(_ settings: Settings) {
+        self.settings = settings
+        let level = settings.log.level.level
+        LoggingSystem.bootstrap { _ in StderrLogHandler(level: level) }
+        logger = Logger(label: "tollgate")
+    }
+
+    func run() async throws {
+        // A reader of our output that has gone away is an error of a write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        // The admin address alone uses these; one thread is plenty.
+        NIOSingletons.groupLoopCountSuggestion = 1
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        logger.info(
+            "starting",
+            metadata: [
+                "version": "\(Version.current)", "loops": "\(settings.loops)",
+                "upstream": "\(settings.upstream.host):\(settings.upstream.port)",
+                "redis": "\(settings.redis.endpoint)",
+            ])
+        let dataPlane = DataPlaneService(logger: logger) { [settings, logger] in
+            try await DataPlane(settings, logger: logger)
+        }
+        let group = ServiceGroup(configuration: configuration(dataPlane))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            tasks.addTask { await obey(signals, group, dataPlane) }
+            // The group's end is the process's; signals never end by themselves.
+            try await tasks.next()
+            tasks.cancelAll()
+        }
+        logger.info("ended")
+    }
+
+    private func configuration(_ dataPlane: DataPlaneService) -> ServiceGroupConfiguration {
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
+        if let address = settings.admin {
+            let health = Health { await dataPlane.readiness }
+            let admin = AdminService(
+                address, health: health, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            services.append(.init(service: admin))
+        }
+        services.append(.init(service: dataPlane))
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .critical)
+        var configuration = ServiceGroupConfiguration(services: services, logger: quiet)
+        configuration.maximumGracefulShutdownDuration =
+            settings.drainDelay + settings.drainTimeout + Self.shutdownMargin
+        return configuration
+    }
+
+    private func obey(_ signals: UnixSignalsSequence, _ group: ServiceGroup, _ dataPlane: DataPlaneService) async {
+        var isEnding = false
+        for await signal in signals {
+            if signal == .sighup {
+                logger.info("opening the access log anew")
+                await dataPlane.reopenLog()
+            } else if isEnding {
+                logger.warning("ending at once", metadata: ["signal": "\(signal)"])
+                exit(EXIT_FAILURE)
+            } else {
+                isEnding = true
+                logger.info("ending", metadata: ["signal": "\(signal)"])
+                await group.triggerGracefulShutdown()
+            }
+        }
+    }
+}
+
+extension Settings.Log.Level {
+    fileprivate var level: Logger.Level {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admin
+import Logging
+import Proxy
+import Settings
+
+extension DataPlane {
+    /// The proxy as the daemon's data plane; started when this returns.
+    init(_ settings: Settings, logger: Logger) async throws {
+        let proxy = try await ProxyService.start(settings, logger: logger)
+        self.init(
+            addresses: proxy.addresses,
+            readiness: { Readiness(await proxy.readiness()) },
+            reopenLog: {},
+            drain: { await proxy.drain() })
+    }
+}
+
+extension Readiness {
+    init(_ readiness: ProxyService.Readiness) {
+        switch readiness {
+        case .ready: self = .ready
+        case .starting: self = .starting
+        case .draining: self = .draining
+        case .redisUnavailable: self = .redisUnavailable
+        }
+    }
+}

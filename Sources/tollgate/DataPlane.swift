@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admin
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import ServiceLifecycle
+
+/// What carries requests, as the daemon handles it: started, asked how it is, told of signals, and drained.
+struct DataPlane: Sendable {
+    /// Where clients connect.
+    var addresses: [SocketAddress]
+    var readiness: @Sendable () async -> Readiness
+    /// Opens the access log anew, for whoever has moved the file away.
+    var reopenLog: @Sendable () async -> Void
+    /// Finishes what is under way, and stops.
+    var drain: @Sendable () async -> Void
+}
+
+/// Runs the data plane from its start to its drained end, and knows at any time how it is.
+struct DataPlaneService: Service {
+    private enum Phase {
+        case starting
+        case running(DataPlane)
+        case draining
+    }
+
+    private let start: @Sendable () async throws -> DataPlane
+    private let logger: Logger
+    private let phase = NIOLockedValueBox(Phase.starting)
+
+    init(logger: Logger, start: @escaping @Sendable () async throws -> DataPlane) {
+        self.logger = logger
+        self.start = start
+    }
+
+    func run() async throws {
+        let plane = try await start()
+        phase.withLockedValue { $0 = .running(plane) }
+        for address in plane.addresses {
+            logger.info("listening", metadata: ["address": "\(address.written)"])
+        }
+        // Cancelled means that another service failed: what is under way is finished all the same.
+        try? await gracefulShutdown()
+        phase.withLockedValue { $0 = .draining }
+        await plane.drain()
+    }
+
+    var readiness: Readiness {
+        get async {
+            switch phase.withLockedValue({ $0 }) {
+            case .starting: .starting
+            case .running(let plane): await plane.readiness()
+            case .draining: .draining
+            }
+        }
+    }
+
+    func reopenLog() async {
+        guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return }
+        await plane.reopenLog()
+    }
+}
+
+extension SocketAddress {
+    /// `127.0.0.1:8080`, `[::1]:8080` or a socket's path.
+    fileprivate var written: String {
+        guard let ipAddress, let port else { return pathname ?? "" }
+        return ipAddress.contains(":") ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admin
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Settings
+import Testing
+
+@Suite struct AdminServiceTests {
+    @Test func livezIsOkWhateverTheReadiness() async throws {
+        for readiness in Readiness.allCases {
+            try await withAdmin(readiness) { address in
+                let answer = try await exchange("GET /livez HTTP/1.1", with: address)
+                #expect(answer.status == "HTTP/1.1 200 OK")
+                #expect(answer.fields["content-type"] == "text/plain; charset=utf-8")
+                #expect(answer.fields["cache-control"] == "no-store")
+                #expect(answer.body == "ok\n")
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            (Readiness.ready, "HTTP/1.1 200 OK", #"{"status":"ready"}"#),
+            (.starting, "HTTP/1.1 503 Service Unavailable", #"{"status":"starting"}"#),
+            (.redisUnavailable, "HTTP/1.1 503 Service Unavailable", #"{"status":"redis unavailable"}"#),
+            (.draining, "HTTP/1.1 503 Service Unavailable", #"{"status":"draining"}"#),
+        ])
+    func readyzTellsWhy(readiness: Readiness, status: String, body: String) async throws {
+        try await withAdmin(readiness) { address in
+            let answer = try await exchange("GET /readyz HTTP/1.1", with: address)
+            #expect(answer.status == status)
+            #expect(answer.fields["content-type"] == "application/json")
+            #expect(answer.fields["cache-control"] == "no-store")
+            #expect(answer.body == body + "\n")
+        }
+    }
+
+    @Test func queriesAreIgnored() async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("GET /readyz?verbose HTTP/1.1", with: address)
+            #expect(answer.status == "HTTP/1.1 200 OK")
+        }
+    }
+
+    @Test func headHasNoBody() async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("HEAD /livez HTTP/1.1", with: address)
+            #expect(answer.status == "HTTP/1.1 200 OK")
+            #expect(answer.fields["content-length"] == "3")
+            #expect(answer.body == "")
+        }
+    }
+
+    @Test(arguments: ["/", "/metrics", "/livez/", "/READYZ", "/%6civez"])
+    func otherPathsAre404(path: String) async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("GET \(path) HTTP/1.1", with: address)
+            #expect(answer.status == "HTTP/1.1 404 Not Found")
+            #expect(answer.fields["content-type"] == "application/problem+json")
+            #expect(
+                answer.body
+                    == #"{"type":"about:blank","title":"Not Found","status":404,"#
+                    + #""detail":"There are /livez and /readyz here."}"# + "\n")
+        }
+    }
+
+    @Test(arguments: ["POST", "PUT", "DELETE", "OPTIONS"])
+    func otherMethodsAre405(method: String) async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("\(method) /readyz HTTP/1.1", with: address)
+            #expect(answer.status == "HTTP/1.1 405 Method Not Allowed")
+            #expect(answer.fields["allow"] == "GET, HEAD")
+            #expect(
+                answer.body
+                    == #"{"type":"about:blank","title":"Method Not Allowed","status":405,"#
+                    + #""detail":"This address is read-only."}"# + "\n")
+        }
+    }
+
+    @Test func aPortInUseIsToldAsSuch() async throws {
+        try await withAdmin(.ready) { address in
+            let port = try #require(address.port)
+            let second = AdminService(
+                .tcp(host: "127.0.0.1", port: port), health: Health { .ready },
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent)
+            let error = try #require(await failure { try await second.run() } as? AdminError)
+            #expect(
+                error.description == "cannot listen on 127.0.0.1:\(port) for admin: Address already in use "
+                    + "(admin: sets another address, off none)")
+        }
+    }
+
+    @Test func aForeignAddressIsToldAsSuch() async throws {
+        let service = AdminService(
+            .tcp(host: "192.0.2.1", port: 0), health: Health { .ready },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent)
+        let error = try #require(await failure { try await service.run() } as? AdminError)
+        #expect(
+            error.description == "cannot listen on 192.0.2.1:0 for admin: Cannot assign requested address "
+                + "(admin: sets another address, off none)")
+    }
+
+    @Test func itEndsWhenToldAlthoughAConnectionIsIdle() async throws {
+        let ended = try await withAdmin(.ready) { address in
+            let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connect(to: address).get()
+            return channel.closeFuture
+        }
+        try await ended.get()
+    }
+}
+
+// MARK: - Fixtures
+
+extension Logger {
+    fileprivate static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+/// Runs `body` beside an admin service on a port of the kernel's choice, and ends the service gracefully.
+private func withAdmin<Value: Sendable>(
+    _ readiness: Readiness, _ body: @escaping @Sendable (SocketAddress) async throws -> Value
+) async throws -> Value {
+    let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
+    let service = AdminService(
+        .tcp(host: "127.0.0.1", port: 0), health: Health { readiness },
+        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent
+    ) { address in
+        continuation.yield(address)
+        continuation.finish()
+    }
+    let group = ServiceGroup(
+        configuration: ServiceGroupConfiguration(
+            services: [.init(service: service, failureTerminationBehavior: .cancelGroup)], logger: .silent))
+    return try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask { try await group.run() }
+        var iterator = addresses.makeAsyncIterator()
+        let address = try #require(await iterator.next())
+        let value = try await body(address)
+        await group.triggerGracefulShutdown()
+        try await tasks.waitForAll()
+        return value
+    }
+}
+
+private func failure(of body: () async throws -> Void) async -> (any Error)? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return error
+    }
+}
+
+private struct Answer {
+    var status = ""
+    /// By lower-case name.
+    var fields: [String: String] = [:]
+    var body = ""
+}
+
+/// Sends a request without a body and reads until the server closes.
+private func exchange(_ requestLine: String, with address: SocketAddress) async throws -> Answer {
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .connect(to: address) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+            }
+        }
+    let text = try await channel.executeThenClose { inbound, outbound in
+        try await outbound.write(
+            ByteBuffer(string: "\(requestLine)\r\nHost: admin\r\nConnection: close\r\n\r\n"))
+        var received = ByteBuffer()
+        for try await var part in inbound { received.writeBuffer(&part) }
+        return String(buffer: received)
+    }
+    var answer = Answer()
+    let end = try #require(text.firstRange(of: "\r\n\r\n"))
+    answer.body = String(text[end.upperBound...])
+    for line in text[..<end.lowerBound].split(separator: "\r\n") {
+        guard !answer.status.isEmpty else {
+            answer.status = String(line)
+            continue
+        }
+        let parts = line.split(separator: ": ", maxSplits: 1)
+        answer.fields[parts[0].lowercased()] = String(parts[1])
+    }
+    return answer
+}
