@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from fixtures.programs import ROOT, Control, Daemon
+from fixtures.redis_server import RedisServer
+from fixtures.upstream import Upstream
+from fixtures.wire import until
+
+#: What most tests run under: the routes of the demo handler.
+ROUTES = [
+    {"path": "/health", "methods": ["GET"], "public": True, "throttle": False},
+    {"path": "/api/listings", "methods": ["GET"]},
+    {"path": "/api/listings", "methods": ["POST"]},
+    {"path": "/api/listings/{id}", "methods": ["GET"]},
+    {"path": "/open", "methods": ["GET"], "public": True},
+    {"path": "/files/{rest*}"},
+    {"path": "/mcp", "mcp": True},
+]
+
+
+@pytest.fixture
+def folder():
+    """A folder with a short name: the path of a Unix socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tg") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def redis(folder):
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def upstream():
+    handler = Upstream()
+    yield handler
+    handler.close()
+
+
+@pytest.fixture
+def ctl(redis):
+    return Control(redis.url)
+
+
+@pytest.fixture
+def key(ctl) -> str:
+    return ctl.issue()["key"]
+
+
+@pytest.fixture
+def launch(folder, redis):
+    """Starts daemons with the settings of a test: `launch(upstream=…, policies=…)`."""
+    daemons: list[Daemon] = []
+
+    def start(
+        upstream: Upstream | str,
+        *,
+        wait: bool = True,
+        ready: bool = True,
+        arguments: list[str] | None = None,
+        env: dict | None = None,
+        redis_url: str | None = None,
+        **settings,
+    ) -> Daemon:
+        url = upstream if isinstance(upstream, str) else upstream.url
+        merged = {
+            "loops": 2,
+            "upstream": {"url": url, **settings.pop("upstream_settings", {})},
+            "redis": {"url": redis_url or redis.url, **settings.pop("redis_settings", {})},
+            "routes": ROUTES,
+            **settings,
+        }
+        if merged["routes"] is None:
+            del merged["routes"]
+        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env)
+        daemons.append(daemon)
+        daemon.start(wait=wait)
+        if wait and ready:
+            daemon.wait_until_ready()
+        return daemon
+
+    yield start
+    failures = []
+    for daemon in daemons:
+        try:
+            daemon.stop()
+        except AssertionError as failure:
+            failures.append(failure)
+    assert not failures, failures
+
+
+@pytest.fixture
+def tollgate(launch, upstream):
+    """One daemon in front of the recording upstream."""
+    return launch(upstream)
+
+
+@pytest.fixture
+def demo(folder):
+    """The demo handler as it ships."""
+    file = folder / "demo.port"
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "deploy/demo/handler.py", "--port", "0", "--port-file", str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: file.exists() or process.poll() is not None, "the demo handler listening", 30)
+    assert process.poll() is None
+    yield f"http://127.0.0.1:{file.read_text().strip()}"
+    process.terminate()
+    process.wait()

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One JSON line a request, with the fields of the design and no others."""
+
+import json
+import re
+
+from fixtures.upstream import reply
+from fixtures.wire import Connection, ask, until
+
+ORDER = [
+    "time",
+    "correlation_id",
+    "client",
+    "method",
+    "path",
+    "route",
+    "status",
+    "decision",
+    "reason",
+    "policy",
+    "org",
+    "key_id",
+    "bytes_in",
+    "bytes_out",
+    "ms_admission",
+    "ms_upstream",
+    "ms_total",
+    "event",
+]
+
+
+def well_formed(line: dict):
+    assert [name for name in ORDER if name in line] == list(line), "fields in the order of the design, and no others"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+    assert re.fullmatch(r"[0-9a-f-]{36}", line["correlation_id"])
+    for name in ("ms_admission", "ms_upstream", "ms_total"):
+        assert name not in line or line[name] >= 0
+    return {
+        name: value
+        for name, value in line.items()
+        if not name.startswith("ms_") and name not in ("time", "correlation_id")
+    }
+
+
+def test_an_allowed_request(tollgate, upstream, ctl):
+    issued = ctl.issue()
+    upstream.behaviour = lambda *_: reply(b"hello")
+    with Connection(tollgate.port) as connection:
+        answer = connection.request("POST", "/api/listings?secret=1", {"X-API-Key": issued["key"]}, b"four")
+    [line] = tollgate.lines(1)
+    assert line["correlation_id"] == answer["X-Correlation-ID"]
+    assert {"ms_admission", "ms_upstream", "ms_total"} <= set(line)
+    assert line["ms_total"] >= line["ms_upstream"]
+    assert well_formed(line) == {
+        "client": "127.0.0.1",
+        "method": "POST",
+        "path": "/api/listings",
+        "route": "/api/listings",
+        "status": 200,
+        "decision": "allow",
+        "policy": "org",
+        "org": "acme",
+        "key_id": issued["id"],
+        "bytes_in": 4,
+        "bytes_out": 5,
+    }
+
+
+def test_refusals_say_the_reason_that_the_caller_does_not_get(tollgate, ctl):
+    issued = ctl.issue()
+    ctl.revoke(issued["id"])
+    other = "mcp_" + "A" * 43
+    for target, key in (
+        ("/api/listings", None),
+        ("/api/listings", "junk"),
+        ("/api/listings", other),
+        ("/api/listings", issued["key"]),
+        ("/nowhere", None),
+    ):
+        ask(tollgate.port, "GET", target, key)
+    ask(tollgate.port, "DELETE", "/api/listings")
+    lines = tollgate.lines(6)
+    assert [(line["status"], line["reason"]) for line in lines] == [
+        (401, "missing"),
+        (401, "malformed"),
+        (401, "unknown"),
+        (401, "revoked"),
+        (404, "unknown_route"),
+        (405, "method_not_allowed"),
+    ]
+    for line in lines:
+        well_formed(line)
+        assert line["decision"] == "deny"
+        assert line["policy"] == "address"
+        assert "ms_upstream" not in line
+    assert "route" not in lines[4] and "org" not in lines[4]
+
+
+def test_a_429_names_its_policy_and_a_503_none(launch, redis, upstream, key):
+    daemon = launch(upstream, policies=[{"name": "burst", "per": "key", "limit": "1/1h"}])
+    for _ in range(2):
+        ask(daemon.port, "GET", "/api/listings/7", key)
+    redis.kill()
+    ask(daemon.port, "GET", "/api/listings/7", key)
+    allowed, denied, away = daemon.lines(3)
+    assert (allowed["route"], allowed["path"]) == ("/api/listings/{id}", "/api/listings/7")
+    assert (denied["status"], denied["reason"], denied["policy"], denied["org"]) == (
+        429,
+        "rate_limited",
+        "burst",
+        "acme",
+    )
+    assert (away["status"], away["reason"]) == (503, "limiter_unavailable")
+    assert "policy" not in away
+
+
+def test_a_stream_has_a_line_at_its_beginning_and_one_at_its_end(tollgate, upstream, key):
+    upstream.behaviour = lambda *_: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\ndata: 1\n\n"
+    )
+    answer = ask(tollgate.port, "GET", "/mcp", key, fields={"Accept": "text/event-stream"})
+    begin, end = tollgate.lines(2)
+    assert (begin["event"], end["event"]) == ("begin", "end")
+    assert begin["correlation_id"] == end["correlation_id"] == answer["X-Correlation-ID"]
+    assert end["bytes_out"] == 9
+
+
+def test_what_callers_write_cannot_forge_a_line(tollgate, key):
+    with Connection(tollgate.port) as connection:
+        connection.send(b"GET /%22,%22status%22:200 HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.response()
+    with Connection(tollgate.port) as connection:
+        connection.send(b'GET /a"b HTTP/1.1\r\nHost: h\r\n\r\n')
+        connection.response()
+    lines = tollgate.lines(2)
+    assert [line["status"] for line in lines] in ([404, 404], [404, 400])
+    assert lines[0]["path"] == "/%22,%22status%22:200"
+
+
+def test_no_credential_is_ever_logged(launch, upstream, ctl):
+    daemon = launch(upstream)
+    issued = ctl.issue()
+    secret = issued["key"].removeprefix("mcp_")
+    ask(daemon.port, "GET", "/api/listings", issued["key"])
+    ask(daemon.port, "GET", "/api/listings", fields={"Authorization": f"Bearer {issued['key']}"})
+    ask(daemon.port, "GET", f"/api/listings?key={issued['key']}", issued["key"])
+    ask(daemon.port, "GET", "/api/listings", issued["key"] + "x")
+    daemon.lines(4)
+    daemon.terminate()
+    assert daemon.wait(5) == 0
+    for file in (daemon.access, daemon.stderr, daemon.folder / "stdout.log"):
+        assert secret not in file.read_text()
+
+
+def test_lines_go_to_stdout_by_default_and_none_is_lost_at_the_end(launch, upstream, key):
+    daemon = launch(
+        upstream,
+        log={"level": "info", "access": "stdout"},
+        policies=[{"name": "org", "per": "org", "limit": "10000/1s"}],
+    )
+    with Connection(daemon.port) as connection:
+        for _ in range(500):
+            connection.request("GET", "/api/listings", {"X-API-Key": key})
+    daemon.terminate()
+    assert daemon.wait(5) == 0
+    lines = (daemon.folder / "stdout.log").read_text().splitlines()
+    assert len(lines) == 500
+    assert {json.loads(line)["status"] for line in lines} == {200}
+
+
+def test_off_writes_none(launch, upstream, key):
+    daemon = launch(upstream, log={"level": "info", "access": "off"})
+    ask(daemon.port, "GET", "/api/listings", key)
+    daemon.terminate()
+    assert daemon.wait(5) == 0
+    assert (daemon.folder / "stdout.log").read_text() == ""
+    until(lambda: not daemon.access.exists(), "no file")

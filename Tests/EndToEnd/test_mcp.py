@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The official MCP clients of both lines, in both eras, through the sidecar to handlers of both lines."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fixtures.programs import ROOT
+from fixtures.wire import ask
+
+HERE = Path(__file__).parent
+LEGACY = ["initialize", "notifications/initialized", "GET", "tools/list", "tools/call", "tools/call", "DELETE"]
+MODERN = ["server/discover", "tools/list", "tools/call", "tools/call"]
+FALLBACK = ["server/discover", *LEGACY]
+
+
+def python(line: int) -> str:
+    """The interpreter that has the SDK of a line: TOLLGATE_SDK1_PYTHON and TOLLGATE_SDK2_PYTHON, else where Tests/run puts them."""
+    named = os.environ.get(f"TOLLGATE_SDK{line}_PYTHON", str(ROOT / f".venv-sdk{line}/bin/python"))
+    assert Path(named).exists(), f"{named} is not there: Tests/run makes it"
+    return named
+
+
+@pytest.fixture
+def stepwise():
+    """Handlers of either line whose progress waits for whoever saw the last one."""
+    running = []
+
+    def start(line: int) -> str:
+        process = subprocess.Popen(
+            [python(line), HERE / "stepwise.py"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        running.append(process)
+        return f"http://127.0.0.1:{process.stdout.readline().strip()}"
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def session(line: int, port: int, handler: str, mode: str, key: str) -> dict:
+    done = subprocess.run(
+        [python(line), HERE / "clients/session.py", f"http://127.0.0.1:{port}/mcp", handler, mode],
+        env={**os.environ, "TOLLGATE_KEY": key},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "client,mode,handler,protocol,methods",
+    [
+        (1, "legacy", 1, "2025-11-25", LEGACY),
+        (1, "legacy", 2, "2025-11-25", LEGACY),
+        (2, "legacy", 1, "2025-11-25", LEGACY),
+        (2, "legacy", 2, "2025-11-25", LEGACY),
+        (2, "auto", 1, "2025-11-25", FALLBACK),
+        (2, "auto", 2, "2026-07-28", MODERN),
+        (2, "2026-07-28", 2, "2026-07-28", MODERN[1:]),
+    ],
+)
+def test_a_session_with_progress_one_by_one(launch, stepwise, ctl, client, mode, handler, protocol, methods):
+    url = stepwise(handler)
+    issued = ctl.issue()
+    daemon = launch(url, policies=[{"name": "org", "per": "org", "limit": "20/1h"}])
+    said = session(client, daemon.port, url, mode, issued["key"])
+    assert said["protocol"] == protocol
+    assert said["tools"] == ["add", "climb"]
+    assert said["sum"] == "42"
+    # Each step was released by whoever had seen the one before: nothing on the way held any of them back.
+    assert said["seen"] == [1, 2, 3, 4, 5]
+    assert said["climbed"] == "climbed 5"
+    # The 400 by which a handler of the old line answers `server/discover` is its own and passes; so did everything else.
+    expected = {"server/discover": 400 if methods is FALLBACK else 200, "notifications/initialized": 202}
+    assert sorted((method, status) for method, status, _ in said["answers"]) == sorted(
+        (method, expected.get(method, 200)) for method in methods
+    )
+    # Every answer said where the caller stands, and each call was counted once.
+    assert sorted(int(remaining) for _, _, remaining in said["answers"]) == [19 - n for n in range(len(methods))][::-1]
+    assert ask(daemon.port, "GET", "/api/listings", issued["key"]).limits() == (20, 19 - len(methods))
+
+
+@pytest.mark.parametrize("line", [1, 2])
+def test_a_client_without_a_good_key_is_told(launch, stepwise, ctl, line):
+    url = stepwise(2)
+    daemon = launch(url)
+    done = subprocess.run(
+        [python(line), HERE / "clients/session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "legacy"],
+        env={**os.environ, "TOLLGATE_KEY": "mcp_" + "A" * 43},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    # The 2.x client shows our words; the 1.x client knows the status alone.
+    assert ("Invalid or inactive API key" if line == 2 else "401") in done.stderr
+
+
+def test_a_2_x_client_shows_the_words_of_a_429(launch, stepwise, ctl):
+    url = stepwise(2)
+    key = ctl.issue()["key"]
+    daemon = launch(url, policies=[{"name": "org", "per": "org", "limit": "2/1h"}])
+    done = subprocess.run(
+        [python(2), HERE / "clients/session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "auto"],
+        env={**os.environ, "TOLLGATE_KEY": key},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "Rate limit exceeded: retry in 1800 s" in done.stderr
+
+
+def test_the_demo_client_calls_the_demo_handler(launch, demo, ctl):
+    issued = ctl.issue()
+    daemon = launch(demo)
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy/demo/client.py", "--url", f"http://127.0.0.1:{daemon.port}/mcp"],
+        env={**os.environ, "TOLLGATE_KEY": issued["key"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        'tools/call search {"city": "Lisbon"}\n  Harbour view loft\n  Old town flat\nHTTP 200'
+    )
+    assert "x-ratelimit-limit: 20" in done.stdout
+    assert 'ratelimit-policy: "org";q=20;w=10' in done.stdout
+    listings = ask(daemon.port, "GET", "/api/listings", issued["key"]).json()
+    assert listings["caller"] == {"org": "acme", "key_id": issued["id"]}
+    made = ask(daemon.port, "POST", "/api/listings", issued["key"], body=b'{"title": "Attic"}')
+    assert (made.status, made.json()["title"]) == (201, "Attic")
+    missing = ask(daemon.port, "GET", "/api/listings/99", issued["key"])
+    assert (missing.status, missing.json()) == (404, {"error": "no listing 99"})

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes leave as they arrive, and no faster than they are taken."""
+
+import threading
+import time
+
+import pytest
+from fixtures.wire import Closed, Connection, Truncated, until
+
+SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(octets: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(octets), octets)
+
+
+def open_stream(connection: Connection, key: str, target: str = "/mcp"):
+    connection.send(
+        f"GET {target} HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nX-API-Key: {key}\r\n\r\n".encode()
+    )
+    return connection.head()
+
+
+def test_the_head_and_each_event_leave_as_they_arrive(tollgate, upstream, key):
+    turns = [threading.Event() for _ in range(6)]
+
+    def stream(_, socket):
+        for number, turn in enumerate(turns):
+            assert turn.wait(10)
+            socket.sendall(SSE if number == 0 else chunk(b"data: %d\n\n" % number))
+        return b"0\r\n\r\n"
+
+    upstream.behaviour = stream
+    with Connection(tollgate.port) as connection:
+        # Nothing but what has already come makes the handler go on: one buffered octet and this waits for ever.
+        turns[0].set()
+        head = open_stream(connection, key)
+        assert head.status == 200 and head["Content-Type"] == "text/event-stream"
+        for number in range(1, 6):
+            turns[number].set()
+            assert connection.chunk() == b"data: %d\n\n" % number
+        assert connection.chunk() == b""
+        assert connection.request("GET", "/health").status == 200
+
+
+def test_a_request_body_leaves_as_it_arrives(tollgate, upstream, key):
+    seen = []
+    heads = threading.Event()
+    upstream.on_head = lambda request, _: heads.set()
+    with Connection(tollgate.port) as connection:
+        connection.send(
+            f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        assert heads.wait(10)
+        for number in range(5):
+            connection.send(chunk(b"piece-%d" % number))
+            until(lambda n=number: b"piece-%d" % n in upstream.received, f"piece {number} at the handler")
+            seen.append(number)
+        connection.send(b"0\r\n\r\n")
+        assert connection.response("POST").status == 200
+    assert upstream.last.body == b"".join(b"piece-%d" % n for n in range(5))
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_slow_reader_slows_the_handler_and_costs_no_memory(launch, upstream, key, loops):
+    daemon = launch(upstream, loops=loops)
+    size, sent = 64 << 20, [0]
+
+    def pour(_, socket):
+        socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        block = b"x" * 65536
+        while sent[0] < size:
+            socket.sendall(block)
+            sent[0] += len(block)
+        return b""
+
+    upstream.behaviour = pour
+    with Connection(daemon.port, receive_buffer=4096) as connection:
+        connection.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
+        head = connection.head()
+        assert int(head["Content-Length"]) == size
+        # The handler is stopped once the buffers on the way are full: its count stands still.
+        standing = [-1]
+
+        def stands():
+            before, standing[0] = standing[0], sent[0]
+            time.sleep(0.1)
+            return before == sent[0]
+
+        until(stands, "the handler being slowed")
+        assert sent[0] < 16 << 20
+        assert daemon.resident() < 32 << 20
+        taken = len(connection.pending)
+        connection.pending = b""
+        while taken < size:
+            octets = connection.socket.recv(1 << 20)
+            assert octets
+            taken += len(octets)
+        assert taken == size
+
+
+def test_a_slow_handler_slows_the_caller_and_costs_no_memory(launch, upstream, key):
+    daemon = launch(upstream, limits={"body_bytes": "1GiB"})
+    stop = threading.Event()
+    upstream.on_head = lambda *_: stop.wait(30)
+    sent = [0]
+    with Connection(daemon.port, timeout=1) as connection:
+        connection.send(
+            f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nContent-Length: {256 << 20}\r\n\r\n".encode()
+        )
+        with pytest.raises(TimeoutError):
+            while True:
+                sent[0] += connection.socket.send(b"x" * 65536)
+        assert sent[0] < 32 << 20
+        assert daemon.resident() < 32 << 20
+    stop.set()
+    until(lambda: upstream.open == 0, "the upstream connection ending with its caller")
+
+
+def test_when_the_caller_leaves_a_stream_the_handler_is_left_at_once(tollgate, upstream, key):
+    gone = threading.Event()
+
+    def stream(_, socket):
+        socket.sendall(SSE + chunk(b"data: 1\n\n"))
+        # Not one octet flows from here on; only the end of the connection can wake this.
+        if not socket.recv(1):
+            gone.set()
+
+    upstream.behaviour = stream
+    connection = Connection(tollgate.port)
+    open_stream(connection, key)
+    assert connection.chunk() == b"data: 1\n\n"
+    connection.close()
+    assert gone.wait(2)
+
+
+def test_a_handler_that_dies_in_mid_stream_does_not_look_like_a_clean_end(tollgate, upstream, key):
+    def die(_, socket):
+        socket.sendall(SSE + chunk(b"data: 1\n\n"))
+
+    upstream.behaviour = die
+    with Connection(tollgate.port) as connection:
+        open_stream(connection, key)
+        assert connection.chunk() == b"data: 1\n\n"
+        with pytest.raises((Truncated, Closed, ConnectionResetError)):
+            connection.chunk()
+
+
+def test_a_handler_that_dies_in_a_counted_body_does_not_look_like_a_clean_end(tollgate, upstream, key):
+    def die(_, socket):
+        socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+
+    upstream.behaviour = die
+    with Connection(tollgate.port) as connection, pytest.raises(Truncated):
+        connection.request("GET", "/api/listings", {"X-API-Key": key})
+
+
+def test_a_half_closed_caller_still_gets_its_answer(tollgate, upstream, key):
+    import socket as sockets
+
+    turn = threading.Event()
+
+    def later(*_):
+        turn.wait(10)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    upstream.behaviour = later
+    with Connection(tollgate.port) as connection:
+        connection.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
+        connection.socket.shutdown(sockets.SHUT_WR)
+        upstream.wait_for(1)
+        turn.set()
+        assert connection.response().body == b"ok"
+
+
+def test_an_early_answer_is_forwarded_before_the_body_ends(tollgate, upstream, key):
+    def early(request, socket):
+        socket.sendall(b"HTTP/1.1 422 Unprocessable Content\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+
+    upstream.on_head = early
+    with Connection(tollgate.port) as connection:
+        connection.send(
+            f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nContent-Length: 1000\r\n\r\nabc".encode()
+        )
+        answer = connection.response("POST")
+        assert (answer.status, answer.body) == (422, b"no")
+        assert answer["Connection"] == "close"
