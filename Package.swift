@@ -14,6 +14,7 @@ let settings: [SwiftSetting] =
 extension Target.Dependency {
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
     static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
+    static let nioConcurrencyHelpers: Self = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
     static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
@@ -60,7 +61,7 @@ let package = Package(
         layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
         layer("Admission", ["Redis", .nioCore, .crypto, .logging]),
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
-        layer("Telemetry", [.nioCore, .logging]),
+        layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer("Proxy", ["HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioPosix, .logging]),
         layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .nioCore, .logging]),
         .executableTarget(
@@ -83,7 +84,7 @@ let package = Package(
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .nioEmbedded]),
         tests("SettingsTests", ["Settings", "Admission"]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
-        tests("TelemetryTests", ["Telemetry", .nioCore]),
+        tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),
     ]
 )

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import Testing
+
+@testable import Telemetry
+
+@Suite struct JSONTests {
+    private func rendered(_ octets: [UInt8]) -> String {
+        var buffer = ByteBuffer()
+        buffer.writeJSONString(octets)
+        return String(buffer: buffer)
+    }
+
+    @Test(arguments: [
+        ("", #""""#), ("plain", #""plain""#), (#"a"b"#, #""a\"b""#), (#"a\b"#, #""a\\b""#),
+        ("a\nb\rc\td", #""a\nb\rc\td""#), ("\0\u{1}\u{1f}\u{7f}", #""\u0000\u0001\u001f\u007f""#), ("é€😀", #""é€😀""#),
+        ("/<>&'", #""/<>&'""#), ("\"\"", #""\"\"""#),
+    ])
+    func escapes(_ text: String, _ json: String) {
+        #expect(rendered(Array(text.utf8)) == json)
+        var buffer = ByteBuffer()
+        buffer.writeJSONString(text)
+        buffer.writeJSONString(ByteBuffer(string: text).readableBytesView)
+        buffer.writeJSONString(text.utf8)
+        #expect(String(buffer: buffer) == json + json + json)
+    }
+
+    @Test(
+        arguments: [
+            ([0x80], 1), ([0xC0, 0xAF], 2), ([0xC3], 1), ([0xE0, 0x80, 0xAF], 3), ([0xED, 0xA0, 0x80], 3),
+            ([0xF4, 0x90, 0x80, 0x80], 4), ([0xF0, 0x9F, 0x98], 3), ([0xFF], 1), ([0xF8, 0x88, 0x80, 0x80, 0x80], 5),
+            ([0xE2, 0x82], 2),
+        ] as [([UInt8], Int)])
+    func replacesWhatIsNoUTF8(_ octets: [UInt8], _ count: Int) {
+        let replaced = String(repeating: #"\ufffd"#, count: count)
+        #expect(rendered(octets) == "\"\(replaced)\"")
+        #expect(rendered([0x61] + octets + [0x62, 0xC3, 0xA9]) == "\"a\(replaced)bé\"")
+    }
+
+    /// Whatever comes in, what goes out is one line of JSON that says the same.
+    @Test func holdsAnything() throws {
+        var random = SeededGenerator(seed: 7)
+        for _ in 0..<5_000 {
+            let octets = (0..<Int.random(in: 0...24, using: &random)).map { _ in
+                UInt8.random(in: Bool.random(using: &random) ? 0...255 : 0xC0...0xF5, using: &random)
+            }
+            let json = rendered(octets)
+            #expect(!json.utf8.contains { $0 < 0x20 || $0 == 0x7F })
+            let read = try JSONSerialization.jsonObject(with: Data(json.utf8), options: .fragmentsAllowed)
+            let text = try #require(read as? String)
+            // Swift makes one U+FFFD of several octets.
+            let valid = String(decoding: octets, as: UTF8.self).unicodeScalars.filter { $0 != "\u{fffd}" }
+            #expect(Array(text.unicodeScalars.filter { $0 != "\u{fffd}" }) == Array(valid))
+        }
+    }
+
+    @Test(
+        arguments: [
+            (0, "0"), (7, "7"), (10, "10"), (-1, "-1"), (1_234_567_890, "1234567890"),
+            (.max, "9223372036854775807"), (.min, "-9223372036854775808"),
+        ] as [(Int64, String)])
+    func writesNumbers(_ number: Int64, _ text: String) {
+        var buffer = ByteBuffer()
+        buffer.writeDecimal(number)
+        #expect(String(buffer: buffer) == text)
+    }
+}
+
+/// The same sequence in every run.
+private struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    /// SplitMix64.
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}

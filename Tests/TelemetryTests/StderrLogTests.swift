@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Logging
+import NIOConcurrencyHelpers
+import Testing
+
+@testable import Telemetry
+
+@Suite struct StderrLogTests {
+    @Test func writesTimeLevelMessageAndSortedMetadata() throws {
+        let output = try captured { logger in
+            logger.info("connected", metadata: ["redis.db": "0", "redis.address": "127.0.0.1:6379"])
+            logger.warning("no metadata")
+            logger.error("lost", metadata: ["error": "no such file", "empty": "", "pair": "a=b"])
+        }
+        #expect(
+            output == """
+                2026-11-23T03:41:07.123Z info connected redis.address=127.0.0.1:6379 redis.db=0
+                2026-11-23T03:41:07.123Z warning no metadata
+                2026-11-23T03:41:07.123Z error lost empty="" error="no such file" pair="a=b"
+
+                """)
+    }
+
+    /// Data from outside can't forge a line.
+    @Test func keepsOneLineAnEvent() throws {
+        let output = try captured { logger in
+            logger.info("first\nsecond", metadata: ["a\nb": "c\r\nd \"e\"", "list": ["x", "y\n"]])
+        }
+        #expect(
+            output
+                == #"2026-11-23T03:41:07.123Z info "first\nsecond" "a\nb"="c\r\nd \"e\"" list="[\"x\", \"y\\n\"]""#
+                + "\n")
+        #expect(output.filter { $0 == "\n" }.count == 1)
+    }
+
+    @Test func leavesOutWhatIsBelowItsLevel() throws {
+        let output = try captured { logger in
+            logger.debug("not this")
+            var verbose = logger
+            verbose.logLevel = .debug
+            verbose.debug("this")
+            logger.notice("and this")
+        }
+        #expect(output == "2026-11-23T03:41:07.123Z debug this\n2026-11-23T03:41:07.123Z notice and this\n")
+    }
+
+    /// What is said for the one event beats the provider's, and that the logger's.
+    @Test func mergesMetadata() throws {
+        let provider = Logger.MetadataProvider { ["b": "provider", "c": "provider"] }
+        let output = try captured(provider) { logger in
+            var logger = logger
+            logger[metadataKey: "a"] = "logger"
+            logger[metadataKey: "b"] = "logger"
+            #expect(logger[metadataKey: "a"] == "logger")
+            logger.info("x", metadata: ["c": "event"])
+            logger.info("y")
+        }
+        #expect(
+            output == """
+                2026-11-23T03:41:07.123Z info x a=logger b=provider c=event
+                2026-11-23T03:41:07.123Z info y a=logger b=provider c=provider
+
+                """)
+    }
+
+    @Test func survivesAReaderThatLeft() throws {
+        var ends: [CInt] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        close(ends[0])
+        // The daemon ignores the signal; so does whoever opens an access log.
+        signal(SIGPIPE, SIG_IGN)
+        let handler = StderrLogHandler(level: .info, descriptor: ends[1])
+        Logger(label: "test") { _ in handler }.error("nobody hears this")
+        close(ends[1])
+    }
+
+    private func captured(_ provider: Logger.MetadataProvider? = nil, _ body: (Logger) -> Void) throws -> String {
+        var ends: [CInt] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let handler = StderrLogHandler(level: .info, metadataProvider: provider, descriptor: ends[1]) {
+            WallTime(seconds: 1_795_405_267, milliseconds: 123)
+        }
+        body(Logger(label: "test") { _ in handler })
+        close(ends[1])
+        defer { close(ends[0]) }
+        var octets = [UInt8](repeating: 0, count: 4096)
+        let count = read(ends[0], &octets, octets.count)
+        return String(decoding: octets[..<count], as: UTF8.self)
+    }
+}
