@@ -10,7 +10,7 @@ import time
 
 import pytest
 from fixtures.programs import built
-from fixtures.wire import Connection, ask, free_port, until
+from fixtures.wire import Connection, ask, until
 
 
 def test_livez_and_readyz(tollgate):
@@ -118,60 +118,19 @@ def test_a_port_that_is_taken_is_said_so(launch, upstream):
     assert str(port) in daemon.said()
 
 
-def test_flags_and_environment_go_before_the_file(launch, upstream, key, folder):
-    flag, variable = free_port(), free_port()
-    daemon = launch(upstream, wait=False, ready=False, env={"TOLLGATE_LISTEN": f"127.0.0.1:{variable}"})
-    until(lambda: reachable(variable), "the port of the variable")
-    assert not daemon.listens()
-    config = folder / "daemon0/tollgate.json"
-    second = launch(
-        upstream,
-        wait=False,
-        ready=False,
-        env={"TOLLGATE_LISTEN": "127.0.0.1:1"},
-        arguments=[
-            "serve",
-            "--config",
-            str(config),
-            "--listen",
-            f"127.0.0.1:{flag}",
-            "--admin",
-            f"127.0.0.1:{free_port()}",
-        ],
-    )
-    until(lambda: reachable(flag), "the port of the flag")
-    assert ask(flag, "GET", "/api/listings", key).status == 200
-    assert not second.exited()
-
-
-def reachable(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
+def test_flags_go_before_the_environment_and_that_before_the_file(launch, upstream):
+    variable = {"TOLLGATE_LISTEN": "127.0.0.2:0"}
+    daemon = launch(upstream, ready=False, env=variable)
+    assert daemon.address("listening")[0] == "127.0.0.2"
+    flags = ["serve", "--config", str(daemon.config), "--listen", "127.0.0.3:0"]
+    assert launch(upstream, ready=False, env=variable, arguments=flags).address("listening")[0] == "127.0.0.3"
 
 
 def test_without_any_file_flags_are_enough(launch, redis, upstream, key):
-    port, admin = free_port(), free_port()
-    launch(
-        upstream,
-        wait=False,
-        ready=False,
-        arguments=[
-            "--upstream",
-            upstream.url,
-            "--redis",
-            redis.url,
-            "--listen",
-            f"127.0.0.1:{port}",
-            "--admin",
-            f"127.0.0.1:{admin}",
-        ],
-    )
-    until(lambda: reachable(port), "the listener")
-    assert ask(port, "GET", "/anything/at/all", key).status == 200
-    assert ask(port, "GET", "/anything/at/all").status == 401
+    flags = ["--upstream", upstream.url, "--redis", redis.url, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    daemon = launch(upstream, arguments=flags)
+    assert ask(daemon.port, "GET", "/anything/at/all", key).status == 200
+    assert ask(daemon.port, "GET", "/anything/at/all").status == 401
 
 
 CONFIGURATIONS = {
