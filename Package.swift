@@ -82,7 +82,7 @@ let package = Package(
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded]),
         tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .nioEmbedded]),
-        tests("SettingsTests", ["Settings", "Admission"]),
+        tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),

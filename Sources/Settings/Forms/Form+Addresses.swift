@@ -40,8 +40,10 @@ extension UInt8 {
 }
 
 extension Form where Value == Settings.Listen {
+    static let listen = scalar("an address such as 127.0.0.1:8080", read)
+
     /// Port 0 leaves the choice to the kernel.
-    static let listen = Form.scalar("an address such as 127.0.0.1:8080") { scalar throws(Mismatch) in
+    fileprivate static func read(_ scalar: Scalar) throws(Mismatch) -> Settings.Listen {
         let text = scalar.text
         guard scalar.kind.isNumberOrText else { throw Mismatch() }
         if text.hasPrefix("unix:") { throw Mismatch(got: "a Unix socket, which is not supported in this version") }
@@ -53,9 +55,16 @@ extension Form where Value == Settings.Listen {
             throw Mismatch(hint: "0.0.0.0:\(port) or \"[::]:\(port)\" listens on every address")
         }
         if text.contains("://") { throw Mismatch(hint: "leave the scheme out") }
-        if let authority = Authority(text) { throw Mismatch(hint: "add a port: \(authority.host):8080") }
+        if Authority(text) != nil { throw Mismatch(hint: "add a port: \(text):8080") }
         let isBareIPv6 = text.utf8.filter { $0 == UInt8(ascii: ":") }.count > 1 && !text.hasPrefix("[")
         throw Mismatch(hint: isBareIPv6 ? "IPv6 addresses are in brackets and quoted: \"[::1]:8080\"" : nil)
+    }
+}
+
+extension Form where Value == Settings.Listen? {
+    static let listenOrOff = Form.scalar("an address such as 127.0.0.1:9901, or off") { scalar throws(Mismatch) in
+        if case .truth(false) = scalar.kind { return nil }
+        return try Form<Settings.Listen>.read(scalar)
     }
 }
 
@@ -124,7 +133,7 @@ extension Form where Value == Settings.Log.Access {
         guard case .text = scalar.kind, !scalar.text.contains("\0") else { throw Mismatch() }
         if scalar.text == "stdout" { return .stdout }
         if scalar.text == "off" { return .off }
-        guard scalar.text.contains("/"), !scalar.text.hasSuffix("/") else {
+        guard scalar.text.contains("/"), !scalar.text.contains("://"), !scalar.text.hasSuffix("/") else {
             let isFile = scalar.text.contains(".")
             let guess = isFile ? "./\(scalar.text)" : Spelling.nearest(to: scalar.text, among: ["stdout", "off"])
             throw Mismatch(hint: guess.map { "did you mean \($0.shown)?" })

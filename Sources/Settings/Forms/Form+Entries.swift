@@ -66,11 +66,13 @@ extension [RouteEntry] {
     /// Reports entries that could never serve anything: each method of theirs is an earlier entry's of the same pattern.
     func refuseDuplicates(_ problems: inout ProblemList) {
         for (index, entry) in enumerated() {
-            let same = self[..<index].filter { $0.path.shape == entry.path.shape }
-            guard let first = same.first(where: { $0.route.overlaps(entry.route) }) else { continue }
+            let first = self[..<index].firstIndex {
+                $0.path.shape == entry.path.shape && $0.route.overlaps(entry.route)
+            }
+            guard let first else { continue }
             entry.section.refuse(
                 Schema.routePath, expected: "each method of a path once",
-                got: "\(entry.path.text.shown) again, which \(first.path.text.shown) serves already", &problems)
+                got: "'\(entry.path.text.shown)' again, which routes[\(first)] serves", &problems)
         }
     }
 }

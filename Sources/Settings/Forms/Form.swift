@@ -53,20 +53,6 @@ extension Form {
         }
     }
 
-    func map<Other: Sendable>(_ transform: @escaping @Sendable (Value) -> Other) -> Form<Other> {
-        Form<Other>(expectation: expectation) { element, path, problems in
-            read(element, path, &problems).map(transform)
-        }
-    }
-
-    /// `off` or `false`, else a value of this form.
-    var orOff: Form<Value?> {
-        let expectation = "\(expectation), or off"
-        return Form<Value?>(expectation: expectation) { element, path, problems in
-            if case .truth(false) = element.scalar?.kind { return .some(nil) }
-            return read(element, path, &problems).map { .some($0) }
-        }
-    }
 }
 
 extension Element {

@@ -13,6 +13,8 @@ extension Element {
     ///
     /// - Throws: the first syntax error; behind it nothing can be told apart.
     init(parsing yaml: String, named file: String) throws(Problem) {
+        // A byte order mark is allowed, but Yams takes one in front of a mapping for a text.
+        let yaml = yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
         let node: Node?
         do {
             node = try Yams.compose(yaml: yaml, .basic, .default, .utf8)
@@ -21,13 +23,10 @@ extension Element {
         } catch {
             throw Problem(at: .file(file, line: nil), "expected YAML, got an unreadable text: \(error)")
         }
-        guard let node else {
-            throw Problem(
-                at: .file(file, line: nil),
-                "expected settings, got an empty file (without --config everything has a default)")
-        }
+        guard let node else { throw Problem.emptyFile(file) }
         var budget = Self.mostElements
         self = try Element(node, file: file, line: 1, budget: &budget)
+        if case .nothing = scalar?.kind { throw Problem.emptyFile(file) }
     }
 
     private init(_ node: Node, file: String, line parentLine: Int, budget: inout Int) throws(Problem) {
@@ -111,6 +110,12 @@ extension Element {
 // MARK: - Syntax errors
 
 extension Problem: Error {
+    fileprivate static func emptyFile(_ file: String) -> Problem {
+        Problem(
+            at: .file(file, line: nil),
+            "expected settings, got an empty file (without --config everything has a default)")
+    }
+
     /// The error without its snippet: the line may hold a password.
     fileprivate init(_ error: YamlError, yaml: String, file: String) {
         switch error {

@@ -29,7 +29,7 @@ package enum Schema {
     static let namespace = Key(
         "namespace", .namespace, default: "tg", "First part of every Redis key. Sidecars that share it share limits.")
     static let admin = Key(
-        "admin", Form.listen.orOff, default: "127.0.0.1:9901",
+        "admin", .listenOrOff, default: "127.0.0.1:9901",
         "Read-only address of /livez and /readyz; off disables it.")
     static let logLevel = Key(
         "log.level",

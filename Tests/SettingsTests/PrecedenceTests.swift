@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Redis
+import Settings
+import Testing
+
+@Suite struct PrecedenceTests {
+    private static let yaml = """
+        listen: 127.0.0.1:1001
+        upstream: {url: http://file:1, connect_timeout: 7s}
+        redis: {url: redis://file:1}
+        admin: 127.0.0.1:1002
+        log: {level: debug}
+        """
+    private static let environment = [
+        "TOLLGATE_LISTEN": "127.0.0.1:2001", "TOLLGATE_UPSTREAM": "http://variable:2",
+        "TOLLGATE_REDIS_URL": "redis://variable:2", "TOLLGATE_ADMIN": "127.0.0.1:2002",
+        "TOLLGATE_LOG_LEVEL": "warning", "TOLLGATE_UNRELATED": "x",
+    ]
+    private static let flags: [ConfigurationSources.Option: String] = [
+        .listen: "127.0.0.1:3001", .upstream: "http://flag:3", .redis: "redis://flag:3", .admin: "127.0.0.1:3002",
+        .logLevel: "error",
+    ]
+
+    @Test func theFileBeatsTheDefaults() throws {
+        let settings = try load(Self.yaml)
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 1001)])
+        #expect(settings.upstream.host == "file")
+        #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "file", port: 1)))
+        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 1002))
+        #expect(settings.log.level == .debug)
+    }
+
+    @Test func theEnvironmentBeatsTheFile() throws {
+        let settings = try load(Self.yaml, environment: Self.environment)
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 2001)])
+        #expect(settings.upstream.host == "variable")
+        #expect(settings.upstream.connectTimeout == .seconds(7))
+        #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "variable", port: 2)))
+        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 2002))
+        #expect(settings.log.level == .warning)
+    }
+
+    @Test func flagsBeatTheEnvironment() throws {
+        let settings = try load(Self.yaml, flags: Self.flags, environment: Self.environment)
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 3001)])
+        #expect(settings.upstream.host == "flag")
+        #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "flag", port: 3)))
+        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 3002))
+        #expect(settings.log.level == .error)
+    }
+
+    @Test func noFileIsNeeded() throws {
+        let settings = try Settings.load(ConfigurationSources(flags: [.upstream: "http://[::1]:3000/", .admin: "off"]))
+        #expect(settings.upstream.host == "::1")
+        #expect(settings.upstream.port == 3000)
+        #expect(settings.admin == nil)
+    }
+
+    @Test func anEmptyVariableIsNone() throws {
+        let settings = try Settings.load(
+            ConfigurationSources(environment: ["TOLLGATE_LISTEN": "", "TOLLGATE_REDIS_URL": ""]))
+        #expect(try settings == Settings.load())
+    }
+
+    @Test func severalAddressesAreSeparatedByCommas() throws {
+        let settings = try Settings.load(
+            ConfigurationSources(flags: [.listen: "127.0.0.1:1,[::1]:1"]))
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 1), .tcp(host: "::1", port: 1)])
+    }
+
+    @Test func whatIsWrongNamesItsSource() {
+        let sources = ConfigurationSources(
+            flags: [.listen: "127.0.0.1:1,80", .redis: "redis://:geheim@h:x"],
+            environment: ["TOLLGATE_LOG_LEVEL": "loud", "TOLLGATE_ADMIN": "on"])
+        #expect(throws: ConfigurationError.self) { try Settings.load(sources) }
+        do { _ = try Settings.load(sources) } catch {
+            #expect(
+                error.lines == [
+                    "TOLLGATE_ADMIN: expected an address such as 127.0.0.1:9901, or off, got on",
+                    "TOLLGATE_LOG_LEVEL: expected debug, info, warning or error, got 'loud'",
+                    "--listen: expected an address such as 127.0.0.1:8080, got 80 (did you mean 127.0.0.1:80?)",
+                    "--redis: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, "
+                        + "got one that can't be used: port is no number from 1 to 65535",
+                ])
+        }
+    }
+
+    @Test func aWrongFileIsToldEvenWhereAFlagCounts() throws {
+        let error = try #require(throws: ConfigurationError.self) {
+            try load("listen: 80\n", flags: [.listen: "127.0.0.1:1"])
+        }
+        #expect(error.problems.count == 1)
+        #expect(error.lines[0].contains(":1: listen: expected an address such as 127.0.0.1:8080, got 80"))
+    }
+
+    private func load(
+        _ yaml: String, flags: [ConfigurationSources.Option: String] = [:], environment: [String: String] = [:]
+    ) throws -> Settings {
+        try withFile(Data(yaml.utf8)) { path in
+            try Settings.load(ConfigurationSources(file: path, flags: flags, environment: environment))
+        }
+    }
+}
+
+/// A file of these octets for as long as `body` takes.
+func withFile<Value>(_ contents: Data, _ body: (_ path: String) throws -> Value) throws -> Value {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("tollgate-\(UUID().uuidString).yaml")
+    try contents.write(to: url)
+    defer { try? FileManager.default.removeItem(at: url) }
+    return try body(url.path)
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Settings
+import Testing
+
+@Suite struct SchemaTests {
+    private static let tables = [Schema.root, Schema.route, Schema.policy]
+
+    @Test func everyKeyTellsWhatItIsFor() {
+        for row in Self.tables.flatMap(\.rows) {
+            #expect(row.meaning.hasSuffix("."), "\(row.path)")
+            #expect(row.isSupported == !row.expectation.isEmpty, "\(row.path)")
+        }
+    }
+
+    @Test func defaultsMayBeWrittenOut() throws {
+        for row in Schema.root.rows {
+            guard let standard = row.standard else { continue }
+            let parts = row.path.split(separator: ".")
+            let yaml =
+                parts.dropLast().map { "\($0): {" }.joined() + "\(parts[parts.count - 1]): \(standard)"
+                + String(repeating: "}", count: parts.count - 1)
+            #expect(try Settings.parse(yaml, named: row.path) == Settings.load(), "\(yaml)")
+        }
+    }
+
+    @Test func whatIsNotSupportedYetIsRefused() throws {
+        for row in Schema.root.rows where !row.isSupported {
+            let parts = row.path.split(separator: ".")
+            let yaml =
+                parts.dropLast().map { "\($0): {" }.joined() + "\(parts[parts.count - 1]): 1"
+                + String(repeating: "}", count: parts.count - 1)
+            let error = try #require(throws: ConfigurationError.self) { try Settings.parse(yaml, named: "t") }
+            #expect(error.lines == ["t:1: \(row.path): not supported in this version"])
+        }
+    }
+
+    @Test func everyOptionStandsForAKey() {
+        let paths = Set(Schema.root.rows.map(\.path))
+        for option in ConfigurationSources.Option.allCases { #expect(paths.contains(option.path)) }
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Redis
+import Settings
+import Testing
+
+@Suite struct ValueTests {
+    /// The example of docs/design.md §3, as far as this version goes.
+    private static let example = """
+        listen: 127.0.0.1:8080            # or a list
+        loops: 2                          # event loops; default: the cores, at most 4
+        namespace: tg                     # first part of every Redis key
+        admin: 127.0.0.1:9901             # off disables
+        log: {level: info, access: stdout}   # access: stdout, off or a file
+        upstream:
+          url: http://127.0.0.1:8081
+          host: upstream
+          connect_timeout: 1s
+          response_timeout: 60s           # to the response head; streams are exempt
+          idle_timeout: 4s                # below uvicorn's 5 s keep-alive
+          max_connections: 256
+        redis:
+          url: redis://127.0.0.1:6379/0
+          timeout: 50ms
+          on_failure: closed
+          local_share: 0.5
+        keys:
+          prefix: mcp_
+          accept: ["mcp_"]
+          headers: [X-API-Key, Authorization]
+          forward: false
+          max_active_per_org: 5
+          anonymous: deny
+        routes:
+          - path: /health
+            methods: [GET]
+            public: true
+            throttle: false
+          - path: /api/listings/{id}
+            methods: [GET]
+          - path: /mcp
+            mcp: true
+        policies:
+          - name: address
+            per: address
+            applies_to: anonymous
+            limit: 15/10s
+          - name: org
+            per: org
+            limit: 20/10s
+            burst: 20
+          - name: search
+            per: key
+            match: {routes: [/mcp], methods: [POST]}
+            limit: 5/1m
+            cost: 1
+            mode: enforce
+        trusted_proxies: [127.0.0.0/8, "::1/128", unix]
+        client_address: X-Forwarded-For
+        merge_slashes: false
+        drain: {delay: 0s, timeout: 30s}
+        limits: {header_bytes: 32KiB, body_bytes: 16MiB, header_timeout: 10s, idle_timeout: 75s, connections: 10000}
+        """
+
+    @Test func theExampleIsTheDefaultsWithRoutesAndAPolicy() throws {
+        var settings = try parse(Self.example)
+        #expect(
+            settings.routes == [
+                Settings.Route(path: "/health", methods: ["GET"], isPublic: true, isThrottled: false),
+                Settings.Route(path: "/api/listings/{id}", methods: ["GET"]),
+                Settings.Route(path: "/mcp", methods: ["DELETE", "GET", "POST"], isMCP: true),
+            ])
+        #expect(
+            settings.policies == Policy.builtIn() + [
+                Policy(
+                    name: "search", per: .key, limit: Limit(count: 5, periodMicroseconds: 60_000_000),
+                    match: Policy.Match(routes: ["/mcp"], methods: ["POST"]))
+            ])
+        settings.routes = []
+        settings.policies = Policy.builtIn()
+        let defaults = try parse("{loops: 2}")
+        #expect(settings == defaults)
+    }
+
+    @Test func jsonIsASubset() throws {
+        let settings = try parse(
+            """
+            {"listen": ["127.0.0.1:1", "[::1]:1"], "admin": false, "log": {"access": false, "level": "error"},
+             "redis": {"local_share": 0.25, "timeout": "10ms"}, "merge_slashes": true,
+             "routes": [{"path": "\\u002fa", "public": true}], "policies": []}
+            """)
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 1), .tcp(host: "::1", port: 1)])
+        #expect(settings.admin == nil)
+        #expect(settings.log.access == .off)
+        #expect(settings.redis.localShare == 0.25)
+        #expect(settings.mergesSlashes)
+        #expect(settings.routes == [Settings.Route(path: "/a", isPublic: true)])
+        #expect(settings.policies.isEmpty)
+    }
+
+    @Test(arguments: ["off", "false", "no", "Off", "FALSE"])
+    func offAndFalseBothDisable(word: String) throws {
+        let settings = try parse("admin: \(word)\nlog: {access: \(word)}")
+        #expect(settings.admin == nil)
+        #expect(settings.log.access == .off)
+    }
+
+    @Test(arguments: [
+        ("1ms", Duration.milliseconds(1)), ("250ms", .milliseconds(250)), ("1s", .seconds(1)), ("90s", .seconds(90)),
+        ("2m", .seconds(120)), ("24h", .seconds(86_400)), ("1d", .seconds(86_400)), ("007s", .seconds(7)),
+    ])
+    func durations(text: String, value: Duration) throws {
+        #expect(try parse("upstream: {response_timeout: \(text)}").upstream.responseTimeout == value)
+        #expect(try parse("upstream: {response_timeout: '\(text)'}").upstream.responseTimeout == value)
+    }
+
+    @Test(arguments: [
+        ("1", 1), ("512B", 512), ("1KiB", 1024), ("16MiB", 16_777_216), ("1GiB", 1_073_741_824), ("1024GiB", 1 << 40),
+    ])
+    func sizes(text: String, value: Int) throws {
+        #expect(try parse("limits: {body_bytes: \(text)}").limits.bodyBytes == value)
+    }
+
+    @Test func headersMayHaveAsMuchAsOffsetsReach() throws {
+        #expect(try parse("limits: {header_bytes: 65535}").limits.headerBytes == 65_535)
+        #expect(try parse("limits: {header_bytes: 63KiB}").limits.headerBytes == 64_512)
+    }
+
+    @Test(arguments: [
+        ("http://127.0.0.1", "127.0.0.1", 80), ("http://localhost:3000/", "localhost", 3000),
+        ("http://[::1]:8081", "::1", 8081), ("http://my_service.internal:1", "my_service.internal", 1),
+    ])
+    func upstreamURLs(url: String, host: String, port: Int) throws {
+        let upstream = try parse("upstream: {url: '\(url)'}").upstream
+        #expect(upstream.host == host)
+        #expect(upstream.port == port)
+    }
+
+    @Test(arguments: [
+        ("upstream", Settings.Upstream.Host.upstream), ("preserve", .preserve), ("api.internal", .name("api.internal")),
+        ("127.0.0.1:8081", .name("127.0.0.1:8081")), ("'[::1]:80'", .name("[::1]:80")),
+    ])
+    func hostsSentOn(text: String, host: Settings.Upstream.Host) throws {
+        #expect(try parse("upstream: {host: \(text)}").upstream.forwardedHost == host)
+    }
+
+    @Test(arguments: [
+        ("stdout", Settings.Log.Access.stdout), ("off", .off), ("'off'", .off),
+        ("/var/log/a b.log", .file("/var/log/a b.log")), ("./access.log", .file("./access.log")),
+    ])
+    func accessLogs(text: String, access: Settings.Log.Access) throws {
+        #expect(try parse("log: {access: \(text)}").log.access == access)
+    }
+
+    @Test func redisURLs() throws {
+        #expect(
+            try parse("redis: {url: 'redis://u:p%40ss@[::1]:7000/3'}").redis.endpoint
+                == RedisEndpoint(.tcp(host: "::1", port: 7000), username: "u", password: "p@ss", database: 3))
+        #expect(
+            try parse("redis: {url: unix:/run/redis.sock}").redis.endpoint
+                == RedisEndpoint(.unix(path: "/run/redis.sock")))
+    }
+
+    @Test(arguments: [
+        ("limit: 5/1m", Limit(count: 5, periodMicroseconds: 60_000_000)),
+        ("limit: 5/m", Limit(count: 5, periodMicroseconds: 60_000_000)),
+        ("limit: 5/m, burst: 9", Limit(count: 5, periodMicroseconds: 60_000_000, burst: 9)),
+        ("limit: 5/m:9", Limit(count: 5, periodMicroseconds: 60_000_000, burst: 9)),
+        ("limit: 100/10s, burst: 1", Limit(count: 100, periodMicroseconds: 10_000_000, burst: 1)),
+        ("limit: 0/1s", Limit(count: 0, periodMicroseconds: 1_000_000)),
+        // Too many to be counted exactly, were it not for the burst.
+        ("limit: 9007199254740992/365d, burst: 1000", nil),
+    ])
+    func limits(text: String, limit: Limit?) throws {
+        let yaml = "policies: [{name: a, per: key, \(text)}]"
+        if let limit {
+            #expect(try parse(yaml).policies.map(\.limit) == [limit])
+        } else {
+            #expect(try parse(yaml).policies.map(\.limit.burst) == [1000])
+        }
+    }
+
+    @Test(arguments: [
+        ("address", Policy.Callers.anonymous), ("key", .authenticated), ("org", .authenticated), ("global", .all),
+    ])
+    func whomPoliciesApplyTo(per: String, callers: Policy.Callers) throws {
+        #expect(try parse("policies: [{name: a, per: \(per), limit: 1/s}]").policies[0].callers == callers)
+        if per == "address" || per == "global" {
+            for (word, callers) in [("all", Policy.Callers.all), ("authenticated", .authenticated)] {
+                let yaml = "policies: [{name: a, per: \(per), limit: 1/s, applies_to: \(word)}]"
+                #expect(try parse(yaml).policies[0].callers == callers)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        "/", "/a", "/a/", "/a/b.c~d_e-f", "/{id}", "/{a}/{b}", "/f/{rest*}", "/{rest*}", "/a/{_x1}/c", "/%C3%A9",
+        "/a:b@c", "/.well-known/x", "/...", "/a,b=c&d",
+    ])
+    func routePaths(path: String) throws {
+        #expect(try parse("routes: [{path: '\(path)'}]").routes.map(\.path) == [path])
+    }
+
+    @Test func aPathMayServeItsMethodsDifferently() throws {
+        let settings = try parse(
+            "routes: [{path: '/a/{x}', methods: [GET], public: true}, {path: '/a/{y}', methods: [POST, DELETE]}]")
+        #expect(settings.routes.map(\.methods) == [["GET"], ["POST", "DELETE"]])
+    }
+
+    @Test func anchorsAndMerges() throws {
+        let settings = try parse(
+            """
+            policies:
+              - &base {name: one, per: key, limit: 5/1s, match: {methods: &m [GET, POST]}}
+              - {<<: *base, name: two, limit: 6/1s}
+              - {<<: [{cost: 2}, *base], name: three, match: {methods: *m}}
+            """)
+        #expect(settings.policies.map(\.name) == ["one", "two", "three"])
+        #expect(settings.policies.map(\.limit.count) == [5, 6, 5])
+        #expect(settings.policies.map(\.cost) == [1, 1, 2])
+        #expect(settings.policies.allSatisfy { $0.match.methods == ["GET", "POST"] })
+    }
+
+    @Test func thePrefixIsWhatIsAccepted() throws {
+        #expect(try parse("keys: {prefix: sk-}").keys.accept == ["sk-"])
+        #expect(try parse("keys: {prefix: sk-, accept: ['legacy_', 'sk-*']}").keys.accept == ["legacy_", "sk-*"])
+        #expect(try parse("keys: {accept: ['*']}").keys.accept == ["*"])
+    }
+
+    @Test func trustedProxies() throws {
+        #expect(try parse("trusted_proxies: []").trustedProxies.isEmpty)
+        #expect(
+            try parse("trusted_proxies: [10.0.0.0/8, 'fd00::/8', 192.0.2.1, unix]").trustedProxies
+                == ["10.0.0.0/8", "fd00::/8", "192.0.2.1", "unix"])
+    }
+
+    @Test func plainTextsOfYAML11AreTexts() throws {
+        // Octal and sexagesimal numbers, dates: version 1.1 would read something else.
+        #expect(try parse("namespace: 010").namespace == "010")
+        #expect(try parse("namespace: 2026-11-23").namespace == "2026-11-23")
+        #expect(try parse("namespace: 0x10").namespace == "0x10")
+    }
+
+    private func parse(_ yaml: String) throws -> Settings {
+        try Settings.parse(yaml, named: "t.yaml")
+    }
+}
