@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP1
+import Settings
+import Testing
+
+@testable import Proxy
+
+/// No spelling of a protected path takes another route.
+@Suite struct RoutingSpellingTests {
+    /// As unfavourable as it gets: whatever isn't recognized is served to anybody.
+    private let routes = RouteTable([
+        Settings.Route(path: "/{rest*}", isPublic: true),
+        Settings.Route(path: "/api/{id}", isPublic: true),
+        Settings.Route(path: "/{a}/{b}", isThrottled: false),
+        Settings.Route(path: "/api/listings", methods: ["GET"]),
+        Settings.Route(path: "/mcp", isMCP: true),
+        Settings.Route(path: "/v1/items:batch"),
+        Settings.Route(path: "/v1/{id}", isPublic: true),
+    ])
+
+    @Test(
+        arguments: [
+            ("/api/listings", .route(3)), ("/%61pi/listings", .route(3)), ("/api/%6cistings", .route(3)),
+            ("/api/listings/", .route(3)), ("/api//listings", .route(3)), ("//api/listings", .route(3)),
+            ("/API/Listings", .route(3)), ("/api/LISTINGS//", .route(3)), ("/Mcp", .route(4)), ("/MCP/x", .route(4)),
+            ("//mcp", .route(4)), ("/mcp//", .route(4)), ("/mcp/", .route(4)), ("/v1/items:batch", .route(5)),
+            ("/v1/items%3abatch", .route(5)), ("/V1/items%3Abatch/", .route(5)),
+            ("/api/../api/listings", .refused(.dotSegment)), ("/api/%2e/listings", .refused(.dotSegment)),
+            ("/api%2flistings", .refused(.encodedSlash)), ("/api%252flistings", .refused(.encodedTwice)),
+            ("/%2561pi/listings", .refused(.encodedTwice)), ("/api\\listings", .refused(.backslash)),
+            ("/mcp;x", .refused(.semicolon)), ("/api/listings%00", .refused(.encodedControl)),
+            ("/api/listing%c1%b3", .refused(.notUTF8)), ("/api/listings%", .refused(.malformedEscape)),
+            // Others keep the route that is theirs.
+            ("/api/other", .route(1)), ("/v1/items", .route(6)), ("/v1/a%3Ab", .route(6)), ("/x/y", .route(2)),
+            ("/mcps", .route(0)), ("/", .route(0)), ("/api/listings/5", .route(0)),
+        ] as [(String, RouteTable.Outcome)])
+    func resolves(_ path: String, _ outcome: RouteTable.Outcome) throws {
+        #expect(try routes.match(path) == outcome)
+    }
+
+    /// With the method in view: where the exact path would go to the public route, so do its spellings.
+    @Test func looksAtTheMethodToo() throws {
+        #expect(try routes.match("/api/listings", method: "POST") == .route(1))
+        #expect(try routes.match("/API/listings", method: "POST") == .route(2))
+        #expect(try routes.match("/api/listings/", method: "POST") == .route(0))
+    }
+
+    @Test func leavesProtectedNeighboursAlone() throws {
+        let users = RouteTable([
+            Settings.Route(path: "/users/{name}"), Settings.Route(path: "/users/me"),
+            Settings.Route(path: "/{rest*}", isPublic: true),
+        ])
+        #expect(try users.match("/users/ME") == .route(0))
+        #expect(try users.match("/users/me") == .route(1))
+        #expect(try users.match("/users/m%65") == .route(1))
+        #expect(try users.match("/users/a%40b") == .route(0))
+        #expect(try users.match("/USERS/me") == .route(1))
+        #expect(try users.match("/users/") == .route(2))
+    }
+
+    /// Random spellings. Which of them some handler could take for the protected path says a reader that does everything
+    /// wrong at once; those must be refused, or take that route.
+    @Test func holdsForRandomSpellings() throws {
+        var random = SeededGenerator(seed: 17)
+        var concerned = 0
+        var passed = 0
+        for (path, index) in [("/api/listings", 3), ("/mcp", 4), ("/v1/items:batch", 5), ("/mcp/messages", 4)] {
+            for _ in 0..<15_000 {
+                let spelling = Spelling.of(path, using: &random)
+                guard Spelling.mostCareless(spelling) == path else { continue }
+                concerned += 1
+                switch try routes.match(spelling) {
+                case .refused: break
+                case .route(index): passed += 1
+                case let outcome: Issue.record("\(spelling) became \(outcome)")
+                }
+            }
+        }
+        // The test is worth something only if it meets both.
+        #expect(concerned > 20_000)
+        #expect(passed > 2_000)
+        #expect(concerned - passed > 2_000)
+    }
+
+    /// Without routes, what is public is the unambiguous `/.well-known` alone.
+    @Test func holdsWithoutRoutes() throws {
+        var random = SeededGenerator(seed: 19)
+        let open = RouteTable([])
+        for _ in 0..<20_000 {
+            let spelling = "/.well-known/" + Spelling.of("/../mcp/x", using: &random).dropFirst()
+            guard try open.match(spelling) == .wellKnown else { continue }
+            #expect(Spelling.mostCareless(spelling).hasPrefix("/.well-known/"), "\(spelling)")
+        }
+    }
+}
+
+private enum Spelling {
+    static func of(_ path: String, using random: inout SeededGenerator) -> String {
+        var spelling = ""
+        for scalar in path.unicodeScalars { spelling += self.of(scalar, using: &random) }
+        switch Int.random(in: 0..<12, using: &random) {
+        case 0: spelling += "/"
+        case 1: spelling += "/."
+        case 2: spelling += ";a=b"
+        case 3: spelling = "/x/.." + spelling
+        case 4: spelling = "/" + spelling
+        case 5: spelling += "//"
+        default: break
+        }
+        // A target begins with a slash that is one.
+        return spelling.hasPrefix("/") ? spelling : "/" + spelling
+    }
+
+    private static func of(_ scalar: Unicode.Scalar, using random: inout SeededGenerator) -> String {
+        let octet = UInt8(scalar.value)
+        let plain = String(Character(scalar))
+        switch Int.random(in: 0..<60, using: &random) {
+        case 0, 1, 2: return escape(octet, using: &random)
+        case 3: return plain.uppercased()
+        case 4: return escape(UInt8(ascii: "%"), using: &random) + escape(octet, using: &random).dropFirst()
+        case 5:
+            return escape(0xC0 | octet >> 6, using: &random) + escape(0x80 | octet & 0x3F, using: &random)
+        case 6 where plain == "/":
+            return ["//", "/./", "/x/../", "\\", "%2f", "%5C", "/%2e/"].randomElement(using: &random) ?? "/"
+        default: return plain
+        }
+    }
+
+    private static func escape(_ octet: UInt8, using random: inout SeededGenerator) -> String {
+        let digits = (octet < 16 ? "0" : "") + String(octet, radix: 16, uppercase: Bool.random(using: &random))
+        return "%" + digits
+    }
+
+    /// Decodes twice and takes overlong forms, reads `\` as `/`, drops parameters, resolves dots, merges slashes, ignores
+    /// case and a slash at the end.
+    static func mostCareless(_ spelling: String) -> String {
+        let decoded = withoutOverlong(decode(decode(Array(spelling.utf8))))
+        let text = String(decoding: decoded, as: UTF8.self).lowercased().replacing("\\", with: "/")
+        var segments: [Substring] = []
+        for part in text.split(separator: "/") {
+            let segment = part.prefix { $0 != ";" && $0 != "\0" }
+            switch segment {
+            case "", ".": break
+            case "..": _ = segments.popLast()
+            default: segments.append(segment)
+            }
+        }
+        return "/" + segments.joined(separator: "/")
+    }
+
+    private static func decode(_ octets: [UInt8]) -> [UInt8] {
+        var decoded: [UInt8] = []
+        var rest = octets[...]
+        while let octet = rest.popFirst() {
+            if octet == UInt8(ascii: "%"), let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                decoded.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                decoded.append(octet)
+            }
+        }
+        return decoded
+    }
+
+    private static func withoutOverlong(_ octets: [UInt8]) -> [UInt8] {
+        var short: [UInt8] = []
+        var rest = octets[...]
+        while let octet = rest.popFirst() {
+            if octet == 0xC0 || octet == 0xC1, let next = rest.popFirst() {
+                short.append(octet << 6 | next & 0x3F)
+            } else {
+                short.append(octet)
+            }
+        }
+        return short
+    }
+}
