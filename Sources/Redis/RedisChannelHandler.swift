@@ -4,87 +4,87 @@ import NIOCore
 
 /// One connection's commands and replies: pipelined, in order, one write a loop tick.
 ///
-/// A reply belongs to the oldest command without one. A command whose caller has stopped waiting keeps its place until its
-/// reply has come, or every reply after it would go to the wrong caller.
+/// Completions run on the loop, may send more at once, and may close the connection.
 final class RedisChannelHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
+    typealias Completion = ReplyQueue.Completion
 
-    typealias Completion = (Result<RedisReply, RedisError>) -> Void
-
-    private struct Waiter {
-        /// Nil once the caller has been answered.
-        var completion: Completion?
-        var deadline: NIODeadline
-        var sentAt: NIODeadline
-        /// Kept while it may have to be sent again.
-        var script: RedisCommand?
-    }
+    /// Beyond this a buffer that a burst has left behind is given back.
+    private static let keptCapacity = 256 * 1024
 
     private let reader: ReplyReader
     private let longestQueue: Int
-    private let closed: (RedisError) -> Void
     private var context: ChannelHandlerContext?
-    private var waiters = CircularBuffer<Waiter>(initialCapacity: 64)
-    private var digests: [RedisScript: [UInt8]] = [:]
+    private var queue = ReplyQueue()
+    /// Of each script that this server has: `EVALSHA` and the digest it gave, as they go over the wire.
+    private var calls: [RedisScript: ByteBuffer] = [:]
+    private var reloading: Set<RedisScript> = []
     private var outbound = ByteBuffer()
     private var isFlushScheduled = false
     private var failure: RedisError?
+    private var closed: ((RedisError) -> Void)?
+    /// As of the last tick.
+    private var clock: NIODeadline
+    private var heardAt: NIODeadline
 
-    /// - Parameter closed: called once, when the connection is gone, with the reason; all waiters have been answered.
-    init(longestReply: Int, longestQueue: Int, closed: @escaping (RedisError) -> Void) {
+    init(longestReply: Int, longestQueue: Int, at now: NIODeadline) {
         reader = ReplyReader(longestReply: longestReply)
         self.longestQueue = longestQueue
-        self.closed = closed
+        clock = now
+        heardAt = now
+    }
+
+    /// Calls `closed` once, with the reason, when the connection is gone, before those who wait for replies are told; at once
+    /// if it is gone already.
+    func whenClosed(_ closed: @escaping (RedisError) -> Void) {
+        if context == nil { closed(failure ?? .notConnected("closed")) } else { self.closed = closed }
     }
 
     // MARK: Sending
 
-    func send(_ command: RedisCommand, deadline: NIODeadline, at now: NIODeadline, _ completion: @escaping Completion) {
-        guard context != nil, failure == nil else { return completion(.failure(.notConnected("closed"))) }
-        guard waiters.count < longestQueue else { return completion(.failure(.overloaded)) }
-        guard let script = command.script else {
-            return enqueue(command, digest: nil, deadline: deadline, at: now, completion)
+    func send(_ command: RedisCommand, deadline: NIODeadline, _ completion: @escaping Completion) {
+        guard context != nil, failure == nil else {
+            return completion(.failure(failure ?? .notConnected("closed")))
         }
-        guard let digest = digests[script] else {
-            return load(script, deadline: deadline, at: now) { loaded in
+        guard queue.count < longestQueue else { return completion(.failure(.overloaded)) }
+        guard let script = command.script else { return enqueue(command, deadline: deadline, completion) }
+        guard let call = calls[script] else {
+            return load(script, deadline: deadline) { loaded in
                 switch loaded {
-                case .success: self.send(command, deadline: deadline, at: now, completion)
+                case .success: self.send(command, deadline: deadline, completion)
                 case .failure(let error): completion(.failure(error))
                 }
             }
         }
-        enqueue(command, digest: digest, deadline: deadline, at: now, completion)
+        enqueue(command, calling: call, retried: command, deadline: deadline, completion)
     }
 
     /// SCRIPT LOAD, whose reply is the digest to call it by.
     func load(
-        _ script: RedisScript, deadline: NIODeadline, at now: NIODeadline,
-        _ completion: @escaping (Result<Void, RedisError>) -> Void
+        _ script: RedisScript, deadline: NIODeadline, _ completion: @escaping (Result<Void, RedisError>) -> Void
     ) {
         var command = RedisCommand("SCRIPT")
         command.append("LOAD")
         command.append(script.source)
-        enqueue(command, digest: nil, deadline: deadline, at: now) { result in
+        enqueue(command, deadline: deadline) { result in
             completion(
                 result.flatMap { reply in
                     guard case .bytes(let digest) = reply, digest.count == 40 else {
                         return .failure(.protocolViolation("SCRIPT LOAD answered no digest"))
                     }
-                    self.digests[script] = digest
+                    self.calls[script] = RedisCommand.call(of: digest)
                     return .success(())
                 })
         }
     }
 
     private func enqueue(
-        _ command: RedisCommand, digest: [UInt8]?, deadline: NIODeadline, at now: NIODeadline,
+        _ command: RedisCommand, calling call: ByteBuffer? = nil, retried: RedisCommand? = nil, deadline: NIODeadline,
         _ completion: @escaping Completion
     ) {
-        command.write(digest: digest, into: &outbound)
-        waiters.append(
-            Waiter(
-                completion: completion, deadline: deadline, sentAt: now, script: digest == nil ? nil : command))
+        command.write(calling: call, into: &outbound)
+        queue.append(ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, call: retried))
         scheduleFlush()
     }
 
@@ -97,26 +97,24 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func flush() {
         isFlushScheduled = false
-        guard let context, outbound.readableBytes > 0 else { return }
+        guard let context, failure == nil, outbound.readableBytes > 0 else { return }
         context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
         // New storage only where the socket still holds the old.
-        outbound.clear()
+        if outbound.capacity > Self.keptCapacity { outbound = ByteBuffer() } else { outbound.clear() }
     }
 
     // MARK: Time
 
     /// Answers every caller whose time is over.
-    /// - Returns: since when the oldest command has had no reply; nil when all have.
-    func expire(at now: NIODeadline) -> NIODeadline? {
-        var expired: [Completion] = []
-        for index in waiters.indices where waiters[index].deadline <= now {
-            guard let completion = waiters[index].completion else { continue }
-            waiters[index].completion = nil
-            expired.append(completion)
-        }
-        // A caller may send more at once, which moves the queue.
-        for completion in expired { completion(.failure(.timeout)) }
-        return waiters.first?.sentAt
+    func expire(at now: NIODeadline) {
+        clock = now
+        for completion in queue.expire(at: now) { completion(.failure(.timeout)) }
+    }
+
+    /// How long the server has owed a reply and said nothing; zero when it owes none. As of the last tick.
+    var silence: TimeAmount {
+        guard let oldest = queue.oldest else { return .zero }
+        return clock - max(oldest, heardAt)
     }
 
     func close(_ error: RedisError) {
@@ -130,8 +128,19 @@ final class RedisChannelHandler: ChannelInboundHandler {
         self.context = context
     }
 
+    /// Also the end of a connection that never came to be, which is told no `channelInactive`.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard failure == nil else { return }
+        heardAt = clock
         do {
             try reader.feed(unwrapInboundIn(data))
             while failure == nil, let reply = try reader.next() { try deliver(reply) }
@@ -140,45 +149,43 @@ final class RedisChannelHandler: ChannelInboundHandler {
         }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
-        let error = failure ?? .connectionClosed("the server closed the connection")
-        failure = error
-        self.context = nil
-        let orphans = waiters
-        waiters.removeAll()
-        for orphan in orphans { orphan.completion?(.failure(error)) }
-        closed(error)
-        context.fireChannelInactive()
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(.connectionClosed(RedisError.text(of: error)))
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(.connectionClosed("\(error)"))
+    private func end() {
+        guard context != nil else { return }
+        context = nil
+        let error = failure ?? .connectionClosed("the server closed the connection")
+        failure = error
+        let closed = closed
+        self.closed = nil
+        closed?(error)
+        for completion in queue.removeAll() { completion(.failure(error)) }
     }
 
     private func deliver(_ reply: RedisReply) throws(RedisError) {
-        guard var waiter = waiters.popFirst() else { throw .protocolViolation("a reply that nobody asked for") }
-        guard let completion = waiter.completion else { return }
+        guard let slot = queue.popFirst() else { throw .protocolViolation("a reply that nobody asked for") }
+        guard let completion = slot.completion else { return }
         guard case .error(let line) = reply else { return completion(.success(reply)) }
-        if line.hasPrefix("NOSCRIPT "), let command = waiter.script, let script = command.script {
-            // It wasn't applied, so sending it again charges once. Once only: `script` is nil the second time.
-            waiter.script = nil
-            return reload(script, command, waiter)
+        if line.hasPrefix("NOSCRIPT "), let command = slot.call, let script = command.script {
+            return sendAgain(command, script, deadline: slot.deadline, completion)
         }
         completion(.failure(.server(line)))
+        // This was the primary once. Where the name leads now, there may be the new one.
+        if line.hasPrefix("READONLY ") { close(.server(line)) }
     }
 
-    private func reload(_ script: RedisScript, _ command: RedisCommand, _ waiter: Waiter) {
-        guard let completion = waiter.completion else { return }
-        load(script, deadline: waiter.deadline, at: waiter.sentAt) { loaded in
-            switch loaded {
-            case .failure(let error): completion(.failure(error))
-            case .success:
-                guard let digest = self.digests[script] else { return completion(.failure(.timeout)) }
-                command.write(digest: digest, into: &self.outbound)
-                self.waiters.append(
-                    Waiter(completion: completion, deadline: waiter.deadline, sentAt: waiter.sentAt, script: nil))
-                self.scheduleFlush()
-            }
+    /// It wasn't applied, so sending it again charges once. Once only: the second slot holds no call.
+    ///
+    /// Commands are carried out in order, so the call needn't wait for SCRIPT LOAD's reply. Of all calls that find the
+    /// script gone the first loads it.
+    private func sendAgain(
+        _ command: RedisCommand, _ script: RedisScript, deadline: NIODeadline, _ completion: @escaping Completion
+    ) {
+        if reloading.insert(script).inserted {
+            load(script, deadline: deadline) { _ in self.reloading.remove(script) }
         }
+        enqueue(command, calling: calls[script], deadline: deadline, completion)
     }
 }

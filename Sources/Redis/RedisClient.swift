@@ -5,7 +5,7 @@ import NIOPosix
 
 /// Redis for the control plane: connects once, says clearly why it can't, and awaits each reply.
 ///
-/// For the CLI and for tests; requests take a ``RedisConnection`` on their loop.
+/// For the CLI and for tests; requests take a ``RedisConnection`` on their loop. Close it in the end.
 package final class RedisClient: Sendable {
     private static let tick = TimeAmount.milliseconds(10)
 
@@ -21,42 +21,31 @@ package final class RedisClient: Sendable {
         to endpoint: RedisEndpoint, timeout: Duration = .seconds(5), longestReply: Int = 64 * 1024 * 1024
     ) async throws(RedisError) -> RedisClient {
         let timeout = TimeAmount(timeout)
-        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let client: RedisClient
         do {
-            let bootstrap = ClientBootstrap(group: eventLoop).connectTimeout(timeout)
-            let made = NIOLoopBoundBox<NIOLoopBound<RedisChannelHandler>?>.makeEmptyBox(eventLoop: eventLoop)
-            let initialized = bootstrap.channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let handler = RedisChannelHandler(longestReply: longestReply, longestQueue: .max) { _ in }
-                    made.value = NIOLoopBound(handler, eventLoop: channel.eventLoop)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                }
-            }
-            switch endpoint.address {
-            case .tcp(let host, let port): _ = try await initialized.connect(host: host, port: port).get()
-            case .unix(let path): _ = try await initialized.connect(unixDomainSocketPath: path).get()
-            }
-            client = try await eventLoop.submit {
-                guard let handler = made.value else { throw RedisError.notConnected("closed") }
-                let ticking = eventLoop.scheduleRepeatedTask(initialDelay: tick, delay: tick) { _ in
-                    _ = handler.value.expire(at: .now())
-                }
-                return RedisClient(handler: handler, ticking: ticking, timeout: timeout)
-            }.get()
-        } catch let error as RedisError {
-            throw error
+            let handler = try await endpoint.connect(
+                on: MultiThreadedEventLoopGroup.singleton.next(), timeout: timeout, longestReply: longestReply,
+                longestQueue: .max
+            ).get()
+            client = RedisClient(handler: handler, timeout: timeout)
         } catch {
-            throw .notConnected("\(error)")
+            throw RedisError(connecting: error)
         }
-        for command in RedisConnection.greeting(for: endpoint) { _ = try await client.send(command) }
+        do {
+            for command in endpoint.greeting { _ = try await client.send(command) }
+        } catch {
+            client.close()
+            throw error
+        }
         return client
     }
 
-    private init(handler: NIOLoopBound<RedisChannelHandler>, ticking: RepeatedTask, timeout: TimeAmount) {
+    private init(handler: NIOLoopBound<RedisChannelHandler>, timeout: TimeAmount) {
         self.handler = handler
-        self.ticking = ticking
         self.timeout = timeout
+        ticking = handler.eventLoop.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
+            handler.value.expire(at: handler.eventLoop.now)
+        }
     }
 
     /// - Throws: `.server` with the server's error line; whatever kept the reply from coming otherwise.
@@ -65,8 +54,9 @@ package final class RedisClient: Sendable {
         let timeout = timeout
         let result: Result<RedisReply, RedisError> = await withCheckedContinuation { continuation in
             handler.eventLoop.execute {
-                let now = NIODeadline.now()
-                handler.value.send(command, deadline: now + timeout, at: now) { continuation.resume(returning: $0) }
+                handler.value.send(command, deadline: handler.eventLoop.now + timeout) {
+                    continuation.resume(returning: $0)
+                }
             }
         }
         return try result.get()
@@ -79,6 +69,7 @@ package final class RedisClient: Sendable {
         return try await send(command)
     }
 
+    /// Calls a script by its digest; the first call loads it.
     package func evaluate(
         _ script: RedisScript, keys: [String], arguments: [String]
     ) async throws(RedisError) -> RedisReply {
@@ -88,6 +79,7 @@ package final class RedisClient: Sendable {
         return try await send(command)
     }
 
+    /// What still waits fails with `.shutdown`.
     package func close() {
         ticking.cancel()
         let handler = handler

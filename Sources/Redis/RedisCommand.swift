@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
+package import NIOCore
 
 /// One command, its arguments encoded as RESP bulk strings as they are appended.
 ///
 /// The head (`*n`, and for a script `EVALSHA` with the digest the server gave) is written when the command is sent, so that
-/// the same value can be sent again after NOSCRIPT.
+/// the same value can be sent again: after NOSCRIPT, or for a request that asks the same.
 package struct RedisCommand: Sendable {
     let script: RedisScript?
     private(set) var argumentCount: Int
@@ -32,50 +32,70 @@ package struct RedisCommand: Sendable {
         append(bytes: argument.utf8)
     }
 
-    package mutating func append(bytes: some Collection<UInt8>) {
-        argumentCount += 1
-        arguments.writeInteger(UInt8(ascii: "$"))
-        arguments.writeDecimal(Int64(bytes.count))
+    // Named apart from the generic form: that one can't be specialized from another module.
+    package mutating func append(bytes: [UInt8]) {
+        begin(byteCount: bytes.count)
+        arguments.writeBytes(bytes)
         arguments.writeStaticString("\r\n")
+    }
+
+    package mutating func append(bytes: ByteBuffer) {
+        begin(byteCount: bytes.readableBytes)
+        arguments.writeImmutableBuffer(bytes)
+        arguments.writeStaticString("\r\n")
+    }
+
+    package mutating func append(bytes: some Collection<UInt8>) {
+        begin(byteCount: bytes.count)
         arguments.writeBytes(bytes)
         arguments.writeStaticString("\r\n")
     }
 
     package mutating func append(_ argument: Int64) {
-        argumentCount += 1
-        arguments.writeInteger(UInt8(ascii: "$"))
-        arguments.writeDecimal(Int64(ByteBuffer.decimalDigits(argument)))
-        arguments.writeStaticString("\r\n")
+        begin(byteCount: ByteBuffer.decimalLength(argument))
         arguments.writeDecimal(argument)
         arguments.writeStaticString("\r\n")
     }
 
+    private mutating func begin(byteCount: Int) {
+        argumentCount += 1
+        arguments.writeInteger(UInt8(ascii: "$"))
+        arguments.writeDecimal(Int64(byteCount))
+        arguments.writeStaticString("\r\n")
+    }
+
     /// Appends the whole command as it goes over the wire.
-    func write(digest: [UInt8]?, into buffer: inout ByteBuffer) {
+    ///
+    /// - Parameter call: of the script, see ``call(of:)``; nil for a plain command.
+    func write(calling call: ByteBuffer?, into buffer: inout ByteBuffer) {
+        assert((call == nil) == (script == nil))
         buffer.writeInteger(UInt8(ascii: "*"))
         buffer.writeDecimal(Int64(argumentCount))
         buffer.writeStaticString("\r\n")
-        if let digest {
-            buffer.writeStaticString("$7\r\nEVALSHA\r\n$40\r\n")
-            buffer.writeBytes(digest)
-            buffer.writeStaticString("\r\n")
-        }
+        if let call { buffer.writeImmutableBuffer(call) }
         buffer.writeImmutableBuffer(arguments)
+    }
+
+    /// `EVALSHA` and a script's digest as the two arguments they are on the wire.
+    static func call(of digest: [UInt8]) -> ByteBuffer {
+        var call = RedisCommand("EVALSHA")
+        call.append(bytes: digest)
+        return call.arguments
     }
 }
 
 extension ByteBuffer {
-    fileprivate static func decimalDigits(_ value: Int64) -> Int {
-        var count = value < 0 ? 2 : 1
+    fileprivate static func decimalLength(_ value: Int64) -> Int {
+        var length = value < 0 ? 2 : 1
         var rest = value.magnitude / 10
         while rest > 0 {
-            count += 1
+            length += 1
             rest /= 10
         }
-        return count
+        return length
     }
 
-    mutating func writeDecimal(_ value: Int64) {
+    fileprivate mutating func writeDecimal(_ value: Int64) {
         if value < 0 { writeInteger(UInt8(ascii: "-")) }
         var divisor: UInt64 = 1
         let magnitude = value.magnitude

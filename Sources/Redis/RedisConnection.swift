@@ -2,17 +2,18 @@
 
 package import Logging
 package import NIOCore
-import NIOPosix
 
 /// A loop's way to Redis: one pipelined connection that is made again whenever it is lost.
 ///
 /// 1. A command sent while there is no connection waits for one within its own deadline.
 /// 2. A new connection authenticates, selects its database, loads its scripts and passes the owner's `onConnect` check
 ///    before any command is sent on it.
-/// 3. Lost or refused, it is made again after 10 ms, then twice as long each time up to half a second, each ± 50 %, so that
+/// 3. A server that owes a reply and says nothing for `silence` is taken for gone: its host may be. Until then its commands
+///    time out one by one, and `longestQueue` bounds what piles up.
+/// 4. Lost or refused, it is made again after 10 to 20 ms, then twice as long each time up to half a second, jittered so that
 ///    a fleet doesn't come back in one moment.
 ///
-/// It lives on its event loop and is called there alone.
+/// It lives on its event loop and is called there alone. Who starts it has to close it.
 package final class RedisConnection {
     package typealias Completion = (Result<RedisReply, RedisError>) -> Void
     /// Judges a new connection through the given function, which sends on it; a failure closes it.
@@ -22,34 +23,25 @@ package final class RedisConnection {
     ) -> Void
 
     package struct Configuration: Sendable {
-        /// Commands that may wait, for a connection or for replies.
+        /// Commands that may wait for a connection, and as many for replies.
         package var longestQueue = 10_000
         /// Bytes of one reply.
         package var longestReply = 1024 * 1024
-        /// For the connect and for everything before the first command.
-        package var connectTimeout = TimeAmount.seconds(1)
-        /// Without any reply for this long while one is due, the peer is taken for gone.
+        /// For the connect, and once more for everything before the first command.
+        package var connectTimeout = TimeAmount.milliseconds(500)
+        /// Without a word for this long while a reply is due, the server is taken for gone.
         package var silence = TimeAmount.milliseconds(1500)
-        package var shortestBackoff = TimeAmount.milliseconds(10)
+        /// The first wait before connecting anew is half of it to all of it, and so are the others of theirs.
+        package var shortestBackoff = TimeAmount.milliseconds(20)
         package var longestBackoff = TimeAmount.milliseconds(500)
 
         package init() {}
     }
 
-    private struct Pending {
-        var command: RedisCommand
-        var deadline: NIODeadline
-        var completion: Completion
-    }
-
-    private enum State {
-        case idle
-        case connecting
-        /// Connected, not yet fit for commands; `since` bounds how long that may take.
-        case preparing(RedisChannelHandler, since: NIODeadline)
-        case ready(RedisChannelHandler)
-        case waiting(until: NIODeadline)
-        case closed
+    private struct Waiter {
+        let command: RedisCommand
+        let deadline: NIODeadline
+        let completion: Completion
     }
 
     private let endpoint: RedisEndpoint
@@ -58,12 +50,9 @@ package final class RedisConnection {
     private let configuration: Configuration
     private let onConnect: ConnectCheck?
     private let logger: Logger
-    private var state = State.idle
-    private var pending = CircularBuffer<Pending>()
-    private var backoff: TimeAmount
-    private var now = NIODeadline.now()
-    private var wasReported = false
-    private var closePromise: EventLoopPromise<Void>?
+    private var machine: StateMachine<RedisChannelHandler>
+    private var waiters = CircularBuffer<Waiter>()
+    private var endings: [EventLoopPromise<Void>] = []
 
     /// Called when `isReady` has changed.
     package var onStateChange: ((Bool) -> Void)?
@@ -80,32 +69,30 @@ package final class RedisConnection {
         self.configuration = configuration
         self.onConnect = onConnect
         self.logger = logger
-        backoff = configuration.shortestBackoff
+        machine = StateMachine(
+            .init(
+                preparation: configuration.connectTimeout, silence: configuration.silence,
+                shortestBackoff: configuration.shortestBackoff, longestBackoff: configuration.longestBackoff))
     }
 
     /// Commands are sent at once: connected, authenticated, scripts loaded, check passed.
-    package var isReady: Bool {
-        if case .ready = state { true } else { false }
-    }
+    package var isReady: Bool { machine.ready != nil }
 
     package func start() {
-        guard case .idle = state else { return }
-        connect()
+        if machine.start() { connect() }
     }
 
     /// Answers everybody with `.shutdown`; resolves when the socket is closed.
     package func close() -> EventLoopFuture<Void> {
         let promise = eventLoop.makePromise(of: Void.self)
-        let previous = state
-        state = .closed
-        for waiter in takePending() { waiter.completion(.failure(.shutdown)) }
-        switch previous {
-        case .preparing(let handler, _), .ready(let handler):
-            closePromise = promise
-            handler.close(.shutdown)
-        case .idle, .connecting, .waiting, .closed:
-            promise.succeed()
+        endings.append(promise)
+        let waiting = takeWaiters()
+        switch machine.close() {
+        case .close(let handler): handler.close(.shutdown)
+        case .await: break
+        case .done: ended()
         }
+        for waiter in waiting { waiter.completion(.failure(.shutdown)) }
         return promise.futureResult
     }
 
@@ -114,129 +101,97 @@ package final class RedisConnection {
     /// `completion` is called exactly once, on the loop: with the reply, with the server's error as `.server`, or with what
     /// stood in the way. After `.timeout` and `.connectionClosed` the command may have been applied.
     package func send(_ command: RedisCommand, deadline: NIODeadline, _ completion: @escaping Completion) {
-        switch state {
-        case .ready(let handler):
-            handler.send(command, deadline: deadline, at: now, completion)
-        case .closed:
+        switch machine.state {
+        case .ready(let handler, _):
+            handler.send(command, deadline: deadline, completion)
+        case .closing, .closed:
             completion(.failure(.shutdown))
         case .idle, .connecting, .preparing, .waiting:
-            guard pending.count < configuration.longestQueue else { return completion(.failure(.overloaded)) }
-            pending.append(Pending(command: command, deadline: deadline, completion: completion))
+            guard waiters.count < configuration.longestQueue else { return completion(.failure(.overloaded)) }
+            waiters.append(Waiter(command: command, deadline: deadline, completion: completion))
         }
     }
 
     /// Ends what is out of time. The owner's tick calls it, every 10 ms: no timer per command.
     package func expire(now: NIODeadline) {
-        self.now = now
-        expirePending()
-        switch state {
-        case .ready(let handler):
-            if let oldest = handler.expire(at: now), now - oldest > configuration.silence {
-                handler.close(.connectionClosed("no reply for \(configuration.silence.nanoseconds / 1_000_000) ms"))
-            }
-        case .preparing(let handler, let since):
-            _ = handler.expire(at: now)
-            if now - since > configuration.connectTimeout { handler.close(.notConnected("handshake timed out")) }
-        case .waiting(let until):
-            if now >= until { connect() }
-        case .idle, .connecting, .closed: break
+        expireWaiters(at: now)
+        switch machine.state {
+        case .preparing(let handler, _), .ready(let handler, _): handler.expire(at: now)
+        case .idle, .connecting, .waiting, .closing, .closed: break
+        }
+        switch machine.tick(at: now, silence: \.silence) {
+        case .none: break
+        case .connect: connect()
+        case .giveUp(let handler, let error): handler.close(error)
         }
     }
 
-    private func expirePending() {
-        guard pending.contains(where: { $0.deadline <= now }) else { return }
-        let late = pending.filter { $0.deadline <= now }
-        pending.removeAll { $0.deadline <= now }
-        let reason = lastFailure.map { "\($0)" } ?? "connecting"
-        for waiter in late { waiter.completion(.failure(.notConnected(reason))) }
+    private func expireWaiters(at now: NIODeadline) {
+        guard waiters.contains(where: { $0.deadline <= now }) else { return }
+        let late = waiters.filter { $0.deadline <= now }
+        waiters.removeAll { $0.deadline <= now }
+        let error = notConnected
+        for waiter in late { waiter.completion(.failure(error)) }
     }
 
-    private func takePending() -> CircularBuffer<Pending> {
-        defer { pending.removeAll() }
-        return pending
+    private func takeWaiters() -> CircularBuffer<Waiter> {
+        defer { waiters.removeAll() }
+        return waiters
+    }
+
+    private var notConnected: RedisError {
+        if case .notConnected = lastFailure, let lastFailure { return lastFailure }
+        return .notConnected(lastFailure.map { "\($0)" } ?? "still connecting")
     }
 
     // MARK: Connecting
 
     private func connect() {
-        state = .connecting
-        let handler = RedisChannelHandler(
-            longestReply: configuration.longestReply, longestQueue: configuration.longestQueue
-        ) { error in self.lost(error) }
-        let bound = NIOLoopBound(handler, eventLoop: eventLoop)
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(configuration.connectTimeout)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(bound.value)
-                }
-            }
-        let connecting =
-            switch endpoint.address {
-            case .tcp(let host, let port):
-                bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
-            case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
-            }
-        connecting.assumeIsolated().whenComplete { result in
+        endpoint.connect(
+            on: eventLoop, timeout: configuration.connectTimeout, longestReply: configuration.longestReply,
+            longestQueue: configuration.longestQueue
+        ).assumeIsolated().whenComplete { result in
             switch result {
-            case .success: self.connected(handler)
-            case .failure(let error): self.lost(.notConnected("\(error)"))
+            case .success(let handler): self.connected(handler.value)
+            case .failure(let error): self.lost(nil, RedisError(connecting: error))
             }
         }
     }
 
     private func connected(_ handler: RedisChannelHandler) {
-        guard case .connecting = state else { return handler.close(.shutdown) }
-        state = .preparing(handler, since: .now())
-        handshake(handler)
+        let arrival = machine.connected(handler, at: eventLoop.now)
+        handler.whenClosed { error in self.lost(handler, error) }
+        switch arrival {
+        case .prepare: prepare(handler)
+        case .discard: handler.close(.shutdown)
+        }
     }
 
     /// AUTH, SELECT and every SCRIPT LOAD go out in one write; the check follows when all have answered.
-    private func handshake(_ handler: RedisChannelHandler) {
-        let sentAt = NIODeadline.now()
-        let deadline = sentAt + configuration.connectTimeout
+    private func prepare(_ handler: RedisChannelHandler) {
+        let deadline = eventLoop.now + configuration.connectTimeout
         var outstanding = 1
         var failure: RedisError?
         func settle(_ error: RedisError?) {
-            if failure == nil { failure = error }
+            failure = failure ?? error
             outstanding -= 1
             guard outstanding == 0 else { return }
-            if let failure { handler.close(failure) } else { self.check(handler, deadline: deadline) }
+            if let failure { handler.close(failure) } else { self.check(handler, before: deadline) }
         }
-        for command in Self.greeting(for: endpoint) {
+        for command in endpoint.greeting {
             outstanding += 1
-            handler.send(command, deadline: deadline, at: sentAt) { settle($0.failure) }
+            handler.send(command, deadline: deadline) { settle($0.failure) }
         }
         for script in scripts {
             outstanding += 1
-            handler.load(script, deadline: deadline, at: sentAt) { settle($0.failure) }
+            handler.load(script, deadline: deadline) { settle($0.failure) }
         }
         settle(nil)
     }
 
-    /// Who we are and which database is ours, as commands.
-    static func greeting(for endpoint: RedisEndpoint) -> [RedisCommand] {
-        var commands: [RedisCommand] = []
-        if let password = endpoint.password {
-            var auth = RedisCommand("AUTH")
-            if let username = endpoint.username { auth.append(username) }
-            auth.append(password)
-            commands.append(auth)
-        }
-        if endpoint.database != 0 {
-            var select = RedisCommand("SELECT")
-            select.append(Int64(endpoint.database))
-            commands.append(select)
-        }
-        return commands
-    }
-
-    private func check(_ handler: RedisChannelHandler, deadline: NIODeadline) {
+    private func check(_ handler: RedisChannelHandler, before deadline: NIODeadline) {
         guard let onConnect else { return ready(handler) }
-        let sentAt = now
-        onConnect({ command, completion in
-            handler.send(command, deadline: deadline, at: sentAt, completion)
-        }) { verdict in
+        onConnect({ command, completion in handler.send(command, deadline: deadline, completion) }) { verdict in
             switch verdict {
             case .success: self.ready(handler)
             case .failure(let error): handler.close(error)
@@ -245,37 +200,42 @@ package final class RedisConnection {
     }
 
     private func ready(_ handler: RedisChannelHandler) {
-        guard case .preparing(let current, _) = state, current === handler else { return }
-        state = .ready(handler)
-        backoff = configuration.shortestBackoff
+        let now = eventLoop.now
+        guard machine.prepared(handler, at: now) else { return }
         lastFailure = nil
-        wasReported = false
         logger.info("redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
-        for waiter in takePending() { send(waiter.command, deadline: waiter.deadline, waiter.completion) }
         onStateChange?(true)
+        let error = notConnected
+        for waiter in takeWaiters() {
+            // What nobody waits for any more would be charged for nothing.
+            if waiter.deadline <= now {
+                waiter.completion(.failure(error))
+            } else {
+                send(waiter.command, deadline: waiter.deadline, waiter.completion)
+            }
+        }
     }
 
-    private func lost(_ error: RedisError) {
-        if case .closed = state {
-            closePromise?.succeed()
-            closePromise = nil
-            return
+    private func lost(_ handler: RedisChannelHandler?, _ error: RedisError) {
+        switch machine.lost(handler, at: eventLoop.now, jitter: .random(in: 0...1)) {
+        case .none: break
+        case .closed: ended()
+        case .reconnects(let wasReady):
+            // Once an outage and once more for each new reason, not once an attempt.
+            if error != lastFailure {
+                logger.error(
+                    "redis unavailable",
+                    metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
+            }
+            lastFailure = error
+            if wasReady { onStateChange?(false) }
         }
-        let wasReady = isReady
-        lastFailure = error
-        state = .waiting(until: .now() + jittered(backoff))
-        backoff = min(backoff * 2, configuration.longestBackoff)
-        if !wasReported {
-            // Once an outage, not once an attempt.
-            wasReported = true
-            logger.error(
-                "redis unavailable", metadata: ["redis.endpoint": "\(endpoint)", "error": "\(error)"])
-        }
-        if wasReady { onStateChange?(false) }
     }
 
-    private func jittered(_ amount: TimeAmount) -> TimeAmount {
-        .nanoseconds(Int64.random(in: amount.nanoseconds / 2...amount.nanoseconds * 3 / 2))
+    private func ended() {
+        let endings = endings
+        self.endings = []
+        for promise in endings { promise.succeed() }
     }
 }
 

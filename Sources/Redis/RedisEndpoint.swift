@@ -31,7 +31,12 @@ package struct RedisEndpointError: Error, Hashable, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-extension RedisEndpoint: CustomStringConvertible {
+extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
+    /// `dump` and whatever prints a value that holds this one don't show the password either.
+    package var customMirror: Mirror {
+        Mirror(self, children: ["address": address, "username": username as Any, "database": database])
+    }
+
     /// For logs and messages: without the password.
     package var description: String {
         let user = username.map { "\($0)@" } ?? ""
@@ -93,7 +98,8 @@ extension RedisEndpoint {
     }
 
     private static func splitCredentials(_ text: Substring) -> (Substring?, Substring) {
-        guard let at = text.lastIndex(of: "@") else { return (nil, text) }
+        // unix:///run/a@b.sock has none: there the path begins at once.
+        guard !text.hasPrefix("/"), let at = text.lastIndex(of: "@") else { return (nil, text) }
         return (text[..<at], text[text.index(after: at)...])
     }
 
@@ -126,16 +132,14 @@ extension RedisEndpoint {
         }
         guard !host.isEmpty else { throw RedisEndpointError("host is missing") }
         guard !port.isEmpty else { return (String(host), defaultPort) }
-        guard let number = Int(port), (1...65535).contains(number) else {
+        guard let number = Int(digits: port), (1...65535).contains(number) else {
             throw RedisEndpointError("port is no number from 1 to 65535")
         }
         return (String(host), number)
     }
 
     private static func parseDatabase(_ text: Substring) throws(RedisEndpointError) -> Int {
-        guard text.allSatisfy(\.isASCII), let number = Int(text), number >= 0 else {
-            throw RedisEndpointError("database is no number")
-        }
+        guard let number = Int(digits: text) else { throw RedisEndpointError("database is no number") }
         return number
     }
 
@@ -163,6 +167,14 @@ extension RedisEndpoint {
 extension StringProtocol where SubSequence == Substring {
     fileprivate func dropping(prefix: String) -> Substring? {
         hasPrefix(prefix) ? dropFirst(prefix.count) : nil
+    }
+}
+
+extension Int {
+    /// Digits and nothing else: no sign, and no database above what a command can name.
+    fileprivate init?(digits: Substring) {
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int32(digits) else { return nil }
+        self = Int(value)
     }
 }
 

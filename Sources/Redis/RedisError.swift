@@ -25,3 +25,18 @@ extension RedisError {
         return line.split(separator: " ", maxSplits: 1).first.map(String.init)
     }
 }
+
+extension RedisError: CustomStringConvertible {
+    /// For logs and messages to people.
+    package var description: String {
+        switch self {
+        case .timeout: "no reply in time"
+        case .notConnected(let reason): "not connected: \(reason)"
+        case .connectionClosed(let reason): "connection lost: \(reason)"
+        case .protocolViolation(let reason): "no Redis protocol: \(reason)"
+        case .server(let line): line
+        case .overloaded: "too many commands wait"
+        case .shutdown: "closed"
+        }
+    }
+}

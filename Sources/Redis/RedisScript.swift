@@ -14,4 +14,9 @@ package struct RedisScript: Sendable, Hashable {
         self.name = name
         self.source = source
     }
+
+    /// By name alone: it is hashed on every call, and the source is long.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+    }
 }

@@ -7,8 +7,25 @@ import NIOCore
 ///
 /// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once. It lives and dies with its
 /// connection: an error leaves it unusable. hiredis 0.14 and 1.x both serve; RESP3 is never asked for.
+///
+/// Where hiredis believes what it reads, this is stricter:
+/// 1. No more elements than fit into the bytes of a reply: for `*2147483647` hiredis 0.14 makes room for all of them at once
+///    and takes 5 s to give it back.
+/// 2. A bulk string ends in CRLF: hiredis skips two bytes, whatever they are, and is out of step from there on.
 @safe final class ReplyReader {
+    /// What the object functions need; they are C functions and capture nothing.
+    private struct Bounds {
+        let original: redisReplyObjectFunctions
+        let mostElements: Int
+        var refusal: StaticString?
+    }
+
+    /// `:0` and CRLF. No element of an array is shorter.
+    private static let shortestElement = 4
+
     private let reader: UnsafeMutablePointer<redisReader>
+    private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
+    private let bounds: UnsafeMutablePointer<Bounds>
     private let longestReply: Int
     private var fedSinceReply = 0
 
@@ -19,10 +36,38 @@ import NIOCore
         }
         unsafe reader = created
         self.longestReply = longestReply
+        unsafe bounds = .allocate(capacity: 1)
+        unsafe functions = .allocate(capacity: 1)
+        unsafe bounds.initialize(
+            to: Bounds(
+                original: created.pointee.fn.pointee, mostElements: longestReply / Self.shortestElement, refusal: nil))
+        unsafe functions.initialize(to: created.pointee.fn.pointee)
+        unsafe functions.pointee.createArray = { task, count in
+            guard let bounds = unsafe task?.pointee.privdata?.assumingMemoryBound(to: Bounds.self) else { return nil }
+            guard unsafe count <= bounds.pointee.mostElements else {
+                unsafe bounds.pointee.refusal = "Protocol error, array of more elements than a reply can hold"
+                return nil
+            }
+            return unsafe bounds.pointee.original.createArray(task, count)
+        }
+        unsafe functions.pointee.createString = { task, text, length in
+            guard let bounds = unsafe task?.pointee.privdata?.assumingMemoryBound(to: Bounds.self) else { return nil }
+            // hiredis calls only when what lies behind the text, the place of its CRLF, has come too.
+            let (cr, lf) = (CChar(bitPattern: 0x0D), CChar(bitPattern: 0x0A))
+            guard let text = unsafe text, unsafe text[length] == cr, unsafe text[length + 1] == lf else {
+                unsafe bounds.pointee.refusal = "Protocol error, string that doesn't end where it said"
+                return nil
+            }
+            return unsafe bounds.pointee.original.createString(task, text, length)
+        }
+        unsafe reader.pointee.fn = functions
+        unsafe reader.pointee.privdata = UnsafeMutableRawPointer(bounds)
     }
 
     deinit {
         unsafe redisReaderFree(reader)
+        unsafe functions.deallocate()
+        unsafe bounds.deallocate()
     }
 
     func feed(_ buffer: ByteBuffer) throws(RedisError) {
@@ -49,6 +94,7 @@ import NIOCore
     }
 
     private var failure: RedisError {
+        if let refusal = unsafe bounds.pointee.refusal { return .protocolViolation("\(refusal)") }
         let text = unsafe withUnsafeBytes(of: &reader.pointee.errstr) { bytes in
             unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+extension RedisConnection {
+    /// When to connect, which connection commands may use, and when to give one up.
+    ///
+    /// `Link` is a connection; a link that isn't the current one is news from the past and changes nothing.
+    struct StateMachine<Link: AnyObject> {
+        enum State {
+            case idle
+            case connecting
+            /// Connected, not yet fit for commands.
+            case preparing(Link, since: NIODeadline)
+            case ready(Link, since: NIODeadline)
+            case waiting(until: NIODeadline)
+            /// `close()` was called; nil once there is nothing to wait for.
+            case closing(Link?)
+            case closed
+        }
+
+        struct Timing {
+            var preparation: TimeAmount
+            var silence: TimeAmount
+            var shortestBackoff: TimeAmount
+            var longestBackoff: TimeAmount
+            /// A connection that lived so long wipes out what failed before.
+            var stability = TimeAmount.seconds(1)
+        }
+
+        private(set) var state = State.idle
+        private let timing: Timing
+        private var backoff: TimeAmount
+
+        init(_ timing: Timing) {
+            self.timing = timing
+            backoff = timing.shortestBackoff
+        }
+
+        var ready: Link? {
+            if case .ready(let link, _) = state { link } else { nil }
+        }
+
+        /// - Returns: whether to connect.
+        mutating func start() -> Bool {
+            guard case .idle = state else { return false }
+            state = .connecting
+            return true
+        }
+
+        enum Arrival {
+            case prepare
+            case discard
+        }
+
+        mutating func connected(_ link: Link, at now: NIODeadline) -> Arrival {
+            switch state {
+            case .connecting:
+                state = .preparing(link, since: now)
+                return .prepare
+            case .closing(nil):
+                state = .closing(link)
+                return .discard
+            case .idle, .preparing, .ready, .waiting, .closing, .closed:
+                preconditionFailure("A connection came that nobody asked for")
+            }
+        }
+
+        /// - Returns: whether commands may use it from now on.
+        mutating func prepared(_ link: Link, at now: NIODeadline) -> Bool {
+            guard case .preparing(let current, _) = state, current === link else { return false }
+            state = .ready(link, since: now)
+            return true
+        }
+
+        enum Loss {
+            case none
+            case reconnects(wasReady: Bool)
+            case closed
+        }
+
+        /// - Parameters:
+        ///   - link: nil where connecting failed.
+        ///   - jitter: 0 to 1; the wait is from half the backoff to all of it.
+        mutating func lost(_ link: Link?, at now: NIODeadline, jitter: Double) -> Loss {
+            switch state {
+            case .connecting where link == nil:
+                waitForNext(at: now, jitter: jitter)
+                return .reconnects(wasReady: false)
+            case .preparing(let current, _) where current === link:
+                waitForNext(at: now, jitter: jitter)
+                return .reconnects(wasReady: false)
+            case .ready(let current, let since) where current === link:
+                if now - since >= timing.stability { backoff = timing.shortestBackoff }
+                waitForNext(at: now, jitter: jitter)
+                return .reconnects(wasReady: true)
+            case .closing(let current) where current === link:
+                state = .closed
+                return .closed
+            case .idle, .connecting, .preparing, .ready, .waiting, .closing, .closed:
+                return .none
+            }
+        }
+
+        private mutating func waitForNext(at now: NIODeadline, jitter: Double) {
+            let half = backoff.nanoseconds / 2
+            state = .waiting(until: now + .nanoseconds(half + Int64(Double(half) * jitter)))
+            backoff = min(backoff * 2, timing.longestBackoff)
+        }
+
+        enum Tick {
+            case none
+            case connect
+            case giveUp(Link, RedisError)
+        }
+
+        /// - Parameter silence: for how long the link has owed a reply and said nothing.
+        mutating func tick(at now: NIODeadline, silence: (Link) -> TimeAmount) -> Tick {
+            switch state {
+            case .waiting(let until) where now >= until:
+                state = .connecting
+                return .connect
+            case .preparing(let link, let since) where now - since >= timing.preparation:
+                return .giveUp(link, .notConnected("no answer to the first commands"))
+            case .ready(let link, _) where silence(link) >= timing.silence:
+                return .giveUp(link, .connectionClosed("no reply for \(timing.silence.nanoseconds / 1_000_000) ms"))
+            case .idle, .connecting, .preparing, .ready, .waiting, .closing, .closed:
+                return .none
+            }
+        }
+
+        enum Ending {
+            case close(Link)
+            case await
+            case done
+        }
+
+        mutating func close() -> Ending {
+            switch state {
+            case .preparing(let link, _), .ready(let link, _):
+                state = .closing(link)
+                return .close(link)
+            case .connecting:
+                state = .closing(nil)
+                return .await
+            case .closing: return .await
+            case .idle, .waiting, .closed:
+                state = .closed
+                return .done
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// The commands of one connection that have no reply yet, oldest first.
+///
+/// - Replies are positional: each belongs to the oldest command without one.
+/// - A command whose caller has stopped waiting therefore keeps its slot until its reply has come.
+struct ReplyQueue {
+    typealias Completion = (Result<RedisReply, RedisError>) -> Void
+
+    struct Slot {
+        /// Nil once the caller has been answered.
+        var completion: Completion?
+        let deadline: NIODeadline
+        let sentAt: NIODeadline
+        /// A script's call, kept as long as NOSCRIPT may ask for it again.
+        let call: RedisCommand?
+    }
+
+    private var slots = CircularBuffer<Slot>(initialCapacity: 64)
+    /// No caller is out of time before.
+    private var nextDeadline = NIODeadline.distantFuture
+
+    var count: Int { slots.count }
+
+    /// When the oldest command was sent; nil when all have their replies.
+    var oldest: NIODeadline? { slots.first?.sentAt }
+
+    mutating func append(_ slot: Slot) {
+        nextDeadline = min(nextDeadline, slot.deadline)
+        slots.append(slot)
+    }
+
+    mutating func popFirst() -> Slot? {
+        slots.popFirst()
+    }
+
+    /// - Returns: the callers who are out of time, oldest first; they are never answered from here again.
+    mutating func expire(at now: NIODeadline) -> [Completion] {
+        guard nextDeadline <= now else { return [] }
+        var expired: [Completion] = []
+        nextDeadline = .distantFuture
+        for index in slots.indices {
+            guard let completion = slots[index].completion else { continue }
+            if slots[index].deadline <= now {
+                slots[index].completion = nil
+                expired.append(completion)
+            } else {
+                nextDeadline = min(nextDeadline, slots[index].deadline)
+            }
+        }
+        return expired
+    }
+
+    /// - Returns: the callers who still wait, oldest first.
+    mutating func removeAll() -> [Completion] {
+        let waiting = slots.compactMap(\.completion)
+        slots.removeAll()
+        nextDeadline = .distantFuture
+        return waiting
+    }
+}

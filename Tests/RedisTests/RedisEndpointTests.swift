@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Redis
+
+@Suite struct RedisEndpointTests {
+    @Test(arguments: [
+        ("redis://127.0.0.1:6380/2", RedisEndpoint(.tcp(host: "127.0.0.1", port: 6380), database: 2)),
+        ("redis://redis", RedisEndpoint(.tcp(host: "redis", port: 6379))),
+        ("redis://redis/", RedisEndpoint(.tcp(host: "redis", port: 6379))),
+        ("redis://redis:7/0", RedisEndpoint(.tcp(host: "redis", port: 7))),
+        ("redis://[::1]/1", RedisEndpoint(.tcp(host: "::1", port: 6379), database: 1)),
+        ("redis://[2001:db8::7]:6380", RedisEndpoint(.tcp(host: "2001:db8::7", port: 6380))),
+        ("redis://app:se%40cr%3Aet%2F@h:1/0", .init(.tcp(host: "h", port: 1), username: "app", password: "se@cr:et/")),
+        ("redis://app:a:b@h", RedisEndpoint(.tcp(host: "h", port: 6379), username: "app", password: "a:b")),
+        ("redis://app:a@b@h", RedisEndpoint(.tcp(host: "h", port: 6379), username: "app", password: "a@b")),
+        ("redis://:secret@h", RedisEndpoint(.tcp(host: "h", port: 6379), password: "secret")),
+        ("redis://app:@h", RedisEndpoint(.tcp(host: "h", port: 6379), username: "app", password: "")),
+        ("redis://%C3%BC:%F0%9F%94%91@h", .init(.tcp(host: "h", port: 6379), username: "ü", password: "🔑")),
+        ("unix:/run/redis.sock", RedisEndpoint(.unix(path: "/run/redis.sock"))),
+        ("unix:///run/redis.sock", RedisEndpoint(.unix(path: "/run/redis.sock"))),
+        ("unix:/run/redis.sock?db=3", RedisEndpoint(.unix(path: "/run/redis.sock"), database: 3)),
+        ("unix:///run/a@b.sock", RedisEndpoint(.unix(path: "/run/a@b.sock"))),
+        ("unix:/run/a%20b%3F.sock", RedisEndpoint(.unix(path: "/run/a b?.sock"))),
+        (
+            "unix://app:secret@/run/r.sock?db=1",
+            RedisEndpoint(.unix(path: "/run/r.sock"), username: "app", password: "secret", database: 1)
+        ),
+        ("unix://:secret@/run/r.sock", RedisEndpoint(.unix(path: "/run/r.sock"), password: "secret")),
+    ])
+    func reads(_ text: String, _ endpoint: RedisEndpoint) throws {
+        #expect(try RedisEndpoint(parsing: text) == endpoint)
+    }
+
+    private static let expected = "expected redis://host:port/database or unix:/path"
+    private static let badPort = "port is no number from 1 to 65535"
+
+    @Test(arguments: [
+        ("", expected),
+        ("127.0.0.1:6379", expected),
+        ("http://127.0.0.1", expected),
+        ("redis:/127.0.0.1", expected),
+        ("rediss://h", "rediss:// is not supported in this version; use redis:// or unix:/path"),
+        (
+            "redis+sentinel://h1,h2/master/0",
+            "redis+sentinel:// is not supported in this version; use redis:// or unix:/path"
+        ),
+        ("redis+cluster://h1", "redis+cluster:// is not supported in this version; use redis:// or unix:/path"),
+        ("redis://", "host is missing"),
+        ("redis://:6379", "host is missing"),
+        ("redis://app:secret@:6379", "host is missing"),
+        ("redis://h:0", badPort),
+        ("redis://h:65536", badPort),
+        ("redis://h:+1", badPort),
+        ("redis://h:six", badPort),
+        ("redis://h:99999999999999999999", badPort),
+        ("redis://h/-1", "database is no number"),
+        ("redis://h/+1", "database is no number"),
+        ("redis://h/one", "database is no number"),
+        ("redis://h/1/2", "database is no number"),
+        ("redis://h/99999999999", "database is no number"),
+        ("redis://::1:6379", "an IPv6 address needs brackets: [::1]:6379"),
+        ("redis://[::1", "expected ] at the end of an IPv6 address"),
+        ("redis://[::1]6379", "expected :port after ]"),
+        ("redis://app@h", "expected user:password before @; a password alone is :password@"),
+        ("redis://app:%zz@h", "password has a % that is not followed by two hexadecimal digits"),
+        ("redis://app:%2@h", "password has a % that is not followed by two hexadecimal digits"),
+        ("redis://app:%ff@h", "password is no UTF-8 text"),
+        ("redis://%00:x@h", "user is no UTF-8 text"),
+        ("unix:", "expected an absolute path after unix:"),
+        ("unix:redis.sock", "expected an absolute path after unix:"),
+        ("unix://app:secret@redis.sock", "expected an absolute path after unix:"),
+        ("unix:/r.sock?database=1", "expected ?db=N after the socket path"),
+        ("unix:/r.sock?db=", "database is no number"),
+        ("unix:/\(String(repeating: "x", count: 107))", "socket path is longer than 107 bytes"),
+    ])
+    func refuses(_ text: String, _ reason: String) {
+        let error = #expect(throws: RedisEndpointError.self) { try RedisEndpoint(parsing: text) }
+        #expect(error?.description == reason)
+    }
+
+    @Test(arguments: [
+        ("redis://app:secret@h:1/2", "redis://app@h:1/2"),
+        ("redis://:secret@[::1]", "redis://[::1]:6379/0"),
+        ("unix://app:secret@/r.sock?db=1", "unix:/r.sock?db=1"),
+        ("unix:/r.sock", "unix:/r.sock"),
+    ])
+    func isShownWithoutItsPassword(_ text: String, _ shown: String) throws {
+        let endpoint = try RedisEndpoint(parsing: text)
+        #expect("\(endpoint)" == shown)
+        #expect(!String(reflecting: endpoint).contains("secret"))
+        var dumped = ""
+        dump(endpoint, to: &dumped)
+        #expect(!dumped.contains("secret"))
+    }
+}
