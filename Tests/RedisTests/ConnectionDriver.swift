@@ -3,6 +3,8 @@
 import Logging
 import NIOCore
 import NIOPosix
+import TestSupport
+import Testing
 
 @testable import Redis
 
@@ -24,8 +26,12 @@ final class ConnectionDriver: Sendable {
     /// Lends a started connection to the body and closes it afterwards.
     static func run(
         _ endpoint: RedisEndpoint, scripts: [RedisScript] = [], logger: Logger? = nil,
-        onConnect: (@Sendable (@escaping (RedisCommand, @escaping RedisConnection.Completion) -> Void,
-            @escaping (Result<Void, RedisError>) -> Void) -> Void)? = nil,
+        onConnect: (
+            @Sendable (
+                @escaping (RedisCommand, @escaping RedisConnection.Completion) -> Void,
+                @escaping (Result<Void, RedisError>) -> Void
+            ) -> Void
+        )? = nil,
         _ adjust: @escaping @Sendable (inout RedisConnection.Configuration) -> Void = { _ in },
         _ body: (ConnectionDriver) async throws -> Void
     ) async throws {
@@ -76,39 +82,53 @@ final class ConnectionDriver: Sendable {
         }
     }
 
-    /// Sends all in one tick.
-    /// - Returns: the outcomes, in the order in which they came.
-    func sendTogether(_ commands: [RedisCommand]) async -> [Outcome] {
+    /// Sends all in one tick and returns when that has been done.
+    /// - Returns: the outcomes, in the order in which they come.
+    func begin(_ commands: [RedisCommand]) async throws -> AsyncStream<Outcome> {
         let connection = connection
-        return await withCheckedContinuation { continuation in
-            connection.eventLoop.execute {
-                var outcomes: [Outcome] = []
-                for command in commands {
-                    connection.value.send(command, deadline: .now() + .seconds(30)) { outcome in
-                        outcomes.append(outcome)
-                        if outcomes.count == commands.count { continuation.resume(returning: outcomes) }
-                    }
+        return try await connection.eventLoop.submit {
+            let (outcomes, outcome) = AsyncStream<Outcome>.makeStream()
+            var outstanding = commands.count
+            for command in commands {
+                connection.value.send(command, deadline: .now() + .seconds(30)) { result in
+                    outcome.yield(result)
+                    outstanding -= 1
+                    if outstanding == 0 { outcome.finish() }
                 }
             }
-        }
+            return outcomes
+        }.get()
+    }
+
+    func sendTogether(_ commands: [RedisCommand]) async throws -> [Outcome] {
+        try await begin(commands).reduce(into: []) { $0.append($1) }
     }
 
     var isReady: Bool {
-        get async throws {
-            let connection = connection
-            return try await connection.eventLoop.submit { connection.value.isReady }.get()
-        }
+        get async { await look(\.isReady) }
     }
 
     var lastFailure: RedisError? {
-        get async throws {
-            let connection = connection
-            return try await connection.eventLoop.submit { connection.value.lastFailure }.get()
+        get async { await look(\.lastFailure) }
+    }
+
+    private func look<Value: Sendable>(_ path: any KeyPath<RedisConnection, Value> & Sendable) async -> Value {
+        let connection = connection
+        return await withCheckedContinuation { continuation in
+            connection.eventLoop.execute { continuation.resume(returning: connection.value[keyPath: path]) }
         }
     }
 
     /// Waits for that state, which has to come.
     func becomes(ready: Bool) async {
         for await state in states where state == ready { return }
+    }
+}
+
+extension RedisServer {
+    /// Asks the server past the connection under test.
+    func says(_ answer: String, to words: String..., sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        let said = try await cli(words)
+        #expect(said == answer, sourceLocation: sourceLocation)
     }
 }

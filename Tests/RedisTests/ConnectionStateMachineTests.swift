@@ -7,160 +7,169 @@ import Testing
 
 @Suite struct ConnectionStateMachineTests {
     private final class Link {}
-    private typealias Machine = RedisConnection.StateMachine<Link>
 
-    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
-    private let link = Link()
-
-    private func machine() -> Machine {
-        Machine(
+    /// A machine and its clock; what it wants done, in a word.
+    private final class Run {
+        private var machine = RedisConnection.StateMachine<Link>(
             .init(
                 preparation: .milliseconds(500), silence: .milliseconds(1500), shortestBackoff: .milliseconds(20),
                 longestBackoff: .milliseconds(500)))
-    }
+        private(set) var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        let link = Link()
 
-    private func readyMachine(at now: NIODeadline) -> Machine {
-        var machine = machine()
-        _ = machine.start()
-        _ = machine.connected(link, at: now)
-        _ = machine.prepared(link, at: now)
-        return machine
-    }
+        var isReady: Bool { machine.ready === link }
 
-    /// Milliseconds until it connects anew.
-    private func wait(_ machine: Machine, since now: NIODeadline) -> Int64? {
-        guard case .waiting(let until) = machine.state else { return nil }
-        return (until - now).nanoseconds / 1_000_000
-    }
+        /// Until it connects anew.
+        var wait: TimeAmount? {
+            if case .waiting(let until) = machine.state { until - now } else { nil }
+        }
 
-    private func tick(_ machine: inout Machine, at now: NIODeadline, silence: TimeAmount = .zero) -> Machine.Tick {
-        machine.tick(at: now) { _ in silence }
-    }
+        func start() -> Bool { machine.start() }
 
-    @Test func startsOnce() {
-        var machine = machine()
-        #expect(machine.start())
-        #expect(!machine.start())
-    }
+        func connected() -> String {
+            switch machine.connected(link, at: now) {
+            case .prepare: "prepare"
+            case .discard: "discard"
+            }
+        }
 
-    @Test func isReadyWhenPrepared() {
-        var machine = machine()
-        _ = machine.start()
-        guard case .prepare = machine.connected(link, at: start) else { Issue.record("not prepared"); return }
-        #expect(machine.ready == nil)
-        #expect(!machine.prepared(Link(), at: start))
-        #expect(machine.prepared(link, at: start))
-        #expect(machine.ready === link)
-    }
+        func prepared(_ link: Link? = nil) -> Bool { machine.prepared(link ?? self.link, at: now) }
 
-    @Test func waitsTwiceAsLongEachTimeUpToTheLongest() {
-        for (jitter, waits) in [
-            (0.0, [10, 20, 40, 80, 160, 250, 250]), (1.0, [20, 40, 80, 160, 320, 500, 500]),
-        ] {
-            var machine = machine()
-            _ = machine.start()
-            var now = start
-            for expected in waits {
-                guard case .reconnects(wasReady: false) = machine.lost(nil, at: now, jitter: jitter) else {
-                    Issue.record("no reconnect")
-                    return
-                }
-                #expect(wait(machine, since: now) == Int64(expected))
-                now = now + .milliseconds(Int64(expected)) - .nanoseconds(1)
-                guard case .none = tick(&machine, at: now) else { Issue.record("too early"); return }
-                now = now + .nanoseconds(1)
-                guard case .connect = tick(&machine, at: now) else { Issue.record("too late"); return }
+        func becomeReady() {
+            _ = start()
+            _ = connected()
+            _ = prepared()
+        }
+
+        func refused(jitter: Double = 1) -> String { lost(nil, jitter: jitter) }
+
+        func lost(_ link: Link?, jitter: Double = 1) -> String {
+            switch machine.lost(link, at: now, jitter: jitter) {
+            case .none: "nothing"
+            case .reconnects(let wasReady): wasReady ? "reconnects, was ready" : "reconnects"
+            case .closed: "closed"
+            }
+        }
+
+        func tick(after time: TimeAmount = .zero, silence: TimeAmount = .zero) -> String {
+            now = now + time
+            switch machine.tick(at: now, silence: { _ in silence }) {
+            case .none: return "nothing"
+            case .connect: return "connect"
+            case .giveUp(let link, let error): return link === self.link ? "\(error)" : "another link"
+            }
+        }
+
+        func close() -> String {
+            switch machine.close() {
+            case .close(let link): link === self.link ? "close" : "another link"
+            case .await: "await"
+            case .done: "done"
             }
         }
     }
 
-    @Test func aConnectionThatLastedForgetsWhatFailedBefore() {
-        var machine = machine()
-        _ = machine.start()
+    @Test func startsOnceAndIsReadyWhenPrepared() {
+        let run = Run()
+        #expect(run.start())
+        #expect(!run.start())
+        #expect(run.connected() == "prepare")
+        #expect(!run.isReady)
+        #expect(!run.prepared(Link()))
+        #expect(run.prepared())
+        #expect(run.isReady)
+    }
+
+    @Test(arguments: [(0.0, [10, 20, 40, 80, 160, 250, 250]), (1.0, [20, 40, 80, 160, 320, 500, 500])])
+    func waitsTwiceAsLongEachTimeUpToTheLongest(_ jitter: Double, _ waits: [Int64]) {
+        let run = Run()
+        _ = run.start()
+        for wait in waits {
+            #expect(run.refused(jitter: jitter) == "reconnects")
+            #expect(run.wait == .milliseconds(wait))
+            #expect(run.tick(after: .milliseconds(wait) - .nanoseconds(1)) == "nothing")
+            #expect(run.tick(after: .nanoseconds(1)) == "connect")
+        }
+    }
+
+    @Test(arguments: [(TimeAmount.milliseconds(999), TimeAmount.milliseconds(500)), (.seconds(1), .milliseconds(20))])
+    func aConnectionThatLastedForgetsWhatFailedBefore(_ life: TimeAmount, _ wait: TimeAmount) {
+        let run = Run()
+        _ = run.start()
         for _ in 0..<5 {
-            _ = machine.lost(nil, at: start, jitter: 1)
-            _ = tick(&machine, at: start + .seconds(1))
+            _ = run.refused()
+            _ = run.tick(after: .seconds(1))
         }
-        _ = machine.connected(link, at: start)
-        _ = machine.prepared(link, at: start)
-        // It was there for 999 ms: whatever ends it at once may do so again.
-        var flapping = machine
-        let soon = start + .milliseconds(999)
-        guard case .reconnects(wasReady: true) = flapping.lost(link, at: soon, jitter: 1) else {
-            Issue.record("no reconnect")
-            return
-        }
-        #expect(wait(flapping, since: soon) == 500)
-        let later = start + .seconds(1)
-        _ = machine.lost(link, at: later, jitter: 1)
-        #expect(wait(machine, since: later) == 20)
+        _ = run.connected()
+        _ = run.prepared()
+        _ = run.tick(after: life)
+        #expect(run.lost(run.link) == "reconnects, was ready")
+        #expect(run.wait == wait)
     }
 
     @Test func givesUpWhoNeverFinishesTheFirstCommands() {
-        var machine = machine()
-        _ = machine.start()
-        _ = machine.connected(link, at: start)
-        guard case .none = tick(&machine, at: start + .milliseconds(499)) else { Issue.record("too early"); return }
-        guard case .giveUp(let given, let error) = tick(&machine, at: start + .milliseconds(500)) else {
-            Issue.record("never given up")
-            return
-        }
-        #expect(given === link)
-        #expect(error == .notConnected("no answer to the first commands"))
+        let run = Run()
+        _ = run.start()
+        _ = run.connected()
+        #expect(run.tick(after: .milliseconds(499)) == "nothing")
+        #expect(run.tick(after: .milliseconds(1)) == "not connected: no answer to the first commands")
+        #expect(run.lost(run.link) == "reconnects")
     }
 
     @Test func givesUpWhoIsSilent() {
-        var machine = readyMachine(at: start)
-        guard case .none = tick(&machine, at: start, silence: .milliseconds(1499)) else {
-            Issue.record("too early")
-            return
-        }
-        guard case .giveUp(let given, let error) = tick(&machine, at: start, silence: .milliseconds(1500)) else {
-            Issue.record("never given up")
-            return
-        }
-        #expect(given === link)
-        #expect(error == .connectionClosed("no reply for 1500 ms"))
+        let run = Run()
+        run.becomeReady()
+        #expect(run.tick(silence: .milliseconds(1499)) == "nothing")
+        #expect(run.tick(silence: .milliseconds(1500)) == "connection lost: no reply for 1500 ms")
     }
 
     @Test func newsOfAnotherConnectionChangeNothing() {
-        var machine = readyMachine(at: start)
-        guard case .none = machine.lost(Link(), at: start, jitter: 0) else { Issue.record("lost"); return }
-        guard case .none = machine.lost(nil, at: start, jitter: 0) else { Issue.record("lost"); return }
-        #expect(machine.ready === link)
-        _ = machine.lost(link, at: start, jitter: 0)
-        guard case .none = machine.lost(link, at: start, jitter: 0) else { Issue.record("lost twice"); return }
-        #expect(!machine.prepared(link, at: start))
+        let run = Run()
+        run.becomeReady()
+        #expect(run.lost(Link()) == "nothing")
+        #expect(run.lost(nil) == "nothing")
+        #expect(run.isReady)
+        #expect(run.lost(run.link) == "reconnects, was ready")
+        #expect(run.lost(run.link) == "nothing")
+        #expect(!run.prepared())
     }
 
-    @Test func closesFromEveryState() {
-        var idle = machine()
-        guard case .done = idle.close() else { Issue.record("idle"); return }
-        #expect(!idle.start())
+    @Test func closesBeforeItWasStarted() {
+        let run = Run()
+        #expect(run.close() == "done")
+        #expect(!run.start())
+    }
 
-        var connecting = machine()
-        _ = connecting.start()
-        guard case .await = connecting.close() else { Issue.record("connecting"); return }
-        guard case .discard = connecting.connected(link, at: start) else { Issue.record("connected"); return }
-        guard case .closed = connecting.lost(link, at: start, jitter: 0) else { Issue.record("lost"); return }
+    @Test func closesWhileItConnects() {
+        let run = Run()
+        _ = run.start()
+        #expect(run.close() == "await")
+        #expect(run.connected() == "discard")
+        #expect(run.lost(run.link) == "closed")
+    }
 
-        var refused = machine()
-        _ = refused.start()
-        _ = refused.close()
-        guard case .closed = refused.lost(nil, at: start, jitter: 0) else { Issue.record("refused"); return }
-        guard case .done = refused.close() else { Issue.record("closed twice"); return }
+    @Test func closesWhileItIsRefused() {
+        let run = Run()
+        _ = run.start()
+        #expect(run.close() == "await")
+        #expect(run.refused() == "closed")
+        #expect(run.close() == "done")
+    }
 
-        var ready = readyMachine(at: start)
-        guard case .close(let closed) = ready.close() else { Issue.record("ready"); return }
-        #expect(closed === link)
-        guard case .await = ready.close() else { Issue.record("closing twice"); return }
-        guard case .closed = ready.lost(link, at: start, jitter: 0) else { Issue.record("lost"); return }
-        guard case .none = tick(&ready, at: start + .hours(1)) else { Issue.record("closed"); return }
+    @Test func closesWhileItIsReady() {
+        let run = Run()
+        run.becomeReady()
+        #expect(run.close() == "close")
+        #expect(run.close() == "await")
+        #expect(run.lost(run.link) == "closed")
+        #expect(run.tick(after: .hours(1)) == "nothing")
+    }
 
-        var waiting = machine()
-        _ = waiting.start()
-        _ = waiting.lost(nil, at: start, jitter: 0)
-        guard case .done = waiting.close() else { Issue.record("waiting"); return }
-        guard case .none = tick(&waiting, at: start + .hours(1)) else { Issue.record("connects"); return }
+    @Test func closesWhileItWaits() {
+        let run = Run()
+        _ = run.start()
+        _ = run.refused()
+        #expect(run.close() == "done")
+        #expect(run.tick(after: .hours(1)) == "nothing")
     }
 }

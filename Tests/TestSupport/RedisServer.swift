@@ -160,6 +160,10 @@ package actor RedisServer {
 
     /// What `redis-cli` prints, without its last newline; a user's password goes into `password`.
     package nonisolated func cli(_ arguments: String...) async throws -> String {
+        try await cli(arguments)
+    }
+
+    package nonisolated func cli(_ arguments: [String]) async throws -> String {
         let environment: Environment =
             password.map { .inherit.updating(["REDISCLI_AUTH": $0]) } ?? .inherit
         let result = try await Subprocess.run(

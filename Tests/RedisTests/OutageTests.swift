@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TestSupport
+import Testing
+
+@testable import Redis
+
+/// What a connection does while a real server is killed, frozen, absent or against us.
+@Suite(.timeLimit(.minutes(2))) struct OutageTests {
+    private func endpoint(of server: RedisServer) -> RedisEndpoint { .init(.unix(path: server.socketPath)) }
+
+    @Test func comesBackWithinASecondOfTheServersReturn() async throws {
+        try await RedisServer.run(.init(persists: true)) { server in
+            try await ConnectionDriver.run(endpoint(of: server)) { redis in
+                #expect(await redis.send("SET", "k", "v") == .success(.status("OK")))
+                try await server.kill()
+                await redis.becomes(ready: false)
+                #expect(
+                    await redis.send("GET", "k", within: .seconds(1))
+                        == .failure(.notConnected("connection refused")))
+                try await server.start()
+                let returned = ContinuousClock.now
+                #expect(await redis.send("GET", "k") == .success(.bytes(Array("v".utf8))))
+                #expect(ContinuousClock.now - returned < .seconds(1))
+                #expect(await redis.isReady)
+            }
+        }
+    }
+
+    @Test func repliesThatWereDueWhenTheServerWasKilledFail() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(endpoint(of: server)) { redis in
+                await redis.becomes(ready: true)
+                try await server.freeze()
+                let outcomes = try await redis.begin([RedisCommand("PING")])
+                try await server.kill()
+                for await outcome in outcomes {
+                    // By FIN or, where its input was not read to the end, by RST.
+                    let reset = RedisError.connectionClosed("connection reset")
+                    let ended = RedisError.connectionClosed("the server closed the connection")
+                    #expect([reset, ended].contains(outcome.failure))
+                }
+            }
+        }
+    }
+
+    @Test func aFrozenServerTimesOutAndGoesOnWhereItWas() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(endpoint(of: server), { $0.silence = .seconds(60) }) { redis in
+                #expect(await redis.send("SET", "k", "1") == .success(.status("OK")))
+                let id = await redis.send("CLIENT", "ID")
+                try await server.freeze()
+                let asked = ContinuousClock.now
+                #expect(await redis.send("INCR", "k", within: .milliseconds(50)) == .failure(.timeout))
+                let took = ContinuousClock.now - asked
+                #expect(took >= .milliseconds(49) && took < .milliseconds(100), "\(took)")
+                #expect(await redis.isReady)
+                try await server.thaw()
+                // The late reply of INCR is dropped; it was applied all the same.
+                #expect(await redis.send("GET", "k") == .success(.bytes(Array("2".utf8))))
+                #expect(await redis.send("CLIENT", "ID") == id)
+            }
+        }
+    }
+
+    @Test func aServerThatStaysSilentIsTakenForGone() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(
+                endpoint(of: server),
+                { configuration in
+                    configuration.silence = .milliseconds(200)
+                    configuration.connectTimeout = .milliseconds(100)
+                }
+            ) { redis in
+                #expect(await redis.send("PING") == .success(.status("PONG")))
+                try await server.freeze()
+                #expect(
+                    await redis.send("PING", within: .seconds(5))
+                        == .failure(.connectionClosed("no reply for 200 ms")))
+                await redis.becomes(ready: false)
+                // The kernel accepts for it, so nothing but the missing answer tells.
+                #expect(await redis.send("PING", within: .milliseconds(50)).failure != nil)
+                try await server.thaw()
+                #expect(await redis.send("PING") == .success(.status("PONG")))
+            }
+        }
+    }
+
+    @Test func anAbsentServerIsWaitedForWithinTheDeadline() async throws {
+        try await RedisServer.run { server in
+            try await server.stop()
+            try await ConnectionDriver.run(endpoint(of: server)) { redis in
+                let asked = ContinuousClock.now
+                #expect(
+                    await redis.send("PING", within: .milliseconds(50)) == .failure(.notConnected("no such socket")))
+                #expect(ContinuousClock.now - asked < .milliseconds(100))
+                async let patient = redis.send("PING")
+                try await server.start()
+                #expect(await patient == .success(.status("PONG")))
+            }
+        }
+    }
+
+    @Test func aPortWhereNobodyListensIsRefused() async throws {
+        try await RedisServer.run(.init(tcp: true)) { server in
+            let port = try #require(server.tcpPort)
+            try await server.stop()
+            for host in ["127.0.0.1", "localhost"] {
+                try await ConnectionDriver.run(RedisEndpoint(.tcp(host: host, port: port))) { redis in
+                    #expect(
+                        await redis.send("PING", within: .milliseconds(500))
+                            == .failure(.notConnected("connection refused")))
+                }
+            }
+        }
+    }
+
+    @Test func aConnectionTheServerClosesIsMadeAgainAtOnce() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(endpoint(of: server)) { redis in
+                #expect(await redis.send("PING") == .success(.status("PONG")))
+                try await server.says("1", to: "CLIENT", "KILL", "TYPE", "normal")
+                await redis.becomes(ready: false)
+                await redis.becomes(ready: true)
+                #expect(await redis.send("PING") == .success(.status("PONG")))
+            }
+        }
+    }
+
+    @Test func aDemotedPrimaryIsLeft() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(endpoint(of: server)) { redis in
+                await redis.becomes(ready: true)
+                try await server.says("OK", to: "REPLICAOF", "127.0.0.1", "1")
+                #expect(await redis.send("SET", "k", "v").failure?.serverCode == "READONLY")
+                await redis.becomes(ready: false)
+                try await server.says("OK", to: "REPLICAOF", "NO", "ONE")
+                #expect(await redis.send("SET", "k", "v") == .success(.status("OK")))
+            }
+        }
+    }
+
+    @Test func whatWaitsIsBounded() async throws {
+        let nowhere = RedisEndpoint(.unix(path: "/nonexistent/redis.sock"))
+        try await ConnectionDriver.run(nowhere, { $0.longestQueue = 3 }) { redis in
+            let outcomes = try await redis.begin(Array(repeating: RedisCommand("PING"), count: 5))
+            try await redis.close()
+            var failures: [RedisError?] = []
+            for await outcome in outcomes { failures.append(outcome.failure) }
+            #expect(failures == [.overloaded, .overloaded, .shutdown, .shutdown, .shutdown])
+        }
+    }
+
+    @Test func closingAnswersWhoWaitsAndLeavesNoConnection() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(endpoint(of: server)) { redis in
+                await redis.becomes(ready: true)
+                try await server.freeze()
+                let outcomes = try await redis.begin([RedisCommand("PING")])
+                try await redis.close()
+                for await outcome in outcomes { #expect(outcome == .failure(.shutdown)) }
+                #expect(await redis.send("PING") == .failure(.shutdown))
+                try await server.thaw()
+                let clients = try await server.cli("CLIENT", "LIST")
+                #expect(clients.split(separator: "\n").count == 1)
+            }
+        }
+    }
+}

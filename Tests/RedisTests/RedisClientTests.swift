@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+
+@testable import Redis
+
+@Suite struct RedisClientTests {
+    private static let echo = RedisScript(
+        name: "echo", source: "#!lua flags=no-writes\nreturn {KEYS[1], ARGV[1], ARGV[2]}")
+
+    private func failure(connectingTo url: String) async throws -> RedisError? {
+        let endpoint = try RedisEndpoint(parsing: url)
+        return await #expect(throws: RedisError.self) {
+            try await RedisClient.connect(to: endpoint, timeout: .milliseconds(500))
+        }
+    }
+
+    @Test func sendsAndEvaluates() async throws {
+        try await RedisServer.run { server in
+            let redis = try await RedisClient.connect(to: RedisEndpoint(parsing: server.url + "?db=2"))
+            #expect(try await redis.send("HSET", "h", "a", "1", "b", "2") == .integer(2))
+            #expect(try await redis.send("HGET", "h", "b").text == "2")
+            for _ in 0..<2 {
+                let reply = try await redis.evaluate(Self.echo, keys: ["k"], arguments: ["1", "zwei"])
+                #expect(reply.array?.map(\.text) == ["k", "1", "zwei"])
+            }
+            #expect(try await server.cli("SCRIPT", "FLUSH") == "OK")
+            _ = try await redis.evaluate(Self.echo, keys: ["k"], arguments: ["1", "2"])
+            #expect(try await server.cli("-n", "2", "HGET", "h", "a") == "1")
+            redis.close()
+            await #expect(throws: RedisError.shutdown) { try await redis.send("PING") }
+        }
+    }
+
+    @Test func readsWhatARequestMayNot() async throws {
+        try await RedisServer.run { server in
+            let redis = try await RedisClient.connect(to: RedisEndpoint(parsing: server.url), timeout: .seconds(30))
+            _ = try await redis.send("SETRANGE", "big", "5000000", "x")
+            guard case .bytes(let bytes) = try await redis.send("GET", "big") else { Issue.record("no bytes"); return }
+            #expect(bytes.count == 5_000_001)
+            redis.close()
+        }
+    }
+
+    @Test func saysWhyItCannotConnect() async throws {
+        let options = RedisServer.Options(tcp: true, password: "secret", users: ["app on >secret +ping"])
+        try await RedisServer.run(options) { server in
+            let port = try #require(server.tcpPort)
+            let wrong = RedisError.server("WRONGPASS invalid username-password pair or user is disabled.")
+            #expect(try await failure(connectingTo: "redis://:wrong@127.0.0.1:\(port)") == wrong)
+            #expect(try await failure(connectingTo: "redis://nobody:secret@127.0.0.1:\(port)") == wrong)
+            #expect(
+                try await failure(connectingTo: "redis://app:secret@127.0.0.1:\(port)/1")?.serverCode == "NOPERM")
+
+            let app = try await RedisClient.connect(to: RedisEndpoint(parsing: "redis://app:secret@127.0.0.1:\(port)"))
+            #expect(try await app.send("PING") == .status("PONG"))
+            let denied = await #expect(throws: RedisError.self) { try await app.send("GET", "k") }
+            #expect(denied?.serverCode == "NOPERM")
+            let script = await #expect(throws: RedisError.self) {
+                try await app.evaluate(Self.echo, keys: [], arguments: [])
+            }
+            #expect(script?.serverCode == "NOPERM")
+            app.close()
+
+            let stranger = try await RedisClient.connect(to: RedisEndpoint(parsing: "redis://127.0.0.1:\(port)"))
+            let unknown = await #expect(throws: RedisError.self) { try await stranger.send("PING") }
+            #expect(unknown?.serverCode == "NOAUTH")
+            stranger.close()
+
+            try await server.stop()
+            #expect(try await failure(connectingTo: "redis://127.0.0.1:\(port)") == .notConnected("connection refused"))
+            #expect(try await failure(connectingTo: server.url) == .notConnected("no such socket"))
+        }
+    }
+
+    @Test func aFrozenServerTimesOut() async throws {
+        try await RedisServer.run(.init(password: "secret")) { server in
+            try await server.freeze()
+            #expect(try await failure(connectingTo: "unix://:secret@\(server.socketPath)") == .timeout)
+        }
+    }
+
+    @Test func aNameThatIsNoneIsTold() async throws {
+        #expect(
+            try await failure(connectingTo: "redis://tollgate.invalid")
+                == .notConnected("the name tollgate.invalid can't be resolved"))
+    }
+}
