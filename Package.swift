@@ -81,7 +81,7 @@ let package = Package(
             swiftSettings: settings),
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded]),
         tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
-        tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .nioEmbedded]),
+        tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .logging]),
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),

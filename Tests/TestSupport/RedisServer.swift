@@ -223,15 +223,20 @@ package actor RedisServer {
             error: .combinedWithOutput
         ) { execution in
             var process: pid_t?
+            var isReady = false
             var log = ""
             for try await line in execution.standardOutput.strings() {
                 if line.hasPrefix("guardian ") {
                     process = pid_t(line.dropFirst("guardian ".count).filter(\.isNumber))
-                } else if line.contains("eady to accept connections"), let process {
-                    starting.yield(process)
-                    starting.finish()
+                } else if line.contains("eady to accept connections") {
+                    isReady = true
                 } else {
                     log += line
+                }
+                // Two processes write these lines: on a busy machine the server may be ready before its number is told.
+                if isReady, let process {
+                    starting.yield(process)
+                    starting.finish()
                 }
             }
             starting.finish(throwing: Failure(description: "redis-server ended: \(log)"))

@@ -44,6 +44,7 @@ extension Gate {
     func lookUp(_ ask: Ask, _ hash: CredentialHash) {
         wait(ask)
         ask.isPointerFresh = true
+        if let pointer = pointers[hash] { return load(ask, pointer, hash) }
         guard lookups[hash] == nil else {
             lookups[hash]?.append(ask)
             return
@@ -64,7 +65,11 @@ extension Gate {
     }
 
     private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask]) {
-        if pointer == nil, outage == nil { forget(hash) }
+        if outage == nil {
+            if pointer == nil { forget(hash) }
+            // Who asks while the record is being read needn't look it up again; the end of the load forgets it.
+            pointers[hash] = asks.contains { !$0.isDone } ? pointer : nil
+        }
         for ask in asks where !ask.isDone {
             if let outage {
                 decideWithoutRedis(ask, outage)
@@ -106,6 +111,7 @@ extension Gate {
         for want in load.inFlight { call.append(names.record(want.pointer)) }
         send(call, before: eventLoop.now + configuration.timeout) { result in
             let wants = self.advance(load, of: organization)
+            for want in wants { self.pointers[want.hash] = nil }
             self.conclude(wants, result)
         }
         return done

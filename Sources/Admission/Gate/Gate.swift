@@ -43,6 +43,8 @@ package final class Gate {
     /// Apart from the records, so that junk can't evict keys.
     var unknowns: BoundedCache<CredentialHash, NIODeadline>
     var lookups: [CredentialHash: [Ask]] = [:]
+    /// Read, while the record they name is being read.
+    var pointers: [CredentialHash: RecordPointer] = [:]
     var loads: [String: OrganizationLoad] = [:]
     let globalBuckets: BucketSet
     var complaints = Complaints()

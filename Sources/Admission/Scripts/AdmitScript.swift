@@ -24,13 +24,9 @@ let admitScriptSource = """
     for i = 1, #states do
       local leak, full, cost = tonumber(ARGV[i * 3 + 2]), tonumber(ARGV[i * 3 + 3]), tonumber(ARGV[i * 3 + 4])
       local owed = 0
-      if states[i] then
-        local empty, rest = tonumber(states[i]), 0
-        if not empty then
-          empty, rest = string.match(states[i], '^(%d+) (%d+)$')
-          empty, rest = tonumber(empty or 0), tonumber(rest or 0)
-        end
-        owed = (empty - now) * leak + rest
+      local empty, rest = string.match(states[i] or '', '^(%d+) ?(%d*)$')
+      if empty then
+        owed = (empty - now) * leak + (tonumber(rest) or 0)
         if owed < 0 then owed = 0 elseif owed > full then owed, cut[i] = full, true end
       end
       if cost > 0 and owed + cost > full then answer[2] = 0 end

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+import Testing
+
+@testable import Admission
+
+/// The script in a real Redis against the in-process bucket and against exact arithmetic.
+@Suite struct AdmitScriptTests {
+    private struct Asked {
+        var limit: Limit
+        var shape: BucketShape
+        var cost: Int
+    }
+
+    private struct Answer: Equatable {
+        var now: Int
+        var verdict: Int64
+        var backlogs: [Int]
+    }
+
+    private func ask(
+        _ client: RedisClient, _ script: RedisScript, _ asked: [(name: String, Asked)], clock: Int? = nil
+    ) async throws -> Answer {
+        var command = RedisCommand(script, keyCount: asked.count)
+        for (name, _) in asked { command.append(name) }
+        for argument in ["", "0", "\(KeyRecord.never)", "1"] { command.append(argument) }
+        for (_, bucket) in asked {
+            command.append(Int64(bucket.shape.unitsPerMicrosecond))
+            command.append(Int64(bucket.shape.capacityUnits))
+            command.append(Int64(bucket.shape.units(ofCost: bucket.cost)))
+        }
+        if let clock {
+            command.append(Int64(clock / 1_000_000))
+            command.append(Int64(clock % 1_000_000))
+        }
+        let reply = try await client.send(command)
+        let numbers = try #require(reply.array).compactMap(\.integer)
+        try #require(numbers.count == asked.count + 2)
+        return Answer(now: Int(numbers[0]), verdict: numbers[1], backlogs: numbers[2...].map(Int.init))
+    }
+
+    /// Compares one answer with both models, which take the same step.
+    private func check(
+        _ answer: Answer, _ asked: [Asked], _ buckets: inout [TokenBucket], _ oracles: inout [ExactBucket]
+    ) -> Bool {
+        let now = answer.now
+        let mayPass = asked.indices.map { oracles[$0].admits(asked[$0].cost, at: now) }.allSatisfy { $0 }
+        let fits = asked.indices.map { index in
+            let backlog = buckets[index].backlog(at: now)
+            return asked[index].shape.admits(cost: asked[index].cost, backlog: backlog)
+        }.allSatisfy { $0 }
+        var isSame = (answer.verdict == 1) == mayPass && fits == mayPass
+        for index in asked.indices {
+            if mayPass {
+                oracles[index].charge(asked[index].cost, at: now)
+                _ = buckets[index].take(asked[index].cost, at: now)
+            }
+            let backlog = answer.backlogs[index]
+            let (shape, cost) = (asked[index].shape, asked[index].cost)
+            isSame = isSame && backlog == buckets[index].backlog(at: now)
+            isSame = isSame && shape.remaining(backlog: backlog) == oracles[index].remaining(at: now)
+            isSame = isSame && shape.resetMicroseconds(backlog: backlog) == oracles[index].resetMicroseconds(at: now)
+            if !mayPass {
+                let retry = oracles[index].retryMicroseconds(cost, at: now)
+                isSame = isSame && shape.retryMicroseconds(backlog: backlog, cost: cost) == retry
+            }
+        }
+        return isSame
+    }
+
+    /// The script as shipped, by the server's own clock: rates so high that microseconds count.
+    @Test(.timeLimit(.minutes(3))) func agreesWithBucketAndOracleByTheServersClock() async throws {
+        try await Tollbooth.open { booth in
+            var dice = Dice(seed: 4)
+            var (steps, denials) = (0, 0)
+            for round in 0..<40 {
+                let limits = (0..<Int.random(in: 1...4, using: &dice)).map { _ in
+                    Limit(
+                        count: Int.random(in: 1_000...3_000_000, using: &dice), periodMicroseconds: 1_000_000,
+                        burst: Int.random(in: 1...400, using: &dice))
+                }
+                let shapes = try limits.map { limit throws(LimitError) in try BucketShape(limit) }
+                var buckets = shapes.map(TokenBucket.init)
+                var oracles = limits.map(ExactBucket.init)
+                for _ in 0..<200 {
+                    let asked = limits.indices.map { index in
+                        let cost = Int.random(in: 0...limits[index].burst, using: &dice)
+                        return Asked(limit: limits[index], shape: shapes[index], cost: cost)
+                    }
+                    let named = asked.enumerated().map { (name: "r\(round):b\($0.offset)", $0.element) }
+                    let answer = try await ask(booth.client, Gate.admitScript, named)
+                    try #require(check(answer, asked, &buckets, &oracles), "round \(round), step \(steps)")
+                    denials += answer.verdict == 0 ? 1 : 0
+                    steps += 1
+                }
+            }
+            #expect(steps == 8_000)
+            #expect(denials > 100)
+        }
+    }
+
+    /// The same source but for the line that reads the clock: days pass between steps, and the clock goes back.
+    @Test(.timeLimit(.minutes(3))) func agreesWithBucketAndOracleByAnyClock() async throws {
+        let clock = "local time = redis.call('TIME')"
+        try #require(admitScriptSource.split(separator: "\n").count { $0 == clock } == 1)
+        let source = admitScriptSource.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { $0 == clock ? "local time = {ARGV[#ARGV - 1], ARGV[#ARGV]}" : String($0) }.joined(separator: "\n")
+        let script = RedisScript(name: "admit by any clock", source: source)
+        try await Tollbooth.open { booth in
+            var dice = Dice(seed: 5)
+            var (steps, denials) = (0, 0)
+            for round in 0..<120 {
+                // A token takes 10 s or longer: Redis' own clock, which expires the buckets, doesn't matter here.
+                let limits = (0..<Int.random(in: 1...3, using: &dice)).map { _ in
+                    let count = Int.random(in: 1...300, using: &dice)
+                    return Limit(
+                        count: count, periodMicroseconds: count * Int.random(in: 10_000_000...90_000_000, using: &dice),
+                        burst: dice.magnitude(upTo: 2_000))
+                }.filter { (try? BucketShape($0))?.isRounded == false }
+                guard !limits.isEmpty else { continue }
+                let shapes = try limits.map { limit throws(LimitError) in try BucketShape(limit) }
+                var buckets = shapes.map(TokenBucket.init)
+                var oracles = limits.map(ExactBucket.init)
+                var now = 1_763_866_666_000_000
+                for _ in 0..<200 {
+                    now += dice.pause(limits[0])
+                    let asked = limits.indices.map { index in
+                        let most = min(limits[index].burst, 9)
+                        let cost = Int.random(in: 0...most, using: &dice)
+                        return Asked(limit: limits[index], shape: shapes[index], cost: cost)
+                    }
+                    let named = asked.enumerated().map { (name: "v\(round):b\($0.offset)", $0.element) }
+                    let answer = try await ask(booth.client, script, named, clock: now)
+                    try #require(answer.now == now)
+                    try #require(check(answer, asked, &buckets, &oracles), "round \(round), step \(steps)")
+                    denials += answer.verdict == 0 ? 1 : 0
+                    steps += 1
+                }
+            }
+            #expect(steps >= 20_000)
+            #expect(denials > 1_000)
+        }
+    }
+
+    @Test func chargesAllOrNothing() async throws {
+        try await Tollbooth.open { booth in
+            let (wide, narrow) = (
+                Limit(count: 10, periodMicroseconds: 60_000_000), Limit(count: 1, periodMicroseconds: 60_000_000)
+            )
+            let asked = try [("wide", wide), ("narrow", narrow)].map { name, limit in
+                (name: name, Asked(limit: limit, shape: try BucketShape(limit), cost: 1))
+            }
+            #expect(try await ask(booth.client, Gate.admitScript, asked).verdict == 1)
+            let stored = try await booth.client.send("MGET", "wide", "narrow")
+            for _ in 0..<5 { #expect(try await ask(booth.client, Gate.admitScript, asked).verdict == 0) }
+            #expect(try await booth.client.send("MGET", "wide", "narrow") == stored)
+        }
+    }
+
+    @Test func aLookWritesNothing() async throws {
+        try await Tollbooth.open { booth in
+            let limit = Limit(count: 10, periodMicroseconds: 60_000_000)
+            let asked = [(name: "b", Asked(limit: limit, shape: try BucketShape(limit), cost: 0))]
+            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            #expect(answer.verdict == 1)
+            #expect(answer.backlogs == [0])
+            #expect(try await booth.client.send("EXISTS", "b") == .integer(0))
+        }
+    }
+
+    @Test func storesTheInstantOfEmptinessAndExpiresWithIt() async throws {
+        try await Tollbooth.open { booth in
+            // 7 units leak a microsecond, a token is 10 000 000 units: 1 428 571 µs and 3 units.
+            let limit = Limit(count: 70, periodMicroseconds: 100_000_000)
+            let shape = try BucketShape(limit)
+            #expect([shape.unitsPerMicrosecond, shape.unitsPerToken] == [7, 10_000_000])
+            let asked = [(name: "b", Asked(limit: limit, shape: shape, cost: 70))]
+            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            #expect(answer.backlogs == [700_000_000])
+            #expect(try await booth.client.send("GET", "b").text == "\(answer.now + 100_000_000)")
+            let left = try #require(try await booth.client.send("PTTL", "b").integer)
+            #expect((99_000...100_000).contains(left))
+
+            let odd = [(name: "c", Asked(limit: limit, shape: shape, cost: 1))]
+            let second = try await ask(booth.client, Gate.admitScript, odd)
+            #expect(try await booth.client.send("GET", "c").text == "\(second.now + 1_428_571) 3")
+            let rest = try #require(try await booth.client.send("PTTL", "c").integer)
+            #expect((1...1_429).contains(rest))
+        }
+    }
+
+    /// A lowered limit, or a clock that went back, must not make anybody wait longer than one refill.
+    @Test func cutsABacklogAtTheCapacityAndKeepsItCutOnADenial() async throws {
+        try await Tollbooth.open { booth in
+            let limit = Limit(count: 1, periodMicroseconds: 10_000_000)
+            let shape = try BucketShape(limit)
+            _ = try await booth.client.send("SET", "b", "9000000000000000", "PX", "100000000")
+            let asked = [(name: "b", Asked(limit: limit, shape: shape, cost: 1))]
+            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            #expect(answer.verdict == 0)
+            #expect(answer.backlogs == [shape.capacityUnits])
+            #expect(try await booth.client.send("GET", "b").text == "\(answer.now + 10_000_000)")
+            let left = try #require(try await booth.client.send("PTTL", "b").integer)
+            #expect((9_000...10_000).contains(left))
+        }
+    }
+
+    @Test(arguments: ["", "x", "1 2 3", "-5", "1763866666000000 x", "nan"])
+    func takesAStateItCannotReadForAFullBucket(state: String) async throws {
+        try await Tollbooth.open { booth in
+            let limit = Limit(count: 2, periodMicroseconds: 60_000_000)
+            let asked = [(name: "b", Asked(limit: limit, shape: try BucketShape(limit), cost: 1))]
+            _ = try await booth.client.send("SET", "b", state)
+            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            #expect(answer.verdict == 1)
+            #expect(answer.backlogs == [30_000_000])
+        }
+    }
+
+    /// What the scripts are refused on, a demoted primary, answers nothing rather than something stale.
+    @Test func aReplicaRefusesThemWhole() async throws {
+        try await Tollbooth.open { booth in
+            _ = try await booth.client.send("REPLICAOF", "127.0.0.1", "1")
+            for (script, keys) in [
+                (Gate.admitScript, 0), (Gate.lookupScript, 2), (Gate.loadScript, 1), (Gate.instanceScript, 1),
+            ] {
+                var command = RedisCommand(script, keyCount: keys)
+                for key in 0..<keys { command.append("k\(key)") }
+                for argument in ["", "0", "1", "1"] { command.append(argument) }
+                await #expect(throws: RedisError.self) { try await booth.client.send(command) }
+            }
+        }
+    }
+}

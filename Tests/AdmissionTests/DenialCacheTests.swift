@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+import Testing
+
+@testable import Admission
+
+/// A denied bucket refuses without a trip until its wait is over, and never admits more for it.
+@Suite struct DenialCacheTests {
+    @Test func refusesTheSameOrMoreUntilTheWaitEnds() throws {
+        let bucket = Bucket(policy: 0, limit: Limit(count: 10, periodMicroseconds: 1_000_000), name: [])
+        let asked = NIODeadline.uptimeNanoseconds(5_000_000_000)
+        let answered = asked + .milliseconds(3)
+        #expect(bucket.refusedMicroseconds(1, at: asked) == nil)
+        bucket.refuse(2, forMicroseconds: 100_000, askedAt: asked, answeredAt: answered)
+        #expect(bucket.refusedMicroseconds(1, at: answered) == nil)
+        #expect(bucket.refusedMicroseconds(0, at: answered) == nil)
+        // Whoever waits what he is told, counted from the answer, passes.
+        #expect(bucket.refusedMicroseconds(2, at: answered) == 100_000)
+        #expect(bucket.refusedMicroseconds(9, at: answered + .milliseconds(50)) == 50_000)
+        #expect(bucket.refusedMicroseconds(2, at: asked + .nanoseconds(99_999_999)) == 3_001)
+        #expect(bucket.refusedMicroseconds(2, at: asked + .milliseconds(100)) == nil)
+        #expect(bucket.refusal == nil)
+    }
+
+    @Test func isBelievedForASecondAtMost() throws {
+        let bucket = Bucket(policy: 0, limit: Limit(count: 1, periodMicroseconds: 60_000_000), name: [])
+        let asked = NIODeadline.uptimeNanoseconds(5_000_000_000)
+        bucket.refuse(1, forMicroseconds: 60_000_000, askedAt: asked, answeredAt: asked)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(999)) == 59_001_000)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .seconds(1)) == nil)
+    }
+
+    @Test func aHammeringClientCostsRedisNothing() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "org", per: .org, limit: Limit(count: 2, periodMicroseconds: 3_600_000_000)),
+                Policy(name: "key", per: .key, limit: Limit(count: 9, periodMicroseconds: 3_600_000_000)),
+            ])
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            let asked = await gate.admit(key: "laptop")
+            #expect(asked.reason == .rateLimited(policies: [0]))
+            for _ in 0..<50 {
+                let cached = await gate.admit(key: "laptop")
+                #expect(cached.reason == .rateLimited(policies: [0]))
+                #expect(cached.remaining == [0, 7])
+                #expect(cached.limits?.speaking == 0)
+                let (first, later) = (
+                    try #require(asked.limits?.statuses[0].retryAfterMicroseconds),
+                    try #require(cached.limits?.statuses[0].retryAfterMicroseconds)
+                )
+                #expect((first - 2_000_000...first).contains(later))
+            }
+            #expect(try await gate.counters().deniedFromCache > 0)
+            // A look isn't refused, and shows the same.
+            #expect(await gate.admit(key: "laptop", isThrottled: false).remaining == [0, 7])
+        }
+    }
+
+    /// Two sidecars, four callers that never stop for 2 s: what passes is burst + rate · time, within what a second of
+    /// remembered denial can't cost, since a wait here is 20 ms.
+    @Test func hammeredTwoSidecarsAdmitWhatTheLimitSays() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let limit = Limit(count: 50, periodMicroseconds: 1_000_000, burst: 20)
+            let policies = [Policy(name: "org", per: .org, limit: limit)]
+            let gates = [try await booth.gate(policies), try await booth.gate(policies)]
+            var oracle = ExactBucket(limit)
+            var admitted: [Int] = []
+            try await withThrowingTaskGroup(of: [Int].self) { group in
+                for index in 0..<4 {
+                    group.addTask {
+                        let clock = ContinuousClock()
+                        let start = clock.now
+                        var instants: [Int] = []
+                        while clock.now - start < .seconds(2) {
+                            let decision = await gates[index % 2].admit(key: "laptop")
+                            if decision.isAllowed {
+                                instants.append(Int(try #require(decision.limits?.nowMicroseconds)))
+                            }
+                        }
+                        return instants
+                    }
+                }
+                for try await instants in group { admitted += instants }
+            }
+            admitted.sort()
+            for instant in admitted {
+                let mayPass = oracle.take(1, at: instant)
+                #expect(mayPass)
+            }
+            let elapsed = try #require(admitted.last) - admitted[0]
+            let most = 20 + elapsed * 50 / 1_000_000
+            #expect(admitted.count <= most + 1)
+            #expect(admitted.count >= most * 9 / 10)
+        }
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import NIOPosix
+import Redis
+import Synchronization
+import TestSupport
+
+@testable import Admission
+
+/// A private Redis, what tollgatectl would write into it, and gates to ask: one for each sidecar.
+final class Tollbooth: Sendable {
+    private let server: RedisServer
+    let client: RedisClient
+
+    private let gates = Mutex<[GateDriver]>([])
+
+    /// Lends one to the body and puts everything away after it, whatever happens.
+    ///
+    /// - Parameter persists: nothing is lost when the server is killed.
+    static func open(persists: Bool = false, _ body: (Tollbooth) async throws -> Void) async throws {
+        try await RedisServer.run(.init(persists: persists)) { server in
+            let endpoint = RedisEndpoint(.unix(path: server.socketPath))
+            let booth = Tollbooth(server: server, client: try await .connect(to: endpoint, timeout: .seconds(30)))
+            let result: Result<Void, any Error>
+            do {
+                result = .success(try await body(booth))
+            } catch {
+                result = .failure(error)
+            }
+            booth.client.close()
+            for gate in booth.gates.withLock({ $0 }) { try await gate.stop() }
+            try result.get()
+        }
+    }
+
+    private init(server: RedisServer, client: RedisClient) {
+        self.server = server
+        self.client = client
+    }
+
+    // MARK: The server
+
+    var endpoint: RedisEndpoint { RedisEndpoint(.unix(path: server.socketPath)) }
+
+    func kill() async throws { try await server.kill() }
+
+    /// Again, after it was killed.
+    func start() async throws { try await server.start() }
+
+    func freeze() async throws { try await server.freeze() }
+
+    func thaw() async throws { try await server.thaw() }
+
+    // MARK: Records, in the words of docs/design.md §4
+
+    static func revision() -> String {
+        let digits = String(UInt64.random(in: 1 ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    func organization(_ name: String, status: String = "active", limits: String = "") async throws {
+        try await set(
+            "tg:1:{\(name)}",
+            ["rev": Self.revision(), "name": name, "status": status, "limits": limits, "created_at": "1763866666"])
+    }
+
+    /// A key `mcp_<id>` of the organization, as it would be issued now.
+    func key(_ id: String, of organization: String, _ fields: [String: String] = [:]) async throws {
+        let hash = String(decoding: CredentialHash(of: Array("mcp_\(id)".utf8)).hexadecimal, as: UTF8.self)
+        let record = [
+            "organization_id": organization, "key_hash": hash, "is_active": "1", "name": id, "subject": id,
+            "created_at": "1763866666", "limits": "",
+        ].merging(fields) { $1 }
+        try await set("tg:1:{\(organization)}:k:\(id)", record)
+        _ = try await client.send("SET", "tg:1:cred:\(hash)", "\(organization) \(id)")
+        try await touch(organization)
+    }
+
+    /// Changes fields of a key, as every change does together with the revision.
+    func change(_ id: String, of organization: String, _ fields: [String: String]) async throws {
+        try await set("tg:1:{\(organization)}:k:\(id)", fields)
+        try await touch(organization)
+    }
+
+    func touch(_ organization: String) async throws {
+        try await set("tg:1:{\(organization)}", ["rev": Self.revision()])
+    }
+
+    private func set(_ key: String, _ fields: [String: String]) async throws {
+        var command = RedisCommand("HSET")
+        command.append(key)
+        for (name, value) in fields {
+            command.append(name)
+            command.append(value)
+        }
+        _ = try await client.send(command)
+    }
+
+    /// What the buckets of Redis are called, in order.
+    func buckets() async throws -> [String] {
+        let names = try await client.send("KEYS", "*:b:*").array ?? []
+        return names.compactMap(\.text).sorted()
+    }
+
+    // MARK: Gates
+
+    /// A gate on a loop of its own, connected unless told otherwise. Its budget is so long that a busy machine changes no
+    /// answer; tests of the budget set the real one.
+    func gate(
+        _ policies: [Policy] = Policy.builtIn(), instance: Instance = Instance(), isAwaited: Bool = true,
+        _ adjust: (inout AdmissionConfiguration) -> Void = { _ in }
+    ) async throws -> GateDriver {
+        var configuration = AdmissionConfiguration(
+            policies: policies, format: CredentialFormat(prefix: "mcp_", accept: []), timeout: .seconds(20))
+        adjust(&configuration)
+        let gate = try await GateDriver(configuration, endpoint, instance)
+        gates.withLock { $0.append(gate) }
+        if isAwaited { await gate.becomesReady() }
+        return gate
+    }
+}
+
+/// How regularly a loop's ticks come.
+private struct Pace {
+    var lastTick: NIODeadline
+    var longest = TimeAmount.zero
+
+    mutating func tick(at now: NIODeadline) {
+        longest = max(longest, now - lastTick)
+        lastTick = now
+    }
+}
+
+/// Asks a gate from outside its loop, and ticks it every 10 ms.
+final class GateDriver: Sendable {
+    private let group: MultiThreadedEventLoopGroup
+    private let gate: NIOLoopBound<Gate>
+    private let ticking: RepeatedTask
+    private let pace: NIOLoopBoundBox<Pace>
+    private let waiters: NIOLoopBoundBox<[(isReady: Bool, continuation: CheckedContinuation<Void, Never>)]>
+    let policies: [Policy]
+
+    init(_ configuration: AdmissionConfiguration, _ endpoint: RedisEndpoint, _ instance: Instance) async throws {
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        policies = configuration.policies
+        (gate, ticking, waiters, pace) = try await loop.submit {
+            var logger = Logger(label: "tollgate")
+            logger.logLevel = .critical
+            let gate = Gate(
+                configuration: configuration, endpoint: endpoint, instance: instance, on: loop, logger: logger,
+                recordCapacity: 100)
+            gate.start()
+            let bound = NIOLoopBound(gate, eventLoop: loop)
+            let waiters = NIOLoopBoundBox<[(isReady: Bool, continuation: CheckedContinuation<Void, Never>)]>(
+                [], eventLoop: loop)
+            let pace = NIOLoopBoundBox(Pace(lastTick: .now()), eventLoop: loop)
+            let tick = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(10)) { _ in
+                let gate = bound.value
+                pace.value.tick(at: .now())
+                gate.expire(now: .now())
+                let due = waiters.value.filter { $0.isReady == gate.isReady }
+                waiters.value.removeAll { $0.isReady == gate.isReady }
+                due.forEach { $0.continuation.resume() }
+            }
+            return (bound, tick, waiters, pace)
+        }.get()
+    }
+
+    /// Closes the gate; it still answers.
+    func close() async throws {
+        let gate = gate
+        try await gate.eventLoop.flatSubmit { gate.value.close() }.get()
+    }
+
+    /// Closes it, and ends its loop.
+    func stop() async throws {
+        ticking.cancel()
+        try await close()
+        try await group.shutdownGracefully()
+    }
+
+    /// Returns at the first tick at which the gate is (not) ready.
+    func becomesReady(_ isReady: Bool = true) async {
+        let waiters = waiters
+        await withCheckedContinuation { continuation in
+            gate.eventLoop.execute { waiters.value.append((isReady, continuation)) }
+        }
+    }
+
+    func admit(
+        _ kind: AdmissionRequest.Kind = .protected, key: String? = nil, from address: String = "203.0.113.9",
+        route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
+    ) async -> Decision {
+        await timed(kind, key: key, from: address, route: route, method: method, isThrottled: isThrottled).decision
+    }
+
+    /// A decision, the time from the question to it on the gate's loop, and the longest that the loop went without a tick
+    /// meanwhile: on a busy machine the gate can be no better than that.
+    func timed(
+        _ kind: AdmissionRequest.Kind = .protected, key: String? = nil, from address: String = "203.0.113.9",
+        route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
+    ) async -> (decision: Decision, took: TimeAmount, stall: TimeAmount) {
+        let (gate, policies, pace) = (gate, policies, pace)
+        return await withCheckedContinuation { continuation in
+            gate.eventLoop.execute {
+                let request = AdmissionRequest(
+                    kind: kind, isThrottled: isThrottled,
+                    credential: key.map { .presented(Array("mcp_\($0)".utf8)) } ?? .absent, address: address,
+                    selection: PolicySelection(of: policies, route: route, method: method))
+                var answers = 0
+                let start = NIODeadline.now()
+                pace.value = Pace(lastTick: start)
+                gate.value.admit(request, at: start) { decision in
+                    answers += 1
+                    precondition(answers == 1, "A decision is given once")
+                    pace.value.tick(at: .now())
+                    continuation.resume(returning: (decision, .now() - start, pace.value.longest))
+                }
+            }
+        }
+    }
+
+    /// Asks until Redis' answer about the key has come in time, so that its record is at hand.
+    func knows(_ key: String) async {
+        while await admit(key: key).isUnavailable {}
+    }
+
+    /// Decisions that wait for an answer of Redis.
+    func pending() async throws -> Int {
+        let gate = gate
+        return try await gate.eventLoop.submit { gate.value.timed.count { !$0.isDone } }.get()
+    }
+
+    func counters() async throws -> GateCounters {
+        let gate = gate
+        return try await gate.eventLoop.submit { gate.value.counters }.get()
+    }
+}
+
+extension Decision {
+    var reason: Denial.Reason? {
+        if case .deny(let denial) = self { denial.reason } else { nil }
+    }
+
+    var limits: LimitReport? {
+        switch self {
+        case .allow(let grant): grant.limits
+        case .deny(let denial): denial.limits
+        }
+    }
+
+    var isAllowed: Bool { reason == nil }
+
+    /// `[left, left…]` in list order.
+    var remaining: [Int] { limits?.statuses.map(\.remaining) ?? [] }
+
+    var isUnavailable: Bool {
+        if case .limiterUnavailable = reason { true } else { false }
+    }
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+import Testing
+
+@testable import Admission
+
+private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
+
+@Suite struct WithoutRedisTests {
+    private let policies = [
+        Policy(name: "address", per: .address, limit: hour), Policy(name: "org", per: .org, limit: hour),
+    ]
+
+    /// What every outage has in common, whatever `on_failure` says.
+    private func expectRefusalsAsUsual(_ gate: GateDriver) async {
+        #expect(await gate.admit(.refusal) == .allow(Grant()))
+        #expect(await gate.admit() == .deny(Denial(reason: .missing)))
+        #expect(await gate.admit(key: "") == .deny(Denial(reason: .malformed)))
+        #expect(await gate.admit(.publicRoute, isThrottled: false) == .allow(Grant()))
+    }
+
+    @Test func killedItIs503AndBackWithinASecondOfItsReturn() async throws {
+        try await Tollbooth.open(persists: true) { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies) { $0.timeout = .milliseconds(50) }
+            await gate.knows("laptop")
+            try await booth.kill()
+            for _ in 0..<20 {
+                let (decision, took, stall) = await gate.timed(key: "laptop")
+                #expect(decision.isUnavailable)
+                #expect(took <= .milliseconds(50) + stall)
+            }
+            await expectRefusalsAsUsual(gate)
+            #expect(await gate.admit(.publicRoute).isUnavailable)
+            #expect(await gate.admit(key: "nobody").isUnavailable)
+            await gate.becomesReady(false)
+            try await booth.start()
+            let took = await ContinuousClock().measure { await gate.becomesReady() }
+            #expect(took < .seconds(1))
+            #expect(await gate.admit(key: "laptop").isAllowed)
+        }
+    }
+
+    @Test func frozenItIs503WithinTheBudgetAndSoonAtOnce() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies) { $0.timeout = .milliseconds(50) }
+            await gate.knows("laptop")
+            let before = try await gate.counters().timeouts
+            try await booth.freeze()
+            for _ in 0..<3 {
+                let (decision, took, stall) = await gate.timed(key: "laptop")
+                #expect(decision.isUnavailable)
+                #expect(took >= .milliseconds(35))
+                #expect(took <= .milliseconds(50) + stall)
+            }
+            // Three times nothing heard: no more waiting.
+            for _ in 0..<100 {
+                let (decision, took, stall) = await gate.timed(key: "laptop")
+                #expect(decision.isUnavailable)
+                #expect(took < .milliseconds(35) + stall)
+            }
+            #expect(try await gate.counters().timeouts == before + 3)
+            await expectRefusalsAsUsual(gate)
+            try await booth.thaw()
+            let took = await ContinuousClock().measure { await gate.becomesReady() }
+            #expect(took < .seconds(1))
+            // What timed out may have been charged, once each.
+            let left = await gate.admit(key: "laptop").remaining
+            #expect((995...998).contains(try #require(left.first)))
+        }
+    }
+
+    @Test func absentAtBootItIs503AndComesByItself() async throws {
+        try await Tollbooth.open(persists: true) { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            try await booth.kill()
+            let gate = try await booth.gate(policies, isAwaited: false) { $0.timeout = .milliseconds(50) }
+            for _ in 0..<5 {
+                let (decision, took, stall) = await gate.timed(key: "laptop")
+                #expect(decision.isUnavailable)
+                #expect(took <= .milliseconds(50) + stall)
+            }
+            await expectRefusalsAsUsual(gate)
+            try await booth.start()
+            await gate.becomesReady()
+            #expect(await gate.admit(key: "laptop").isAllowed)
+        }
+    }
+
+    @Test func aRequestWaitsForItsConnectionWithinItsBudget() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies, isAwaited: false)
+            // Asked before the connection stands.
+            #expect(await gate.admit(key: "laptop").isAllowed)
+        }
+    }
+
+    @Test func failingOpenForwardsKnownKeysUncharged() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            let end = wallClockMicroseconds() / 1_000_000 + 2
+            try await booth.key("laptop", of: "acme")
+            try await booth.key("revoked", of: "acme", ["is_active": "0"])
+            try await booth.key("brief", of: "acme", ["expires_at": "\(end)"])
+            try await booth.key("blocked", of: "acme", ["limits": "key=0/1m"])
+            let gate = try await booth.gate(policies + [Policy(name: "key", per: .key, limit: hour)]) {
+                $0.onFailure = .open
+                $0.timeout = .milliseconds(50)
+            }
+            for key in ["laptop", "revoked", "brief", "blocked"] { await gate.knows(key) }
+            try await booth.kill()
+            await gate.becomesReady(false)
+            let principal = Principal(organization: "acme", keyID: "acme/laptop")
+            #expect(await gate.admit(key: "laptop") == .allow(Grant(principal: principal)))
+            #expect(await gate.admit(key: "nobody").isUnavailable)
+            #expect(await gate.admit(key: "revoked").isUnavailable)
+            #expect(
+                await gate.admit(key: "blocked").reason == .costExceedsCapacity(policy: 2, cost: 1, capacity: 0))
+            #expect(await gate.admit(.publicRoute) == .allow(Grant()))
+            await expectRefusalsAsUsual(gate)
+            while await !gate.admit(key: "brief").isUnavailable {
+                try #require(wallClockMicroseconds() < (end + 2) * 1_000_000)
+            }
+            #expect(wallClockMicroseconds() >= end * 1_000_000 - 50_000)
+        }
+    }
+
+    @Test func countingLocallyGivesTheShare() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "address", per: .address, limit: Limit(count: 8, periodMicroseconds: 3_600_000_000)),
+                Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: 3_600_000_000)),
+                Policy(name: "key", per: .key, limit: hour),
+            ]) {
+                $0.onFailure = .local
+                $0.localShare = 0.25
+                $0.timeout = .milliseconds(50)
+            }
+            await gate.knows("laptop")
+            try await booth.kill()
+            await gate.becomesReady(false)
+            for left in [4, 3, 2, 1, 0] { #expect(await gate.admit(key: "laptop").remaining == [left, 245 + left]) }
+            let denied = await gate.admit(key: "laptop")
+            #expect(denied.reason == .rateLimited(policies: [1]))
+            let status = try #require(denied.limits?.statuses.first)
+            #expect(status.capacity == 5)
+            #expect(status.limit == Limit(count: 20, periodMicroseconds: 14_400_000_000, burst: 5))
+            #expect(denied.remaining == [0, 245])
+            #expect(await gate.admit(key: "nobody").isUnavailable)
+            for left in [1, 0] { #expect(await gate.admit(.publicRoute).remaining == [left]) }
+            #expect(await gate.admit(.publicRoute).reason == .rateLimited(policies: [0]))
+            await expectRefusalsAsUsual(gate)
+        }
+    }
+
+    @Test func aRouteThatIsNotThrottledIsServedToKnownKeys() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies) { $0.timeout = .milliseconds(50) }
+            await gate.knows("laptop")
+            try await booth.kill()
+            await gate.becomesReady(false)
+            let principal = Principal(organization: "acme", keyID: "acme/laptop")
+            #expect(await gate.admit(key: "laptop", isThrottled: false) == .allow(Grant(principal: principal)))
+            #expect(await gate.admit(key: "laptop").isUnavailable)
+            // Authentication never fails open.
+            #expect(await gate.admit(key: "nobody", isThrottled: false).isUnavailable)
+        }
+    }
+
+    // MARK: Another database
+
+    @Test func anEmptiedDatabaseIsAnOutageNotAnUnknownKey() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies)
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            let id = try #require(try await booth.client.send("GET", "tg:1:meta").text)
+            #expect(id.utf8.count == 32)
+            _ = try await booth.client.send("FLUSHALL")
+            #expect(await gate.admit(key: "laptop").isUnavailable)
+            await gate.becomesReady(false)
+            await expectRefusalsAsUsual(gate)
+            // Nobody who knows an id names another.
+            #expect(try await booth.client.send("EXISTS", "tg:1:meta") == .integer(0))
+            // A process that knows none does, and works with what is there.
+            let newcomer = try await booth.gate(policies)
+            #expect(await newcomer.admit(key: "laptop").reason == .unknown)
+            #expect(await gate.admit(key: "laptop").isUnavailable)
+            // Restored, the first goes on.
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            _ = try await booth.client.send("SET", "tg:1:meta", id)
+            await gate.becomesReady()
+            #expect(await gate.admit(key: "laptop").isAllowed)
+        }
+    }
+
+    @Test func aSwappedDatabaseIsNoticedOnConnecting() async throws {
+        try await Tollbooth.open { booth in
+            let instance = Instance()
+            let gates = [
+                try await booth.gate(policies, instance: instance) { $0.timeout = .milliseconds(50) },
+                try await booth.gate(policies, instance: instance) { $0.timeout = .milliseconds(50) },
+            ]
+            #expect(instance.id != nil)
+            // It keeps nothing.
+            try await booth.kill()
+            for gate in gates { await gate.becomesReady(false) }
+            try await booth.start()
+            for gate in gates {
+                // A key that nobody can tell to be unknown.
+                for _ in 0..<10 { #expect(await gate.admit(key: "nobody").isUnavailable) }
+            }
+        }
+    }
+
+    @Test func aServersRefusalIsAnOutage() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies)
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            _ = try await booth.client.send("REPLICAOF", "127.0.0.1", "1")
+            let decision = await gate.admit(key: "laptop")
+            guard case .limiterUnavailable(let detail) = decision.reason else {
+                return #expect(Bool(false), "\(decision)")
+            }
+            #expect(detail.contains("READONLY") || detail.contains("MASTERDOWN"))
+            #expect(await gate.admit(key: "nobody").isUnavailable)
+            _ = try await booth.client.send("REPLICAOF", "NO", "ONE")
+            #expect(await gate.admit(key: "laptop").isAllowed)
+        }
+    }
+
+    @Test func closingAnswersEverybodyOnce() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies)
+            try await booth.freeze()
+            await withTaskGroup(of: Decision.self) { group in
+                for _ in 0..<50 { group.addTask { await gate.admit(key: "laptop") } }
+                // The gate has them all once it has answered one that needs no Redis, asked after them on the same loop.
+                group.addTask {
+                    while ((try? await gate.pending()) ?? 0) < 50 { await Task.yield() }
+                    try? await gate.close()
+                    return .allow(Grant())
+                }
+                var unavailable = 0
+                for await decision in group where decision.isUnavailable { unavailable += 1 }
+                #expect(unavailable == 50)
+            }
+            try await booth.thaw()
+            #expect(await gate.admit(key: "laptop").isUnavailable)
+        }
+    }
+}
