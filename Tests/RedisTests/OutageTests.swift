@@ -54,7 +54,8 @@ import Testing
                 let asked = ContinuousClock.now
                 #expect(await redis.send("INCR", "k", within: .milliseconds(50)) == .failure(.timeout))
                 let took = ContinuousClock.now - asked
-                #expect(took >= .milliseconds(49) && took < .milliseconds(100), "\(took)")
+                // To the millisecond with an injected clock: RedisChannelHandlerTests. Here the machine may be busy.
+                #expect(took >= .milliseconds(49) && took < .seconds(1), "\(took)")
                 #expect(await redis.isReady)
                 try await server.thaw()
                 // The late reply of INCR is dropped; it was applied all the same.
@@ -94,7 +95,7 @@ import Testing
                 let asked = ContinuousClock.now
                 #expect(
                     await redis.send("PING", within: .milliseconds(50)) == .failure(.notConnected("no such socket")))
-                #expect(ContinuousClock.now - asked < .milliseconds(100))
+                #expect(ContinuousClock.now - asked < .seconds(1))
                 async let patient = redis.send("PING")
                 try await server.start()
                 #expect(await patient == .success(.status("PONG")))
