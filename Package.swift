@@ -83,6 +83,9 @@ let package = Package(
         tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .logging]),
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
+        tests(
+            "DaemonTests",
+            ["tollgate", "Admin", "Settings", .argumentParser, .nioCore, .logging, .serviceLifecycle]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),

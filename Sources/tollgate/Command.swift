@@ -54,7 +54,7 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("debug, info, warning or error. [TOLLGATE_LOG_LEVEL]", valueName: "level"))
     var logLevel: String?
 
-    private var flags: [ConfigurationSources.Option: String] {
+    var flags: [ConfigurationSources.Option: String] {
         let values: KeyValuePairs<ConfigurationSources.Option, String?> = [
             .listen: listen, .upstream: upstream, .redis: redis, .admin: admin, .logLevel: logLevel,
         ]

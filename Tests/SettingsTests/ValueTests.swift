@@ -135,6 +135,8 @@ import Testing
         let upstream = try parse("upstream: {url: '\(url)'}").upstream
         #expect(upstream.host == host)
         #expect(upstream.port == port)
+        #expect(upstream.authority == String(url.dropFirst("http://".count).prefix(while: { $0 != "/" })))
+        #expect(upstream.sentHost == upstream.authority)
     }
 
     @Test(arguments: [
@@ -142,7 +144,13 @@ import Testing
         ("127.0.0.1:8081", .name("127.0.0.1:8081")), ("'[::1]:80'", .name("[::1]:80")),
     ])
     func hostsSentOn(text: String, host: Settings.Upstream.Host) throws {
-        #expect(try parse("upstream: {host: \(text)}").upstream.forwardedHost == host)
+        let upstream = try parse("upstream: {host: \(text)}").upstream
+        #expect(upstream.forwardedHost == host)
+        switch host {
+        case .upstream: #expect(upstream.sentHost == "127.0.0.1:8081")
+        case .preserve: #expect(upstream.sentHost == nil)
+        case .name(let name): #expect(upstream.sentHost == name)
+        }
     }
 
     @Test(arguments: [

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Settings
+import Testing
+
+@testable import tollgate
+
+@Suite struct CommandTests {
+    @Test func helpOfTheCommand() {
+        #expect(
+            Command.helpMessage(columns: 80) == """
+                OVERVIEW: API keys and fair rate limits in front of an MCP server or HTTP API.
+
+                Everything has a default: tollgate listens on 127.0.0.1:8080, forwards to
+                http://127.0.0.1:8081 and keeps keys and limits in redis://127.0.0.1:6379.
+                Flags beat TOLLGATE_* variables, which beat the file.
+
+                EXAMPLES:
+                  tollgate --upstream http://127.0.0.1:3000
+                  tollgate --config /etc/tollgate.yaml --listen 0.0.0.0:8080
+                  TOLLGATE_REDIS_URL=redis://user:password@redis:6379/0 tollgate
+                  tollgate config check /etc/tollgate.yaml
+
+                Exit codes: 0, 1 could not start, 64 wrong usage, 78 wrong configuration.
+
+                USAGE: tollgate [serve] [--config <file>] [--upstream <url>] [--listen <address>] ...
+
+                OPTIONS:
+                  --version               Show the version.
+                  -h, --help              Show help information.
+
+                SUBCOMMANDS:
+                  serve (default)         Run the sidecar until SIGTERM or SIGINT (default).
+                  config                  Look at configurations.
+
+                  See 'tollgate help <subcommand>' for detailed help.
+                """)
+    }
+
+    @Test func helpOfServe() {
+        #expect(
+            Command.helpMessage(for: Serve.self, columns: 80) == """
+                OVERVIEW: Run the sidecar until SIGTERM or SIGINT (default).
+
+                The first signal finishes what is under way, for at most drain.timeout; a
+                second one ends at once.
+
+                EXAMPLES:
+                  tollgate serve --config /etc/tollgate.yaml
+                  tollgate --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8000 --admin off
+
+                USAGE: tollgate serve [--config <file>] [--listen <address>] [--upstream <url>] [--redis <url>] [--admin <address>] [--log-level <level>]
+
+                OPTIONS:
+                  --config <file>         Configuration in YAML or JSON.
+                  --listen <address>      Where clients connect; several by commas.
+                                          [TOLLGATE_LISTEN]
+                  --upstream <url>        URL of the handler. [TOLLGATE_UPSTREAM]
+                  --redis <url>           Where keys and limits are. Others see the command
+                                          line: give a password by variable.
+                                          [TOLLGATE_REDIS_URL]
+                  --admin <address>       Address of /livez and /readyz, or off.
+                                          [TOLLGATE_ADMIN]
+                  --log-level <level>     debug, info, warning or error. [TOLLGATE_LOG_LEVEL]
+                  --version               Show the version.
+                  -h, --help              Show help information.
+
+                """)
+    }
+
+    @Test func serveIsTheDefault() throws {
+        for arguments in [["--config", "a.yaml"], ["serve", "--config", "a.yaml"]] {
+            let serve = try #require(try Command.parseAsRoot(arguments) as? Serve)
+            #expect(serve.config == "a.yaml")
+            #expect(serve.listen == nil)
+        }
+    }
+
+    @Test func everyFlagIsTaken() throws {
+        let serve = try #require(
+            try Command.parseAsRoot([
+                "--listen", "l", "--upstream=u", "--redis", "r", "--admin", "off", "--log-level", "debug",
+            ]) as? Serve)
+        #expect(serve.flags == [.listen: "l", .upstream: "u", .redis: "r", .admin: "off", .logLevel: "debug"])
+    }
+
+    @Test(arguments: [
+        ["--nonsense"], ["serve", "extra"], ["--config"], ["config", "check"], ["config", "check", "a", "b"],
+    ])
+    func wrongUsageIs64(arguments: [String]) {
+        do {
+            _ = try Command.parseAsRoot(arguments)
+            Issue.record("taken: \(arguments)")
+        } catch {
+            #expect(Command.exitCode(for: error) == ExitCode(64))
+        }
+    }
+
+    @Test func wrongConfigurationIs78() throws {
+        let check = try #require(try Command.parseAsRoot(["config", "check", "no/such.yaml"]) as? Config.Check)
+        do {
+            try check.run()
+            Issue.record("taken")
+        } catch {
+            #expect(error as? ExitCode == ExitCode(78))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admin
+import Logging
+import NIOConcurrencyHelpers
+import ServiceLifecycle
+import Testing
+
+@testable import tollgate
+
+@Suite struct DataPlaneServiceTests {
+    @Test func itTellsWhereItIs() async throws {
+        let start = Gate()
+        let drain = Gate()
+        let reopened = NIOLockedValueBox(0)
+        let service = DataPlaneService(logger: .silent) {
+            await start.wait()
+            return DataPlane(
+                addresses: [], readiness: { .redisUnavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
+                drain: { await drain.wait() })
+        }
+        let group = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: .silent))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            await start.reached()
+            #expect(await service.readiness == .starting)
+            await service.reopenLog()
+            #expect(reopened.withLockedValue { $0 } == 0)
+
+            start.open()
+            while await service.readiness == .starting { await Task.yield() }
+            #expect(await service.readiness == .redisUnavailable)
+            await service.reopenLog()
+            #expect(reopened.withLockedValue { $0 } == 1)
+
+            await group.triggerGracefulShutdown()
+            await drain.reached()
+            #expect(await service.readiness == .draining)
+            drain.open()
+            try await tasks.waitForAll()
+        }
+    }
+
+    @Test func aSignalWhileItStartsDrainsWhatHasStarted() async throws {
+        let start = Gate()
+        let drained = NIOLockedValueBox(false)
+        let service = DataPlaneService(logger: .silent) {
+            await start.wait()
+            return DataPlane(
+                addresses: [], readiness: { .ready }, reopenLog: {}, drain: { drained.withLockedValue { $0 = true } })
+        }
+        let group = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: .silent))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            await start.reached()
+            await group.triggerGracefulShutdown()
+            start.open()
+            try await tasks.waitForAll()
+        }
+        #expect(drained.withLockedValue { $0 })
+    }
+
+    @Test func whatFailsToStartFailsTheService() async {
+        struct Failure: Error {}
+        let service = DataPlaneService(logger: .silent) { throw Failure() }
+        await #expect(throws: Failure.self) { try await service.run() }
+    }
+}
+
+/// A place to be waited at until it is opened, which tells when somebody waits.
+private final class Gate: Sendable {
+    private let arrivals = AsyncStream.makeStream(of: Void.self)
+    private let opening = AsyncStream.makeStream(of: Void.self)
+
+    func wait() async {
+        arrivals.continuation.finish()
+        for await _ in opening.stream {}
+    }
+
+    func reached() async {
+        for await _ in arrivals.stream {}
+    }
+
+    func open() { opening.continuation.finish() }
+}
+
+extension Logger {
+    fileprivate static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+}
