@@ -67,8 +67,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Settings", "Telemetry", .argumentParser, .nioCore, .nioPosix, .logging,
-                .serviceLifecycle, .unixSignals,
+                "Proxy", "Admin", "Settings", "Telemetry", .argumentParser, .nioCore, .nioConcurrencyHelpers,
+                .nioPosix, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -85,7 +85,9 @@ let package = Package(
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
         tests(
             "DaemonTests",
-            ["tollgate", "Admin", "Settings", .argumentParser, .nioCore, .logging, .serviceLifecycle]),
+            [
+                "tollgate", "Admin", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging, .serviceLifecycle,
+            ]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),
