@@ -12,28 +12,36 @@ import Testing
             limit: Limit(count: 100, periodMicroseconds: 1_000_000), nextTokenAfterMicroseconds: 0)
     }
 
+    /// What a request asks of policies 0, 1, 2 …
+    private func charge(_ costs: [Int]) -> Charge {
+        let limit = Limit(count: 100, periodMicroseconds: 1_000_000)
+        let policies = costs.indices.map { Policy(name: "p\($0)", per: .key, limit: limit, cost: costs[$0]) }
+        let buckets = policies.indices.map { Bucket(policy: $0, limit: limit, name: []) }
+        return Charge(buckets, of: policies, looksOnly: false)
+    }
+
     @Test func theFewestWholeCallsLeftSpeak() {
         let statuses = [status(0, remaining: 7), status(1, remaining: 9), status(2, remaining: 8)]
-        #expect(LimitReport(at: 1, statuses, costs: [1, 1, 1])?.speaking == 0)
+        #expect(LimitReport(at: 1, statuses, of: charge([1, 1, 1]))?.speaking == 0)
         // 9 tokens are two calls of cost 4.
-        #expect(LimitReport(at: 1, statuses, costs: [1, 4, 1])?.speaking == 1)
+        #expect(LimitReport(at: 1, statuses, of: charge([1, 4, 1]))?.speaking == 1)
         // Both two calls: the first in the list.
-        #expect(LimitReport(at: 1, statuses, costs: [3, 4, 4])?.speaking == 0)
+        #expect(LimitReport(at: 1, statuses, of: charge([3, 4, 4]))?.speaking == 0)
         // A look counts as calls of cost 1.
-        #expect(LimitReport(at: 1, statuses, costs: [0, 0, 0])?.speaking == 0)
+        #expect(LimitReport(at: 1, statuses, of: charge([0, 0, 0]))?.speaking == 0)
     }
 
     @Test func theLongestWaitSpeaksOfThoseThatDenied() throws {
         let statuses = [
-            status(0, remaining: 0), status(3, remaining: 5, retry: 10), status(4, remaining: 9, retry: 20),
+            status(0, remaining: 0), status(1, remaining: 5, retry: 10), status(2, remaining: 9, retry: 20),
         ]
-        let report = try #require(LimitReport(at: 1, statuses, costs: [1, 6, 10]))
+        let report = try #require(LimitReport(at: 1, statuses, of: charge([1, 6, 10])))
         #expect(report.speaking == 2)
-        #expect(report.deniedPolicies == [3, 4])
+        #expect(report.deniedPolicies == [1, 2])
     }
 
     @Test func nothingAskedIsNoReport() {
-        #expect(LimitReport(at: 1, [], costs: []) == nil)
+        #expect(LimitReport(at: 1, [], of: charge([])) == nil)
     }
 
     @Test func aStatusSaysHowLongTheNextTokenTakes() throws {

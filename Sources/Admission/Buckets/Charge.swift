@@ -25,4 +25,10 @@ struct Charge {
         // A 403 takes one token of each bucket there is (docs/design.md §2, "Who pays").
         items = items.map { Item(bucket: $0.bucket, shape: $0.shape, cost: 1) }
     }
+
+    /// Whole calls like this one that a bucket has room for; a look counts as a call of cost 1.
+    func callsLeft(_ status: LimitStatus) -> Int {
+        let cost = items.first { $0.bucket.policy == status.policy }?.cost ?? 1
+        return status.remaining / max(1, cost)
+    }
 }

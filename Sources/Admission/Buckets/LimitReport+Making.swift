@@ -19,16 +19,16 @@ extension LimitStatus {
 extension LimitReport {
     /// Nil where nothing was asked.
     ///
-    /// - Parameter costs: what the request asked of each status' bucket.
-    init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], costs: [Int]) {
+    /// - Parameter charge: what the request asked of the statuses' buckets, and perhaps of others.
+    init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: Charge) {
         guard !statuses.isEmpty else { return nil }
         self.init(
             nowMicroseconds: Int64(nowMicroseconds), statuses: statuses,
-            speaking: LimitReport.speaking(statuses, costs: costs))
+            speaking: LimitReport.speaking(statuses, of: charge))
     }
 
     /// On a denial the longest wait, else the fewest whole calls left; of equals the first in list order.
-    private static func speaking(_ statuses: [LimitStatus], costs: [Int]) -> Int {
+    private static func speaking(_ statuses: [LimitStatus], of charge: Charge) -> Int {
         var best = 0
         for index in statuses.indices.dropFirst() {
             let (one, other) = (statuses[index], statuses[best])
@@ -36,7 +36,7 @@ extension LimitReport {
                 if one.isDenied || other.isDenied {
                     one.isDenied && (!other.isDenied || one.retryAfterMicroseconds > other.retryAfterMicroseconds)
                 } else {
-                    one.remaining / max(1, costs[index]) < other.remaining / max(1, costs[best])
+                    charge.callsLeft(one) < charge.callsLeft(other)
                 }
             if isBetter { best = index }
         }

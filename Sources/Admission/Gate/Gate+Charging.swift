@@ -69,7 +69,7 @@ extension Gate {
         _ ask: Ask, _ charge: Charge, _ intent: Intent, _ confirmation: Confirmation?,
         _ result: Result<RedisReply, RedisError>
     ) {
-        guard let answer = heard(result, by: [ask]) else { return }
+        guard let answer = heard(result, by: CollectionOfOne(ask)) else { return }
         guard !ask.isDone else { return }
         if let outage { return decideWithoutRedis(ask, outage) }
         guard answer.count > 1, let now = answer[0].integer, let verdict = answer[1].integer.flatMap(AdmitVerdict.init),
@@ -124,7 +124,7 @@ extension Gate {
                 policy: item.bucket.policy, limit: item.bucket.limit, shape: item.shape, cost: item.cost,
                 backlog: backlog, isDenied: isRefused)
         }
-        return LimitReport(at: now, statuses, costs: charge.items.map(\.cost))
+        return LimitReport(at: now, statuses, of: charge)
     }
 
     /// A denial that needs no asking, because a bucket's wait isn't over. What the others hold is taken from their last
@@ -135,10 +135,8 @@ extension Gate {
         let waits = charge.items.map { $0.bucket.refusedMicroseconds($0.cost, at: now) }
         guard waits.contains(where: { $0 != nil }) else { return nil }
         let time = redisTime
-        var costs: [Int] = []
         let statuses = zip(charge.items, waits).compactMap { item, wait -> LimitStatus? in
             guard let backlog = item.bucket.lastSeen?.backlog(at: time) else { return nil }
-            costs.append(item.cost)
             // Both clocks are estimates: a bucket still refused has less than the cost, whatever they say.
             let least = wait == nil ? 0 : item.shape.capacityUnits - item.shape.units(ofCost: item.cost) + 1
             var status = LimitStatus(
@@ -147,7 +145,7 @@ extension Gate {
             if let wait { status.retryAfterMicroseconds = Int64(wait) }
             return status
         }
-        guard let report = LimitReport(at: time, statuses, costs: costs) else { return nil }
+        guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
         return Denial(
             reason: .rateLimited(policies: report.deniedPolicies), principal: intent.principal, limits: report)
     }

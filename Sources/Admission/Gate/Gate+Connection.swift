@@ -24,6 +24,7 @@ extension Gate {
     private static let timeoutsToSilence = 3
     private static let silentProbeInterval = TimeAmount.milliseconds(100)
     private static let swappedProbeInterval = TimeAmount.seconds(1)
+    private static let failureNoticeInterval = TimeAmount.seconds(10)
 
     /// Connected, scripts loaded, answering in time, and the database is the one this process began with.
     package var isReady: Bool {
@@ -54,7 +55,7 @@ extension Gate {
             scripts: [Self.admitScript, Self.lookupScript, Self.loadScript, Self.instanceScript],
             onConnect: { send, done in
                 send(self.instanceQuestion()) { result in
-                    guard let answer = self.heard(result, by: []), answer.count == 2 else {
+                    guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else {
                         return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
                     }
                     self.compareInstance(answer[1])
@@ -72,7 +73,7 @@ extension Gate {
 
     /// The elements of a script's answer, the first of which is Redis' time. Where there is none, the asks are decided
     /// without.
-    func heard(_ result: Result<RedisReply, RedisError>, by asks: [Ask]) -> [RedisReply]? {
+    func heard(_ result: Result<RedisReply, RedisError>, by asks: some Sequence<Ask>) -> [RedisReply]? {
         switch result {
         case .success(let reply):
             noteAnswer()
@@ -82,13 +83,18 @@ extension Gate {
             }
             lastTime = (Int(time), eventLoop.now)
             return elements
+        case .failure(.timeout):
+            // The list of deadlines ends the asks, each in its time.
+            return nil
         case .failure(let error):
-            if case .server = error { noteAnswer() }
-            if case .timeout = error {
-                // The list of deadlines ends them, each in its time.
-                return nil
+            if case .server = error {
+                noteAnswer()
+                noteFailure(error)
             }
-            asks.forEach { decideWithoutRedis($0, "\(error)") }
+            for ask in asks where !ask.isDone {
+                if case .notConnected = error { noteSilence(during: ask) }
+                decideWithoutRedis(ask, "\(error)")
+            }
             return nil
         }
     }
@@ -101,16 +107,27 @@ extension Gate {
         logger.notice("redis answers again")
     }
 
+    /// The server refuses what it is asked (OOM, READONLY, NOPERM …): every request says so in its access-log line, the
+    /// daemon's log once in a while.
+    private func noteFailure(_ error: RedisError) {
+        let now = eventLoop.now
+        guard now >= nextFailureNotice else { return }
+        nextFailureNotice = now + Self.failureNoticeInterval
+        logger.warning("redis refuses a script", metadata: ["error": "\(error)"])
+    }
+
+    private func noteSilence(during ask: Ask) {
+        guard ask.answersBefore == answers else { return }
+        unansweredTimeouts += 1
+        guard unansweredTimeouts >= Self.timeoutsToSilence, condition == .working else { return }
+        condition = .silent
+        logger.warning(
+            "redis doesn't answer: going on without it", metadata: ["on_failure": "\(configuration.onFailure)"])
+    }
+
     func timeOut(_ ask: Ask) {
         counters.timeouts += 1
-        if ask.answersBefore == answers {
-            unansweredTimeouts += 1
-            if unansweredTimeouts >= Self.timeoutsToSilence, condition == .working {
-                condition = .silent
-                logger.warning(
-                    "redis doesn't answer: going on without it", metadata: ["on_failure": "\(configuration.onFailure)"])
-            }
-        }
+        noteSilence(during: ask)
         decideWithoutRedis(ask, "no answer of Redis in time")
     }
 
@@ -122,7 +139,7 @@ extension Gate {
         nextProbe = now + (condition == .silent ? Self.silentProbeInterval : Self.swappedProbeInterval)
         send(instanceQuestion(), before: now + configuration.timeout) { result in
             self.isProbing = false
-            guard let answer = self.heard(result, by: []), answer.count == 2 else { return }
+            guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else { return }
             self.compareInstance(answer[1])
         }
     }

@@ -66,7 +66,7 @@ extension Gate {
                 backlog: bucket.backlog(at: now),
                 isDenied: !bucket.shape.admits(cost: item.cost, backlog: before))
         }
-        return LimitReport(at: redisTime, statuses, costs: charge.items.map(\.cost))
+        return LimitReport(at: redisTime, statuses, of: charge)
     }
 
     private func localBucket(for item: Charge.Item) -> (limit: Limit, bucket: TokenBucket)? {

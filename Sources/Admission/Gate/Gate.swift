@@ -30,6 +30,7 @@ package final class Gate {
     /// Decisions that timed out since the last answer.
     var unansweredTimeouts = 0
     var nextProbe = NIODeadline.uptimeNanoseconds(0)
+    var nextFailureNotice = NIODeadline.uptimeNanoseconds(0)
     var isProbing = false
     /// Redis' clock in microseconds, and when its answer came.
     var lastTime: (redis: Int, heardAt: NIODeadline)?
@@ -89,8 +90,8 @@ package final class Gate {
         return redis?.close() ?? eventLoop.makeSucceededVoidFuture()
     }
 
-    /// Decides about one request. `completion` is called exactly once, on the loop, before the timeout has passed by more
-    /// than a tick; often before this returns.
+    /// Decides about one request, whose selection is of this configuration's policies. `completion` is called exactly once,
+    /// on the loop, before the timeout has passed by more than a tick; often before this returns.
     package func admit(
         _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision) -> Void
     ) {

@@ -7,13 +7,13 @@ package struct CredentialHash: Sendable, Equatable {
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
     package init(of key: [UInt8]) {
-        var words: [UInt64] = [0, 0, 0, 0]
-        var index = 0
-        for octet in SHA256.hash(data: key) {
-            words[index / 8] = words[index / 8] << 8 | UInt64(octet)
-            index += 1
+        var octets = SHA256.hash(data: key).makeIterator()
+        func word() -> UInt64 {
+            var word: UInt64 = 0
+            for _ in 0..<8 { word = word << 8 | UInt64(octets.next() ?? 0) }
+            return word
         }
-        self.words = (words[0], words[1], words[2], words[3])
+        words = (word(), word(), word(), word())
     }
 
     package static func == (one: Self, other: Self) -> Bool {

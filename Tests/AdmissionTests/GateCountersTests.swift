@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Testing
+
+@Suite struct GateCountersTests {
+    @Test func everyDecisionIsCountedOnceByItsReason() {
+        let reasons: [(Denial.Reason, KeyPath<GateCounters, Int>)] = [
+            (.missing, \.missing), (.malformed, \.malformed), (.unknown, \.unknown), (.revoked, \.revoked),
+            (.expired, \.expired), (.notYetValid, \.notYetValid), (.suspended, \.suspended),
+            (.costExceedsCapacity(policy: 0, cost: 2, capacity: 1), \.costExceedsCapacity),
+            (.rateLimited(policies: [0]), \.rateLimited), (.limiterUnavailable(detail: ""), \.unavailable),
+        ]
+        var counters = GateCounters()
+        for (reason, counter) in reasons {
+            counters.count(.deny(Denial(reason: reason)))
+            #expect(counters[keyPath: counter] == 1)
+        }
+        counters.count(.allow(Grant()))
+        #expect(counters.allowed == 1)
+    }
+
+    @Test func loopsAddUp() {
+        var sum = GateCounters()
+        var one = GateCounters()
+        one.allowed = 2
+        one.stale = 3
+        one.overridesIgnored = 5
+        sum += one
+        sum += one
+        #expect(sum.allowed == 4)
+        #expect(sum.stale == 6)
+        #expect(sum.overridesIgnored == 10)
+        #expect(sum.missing == 0)
+    }
+}
