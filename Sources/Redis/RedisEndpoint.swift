@@ -2,8 +2,8 @@
 
 /// Where Redis is and who we are there.
 ///
-/// Text forms: `redis://[user[:password]@]host[:port][/database]`, `unix:/path[?db=N]` and
-/// `unix://[user[:password]@]/path[?db=N]`. User and password are percent-decoded; `redis://:secret@host` has a password
+/// Text forms: `redis://[[user]:password@]host[:port][/database]`, `unix:/path[?db=N]` and
+/// `unix://[[user]:password@]/path[?db=N]`. User and password are percent-decoded; `redis://:secret@host` has a password
 /// alone, as before Redis 6.
 package struct RedisEndpoint: Sendable, Hashable {
     package enum Address: Sendable, Hashable {

@@ -48,4 +48,18 @@ import TestSupport
         }
         #expect(failure?.description.contains("no-such-directive") == true)
     }
+
+    /// A trap or a kill of the test process leaves nothing behind either.
+    @Test(.timeLimit(.minutes(1))) func isGoneWhenTheTestProcessIsKilled() async throws {
+        let result = await #expect(processExitsWith: .signal(SIGKILL), observing: [\.standardOutputContent]) {
+            try await RedisServer.run { server in
+                FileHandle.standardOutput.write(Data("<\(server.directory)>".utf8))
+                kill(getpid(), SIGKILL)
+            }
+        }
+        let output = String(decoding: try #require(result).standardOutputContent, as: UTF8.self)
+        let directory = try #require(output.split(whereSeparator: "<>".contains).first { $0.hasPrefix("/") })
+        // The shell removes it when the server is dead; nothing else tells of that.
+        while FileManager.default.fileExists(atPath: String(directory)) { try await Task.sleep(for: .milliseconds(5)) }
+    }
 }
