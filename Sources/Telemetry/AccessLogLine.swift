@@ -49,73 +49,97 @@ package struct AccessLogLine {
 }
 
 extension AccessLogLine {
-    /// Ends with a line feed.
+    /// Octets of names, punctuation, time and numbers: 80 before the path, fewer than 400 behind it.
+    private static var overhead: Int { 512 }
+
+    /// Ends with a line feed. The path, which may be long, is written by itself; the rest in two stretches.
     func write(into buffer: inout ByteBuffer, timestamp: inout Timestamp) {
-        buffer.writeStaticString(#"{"time":""#)
-        timestamp.write(time, into: &buffer)
-        buffer.writeStaticString(#"","correlation_id":"#)
-        buffer.writeJSONString(correlationID)
-        writeRequest(into: &buffer)
-        writeDecision(into: &buffer)
-        buffer.writeStaticString(#","bytes_in":"#)
-        buffer.writeDecimal(bytesIn)
-        buffer.writeStaticString(#","bytes_out":"#)
-        buffer.writeDecimal(bytesOut)
-        if let admission { buffer.writeMilliseconds(#","ms_admission":"#, admission) }
-        if let upstream { buffer.writeMilliseconds(#","ms_upstream":"#, upstream) }
-        buffer.writeMilliseconds(#","ms_total":"#, total)
-        switch event {
-        case nil: buffer.writeStaticString("}\n")
-        case .begin: buffer.writeStaticString(",\"event\":\"begin\"}\n")
-        case .end: buffer.writeStaticString(",\"event\":\"end\"}\n")
+        writeBeginning(into: &buffer, &timestamp)
+        if let path {
+            buffer.writeStaticString(#","path":"#)
+            buffer.writeJSONString(path)
+        }
+        writeEnd(into: &buffer)
+    }
+
+    private func writeBeginning(into buffer: inout ByteBuffer, _ timestamp: inout Timestamp) {
+        let correlationID = ByteBuffer(correlationID)
+        let method = method.map { ByteBuffer($0) }
+        let size =
+            JSONText.maximumSize(of: correlationID.readableBytes) + JSONText.maximumSize(of: method?.readableBytes ?? 0)
+            + Self.maximumSize(of: client)
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: Self.overhead + size) { output in
+            output.append(#"{"time":""#)
+            timestamp.append(time, to: &output)
+            output.append(#"","correlation_id":"#)
+            output.appendJSONString(correlationID.readableBytesUInt8Span)
+            output.appendMember(#","client":"#, client)
+            if let method {
+                output.append(#","method":"#)
+                output.appendJSONString(method.readableBytesUInt8Span)
+            }
         }
     }
 
-    private func writeRequest(into buffer: inout ByteBuffer) {
-        if let client { buffer.writeMember(#","client":"#, client) }
-        if let method { buffer.writeMember(#","method":"#, method) }
-        if let path { buffer.writeMember(#","path":"#, path) }
-        if let route { buffer.writeMember(#","route":"#, route) }
-        if let status {
-            buffer.writeStaticString(#","status":"#)
-            buffer.writeDecimal(status)
+    private func writeEnd(into buffer: inout ByteBuffer) {
+        let strings =
+            Self.maximumSize(of: route) + Self.maximumSize(of: policy) + Self.maximumSize(of: organization)
+            + Self.maximumSize(of: keyID)
+        let words = (decision?.utf8CodeUnitCount ?? 0) + (reason?.utf8CodeUnitCount ?? 0)
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: Self.overhead + strings + words) { output in
+            output.appendMember(#","route":"#, route)
+            if let status {
+                output.append(#","status":"#)
+                output.appendDecimal(Int64(status))
+            }
+            output.appendMember(#","decision":"#, decision)
+            output.appendMember(#","reason":"#, reason)
+            output.appendMember(#","policy":"#, policy)
+            output.appendMember(#","org":"#, organization)
+            output.appendMember(#","key_id":"#, keyID)
+            output.append(#","bytes_in":"#)
+            output.appendDecimal(Int64(bytesIn))
+            output.append(#","bytes_out":"#)
+            output.appendDecimal(Int64(bytesOut))
+            output.appendMilliseconds(#","ms_admission":"#, admission)
+            output.appendMilliseconds(#","ms_upstream":"#, upstream)
+            output.appendMilliseconds(#","ms_total":"#, total)
+            switch event {
+            case nil: output.append("}\n")
+            case .begin: output.append(",\"event\":\"begin\"}\n")
+            case .end: output.append(",\"event\":\"end\"}\n")
+            }
         }
     }
 
-    private func writeDecision(into buffer: inout ByteBuffer) {
-        if let decision { buffer.writeMember(#","decision":"#, decision) }
-        if let reason { buffer.writeMember(#","reason":"#, reason) }
-        if let policy { buffer.writeMember(#","policy":"#, policy) }
-        if let organization { buffer.writeMember(#","org":"#, organization) }
-        if let keyID { buffer.writeMember(#","key_id":"#, keyID) }
+    private static func maximumSize(of text: String?) -> Int {
+        text.map { JSONText.maximumSize(of: $0.utf8.count) } ?? 0
     }
 }
 
-extension ByteBuffer {
-    fileprivate mutating func writeMember(_ name: StaticString, _ value: ByteBufferView) {
-        writeStaticString(name)
-        writeJSONString(value)
-    }
-
-    fileprivate mutating func writeMember(_ name: StaticString, _ value: String) {
-        writeStaticString(name)
-        writeJSONString(value)
+extension OutputRawSpan {
+    fileprivate mutating func appendMember(_ name: StaticString, _ value: String?) {
+        guard let value else { return }
+        append(name)
+        appendJSONString(value.utf8.span)
     }
 
     /// A word of our own: nothing in it needs escaping.
-    fileprivate mutating func writeMember(_ name: StaticString, _ value: StaticString) {
-        writeStaticString(name)
-        writeStaticString("\"")
-        writeStaticString(value)
-        writeStaticString("\"")
+    fileprivate mutating func appendMember(_ name: StaticString, _ value: StaticString?) {
+        guard let value else { return }
+        append(name)
+        append(UInt8(ascii: "\""))
+        append(value)
+        append(UInt8(ascii: "\""))
     }
 
     /// With three decimals, which is to the microsecond.
-    fileprivate mutating func writeMilliseconds(_ name: StaticString, _ amount: TimeAmount) {
+    fileprivate mutating func appendMilliseconds(_ name: StaticString, _ amount: TimeAmount?) {
+        guard let amount else { return }
         let microseconds = max(0, amount.nanoseconds / 1_000)
-        writeStaticString(name)
-        writeDecimal(microseconds / 1_000)
-        writeStaticString(".")
-        writeDigits(Int(microseconds % 1_000), count: 3)
+        append(name)
+        appendDecimal(microseconds / 1_000)
+        append(UInt8(ascii: "."))
+        appendDigits(Int(microseconds % 1_000), count: 3)
     }
 }

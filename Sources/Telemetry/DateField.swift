@@ -4,6 +4,9 @@ package import NIOCore
 
 /// The value of Date (IMF-fixdate, RFC 9110 §5.6.7), `Mon, 23 Nov 2026 03:41:07 GMT`. One a loop, rendered once a second.
 package struct DateField: Sendable {
+    /// In octets.
+    private static var size: Int { 29 }
+
     private var second = Int.min
     private var text = ByteBuffer()
 
@@ -14,25 +17,27 @@ package struct DateField: Sendable {
         if second != self.second {
             self.second = second
             text.clear()
-            text.writeHTTPDate(CivilTime(secondsSince1970: second))
+            text.writeWithOutputRawSpan(minimumWritableBytes: Self.size) {
+                $0.appendHTTPDate(CivilTime(secondsSince1970: second))
+            }
         }
         return text.readableBytesView
     }
 }
 
-extension ByteBuffer {
-    fileprivate mutating func writeHTTPDate(_ time: CivilTime) {
-        writeStaticString(Self.weekday(time.weekday))
-        writeDigits(time.day, count: 2)
-        writeStaticString(Self.month(time.month))
-        writeDigits(time.year, count: 4)
-        writeStaticString(" ")
-        writeDigits(time.hour, count: 2)
-        writeStaticString(":")
-        writeDigits(time.minute, count: 2)
-        writeStaticString(":")
-        writeDigits(time.second, count: 2)
-        writeStaticString(" GMT")
+extension OutputRawSpan {
+    fileprivate mutating func appendHTTPDate(_ time: CivilTime) {
+        append(Self.weekday(time.weekday))
+        appendDigits(time.day, count: 2)
+        append(Self.month(time.month))
+        appendDigits(time.year, count: 4)
+        append(UInt8(ascii: " "))
+        appendDigits(time.hour, count: 2)
+        append(UInt8(ascii: ":"))
+        appendDigits(time.minute, count: 2)
+        append(UInt8(ascii: ":"))
+        appendDigits(time.second, count: 2)
+        append(" GMT")
     }
 
     private static func weekday(_ number: Int) -> StaticString {

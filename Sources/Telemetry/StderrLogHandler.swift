@@ -71,7 +71,10 @@ private final class Output: Sendable {
     func write(_ level: Logger.Level, _ message: String, _ metadata: [(key: String, value: Logger.MetadataValue)]) {
         state.withLockedValue { state in
             state.line.clear()
-            state.timestamp.write(clock(), into: &state.line)
+            let time = clock()
+            state.line.writeWithOutputRawSpan(minimumWritableBytes: Timestamp.size) {
+                state.timestamp.append(time, to: &$0)
+            }
             state.line.writeStaticString(" ")
             state.line.writeString(level.rawValue)
             state.line.writeStaticString(" ")

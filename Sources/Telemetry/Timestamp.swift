@@ -1,35 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
-
 /// The time of a log line, `2026-11-23T03:41:07.123Z` (RFC 3339): all but the milliseconds is rendered once a second.
 struct Timestamp: Sendable {
-    private var second = Int.min
-    private var text = ByteBuffer()
+    /// In octets, for years of four digits.
+    static var size: Int { 24 }
 
-    mutating func write(_ time: WallTime, into buffer: inout ByteBuffer) {
+    private var second = Int.min
+    private var text = InlineArray<20, UInt8>(repeating: 0)
+
+    mutating func append(_ time: WallTime, to output: inout OutputRawSpan) {
         if time.seconds != second {
             second = time.seconds
             render(CivilTime(secondsSince1970: second))
         }
-        buffer.writeBytes(text.readableBytesSpan)
-        buffer.writeDigits(time.milliseconds, count: 3)
-        buffer.writeStaticString("Z")
+        output.append(text.span)
+        output.appendDigits(time.milliseconds, count: 3)
+        output.append(UInt8(ascii: "Z"))
     }
 
     private mutating func render(_ time: CivilTime) {
-        text.clear()
-        text.writeDigits(time.year, count: 4)
-        text.writeStaticString("-")
-        text.writeDigits(time.month, count: 2)
-        text.writeStaticString("-")
-        text.writeDigits(time.day, count: 2)
-        text.writeStaticString("T")
-        text.writeDigits(time.hour, count: 2)
-        text.writeStaticString(":")
-        text.writeDigits(time.minute, count: 2)
-        text.writeStaticString(":")
-        text.writeDigits(time.second, count: 2)
-        text.writeStaticString(".")
+        set(time.year, at: 0, count: 4)
+        text[4] = UInt8(ascii: "-")
+        set(time.month, at: 5, count: 2)
+        text[7] = UInt8(ascii: "-")
+        set(time.day, at: 8, count: 2)
+        text[10] = UInt8(ascii: "T")
+        set(time.hour, at: 11, count: 2)
+        text[13] = UInt8(ascii: ":")
+        set(time.minute, at: 14, count: 2)
+        text[16] = UInt8(ascii: ":")
+        set(time.second, at: 17, count: 2)
+        text[19] = UInt8(ascii: ".")
+    }
+
+    private mutating func set(_ value: Int, at position: Int, count: Int) {
+        var rest = value
+        for offset in (0..<count).reversed() {
+            text[position + offset] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
     }
 }

@@ -59,6 +59,18 @@ import Testing
         #expect(try users.match("/users/") == .route(2))
     }
 
+    /// Policies may name a route: an escape doesn't get around them either.
+    @Test func decodesBetweenProtectedRoutes() throws {
+        let items = RouteTable([
+            Settings.Route(path: "/v1/{id}"), Settings.Route(path: "/v1/items:batch"),
+            Settings.Route(path: "/v1/open:door", isPublic: true),
+        ])
+        #expect(try items.match("/v1/items%3Abatch") == .route(1))
+        #expect(try items.match("/v1/items%3Abatches") == .route(0))
+        // Nor does one make a protected path public, for handlers that don't decode.
+        #expect(try items.match("/v1/open%3Adoor") == .route(0))
+    }
+
     /// Random spellings. Which of them some handler could take for the protected path says a reader that does everything
     /// wrong at once; those must be refused, or take that route.
     @Test func holdsForRandomSpellings() throws {
