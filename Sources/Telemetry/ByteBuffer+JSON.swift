@@ -40,6 +40,11 @@ extension ByteBuffer {
         writeJSONString(text.utf8.span)
     }
 
+    /// Writes text as a JSON string, quotes included.
+    package mutating func writeJSONString(_ text: String.UTF8View) {
+        writeJSONString(text.span)
+    }
+
     /// Writes octets as a JSON string, quotes included. For what lies in one piece there are cheaper ones above.
     package mutating func writeJSONString(_ octets: some Sequence<UInt8>) {
         writeJSONString(Array(octets).span)

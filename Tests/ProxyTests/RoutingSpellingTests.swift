@@ -71,6 +71,35 @@ import Testing
         #expect(try items.match("/v1/open%3Adoor") == .route(0))
     }
 
+    /// What is listed word by word is what the operator wants, whatever resembles it.
+    @Test func takesListedPathsAtTheirWord() throws {
+        let routes = RouteTable([
+            Settings.Route(path: "/status"), Settings.Route(path: "/Status", isPublic: true),
+            Settings.Route(path: "/a"), Settings.Route(path: "/a/", isPublic: true),
+            Settings.Route(path: "/b%20c"), Settings.Route(path: "/B%20c", isPublic: true),
+            Settings.Route(path: "/{x}", isPublic: true),
+            Settings.Route(path: "/D", isPublic: true), Settings.Route(path: "/d"),
+        ])
+        #expect(try routes.match("/D") == .route(7))
+        #expect(try routes.match("/d") == .route(8))
+        #expect(try routes.match("/%64") == .route(8))
+        #expect(try routes.match("/dD") == .route(6))
+        #expect(try routes.match("//d") == .unknown)
+        #expect(try routes.match("/status") == .route(0))
+        #expect(try routes.match("/Status") == .route(1))
+        #expect(try routes.match("/STATUS") == .route(0))
+        #expect(
+            try RouteTable([
+                Settings.Route(path: "/Status", isPublic: true), Settings.Route(path: "/status"),
+                Settings.Route(path: "/{x}", isPublic: true),
+            ]).match("/STATUS") == .route(1))
+        #expect(try routes.match("/a") == .route(2))
+        #expect(try routes.match("/a/") == .route(3))
+        #expect(try routes.match("/b%20c") == .route(4))
+        #expect(try routes.match("/B%20c") == .route(5))
+        #expect(try routes.match("/B%20C") == .route(4))
+    }
+
     /// Random spellings. Which of them some handler could take for the protected path says a reader that does everything
     /// wrong at once; those must be refused, or take that route.
     @Test func holdsForRandomSpellings() throws {

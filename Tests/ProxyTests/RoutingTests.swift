@@ -254,6 +254,9 @@ import Testing
         #expect(try RouteTable([Settings.Route(path: "/", isMCP: true)]).match(document, method: "PUT") == .unknown)
         #expect(try RouteTable([Settings.Route(path: "/{rest*}", isPublic: true)]).match(document) == .route(0))
         #expect(try table("/{rest*}", "/.well-known/{rest*}").match(document) == .route(1))
+        let both = RouteTable([Settings.Route(path: "/{a}/{b}"), Settings.Route(path: "/{rest*}", isPublic: true)])
+        #expect(try both.match(document) == .route(1))
+        #expect(try both.match("/a/b") == .route(0))
         let listed = RouteTable([
             Settings.Route(path: "/{rest*}"),
             Settings.Route(path: "/.well-known/oauth-protected-resource", methods: ["GET"], isPublic: true),

@@ -39,6 +39,19 @@ import Testing
         #expect(rendered([0x61] + octets + [0x62, 0xC3, 0xA9]) == "\"a\(replaced)bé\"")
     }
 
+    /// Long texts are written in stretches: none may end within a character.
+    @Test func writesLongTexts() {
+        for count in [670, 681, 682, 683, 700, 4_095, 4_096, 4_097, 30_000] {
+            #expect(
+                rendered([UInt8](repeating: 0x61, count: count)) == "\"" + String(repeating: "a", count: count) + "\"")
+            #expect(
+                rendered([UInt8](repeating: 0xFF, count: count))
+                    == "\"" + String(repeating: #"\ufffd"#, count: count) + "\"")
+            let wide = "x" + String(repeating: "é€😀", count: count / 9 + 1)
+            #expect(rendered(Array(wide.utf8)) == "\"\(wide)\"")
+        }
+    }
+
     /// Whatever comes in, what goes out is one line of JSON that says the same.
     @Test func holdsAnything() throws {
         var random = SeededGenerator(seed: 7)

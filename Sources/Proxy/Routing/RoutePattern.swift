@@ -36,6 +36,9 @@ struct RoutePattern: Sendable, Equatable {
         RoutePattern(segments.filter { $0 != .rest })
     }
 
+    /// Without parameters.
+    var isLiteral: Bool { !segments.contains { $0 == .parameter || $0 == .rest } }
+
     /// Its first segment is `.well-known`, literally.
     var namesWellKnown: Bool { segments.first == .text(Array(".well-known".utf8)) }
 

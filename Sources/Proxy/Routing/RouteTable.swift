@@ -8,9 +8,9 @@ import Settings
 ///
 /// **No spelling of a protected path reaches another route.** What is ambiguous is refused by `RequestTarget`. Beyond that
 /// handlers differ in what they take for the same path: some ignore the case of letters, a slash at the end or doubled, or
-/// decode `%3A` before they route. So where a request would take a route that asks for less (public, or not throttled), or
-/// its path has escapes left, it is matched again as the most careless handler would read it; if that gives a route that asks
-/// for a key and charges, it takes that one.
+/// decode `%3A` before they route. So where a request would, by a parameter, take a route that asks for less (public, or not
+/// throttled), or its path has escapes left, it is matched again as the most careless handler would read it; if that gives a
+/// route that asks for a key and charges, it takes that one.
 struct RouteTable: Sendable {
     enum Match: Equatable {
         /// Index into the configured routes.
@@ -29,6 +29,8 @@ struct RouteTable: Sendable {
         var takesAllMethods: Bool
         /// Asks for no key, or doesn't charge for it.
         var isLenient: Bool
+        /// Without parameters: a path that it matches is the one that was listed, in so many words.
+        var isLiteral: Bool
         /// Serves `/.well-known` and what is below, if its pattern matches.
         var servesWellKnown: Bool
 
@@ -47,22 +49,32 @@ struct RouteTable: Sendable {
     ///   path, on `<path>/` and on everything below.
     init(_ routes: [Settings.Route], mergesSlashes: Bool = false) {
         self.mergesSlashes = mergesSlashes
-        var entries: [Entry] = []
-        var trie = RouteTrie()
-        var looseTrie = RouteTrie()
-        for (index, route) in routes.enumerated() {
+        let patterns = routes.map { route in
             let listed = mergesSlashes ? RoutePattern(route.path).withMergedSlashes : RoutePattern(route.path)
-            entries.append(Entry(route, namesWellKnown: listed.namesWellKnown))
-            for pattern in route.isMCP ? [listed, listed.below] : [listed] {
-                trie.insert(pattern, index)
-                looseTrie.insert(pattern.loose, index)
+            return route.isMCP ? [listed, listed.below] : [listed]
+        }
+        entries = zip(routes, patterns).map { Entry($0, $1[0]) }
+        var trie = RouteTrie()
+        for (index, patterns) in patterns.enumerated() {
+            for pattern in patterns { trie.insert(pattern, index) }
+        }
+        self.trie = trie
+        looseTrie = entries.count > 1 && entries.contains { !$0.isLenient } ? Self.looseTrie(entries, patterns) : nil
+    }
+
+    /// Where several routes are one path to a careless reader, those that ask for more come first.
+    private static func looseTrie(_ entries: [Entry], _ patterns: [[RoutePattern]]) -> RouteTrie {
+        var trie = RouteTrie()
+        let indices =
+            entries.indices.filter { !entries[$0].isLenient } + entries.indices.filter { entries[$0].isLenient }
+        for index in indices {
+            for pattern in patterns[index] {
+                trie.insert(pattern.loose, index)
                 // `/files/` and `/files` are one path there.
-                if pattern.segments.last == .rest { looseTrie.insert(pattern.withoutRest.loose, index) }
+                if pattern.segments.last == .rest { trie.insert(pattern.withoutRest.loose, index) }
             }
         }
-        self.entries = entries
-        self.trie = trie
-        self.looseTrie = entries.count > 1 && entries.contains { !$0.isLenient } ? looseTrie : nil
+        return trie
     }
 
     /// None are configured: every path is known, and protected.
@@ -108,7 +120,8 @@ struct RouteTable: Sendable {
         guard let entry else {
             return isKnown ? .methodNotAllowed(allow: methods(of: path, target).allow) : .unknown
         }
-        guard entries[entry].isLenient || target.hasEscapes, !isPreflight else { return .route(entry) }
+        let found = entries[entry]
+        guard !found.isLiteral, found.isLenient || target.hasEscapes, !isPreflight else { return .route(entry) }
         return .route(guarded(path, target, head) ?? entry)
     }
 
@@ -139,10 +152,11 @@ struct RouteTable: Sendable {
 }
 
 extension RouteTable.Entry {
-    fileprivate init(_ route: Settings.Route, namesWellKnown: Bool) {
+    fileprivate init(_ route: Settings.Route, _ pattern: RoutePattern) {
         let methods = route.isMCP && route.methods.isEmpty ? ["DELETE", "GET", "POST"] : route.methods
         self.init(
             methods: methods.isEmpty ? .common : MethodSet(methods), takesAllMethods: methods.isEmpty,
-            isLenient: route.isPublic || !route.isThrottled, servesWellKnown: route.isPublic || namesWellKnown)
+            isLenient: route.isPublic || !route.isThrottled, isLiteral: pattern.isLiteral && !route.isMCP,
+            servesWellKnown: route.isPublic || pattern.namesWellKnown)
     }
 }
