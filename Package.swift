@@ -62,7 +62,12 @@ let package = Package(
         layer("Admission", ["Redis", .nioCore, .crypto, .logging]),
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
-        layer("Proxy", ["HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioPosix, .logging]),
+        layer(
+            "Proxy",
+            [
+                "HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix,
+                .logging,
+            ]),
         layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .nioCore, .logging]),
         .executableTarget(
             name: "tollgate",

@@ -12,7 +12,7 @@ extension DataPlane {
         self.init(
             addresses: proxy.addresses,
             readiness: { Readiness(await proxy.readiness()) },
-            reopenLog: {},
+            reopenLog: { proxy.reopenLog() },
             drain: { await proxy.drain() })
     }
 }

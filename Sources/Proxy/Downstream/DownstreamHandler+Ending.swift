@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+import HTTP1
+import NIOCore
+
+extension DownstreamHandler {
+    enum DeadlineClass {
+        case head, idle, linger
+    }
+
+    // MARK: Deadlines
+
+    func arm(_ kind: DeadlineClass) {
+        disarm()
+        switch kind {
+        case .head: armed = .head(shard.headDeadlines.arm(self, at: shard.now))
+        case .idle: armed = .idle(shard.idleDeadlines.arm(self, at: shard.now))
+        case .linger: armed = .linger(shard.lingerDeadlines.arm(self, at: shard.now))
+        }
+    }
+
+    func rearmIdle() {
+        if case .idle(let token) = armed { shard.idleDeadlines.rearm(token, at: shard.now) }
+    }
+
+    func disarm() {
+        switch armed {
+        case .none: break
+        case .head(let token): shard.headDeadlines.cancel(token)
+        case .idle(let token): shard.idleDeadlines.cancel(token)
+        case .linger(let token): shard.lingerDeadlines.cancel(token)
+        }
+        armed = .none
+    }
+
+    /// The head didn't come in time. Whoever sent nothing at all gets no answer either.
+    func headTimedOut() {
+        armed = .none
+        guard phase == .idle else { return }
+        guard input.readableBytes > 0 else { return closeNow() }
+        refuseMalformed(.timedOut("Request head not received in time"))
+        process()
+    }
+
+    /// Nothing came for too long, between requests or within a body.
+    func idleTimedOut() {
+        armed = .none
+        switch phase {
+        // A client that is slow to take its last response is not idle.
+        case .idle: isWritable ? closeNow() : arm(.idle)
+        case .exchanging where exchange.isReceiving:
+            // The clock runs against the client, not against a handler that takes nothing.
+            if exchange.forwardsBody, upstream?.isWritable != true {
+                arm(.idle)
+            } else {
+                perform(exchange.requestBroke(.bodyTimeout))
+            }
+        case .exchanging, .lingering, .closed: break
+        }
+    }
+
+    func responseTimedOut() {
+        responseDeadline = nil
+        guard phase == .exchanging else { return }
+        perform(exchange.upstreamFailed(.upstreamTimeout))
+    }
+
+    func lingerTimedOut() {
+        armed = .none
+        closeNow()
+    }
+
+    // MARK: Finishing a request
+
+    /// The response is complete: settle with both sides.
+    func finish(upstream upstreamEnd: Exchange.UpstreamEnd, downstream: Exchange.DownstreamEnd) {
+        cancelResponseDeadline()
+        let connection = upstream
+        upstream = nil
+        switch downstream {
+        case .swallow:
+            arm(.idle)
+        case .next:
+            record.logEnd(to: shard.accessLog, at: .now())
+            phase = .idle
+            inputEnded ? disarm() : arm(.idle)
+        case .close, .linger:
+            record.logEnd(to: shard.accessLog, at: .now())
+            phase = .lingering
+            disarm()
+        }
+        switch upstreamEnd {
+        case .none: break
+        case .pool:
+            connection?.detach()
+            if let connection { shard.pool.release(connection) }
+        case .close: connection?.close()
+        }
+        switch downstream {
+        case .swallow, .next:
+            context?.flush()
+            process()
+        case .close: closeWhenWritten(lingering: false)
+        case .linger: closeWhenWritten(lingering: true)
+        }
+    }
+
+    /// The response can't be completed and must not look as if it were.
+    func cut() {
+        abandon(reason: "upstream_truncated")
+        // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
+        if responseFraming == .untilClose, let socket = context?.channel as? any SocketOptionProvider {
+            socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).assumeIsolated().whenComplete { _ in self.closeNow() }
+        } else {
+            closeNow()
+        }
+    }
+
+    func depart() {
+        abandon(reason: "client_closed")
+        closeNow()
+    }
+
+    private func abandon(reason: StaticString) {
+        cancelResponseDeadline()
+        releaseUpstream()
+        if record.isOpen {
+            record.reason = record.reason ?? reason
+            record.logEnd(to: shard.accessLog, at: .now())
+        }
+        if phase != .closed { phase = .lingering }
+    }
+
+    /// Gives up the connection to the handler, or the wait for one.
+    func releaseUpstream() {
+        if let ticket { shard.pool.cancel(ticket) }
+        ticket = nil
+        let connection = upstream
+        upstream = nil
+        connection?.close()
+    }
+
+    func cancelResponseDeadline() {
+        if let responseDeadline { shard.responseDeadlines.cancel(responseDeadline) }
+        responseDeadline = nil
+    }
+
+    // MARK: Closing
+
+    /// Closing at once would throw away what the socket hasn't taken, and a close with unread input resets the connection
+    /// under the client's last response.
+    func closeWhenWritten(lingering: Bool) {
+        guard let context else { return }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { _ in
+            guard lingering, !self.inputEnded, self.phase == .lingering else { return self.closeNow() }
+            self.arm(.linger)
+            self.context?.close(mode: .output, promise: nil)
+            self.resumeReading()
+        }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+    }
+
+    func closeNow() {
+        guard phase != .closed else { return }
+        if phase == .exchanging {
+            perform(exchange.clientLeft())
+            return
+        }
+        disarm()
+        context?.close(promise: nil)
+    }
+
+    func closeIfIdle() {
+        if phase == .idle, input.readableBytes == 0 { closeNow() }
+    }
+
+    /// The drain's time is over.
+    func cutOff() {
+        switch phase {
+        case .exchanging: perform(exchange.clientLeft())
+        case .idle, .lingering: closeNow()
+        case .closed: break
+        }
+    }
+
+    /// One connection too many. It is answered before a byte of it is read.
+    func turnAway(_ context: ChannelHandlerContext) {
+        phase = .lingering
+        let refusal = Refusal.unavailable("Too many connections", reason: "connection_limit")
+        writeRefusalHead(refusal, closing: true)
+        closeWhenWritten(lingering: true)
+    }
+}

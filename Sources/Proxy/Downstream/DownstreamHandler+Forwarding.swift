@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+import Telemetry
+
+/// What the exchange asks for is done here, and what the handler sends comes in here.
+extension DownstreamHandler {
+    func perform(_ action: Exchange.Action) {
+        switch action {
+        case .none, .returnUnused: break
+        case .acquire(let freshness):
+            upstream = nil
+            ticket = shard.pool.acquire(for: self, freshness, at: shard.now)
+        case .sendRequest: sendRequest()
+        case .answer(let fault, let closing):
+            answer(fault, closing: closing)
+        case .forwardHead:
+            preconditionFailure("A head is forwarded where it was received")
+        case .finish(let upstream, let downstream):
+            finish(upstream: upstream, downstream: downstream)
+        case .cut: cut()
+        case .depart: depart()
+        }
+    }
+
+    private func answer(_ fault: Exchange.Fault, closing: Bool) {
+        cancelResponseDeadline()
+        releaseUpstream()
+        let refusal = Refusal(fault, bodyLimit: snapshot.bodyBytes)
+        record.reason = refusal.reason
+        writeRefusal(refusal, closing: closing)
+        perform(exchange.answered())
+    }
+
+    // MARK: Request
+
+    func upstreamArrived(_ connection: UpstreamConnection, isReused: Bool) {
+        ticket = nil
+        switch exchange.upstreamAttached(isReused: isReused) {
+        case .sendRequest:
+            upstream = connection
+            connection.attach(to: self, method: traits.method)
+            sendRequest()
+            process()
+        default:
+            shard.pool.release(connection)
+        }
+    }
+
+    func upstreamMissing(_ fault: Exchange.Fault) {
+        ticket = nil
+        perform(exchange.upstreamUnavailable(fault))
+        process()
+    }
+
+    private func sendRequest() {
+        guard let upstream else { return }
+        record.sentAt = .now()
+        shard.scratch.clear()
+        RequestForwarding(head: head, snapshot: snapshot, peer: peer, principal: grant.principal)
+            .write(correlationID: record.correlationID, into: &shard.scratch)
+        upstream.write(shard.scratch)
+        upstreamNeedsFlush = true
+        // A request that may be tried again keeps its head until the response begins.
+        if traits.hasBody || !traits.method.isIdempotent { head.reset() }
+        if !traits.hasBody {
+            armResponseDeadline()
+            flushUpstream()
+        }
+    }
+
+    func forwardBody(_ payload: ByteBuffer) {
+        guard let upstream else { return }
+        if traits.framing == .chunked {
+            upstream.write(shard.chunkStart(payload.readableBytes))
+            upstream.write(payload)
+            upstream.write(shard.chunkEnd)
+        } else {
+            upstream.write(payload)
+        }
+        upstreamNeedsFlush = true
+    }
+
+    func forwardEnd(_ trailers: ByteBuffer?) {
+        disarm()
+        guard let upstream else { return }
+        if traits.framing == .chunked {
+            upstream.write(shard.lastChunk(trailers))
+            upstreamNeedsFlush = true
+        }
+        armResponseDeadline()
+    }
+
+    func flushUpstream() {
+        guard upstreamNeedsFlush else { return }
+        upstreamNeedsFlush = false
+        upstream?.flush()
+    }
+
+    private func armResponseDeadline() {
+        guard exchange.awaitsResponse else { return }
+        responseDeadline = shard.responseDeadlines.arm(self, at: shard.now)
+    }
+
+    /// The handler takes bytes again.
+    func upstreamTakesBody() {
+        process()
+    }
+
+    // MARK: Response
+
+    func upstreamInformed(_ response: ResponseHead) {
+        exchange.upstreamInformed()
+        guard exchange.awaitsResponse, traits.version == .http11 else { return }
+        shard.scratch.clear()
+        ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
+            .writeInterim(into: &shard.scratch)
+        write(shard.scratch)
+        context?.flush()
+    }
+
+    func upstreamBegan(_ response: ResponseHead, on connection: UpstreamConnection) {
+        cancelResponseDeadline()
+        record.answeredAt = .now()
+        let isEventStream = response.isEventStream
+        if isEventStream { shard.pool.discount(connection) }
+        responseFraming = downstreamFraming(of: response)
+        if shard.isDraining || responseFraming == .untilClose { exchange.stopPersisting() }
+        guard case .forwardHead(let closing) = exchange.responseBegan(isEventStream: isEventStream) else { return }
+        record.status = response.status
+        shard.scratch.clear()
+        ResponseForwarding(head: response, snapshot: snapshot, framing: responseFraming, record: record)
+            .write(
+                ResponseForwarding.Edits(
+                    limits: grant.limits, variesByCredential: credentialWasPresented,
+                    connection: ConnectionField(closing: closing, version: traits.version)),
+                into: &shard.scratch)
+        head.reset()
+        write(shard.scratch)
+        if isEventStream { record.logBegin(to: shard.accessLog, at: .now()) }
+    }
+
+    func upstreamSent(_ payload: ByteBuffer) {
+        record.bytesOut += payload.readableBytes
+        if responseFraming == .chunked {
+            write(shard.chunkStart(payload.readableBytes))
+            write(payload)
+            write(shard.chunkEnd)
+        } else {
+            write(payload)
+        }
+    }
+
+    func upstreamEnded(trailers: ByteBuffer?, isReusable: Bool) {
+        if responseFraming == .chunked { write(shard.lastChunk(trailers)) }
+        perform(exchange.responseEnded(isReusable: isReusable))
+        process()
+    }
+
+    func upstreamFailed(_ fault: Exchange.Fault) {
+        perform(exchange.upstreamFailed(fault))
+        process()
+    }
+
+    func upstreamClosed() {
+        upstream = nil
+        perform(exchange.upstreamClosed())
+        process()
+    }
+
+    func flushResponse() {
+        context?.flush()
+    }
+
+    private func write(_ buffer: ByteBuffer) {
+        context?.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// HTTP/1.0 knows no chunks: there the end of the connection ends the body.
+    private func downstreamFraming(of response: ResponseHead) -> BodyFraming {
+        switch response.framing {
+        case .none, .length: response.framing
+        case .chunked, .untilClose: traits.version == .http11 ? .chunked : .untilClose
+        }
+    }
+
+    // MARK: Answers of our own
+
+    func writeRefusal(_ refusal: Refusal, closing: Bool) {
+        record.status = refusal.status
+        cancelResponseDeadline()
+        writeRefusalHead(refusal, closing: closing)
+    }
+
+    func writeRefusalHead(_ refusal: Refusal, closing: Bool) {
+        shard.scratch.clear()
+        let sent = RefusalWriter(snapshot: snapshot, isMCP: route.isMCP, isHead: traits.method == .head)
+            .write(
+                refusal, limits: grant.limits, correlationID: record.correlationID,
+                variesByCredential: credentialWasPresented,
+                connection: ConnectionField(closing: closing, version: traits.version),
+                date: shard.date.value(), body: &shard.body, into: &shard.scratch)
+        record.bytesOut += sent
+        head.reset()
+        write(shard.scratch)
+    }
+}

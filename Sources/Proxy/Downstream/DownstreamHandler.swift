@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+
+/// One client connection: reads requests one at a time and carries each through its ``Exchange``.
+///
+/// This file reads; `+Decision` asks who may pass, `+Forwarding` talks to the handler, `+Ending` closes.
+/// A write or flush may call back into the handler before it returns: state changes first, acts come last.
+final class DownstreamHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// Between requests, or within a head.
+        case idle
+        case exchanging
+        /// The last response is written, what still arrives is thrown away.
+        case lingering
+        case closed
+    }
+
+    /// The one deadline this side has at a time.
+    enum ArmedDeadline {
+        case none
+        case head(DeadlineQueue<DownstreamHandler>.Token)
+        case idle(DeadlineQueue<DownstreamHandler>.Token)
+        case linger(DeadlineQueue<DownstreamHandler>.Token)
+    }
+
+    private enum Progress {
+        case made
+        /// More bytes are needed.
+        case starved
+        /// There are bytes, but nobody takes them now.
+        case blocked
+    }
+
+    /// What may lie unread while a request is under way.
+    private static let readAhead = 16 * 1024
+    /// What a closing connection is read before it is closed all the same.
+    private static let lingerBytes = 256 * 1024
+
+    unowned let shard: Shard
+    let snapshot: Snapshot
+    let peer: Peer
+    var context: ChannelHandlerContext?
+
+    var phase = Phase.idle
+    var input = ByteBuffer()
+    var parser: RequestHeadParser
+    /// Its bytes are released as soon as the handler has them; what is needed after that is in `traits`.
+    var head = RequestHead()
+    var traits = RequestTraits()
+    var decoder = BodyDecoder(framing: .none)
+    var exchange = Exchange.idle
+    /// Tells an answer that comes late for which request it was asked.
+    var requestNumber: UInt64 = 0
+    var record = ExchangeRecord()
+
+    /// The refusal that only waits for the address to be charged.
+    var pendingRefusal: Refusal?
+    var grant = Grant()
+    var credentialWasPresented = false
+    var route: Snapshot.RoutePlan
+
+    var upstream: UpstreamConnection?
+    var ticket: UpstreamPool.Ticket?
+    var upstreamNeedsFlush = false
+    var responseDeadline: DeadlineQueue<DownstreamHandler>.Token?
+    var responseFraming = BodyFraming.none
+
+    var armed = ArmedDeadline.none
+    private var isReadWithheld = false
+    private var isProcessing = false
+    var inputEnded = false
+    private var lingered = 0
+
+    init(shard: Shard, peer: Peer) {
+        self.shard = shard
+        self.snapshot = shard.snapshot
+        self.peer = peer
+        parser = RequestHeadParser(limits: HeadLimits(bytes: shard.snapshot.headerBytes))
+        route = shard.snapshot.anyRoute
+    }
+
+    var isWritable: Bool { context?.channel.isWritable == true }
+
+    // MARK: ChannelHandler
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        guard shard.admits(self) else { return turnAway(context) }
+        // From accept, so that a connection that says nothing is not kept.
+        arm(.head)
+        context.fireChannelActive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var received = unwrapInboundIn(data)
+        switch phase {
+        case .idle, .exchanging:
+            if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
+            process()
+        case .lingering:
+            lingered += received.readableBytes
+            if lingered > Self.lingerBytes { closeNow() }
+        case .closed: break
+        }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if wantsInput { context.read() } else { isReadWithheld = true }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            inputEnded = true
+            switch phase {
+            case .idle, .exchanging: process()
+            case .lingering: closeNow()
+            case .closed: break
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { upstream?.resumeReading() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        let wasExchanging = phase == .exchanging
+        phase = .closed
+        disarm()
+        shard.forget(self)
+        if wasExchanging { perform(exchange.clientLeft()) }
+        input.clear()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A reset or a failed write: channelInactive ends what is under way.
+        context.close(promise: nil)
+    }
+
+    // MARK: Reading
+
+    private var wantsInput: Bool {
+        switch phase {
+        case .idle, .lingering: true
+        case .closed: false
+        case .exchanging:
+            if exchange.forwardsBody {
+                input.readableBytes == 0 && upstream?.isWritable == true
+            } else {
+                exchange.swallowsBody || input.readableBytes < Self.readAhead
+            }
+        }
+    }
+
+    func resumeReading() {
+        guard isReadWithheld, wantsInput, let context else { return }
+        isReadWithheld = false
+        context.read()
+    }
+
+    /// Takes from the input what can be taken now. Requests follow one another in this loop, never by recursion, however
+    /// many a client has sent ahead.
+    func process() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        var progress = Progress.made
+        while progress == .made {
+            switch phase {
+            case .idle: progress = readHead()
+            case .exchanging: progress = readBody()
+            case .lingering, .closed:
+                input.clear()
+                progress = .blocked
+            }
+        }
+        isProcessing = false
+        flushUpstream()
+        if inputEnded { afterInputEnded(progress) }
+        resumeReading()
+    }
+
+    private func readHead() -> Progress {
+        guard input.readableBytes > 0 else { return .starved }
+        if case .idle = armed { arm(.head) }
+        do {
+            guard try parser.parse(&input, into: &head) else { return .starved }
+        } catch {
+            disarm()
+            refuseMalformed(error)
+            return .made
+        }
+        disarm()
+        begin()
+        return .made
+    }
+
+    private func readBody() -> Progress {
+        let forwards = exchange.forwardsBody
+        guard forwards || exchange.swallowsBody else { return .blocked }
+        if forwards, upstream?.isWritable != true { return .blocked }
+        do {
+            switch try decoder.decode(&input) {
+            case .payload(let payload)?:
+                record.bytesIn += payload.readableBytes
+                rearmIdle()
+                if forwards { forwardBody(payload) }
+                return .made
+            case .end(let trailers)?:
+                if forwards { forwardEnd(trailers) }
+                perform(exchange.requestEnded())
+                return .made
+            case nil:
+                return .starved
+            }
+        } catch {
+            perform(exchange.requestBroke(error == .tooLarge ? .bodyTooLarge : .bodyMalformed))
+            return .made
+        }
+    }
+
+    /// The client closed its sending side and all it sent has been looked at, unless somebody still has to take it.
+    private func afterInputEnded(_ progress: Progress) {
+        switch phase {
+        case .idle:
+            phase = .lingering
+            closeWhenWritten(lingering: false)
+        case .exchanging where !exchange.isReceiving || progress == .starved:
+            perform(exchange.clientClosedInput())
+        case .exchanging, .lingering, .closed: break
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+import Telemetry
+
+/// What is known of one request, for its access-log line and for the fields of its answer. Kept by the connection and
+/// refilled, so that it allocates only when a request is longer than all before it.
+struct ExchangeRecord {
+    private(set) var isOpen = false
+    private(set) var isStream = false
+    private var startedAt = NIODeadline.distantPast
+    var decidedAt: NIODeadline?
+    var sentAt: NIODeadline?
+    var answeredAt: NIODeadline?
+    var status: Int?
+    /// `allow` or `deny`, once admission was asked.
+    var decision: StaticString?
+    var reason: StaticString?
+    /// The policy that speaks in the answer.
+    var policy: String?
+    var principal: Principal?
+    var route: String?
+    var client = ClientAddress.unknown
+    var bytesIn = 0
+    var bytesOut = 0
+
+    /// Correlation ID, method, path and Host one behind the other: the head's own bytes are released long before the end.
+    private var text = ByteBuffer()
+    private var idLength = 0
+    private var methodRange = 0..<0
+    private var pathRange = 0..<0
+    private var hostRange = 0..<0
+    private var schemeRange = 0..<0
+
+    // MARK: Beginning
+
+    mutating func begin(at now: NIODeadline) {
+        var text = self.text
+        self = ExchangeRecord()
+        text.clear()
+        self.text = text
+        isOpen = true
+        startedAt = now
+    }
+
+    /// A request whose head could not be read has nothing but a name of ours.
+    mutating func identifyUnread(_ generator: inout CorrelationIDGenerator) {
+        generator.write(into: &text)
+        idLength = text.readableBytes
+    }
+
+    mutating func identify(_ head: RequestHead, _ generator: inout CorrelationIDGenerator) {
+        if head.count(of: .xCorrelationID) == 1, let range = head.value(of: .xCorrelationID),
+            CorrelationID.isWellFormed(head.view(of: range))
+        {
+            text.writeBytes(head.view(of: range))
+        } else {
+            generator.write(into: &text)
+        }
+        idLength = text.readableBytes
+        methodRange = keep(head.methodRange, of: head)
+    }
+
+    /// Under which name the client knows us: what is sent on as X-Forwarded-Host and -Proto.
+    mutating func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool) {
+        let claimedHost = peerIsTrusted ? head.value(of: .xForwardedHost) : nil
+        if let host = claimedHost ?? head.value(of: .host) { hostRange = keep(host, of: head) }
+        if peerIsTrusted, let scheme = head.value(of: .xForwardedProto) { schemeRange = keep(scheme, of: head) }
+    }
+
+    /// - Parameter path: without the query.
+    mutating func keepPath(_ path: Range<Int>, of head: RequestHead) {
+        pathRange = keep(path, of: head)
+    }
+
+    private mutating func keep(_ range: Range<Int>, of head: RequestHead) -> Range<Int> {
+        let start = text.readableBytes
+        text.writeBytes(head.view(of: range))
+        return start..<text.readableBytes
+    }
+
+    // MARK: What answers repeat
+
+    var correlationID: ByteBufferView { view(0..<idLength) }
+    var publicHost: ByteBufferView { view(hostRange) }
+    /// Empty where it is plain `http`.
+    var publicScheme: ByteBufferView { view(schemeRange) }
+
+    private func view(_ range: Range<Int>) -> ByteBufferView {
+        let start = text.readerIndex
+        return text.readableBytesView[(start + range.lowerBound)..<(start + range.upperBound)]
+    }
+
+    // MARK: The access log
+
+    /// A stream has a line when it begins, since it may never end.
+    mutating func logBegin(to log: AccessLogBuffer?, at now: NIODeadline) {
+        isStream = true
+        log?.append(line(.begin, at: now), at: now)
+    }
+
+    mutating func logEnd(to log: AccessLogBuffer?, at now: NIODeadline) {
+        guard isOpen else { return }
+        isOpen = false
+        log?.append(line(isStream ? .end : nil, at: now), at: now)
+    }
+
+    private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {
+        var line = AccessLogLine(
+            correlationID: correlationID, bytesIn: bytesIn, bytesOut: bytesOut, total: now - startedAt)
+        line.client = client.text
+        line.method = methodRange.isEmpty ? nil : view(methodRange)
+        line.path = pathRange.isEmpty ? nil : view(pathRange)
+        line.route = route
+        line.status = status
+        line.decision = decision
+        line.reason = reason
+        line.policy = policy
+        line.organization = principal?.organization
+        line.keyID = principal?.keyID
+        line.admission = decidedAt.map { $0 - startedAt }
+        if let sentAt { line.upstream = (answeredAt ?? now) - sentAt }
+        line.event = event
+        return line
+    }
+}

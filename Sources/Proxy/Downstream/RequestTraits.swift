@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP1
+
+/// What of a request's head is needed after its bytes were released.
+struct RequestTraits {
+    var method = Method.get
+    var version = HTTPVersion.http11
+    var framing = BodyFraming.none
+
+    init() {}
+
+    init(_ head: RequestHead) {
+        method = head.method
+        version = head.version
+        framing = head.framing
+    }
+
+    var hasBody: Bool {
+        switch framing {
+        case .none, .length(0): false
+        case .length, .chunked, .untilClose: true
+        }
+    }
+}
+
+extension BodyFraming {
+    /// Nil where the end of the body shows only when it comes.
+    var declaredLength: UInt64? {
+        switch self {
+        case .none: 0
+        case .length(let length): length
+        case .chunked, .untilClose: nil
+        }
+    }
+}
+
+extension Method {
+    /// RFC 9110 §9.2.2: doing it twice is doing it once.
+    var isIdempotent: Bool {
+        switch self {
+        case .get, .head, .options, .trace, .put, .delete: true
+        case .post, .patch, .connect, .other: false
+        }
+    }
+}
+
+extension RequestHead {
+    private static let eventStream = Array("text/event-stream".utf8)
+
+    /// The client would take a stream of events.
+    var acceptsEventStream: Bool {
+        guard present.contains(.accept) else { return false }
+        for field in fields where field.id == .accept {
+            if section.list(field.valueRange, containsLowercased: Self.eventStream, ignoringParameters: true) {
+                return true
+            }
+        }
+        return false
+    }
+
+    /// A browser asks beforehand (Fetch standard, "CORS-preflight request").
+    var isPreflight: Bool {
+        method == .options && framing == .none && present.contains(.origin)
+            && present.contains(.accessControlRequestMethod)
+    }
+}
+
+extension ResponseHead {
+    private static let eventStream = Array("text/event-stream".utf8)
+
+    /// Lasts as long as both sides like.
+    var isEventStream: Bool {
+        guard let value = value(of: .contentType) else { return false }
+        return section.list(value, containsLowercased: Self.eventStream, ignoringParameters: true)
+    }
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One request and its response: the machine between the client's connection and the handler's.
+///
+/// It does no IO and knows no HTTP version. The connection that owns it reports what happened and performs the
+/// ``Action`` that comes back. Invariants:
+///
+/// - exactly one response is begun for each request, or none when the client has left;
+/// - each upstream connection that was attached is pooled or closed exactly once, by the action that ends its part;
+/// - after an action that ends the exchange no event yields another one.
+package struct Exchange {
+    /// What the head of the request says about the ways it may end.
+    package struct Facts: Sendable, Equatable {
+        /// RFC 9110 §9.2.2; decides whether a lost connection may be tried again.
+        package var isIdempotent: Bool
+        package var hasBody: Bool
+        /// Known when the head declared it.
+        package var declaredLength: UInt64?
+        package var keepsAlive: Bool
+        package var expectsContinue: Bool
+        /// A client that asked for events and closes its sending side has left.
+        package var acceptsEventStream: Bool
+
+        package init(
+            isIdempotent: Bool, hasBody: Bool, declaredLength: UInt64?, keepsAlive: Bool, expectsContinue: Bool,
+            acceptsEventStream: Bool
+        ) {
+            self.isIdempotent = isIdempotent
+            self.hasBody = hasBody
+            self.declaredLength = declaredLength
+            self.keepsAlive = keepsAlive
+            self.expectsContinue = expectsContinue
+            self.acceptsEventStream = acceptsEventStream
+        }
+    }
+
+    /// What went wrong, where a response of our own stands in for the handler's.
+    package enum Fault: Sendable, Equatable {
+        case upstreamUnreachable, upstreamConnectTimeout, upstreamQueueFull
+        case upstreamClosed, upstreamInvalid, upstreamTimeout
+        case bodyMalformed, bodyTooLarge, bodyTimeout
+    }
+
+    /// How old a pooled connection may be. A request that can't be repeated must not meet one the handler is closing.
+    package enum Freshness: Sendable, Equatable {
+        case any, recent, new
+    }
+
+    package enum UpstreamEnd: Sendable, Equatable {
+        case none, pool, close
+    }
+
+    package enum DownstreamEnd: Sendable, Equatable {
+        /// The next request may be read.
+        case next
+        /// The rest of the body is read and thrown away, then the next request.
+        case swallow
+        /// Close when all is written.
+        case close
+        /// Close our side when all is written, and read a little longer, so that the response isn't lost to a reset.
+        case linger
+    }
+
+    package enum Action: Sendable, Equatable {
+        case none
+        case acquire(Freshness)
+        /// Write the request's head to the connection that was attached; its body follows as it comes.
+        case sendRequest
+        /// The connection came too late: nobody waits for it.
+        case returnUnused
+        /// Close the upstream connection, if any, and answer for it; then call ``answered()``.
+        case answer(Fault, closing: Bool)
+        /// Write the handler's head.
+        case forwardHead(closing: Bool)
+        /// The response is complete.
+        case finish(upstream: UpstreamEnd, downstream: DownstreamEnd)
+        /// The response can't be completed: close both sides so that it doesn't look complete.
+        case cut
+        /// The client has left: close both sides.
+        case depart
+    }
+
+    private enum RequestState { case receiving, complete, broken }
+    private enum UpstreamState: Equatable {
+        case none, acquiring, released
+        case attached(isReused: Bool)
+    }
+    private enum ResponseState { case awaited, answering, forwarding, complete, ended }
+
+    /// What of a refused request's body is read so that its connection can be kept.
+    package static let longestSwallow: UInt64 = 64 * 1024
+
+    private let facts: Facts
+    private var request: RequestState
+    private var upstream = UpstreamState.none
+    private var response = ResponseState.awaited
+    private var hasRetried = false
+    private var upstreamSpoke = false
+    private var isEventStream = false
+    private var persists: Bool
+
+    package init(_ facts: Facts) {
+        self.facts = facts
+        request = facts.hasBody ? .receiving : .complete
+        persists = facts.keepsAlive
+    }
+
+    /// No request yet.
+    package static let idle = Exchange(
+        Facts(
+            isIdempotent: false, hasBody: false, declaredLength: nil, keepsAlive: false, expectsContinue: false,
+            acceptsEventStream: false))
+
+    // MARK: What the owner asks
+
+    /// The response was neither begun nor given up.
+    package var awaitsResponse: Bool { response == .awaited }
+
+    /// Body bytes go to the handler now.
+    package var forwardsBody: Bool {
+        guard case .attached = upstream else { return false }
+        return request == .receiving && (response == .awaited || response == .forwarding)
+    }
+
+    /// Body bytes are read only to get past them.
+    package var swallowsBody: Bool { request == .receiving && response == .complete }
+
+    package var isReceiving: Bool { request == .receiving }
+
+    package var isAttached: Bool {
+        if case .attached = upstream { true } else { false }
+    }
+
+    // MARK: Decision
+
+    package mutating func admitted() -> Action {
+        precondition(response == .awaited && upstream == .none, "A request is admitted once")
+        upstream = .acquiring
+        return .acquire(facts.isIdempotent ? .any : .recent)
+    }
+
+    /// Tollgate answers without the handler. Returns whether the response says `Connection: close`.
+    package mutating func refused(closing: Bool) -> Bool {
+        precondition(response == .awaited && upstream == .none, "A request is refused before it is sent")
+        return beginAnswer(closing: closing)
+    }
+
+    /// The answer of our own is written.
+    package mutating func answered() -> Action {
+        precondition(response == .answering, "Only an answer that was begun ends")
+        return complete(upstream: .none)
+    }
+
+    // MARK: Upstream
+
+    package mutating func upstreamAttached(isReused: Bool) -> Action {
+        guard upstream == .acquiring, response == .awaited else { return .returnUnused }
+        upstream = .attached(isReused: isReused)
+        return .sendRequest
+    }
+
+    package mutating func upstreamUnavailable(_ fault: Fault) -> Action {
+        guard upstream == .acquiring, response == .awaited else { return .none }
+        upstream = .none
+        return answer(fault)
+    }
+
+    /// A 1xx was relayed: the handler has begun to answer, so the request must not be repeated.
+    package mutating func upstreamInformed() {
+        upstreamSpoke = true
+    }
+
+    package mutating func responseBegan(isEventStream: Bool) -> Action {
+        guard response == .awaited, isAttached else { return .none }
+        upstreamSpoke = true
+        self.isEventStream = isEventStream
+        response = .forwarding
+        // An early response: whatever of the body comes later belongs to no next request.
+        if request != .complete { persists = false }
+        return .forwardHead(closing: !persists)
+    }
+
+    /// - Parameter isReusable: the response was self-delimited, in HTTP/1.1, without `close`, and nothing followed it.
+    package mutating func responseEnded(isReusable: Bool) -> Action {
+        guard response == .forwarding else { return .none }
+        let end: UpstreamEnd = isReusable && request == .complete ? .pool : .close
+        upstream = .released
+        return complete(upstream: end)
+    }
+
+    package mutating func upstreamClosed() -> Action {
+        guard case .attached(let isReused) = upstream else { return .none }
+        upstream = .none
+        switch response {
+        case .awaited:
+            guard isReused, facts.isIdempotent, !facts.hasBody, !upstreamSpoke, !hasRetried else {
+                return answer(.upstreamClosed)
+            }
+            hasRetried = true
+            upstream = .acquiring
+            return .acquire(.new)
+        case .forwarding: return end(.cut)
+        case .answering, .complete, .ended: return .none
+        }
+    }
+
+    package mutating func upstreamFailed(_ fault: Fault) -> Action {
+        switch response {
+        case .awaited: return answer(fault)
+        case .forwarding: return end(.cut)
+        case .answering, .complete, .ended: return .none
+        }
+    }
+
+    // MARK: Downstream
+
+    package mutating func requestEnded() -> Action {
+        guard request == .receiving else { return .none }
+        request = .complete
+        guard response == .complete else { return .none }
+        response = .ended
+        return .finish(upstream: .none, downstream: persists ? .next : .close)
+    }
+
+    /// The body turned out malformed, too large or too slow: the handler must never see it end.
+    package mutating func requestBroke(_ fault: Fault) -> Action {
+        guard request == .receiving else { return .none }
+        request = .broken
+        switch response {
+        case .awaited: return answer(fault)
+        case .forwarding: return end(.cut)
+        case .complete: return end(.depart)
+        case .answering, .ended: return .none
+        }
+    }
+
+    /// The client closed its sending side: departure in mid-request and from a stream, otherwise it still listens.
+    package mutating func clientClosedInput() -> Action {
+        persists = false
+        guard request == .complete, !isEventStream, !facts.acceptsEventStream else { return clientLeft() }
+        return .none
+    }
+
+    package mutating func clientLeft() -> Action {
+        guard response != .ended else { return .none }
+        return end(.depart)
+    }
+
+    /// From now on the connection is not kept.
+    package mutating func stopPersisting() {
+        persists = false
+    }
+
+    // MARK: Ends
+
+    private mutating func answer(_ fault: Fault) -> Action {
+        upstream = .none
+        let closing = beginAnswer(closing: request == .broken)
+        return .answer(fault, closing: closing)
+    }
+
+    private mutating func beginAnswer(closing: Bool) -> Bool {
+        response = .answering
+        if closing || !canSwallow { persists = false }
+        return !persists
+    }
+
+    /// Whether what is left of the request is worth reading past. After `Expect` nobody knows whether it will come.
+    private var canSwallow: Bool {
+        switch request {
+        case .complete: true
+        case .broken: false
+        case .receiving:
+            !facts.expectsContinue && facts.declaredLength.map { $0 <= Self.longestSwallow } == true
+        }
+    }
+
+    private mutating func complete(upstream end: UpstreamEnd) -> Action {
+        switch request {
+        case .complete:
+            response = .ended
+            return .finish(upstream: end, downstream: persists ? .next : .close)
+        case .receiving where persists:
+            response = .complete
+            return .finish(upstream: end, downstream: .swallow)
+        case .receiving, .broken:
+            response = .ended
+            return .finish(upstream: end, downstream: .linger)
+        }
+    }
+
+    private mutating func end(_ action: Action) -> Action {
+        upstream = .released
+        response = .ended
+        return action
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+
+/// Puts together the head that the handler gets: the client's own bytes, less what ends here, plus what is ours to say
+/// (design: "Order of a request", 7).
+struct RequestForwarding {
+    /// Written anew below. Expect is not among them: the handler's own 100 is relayed.
+    private static let ours: FieldSet = [
+        .host, .contentLength, .xCorrelationID, .xTollgateOrg, .xTollgateKeyID, .xForwardedFor,
+    ]
+    /// Of a peer that isn't trusted.
+    private static let claims: FieldSet = [.forwarded, .xForwardedProto, .xForwardedHost]
+
+    let head: RequestHead
+    let snapshot: Snapshot
+    let peer: Peer
+    let principal: Principal?
+
+    func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
+        buffer.writeRequestLine(of: head)
+        writeHost(into: &buffer)
+        writeKeptFields(into: &buffer)
+        writeFraming(into: &buffer)
+        buffer.writeField("X-Correlation-ID", correlationID)
+        writeForwardedFields(into: &buffer)
+        buffer.writeStaticString("Via: 1.1 tollgate\r\n")
+        if let principal {
+            buffer.writeFieldStart("X-Tollgate-Org")
+            buffer.writeString(principal.organization)
+            buffer.writeStaticString("\r\nX-Tollgate-Key-Id: ")
+            buffer.writeString(principal.keyID)
+            buffer.writeFieldEnd()
+        }
+        buffer.writeEndOfHead()
+    }
+
+    private func writeHost(into buffer: inout ByteBuffer) {
+        if let host = snapshot.upstream.host {
+            buffer.writeField("Host", host)
+        } else if let host = head.value(of: .host) {
+            buffer.writeField("Host", host, of: head.section)
+        } else {
+            // HTTP/1.0 may leave it out, what we send may not.
+            buffer.writeField("Host", snapshot.upstream.authority)
+        }
+    }
+
+    private func writeKeptFields(into buffer: inout ByteBuffer) {
+        var dropped = FieldSet.hopByHop.union(Self.ours)
+        if !peer.isTrusted { dropped.formUnion(Self.claims) }
+        buffer.writeFields(of: head.section, dropping: dropped) { field in
+            !peer.isTrusted && snapshot.trustedProxies.isClientAddressField(field, of: head)
+                || snapshot.credentials.strips(field, of: head)
+        }
+    }
+
+    private func writeFraming(into buffer: inout ByteBuffer) {
+        switch head.framing {
+        case .none, .untilClose: break
+        case .length(let length): buffer.writeField("Content-Length", length)
+        case .chunked: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
+        }
+    }
+
+    private func writeForwardedFields(into buffer: inout ByteBuffer) {
+        writeForwardedFor(into: &buffer)
+        if !peer.isTrusted || !head.present.contains(.xForwardedProto) {
+            buffer.writeStaticString("X-Forwarded-Proto: http\r\n")
+        }
+        if !peer.isTrusted || !head.present.contains(.xForwardedHost), let host = head.value(of: .host) {
+            buffer.writeField("X-Forwarded-Host", host, of: head.section)
+        }
+    }
+
+    /// What a trusted peer brought, and the peer itself behind it. A Unix peer has no address to add.
+    private func writeForwardedFor(into buffer: inout ByteBuffer) {
+        let keeps = peer.isTrusted && head.present.contains(.xForwardedFor)
+        guard keeps || peer.forwardedText != nil else { return }
+        buffer.writeFieldStart("X-Forwarded-For")
+        var separator: StaticString = ""
+        if keeps {
+            for field in head.fields where field.id == .xForwardedFor && !field.valueRange.isEmpty {
+                buffer.writeStaticString(separator)
+                buffer.writeRange(field.valueRange, of: head.section)
+                separator = ", "
+            }
+        }
+        if let text = peer.forwardedText {
+            buffer.writeStaticString(separator)
+            buffer.writeBytes(text)
+        }
+        buffer.writeFieldEnd()
+    }
+}

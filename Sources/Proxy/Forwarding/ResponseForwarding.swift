@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+
+/// Puts together the head that the client gets: the handler's own bytes, less what ends here, plus where the caller stands
+/// (design: "Responses").
+struct ResponseForwarding {
+    /// Our own statements about one response.
+    struct Edits {
+        var limits: LimitReport?
+        /// Another caller may get another answer here.
+        var variesByCredential = false
+        var connection: ConnectionField?
+    }
+
+    private static let legacyLimits: FieldSet = [.xRateLimitLimit, .xRateLimitRemaining, .xRateLimitReset]
+    private static let ours: FieldSet = [.contentLength, .xCorrelationID, .location]
+
+    let head: ResponseHead
+    let snapshot: Snapshot
+    /// How the body is framed towards the client.
+    let framing: BodyFraming
+    let record: ExchangeRecord
+
+    func write(_ edits: Edits, into buffer: inout ByteBuffer) {
+        // The handler's own 429 speaks of its own limit.
+        let keepsLegacy =
+            edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
+        buffer.writeStatusLine(of: head)
+        writeKeptFields(dropping: keepsLegacy ? [] : Self.legacyLimits, into: &buffer)
+        writeFraming(into: &buffer)
+        buffer.writeField("X-Correlation-ID", record.correlationID)
+        if let limits = edits.limits {
+            if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, into: &buffer) }
+            snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
+        }
+        if edits.variesByCredential {
+            buffer.writeBytes(snapshot.varyField)
+            if !head.present.contains(.cacheControl) { buffer.writeStaticString("Cache-Control: private\r\n") }
+        }
+        edits.connection?.write(into: &buffer)
+        buffer.writeEndOfHead()
+    }
+
+    /// A 1xx passes with its correlation ID and nothing else added: the rest describes the answer, which is still to come.
+    func writeInterim(into buffer: inout ByteBuffer) {
+        buffer.writeStatusLine(of: head)
+        writeKeptFields(dropping: [], into: &buffer)
+        buffer.writeField("X-Correlation-ID", record.correlationID)
+        buffer.writeEndOfHead()
+    }
+
+    private func writeKeptFields(dropping limits: FieldSet, into buffer: inout ByteBuffer) {
+        buffer.writeFields(of: head.section, dropping: FieldSet.hopByHop.union(Self.ours).union(limits))
+        guard head.present.contains(.location) else { return }
+        for field in head.fields where field.id == .location { writeLocation(field.valueRange, into: &buffer) }
+    }
+
+    /// The length is written once, however often the handler did. To HEAD and in a 304 it describes what is not sent.
+    private func writeFraming(into buffer: inout ByteBuffer) {
+        switch framing {
+        case .none:
+            if let length = head.value(of: .contentLength), head.status >= 200, head.status != 204 {
+                buffer.writeField("Content-Length", length, of: head.section)
+            }
+        case .length(let length): buffer.writeField("Content-Length", length)
+        case .chunked: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
+        case .untilClose: break
+        }
+    }
+
+    /// A handler that makes links of the Host it was sent names itself; the client knows us by another name.
+    private func writeLocation(_ value: Range<Int>, into buffer: inout ByteBuffer) {
+        guard let rest = restBehindHandlersOrigin(value), !record.publicHost.isEmpty else {
+            return buffer.writeField("Location", value, of: head.section)
+        }
+        buffer.writeFieldStart("Location")
+        if record.publicScheme.isEmpty { buffer.writeStaticString("http") }
+        buffer.writeBytes(record.publicScheme)
+        buffer.writeStaticString("://")
+        buffer.writeBytes(record.publicHost)
+        buffer.writeRange(rest, of: head.section)
+        buffer.writeFieldEnd()
+    }
+
+    private func restBehindHandlersOrigin(_ value: Range<Int>) -> Range<Int>? {
+        let origin = snapshot.upstream.origin
+        guard head.section.range(value, startsWithLowercased: origin) else { return nil }
+        let rest = (value.lowerBound + origin.count)..<value.upperBound
+        switch head.view(of: rest).first {
+        case nil, UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"): return rest
+        default: return nil
+        }
+    }
+}
+
+/// What is said about the connection, where the version's default isn't meant.
+enum ConnectionField {
+    case close
+    /// HTTP/1.0 closes what doesn't say so.
+    case keepAlive
+
+    init?(closing: Bool, version: HTTPVersion) {
+        if closing {
+            self = .close
+        } else if version == .http10 {
+            self = .keepAlive
+        } else {
+            return nil
+        }
+    }
+
+    func write(into buffer: inout ByteBuffer) {
+        switch self {
+        case .close: buffer.writeStaticString("Connection: close\r\n")
+        case .keepAlive: buffer.writeStaticString("Connection: keep-alive\r\n")
+        }
+    }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+package import Logging
+import NIOConcurrencyHelpers
+package import NIOCore
+import NIOPosix
+package import Settings
+import Telemetry
+
+/// The data plane as one service: loops, shards and listeners, and how they start and end.
+///
+/// 1. The listeners open when every loop's gate is ready, or one second after start, so that a daemon started beside a
+///    dead Redis still answers.
+/// 2. ``drain()`` ends what is under way: no new connection, `Connection: close` on each next response, idle connections
+///    closed after a second, whatever is left at `drain.timeout`.
+package final class ProxyService: Sendable {
+    package enum Readiness: Sendable, Equatable {
+        case ready, starting, draining, redisUnavailable
+    }
+
+    private enum Phase { case serving, draining }
+
+    private static let startGrace = Duration.seconds(1)
+    private static let startPoll = Duration.milliseconds(10)
+    private static let resolveInterval = Duration.seconds(30)
+    private static let backlog: Int32 = 1024
+    /// Accepts a tick, so that a burst of connections doesn't wait.
+    private static let acceptsPerRead: UInt = 64
+
+    private let settings: Settings
+    private let logger: Logger
+    private let group: MultiThreadedEventLoopGroup
+    private let shards: ShardTable
+    private let accessLog: AccessLog?
+    private let listeners: [any Channel]
+    private let phase = NIOLockedValueBox(Phase.serving)
+    private let resolving: Task<Void, Never>?
+
+    // MARK: Start
+
+    /// Starts everything and returns when the listeners are open.
+    ///
+    /// - Throws: ``ProxyStartError`` when an address can't be bound or the access log can't be opened.
+    package static func start(_ settings: Settings, logger: Logger) async throws -> ProxyService {
+        let accessLog = try openAccessLog(settings.log.access, logger: logger)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
+        do {
+            let address = await UpstreamAddress.resolve(settings.upstream, logger: logger)
+            let snapshot = try Snapshot(settings, upstreamAddress: address)
+            let loops = Array(group.makeIterator())
+            let instance = Instance()
+            let shards = try await ShardTable(loops: loops) { loop, index in
+                Shard(
+                    eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count),
+                    instance: instance, accessLog: accessLog, logger: logger)
+            }
+            _ = try await shards.map { $0.start() }
+            await awaitGates(shards)
+            var listeners: [any Channel] = []
+            for listen in settings.listen {
+                listeners.append(try await bind(listen, group: group, shards: shards))
+            }
+            return ProxyService(
+                settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
+                listeners: listeners)
+        } catch {
+            await accessLog?.close()
+            try await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private init(
+        settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, shards: ShardTable,
+        accessLog: AccessLog?, listeners: [any Channel]
+    ) {
+        self.settings = settings
+        self.logger = logger
+        self.group = group
+        self.shards = shards
+        self.accessLog = accessLog
+        self.listeners = listeners
+        resolving = Self.keepResolving(settings.upstream, shards: shards, logger: logger)
+    }
+
+    /// Where clients connect; the ports are the kernel's where 0 was configured.
+    package var addresses: [SocketAddress] { listeners.compactMap(\.localAddress) }
+
+    package func readiness() async -> Readiness {
+        guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
+        let ready = try? await shards.map(\.gate.isReady)
+        return ready?.allSatisfy(\.self) == true ? .ready : .redisUnavailable
+    }
+
+    private static func openAccessLog(_ access: Settings.Log.Access, logger: Logger) throws -> AccessLog? {
+        switch access {
+        case .off: nil
+        case .stdout: try AccessLog(.stdout, logger: logger)
+        case .file(let path): try AccessLog(.file(path), logger: logger)
+        }
+    }
+
+    private static func awaitGates(_ shards: ShardTable) async {
+        let clock = ContinuousClock()
+        let deadline = clock.now + startGrace
+        while clock.now < deadline {
+            if let ready = try? await shards.map(\.gate.isReady), ready.allSatisfy(\.self) { return }
+            try? await clock.sleep(for: startPoll)
+        }
+    }
+
+    private static func bind(
+        _ listen: Settings.Listen, group: MultiThreadedEventLoopGroup, shards: ShardTable
+    ) async throws -> any Channel {
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: backlog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.maxMessagesPerRead, value: acceptsPerRead)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.writeBufferWaterMark, value: Shard.waterMark)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let shard = shards.current(on: channel.eventLoop)
+                    let peer = Peer(channel.remoteAddress, trusted: shard.snapshot.trustedProxies)
+                    try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: shard, peer: peer))
+                }
+            }
+        switch listen {
+        case .tcp(let host, let port):
+            do {
+                return try await bootstrap.bind(host: host, port: port).get()
+            } catch {
+                throw ProxyStartError.cannotListen("\(host):\(port)", reason: "\(error)")
+            }
+        }
+    }
+
+    /// A handler that moves to another address is followed without a restart.
+    private static func keepResolving(
+        _ upstream: Settings.Upstream, shards: ShardTable, logger: Logger
+    ) -> Task<Void, Never>? {
+        guard UpstreamAddress.needsResolving(upstream) else { return nil }
+        return Task {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: resolveInterval)
+                guard let address = await UpstreamAddress.resolve(upstream, logger: logger) else { continue }
+                _ = try? await shards.map { $0.pool.resolve(to: address) }
+            }
+        }
+    }
+
+    /// Opens the access log anew, for whoever has moved the file away.
+    package func reopenLog() {
+        accessLog?.reopen()
+    }
+
+    // MARK: End
+
+    /// Finishes what is under way, within `drain.timeout`, and then stops.
+    package func drain() async {
+        phase.withLockedValue { $0 = .draining }
+        logger.info("draining")
+        if settings.drainDelay > .zero { try? await Task.sleep(for: settings.drainDelay) }
+        for listener in listeners { try? await listener.close().get() }
+        let shards = shards
+        let timeout = settings.drainTimeout
+        let cutter = Task {
+            try await Task.sleep(for: timeout)
+            _ = try await shards.map { $0.cut() }
+        }
+        try? await shards.wait { $0.drain() }
+        cutter.cancel()
+        await stop()
+    }
+
+    private func stop() async {
+        resolving?.cancel()
+        try? await shards.wait { $0.close() }
+        await accessLog?.close()
+        try? await group.shutdownGracefully()
+        logger.info("stopped")
+    }
+}
+
+/// Why the proxy could not start.
+package enum ProxyStartError: Error, CustomStringConvertible {
+    case cannotListen(String, reason: String)
+
+    package var description: String {
+        switch self {
+        case .cannotListen(let address, let reason): "cannot listen on \(address): \(reason)"
+        }
+    }
+}

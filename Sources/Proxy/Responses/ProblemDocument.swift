@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+package import NIOCore
+import Telemetry
+
+/// The body of a refusal: `application/problem+json` (RFC 9457), or on an MCP route a JSON-RPC error that carries it,
+/// since that is what the SDKs show to a person.
+package struct ProblemDocument {
+    private static let quotaExceeded: StaticString = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    private static let reducedCapacity: StaticString =
+        "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+
+    private let refusal: Refusal
+    private let policyNames: [String]
+
+    package init(_ refusal: Refusal, policyNames: [String]) {
+        self.refusal = refusal
+        self.policyNames = policyNames
+    }
+
+    package func write(correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
+        buffer.writeStaticString("{\"type\":\"")
+        buffer.writeStaticString(type)
+        buffer.writeStaticString("\",\"title\":\"")
+        buffer.writeStaticString(StatusPhrase.of(refusal.status))
+        buffer.writeStaticString("\",\"status\":")
+        buffer.writeDecimal(refusal.status)
+        buffer.writeStaticString(",\"detail\":")
+        buffer.writeJSONString(refusal.detail.utf8)
+        buffer.writeStaticString(",\"correlation_id\":")
+        buffer.writeJSONString(correlationID)
+        writeMembers(into: &buffer)
+        buffer.writeStaticString("}")
+    }
+
+    /// The same as a JSON-RPC error. The request's body wasn't read, so its id is unknown: `null`, as JSON-RPC 2.0 §5 asks.
+    /// The code is status × 100, outside the range JSON-RPC reserves.
+    package func writeJSONRPC(correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
+        buffer.writeStaticString("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":")
+        buffer.writeDecimal(refusal.status * 100)
+        buffer.writeStaticString(",\"message\":")
+        buffer.writeJSONString(message.utf8)
+        buffer.writeStaticString(",\"data\":")
+        write(correlationID: correlationID, into: &buffer)
+        buffer.writeStaticString("}}")
+    }
+
+    /// Clients never read Retry-After, so the text says how long to wait.
+    private var message: String {
+        guard let seconds = refusal.retryAfterSeconds else { return refusal.detail }
+        return "\(refusal.detail): retry in \(seconds) s"
+    }
+
+    private var type: StaticString {
+        switch refusal.status {
+        case 429: Self.quotaExceeded
+        case 503: Self.reducedCapacity
+        default: "about:blank"
+        }
+    }
+
+    private func writeMembers(into buffer: inout ByteBuffer) {
+        switch refusal.members {
+        case .none: break
+        case .route(let path, let method):
+            buffer.writeStaticString(",\"path\":")
+            buffer.writeJSONString(path)
+            buffer.writeStaticString(",\"method\":")
+            buffer.writeJSONString(method)
+        case .quota(let violated, let report):
+            buffer.writeStaticString(",\"violated-policies\":[")
+            for (position, policy) in violated.enumerated() {
+                if position > 0 { buffer.writeStaticString(",") }
+                buffer.writeJSONString(policyNames[policy].utf8)
+            }
+            let speaking = report.statuses[report.speaking]
+            buffer.writeStaticString("],\"retryAfter\":")
+            buffer.writeDecimal(RateLimitFields.retryAfterSeconds(report))
+            buffer.writeStaticString(",\"retryAfterMs\":")
+            buffer.writeDecimal((speaking.retryAfterMicroseconds + 999) / 1000)
+            buffer.writeStaticString(",\"rateLimitRemaining\":")
+            buffer.writeDecimal(speaking.remaining)
+        }
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Admission
+
+/// One response of Tollgate's own: what is wrong, and what the caller is told about it.
+package struct Refusal {
+    /// Members of the problem document beside the five that all have.
+    package enum Members {
+        case none
+        /// The route that isn't there, or the method it doesn't take. At most 256 bytes of path.
+        case route(path: [UInt8], method: [UInt8])
+        case quota(violated: [Int], report: LimitReport)
+    }
+
+    package enum Challenge {
+        case missing, invalid
+    }
+
+    package var status: Int
+    package var detail: String
+    /// The word for logs; the caller doesn't see it.
+    package var reason: StaticString
+    package var members: Members = .none
+    package var challenge: Challenge?
+    /// Value of Allow.
+    package var allow: [UInt8]?
+    package var retryAfterSeconds: Int64?
+    /// The connection can't be kept: what follows on it has no meaning.
+    package var closes = false
+
+    package init(_ status: Int, _ detail: String, reason: StaticString) {
+        self.status = status
+        self.detail = detail
+        self.reason = reason
+    }
+}
+
+extension Refusal {
+    /// What a 404 or 405 repeats of the caller's path.
+    package static let longestPath = 256
+
+    /// The bytes are not understood, so nothing behind them is either.
+    package static func malformed(_ status: Int, _ detail: String) -> Refusal {
+        var refusal = Refusal(status, detail, reason: "malformed_request")
+        refusal.closes = true
+        return refusal
+    }
+
+    package static func unknownRoute(path: [UInt8], method: [UInt8]) -> Refusal {
+        let path = Array(path.prefix(longestPath))
+        var refusal = Refusal(
+            404, "Route '\(String(decoding: path, as: UTF8.self))' not found", reason: "unknown_route")
+        refusal.members = .route(path: path, method: method)
+        return refusal
+    }
+
+    package static func methodNotAllowed(path: [UInt8], method: [UInt8], allow: [UInt8]) -> Refusal {
+        var refusal = Refusal(405, "Method Not Allowed", reason: "method_not_allowed")
+        refusal.members = .route(path: Array(path.prefix(longestPath)), method: method)
+        refusal.allow = allow
+        return refusal
+    }
+
+    package static func bodyTooLarge(limit: Int) -> Refusal {
+        var refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: "body_too_large")
+        refusal.closes = true
+        return refusal
+    }
+
+    package static func timedOut(_ detail: String) -> Refusal {
+        var refusal = Refusal(408, detail, reason: "request_timeout")
+        refusal.closes = true
+        return refusal
+    }
+
+    package static func upstreamUnreachable(_ reason: StaticString) -> Refusal {
+        Refusal(502, "Upstream unreachable", reason: reason)
+    }
+
+    package static func upstreamInvalid() -> Refusal {
+        Refusal(502, "Upstream sent an invalid response", reason: "upstream_invalid")
+    }
+
+    package static func upstreamTimeout(_ reason: StaticString) -> Refusal {
+        Refusal(504, "Upstream too slow", reason: reason)
+    }
+
+    package static func unavailable(_ detail: String, reason: StaticString) -> Refusal {
+        var refusal = Refusal(503, detail, reason: reason)
+        refusal.retryAfterSeconds = 1
+        return refusal
+    }
+
+    /// A denial of admission's in HTTP's words. The full reason stays with the log: the caller can't tell a revoked key
+    /// from one that never was.
+    package static func denied(_ denial: Denial, policyNames: [String]) -> Refusal {
+        switch denial.reason {
+        case .missing:
+            return unauthorized("Missing API key. Provide X-API-Key header.", .missing, reason: "missing")
+        case .malformed: return unauthorized(invalidKey, .invalid, reason: "malformed")
+        case .unknown: return unauthorized(invalidKey, .invalid, reason: "unknown")
+        case .revoked: return unauthorized(invalidKey, .invalid, reason: "revoked")
+        case .expired: return unauthorized(invalidKey, .invalid, reason: "expired")
+        case .notYetValid: return unauthorized(invalidKey, .invalid, reason: "not_yet_valid")
+        case .suspended: return unauthorized(invalidKey, .invalid, reason: "suspended")
+        case .costExceedsCapacity(let policy, let cost, let capacity):
+            return Refusal(
+                403, "Cost \(cost) exceeds the capacity \(capacity) of policy \(policyNames[policy])",
+                reason: "cost_exceeds_capacity")
+        case .rateLimited(let policies):
+            var refusal = Refusal(429, "Rate limit exceeded", reason: "rate_limited")
+            if let report = denial.limits {
+                refusal.members = .quota(violated: policies, report: report)
+                refusal.retryAfterSeconds = RateLimitFields.retryAfterSeconds(report)
+            }
+            return refusal
+        case .limiterUnavailable:
+            return unavailable("Rate limiter unavailable", reason: "limiter_unavailable")
+        }
+    }
+
+    private static let invalidKey = "Invalid or inactive API key"
+
+    private static func unauthorized(_ detail: String, _ challenge: Challenge, reason: StaticString) -> Refusal {
+        var refusal = Refusal(401, detail, reason: reason)
+        refusal.challenge = challenge
+        return refusal
+    }
+}
+
+extension Refusal {
+    /// What stands in for the handler's answer.
+    init(_ fault: Exchange.Fault, bodyLimit: Int) {
+        switch fault {
+        case .upstreamUnreachable: self = .upstreamUnreachable("upstream_unreachable")
+        case .upstreamClosed: self = .upstreamUnreachable("upstream_closed")
+        case .upstreamConnectTimeout: self = .upstreamTimeout("upstream_connect_timeout")
+        case .upstreamTimeout: self = .upstreamTimeout("upstream_timeout")
+        case .upstreamInvalid: self = .upstreamInvalid()
+        case .upstreamQueueFull: self = .unavailable("Too many requests under way", reason: "upstream_queue_full")
+        case .bodyMalformed: self = .malformed(400, "Malformed request body")
+        case .bodyTooLarge: self = .bodyTooLarge(limit: bodyLimit)
+        case .bodyTimeout: self = .timedOut("Request body not received in time")
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import Logging
+import NIOCore
+import Telemetry
+
+/// Everything one event loop owns: its client connections, its admission gate with a Redis connection, its upstream pool,
+/// its deadlines and its access-log buffer. Shards share nothing; there is no lock and no hop on a request's way.
+final class Shard {
+    /// Bytes outstanding on a connection at which its other side is no longer read, and at which it is again.
+    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
+    static let tick = TimeAmount.milliseconds(10)
+    /// How long a connection that is closing listens, so that its last response isn't lost to a reset.
+    private static let linger = TimeAmount.seconds(1)
+    /// A request may be under way on an idle connection when the drain begins.
+    private static let drainGrace = TimeAmount.seconds(1)
+
+    let eventLoop: any EventLoop
+    let snapshot: Snapshot
+    let gate: Gate
+    private(set) var now = NIODeadline.now()
+    private(set) var isDraining = false
+    private var drainBegan = NIODeadline.distantFuture
+
+    var headDeadlines: DeadlineQueue<DownstreamHandler>
+    var idleDeadlines: DeadlineQueue<DownstreamHandler>
+    var lingerDeadlines: DeadlineQueue<DownstreamHandler>
+    var responseDeadlines: DeadlineQueue<DownstreamHandler>
+
+    var correlationIDs: CorrelationIDGenerator
+    var date = DateField()
+    let accessLog: AccessLogBuffer?
+    /// Where heads are put together; free again once the socket has taken them.
+    var scratch: ByteBuffer
+    /// Where bodies of our own are, whose length stands before them.
+    var body = ByteBuffer()
+
+    private let maximumConnections: Int
+    private let upstreamCapacity: Int
+    private var connections: [ObjectIdentifier: DownstreamHandler] = [:]
+    private var timer: RepeatedTask?
+    private var drained: EventLoopPromise<Void>?
+    private(set) lazy var pool = UpstreamPool(
+        shard: self, eventLoop: eventLoop, configuration: snapshot.upstream, capacity: upstreamCapacity)
+
+    /// - Parameters:
+    ///   - share: of the process' connections, to clients and to the handler, what this loop may have.
+    init(
+        eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, instance: Instance, accessLog: AccessLog?,
+        logger: Logger
+    ) {
+        self.eventLoop = eventLoop
+        self.snapshot = snapshot
+        gate = Gate(
+            configuration: snapshot.admission, endpoint: snapshot.redis, instance: instance, on: eventLoop,
+            logger: logger)
+        self.accessLog = accessLog.map(AccessLogBuffer.init)
+        maximumConnections = share.of(snapshot.connections)
+        upstreamCapacity = share.of(snapshot.upstream.maxConnections)
+        headDeadlines = DeadlineQueue(duration: snapshot.headerTimeout)
+        idleDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
+        lingerDeadlines = DeadlineQueue(duration: Self.linger)
+        responseDeadlines = DeadlineQueue(duration: snapshot.upstream.responseTimeout)
+        correlationIDs = CorrelationIDGenerator()
+        scratch = ByteBufferAllocator().buffer(capacity: 2048)
+    }
+
+    func start() {
+        gate.start()
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        timer = eventLoop.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
+            bound.value.expire(at: .now())
+        }
+    }
+
+    // MARK: Chunks
+
+    /// A new buffer each: the socket may hold several at once.
+    func chunkStart(_ size: Int) -> ByteBuffer {
+        var buffer = ByteBufferAllocator().buffer(capacity: 16)
+        buffer.writeChunkStart(size)
+        return buffer
+    }
+
+    let chunkEnd = ByteBuffer(string: "\r\n")
+
+    func lastChunk(_ trailers: ByteBuffer?) -> ByteBuffer {
+        guard let trailers else { return Self.plainLastChunk }
+        var buffer = ByteBufferAllocator().buffer(capacity: trailers.readableBytes + 8)
+        buffer.writeLastChunk(trailers: trailers)
+        return buffer
+    }
+
+    private static let plainLastChunk = ByteBuffer(string: "0\r\n\r\n")
+
+    // MARK: Connections
+
+    /// False: there are as many as configured, this one is told so and closed.
+    func admits(_ connection: DownstreamHandler) -> Bool {
+        guard connections.count < maximumConnections else { return false }
+        connections[ObjectIdentifier(connection)] = connection
+        return true
+    }
+
+    func forget(_ connection: DownstreamHandler) {
+        connections[ObjectIdentifier(connection)] = nil
+        if isDraining, connections.isEmpty { drained?.succeed() }
+    }
+
+    // MARK: Time
+
+    private func expire(at now: NIODeadline) {
+        self.now = now
+        gate.expire(now: now)
+        pool.expire(at: now)
+        while let connection = responseDeadlines.popExpired(at: now) { connection.responseTimedOut() }
+        while let connection = headDeadlines.popExpired(at: now) { connection.headTimedOut() }
+        while let connection = idleDeadlines.popExpired(at: now) { connection.idleTimedOut() }
+        while let connection = lingerDeadlines.popExpired(at: now) { connection.lingerTimedOut() }
+        accessLog?.tick(now)
+        if now >= drainBegan + Self.drainGrace {
+            drainBegan = .distantFuture
+            for connection in connections.values { connection.closeIfIdle() }
+        }
+    }
+
+    // MARK: End
+
+    /// No request after this one on any connection; resolves when the last connection is gone.
+    func drain() -> EventLoopFuture<Void> {
+        isDraining = true
+        drainBegan = now
+        let promise = eventLoop.makePromise(of: Void.self)
+        drained = promise
+        if connections.isEmpty { promise.succeed() }
+        return promise.futureResult
+    }
+
+    /// Ends what drain waited for in vain.
+    func cut() {
+        for connection in connections.values { connection.cutOff() }
+    }
+
+    func close() -> EventLoopFuture<Void> {
+        timer?.cancel()
+        pool.close()
+        accessLog?.flush()
+        return gate.close()
+    }
+}
+
+/// One loop's part of a bound that is the process': divided evenly, what is left over goes to the first.
+struct LoopShare: Sendable {
+    let index: Int
+    let count: Int
+
+    func of(_ total: Int) -> Int {
+        total / count + (index == 0 ? total % count : 0)
+    }
+}

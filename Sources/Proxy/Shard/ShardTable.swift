@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Logging
+import NIOCore
+import NIOPosix
+import Settings
+import Telemetry
+
+/// Which shard belongs to which loop. The one thing about shards that crosses loops, and it never changes.
+struct ShardTable: Sendable {
+    private let shards: [NIOLoopBound<Shard>]
+
+    /// Makes each shard on its own loop.
+    init(loops: [any EventLoop], make: @escaping @Sendable (any EventLoop, Int) -> Shard) async throws {
+        var shards: [NIOLoopBound<Shard>] = []
+        for (index, loop) in loops.enumerated() {
+            shards.append(
+                try await loop.submit {
+                    NIOLoopBound(make(loop, index), eventLoop: loop)
+                }.get())
+        }
+        self.shards = shards
+    }
+
+    /// The shard of the loop this is called on.
+    func current(on eventLoop: any EventLoop) -> Shard {
+        guard let bound = shards.first(where: { $0.eventLoop === eventLoop }) else {
+            preconditionFailure("Every loop of the group has a shard")
+        }
+        return bound.value
+    }
+
+    /// Runs `body` on every loop and collects what comes back.
+    func map<Result: Sendable>(_ body: @escaping @Sendable (Shard) throws -> Result) async throws -> [Result] {
+        var results: [Result] = []
+        for bound in shards {
+            results.append(try await bound.eventLoop.submit { try body(bound.value) }.get())
+        }
+        return results
+    }
+
+    /// Runs `body` on every loop and waits for what each returns.
+    func wait(_ body: @escaping @Sendable (Shard) -> EventLoopFuture<Void>) async throws {
+        let pending = shards.map { bound in bound.eventLoop.flatSubmit { body(bound.value) } }
+        for future in pending { try await future.get() }
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+import Redis
+import Settings
+
+/// One configuration as the loops use it: everything a request would otherwise work out again is worked out here once.
+/// Immutable and shared; a request keeps the one it began with.
+final class Snapshot: Sendable {
+    struct Upstream: Sendable {
+        var address: SocketAddress?
+        /// Value of Host sent on; nil: the client's own.
+        var host: [UInt8]?
+        /// `host:port`, as clients of the handler write Host.
+        var authority: [UInt8]
+        /// `http://host:port`, lower case: how an absolute Location names the handler itself.
+        var origin: [UInt8]
+        var connectTimeout: TimeAmount
+        var responseTimeout: TimeAmount
+        var idleTimeout: TimeAmount
+        var maxConnections: Int
+        var responseHeadLimit: Int
+    }
+
+    /// A route with what its requests need.
+    final class RoutePlan: Sendable {
+        /// Its path as listed, for logs; nil where no route is.
+        let pattern: String?
+        let isPublic: Bool
+        let isThrottled: Bool
+        let isMCP: Bool
+        private let policies: [Policy]
+        /// By `Method.rawValue`.
+        private let selections: [PolicySelection]
+
+        init(_ route: Settings.Route?, policies: [Policy], isPublic: Bool = false) {
+            pattern = route?.path
+            self.isPublic = route?.isPublic ?? isPublic
+            isThrottled = route?.isThrottled ?? true
+            isMCP = route?.isMCP ?? false
+            self.policies = policies
+            selections = Method.allCases.map {
+                PolicySelection(of: policies, route: route?.path, method: $0.name?.description ?? "")
+            }
+        }
+
+        /// - Parameter name: of the method, asked for only where it is none of the known ones.
+        func selection(for method: Method, name: @autoclosure () -> String) -> PolicySelection {
+            guard method == .other else { return selections[Int(method.rawValue)] }
+            return PolicySelection(of: policies, route: pattern, method: name())
+        }
+    }
+
+    let upstream: Upstream
+    let routes: RouteTable
+    let credentials: Credentials
+    let admission: AdmissionConfiguration
+    let redis: RedisEndpoint
+    let trustedProxies: TrustedProxies
+    let policyNames: [String]
+    let rateLimitFields: RateLimitFields
+    /// `Vary` for the credential fields, as a whole line.
+    let varyField: [UInt8]
+    /// Of requests that no route of the configuration takes, refused ones too.
+    let anyRoute: RoutePlan
+    let wellKnown: RoutePlan
+    private let plans: [RoutePlan]
+
+    /// Of the whole process.
+    let connections: Int
+    let headerBytes: Int
+    let bodyBytes: Int
+    let headerTimeout: TimeAmount
+    let idleTimeout: TimeAmount
+
+    init(_ settings: Settings, upstreamAddress: SocketAddress?) throws {
+        let policies = settings.policies
+        upstream = Upstream(
+            address: upstreamAddress,
+            host: settings.upstream.sentHost.map { Array($0.utf8) },
+            authority: Array(settings.upstream.authority.utf8),
+            origin: Array("http://\(settings.upstream.sentHost ?? settings.upstream.authority)".lowercased().utf8),
+            connectTimeout: TimeAmount(settings.upstream.connectTimeout),
+            responseTimeout: TimeAmount(settings.upstream.responseTimeout),
+            idleTimeout: TimeAmount(settings.upstream.idleTimeout),
+            maxConnections: settings.upstream.maxConnections,
+            responseHeadLimit: settings.limits.headerBytes)
+        routes = RouteTable(settings.routes, mergesSlashes: settings.mergesSlashes)
+        let format = CredentialFormat(prefix: settings.keys.prefix, accept: settings.keys.accept)
+        credentials = Credentials(
+            fields: settings.keys.headers.compactMap(FieldName.init), format: format,
+            isForwarded: settings.keys.forward)
+        admission = AdmissionConfiguration(
+            namespace: settings.namespace, policies: policies, format: format,
+            allowsAnonymous: settings.keys.allowsAnonymous, timeout: TimeAmount(settings.redis.timeout),
+            onFailure: AdmissionConfiguration.OnFailure(settings.redis.onFailure),
+            localShare: settings.redis.localShare / Double(settings.loops))
+        redis = settings.redis.endpoint
+        trustedProxies = try TrustedProxies(settings.trustedProxies, field: settings.clientAddressField)
+        policyNames = policies.map(\.name)
+        rateLimitFields = RateLimitFields(policyNames: policyNames)
+        varyField = Array("Vary: \(settings.keys.headers.joined(separator: ", "))\r\n".utf8)
+        anyRoute = RoutePlan(nil, policies: policies)
+        wellKnown = RoutePlan(nil, policies: policies, isPublic: true)
+        plans = settings.routes.map { RoutePlan($0, policies: policies) }
+        connections = settings.limits.connections
+        headerBytes = settings.limits.headerBytes
+        bodyBytes = settings.limits.bodyBytes
+        headerTimeout = TimeAmount(settings.limits.headerTimeout)
+        idleTimeout = TimeAmount(settings.limits.idleTimeout)
+    }
+
+    func plan(of index: Int) -> RoutePlan { plans[index] }
+}
+
+extension AdmissionConfiguration.OnFailure {
+    fileprivate init(_ setting: Settings.OnFailure) {
+        switch setting {
+        case .closed: self = .closed
+        case .open: self = .open
+        case .local: self = .local
+        }
+    }
+}

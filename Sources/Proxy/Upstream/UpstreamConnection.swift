@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP1
+import NIOCore
+
+/// One connection to the handler: reads its responses and passes them, piece by piece, to the exchange it carries.
+///
+/// Any byte or end on an idle connection closes it. It is read no faster than the client takes what was read.
+final class UpstreamConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        case idle
+        /// Waiting for the head of the response, interim heads included.
+        case head
+        case body
+        /// The response is complete, the request is not: its owner decides when the connection ends.
+        case complete
+        case closed
+    }
+
+    private unowned let pool: UpstreamPool
+    private var context: ChannelHandlerContext?
+    private var owner: DownstreamHandler?
+    private var phase = Phase.idle
+    private var input = ByteBuffer()
+    private var parser: ResponseHeadParser
+    private var head = ResponseHead()
+    private var decoder = BodyDecoder(framing: .none)
+    private var requestMethod = Method.get
+    private var isReadWithheld = false
+    /// The handler keeps the connection after this response.
+    private var isReusable = false
+
+    private(set) var idleSince = NIODeadline.distantPast
+    private var idleToken: DeadlineQueue<UpstreamConnection>.Token?
+    /// Against the pool's capacity; streams are not.
+    var isCounted = true
+
+    init(pool: UpstreamPool, headLimit: Int) {
+        self.pool = pool
+        parser = ResponseHeadParser(limits: HeadLimits(bytes: headLimit))
+    }
+
+    var isActive: Bool { context?.channel.isActive == true && phase != .closed }
+    var isWritable: Bool { context?.channel.isWritable == true }
+
+    // MARK: The pool's side
+
+    func becomeIdle(token: DeadlineQueue<UpstreamConnection>.Token, at now: NIODeadline) {
+        idleToken = token
+        idleSince = now
+    }
+
+    func takeIdleToken() -> DeadlineQueue<UpstreamConnection>.Token? {
+        defer { idleToken = nil }
+        return idleToken
+    }
+
+    // MARK: The owner's side
+
+    /// From here to ``detach()`` all that arrives is the owner's.
+    func attach(to owner: DownstreamHandler, method: Method) {
+        precondition(phase == .idle, "Only an idle connection takes a request")
+        self.owner = owner
+        requestMethod = method
+        phase = .head
+    }
+
+    /// The exchange is over. The connection is clean when the response ended with its last byte.
+    func detach() {
+        owner = nil
+        if phase == .complete { phase = .idle }
+        resumeReading()
+    }
+
+    func write(_ buffer: ByteBuffer) {
+        context?.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    func flush() {
+        context?.flush()
+    }
+
+    func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        owner = nil
+        context?.close(promise: nil)
+    }
+
+    /// The client takes bytes again.
+    func resumeReading() {
+        guard isReadWithheld, let context else { return }
+        isReadWithheld = false
+        context.read()
+    }
+
+    // MARK: ChannelHandler
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if let owner, !owner.isWritable {
+            isReadWithheld = true
+        } else {
+            context.read()
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var received = unwrapInboundIn(data)
+        switch phase {
+        case .idle:
+            // Nobody asked: the handler is confused or says goodbye with a 408.
+            close()
+        case .closed: break
+        case .head, .body, .complete:
+            if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
+            process()
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        owner?.flushResponse()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        let owner = self.owner
+        let ended = phase
+        phase = .closed
+        self.owner = nil
+        pool.closed(self)
+        switch ended {
+        case .head: owner?.upstreamClosed()
+        case .body: endAtEOF(owner)
+        case .idle, .complete, .closed: break
+        }
+        input.clear()
+        context.fireChannelInactive()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { owner?.upstreamTakesBody() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Whatever it was, channelInactive tells the owner.
+        context.close(promise: nil)
+    }
+
+    // MARK: Reading responses
+
+    private func process() {
+        while let owner, input.readableBytes > 0 {
+            switch phase {
+            case .head:
+                guard readHead(for: owner) else { return }
+            case .body:
+                guard readBody(for: owner) else { return }
+            case .complete, .idle, .closed: return
+            }
+        }
+    }
+
+    /// - Returns: whether there may be more to do.
+    private func readHead(for owner: DownstreamHandler) -> Bool {
+        do {
+            guard try parser.parse(&input, answering: requestMethod, into: &head) else { return false }
+        } catch {
+            owner.upstreamFailed(.upstreamInvalid)
+            return false
+        }
+        defer { head.reset() }
+        guard head.status >= 200 else { return readInterim(for: owner) }
+        decoder = BodyDecoder(framing: head.framing, isRequest: false)
+        isReusable = head.keepsAlive && head.version == .http11
+        phase = .body
+        let isEmpty = head.framing.declaredLength == 0
+        owner.upstreamBegan(head, on: self)
+        // The owner may have ended the exchange, in which case `phase` is another.
+        if phase == .body, isEmpty { endResponse(for: owner, trailers: nil) }
+        return phase == .body
+    }
+
+    private func readInterim(for owner: DownstreamHandler) -> Bool {
+        // We remove Upgrade, so nobody asked for a switch of protocols.
+        guard head.status != 101 else {
+            owner.upstreamFailed(.upstreamInvalid)
+            return false
+        }
+        owner.upstreamInformed(head)
+        return phase == .head
+    }
+
+    private func readBody(for owner: DownstreamHandler) -> Bool {
+        do {
+            switch try decoder.decode(&input) {
+            case .payload(let payload)?:
+                owner.upstreamSent(payload)
+                return phase == .body
+            case .end(let trailers)?:
+                endResponse(for: owner, trailers: trailers)
+                return false
+            case nil: return false
+            }
+        } catch {
+            owner.upstreamFailed(.upstreamInvalid)
+            return false
+        }
+    }
+
+    private func endResponse(for owner: DownstreamHandler, trailers: ByteBuffer?) {
+        phase = .complete
+        owner.upstreamEnded(trailers: trailers, isReusable: isReusable && input.readableBytes == 0)
+    }
+
+    /// Without a length the end of the connection is the end of the body; with one it is a loss.
+    private func endAtEOF(_ owner: DownstreamHandler?) {
+        guard let owner else { return }
+        do {
+            _ = try decoder.finishAtEOF()
+            owner.upstreamEnded(trailers: nil, isReusable: false)
+        } catch {
+            owner.upstreamClosed()
+        }
+    }
+}

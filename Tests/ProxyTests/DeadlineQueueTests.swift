@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+
+@testable import Proxy
+
+@Suite struct DeadlineQueueTests {
+    private final class Owner {
+        let name: Int
+        init(_ name: Int) { self.name = name }
+    }
+
+    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+
+    @Test func expiresInTheOrderOfArming() {
+        var queue = DeadlineQueue<Owner>(duration: .seconds(1))
+        for name in 0..<3 { _ = queue.arm(Owner(name), at: start + .milliseconds(Int64(name))) }
+        #expect(queue.popExpired(at: start + .milliseconds(999)) == nil)
+        #expect(queue.popExpired(at: start + .milliseconds(1001))?.name == 0)
+        #expect(queue.popExpired(at: start + .milliseconds(1001))?.name == 1)
+        #expect(queue.popExpired(at: start + .milliseconds(1001)) == nil)
+        #expect(queue.popExpired(at: start + .milliseconds(1002))?.name == 2)
+        #expect(queue.isEmpty)
+    }
+
+    @Test func rearmingMovesBehindTheOthers() {
+        var queue = DeadlineQueue<Owner>(duration: .seconds(1))
+        let first = queue.arm(Owner(0), at: start)
+        _ = queue.arm(Owner(1), at: start)
+        queue.rearm(first, at: start + .milliseconds(500))
+        #expect(queue.popExpired(at: start + .seconds(1))?.name == 1)
+        #expect(queue.popExpired(at: start + .seconds(1)) == nil)
+        #expect(queue.popExpired(at: start + .milliseconds(1500))?.name == 0)
+    }
+
+    @Test func aTokenOutlivedByItsEntryTouchesNobodyElse() {
+        var queue = DeadlineQueue<Owner>(duration: .seconds(1))
+        let old = queue.arm(Owner(0), at: start)
+        queue.cancel(old)
+        _ = queue.arm(Owner(1), at: start)
+        queue.cancel(old)
+        queue.rearm(old, at: start + .seconds(9))
+        #expect(queue.popExpired(at: start + .seconds(1))?.name == 1)
+    }
+
+    /// Against a plain array, with random arming, re-arming, cancelling and time.
+    @Test func agreesWithAListOnRandomSteps() {
+        var random = SplitMix(seed: 7)
+        var queue = DeadlineQueue<Owner>(duration: .milliseconds(50))
+        var model: [(name: Int, deadline: NIODeadline, token: DeadlineQueue<Owner>.Token)] = []
+        var now = start
+        for name in 0..<20_000 {
+            now = now + .milliseconds(Int64(random.next(below: 5)))
+            switch random.next(below: 4) {
+            case 0, 1:
+                model.append((name, now + .milliseconds(50), queue.arm(Owner(name), at: now)))
+            case 2 where !model.isEmpty:
+                let index = random.next(below: model.count)
+                var moved = model.remove(at: index)
+                queue.rearm(moved.token, at: now)
+                moved.deadline = now + .milliseconds(50)
+                model.append(moved)
+            case 3 where !model.isEmpty:
+                let index = random.next(below: model.count)
+                queue.cancel(model.remove(at: index).token)
+            default: break
+            }
+            while let first = model.first, first.deadline <= now {
+                #expect(queue.popExpired(at: now)?.name == first.name)
+                model.removeFirst()
+            }
+            #expect(queue.popExpired(at: now) == nil)
+        }
+    }
+}
