@@ -161,11 +161,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
     // MARK: Reading responses
 
     private func process() {
-        while let owner, input.readableBytes > 0 {
+        while let owner {
             switch phase {
             case .head:
-                guard readHead(for: owner) else { return }
+                guard input.readableBytes > 0, readHead(for: owner) else { return }
             case .body:
+                // The end may be known without another byte.
                 guard readBody(for: owner) else { return }
             case .complete, .idle, .closed: return
             }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+extension Directory {
+    /// KEYS: meta, the organization. ARGV: an instance id for a database that has none, revision, organization.
+    /// Answers `{created_at}` or `{'exists'}`.
+    static let createScript = RedisScript(
+        name: "create-organization",
+        source: """
+            #!lua
+            redis.call('SET', KEYS[1], ARGV[1], 'NX')
+            if redis.call('EXISTS', KEYS[2]) == 1 then return {'exists'} end
+            local now = tonumber(redis.call('TIME')[1])
+            redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'name', ARGV[3], 'status', 'active', 'created_at', now)
+            return {now}
+            """)
+
+    /// KEYS: meta, the organization, the record, all keys, active keys, the credential.
+    /// ARGV: instance id, revision, organization, local id, hash, user, name, seconds to live or '', expiry or '', limits,
+    /// the most active keys where the organization says nothing else.
+    /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}` or `{'past'}`.
+    ///
+    /// The active keys are scored by their expiry, so counting is dropping what has expired; as all of it is one script,
+    /// however many operators issue at once, the count holds.
+    static let issueScript = RedisScript(
+        name: "issue-key",
+        source: """
+            #!lua
+            redis.call('SET', KEYS[1], ARGV[1], 'NX')
+            local organization = redis.call('HMGET', KEYS[2], 'rev', 'max_active_keys')
+            if not organization[1] then return {'missing'} end
+            local now = tonumber(redis.call('TIME')[1])
+            local expires = tonumber(ARGV[9])
+            if ARGV[8] ~= '' then expires = now + tonumber(ARGV[8]) end
+            if expires and expires <= now then return {'past'} end
+            redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
+            local maximum = tonumber(organization[2]) or tonumber(ARGV[11])
+            if redis.call('ZCARD', KEYS[5]) >= maximum then return {'full', maximum} end
+            redis.call('HSET', KEYS[3], 'organization_id', ARGV[3], 'key_hash', ARGV[5], 'created_by_user_id', ARGV[6],
+              'is_active', '1', 'name', ARGV[7], 'subject', ARGV[4], 'created_at', now, 'limits', ARGV[10])
+            if expires then redis.call('HSET', KEYS[3], 'expires_at', string.format('%.0f', expires)) end
+            redis.call('ZADD', KEYS[4], now, ARGV[4])
+            redis.call('ZADD', KEYS[5], expires or '+inf', ARGV[4])
+            redis.call('HSET', KEYS[2], 'rev', ARGV[2])
+            redis.call('SET', KEYS[6], ARGV[3] .. ' ' .. ARGV[4])
+            return {now, expires}
+            """)
+
+    /// KEYS: the organization, the record, active keys. ARGV: revision, local id.
+    /// Answers `{'revoked'}`, `{'already'}` or `{'missing'}`.
+    static let revokeScript = RedisScript(
+        name: "revoke-key",
+        source: """
+            #!lua
+            local active = redis.call('HGET', KEYS[2], 'is_active')
+            if not active then return {'missing'} end
+            if active ~= '1' then return {'already'} end
+            redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', redis.call('TIME')[1])
+            redis.call('ZREM', KEYS[3], ARGV[2])
+            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+            return {'revoked'}
+            """)
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Redis
+
+/// Organizations and their keys as records in Redis: what operators change and sidecars read.
+///
+/// Each change is one script, so it happens whole or not at all, and replaces the organization's revision: sidecars that
+/// remember the old one read the records anew on the next request. The clock is Redis' own.
+package struct Directory: Sendable {
+    private let redis: RedisClient
+    private let names: Names
+
+    package init(_ redis: RedisClient, namespace: String = "tg") {
+        self.redis = redis
+        names = Names(namespace: namespace)
+    }
+
+    /// - Returns: when it was created, in seconds since 1970.
+    package func createOrganization(_ id: OrganizationID) async throws(DirectoryError) -> Int {
+        let reply = try await run(
+            Self.createScript, keys: [names.instance, names.organization(id.text)],
+            arguments: [Instance.proposal(), Self.revision(), id.text])
+        switch reply.first {
+        case .integer(let createdAt)?: return Int(createdAt)
+        case .bytes?: throw .organizationExists(id.text)
+        default: throw .unexpectedReply
+        }
+    }
+
+    /// Makes a key and stores its hash; the key itself is nowhere but in what is returned.
+    package func issueKey(_ order: KeyOrder) async throws(DirectoryError) -> IssuedKey {
+        let key = IssuedKey.randomKey(prefix: order.prefix)
+        let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
+        let organization = order.organization.text
+        let hash = CredentialHash(of: Array(key.utf8))
+        let reply = try await run(
+            Self.issueScript,
+            keys: [
+                names.instance, names.organization(organization), names.record(id), names.keys(organization),
+                names.activeKeys(organization), names.credential(hash),
+            ],
+            arguments: [
+                Instance.proposal(), Self.revision(), organization, id.local,
+                String(decoding: hash.hexadecimal, as: UTF8.self), order.user, order.name, order.expiry.relative,
+                order.expiry.absolute, order.limits, String(order.maximumActive),
+            ])
+        switch reply.first {
+        case .integer(let createdAt)?:
+            let expiresAt = reply.count > 1 ? reply[1].integer.map(Int.init) : nil
+            return IssuedKey(key: key, id: id, name: order.name, createdAt: Int(createdAt), expiresAt: expiresAt)
+        case .bytes(let word)?:
+            switch String(decoding: word, as: UTF8.self) {
+            case "missing": throw .organizationMissing(organization)
+            case "full":
+                throw .tooManyActiveKeys(organization, maximum: Int(reply.last?.integer ?? 0))
+            case "past": throw .expiryInThePast
+            default: throw .unexpectedReply
+            }
+        default: throw .unexpectedReply
+        }
+    }
+
+    /// The key is refused from the very next request on, by every sidecar.
+    ///
+    /// - Returns: false if it was revoked before.
+    @discardableResult
+    package func revokeKey(_ id: KeyID) async throws(DirectoryError) -> Bool {
+        let organization = id.organization.text
+        let reply = try await run(
+            Self.revokeScript,
+            keys: [names.organization(organization), names.record(id), names.activeKeys(organization)],
+            arguments: [Self.revision(), id.local])
+        guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
+        switch String(decoding: word, as: UTF8.self) {
+        case "revoked": return true
+        case "already": return false
+        case "missing": throw .keyMissing(id.text)
+        default: throw .unexpectedReply
+        }
+    }
+
+    private func run(
+        _ script: RedisScript, keys: [String], arguments: [String]
+    ) async throws(DirectoryError) -> [RedisReply] {
+        do {
+            guard let reply = try await redis.evaluate(script, keys: keys, arguments: arguments).array else {
+                throw DirectoryError.unexpectedReply
+            }
+            return reply
+        } catch let error as RedisError {
+            throw .redis(error)
+        } catch {
+            throw .unexpectedReply
+        }
+    }
+
+    /// Random, because a counter would repeat after a failover that lost the last change, and let a revoked key in.
+    private static func revision() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// Why the directory was not changed.
+package enum DirectoryError: Error, Sendable, Equatable {
+    case organizationExists(String)
+    case organizationMissing(String)
+    case keyMissing(String)
+    case tooManyActiveKeys(String, maximum: Int)
+    case expiryInThePast
+    case unexpectedReply
+    case redis(RedisError)
+}
+
+extension Names {
+    func record(_ id: KeyID) -> String {
+        "\(organization(id.organization.text)):k:\(id.local)"
+    }
+
+    func keys(_ organization: String) -> String {
+        "\(self.organization(organization)):keys"
+    }
+
+    func activeKeys(_ organization: String) -> String {
+        "\(self.organization(organization)):active"
+    }
+}

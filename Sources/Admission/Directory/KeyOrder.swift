@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The name of an organization: `[a-z0-9_-]{1,40}`, so a UUID fits.
+package struct OrganizationID: Sendable, Hashable {
+    package let text: String
+
+    package init?(_ text: String) {
+        let isAllowed = { (octet: UInt8) in
+            switch octet {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"),
+                UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+        guard (1...40).contains(text.utf8.count), text.utf8.allSatisfy(isAllowed) else { return nil }
+        self.text = text
+    }
+}
+
+/// `<organization>/<10 of a–z2–7>`: it finds its record without an index and can't be taken for an organization.
+package struct KeyID: Sendable, Hashable {
+    private static let localLength = 10
+    private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+
+    package let organization: OrganizationID
+    package let local: String
+
+    package var text: String { "\(organization.text)/\(local)" }
+
+    init(organization: OrganizationID, local: String) {
+        self.organization = organization
+        self.local = local
+    }
+
+    package init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let organization = OrganizationID(String(parts[0])),
+            parts[1].utf8.count == Self.localLength, parts[1].utf8.allSatisfy(Self.alphabet.contains)
+        else { return nil }
+        self.init(organization: organization, local: String(parts[1]))
+    }
+
+    static func randomLocal() -> String {
+        let octets = (0..<localLength).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
+        return String(decoding: octets, as: UTF8.self)
+    }
+}
+
+/// A key that somebody wants to have.
+package struct KeyOrder: Sendable {
+    package enum Expiry: Sendable, Equatable {
+        case never
+        /// Seconds from Redis' now.
+        case after(Int)
+        /// Seconds since 1970.
+        case at(Int)
+
+        var relative: String { if case .after(let seconds) = self { String(seconds) } else { "" } }
+        var absolute: String { if case .at(let seconds) = self { String(seconds) } else { "" } }
+    }
+
+    package var organization: OrganizationID
+    package var name: String
+    /// Who asked for it; may be empty.
+    package var user: String
+    package var expiry: Expiry
+    /// As the record has them: `search=100/10s other=5/1m`.
+    package var limits: String
+    package var prefix: String
+    /// Where the organization's record says nothing else.
+    package var maximumActive: Int
+
+    package init(
+        organization: OrganizationID, name: String, user: String = "", expiry: Expiry = .never, limits: String = "",
+        prefix: String = "mcp_", maximumActive: Int = 5
+    ) {
+        self.organization = organization
+        self.name = name
+        self.user = user
+        self.expiry = expiry
+        self.limits = limits
+        self.prefix = prefix
+        self.maximumActive = maximumActive
+    }
+}
+
+/// A key that was just made. `key` exists here and with its owner, nowhere else.
+package struct IssuedKey: Sendable {
+    package let key: String
+    package let id: KeyID
+    package let name: String
+    /// Seconds since 1970, by Redis' clock.
+    package let createdAt: Int
+    package let expiresAt: Int?
+
+    /// The prefix and 32 random octets in unpadded base64url (RFC 4648 §5): 43 characters.
+    static func randomKey(prefix: String) -> String {
+        var generator = SystemRandomNumberGenerator()
+        let octets = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        return prefix + base64URL(octets)
+    }
+
+    private static func base64URL(_ octets: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        var text: [UInt8] = []
+        for start in stride(from: 0, to: octets.count, by: 3) {
+            let group = octets[start..<min(start + 3, octets.count)]
+            let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
+            for index in 0...group.count {
+                text.append(alphabet[Int(bits >> UInt32(18 - 6 * index) & 0x3f)])
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

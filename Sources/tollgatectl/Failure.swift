@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+import Foundation
+import Redis
+
+/// Why a command ends with something else than 0: one line for people, a code of sysexits.h for programs.
+struct Failure: Error, Equatable {
+    enum Code: Int32 {
+        case badData = 65
+        case notFound = 66
+        case unavailable = 69
+        case refused = 73
+        case notPermitted = 77
+    }
+
+    let code: Code
+    let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// Prints the line and gives the parser the code to end with.
+    func report() -> ExitCode {
+        FileHandle.standardError.write(Data("tollgatectl: \(message)\n".utf8))
+        return ExitCode(code.rawValue)
+    }
+}
+
+extension Failure {
+    init(_ error: DirectoryError, at endpoint: RedisEndpoint) {
+        switch error {
+        case .organizationExists(let name):
+            self.init(.refused, "organization \(name) exists already")
+        case .organizationMissing(let name):
+            self.init(.notFound, "organization \(name) does not exist; create it with: tollgatectl org create \(name)")
+        case .keyMissing(let id):
+            self.init(.notFound, "key \(id) does not exist")
+        case .tooManyActiveKeys(let name, let maximum):
+            self.init(
+                .refused,
+                "organization \(name) has \(maximum) active keys, the most it may have; revoke one with: "
+                    + "tollgatectl key revoke ID")
+        case .expiryInThePast:
+            self.init(.badData, "--expires: expected a moment in the future")
+        case .unexpectedReply:
+            self.init(.unavailable, "\(endpoint) gave an answer that makes no sense; is it Redis 7 or later?")
+        case .redis(let error):
+            self.init(error, at: endpoint)
+        }
+    }
+
+    init(_ error: RedisError, at endpoint: RedisEndpoint) {
+        switch error.serverCode {
+        case "WRONGPASS"?:
+            self.init(.notPermitted, "\(endpoint) refused user or password; check the URL in TOLLGATE_REDIS_URL")
+        case "NOAUTH"?:
+            self.init(.notPermitted, "\(endpoint) asks for a password; give it in TOLLGATE_REDIS_URL")
+        case "NOPERM"?:
+            self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
+        case let code?:
+            self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
+        case nil:
+            self.init(
+                .unavailable,
+                "Redis is not reachable at \(endpoint); start it, or name another with --redis or TOLLGATE_REDIS_URL")
+        }
+    }
+}
+
+extension RedisError {
+    /// What the server said, without its code.
+    fileprivate var line: String {
+        guard case .server(let line) = self, let code = serverCode else { return "\(self)" }
+        return String(line.dropFirst(code.count + 1))
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+import Foundation
+import Settings
+
+struct KeyIssue: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "issue",
+        abstract: "Issue a key and show it, once.",
+        discussion: """
+            EXAMPLES:
+              tollgatectl key issue --org acme --name laptop
+              tollgatectl key issue --org acme --name ci --user ada --expires 90d --limit search=100/10s --json
+            """)
+
+    @Option(help: "The organization it belongs to.", transform: organization)
+    var org: OrganizationID
+    @Option(help: "What it is for, as people will read it: 1 to 100 characters.", transform: label)
+    var name: String
+    @Option(help: "Who it is for.", transform: label)
+    var user: String?
+    @Option(
+        help: ArgumentHelp("A time from now (90d, 12h, 30m) or a moment (2027-01-01T00:00:00Z).", valueName: "when"),
+        transform: Timestamp.expiry)
+    var expires: KeyOrder.Expiry?
+    @Option(
+        help: ArgumentHelp(
+            "Other numbers for a per-key policy: search=100/10s:200. Repeatable.", valueName: "policy=limit"),
+        transform: LimitOption.init)
+    var limit: [LimitOption] = []
+    @Option(help: ArgumentHelp("The sidecars' configuration, to check --limit against.", valueName: "file"))
+    var config: String?
+    @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func validate() throws {
+        let policies = limit.map(\.policy)
+        guard Set(policies).count == policies.count else {
+            throw ValidationError("--limit names a policy twice; give each once")
+        }
+    }
+
+    func run() async throws {
+        var order = KeyOrder(
+            organization: org, name: name, user: user ?? "", expiry: expires ?? .never,
+            limits: limit.map(\.text).joined(separator: " "))
+        if let config {
+            let settings = try readSettings(config)
+            try check(settings)
+            order.prefix = settings.keys.prefix
+            order.maximumActive = settings.keys.maxActivePerOrganization
+        } else if !limit.isEmpty {
+            FileHandle.standardError.write(
+                Data("tollgatectl: warning: --limit is not checked; give --config FILE to check it\n".utf8))
+        }
+        let issued = try await connection.withDirectory { [order] in try await $0.issueKey(order) }
+        show(issued)
+    }
+
+    private func readSettings(_ file: String) throws -> Settings {
+        do {
+            return try Settings.load(ConfigurationSources(file: file, flags: [:], environment: [:]))
+        } catch {
+            throw Failure(.badData, "--config: \(error.lines.joined(separator: "\n"))").report()
+        }
+    }
+
+    /// A key's overrides belong to the policies whose buckets are the key's own.
+    private func check(_ settings: Settings) throws {
+        for option in limit {
+            guard let policy = settings.policies.first(where: { $0.name == option.policy }) else {
+                let names = settings.policies.map(\.name).joined(separator: ", ")
+                throw Failure(.badData, "--limit: no policy \(option.policy) in the configuration; it has \(names)")
+                    .report()
+            }
+            guard policy.subject == .key else {
+                throw Failure(
+                    .badData,
+                    "--limit: policy \(option.policy) is per \(policy.subject.rawValue), a key can override "
+                        + "only those per key"
+                ).report()
+            }
+        }
+    }
+
+    private func show(_ issued: IssuedKey) {
+        let expiry = issued.expiresAt.map(Timestamp.text)
+        if json {
+            printJSON([
+                ("key", issued.key), ("id", issued.id.text), ("org", org.text), ("name", issued.name),
+                ("created_at", Timestamp.text(issued.createdAt)), ("expires_at", expiry),
+            ])
+        } else {
+            print(
+                """
+                \(issued.key)
+
+                That is key \(issued.id.text), "\(issued.name)". It is shown only now: store it where it is safe.
+                Expires: \(expiry ?? "never"). Send it as X-API-Key, or as Authorization: Bearer.
+                """)
+        }
+    }
+}
+
+/// `policy=limit`, the limit as the configuration writes it.
+struct LimitOption: Sendable, Equatable {
+    let policy: String
+    let limit: String
+
+    var text: String { "\(policy)=\(limit)" }
+
+    init(_ text: String) throws {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, Policy.isName(parts[0]) else {
+            throw ValidationError("expected policy=limit such as search=100/10s, got '\(text)'")
+        }
+        do {
+            _ = try Limit(parsing: String(parts[1]))
+        } catch {
+            throw ValidationError("\(parts[0]): \(error)")
+        }
+        policy = String(parts[0])
+        limit = String(parts[1])
+    }
+}
+
+/// Text that people will read in lists: no line breaks, no end.
+private func label(_ text: String) throws -> String {
+    guard (1...100).contains(text.count), text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+    else { throw ValidationError("expected 1 to 100 characters without control characters") }
+    return text
+}

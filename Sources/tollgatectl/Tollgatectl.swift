@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Settings
+
+@main
+struct Tollgatectl: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tollgatectl",
+        abstract: "Issue and revoke the API keys that tollgate asks for.",
+        discussion: """
+            EXAMPLES:
+              tollgatectl org create acme
+              tollgatectl key issue --org acme --name laptop --expires 90d
+              tollgatectl key revoke acme/7h3kq2mzxb
+
+            Redis is --redis, else TOLLGATE_REDIS_URL, else redis://127.0.0.1:6379/0.
+            Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 77 not permitted.
+            """,
+        version: "tollgatectl \(Version.current)",
+        subcommands: [Org.self, Key.self])
+
+    static func main() async {
+        await main(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))
+    }
+
+    /// `--redis` and `--namespace` may stand anywhere, also before the noun; the parser knows them with the verb.
+    static func movingConnectionOptionsLast(_ arguments: [String]) -> [String] {
+        var kept: [String] = []
+        var moved: [String] = []
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            if argument == "--" {
+                return kept + moved + [argument] + rest
+            } else if argument == "--redis" || argument == "--namespace" {
+                moved.append(argument)
+                if let value = rest.popFirst() { moved.append(value) }
+            } else if argument.hasPrefix("--redis=") || argument.hasPrefix("--namespace=") {
+                moved.append(argument)
+            } else {
+                kept.append(argument)
+            }
+        }
+        return kept + moved
+    }
+}
+
+struct Org: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Organizations: who keys belong to and whose calls count together.", subcommands: [OrgCreate.self])
+}
+
+struct Key: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "API keys.", subcommands: [KeyIssue.self, KeyRevoke.self])
+}
