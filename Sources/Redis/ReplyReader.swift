@@ -11,7 +11,8 @@ import NIOCore
 /// Where hiredis believes what it reads, this is stricter:
 /// 1. No more elements than fit into the bytes of a reply: for `*2147483647` hiredis 0.14 makes room for all of them at once
 ///    and takes 5 s to give it back.
-/// 2. A bulk string ends in CRLF: hiredis skips two bytes, whatever they are, and is out of step from there on.
+/// 2. No array within more than ``deepest`` others: 0.14 has that bound, 1.x none, and its trees are freed by recursion.
+/// 3. A bulk string ends in CRLF: hiredis skips two bytes, whatever they are, and is out of step from there on.
 @safe final class ReplyReader {
     /// What the object functions need; they are C functions and capture nothing.
     private struct Bounds {
@@ -22,6 +23,9 @@ import NIOCore
 
     /// `:0` and CRLF. No element of an array is shorter.
     private static let shortestElement = 4
+
+    /// Arrays around an array.
+    private static let deepest = 6
 
     private let reader: UnsafeMutablePointer<redisReader>
     private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
@@ -44,8 +48,16 @@ import NIOCore
         unsafe functions.initialize(to: created.pointee.fn.pointee)
         unsafe functions.pointee.createArray = { task, count in
             guard let bounds = unsafe task?.pointee.privdata?.assumingMemoryBound(to: Bounds.self) else { return nil }
+            guard unsafe task?.pointee.type == REDIS_REPLY_ARRAY else {
+                unsafe bounds.pointee.refusal = "Protocol error, RESP3 that was not asked for"
+                return nil
+            }
             guard unsafe count <= bounds.pointee.mostElements else {
                 unsafe bounds.pointee.refusal = "Protocol error, array of more elements than a reply can hold"
+                return nil
+            }
+            guard unsafe ReplyReader.depth(of: task) <= ReplyReader.deepest else {
+                unsafe bounds.pointee.refusal = "Protocol error, arrays nested too deep"
                 return nil
             }
             return unsafe bounds.pointee.original.createArray(task, count)
@@ -101,7 +113,17 @@ import NIOCore
         return .protocolViolation(text)
     }
 
-    /// Nested no deeper than hiredis allows, so recursion is bounded.
+    private static func depth(of task: UnsafePointer<redisReadTask>?) -> Int {
+        var depth = 0
+        var parent = unsafe task?.pointee.parent
+        while let task = unsafe parent {
+            depth += 1
+            unsafe parent = task.pointee.parent
+        }
+        return depth
+    }
+
+    /// Recursive, at most as deep as arrays may be nested.
     private static func copy(_ reply: UnsafeMutablePointer<redisReply>) throws(RedisError) -> RedisReply {
         switch unsafe reply.pointee.type {
         case REDIS_REPLY_NIL: return .null

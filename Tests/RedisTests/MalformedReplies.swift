@@ -22,8 +22,7 @@ enum MalformedReplies {
         "\r\n+OK\r\n",
         " +OK\r\n",
         "\u{EF}\u{BB}\u{BF}+OK\r\n",
-        // RESP3, never asked for.
-        "_\r\n",
+        // RESP3, never asked for. (Its null is left out: hiredis 1.x takes it for ours.)
         "#t\r\n",
         "#f\r\n",
         ",1.5\r\n",
@@ -37,10 +36,10 @@ enum MalformedReplies {
         "!5\r\nERR x\r\n",
     ]
 
-    /// Every printable octet that begins no reply, alone on a line.
+    /// Every printable octet that begins no reply, before a short line. (hiredis 1.x would wait for the rest of a `=`.)
     private static let types: [String] = (UInt8(0x21)...0x7E).compactMap { octet in
         let type = Character(Unicode.Scalar(octet))
-        return "+-:$*".contains(type) ? nil : "\(type)1\r\n"
+        return "+-:$*=".contains(type) ? nil : "\(type)1\r\n"
     }
 
     /// Integers that are none, which are bad lengths too.
@@ -60,8 +59,8 @@ enum MalformedReplies {
     }
 
     private static let nested: [String] =
-        // Deeper than hiredis goes; the script's answers are flat.
-        (10...30).map { String(repeating: "*1\r\n", count: $0) + ":1\r\n" }
+        // The answers of our scripts are flat. 8 is the first that is too deep.
+        (Array(8...28) + [10_000, 200_000]).map { String(repeating: "*1\r\n", count: $0) + ":1\r\n" }
         // Bad somewhere within.
         + ["x", "?1\r\n", ":x\r\n", "$-2\r\n", "*-2\r\n", "$1\r\nxyz"].flatMap { bad in
             ["*1\r\n\(bad)", "*3\r\n:1\r\n+OK\r\n\(bad)", "*2\r\n*2\r\n:1\r\n$-1\r\n\(bad)"]
