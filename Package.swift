@@ -84,7 +84,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: [.nioCore, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
-        tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded]),
+        tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .logging]),
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
