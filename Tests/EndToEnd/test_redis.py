@@ -370,7 +370,7 @@ def test_what_is_stored_is_named_as_the_design_says(launch, redis, upstream, ctl
     assert {
         "tg:1:{acme}:b:org",
         "tg:1:{a:203.0.113.9}:b:address",
-        "tg:1:{a:2001:db8:0:1::}:b:address",
+        "tg:1:{a:2001:db8:0:1::/64}:b:address",
         "tg:1:meta",
     } <= names
     assert not any(issued["key"] in name for name in names)

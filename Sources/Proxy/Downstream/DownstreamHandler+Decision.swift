@@ -50,6 +50,10 @@ extension DownstreamHandler {
         case .unknown:
             return refuseCharged(.unknownRoute(path: path(of: target), method: methodOctets), client)
         case .methodNotAllowed(let allow):
+            // The route that would have taken another method says in which form it is refused.
+            if case .route(let index) = snapshot.routes.match(target, of: head, isPreflight: true) {
+                route = snapshot.plan(of: index)
+            }
             var refusal = Refusal.methodNotAllowed(path: path(of: target), method: methodOctets, allow: allow)
             // What follows on it may be meant for the other end of a tunnel.
             refusal.closes = head.method == .connect
