@@ -94,7 +94,6 @@ import Testing
             handler = wire.handler
             wire.send("GET a")
             try wire.receive(reply)
-            _ = try wire.written()
         }
         #expect(handler == nil)
     }
@@ -123,8 +122,6 @@ import Testing
                         wire.send("GET good")
                         wire.send("GET bad")
                         try wire.receive(good + reply)
-                        if wire.isOpen { wire.serverCloses() }
-                        wire.channel.embeddedEventLoop.run()
                     }
                 }
                 func residentKilobytes() throws -> Int {
@@ -136,6 +133,7 @@ import Testing
                 let before = try residentKilobytes()
                 for _ in 0..<25 { try round() }
                 let after = try residentKilobytes()
+                // (AddressSanitizer keeps what is freed for a while: quarantine_size_mb=1 is for it.)
                 // A reader or a good reply, of 1 KiB or more, for each of these 6 500 replies would be 8 MB.
                 #expect(after - before < 3_000, "\(before) to \(after) KiB")
             }

@@ -19,7 +19,13 @@ final class Wire {
             longestReply: longestReply, longestQueue: longestQueue, at: channel.embeddedEventLoop.now)
         try channel.pipeline.syncOperations.addHandler(handler)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 6379)).wait()
-        handler.whenClosed { self.closures.append($0) }
+        handler.whenClosed { [weak self] in self?.closures.append($0) }
+    }
+
+    /// A channel whose loop never runs again keeps itself.
+    deinit {
+        if channel.isActive { channel.close(promise: nil) }
+        channel.embeddedEventLoop.run()
     }
 
     var now: NIODeadline { channel.embeddedEventLoop.now }
@@ -36,8 +42,8 @@ final class Wire {
         _ command: RedisCommand, as name: String, within timeout: TimeAmount = .milliseconds(50),
         then: @escaping () -> Void = {}
     ) {
-        handler.send(command, deadline: now + timeout) { result in
-            self.answers.append((name, result))
+        handler.send(command, deadline: now + timeout) { [weak self] result in
+            self?.answers.append((name, result))
             then()
         }
     }
