@@ -26,7 +26,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var closed: ((RedisError) -> Void)?
     /// As of the last tick.
     private var clock: NIODeadline
+    /// When the last whole reply came: octets that never become one are no sign of life.
     private var heardAt: NIODeadline
+    /// When the first came of the replies, one after another, that nobody waited for any more; nil after one in time.
+    private var lateSince: NIODeadline?
 
     init(longestReply: Int, longestQueue: Int, at now: NIODeadline) {
         reader = ReplyReader(longestReply: longestReply)
@@ -111,10 +114,14 @@ final class RedisChannelHandler: ChannelInboundHandler {
         for completion in queue.expire(at: now) { completion(.failure(.timeout)) }
     }
 
-    /// How long the server has owed a reply and said nothing; zero when it owes none. As of the last tick.
+    /// How long the server has owed a reply and said nothing, or nothing in time; zero when it owes none. As of the last
+    /// tick.
+    ///
+    /// A server that has lost one reply, or some proxy before it, would be one reply behind for ever: each comes when the
+    /// next is asked for. A new connection is the cure, and no harm where it was slow in earnest.
     var silence: TimeAmount {
         guard let oldest = queue.oldest else { return .zero }
-        return clock - max(oldest, heardAt)
+        return clock - min(max(oldest, heardAt), lateSince ?? .distantFuture)
     }
 
     func close(_ error: RedisError) {
@@ -140,7 +147,6 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard failure == nil else { return }
-        heardAt = clock
         do {
             try reader.feed(unwrapInboundIn(data))
             while failure == nil, let reply = try reader.next() { try deliver(reply) }
@@ -166,7 +172,12 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func deliver(_ reply: RedisReply) throws(RedisError) {
         guard let slot = queue.popFirst() else { throw .protocolViolation("a reply that nobody asked for") }
-        guard let completion = slot.completion else { return }
+        heardAt = clock
+        guard let completion = slot.completion else {
+            lateSince = lateSince ?? clock
+            return
+        }
+        lateSince = nil
         guard case .error(let line) = reply else { return completion(.success(reply)) }
         if line.hasPrefix("NOSCRIPT "), let command = slot.call, let script = command.script {
             return sendAgain(command, script, deadline: slot.deadline, completion)

@@ -8,8 +8,8 @@ package import NIOCore
 /// 1. A command sent while there is no connection waits for one within its own deadline.
 /// 2. A new connection authenticates, selects its database, loads its scripts and passes the owner's `onConnect` check
 ///    before any command is sent on it.
-/// 3. A server that owes a reply and says nothing for `silence` is taken for gone: its host may be. Until then its commands
-///    time out one by one, and `longestQueue` bounds what piles up.
+/// 3. A server that owes a reply and says nothing in time for `silence` is taken for gone: its host may be. Until then its
+///    commands time out one by one, and `longestQueue` bounds what piles up.
 /// 4. Lost or refused, it is made again after 10 to 20 ms, then twice as long each time up to half a second, jittered so that
 ///    a fleet doesn't come back in one moment.
 ///
