@@ -25,13 +25,28 @@ struct KeyRevoke: AsyncParsableCommand {
     func run() async throws {
         if id.count > 1, !yes { try confirm() }
         try await connection.withDirectory { directory in
+            var missing: [String] = []
             for id in id {
-                let isNew = try await directory.revokeKey(id)
+                let isNew: Bool
+                do throws(DirectoryError) {
+                    isNew = try await directory.revokeKey(id)
+                } catch .keyMissing(let text) {
+                    // Whoever revokes several in a hurry wants the others gone all the same.
+                    missing.append(text)
+                    continue
+                }
                 if json {
                     print(#"{"id":"\#(id.text)","revoked":\#(isNew)}"#)
                 } else {
                     print(isNew ? "Key \(id.text) revoked." : "Key \(id.text) was revoked before.")
                 }
+            }
+            switch missing.count {
+            case 0: return
+            case 1: throw DirectoryError.keyMissing(missing[0])
+            default:
+                let names = missing.joined(separator: ", ")
+                throw Failure(.notFound, "keys \(names) do not exist").report()
             }
         }
     }

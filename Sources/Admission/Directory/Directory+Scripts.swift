@@ -22,7 +22,8 @@ extension Directory {
     /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}` or `{'past'}`.
     ///
     /// The active keys are scored by their expiry, so counting is dropping what has expired; as all of it is one script,
-    /// however many operators issue at once, the count holds.
+    /// however many operators issue at once, the count holds. Expiries are whole seconds, rounded up: a key never lives
+    /// shorter than was asked.
     static let issueScript = RedisScript(
         name: "issue-key",
         source: """
@@ -30,9 +31,13 @@ extension Directory {
             redis.call('SET', KEYS[1], ARGV[1], 'NX')
             local organization = redis.call('HMGET', KEYS[2], 'rev', 'max_active_keys')
             if not organization[1] then return {'missing'} end
-            local now = tonumber(redis.call('TIME')[1])
+            local time = redis.call('TIME')
+            local now = tonumber(time[1])
             local expires = tonumber(ARGV[9])
-            if ARGV[8] ~= '' then expires = now + tonumber(ARGV[8]) end
+            if ARGV[8] ~= '' then
+              expires = now + tonumber(ARGV[8])
+              if tonumber(time[2]) > 0 then expires = expires + 1 end
+            end
             if expires and expires <= now then return {'past'} end
             redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
             local maximum = tonumber(organization[2]) or tonumber(ARGV[11])
@@ -58,7 +63,7 @@ extension Directory {
             if active ~= '1' then return {'already'} end
             redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', redis.call('TIME')[1])
             redis.call('ZREM', KEYS[3], ARGV[2])
-            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+            if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'rev', ARGV[1]) end
             return {'revoked'}
             """)
 }
