@@ -61,6 +61,9 @@ extension Failure {
             self.init(.notPermitted, "\(endpoint) asks for a password; give it in TOLLGATE_REDIS_URL")
         case "NOPERM"?:
             self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
+        case "ERR"? where error.line.hasPrefix("The user executing the script can't"):
+            // What Redis 7.0 says for NOPERM within a script.
+            self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
         case let code?:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
         case nil:

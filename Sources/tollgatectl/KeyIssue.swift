@@ -12,7 +12,8 @@ struct KeyIssue: AsyncParsableCommand {
         discussion: """
             EXAMPLES:
               tollgatectl key issue --org acme --name laptop
-              tollgatectl key issue --org acme --name ci --user ada --expires 90d --limit search=100/10s --json
+              tollgatectl key issue --org acme --name ci --user ada --expires 90d --json
+              tollgatectl key issue --org acme --name batch --limit search=100/10s
             """)
 
     @Option(help: "The organization it belongs to.", transform: organization)

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+
+@Suite struct ExitCodeTests {
+    /// Nobody listens there.
+    private let nowhere = Tollgatectl(url: "unix:/nonexistent/redis.sock")
+
+    @Test(arguments: [
+        ["org", "create"], ["org", "create", "Acme"], ["org", "create", "a", "b"], ["org", "nonsense"],
+        ["key", "issue", "--org", "acme"], ["key", "issue", "--org", "acme", "--name", ""],
+        ["key", "issue", "--org", "acme", "--name", "a", "--expires", "soon"],
+        ["key", "issue", "--org", "acme", "--name", "a", "--expires", "0d"],
+        ["key", "issue", "--org", "acme", "--name", "a", "--limit", "search"],
+        ["key", "issue", "--org", "acme", "--name", "a", "--limit", "search=1/x"],
+        ["key", "issue", "--org", "acme", "--name", "a", "--limit", "s=1/s", "--limit", "s=2/s"],
+        ["key", "revoke"], ["key", "revoke", "acme"], ["--redis", "http://x", "org", "create", "acme"],
+    ])
+    func wrongUsageIs64(arguments: [String]) async throws {
+        let outcome = try await nowhere.run(arguments)
+        #expect((outcome.code, outcome.output) == (64, ""))
+        #expect(outcome.errors.hasPrefix("Error: "))
+    }
+
+    @Test func noRedisIs69() async throws {
+        let outcome = try await nowhere("org", "create", "acme")
+        let expected = Tollgatectl.Outcome(
+            code: 69, output: "",
+            errors: """
+                tollgatectl: Redis is not reachable at unix:/nonexistent/redis.sock; start it, or name another with \
+                --redis or TOLLGATE_REDIS_URL
+
+                """)
+        #expect(outcome == expected)
+    }
+
+    @Test func whatIsMissingIs66() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            let firstOutcome = try await tollgatectl("key", "issue", "--org", "acme", "--name", "a")
+            #expect(
+                firstOutcome
+                    == .init(
+                        code: 66, output: "",
+                        errors: """
+                            tollgatectl: organization acme does not exist; create it with: tollgatectl org create acme
+
+                            """))
+            let secondOutcome = try await tollgatectl("key", "revoke", "acme/aaaaaaaaaa")
+            #expect(
+                secondOutcome
+                    == .init(code: 66, output: "", errors: "tollgatectl: key acme/aaaaaaaaaa does not exist\n"))
+        }
+    }
+
+    @Test func whatExistsIs73AndThePastIs65() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            let firstOutcome = try await tollgatectl("org", "create", "acme")
+            #expect(firstOutcome.code == 0)
+            let secondOutcome = try await tollgatectl("org", "create", "acme")
+            #expect(
+                secondOutcome
+                    == .init(code: 73, output: "", errors: "tollgatectl: organization acme exists already\n"))
+            let thirdOutcome = try await tollgatectl(
+                "key", "issue", "--org", "acme", "--name", "a", "--expires", "2001-01-01T00:00:00Z")
+            #expect(
+                thirdOutcome
+                    == .init(
+                        code: 65, output: "", errors: "tollgatectl: --expires: expected a moment in the future\n"))
+        }
+    }
+
+    /// Neither the message nor anything else repeats the password.
+    @Test(arguments: [
+        ("", "asks for a password"), ("default:wrongsecret@", "refused user or password"),
+        ("reader:readersecret@", "does not permit this"), ("stranger:strangersecret@", "does not permit this"),
+    ])
+    func whatRedisForbidsIs77(credentials: String, reason: String) async throws {
+        let options = RedisServer.Options(
+            password: "right",
+            users: ["reader on >readersecret ~tg:* +@read +auth +ping", "stranger on >strangersecret ~other:* +@all"])
+        try await RedisServer.run(options) { server in
+            let url = credentials.isEmpty ? server.url : "unix://\(credentials)\(server.socketPath)"
+            let outcome = try await Tollgatectl(url: url)("org", "create", "acme")
+            #expect((outcome.code, outcome.output) == (77, ""))
+            #expect(outcome.errors.hasPrefix("tollgatectl: unix:"), "\(outcome.errors)")
+            #expect(outcome.errors.contains(reason), "\(outcome.errors)")
+            #expect(!outcome.errors.contains("secret"))
+            #expect(outcome.errors.filter(\.isNewline).count == 1)
+        }
+    }
+
+    /// A user that may run scripts, though not what ours do.
+    @Test func whatAScriptMayNotIs77() async throws {
+        let options = RedisServer.Options(users: ["scripts on >secret ~tg:* +@all -hset"])
+        try await RedisServer.run(options) { server in
+            let outcome = try await Tollgatectl(url: "unix://scripts:secret@\(server.socketPath)")(
+                "org", "create", "acme")
+            #expect((outcome.code, outcome.output) == (77, ""), "\(outcome.errors)")
+        }
+    }
+
+    @Test(arguments: [0, 1, 3]) func redisMayStandAnywhere(position: Int) async throws {
+        try await RedisServer.run { server in
+            var arguments = ["org", "create", "acme"]
+            arguments.insert(contentsOf: ["--redis", server.url, "--namespace", "other"], at: position)
+            let firstOutcome = try await nowhere.run(arguments)
+            #expect(firstOutcome.code == 0)
+            #expect(try await server.cli("EXISTS", "other:1:{acme}") == "1")
+        }
+    }
+}

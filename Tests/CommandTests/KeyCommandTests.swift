@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// What `key issue --json` prints.
+private struct Issued: Decodable {
+    var key: String
+    var id: String
+    var org: String
+    var name: String
+    var created_at: String
+    var expires_at: String?
+}
+
+@Suite struct KeyCommandTests {
+    private func withOrganization(
+        _ options: RedisServer.Options = .init(), _ body: (Tollgatectl, RedisServer) async throws -> Void
+    ) async throws {
+        try await RedisServer.run(options) { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            let created = try await tollgatectl("org", "create", "acme")
+            let expected = Tollgatectl.Outcome(
+                code: 0,
+                output: "Organization acme created. Next: tollgatectl key issue --org acme --name laptop\n", errors: "")
+            #expect(created == expected)
+            try await body(tollgatectl, server)
+        }
+    }
+
+    private func issue(_ outcome: Tollgatectl.Outcome) throws -> Issued {
+        #expect(outcome.code == 0)
+        return try JSONDecoder().decode(Issued.self, from: Data(outcome.output.utf8))
+    }
+
+    @Test func aKeyIsShownOnce() async throws {
+        try await withOrganization { tollgatectl, server in
+            let outcome = try await tollgatectl("key", "issue", "--org", "acme", "--name", "laptop")
+            let id = try await server.cli("ZRANGE", "tg:1:{acme}:keys", "0", "-1")
+            let key = outcome.output.prefix(while: { $0 != "\n" })
+            #expect(key.wholeMatch(of: /mcp_[A-Za-z0-9_-]{43}/) != nil)
+            #expect(
+                outcome.output == """
+                    \(key)
+
+                    That is key acme/\(id), "laptop". It is shown only now: store it where it is safe.
+                    Expires: never. Send it as X-API-Key, or as Authorization: Bearer.
+
+                    """)
+            #expect((outcome.code, outcome.errors) == (0, ""))
+        }
+    }
+
+    @Test func jsonHasAllThatProgramsNeed() async throws {
+        try await withOrganization { tollgatectl, _ in
+            let outcome = try await tollgatectl(
+                "key", "issue", "--org", "acme", "--name", "CI \"eins\"", "--expires", "2100-01-01T00:00:00Z", "--json")
+            let issued = try issue(outcome)
+            #expect(
+                outcome.output == """
+                    {"key":"\(issued.key)","id":"\(issued.id)","org":"acme","name":"CI \\"eins\\"",\
+                    "created_at":"\(issued.created_at)","expires_at":"2100-01-01T00:00:00Z"}
+
+                    """)
+            #expect(issued.created_at.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/) != nil)
+            let endless = try await tollgatectl("key", "issue", "--org", "acme", "--name", "b", "--json")
+            #expect(endless.output.hasSuffix("\"expires_at\":null}\n"))
+        }
+    }
+
+    @Test func redisNeverSeesTheKeyItself() async throws {
+        // Every command slower than 0 µs, that is every command with its arguments, goes into the slow log.
+        let everything = ["slowlog-log-slower-than 0", "slowlog-max-len 10000"]
+        try await withOrganization(.init(configuration: everything)) { tollgatectl, server in
+            let issued = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "laptop", "--json"))
+            let log = try await server.cli("SLOWLOG", "GET", "-1")
+            #expect(log.localizedCaseInsensitiveContains("evalsha"))
+            #expect(!log.contains(issued.key.dropFirst(4)))
+            let dump = try await server.cli(
+                "EVAL",
+                "local all = {} for _, k in ipairs(redis.call('KEYS', '*')) do all[#all + 1] = redis.call('DUMP', k) end return all",
+                "0")
+            #expect(!dump.contains(issued.key.dropFirst(4)))
+        }
+    }
+
+    @Test func theSixthActiveKeyIsRefused() async throws {
+        try await withOrganization { tollgatectl, _ in
+            for number in 1...5 {
+                let firstOutcome = try await tollgatectl("key", "issue", "--org", "acme", "--name", "k\(number)")
+                #expect(firstOutcome.code == 0)
+            }
+            let outcome = try await tollgatectl("key", "issue", "--org", "acme", "--name", "k6")
+            let expected = Tollgatectl.Outcome(
+                code: 73, output: "",
+                errors: """
+                    tollgatectl: organization acme has 5 active keys, the most it may have; revoke one with: \
+                    tollgatectl key revoke ID
+
+                    """)
+            #expect(outcome == expected)
+        }
+    }
+
+    @Test func revokingTellsWhetherItChangedAnything() async throws {
+        try await withOrganization { tollgatectl, _ in
+            let id = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--json")).id
+            let first = try await tollgatectl("key", "revoke", id)
+            #expect(first == .init(code: 0, output: "Key \(id) revoked.\n", errors: ""))
+            let second = try await tollgatectl("key", "revoke", id)
+            #expect(second == .init(code: 0, output: "Key \(id) was revoked before.\n", errors: ""))
+            let third = try await tollgatectl("key", "revoke", id, "--json")
+            #expect(third == .init(code: 0, output: "{\"id\":\"\(id)\",\"revoked\":false}\n", errors: ""))
+        }
+    }
+
+    @Test func severalAreRevokedPastOneThatIsNotThere() async throws {
+        try await withOrganization { tollgatectl, server in
+            let one = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--json")).id
+            let two = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "b", "--json")).id
+            let asked = try await tollgatectl("key", "revoke", one, two)
+            #expect(asked.code == 64 && asked.output.isEmpty)
+            #expect(
+                asked.errors.hasPrefix("Error: 2 keys would be revoked; give --yes where nobody can be asked\n"))
+            #expect(try await server.cli("ZCARD", "tg:1:{acme}:active") == "2")
+
+            let outcome = try await tollgatectl("key", "revoke", "--yes", one, "acme/aaaaaaaaaa", two)
+            let expected = Tollgatectl.Outcome(
+                code: 66, output: "Key \(one) revoked.\nKey \(two) revoked.\n",
+                errors: "tollgatectl: key acme/aaaaaaaaaa does not exist\n")
+            #expect(outcome == expected)
+        }
+    }
+
+    @Test func limitsAreCheckedAgainstAConfiguration() async throws {
+        try await withOrganization { tollgatectl, server in
+            let file = "\(server.directory)/tollgate.yaml"
+            try Data(
+                """
+                policies:
+                  - {name: search, per: key, limit: 10/10s}
+                  - {name: org, per: org, limit: 20/10s}
+                """.utf8
+            ).write(to: URL(filePath: file))
+            func issue(_ limit: String) async throws -> Tollgatectl.Outcome {
+                try await tollgatectl(
+                    "key", "issue", "--org", "acme", "--name", "a", "--limit", limit, "--config", file)
+            }
+            let firstOutcome = try await issue("search=100/10s")
+            #expect(firstOutcome.code == 0)
+            let unknown = try await issue("serach=100/10s")
+            #expect((unknown.code, unknown.output) == (65, ""))
+            #expect(unknown.errors.hasPrefix("tollgatectl: --limit: no policy serach in the configuration; it has "))
+            let secondOutcome = try await issue("org=100/10s")
+            #expect(
+                secondOutcome
+                    == .init(
+                        code: 65, output: "",
+                        errors:
+                            "tollgatectl: --limit: policy org is per org, a key can override only those per key\n"))
+
+            let unchecked = try await tollgatectl(
+                "key", "issue", "--org", "acme", "--name", "b", "--limit", "other=1/1s", "--json")
+            #expect(unchecked.code == 0)
+            #expect(
+                unchecked.errors == "tollgatectl: warning: --limit is not checked; give --config FILE to check it\n")
+        }
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Subprocess
+import TestSupport
+
+/// The built `tollgatectl`, run as a child with one Redis.
+struct Tollgatectl {
+    struct Outcome: Equatable {
+        var code: Int32
+        var output: String
+        var errors: String
+    }
+
+    /// What TOLLGATE_REDIS_URL says.
+    var url: String
+
+    /// Its input is no terminal, and neither is its output.
+    func callAsFunction(_ arguments: String...) async throws -> Outcome {
+        try await run(arguments)
+    }
+
+    func run(_ arguments: [String]) async throws -> Outcome {
+        // Built into the folder of the tests themselves.
+        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let folder = URL(filePath: tests).deletingLastPathComponent().path
+        let result = try await Subprocess.run(
+            .name("tollgatectl"), arguments: Arguments(arguments),
+            environment: .inherit.updating(["PATH": folder, "TOLLGATE_REDIS_URL": url]), input: .none,
+            output: .string(limit: 65_536), error: .string(limit: 65_536))
+        guard case .exited(let code) = result.terminationStatus else {
+            return Outcome(code: -1, output: result.standardOutput, errors: "\(result.terminationStatus)")
+        }
+        return Outcome(code: code, output: result.standardOutput, errors: result.standardError)
+    }
+}
