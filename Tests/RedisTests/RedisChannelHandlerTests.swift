@@ -132,12 +132,29 @@ import Testing
         wire.send("GET b")
         wire.advance(by: .seconds(1))
         #expect(wire.handler.silence == .seconds(1))
-        try wire.receive("$5\r\nhel")
+        try wire.receive("$5\r\nhello\r\n")
         wire.advance(by: .milliseconds(300))
         #expect(wire.handler.silence == .milliseconds(300))
-        try wire.receive("lo\r\n:2\r\n")
-        wire.advance(by: .seconds(1))
-        #expect(wire.handler.silence == .zero)
+        // Half a reply is no word: it may be half of nothing, and swallow all that follows.
+        try wire.receive("$536870912\r\nhel")
+        wire.advance(by: .milliseconds(300))
+        #expect(wire.handler.silence == .milliseconds(600))
+    }
+
+    /// A reply that was lost on the way leaves every later one a command behind.
+    @Test func repliesThatAllComeTooLateAreSilence() throws {
+        let wire = try Wire()
+        for _ in 0..<3 {
+            wire.send("GET a", within: .milliseconds(50))
+            wire.advance(by: .milliseconds(100))
+            wire.send("GET b", within: .milliseconds(50))
+            try wire.receive(":1\r\n")
+            wire.advance(by: .milliseconds(100))
+            try wire.receive(":2\r\n")
+            wire.send("GET c", within: .milliseconds(50))
+        }
+        wire.advance(by: .milliseconds(20))
+        #expect(wire.handler.silence >= .milliseconds(500))
     }
 
     // MARK: Scripts
