@@ -41,22 +41,22 @@ package final class ProxyService: Sendable {
 
     /// Starts everything and returns when the listeners are open.
     ///
-    /// - Throws: ``ProxyStartError`` when an address can't be bound or the access log can't be opened.
+    /// - Throws: ``ProxyStartError`` when an address can't be bound, or why the access log can't be opened.
     package static func start(_ settings: Settings, logger: Logger) async throws -> ProxyService {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
+        let snapshot = try Snapshot(
+            settings, upstreamAddress: await UpstreamAddress.resolve(settings.upstream, logger: logger))
+        let loops = Array(group.makeIterator())
+        let instance = Instance()
+        let shards = try await ShardTable(loops: loops) { loop, index in
+            Shard(
+                eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count),
+                instance: instance, accessLog: accessLog, logger: logger)
+        }
         do {
-            let address = await UpstreamAddress.resolve(settings.upstream, logger: logger)
-            let snapshot = try Snapshot(settings, upstreamAddress: address)
-            let loops = Array(group.makeIterator())
-            let instance = Instance()
-            let shards = try await ShardTable(loops: loops) { loop, index in
-                Shard(
-                    eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count),
-                    instance: instance, accessLog: accessLog, logger: logger)
-            }
             _ = try await shards.map { $0.start() }
-            await awaitGates(shards)
+            try await awaitGates(shards)
             var listeners: [any Channel] = []
             for listen in settings.listen {
                 listeners.append(try await bind(listen, group: group, shards: shards))
@@ -65,8 +65,7 @@ package final class ProxyService: Sendable {
                 settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
                 listeners: listeners)
         } catch {
-            await accessLog?.close()
-            try await group.shutdownGracefully()
+            await close(shards, accessLog, group, logger)
             throw error
         }
     }
@@ -89,8 +88,16 @@ package final class ProxyService: Sendable {
 
     package func readiness() async -> Readiness {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
-        let ready = try? await shards.map(\.gate.isReady)
-        return ready?.allSatisfy(\.self) == true ? .ready : .redisUnavailable
+        return await Self.areReady(shards) ? .ready : .redisUnavailable
+    }
+
+    private static func areReady(_ shards: ShardTable) async -> Bool {
+        do {
+            return try await shards.map(\.gate.isReady).allSatisfy(\.self)
+        } catch {
+            // A loop that is shut down answers nothing, and is as little ready.
+            return false
+        }
     }
 
     private static func openAccessLog(_ access: Settings.Log.Access, logger: Logger) throws -> AccessLog? {
@@ -101,12 +108,12 @@ package final class ProxyService: Sendable {
         }
     }
 
-    private static func awaitGates(_ shards: ShardTable) async {
+    private static func awaitGates(_ shards: ShardTable) async throws {
         let clock = ContinuousClock()
         let deadline = clock.now + startGrace
         while clock.now < deadline {
-            if let ready = try? await shards.map(\.gate.isReady), ready.allSatisfy(\.self) { return }
-            try? await clock.sleep(for: startPoll)
+            if await areReady(shards) { return }
+            try await clock.sleep(for: startPoll)
         }
     }
 
@@ -143,10 +150,14 @@ package final class ProxyService: Sendable {
     ) -> Task<Void, Never>? {
         guard UpstreamAddress.needsResolving(upstream) else { return nil }
         return Task {
-            while !Task.isCancelled {
-                try? await Task.sleep(for: resolveInterval)
-                guard let address = await UpstreamAddress.resolve(upstream, logger: logger) else { continue }
-                _ = try? await shards.map { $0.pool.resolve(to: address) }
+            do {
+                while true {
+                    try await Task.sleep(for: resolveInterval)
+                    guard let address = await UpstreamAddress.resolve(upstream, logger: logger) else { continue }
+                    _ = try await shards.map { $0.pool.resolve(to: address) }
+                }
+            } catch {
+                // Cancelled at the end, or the loops are gone: nobody needs the address any more.
             }
         }
     }
@@ -162,25 +173,39 @@ package final class ProxyService: Sendable {
     package func drain() async {
         phase.withLockedValue { $0 = .draining }
         logger.info("draining")
-        if settings.drainDelay > .zero { try? await Task.sleep(for: settings.drainDelay) }
-        for listener in listeners { try? await listener.close().get() }
+        do {
+            // A balancer needs a moment to see that this one is going.
+            if settings.drainDelay > .zero { try await Task.sleep(for: settings.drainDelay) }
+            for listener in listeners { try await listener.close().get() }
+            try await finishRequests()
+        } catch {
+            logger.error("drain cut short", metadata: ["error": "\(error)"])
+        }
+        resolving?.cancel()
+        await Self.close(shards, accessLog, group, logger)
+    }
+
+    private func finishRequests() async throws {
         let shards = shards
         let timeout = settings.drainTimeout
         let cutter = Task {
             try await Task.sleep(for: timeout)
             _ = try await shards.map { $0.cut() }
         }
-        try? await shards.wait { $0.drain() }
-        cutter.cancel()
-        await stop()
+        defer { cutter.cancel() }
+        try await shards.wait { $0.drain() }
     }
 
-    private func stop() async {
-        resolving?.cancel()
-        try? await shards.wait { $0.close() }
-        await accessLog?.close()
-        try? await group.shutdownGracefully()
-        logger.info("stopped")
+    private static func close(
+        _ shards: ShardTable, _ accessLog: AccessLog?, _ group: MultiThreadedEventLoopGroup, _ logger: Logger
+    ) async {
+        do {
+            try await shards.wait { $0.close() }
+            await accessLog?.close()
+            try await group.shutdownGracefully()
+        } catch {
+            logger.error("not closed cleanly", metadata: ["error": "\(error)"])
+        }
     }
 }
 
