@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import TestSupport
 
 /// The oracle: a token bucket in exact rational arithmetic, written from the definition alone.
 ///
@@ -58,20 +59,16 @@ struct ExactBucket {
     }
 }
 
-/// SplitMix64: the same steps in every run, so that a failure can be looked at.
+/// Random limits, costs and pauses of the sizes that matter.
 struct Dice: RandomNumberGenerator {
-    private var state: UInt64
+    private var random: SplitMix
 
     init(seed: UInt64) {
-        state = seed
+        random = SplitMix(seed: seed)
     }
 
     mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
+        random.next()
     }
 
     /// Any size is as likely as any other: 3, 40 and 50 000 000 come up alike.

@@ -1,21 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A generator that gives the same numbers for the same seed, so that a failure can be had again.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
+import TestSupport
 
 /// Messages made of other messages by a few small changes, of the kind that makes two readers disagree.
 struct Mutation {
@@ -27,7 +12,7 @@ struct Mutation {
         "X-Tollgate-Org: x\r\n", "\u{E9}", "\u{A0}", "ffffffffffffffff", "18446744073709551616", "http://a.example/",
     ].map { latin1($0) }
 
-    static func mutate(_ octets: [UInt8], using generator: inout SplitMix64) -> [UInt8] {
+    static func mutate(_ octets: [UInt8], using generator: inout SplitMix) -> [UInt8] {
         var octets = octets
         for _ in 0..<Int.random(in: 1...4, using: &generator) {
             let position = Int.random(in: 0...octets.count, using: &generator)

@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// Random changes to the corpus: nothing traps, no cut changes the verdict, and what is accepted llhttp reads alike.
@@ -12,7 +13,7 @@ import Testing
 
     @Test(arguments: [1, 2, 3] as [UInt64])
     func requestsAreReadAlikeHoweverCut(_ seed: UInt64) {
-        var generator = SplitMix64(seed: seed)
+        var generator = SplitMix(seed: seed)
         for _ in 0..<Self.rounds {
             let octets = Mutation.mutate(Self.requests.randomElement(using: &generator) ?? [], using: &generator)
             checkCuts(octets, as: .request, using: &generator)
@@ -21,7 +22,7 @@ import Testing
 
     @Test(arguments: [4, 5] as [UInt64])
     func responsesAreReadAlikeHoweverCut(_ seed: UInt64) {
-        var generator = SplitMix64(seed: seed)
+        var generator = SplitMix(seed: seed)
         for _ in 0..<Self.rounds {
             let octets = Mutation.mutate(Self.responses.randomElement(using: &generator) ?? [], using: &generator)
             checkCuts(octets, as: .response(to: Bool.random(using: &generator) ? .get : .head), using: &generator)
@@ -30,7 +31,7 @@ import Testing
 
     @Test(arguments: [6, 7, 8] as [UInt64])
     func acceptedRequestsAreReadAlikeByLlhttp(_ seed: UInt64) throws {
-        var generator = SplitMix64(seed: seed)
+        var generator = SplitMix(seed: seed)
         var accepted = 0
         for _ in 0..<Self.rounds {
             let octets = Mutation.mutate(Self.requests.randomElement(using: &generator) ?? [], using: &generator)
@@ -46,7 +47,7 @@ import Testing
 
     @Test(arguments: [9, 10, 11] as [UInt64])
     func acceptedResponsesAreReadAlikeByLlhttp(_ seed: UInt64) throws {
-        var generator = SplitMix64(seed: seed)
+        var generator = SplitMix(seed: seed)
         var accepted = 0
         for _ in 0..<Self.rounds {
             let octets = Mutation.mutate(Self.responses.randomElement(using: &generator) ?? [], using: &generator)
@@ -62,7 +63,7 @@ import Testing
         #expect(accepted > Self.rounds / 20)
     }
 
-    private func checkCuts(_ octets: [UInt8], as kind: Reader.Kind, using generator: inout SplitMix64) {
+    private func checkCuts(_ octets: [UInt8], as kind: Reader.Kind, using generator: inout SplitMix) {
         let limit: UInt64? = Bool.random(using: &generator) ? 8 : nil
         let endsThere = Bool.random(using: &generator)
         let whole = Reader.read(octets, as: kind, endsThere: endsThere, limit: limit)

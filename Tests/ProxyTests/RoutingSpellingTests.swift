@@ -2,6 +2,7 @@
 
 import HTTP1
 import Settings
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -103,7 +104,7 @@ import Testing
     /// Random spellings. Which of them some handler could take for the protected path says a reader that does everything
     /// wrong at once; those must be refused, or take that route.
     @Test func holdsForRandomSpellings() throws {
-        var random = SeededGenerator(seed: 17)
+        var random = SplitMix(seed: 17)
         var concerned = 0
         var passed = 0
         for (path, index) in [("/api/listings", 3), ("/mcp", 4), ("/v1/items:batch", 5), ("/mcp/messages", 4)] {
@@ -126,7 +127,7 @@ import Testing
 
     /// Without routes, what is public is the unambiguous `/.well-known` alone.
     @Test func holdsWithoutRoutes() throws {
-        var random = SeededGenerator(seed: 19)
+        var random = SplitMix(seed: 19)
         let open = RouteTable([])
         for _ in 0..<20_000 {
             let spelling = "/.well-known/" + Spelling.of("/../mcp/x", using: &random).dropFirst()
@@ -137,7 +138,7 @@ import Testing
 }
 
 private enum Spelling {
-    static func of(_ path: String, using random: inout SeededGenerator) -> String {
+    static func of(_ path: String, using random: inout SplitMix) -> String {
         var spelling = ""
         for scalar in path.unicodeScalars { spelling += self.of(scalar, using: &random) }
         switch Int.random(in: 0..<12, using: &random) {
@@ -153,7 +154,7 @@ private enum Spelling {
         return spelling.hasPrefix("/") ? spelling : "/" + spelling
     }
 
-    private static func of(_ scalar: Unicode.Scalar, using random: inout SeededGenerator) -> String {
+    private static func of(_ scalar: Unicode.Scalar, using random: inout SplitMix) -> String {
         let octet = UInt8(scalar.value)
         let plain = String(Character(scalar))
         switch Int.random(in: 0..<60, using: &random) {
@@ -168,7 +169,7 @@ private enum Spelling {
         }
     }
 
-    private static func escape(_ octet: UInt8, using random: inout SeededGenerator) -> String {
+    private static func escape(_ octet: UInt8, using random: inout SplitMix) -> String {
         let digits = (octet < 16 ? "0" : "") + String(octet, radix: 16, uppercase: Bool.random(using: &random))
         return "%" + digits
     }

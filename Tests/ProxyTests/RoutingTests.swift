@@ -2,6 +2,7 @@
 
 import HTTP1
 import Settings
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -85,7 +86,7 @@ import Testing
 
     /// The trie against the rule as the design words it: of all patterns that match, the most literal, then the first.
     @Test func agreesWithTheRule() throws {
-        var random = SeededGenerator(seed: 3)
+        var random = SplitMix(seed: 3)
         let segments = ["a", "b", "{x}", "{y}", "", "c"]
         for _ in 0..<400 {
             let patterns = (0..<Int.random(in: 1...12, using: &random)).map { _ in

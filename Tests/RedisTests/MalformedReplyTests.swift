@@ -3,6 +3,7 @@
 import Foundation
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 
 @testable import Redis
@@ -58,7 +59,7 @@ import Testing
     /// Random octets, and good replies with one octet changed: whatever comes of it, everybody is answered once.
     @Test(arguments: 0..<20)
     func anythingAtAllIsSurvived(_ seed: UInt64) throws {
-        var random = SplitMix(seed)
+        var random = SplitMix(seed: seed)
         let good = Array("*3\r\n:12\r\n$5\r\nhello\r\n+OK\r\n-ERR no\r\n$-1\r\n*0\r\n:7\r\n*1\r\n*1\r\n$0\r\n\r\n".utf8)
         for round in 0..<200 {
             var bytes = good
@@ -139,19 +140,4 @@ import Testing
             }
         }
     #endif
-}
-
-/// Repeatable randomness.
-private struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
 }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Settings
+import TestSupport
 import Testing
 
 /// Whatever is in a file, it is read or refused: never a trap, never a refusal without words.
@@ -39,7 +40,7 @@ import Testing
 
     @Test(arguments: 0..<8)
     func randomlyChangedTextsAreReadOrRefused(seed: UInt64) {
-        var random = SplitMix(seed)
+        var random = SplitMix(seed: seed)
         let rounds = ProcessInfo.processInfo.environment["TOLLGATE_LONG"] == nil ? 250 : 20_000
         for _ in 0..<rounds {
             var text = Array(Self.seeds[Int.random(in: 0..<Self.seeds.count, using: &random)].unicodeScalars)
@@ -58,7 +59,7 @@ import Testing
 
     @Test(arguments: 0..<4)
     func randomOctetsAreReadOrRefused(seed: UInt64) throws {
-        var random = SplitMix(seed)
+        var random = SplitMix(seed: seed)
         for _ in 0..<50 {
             let octets = (0..<Int.random(in: 0...64, using: &random)).map { _ in
                 UInt8.random(in: 0...255, using: &random)
@@ -96,20 +97,5 @@ import Testing
                 error.lines.allSatisfy { $0.hasPrefix("t.yaml: ") || $0.hasPrefix("t.yaml:") || $0.hasPrefix("and ") })
             #expect(error.lines.allSatisfy { !$0.contains("\n") && $0.utf8.count < 700 })
         }
-    }
-}
-
-/// A generator whose numbers are the same in every run.
-private struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Telemetry
@@ -54,7 +55,7 @@ import Testing
 
     /// Whatever comes in, what goes out is one line of JSON that says the same.
     @Test func holdsAnything() throws {
-        var random = SeededGenerator(seed: 7)
+        var random = SplitMix(seed: 7)
         for _ in 0..<5_000 {
             let octets = (0..<Int.random(in: 0...24, using: &random)).map { _ in
                 UInt8.random(in: Bool.random(using: &random) ? 0...255 : 0xC0...0xF5, using: &random)
@@ -78,20 +79,5 @@ import Testing
         var buffer = ByteBuffer()
         buffer.writeDecimal(number)
         #expect(String(buffer: buffer) == text)
-    }
-}
-
-/// The same sequence in every run.
-private struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    /// SplitMix64.
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

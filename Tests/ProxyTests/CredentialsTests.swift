@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import Testing
+
+@testable import Proxy
+
+@Suite struct CredentialsTests {
+    private static let fields = ["X-API-Key", "Authorization"].compactMap(FieldName.init)
+    private let credentials = Credentials(
+        fields: fields, format: CredentialFormat(prefix: "mcp_", accept: []), isForwarded: false)
+
+    private func find(_ fields: String...) throws -> Credentials.Finding {
+        credentials.find(in: try RoutingHeads.head("/", fields: fields))
+    }
+
+    @Test(arguments: [
+        ["X-API-Key: mcp_a"], ["Authorization: Bearer mcp_a"], ["authorization: bEARER   mcp_a"],
+        ["X-API-Key: mcp_a", "Authorization: Bearer mcp_a"], ["X-API-Key: mcp_a", "Authorization: Bearer theirs"],
+        ["X-API-Key: mcp_a", "Authorization: Basic bWNwX2I="], ["X-API-Key:", "Authorization: Bearer mcp_a"],
+    ])
+    func oneCredential(fields: [String]) throws {
+        #expect(credentials.find(in: try RoutingHeads.head("/", fields: fields)) == .one(Array("mcp_a".utf8)))
+    }
+
+    @Test(arguments: ["Authorization: Bearer theirs", "Authorization: Basic x", "X-API-Key:", "X_API_Key: mcp_a"])
+    func whatIsNoneOfOurs(field: String) throws {
+        #expect(try find(field) == .none)
+    }
+
+    @Test func anAPIKeyIsJudgedWhateverItHolds() throws {
+        #expect(try find("X-API-Key: junk") == .one(Array("junk".utf8)))
+    }
+
+    @Test func clashes() throws {
+        #expect(
+            try find("X-API-Key: mcp_a", "Authorization: Bearer mcp_b") == .clash("Two different credentials are given")
+        )
+        #expect(try find("X-API-Key: mcp_a", "X-API-Key: mcp_a") == .clash("x-api-key is given more than once"))
+        #expect(
+            try find("Authorization: Basic a", "Authorization: Bearer mcp_a")
+                == .clash("authorization is given more than once"))
+    }
+
+    @Test(arguments: [
+        ("X-API-Key: mcp_a", true), ("X_API_Key: mcp_a", true), ("Authorization: Bearer mcp_a", true),
+        ("X-API-Key: theirs", false), ("Authorization: Bearer theirs", false), ("Authorization: mcp_a", false),
+        ("X-Other: mcp_a", false),
+    ])
+    func onlyOurKeysAreStripped(field: String, isStripped: Bool) throws {
+        let head = try RoutingHeads.head("/", fields: [field])
+        let last = try #require(head.fields.last)
+        #expect(credentials.strips(last, of: head) == isStripped)
+    }
+}
