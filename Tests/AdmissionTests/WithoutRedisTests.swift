@@ -31,7 +31,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             for _ in 0..<20 {
                 let (decision, took, stall) = await gate.timed(key: "laptop")
                 #expect(decision.isUnavailable)
-                #expect(took <= .milliseconds(50) + stall)
+                #expect(took <= .milliseconds(100) + stall)
             }
             // After three that waited for a connection in vain nobody waits.
             let (_, took, stall) = await gate.timed(key: "laptop")
@@ -59,7 +59,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
                 let (decision, took, stall) = await gate.timed(key: "laptop")
                 #expect(decision.isUnavailable)
                 #expect(took >= .milliseconds(35))
-                #expect(took <= .milliseconds(50) + stall)
+                #expect(took <= .milliseconds(100) + stall)
             }
             // Three times nothing heard: no more waiting.
             for _ in 0..<100 {
@@ -87,7 +87,8 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             for _ in 0..<5 {
                 let (decision, took, stall) = await gate.timed(key: "laptop")
                 #expect(decision.isUnavailable)
-                #expect(took <= .milliseconds(50) + stall)
+                // What is asked of a caller with a key is an answer within 100 ms.
+                #expect(took <= .milliseconds(100) + stall)
             }
             await expectRefusalsAsUsual(gate)
             try await booth.start()
