@@ -55,9 +55,10 @@ extension DownstreamHandler {
         // A client that is slow to take its last response is not idle.
         case .idle: isWritable ? closeNow() : arm(.idle)
         case .exchanging where exchange.isReceiving:
-            // The clock runs against the client, not against a handler that takes nothing.
+            // The clock runs against whoever holds things up: a handler that takes no byte of the body, or the client.
             if exchange.forwardsBody, upstream?.isWritable != true {
                 arm(.idle)
+                if exchange.awaitsResponse { perform(exchange.upstreamFailed(.upstreamTimeout)) }
             } else {
                 perform(exchange.requestBroke(.bodyTimeout))
             }
@@ -191,10 +192,16 @@ extension DownstreamHandler {
     }
 
     /// One connection too many. It is answered before a byte of it is read.
-    func turnAway(_ context: ChannelHandlerContext) {
+    func turnAway() {
         phase = .lingering
+        record.begin(at: .now())
+        record.identifyUnread(&shard.correlationIDs)
+        record.client = peer.client
+        record.decision = "deny"
         let refusal = Refusal.unavailable("Too many connections", reason: "connection_limit")
-        writeRefusalHead(refusal, closing: true)
+        record.reason = refusal.reason
+        writeRefusal(refusal, closing: true)
+        record.logEnd(to: shard.accessLog, at: .now())
         closeWhenWritten(lingering: true)
     }
 }

@@ -191,10 +191,6 @@ extension DownstreamHandler {
     func writeRefusal(_ refusal: Refusal, closing: Bool) {
         record.status = refusal.status
         cancelResponseDeadline()
-        writeRefusalHead(refusal, closing: closing)
-    }
-
-    func writeRefusalHead(_ refusal: Refusal, closing: Bool) {
         shard.scratch.clear()
         let sent = RefusalWriter(snapshot: snapshot, isMCP: route.isMCP, isHead: traits.method == .head)
             .write(

@@ -99,7 +99,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        guard shard.admits(self) else { return turnAway(context) }
+        guard shard.admits(self) else { return turnAway() }
         // From accept, so that a connection that says nothing is not kept.
         arm(.head)
         context.fireChannelActive()

@@ -106,7 +106,7 @@ final class Shard {
 
     func forget(_ connection: DownstreamHandler) {
         connections[ObjectIdentifier(connection)] = nil
-        if isDraining, connections.isEmpty { drained?.succeed() }
+        settleDrain()
     }
 
     // MARK: Time
@@ -134,8 +134,14 @@ final class Shard {
         drainBegan = now
         let promise = eventLoop.makePromise(of: Void.self)
         drained = promise
-        if connections.isEmpty { promise.succeed() }
+        settleDrain()
         return promise.futureResult
+    }
+
+    private func settleDrain() {
+        guard connections.isEmpty, let promise = drained else { return }
+        drained = nil
+        promise.succeed()
     }
 
     /// Ends what drain waited for in vain.

@@ -76,6 +76,8 @@ final class UpstreamPool {
             let ticket = Ticket(waiter: waiter, isConnecting: false)
             enqueue(ticket)
             _ = ticketDeadlines.arm(ticket, at: now)
+            // Those that are idle are too old for this request: the oldest makes room.
+            idle.first { $0.isActive }?.close()
             return ticket
         }
         let ticket = Ticket(waiter: waiter, isConnecting: true)
@@ -91,15 +93,14 @@ final class UpstreamPool {
     }
 
     private func takeIdle(_ freshness: Exchange.Freshness, at now: NIODeadline) -> UpstreamConnection? {
-        switch freshness {
-        case .new: return nil
-        case .recent:
-            guard let last = idle.last, now - last.idleSince < Self.recent else { return nil }
-        case .any: break
+        guard freshness != .new else { return nil }
+        while let connection = idle.last, freshness == .any || now - connection.idleSince < Self.recent {
+            idle.removeLast()
+            cancelIdleDeadline(connection)
+            // One that is closing is here until its channel says so.
+            if connection.isActive { return connection }
         }
-        guard let connection = idle.popLast() else { return nil }
-        cancelIdleDeadline(connection)
-        return connection
+        return nil
     }
 
     private func cancelIdleDeadline(_ connection: UpstreamConnection) {
@@ -180,7 +181,7 @@ final class UpstreamPool {
 
     /// The connection is clean and may carry the next request.
     func release(_ connection: UpstreamConnection) {
-        guard !isClosed, connection.isActive else { return connection.close() }
+        guard !isClosed, connection.isActive, recount(connection) else { return connection.close() }
         offer(connection, isReused: true)
     }
 
@@ -199,6 +200,15 @@ final class UpstreamPool {
         connection.isCounted = false
         open -= 1
         connectForWaiters()
+    }
+
+    /// - Returns: whether there is room for one that counts again, now that its stream is over.
+    private func recount(_ connection: UpstreamConnection) -> Bool {
+        guard !connection.isCounted else { return true }
+        guard open < capacity else { return false }
+        connection.isCounted = true
+        open += 1
+        return true
     }
 
     /// The connection is closed, whoever did it.
