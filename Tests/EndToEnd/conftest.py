@@ -55,7 +55,13 @@ def key(ctl) -> str:
 
 
 @pytest.fixture
-def launch(folder, redis):
+def budget() -> str:
+    """Of one decision. Long, since a busy test machine is no outage of Redis; where outages are the subject it is short."""
+    return "2s"
+
+
+@pytest.fixture
+def launch(folder, redis, budget):
     """Starts daemons with the settings of a test: `launch(upstream=…, policies=…)`."""
     daemons: list[Daemon] = []
 
@@ -73,7 +79,7 @@ def launch(folder, redis):
         merged = {
             "loops": 2,
             "upstream": {"url": url, **settings.pop("upstream_settings", {})},
-            "redis": {"url": redis_url or redis.url, **settings.pop("redis_settings", {})},
+            "redis": {"url": redis_url or redis.url, "timeout": budget, **settings.pop("redis_settings", {})},
             "routes": ROUTES,
             **settings,
         }

@@ -16,10 +16,7 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize("limit,rate,burst", [("20/10s", 2, 20), ("500/1s", 500, 500), ("300/1s", 300, 40)])
 def test_four_daemons_and_eight_callers_share_one_limit(launch, upstream, key, limit, rate, burst):
     policies = [{"name": "org", "per": "org", "limit": limit, "burst": burst}]
-    # Four daemons, eight callers, Redis and the handler share two cores here: a decision may be slow, and is to count all
-    # the same.
-    settings = {"policies": policies, "log": {"level": "info", "access": "off"}, "redis_settings": {"timeout": "2s"}}
-    daemons = [launch(upstream, loops=1, **settings) for _ in range(4)]
+    daemons = [launch(upstream, loops=1, policies=policies, log={"level": "info", "access": "off"}) for _ in range(4)]
     done = subprocess.run(
         [sys.executable, HERE / "clients/hammer.py", "5", *(str(daemon.port) for daemon in daemons)],
         env={**os.environ, "TOLLGATE_KEY": key},

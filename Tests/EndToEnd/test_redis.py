@@ -15,6 +15,12 @@ PROMPT = 0.1
 REDUCED = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 
 
+@pytest.fixture
+def budget() -> str:
+    """The daemon's own default."""
+    return "50ms"
+
+
 def timed(connection: Connection, *request):
     began = time.monotonic()
     answer = connection.request(*request)
@@ -297,7 +303,7 @@ def test_200_malformed_replies_cost_the_one_concerned_and_nothing_more(launch, r
     assert len(replies) == 200
 
     def ask_until_good():
-        until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "recovery", 2)
+        until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "recovery", 5)
 
     ask_until_good()
     resident = None
@@ -311,7 +317,7 @@ def test_200_malformed_replies_cost_the_one_concerned_and_nothing_more(launch, r
         assert relay.spoilt == number + 1
         if not hangs_up:
             # What half a reply left behind would swallow the next one; this is where it has to be noticed.
-            until(lambda: ask(daemon.port, "GET", "/api/listings", key).status in (200, 503), "an answer", 2)
+            until(lambda: ask(daemon.port, "GET", "/api/listings", key).status in (200, 503), "an answer", 5)
         ask_until_good()
         if number == 49:
             resident = daemon.resident()
