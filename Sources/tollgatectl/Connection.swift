@@ -4,6 +4,7 @@ import Admission
 import ArgumentParser
 import Foundation
 import Redis
+import Settings
 
 /// Which Redis, and which part of it.
 struct Connection: ParsableArguments {
@@ -12,20 +13,28 @@ struct Connection: ParsableArguments {
             "Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.",
             valueName: "url"))
     var redis: String?
-    @Option(help: ArgumentHelp("First part of every Redis key.", valueName: "name"))
-    var namespace = "tg"
+    @Option(
+        help: ArgumentHelp("First part of every Redis key; tg where nothing else is said.", valueName: "name"),
+        transform: namespaceName)
+    var namespace: String?
 
     /// Does something with the directory, and turns what stands in the way into a message and an exit code.
-    func withDirectory<Value>(_ body: (Directory) async throws -> Value) async throws -> Value {
+    ///
+    /// - Parameter configured: the namespace of a configuration, where there is one.
+    func withDirectory<Value>(
+        configured: String? = nil, _ body: (Directory) async throws -> Value
+    ) async throws -> Value {
         let endpoint = try endpoint
         do {
             let client = try await RedisClient.connect(to: endpoint)
             defer { client.close() }
-            return try await body(Directory(client, namespace: namespace))
+            return try await body(Directory(client, namespace: namespace ?? configured ?? "tg"))
         } catch let error as RedisError {
             throw Failure(error, at: endpoint).report()
         } catch let error as DirectoryError {
             throw Failure(error, at: endpoint).report()
+        } catch let error as Output.Lost {
+            throw Failure(.outputLost, "it was done, but nobody could be told (\(error))").report()
         }
     }
 
@@ -39,4 +48,9 @@ struct Connection: ParsableArguments {
             }
         }
     }
+}
+
+private func namespaceName(_ text: String) throws -> String {
+    guard Settings.isNamespace(text) else { throw ValidationError("expected 1 to 32 of A-Z a-z 0-9 . _ -") }
+    return text
 }

@@ -12,6 +12,7 @@ struct Failure: Error, Equatable {
         case notFound = 66
         case unavailable = 69
         case refused = 73
+        case outputLost = 74
         case notPermitted = 77
     }
 
@@ -66,10 +67,21 @@ extension Failure {
             self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
         case let code?:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
-        case nil:
-            self.init(
-                .unavailable,
-                "Redis is not reachable at \(endpoint); start it, or name another with --redis or TOLLGATE_REDIS_URL")
+        case nil: self.init(.unavailable, Self.text(ofTransport: error, at: endpoint))
+        }
+    }
+
+    private static func text(ofTransport error: RedisError, at endpoint: RedisEndpoint) -> String {
+        switch error {
+        case .notConnected(let reason):
+            "Redis is not reachable at \(endpoint) (\(reason)); start it, or name another with --redis or "
+                + "TOLLGATE_REDIS_URL"
+        case .timeout, .connectionClosed:
+            "\(endpoint) did not answer (\(error)); what was asked may have been done all the same: look before you "
+                + "repeat it"
+        case .protocolViolation:
+            "what answers at \(endpoint) is not Redis (\(error)); check --redis or TOLLGATE_REDIS_URL"
+        case .server, .overloaded, .shutdown: "\(endpoint): \(error)"
         }
     }
 }

@@ -31,7 +31,10 @@ struct KeyIssue: AsyncParsableCommand {
             "Other numbers for a per-key policy: search=100/10s:200. Repeatable.", valueName: "policy=limit"),
         transform: LimitOption.init)
     var limit: [LimitOption] = []
-    @Option(help: ArgumentHelp("The sidecars' configuration, to check --limit against.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The sidecars' configuration: to check --limit against, and for its namespace, key prefix and most active keys.",
+            valueName: "file"))
     var config: String?
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false
@@ -48,17 +51,29 @@ struct KeyIssue: AsyncParsableCommand {
         var order = KeyOrder(
             organization: org, name: name, user: user ?? "", expiry: expires ?? .never,
             limits: limit.map(\.text).joined(separator: " "))
+        var namespace: String?
         if let config {
             let settings = try readSettings(config)
             try check(settings)
+            namespace = settings.namespace
             order.prefix = settings.keys.prefix
             order.maximumActive = settings.keys.maxActivePerOrganization
         } else if !limit.isEmpty {
             FileHandle.standardError.write(
                 Data("tollgatectl: warning: --limit is not checked; give --config FILE to check it\n".utf8))
         }
-        let issued = try await connection.withDirectory { [order] in try await $0.issueKey(order) }
-        show(issued)
+        let issued = try await connection.withDirectory(configured: namespace) { [order] in
+            try await $0.issueKey(order)
+        }
+        do {
+            try show(issued)
+        } catch {
+            throw Failure(
+                .outputLost,
+                "key \(issued.id.text) was issued but could not be shown (\(error)); revoke it with: tollgatectl key "
+                    + "revoke \(issued.id.text)"
+            ).report()
+        }
     }
 
     private func readSettings(_ file: String) throws -> Settings {
@@ -87,15 +102,15 @@ struct KeyIssue: AsyncParsableCommand {
         }
     }
 
-    private func show(_ issued: IssuedKey) {
+    private func show(_ issued: IssuedKey) throws(Output.Lost) {
         let expiry = issued.expiresAt.map(Timestamp.text)
         if json {
-            printJSON([
+            try Output.json([
                 ("key", issued.key), ("id", issued.id.text), ("org", org.text), ("name", issued.name),
                 ("created_at", Timestamp.text(issued.createdAt)), ("expires_at", expiry),
             ])
         } else {
-            print(
+            try Output.line(
                 """
                 \(issued.key)
 
@@ -116,7 +131,7 @@ struct LimitOption: Sendable, Equatable {
     init(_ text: String) throws {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, Policy.isName(parts[0]) else {
-            throw ValidationError("expected policy=limit such as search=100/10s, got '\(text)'")
+            throw ValidationError("expected policy=limit such as search=100/10s")
         }
         do {
             _ = try Limit(parsing: String(parts[1]))
@@ -128,9 +143,14 @@ struct LimitOption: Sendable, Equatable {
     }
 }
 
-/// Text that people will read in lists: no line breaks, no end.
+/// Text that people will read in lists: one line that shows something and has an end.
 private func label(_ text: String) throws -> String {
-    guard (1...100).contains(text.count), text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
-    else { throw ValidationError("expected 1 to 100 characters without control characters") }
+    let breaks: Set<Unicode.GeneralCategory> = [.control, .lineSeparator, .paragraphSeparator]
+    let scalars = text.unicodeScalars
+    // Counted in scalars: a single character can be made of any number of them.
+    guard (1...100).contains(scalars.count),
+        !scalars.contains(where: { breaks.contains($0.properties.generalCategory) }),
+        !text.allSatisfy(\.isWhitespace)
+    else { throw ValidationError("expected a line of 1 to 100 characters") }
     return text
 }

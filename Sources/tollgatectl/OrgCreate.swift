@@ -19,11 +19,14 @@ struct OrgCreate: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        let createdAt = try await connection.withDirectory { try await $0.createOrganization(name) }
-        if json {
-            printJSON([("org", name.text), ("created_at", Timestamp.text(createdAt))])
-        } else {
-            print("Organization \(name.text) created. Next: tollgatectl key issue --org \(name.text) --name laptop")
+        try await connection.withDirectory { directory in
+            let createdAt = try await directory.createOrganization(name)
+            if json {
+                try Output.json([("org", name.text), ("created_at", Timestamp.text(createdAt))])
+            } else {
+                try Output.line(
+                    "Organization \(name.text) created. Next: tollgatectl key issue --org \(name.text) --name laptop")
+            }
         }
     }
 }
@@ -31,7 +34,7 @@ struct OrgCreate: AsyncParsableCommand {
 /// Of an argument or option that names an organization.
 func organization(_ text: String) throws -> OrganizationID {
     guard let name = OrganizationID(text) else {
-        throw ValidationError("expected 1 to 40 of a-z, 0-9, _ and -, got '\(text)'")
+        throw ValidationError("expected 1 to 40 of a-z, 0-9, _ and -")
     }
     return name
 }

@@ -15,7 +15,8 @@ struct Tollgatectl: AsyncParsableCommand {
               tollgatectl key revoke acme/7h3kq2mzxb
 
             Redis is --redis, else TOLLGATE_REDIS_URL, else redis://127.0.0.1:6379/0.
-            Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 77 not permitted.
+            Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 74 output lost, \
+            77 not permitted.
             """,
         version: "tollgatectl \(Version.current)",
         subcommands: [Org.self, Key.self])

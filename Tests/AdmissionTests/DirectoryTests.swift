@@ -164,6 +164,47 @@ import Testing
         }
     }
 
+    /// Redis undoes nothing of a script that fails half-way.
+    @Test(arguments: ["-zrem", "-hset"])
+    func whatFailsHalfWayLeavesNoKeyAlive(missing: String) async throws {
+        try await withDirectory { directory, server in
+            let issued = try await directory.issueKey(KeyOrder(organization: acme, name: "laptop"))
+            let before = try await hash("tg:1:{acme}", in: server)
+            _ = try await server.cli("ACL", "SETUSER", "half", "on", ">secret", "~*", "+@all", missing)
+            let endpoint = RedisEndpoint(.unix(path: server.socketPath), username: "half", password: "secret")
+            let client = try await RedisClient.connect(to: endpoint, timeout: .seconds(30))
+            defer { client.close() }
+            await #expect(throws: DirectoryError.self) { try await Directory(client).revokeKey(issued.id) }
+
+            // Whatever the record says by now, sidecars have been told to read it, or nothing has changed.
+            let record = try await hash("tg:1:{acme}:k:\(issued.id.local)", in: server)
+            let revision = try await hash("tg:1:{acme}", in: server)["rev"]
+            #expect((record["is_active"] == "0") == (revision != before["rev"]))
+            // Somebody who may do all finishes it.
+            try await directory.revokeKey(issued.id)
+            #expect(try await hash("tg:1:{acme}:k:\(issued.id.local)", in: server)["is_active"] == "0")
+            #expect(try await server.cli("ZCARD", "tg:1:{acme}:active") == "0")
+        }
+    }
+
+    @Test func aFullMemoryKeepsNoKeyAlive() async throws {
+        try await withDirectory { directory, server in
+            let issued = try await directory.issueKey(KeyOrder(organization: acme, name: "laptop"))
+            _ = try await server.cli("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await directory.revokeKey(issued.id))
+            let before = try await server.cli("DBSIZE")
+            let error = await #expect(throws: DirectoryError.self) {
+                _ = try await directory.issueKey(KeyOrder(organization: acme, name: "another"))
+            }
+            guard case .redis(let refusal) = error else {
+                Issue.record("not Redis' refusal")
+                return
+            }
+            #expect(refusal.serverCode == "OOM")
+            #expect(try await server.cli("DBSIZE") == before)
+        }
+    }
+
     /// A bare revision would be taken for an organization.
     @Test func revokingMakesNoOrganization() async throws {
         try await withDirectory { directory, server in

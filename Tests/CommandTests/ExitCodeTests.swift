@@ -15,7 +15,9 @@ import Testing
         ["key", "issue", "--org", "acme", "--name", "a", "--limit", "search"],
         ["key", "issue", "--org", "acme", "--name", "a", "--limit", "search=1/x"],
         ["key", "issue", "--org", "acme", "--name", "a", "--limit", "s=1/s", "--limit", "s=2/s"],
+        ["key", "issue", "--org", "acme", "--name", " "], ["key", "issue", "--org", "acme", "--name", "a\u{2028}b"],
         ["key", "revoke"], ["key", "revoke", "acme"], ["--redis", "http://x", "org", "create", "acme"],
+        ["--namespace", "a{b}", "org", "create", "acme"], ["--namespace", "", "org", "create", "acme"],
     ])
     func wrongUsageIs64(arguments: [String]) async throws {
         let outcome = try await nowhere.run(arguments)
@@ -28,11 +30,39 @@ import Testing
         let expected = Tollgatectl.Outcome(
             code: 69, output: "",
             errors: """
-                tollgatectl: Redis is not reachable at unix:/nonexistent/redis.sock; start it, or name another with \
-                --redis or TOLLGATE_REDIS_URL
+                tollgatectl: Redis is not reachable at unix:/nonexistent/redis.sock (no such socket); start it, or name \
+                another with --redis or TOLLGATE_REDIS_URL
 
                 """)
         #expect(outcome == expected)
+    }
+
+    /// The answer may come after all: that is another message than that of a Redis that was never asked.
+    @Test func aFrozenRedisIs69() async throws {
+        try await RedisServer.run { server in
+            try await server.freeze()
+            let outcome = try await Tollgatectl(url: server.url)("org", "create", "acme")
+            let expected = Tollgatectl.Outcome(
+                code: 69, output: "",
+                errors: """
+                    tollgatectl: \(server.url) did not answer (no reply in time); what was asked may have been done all \
+                    the same: look before you repeat it
+
+                    """)
+            #expect(outcome == expected)
+        }
+    }
+
+    /// The parser would repeat the value; one word more and a key would be on the screen for the second time.
+    @Test func aKeyInPlaceOfItsIDIsNotRepeated() async throws {
+        let secret = "mcp_" + String(repeating: "s3cret", count: 7) + "x"
+        for arguments in [[secret], ["--yes", "acme/aaaaaaaaaa", secret]] {
+            let outcome = try await nowhere.run(["key", "revoke"] + arguments)
+            #expect((outcome.code, outcome.output) == (64, ""))
+            #expect(outcome.errors.contains("such as acme/7h3kq2mzxb, not the key itself"))
+            #expect(outcome.errors.contains("number 2") == (arguments.count > 1))
+            #expect(!outcome.errors.contains("s3cret"))
+        }
     }
 
     @Test func whatIsMissingIs66() async throws {

@@ -21,7 +21,7 @@ import Testing
 
                 Redis is --redis, else TOLLGATE_REDIS_URL, else redis://127.0.0.1:6379/0.
                 Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable,
-                73 refused, 77 not permitted.
+                73 refused, 74 output lost, 77 not permitted.
 
                 USAGE: tollgatectl <subcommand>
 
@@ -79,7 +79,8 @@ import Testing
                   --json                  Print JSON: org, created_at.
                   --redis <url>           Where keys and limits are. Others see the command
                                           line: give a password by TOLLGATE_REDIS_URL.
-                  --namespace <name>      First part of every Redis key. (default: tg)
+                  --namespace <name>      First part of every Redis key; tg where nothing else
+                                          is said.
                   --version               Show the version.
                   -h, --help              Show help information.
 
@@ -133,12 +134,15 @@ import Testing
                                           (2027-01-01T00:00:00Z).
                   --limit <policy=limit>  Other numbers for a per-key policy:
                                           search=100/10s:200. Repeatable.
-                  --config <file>         The sidecars' configuration, to check --limit against.
+                  --config <file>         The sidecars' configuration: to check --limit
+                                          against, and for its namespace, key prefix and most
+                                          active keys.
                   --json                  Print JSON: key, id, org, name, created_at,
                                           expires_at.
                   --redis <url>           Where keys and limits are. Others see the command
                                           line: give a password by TOLLGATE_REDIS_URL.
-                  --namespace <name>      First part of every Redis key. (default: tg)
+                  --namespace <name>      First part of every Redis key; tg where nothing else
+                                          is said.
                   --version               Show the version.
                   -h, --help              Show help information.
 
@@ -168,7 +172,8 @@ import Testing
                                           was before).
                   --redis <url>           Where keys and limits are. Others see the command
                                           line: give a password by TOLLGATE_REDIS_URL.
-                  --namespace <name>      First part of every Redis key. (default: tg)
+                  --namespace <name>      First part of every Redis key; tg where nothing else
+                                          is said.
                   --version               Show the version.
                   -h, --help              Show help information.
 

@@ -133,6 +133,70 @@ private struct Issued: Decodable {
         }
     }
 
+    @Test(arguments: [("y", 0, "0"), ("n", 73, "2"), ("", 73, "2")])
+    func aTerminalIsAskedBeforeSeveralAreRevoked(answer: String, code: Int32, left: String) async throws {
+        try await withOrganization { tollgatectl, server in
+            let one = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--json")).id
+            let two = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "b", "--json")).id
+            let outcome = try await tollgatectl.shell(
+                #"echo "$0" | script -qec "tollgatectl key revoke $1 $2" /dev/null"#, answer, one, two)
+            #expect(outcome.code == code)
+            #expect(outcome.output.contains("Revoke 2 keys? [y/N] "))
+            #expect(outcome.output.contains("nothing was revoked") == (code != 0))
+            #expect(try await server.cli("ZCARD", "tg:1:{acme}:active") == left)
+        }
+    }
+
+    /// Nobody knows a key that nobody saw, so its owner is told which one to revoke.
+    @Test func aKeyThatCannotBeShownIsNamed() async throws {
+        try await withOrganization { tollgatectl, server in
+            let outcome = try await tollgatectl.shell(
+                #"exec tollgatectl key issue --org acme --name a > /dev/full"#)
+            let id = try await server.cli("ZRANGE", "tg:1:{acme}:keys", "0", "-1")
+            let expected = Tollgatectl.Outcome(
+                code: 74, output: "",
+                errors: """
+                    tollgatectl: key acme/\(id) was issued but could not be shown (No space left on device); revoke it \
+                    with: tollgatectl key revoke acme/\(id)
+
+                    """)
+            #expect(outcome == expected)
+        }
+    }
+
+    /// What can't be said must not keep the others alive.
+    @Test func allAreRevokedThoughNobodyCanBeTold() async throws {
+        try await withOrganization { tollgatectl, server in
+            let one = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--json")).id
+            let two = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "b", "--json")).id
+            let outcome = try await tollgatectl.shell(
+                #"exec tollgatectl key revoke --yes "$0" "$1" > /dev/full"#, one, two)
+            #expect(outcome.code == 74)
+            #expect(
+                outcome.errors == "tollgatectl: it was done, but nobody could be told (No space left on device)\n")
+            #expect(try await server.cli("ZCARD", "tg:1:{acme}:active") == "0")
+        }
+    }
+
+    @Test func theNamespaceOfAConfigurationIsTaken() async throws {
+        try await withOrganization { tollgatectl, server in
+            let file = "\(server.directory)/tollgate.yaml"
+            try Data("namespace: prod\nkeys: {prefix: acme_, accept: [acme_], max_active_per_org: 1}\n".utf8)
+                .write(to: URL(filePath: file))
+            let arguments = ["key", "issue", "--org", "acme", "--name", "a", "--config", file, "--json"]
+            // The organization is in tg.
+            #expect(try await tollgatectl.run(arguments).code == 66)
+            _ = try await tollgatectl("--namespace", "prod", "org", "create", "acme")
+            let issued = try issue(await tollgatectl.run(arguments))
+            #expect(issued.key.hasPrefix("acme_"))
+            #expect(try await server.cli("ZCARD", "prod:1:{acme}:active") == "1")
+            #expect(try await tollgatectl.run(arguments).code == 73)
+            // What is said on the command line has the last word.
+            #expect(try issue(await tollgatectl.run(arguments + ["--namespace", "tg"])).key.hasPrefix("acme_"))
+            #expect(try await server.cli("ZCARD", "tg:1:{acme}:active") == "1")
+        }
+    }
+
     @Test func limitsAreCheckedAgainstAConfiguration() async throws {
         try await withOrganization { tollgatectl, server in
             let file = "\(server.directory)/tollgate.yaml"

@@ -21,12 +21,22 @@ struct Tollgatectl {
     }
 
     func run(_ arguments: [String]) async throws -> Outcome {
+        try await outcome("tollgatectl", arguments)
+    }
+
+    /// `$0` in the script and what follows are the arguments.
+    func shell(_ script: String, _ arguments: String...) async throws -> Outcome {
+        try await outcome("sh", ["-c", script] + arguments)
+    }
+
+    private func outcome(_ program: String, _ arguments: [String]) async throws -> Outcome {
         // Built into the folder of the tests themselves.
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let folder = URL(filePath: tests).deletingLastPathComponent().path
+        let others = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
         let result = try await Subprocess.run(
-            .name("tollgatectl"), arguments: Arguments(arguments),
-            environment: .inherit.updating(["PATH": folder, "TOLLGATE_REDIS_URL": url]), input: .none,
+            .name(program), arguments: Arguments(arguments),
+            environment: .inherit.updating(["PATH": "\(folder):\(others)", "TOLLGATE_REDIS_URL": url]), input: .none,
             output: .string(limit: 65_536), error: .string(limit: 65_536))
         guard case .exited(let code) = result.terminationStatus else {
             return Outcome(code: -1, output: result.standardOutput, errors: "\(result.terminationStatus)")

@@ -34,9 +34,9 @@ extension Form where Value == String {
         }
     }
 
-    /// First part of every Redis key: no `:`, which separates the parts, and no braces, which make hash tags.
-    static let namespace = word("1 to 32 of A-Z a-z 0-9 . _ -", longest: 32) { octet in
-        octet.isLetter || octet.isDigit || ".-_".utf8.contains(octet)
+    static let namespace = text("1 to 32 of A-Z a-z 0-9 . _ -") { text throws(Mismatch) in
+        guard Settings.isNamespace(text) else { throw Mismatch() }
+        return text
     }
 
     /// What a bearer token may hold (RFC 6750 §2.1, without its `+`, `/` and `=`).
@@ -95,6 +95,14 @@ extension Form where Value == String {
         // The built-in policy of MCP handshakes; a policy of that name would be taken for it later.
         guard text != "handshake" else { throw Mismatch(got: "'handshake', which is reserved") }
         return text
+    }
+}
+
+extension Settings {
+    /// First part of every Redis key: no `:`, which separates the parts, and no braces, which make hash tags.
+    package static func isNamespace(_ text: String) -> Bool {
+        (1...32).contains(text.utf8.count)
+            && text.utf8.allSatisfy { $0.isLetter || $0.isDigit || ".-_".utf8.contains($0) }
     }
 }
 
