@@ -99,11 +99,12 @@ extension DownstreamHandler {
         case .clash(let detail):
             return refuse(Refusal(400, detail, reason: "credential_clash"), limits: nil)
         }
-        // A body that is too large is refused after the credential was judged, and costs nothing.
+        // A body that is too large is refused after the credential was judged, and costs nothing; to bring none costs.
         if !fitsBody { pendingRefusal = .bodyTooLarge(limit: snapshot.bodyBytes) }
+        let isCharged = fitsBody || (!credentialWasPresented && !snapshot.admission.allowsAnonymous)
         ask(
             AdmissionRequest(
-                kind: .protected, isThrottled: route.isThrottled && fitsBody, credential: credential,
+                kind: .protected, isThrottled: route.isThrottled && isCharged, credential: credential,
                 address: client.subject, selection: selection))
     }
 
