@@ -72,9 +72,9 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             try await booth.thaw()
             let took = await ContinuousClock().measure { await gate.becomesReady() }
             #expect(took < .seconds(1))
-            // What timed out may have been charged, once each.
+            // What timed out may have been charged, once each; on a busy machine some did before.
             let left = await gate.admit(key: "laptop").remaining
-            #expect((995...998).contains(try #require(left.first)))
+            #expect((995 - before...998).contains(try #require(left.first)))
         }
     }
 
