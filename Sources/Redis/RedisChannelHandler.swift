@@ -13,6 +13,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Beyond this a buffer that a burst has left behind is given back.
     private static let keptCapacity = 256 * 1024
 
+    /// Between two ticks that should be 10 ms apart: the process was stopped, or its machine.
+    private static let standstill = TimeAmount.milliseconds(500)
+
     private let reader: ReplyReader
     private let longestQueue: Int
     private var context: ChannelHandlerContext?
@@ -28,7 +31,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var clock: NIODeadline
     /// When the last whole reply came: octets that never become one are no sign of life.
     private var heardAt: NIODeadline
-    /// When the first came of the replies, one after another, that nobody waited for any more; nil after one in time.
+    /// When the first came of the replies, one after another, that nobody waited for any more; nil after one in time, and
+    /// when all have come: who owes nothing isn't behind.
     private var lateSince: NIODeadline?
 
     init(longestReply: Int, longestQueue: Int, at now: NIODeadline) {
@@ -110,6 +114,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     /// Answers every caller whose time is over.
     func expire(at now: NIODeadline) {
+        // Who doesn't listen can't call it silence.
+        if now - clock >= Self.standstill { (heardAt, lateSince) = (now, nil) }
         clock = now
         for completion in queue.expire(at: now) { completion(.failure(.timeout)) }
     }
@@ -171,10 +177,14 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     private func deliver(_ reply: RedisReply) throws(RedisError) {
-        guard let slot = queue.popFirst() else { throw .protocolViolation("a reply that nobody asked for") }
+        guard let slot = queue.popFirst() else {
+            // `DENIED Redis is running in protected mode …` and `ERR max number of clients reached` come on accept.
+            if case .error(let line) = reply { throw .server(line) }
+            throw .protocolViolation("a reply that nobody asked for")
+        }
         heardAt = clock
         guard let completion = slot.completion else {
-            lateSince = lateSince ?? clock
+            lateSince = queue.count == 0 ? nil : lateSince ?? clock
             return
         }
         lateSince = nil

@@ -68,7 +68,14 @@ final class Wire {
         channel.close(promise: nil)
     }
 
+    /// With the owner's tick, every 10 ms.
     func advance(by time: TimeAmount) {
+        let end = now + time
+        while now < end { standStill(for: min(.milliseconds(10), end - now)) }
+    }
+
+    /// Without a tick until the end of it.
+    func standStill(for time: TimeAmount) {
         channel.embeddedEventLoop.advanceTime(by: time)
         handler.expire(at: now)
     }
