@@ -35,7 +35,7 @@ package final class RedisClient: Sendable {
             for command in endpoint.greeting { _ = try await client.send(command) }
         } catch {
             client.close()
-            throw error
+            throw endpoint.withoutPassword(error)
         }
         return client
     }

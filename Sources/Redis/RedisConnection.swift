@@ -180,7 +180,7 @@ package final class RedisConnection {
         }
         for command in endpoint.greeting {
             outstanding += 1
-            handler.send(command, deadline: deadline) { settle($0.failure) }
+            handler.send(command, deadline: deadline) { settle($0.failure.map(self.endpoint.withoutPassword)) }
         }
         for script in scripts {
             outstanding += 1

@@ -19,16 +19,27 @@ extension RedisEndpoint {
                             longestReply: longestReply, longestQueue: longestQueue, at: channel.eventLoop.now))
                 }
             }
-        let connecting =
-            switch address {
-            case .tcp(let host, let port): bootstrap.connect(host: host, port: port)
-            case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
-            }
+        let connecting: EventLoopFuture<any Channel>
+        switch address {
+        case .tcp(let host, let port):
+            connecting = bootstrap.connect(host: host, port: port)
+        case .unix(let path): connecting = bootstrap.connect(unixDomainSocketPath: path)
+        }
         return connecting.flatMapThrowing { channel in
             NIOLoopBound(
                 try channel.pipeline.syncOperations.handler(type: RedisChannelHandler.self),
                 eventLoop: channel.eventLoop)
         }
+    }
+
+    /// An error that the greeting met, as it may be shown.
+    ///
+    /// Redis repeats the arguments of a command it doesn't know, as AUTH is to some: `ERR unknown command 'AUTH', with args
+    /// beginning with: 'user' 'password'`, cut off at 128 bytes.
+    func withoutPassword(_ error: RedisError) -> RedisError {
+        guard let password, case .server(let line) = error else { return error }
+        let said = line.firstRange(of: ", with args").map { line[..<$0.lowerBound] } ?? line[...]
+        return .server(password.isEmpty ? String(said) : String(said).replacing(password, with: "…"))
     }
 
     /// Who we are and which database is ours, as the first commands of a connection.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+
 /// Where Redis is and who we are there.
 ///
 /// Text forms: `redis://[[user]:password@]host[:port][/database]`, `unix:/path[?db=N]` and
@@ -123,6 +125,9 @@ extension RedisEndpoint {
             }
             host = text[text.index(after: text.startIndex)..<end]
             let rest = text[text.index(after: end)...]
+            guard host.isEmpty || host.isIPv6Address else {
+                throw RedisEndpointError("no IPv6 address between [ and ]")
+            }
             guard rest.isEmpty || rest.hasPrefix(":") else { throw RedisEndpointError("expected :port after ]") }
             port = rest.dropFirst()
         } else if let colon = text.lastIndex(of: ":") {
@@ -131,6 +136,11 @@ extension RedisEndpoint {
             guard !host.contains(":") else { throw RedisEndpointError("an IPv6 address needs brackets: [::1]:6379") }
         }
         guard !host.isEmpty else { throw RedisEndpointError("host is missing") }
+        // Whatever else is here, such as ?password=, would be looked up and shown as a name.
+        guard text.hasPrefix("[") || host.utf8.allSatisfy(\.mayBeInHostName) else {
+            throw RedisEndpointError(
+                "host has an octet that no host name has; user, password and database go before and behind")
+        }
         guard !port.isEmpty else { return (String(host), defaultPort) }
         guard let number = Int(digits: port), (1...65535).contains(number) else {
             throw RedisEndpointError("port is no number from 1 to 65535")
@@ -178,7 +188,26 @@ extension Int {
     }
 }
 
+extension UInt8 {
+    /// `_` is in no Internet name, and in many of containers.
+    fileprivate var mayBeInHostName: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+}
+
 extension Substring {
+    /// With or without the zone of a link-local one: `fe80::1%eth0`.
+    fileprivate var isIPv6Address: Bool {
+        let parts = split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        guard case .v6 = try? SocketAddress(ipAddress: String(parts[0]), port: 0) else { return false }
+        return parts.count == 1 || (!parts[1].isEmpty && parts[1].utf8.allSatisfy(\.mayBeInHostName))
+    }
+
     fileprivate var validHexPair: UInt8? {
         utf8.count == 2 && allSatisfy(\.isHexDigit) ? UInt8(self, radix: 16) : nil
     }

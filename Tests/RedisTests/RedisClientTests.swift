@@ -74,6 +74,27 @@ import Testing
         }
     }
 
+    /// Redis repeats a command that it doesn't know, password and all.
+    @Test func aServerWithoutAUTHDoesNotMakeUsShowThePassword() async throws {
+        try await RedisServer.run(.init(configuration: ["rename-command AUTH \"\""])) { server in
+            let refused = try await failure(connectingTo: "unix://app:secret@\(server.socketPath)")
+            #expect(refused == .server("ERR unknown command 'AUTH'"))
+        }
+    }
+
+    @Test func aServerThatIsFullSaysSo() async throws {
+        try await RedisServer.run(.init(configuration: ["maxclients 1"])) { server in
+            let first = try await RedisClient.connect(to: RedisEndpoint(parsing: server.url))
+            #expect(try await first.send("PING") == .status("PONG"))
+            let full = await #expect(throws: RedisError.self) {
+                let second = try await RedisClient.connect(to: RedisEndpoint(parsing: server.url))
+                _ = try await second.send("PING")
+            }
+            #expect(full == .server("ERR max number of clients reached"))
+            first.close()
+        }
+    }
+
     @Test func aFrozenServerTimesOut() async throws {
         try await RedisServer.run(.init(password: "secret")) { server in
             try await server.freeze()

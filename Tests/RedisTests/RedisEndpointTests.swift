@@ -11,6 +11,8 @@ import Testing
         ("redis://redis/", RedisEndpoint(.tcp(host: "redis", port: 6379))),
         ("redis://redis:7/0", RedisEndpoint(.tcp(host: "redis", port: 7))),
         ("redis://[::1]/1", RedisEndpoint(.tcp(host: "::1", port: 6379), database: 1)),
+        ("redis://[fe80::1%eth0]", RedisEndpoint(.tcp(host: "fe80::1%eth0", port: 6379))),
+        ("redis://my_redis.example.", RedisEndpoint(.tcp(host: "my_redis.example.", port: 6379))),
         ("redis://[2001:db8::7]:6380", RedisEndpoint(.tcp(host: "2001:db8::7", port: 6380))),
         ("redis://app:se%40cr%3Aet%2F@h:1/0", .init(.tcp(host: "h", port: 1), username: "app", password: "se@cr:et/")),
         ("redis://app:a:b@h", RedisEndpoint(.tcp(host: "h", port: 6379), username: "app", password: "a:b")),
@@ -34,6 +36,8 @@ import Testing
     }
 
     private static let expected = "expected redis://host:port/database or unix:/path"
+    private static let badHost =
+        "host has an octet that no host name has; user, password and database go before and behind"
     private static let badPort = "port is no number from 1 to 65535"
 
     @Test(arguments: [
@@ -50,6 +54,16 @@ import Testing
         ("redis://", "host is missing"),
         ("redis://:6379", "host is missing"),
         ("redis://app:secret@:6379", "host is missing"),
+        ("redis://h?password=secret", badHost),
+        ("redis://h?db=1/2", badHost),
+        ("redis://h#1", badHost),
+        ("redis://h 1", badHost),
+        ("redis://h1,h2:1/0", badHost),
+        ("redis://ü", badHost),
+        ("redis://[]", "host is missing"),
+        ("redis://[h]", "no IPv6 address between [ and ]"),
+        ("redis://[127.0.0.1]", "no IPv6 address between [ and ]"),
+        ("redis://[::1?password=secret]", "no IPv6 address between [ and ]"),
         ("redis://h:0", badPort),
         ("redis://h:65536", badPort),
         ("redis://h:+1", badPort),

@@ -55,4 +55,19 @@ import Testing
             #expect(!logged.joined().contains("secret"))
         }
     }
+
+    @Test func aServerThatRepeatsThePasswordIsNotQuoted() async throws {
+        let lines = Lines()
+        let logger = Logger(label: "test") { _ in Recorder(lines: lines) }
+        try await RedisServer.run(.init(configuration: ["rename-command AUTH \"\""])) { server in
+            let endpoint = try RedisEndpoint(parsing: "unix://app:secret@\(server.socketPath)")
+            try await ConnectionDriver.run(endpoint, logger: logger) { redis in
+                let failure = await redis.send("PING", within: .milliseconds(200)).failure
+                #expect(failure == .notConnected("ERR unknown command 'AUTH'"))
+            }
+            let place = "redis.endpoint=unix:\(server.socketPath)"
+            let line = "error redis unavailable [\(place) redis.error=ERR unknown command 'AUTH']"
+            #expect(lines.all.withLock { $0 } == [line])
+        }
+    }
 }
