@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import NIOCore
 import Synchronization
 import TestSupport
@@ -84,6 +85,32 @@ import Testing
             }
         }
     }
+
+    #if os(Linux)
+        /// The kernel's table of connections: a keepalive timer is number 2, its time in hundredths of a second.
+        @Test func theKernelAsksWhetherASilentPeerIsThere() async throws {
+            try await RedisServer.run(.init(tcp: true)) { server in
+                let port = try #require(server.tcpPort)
+                try await ConnectionDriver.run(RedisEndpoint(.tcp(host: "127.0.0.1", port: port))) { redis in
+                    #expect(await redis.send("PING") == .success(.status("PONG")))
+                    // Until the last segment is acknowledged another timer runs.
+                    while true {
+                        let table = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)
+                        let rows = table.split(separator: "\n").map { $0.split(separator: " ") }
+                        let hex = String(port, radix: 16, uppercase: true)
+                        let row = try #require(rows.first { $0[2].hasSuffix(":\(hex)") && $0[3] == "01" })
+                        let timer = row[5].split(separator: ":").compactMap { Int($0, radix: 16) }
+                        if timer[0] == 2 {
+                            #expect((1...3000).contains(timer[1]))
+                            break
+                        }
+                        try #require(timer[0] == 1 || timer[0] == 4, "\(row)")
+                        try await Task.sleep(for: .milliseconds(5))
+                    }
+                }
+            }
+        }
+    #endif
 
     // MARK: Scripts
 
