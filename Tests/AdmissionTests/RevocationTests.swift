@@ -79,7 +79,11 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             let end = wallClockMicroseconds() / 1_000_000 + 3
             try await booth.key("laptop", of: "acme", ["expires_at": "\(end)"])
             try await booth.key("later", of: "acme", ["not_before": "\(end)"])
-            let gate = try await booth.gate(policies)
+            // Wide enough for as many questions as three seconds hold.
+            let gate = try await booth.gate([
+                Policy(name: "address", per: .address, limit: Limit(count: 1_000_000, periodMicroseconds: 1_000_000)),
+                Policy(name: "org", per: .org, limit: Limit(count: 1_000_000, periodMicroseconds: 1_000_000)),
+            ])
             var (before, after) = (0, 0)
             while after < 10 {
                 let (laptop, later) = (await gate.admit(key: "laptop"), await gate.admit(key: "later"))
@@ -95,7 +99,6 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
                 let laterNow = try #require(later.limits?.nowMicroseconds)
                 #expect(later.isAllowed == (laterNow >= end * 1_000_000))
                 if !later.isAllowed { #expect(later.reason == .notYetValid) }
-                if case .rateLimited = later.reason { break }
             }
             #expect(before > 0)
             // No reload: both ends were known from the first.
