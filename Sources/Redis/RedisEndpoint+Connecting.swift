@@ -16,13 +16,17 @@ extension RedisEndpoint {
     func connect(
         on eventLoop: any EventLoop, timeout: TimeAmount, longestReply: Int, longestQueue: Int
     ) -> EventLoopFuture<NIOLoopBound<RedisChannelHandler>> {
+        // A full server says so and closes at once, before the pipeline could be asked: its handler heard it.
+        let handlers = NIOLoopBoundBox.makeBoxSendingValue(
+            [ObjectIdentifier: RedisChannelHandler](), eventLoop: eventLoop)
         var bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        RedisChannelHandler(
-                            longestReply: longestReply, longestQueue: longestQueue, at: channel.eventLoop.now))
+                    let handler = RedisChannelHandler(
+                        longestReply: longestReply, longestQueue: longestQueue, at: channel.eventLoop.now)
+                    handlers.value[ObjectIdentifier(channel)] = handler
+                    try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
         let connecting: EventLoopFuture<any Channel>
@@ -38,9 +42,10 @@ extension RedisEndpoint {
         case .unix(let path): connecting = bootstrap.connect(unixDomainSocketPath: path)
         }
         return connecting.flatMapThrowing { channel in
-            NIOLoopBound(
-                try channel.pipeline.syncOperations.handler(type: RedisChannelHandler.self),
-                eventLoop: channel.eventLoop)
+            guard let handler = handlers.value[ObjectIdentifier(channel)] else {
+                throw RedisError.notConnected("closed")
+            }
+            return NIOLoopBound(handler, eventLoop: channel.eventLoop)
         }
     }
 
