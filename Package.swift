@@ -72,7 +72,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Settings", "Telemetry", .argumentParser, .nioCore, .nioConcurrencyHelpers,
+                "Proxy", "Admin", "Admission", "Redis", "Settings", "Telemetry", .argumentParser, .nioCore,
+                .nioConcurrencyHelpers,
                 .nioPosix, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),

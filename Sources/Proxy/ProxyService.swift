@@ -36,6 +36,7 @@ package final class ProxyService: Sendable {
     private let listeners: [any Channel]
     private let phase = NIOLockedValueBox(Phase.serving)
     private let resolving: Task<Void, Never>?
+    private let instance: Instance
 
     // MARK: Start
 
@@ -63,7 +64,7 @@ package final class ProxyService: Sendable {
             }
             return ProxyService(
                 settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
-                listeners: listeners)
+                listeners: listeners, instance: instance)
         } catch {
             await close(shards, accessLog, group, logger)
             throw error
@@ -72,7 +73,7 @@ package final class ProxyService: Sendable {
 
     private init(
         settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, shards: ShardTable,
-        accessLog: AccessLog?, listeners: [any Channel]
+        accessLog: AccessLog?, listeners: [any Channel], instance: Instance
     ) {
         self.settings = settings
         self.logger = logger
@@ -80,11 +81,15 @@ package final class ProxyService: Sendable {
         self.shards = shards
         self.accessLog = accessLog
         self.listeners = listeners
+        self.instance = instance
         resolving = Self.keepResolving(settings.upstream, shards: shards, logger: logger)
     }
 
     /// Where clients connect; the ports are the kernel's where 0 was configured.
     package var addresses: [SocketAddress] { listeners.compactMap(\.localAddress) }
+
+    /// The id of the database that requests are counted in; nil until a loop has seen one.
+    package var database: [UInt8]? { instance.id }
 
     package func readiness() async -> Readiness {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }

@@ -65,6 +65,9 @@ struct Daemon {
             services.append(.init(service: admin))
         }
         services.append(.init(service: dataPlane))
+        // Last, so that it ends first: a sidecar that drains is none to count on.
+        services.append(
+            .init(service: PolicyPublisher(settings, logger: logger, database: { dataPlane.database })))
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .critical)
         var configuration = ServiceGroupConfiguration(services: services, logger: quiet)

@@ -13,7 +13,8 @@ extension DataPlane {
             addresses: proxy.addresses,
             readiness: { Readiness(await proxy.readiness()) },
             reopenLog: { proxy.reopenLog() },
-            drain: { await proxy.drain() })
+            drain: { await proxy.drain() },
+            database: { proxy.database })
     }
 }
 

@@ -15,6 +15,8 @@ struct DataPlane: Sendable {
     var reopenLog: @Sendable () async -> Void
     /// Finishes what is under way, and stops.
     var drain: @Sendable () async -> Void
+    /// The id of the Redis database that requests are counted in; nil until one was seen.
+    var database: @Sendable () -> [UInt8]? = { nil }
 }
 
 /// Runs the data plane from its start to its drained end, and knows at any time how it is.
@@ -54,6 +56,12 @@ struct DataPlaneService: Service {
             case .draining: .draining
             }
         }
+    }
+
+    /// As the running data plane knows it.
+    var database: [UInt8]? {
+        guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return nil }
+        return plane.database()
     }
 
     func reopenLog() async {

@@ -15,6 +15,14 @@ package struct TokenBucket: Sendable, Hashable {
         self.shape = shape
     }
 
+    /// A bucket as Redis holds it, `a` or `a n` in decimal; whatever else stands there counts as never charged, as it does
+    /// to the script.
+    package init(_ shape: BucketShape, stored: String?) {
+        self.init(shape)
+        guard let match = stored?.wholeMatch(of: /([0-9]+) ?([0-9]*)/), let emptyAt = Int(match.1) else { return }
+        state = (emptyAt, Int(match.2) ?? 0)
+    }
+
     /// Units owed at `now`. Where the clock went back, or the limit was lowered, that would pass the capacity: it is cut
     /// there and kept so, or the caller would wait for ever.
     package mutating func backlog(at now: Int) -> Int {

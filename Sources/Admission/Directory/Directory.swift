@@ -7,8 +7,8 @@ package import Redis
 /// Each change is one script, so it happens whole or not at all, and replaces the organization's revision: sidecars that
 /// remember the old one read the records anew on the next request. The clock is Redis' own.
 package struct Directory: Sendable {
-    private let redis: RedisClient
-    private let names: Names
+    let redis: RedisClient
+    let names: Names
 
     package init(_ redis: RedisClient, namespace: String = "tg") {
         self.redis = redis
@@ -17,7 +17,7 @@ package struct Directory: Sendable {
 
     /// - Returns: when it was created, in seconds since 1970.
     package func createOrganization(_ id: OrganizationID) async throws(DirectoryError) -> Int {
-        let reply = try await run(
+        let reply = try await redis.answer(
             Self.createScript, keys: [names.instance, names.organization(id.text)],
             arguments: [Instance.proposal(), Self.revision(), id.text])
         switch reply.first {
@@ -33,7 +33,7 @@ package struct Directory: Sendable {
         let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
         let organization = order.organization.text
         let hash = CredentialHash(of: Array(key.utf8))
-        let reply = try await run(
+        let reply = try await redis.answer(
             Self.issueScript,
             keys: [
                 names.instance, names.organization(organization), names.record(id), names.keys(organization),
@@ -66,7 +66,7 @@ package struct Directory: Sendable {
     @discardableResult
     package func revokeKey(_ id: KeyID) async throws(DirectoryError) -> Bool {
         let organization = id.organization.text
-        let reply = try await run(
+        let reply = try await redis.answer(
             Self.revokeScript,
             keys: [names.organization(organization), names.record(id), names.activeKeys(organization)],
             arguments: [Self.revision(), id.local])
@@ -76,21 +76,6 @@ package struct Directory: Sendable {
         case "already": return false
         case "missing": throw .keyMissing(id.text)
         default: throw .unexpectedReply
-        }
-    }
-
-    private func run(
-        _ script: RedisScript, keys: [String], arguments: [String]
-    ) async throws(DirectoryError) -> [RedisReply] {
-        do {
-            guard let reply = try await redis.evaluate(script, keys: keys, arguments: arguments).array else {
-                throw DirectoryError.unexpectedReply
-            }
-            return reply
-        } catch let error as RedisError {
-            throw .redis(error)
-        } catch {
-            throw .unexpectedReply
         }
     }
 
@@ -110,6 +95,35 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case expiryInThePast
     case unexpectedReply
     case redis(RedisError)
+}
+
+extension RedisClient {
+    /// A script's answer, which is an array.
+    func answer(
+        _ script: RedisScript, keys: [String], arguments: [String]
+    ) async throws(DirectoryError) -> [RedisReply] {
+        var command = RedisCommand(script, keyCount: keys.count)
+        for text in keys + arguments { command.append(text) }
+        return try await answer(command)
+    }
+
+    /// The answer of a command that answers with an array.
+    func answer(_ name: String, _ arguments: String...) async throws(DirectoryError) -> [RedisReply] {
+        var command = RedisCommand(name)
+        for argument in arguments { command.append(argument) }
+        return try await answer(command)
+    }
+
+    private func answer(_ command: RedisCommand) async throws(DirectoryError) -> [RedisReply] {
+        let reply: RedisReply
+        do {
+            reply = try await send(command)
+        } catch {
+            throw .redis(error)
+        }
+        guard let elements = reply.array else { throw .unexpectedReply }
+        return elements
+    }
 }
 
 extension Names {

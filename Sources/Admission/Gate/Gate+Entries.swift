@@ -13,8 +13,7 @@ extension Gate {
             named: { names.bucket($0.name, ofKey: record.subject, in: pointer.organization) },
             keeping: records.use(want.hash)?.buckets
         ) { policy in
-            // A key's numbers before its organization's, before the configuration's.
-            record.overrides.limits[policy.name] ?? loaded.overrides.limits[policy.name] ?? policy.limit
+            policy.limit(key: record.overrides, organization: loaded.overrides)
         }
         return KeyEntry(
             pointer: pointer, record: record, isSuspended: loaded.isSuspended,
@@ -29,7 +28,7 @@ extension Gate {
         let buckets = BucketSet(
             for: .org, of: configuration.policies, named: { names.bucket($0.name, ofOrganization: name) },
             keeping: known?.buckets
-        ) { loaded.overrides.limits[$0.name] ?? $0.limit }
+        ) { $0.limit(organization: loaded.overrides) }
         let organization = Organization(
             key: Array(names.organization(name).utf8), revision: loaded.revision, buckets: buckets)
         organizations.insert(organization, for: name)

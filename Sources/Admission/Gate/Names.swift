@@ -2,7 +2,7 @@
 
 /// The keys of Redis that admission reads and charges (docs/design.md §4). Braces are literal: Redis' hash tags.
 struct Names {
-    private let root: String
+    let root: String
 
     init(namespace: String) {
         root = "\(namespace):1:"

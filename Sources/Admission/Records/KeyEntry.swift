@@ -61,15 +61,8 @@ final class KeyEntry {
     }
 
     /// Why the key is none, whatever the time; nil where it holds.
-    var standingRefusal: Denial.Reason? {
-        if !record.isActive { return .revoked }
-        return isSuspended ? .suspended : nil
-    }
+    var standingRefusal: Denial.Reason? { record.standingRefusal(isSuspended: isSuspended) }
 
     /// Why it doesn't hold at this instant of Redis' clock; nil where it does.
-    func refusal(at nowMicroseconds: Int) -> Denial.Reason? {
-        if nowMicroseconds < record.validFrom { return .notYetValid }
-        guard nowMicroseconds >= record.validUntil else { return nil }
-        return record.endsByRevocation ? .revoked : .expired
-    }
+    func refusal(at nowMicroseconds: Int) -> Denial.Reason? { record.refusal(at: nowMicroseconds) }
 }

@@ -37,6 +37,19 @@ struct KeyRecord: Sendable, Equatable {
     }
 
     var isBounded: Bool { validFrom > 0 || validUntil < Self.never }
+
+    /// Why the key is none, whatever the time; nil where it holds.
+    func standingRefusal(isSuspended: Bool) -> Denial.Reason? {
+        if !isActive { return .revoked }
+        return isSuspended ? .suspended : nil
+    }
+
+    /// Why it doesn't hold at this instant of Redis' clock; nil where it does.
+    func refusal(at nowMicroseconds: Int) -> Denial.Reason? {
+        if nowMicroseconds < validFrom { return .notYetValid }
+        guard nowMicroseconds >= validUntil else { return nil }
+        return endsByRevocation ? .revoked : .expired
+    }
 }
 
 /// What admission reads of an organization's hash: `rev status limits`.

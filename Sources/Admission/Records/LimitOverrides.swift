@@ -23,6 +23,11 @@ package struct LimitOverrides: Sendable, Equatable {
 }
 
 extension Policy {
+    /// The numbers in force: a key's before its organization's, before the configuration's.
+    func limit(key: LimitOverrides = .none, organization: LimitOverrides) -> Limit {
+        key.limits[name] ?? organization.limits[name] ?? limit
+    }
+
     /// `[a-z][a-z0-9-]{0,31}`
     package static func isName(_ text: some StringProtocol) -> Bool {
         let octets = text.utf8

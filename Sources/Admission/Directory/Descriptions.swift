@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+/// An organization as operators see it. Moments are seconds since 1970.
+package struct OrganizationDescription: Sendable, Equatable {
+    package var id: OrganizationID
+    package var isSuspended: Bool
+    package var createdAt: Int?
+    /// Nil: the sidecars' configuration says.
+    package var maximumActiveKeys: Int?
+    /// Other numbers than the configuration's.
+    package var overrides: LimitOverrides
+    /// Neither revoked nor expired.
+    package var activeKeys: Int
+    package var allKeys: Int
+
+    /// In the order of the script: what admission reads, then what it doesn't.
+    static let fields = ["rev", "status", "limits", "created_at", "max_active_keys"]
+
+    init?(_ id: OrganizationID, _ fields: [RedisReply], activeKeys: Int, allKeys: Int) {
+        guard fields.count == Self.fields.count, let record = OrganizationRecord(Array(fields.prefix(3))) else {
+            return nil
+        }
+        self.id = id
+        isSuspended = record.isSuspended
+        createdAt = fields[3].number
+        maximumActiveKeys = fields[4].number
+        overrides = record.overrides
+        self.activeKeys = activeKeys
+        self.allKeys = allKeys
+    }
+}
+
+/// A key's record as operators see it; nothing of the key itself is in it. Moments are seconds since 1970.
+package struct KeyDescription: Sendable, Equatable {
+    /// What a request with the key would be told, whatever its limits.
+    package enum Status: String, Sendable, Equatable {
+        case active
+        case revoked
+        case expired
+        case notYetValid = "not yet valid"
+        /// The key would hold, but its organization is suspended.
+        case suspended
+        /// The record can't be read, so the key is none.
+        case unreadable
+    }
+
+    package var id: KeyID
+    package var status: Status
+    package var name: String
+    /// Who asked for it; may be empty.
+    package var user: String
+    /// The short id whose buckets the key draws on.
+    package var subject: String
+    package var createdAt: Int?
+    package var notBefore: Int?
+    package var expiresAt: Int?
+    package var revokedAt: Int?
+    package var overrides: LimitOverrides
+
+    /// In the order of the script: what admission reads, then what it doesn't.
+    static let fields = [
+        "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "name",
+        "created_by_user_id", "created_at",
+    ]
+
+    /// - Returns: nil where there is no record.
+    init?(_ id: KeyID, _ fields: [RedisReply], of organization: OrganizationRecord?, at nowMicroseconds: Int) {
+        guard fields.count == Self.fields.count, fields.contains(where: { $0 != .null }) else { return nil }
+        self.id = id
+        let record = KeyRecord(Array(fields.prefix(7)))
+        status = Status(record, of: organization, at: nowMicroseconds)
+        subject = fields[2].text ?? id.local
+        notBefore = fields[3].number
+        expiresAt = fields[4].number
+        revokedAt = fields[5].number
+        overrides = record?.overrides ?? .none
+        name = fields[7].text ?? ""
+        user = fields[8].text ?? ""
+        createdAt = fields[9].number
+    }
+}
+
+extension KeyDescription.Status {
+    fileprivate init(_ record: KeyRecord?, of organization: OrganizationRecord?, at nowMicroseconds: Int) {
+        guard let record, let organization else {
+            self = .unreadable
+            return
+        }
+        let reason =
+            record.standingRefusal(isSuspended: organization.isSuspended) ?? record.refusal(at: nowMicroseconds)
+        self =
+            switch reason {
+            case nil: .active
+            case .revoked: .revoked
+            case .expired: .expired
+            case .notYetValid: .notYetValid
+            case .suspended: .suspended
+            case .missing, .malformed, .unknown, .costExceedsCapacity, .rateLimited, .limiterUnavailable: .unreadable
+            }
+    }
+}
+
+extension RedisReply {
+    /// A decimal number above 0; 0 means none in the records.
+    fileprivate var number: Int? {
+        text.flatMap { Int($0) }.flatMap { $0 > 0 ? $0 : nil }
+    }
+}

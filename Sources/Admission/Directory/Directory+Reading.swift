@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+/// What lists and `show` ask for. Nothing here changes anything; lists come by pages, so that a directory of any size is
+/// read in bounded memory and without holding Redis up.
+extension Directory {
+    /// Records a page.
+    private static let pageSize = 500
+    /// Names that SCAN looks at a step.
+    private static let scanStep = "1000"
+
+    /// KEYS: the organization, its keys, its active keys. ARGV: fields. Answers `{fields, all, active}`.
+    private static let describeOrganizationScript = RedisScript(
+        name: "describe-organization",
+        source: """
+            #!lua flags=allow-oom
+            local now = redis.call('TIME')[1]
+            return {redis.call('HMGET', KEYS[1], unpack(ARGV)), redis.call('ZCARD', KEYS[2]),
+              redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf')}
+            """)
+
+    /// KEYS: the organization, then records. ARGV: how many of the fields that follow are the organization's.
+    /// Answers `{now in µs, organization's fields, fields of each record…}`.
+    private static let describeKeysScript = RedisScript(
+        name: "describe-keys",
+        source: """
+            #!lua flags=allow-oom
+            local time = redis.call('TIME')
+            local own = tonumber(ARGV[1])
+            local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], unpack(ARGV, 2, own + 1))}
+            for i = 2, #KEYS do answer[i + 1] = redis.call('HMGET', KEYS[i], unpack(ARGV, own + 2)) end
+            return answer
+            """)
+
+    // MARK: Organizations
+
+    package func organization(_ id: OrganizationID) async throws(DirectoryError) -> OrganizationDescription {
+        guard let found = try await describe(id) else { throw .organizationMissing(id.text) }
+        return found
+    }
+
+    /// A page of the organizations there are, in no order; one may come twice while Redis grows its tables.
+    ///
+    /// - Parameter cursor: `"0"` to begin, then what the last call returned.
+    /// - Returns: the cursor of the next page; nil after the last.
+    package func organizations(
+        after cursor: String
+    ) async throws(DirectoryError) -> (page: [OrganizationDescription], next: String?) {
+        let (before, after) = names.organizationAffixes
+        let reply = try await redis.answer(
+            "SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", Self.scanStep, "TYPE", "hash")
+        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
+        var page: [OrganizationDescription] = []
+        for name in found.compactMap(\.text) {
+            guard let id = OrganizationID(String(name.dropFirst(before.count).dropLast(after.count))),
+                let organization = try await describe(id)
+            else { continue }
+            page.append(organization)
+        }
+        return (page, next == "0" ? nil : next)
+    }
+
+    private func describe(_ id: OrganizationID) async throws(DirectoryError) -> OrganizationDescription? {
+        let reply = try await redis.answer(
+            Self.describeOrganizationScript,
+            keys: [names.organization(id.text), names.keys(id.text), names.activeKeys(id.text)],
+            arguments: OrganizationDescription.fields)
+        guard reply.count == 3, let fields = reply[0].array, let all = reply[1].integer, let active = reply[2].integer
+        else { throw .unexpectedReply }
+        return OrganizationDescription(id, fields, activeKeys: Int(active), allKeys: Int(all))
+    }
+
+    // MARK: Keys
+
+    package func key(_ id: KeyID) async throws(DirectoryError) -> KeyDescription {
+        guard let key = try await describe([id], of: id.organization).first else { throw .keyMissing(id.text) }
+        return key
+    }
+
+    /// A page of an organization's keys, oldest first, revoked ones among them.
+    ///
+    /// - Parameter offset: how many came before.
+    /// - Returns: the offset of the next page; nil after the last.
+    package func keys(
+        of organization: OrganizationID, from offset: Int
+    ) async throws(DirectoryError) -> (page: [KeyDescription], next: Int?) {
+        let locals = try await redis.answer(
+            "ZRANGE", names.keys(organization.text), String(offset), String(offset + Self.pageSize - 1)
+        ).compactMap(\.text)
+        guard !locals.isEmpty else { return ([], nil) }
+        let ids = locals.map { KeyID(organization: organization, local: $0) }
+        return (try await describe(ids, of: organization), locals.count < Self.pageSize ? nil : offset + locals.count)
+    }
+
+    /// The key that a credential is; nil where it is none.
+    package func key(presenting credential: [UInt8]) async throws(DirectoryError) -> KeyDescription? {
+        let hash = CredentialHash(of: credential)
+        let pointer = try await redis.answer("MGET", names.credential(hash)).first.flatMap { RecordPointer($0) }
+        guard let id = pointer.flatMap({ KeyID($0.principal.keyID) }) else { return nil }
+        return try await describe([id], of: id.organization, hash: hash).first
+    }
+
+    /// - Parameter hash: passes over records that are of other keys.
+    private func describe(
+        _ ids: [KeyID], of organization: OrganizationID, hash: CredentialHash? = nil
+    ) async throws(DirectoryError) -> [KeyDescription] {
+        let own = Array(OrganizationDescription.fields.prefix(3))
+        let reply = try await redis.answer(
+            Self.describeKeysScript, keys: [names.organization(organization.text)] + ids.map(names.record),
+            arguments: [String(own.count)] + own + KeyDescription.fields)
+        guard reply.count == ids.count + 2, let now = reply[0].integer, let fields = reply[1].array else {
+            throw .unexpectedReply
+        }
+        let record = OrganizationRecord(fields)
+        return zip(ids, reply.dropFirst(2)).compactMap { id, reply in
+            guard let fields = reply.array else { return nil }
+            if let hash, fields.first != .bytes(hash.hexadecimal) { return nil }
+            return KeyDescription(id, fields, of: record, at: Int(now))
+        }
+    }
+}
+
+extension Names {
+    /// What stands before and after an organization's name in the name of its hash.
+    fileprivate var organizationAffixes: (String, String) { ("\(root){", "}") }
+}

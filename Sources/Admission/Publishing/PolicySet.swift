@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The policies that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
+///
+/// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order. Members
+/// this version doesn't know are passed over, and a policy of a kind it doesn't know is kept by name alone, since sidecars
+/// of another version may share the database.
+package struct PolicySet: Sendable, Equatable {
+    package let policies: [Policy]
+    /// Names of policies of a kind that a newer version made.
+    package let unknown: [String]
+    /// 32 hexadecimal digits: the first half of SHA-256 over the JSON text.
+    package let hash: String
+
+    /// As it is published: the same policies always give the same text.
+    package static func published(_ policies: [Policy]) -> (set: PolicySet, text: String) {
+        let text = encoded(Document(policies: policies.map(Document.Entry.init)))
+        return (PolicySet(policies: policies, unknown: [], hash: hash(of: text)), text)
+    }
+
+    /// - Returns: nil where the text is no policy set.
+    package init?(parsing text: String, hash: String) {
+        guard let document = try? JSONDecoder().decode(Document.self, from: Data(text.utf8)) else { return nil }
+        let read = document.policies.map { (name: $0.name, policy: $0.policy) }
+        self.init(
+            policies: read.compactMap(\.policy), unknown: read.filter { $0.policy == nil }.map(\.name), hash: hash)
+    }
+
+    private init(policies: [Policy], unknown: [String], hash: String) {
+        self.policies = policies
+        self.unknown = unknown
+        self.hash = hash
+    }
+
+    private static func encoded(_ document: Document) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Texts and whole numbers always encode.
+        guard let data = try? encoder.encode(document) else { return #"{"policies":[]}"# }
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    private static func hash(of text: String) -> String {
+        let digits = CredentialHash(of: Array(text.utf8)).hexadecimal
+        return String(decoding: digits.prefix(32), as: UTF8.self)
+    }
+}
+
+private struct Document: Codable {
+    struct Entry: Codable {
+        struct Match: Codable {
+            var routes: [String]
+            var methods: [String]
+        }
+
+        var name: String
+        var per: String
+        var applies_to: String?
+        var limit: String?
+        var cost: Int?
+        var match: Match?
+    }
+
+    var policies: [Entry]
+}
+
+extension Document.Entry {
+    init(_ policy: Policy) {
+        name = policy.name
+        per = policy.subject.rawValue
+        applies_to = policy.callers.rawValue
+        limit = policy.limit.description
+        cost = policy.cost
+        match = Match(routes: policy.match.routes, methods: policy.match.methods)
+    }
+
+    /// Nil where this version can't count it.
+    var policy: Policy? {
+        guard Policy.isName(name), let subject = Policy.Subject(rawValue: per), let limit,
+            let numbers = try? Limit(parsing: limit)
+        else { return nil }
+        return Policy(
+            name: name, per: subject, appliesTo: applies_to.flatMap(Policy.Callers.init), limit: numbers,
+            cost: cost ?? 1, match: Policy.Match(routes: match?.routes ?? [], methods: match?.methods ?? []))
+    }
+}

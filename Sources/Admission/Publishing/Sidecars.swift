@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Redis
+
+/// Which sidecars run and by which policies, as they say themselves: `<namespace>:1:sidecars` and `…:policies:<hash>`.
+///
+/// A sidecar beats every ``interval``; one whose last beat is older than ``lifetime`` is taken for gone.
+package struct Sidecars: Sendable {
+    package static let interval = Duration.seconds(20)
+    package static let lifetime = Duration.seconds(60)
+    /// A published set outlives its sidecars by a day, so that quotas can be read while none runs.
+    private static let retention = Duration.seconds(86_400)
+
+    private let redis: RedisClient
+    private let names: Names
+
+    package init(_ redis: RedisClient, namespace: String) {
+        self.redis = redis
+        names = Names(namespace: namespace)
+    }
+
+    /// One that runs now.
+    package struct Live: Sendable, Equatable {
+        /// As the sidecar calls itself.
+        package var name: String
+        /// Of its policy set.
+        package var hash: String
+        /// Since its last beat.
+        package var age: Duration
+    }
+
+    /// KEYS: meta, the policy set, the sidecars. ARGV: the database's id, the set, its retention in s, the member.
+    /// Answers 1, or 0 where this is another database.
+    private static let beatScript = RedisScript(
+        name: "beat",
+        source: """
+            #!lua
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+            local now = tonumber(redis.call('TIME')[1])
+            redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+            redis.call('ZADD', KEYS[3], now, ARGV[4])
+            redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[3])
+            return 1
+            """)
+
+    /// KEYS: the sidecars. Answers `{now in s, member, last beat in s, …}`, newest first.
+    private static let listScript = RedisScript(
+        name: "list-sidecars",
+        source: """
+            #!lua flags=allow-oom
+            local answer = redis.call('ZREVRANGE', KEYS[1], 0, 999, 'WITHSCORES')
+            table.insert(answer, 1, redis.call('TIME')[1])
+            return answer
+            """)
+
+    /// Says that the sidecar runs, and by what.
+    ///
+    /// - Parameter database: the id of the database its requests are counted in. In another one, say after it was emptied,
+    ///   the sidecar counts nothing and must not look as if it did.
+    /// - Returns: false where the database is another one.
+    package func beat(
+        _ sidecar: String, policies: PolicySet, text: String, database: [UInt8]
+    ) async throws(RedisError) -> Bool {
+        var command = RedisCommand(Self.beatScript, keyCount: 3)
+        command.append(names.instance)
+        command.append(names.policySet(policies.hash))
+        command.append(names.sidecars)
+        command.append(bytes: database)
+        command.append(text)
+        command.append(Self.retention.components.seconds)
+        command.append(Self.member(sidecar, policies.hash))
+        return try await redis.send(command).integer == 1
+    }
+
+    /// Says that it has ended, so that nobody waits for its next beat.
+    package func retire(_ sidecar: String, policies: PolicySet) async throws(RedisError) {
+        _ = try await redis.send("ZREM", names.sidecars, Self.member(sidecar, policies.hash))
+    }
+
+    /// The ones that run, newest beat first; at most a thousand.
+    package func live() async throws(RedisError) -> [Live] {
+        try await beats().filter { $0.age <= Self.lifetime }
+    }
+
+    /// What is published under a hash; nil where it has expired, or is no policy set.
+    package func policySet(_ hash: String) async throws(RedisError) -> PolicySet? {
+        guard let text = try await redis.send("GET", names.policySet(hash)).text else { return nil }
+        return PolicySet(parsing: text, hash: hash)
+    }
+
+    /// The newest set still published, for when no sidecar runs.
+    package func newest() async throws(RedisError) -> (set: PolicySet, sidecar: Live)? {
+        for beat in try await beats() {
+            if let set = try await policySet(beat.hash) { return (set, beat) }
+        }
+        return nil
+    }
+
+    private func beats() async throws(RedisError) -> [Live] {
+        let reply = try await redis.evaluate(Self.listScript, keys: [names.sidecars], arguments: []).array ?? []
+        guard let now = reply.first?.text.flatMap(Int64.init) else { return [] }
+        return stride(from: 1, to: reply.count - 1, by: 2).compactMap { index in
+            guard let member = reply[index].text, let colon = member.lastIndex(of: ":"),
+                let beat = reply[index + 1].text.flatMap(Double.init)
+            else { return nil }
+            return Live(
+                name: String(member[..<colon]), hash: String(member[member.index(after: colon)...]),
+                age: .seconds(max(0, now - Int64(beat))))
+        }
+    }
+
+    private static func member(_ sidecar: String, _ hash: String) -> String {
+        "\(sidecar):\(hash)"
+    }
+}
+
+extension Names {
+    func policySet(_ hash: String) -> String { "\(root)policies:\(hash)" }
+
+    var sidecars: String { root + "sidecars" }
+}

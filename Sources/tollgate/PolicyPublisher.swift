@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Foundation
+import Logging
+import Redis
+import ServiceLifecycle
+import Settings
+
+/// Publishes which policies this sidecar goes by and that it runs, so that tollgatectl shows quotas without its file and
+/// sees where two disagree (docs/design.md §4).
+///
+/// Each beat has a connection of its own for a moment: one in 20 s costs nothing, and there is no state to lose. While Redis
+/// is away nothing is published, which is said once; requests are not concerned.
+struct PolicyPublisher: Service {
+    /// While there is nothing to publish to.
+    private static let retryInterval = Duration.seconds(1)
+
+    private let endpoint: RedisEndpoint
+    private let namespace: String
+    private let policies: PolicySet
+    private let text: String
+    private let name: String
+    /// The id of the database that requests are counted in; nil while none was seen.
+    private let database: @Sendable () -> [UInt8]?
+    private let logger: Logger
+
+    init(_ settings: Settings, logger: Logger, database: @escaping @Sendable () -> [UInt8]?) {
+        endpoint = settings.redis.endpoint
+        namespace = settings.namespace
+        (policies, text) = PolicySet.published(settings.policies)
+        name = Self.makeName()
+        self.database = database
+        self.logger = logger
+    }
+
+    func run() async throws {
+        var hasComplained = false
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            var isPublished = false
+            do throws(RedisError) {
+                isPublished = try await beat()
+                if hasComplained, isPublished { logger.info("policies are published again") }
+                hasComplained = hasComplained && !isPublished
+            } catch {
+                if !hasComplained {
+                    logger.warning(
+                        "policies can't be published: tollgatectl doesn't see this sidecar",
+                        metadata: ["error": "\(error)", "redis": "\(endpoint)"])
+                }
+                hasComplained = true
+            }
+            let pause = isPublished ? Sidecars.interval : Self.retryInterval
+            // Ends early where the daemon does.
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+        }
+        await retire()
+    }
+
+    private func beat() async throws(RedisError) -> Bool {
+        guard let database = database() else { return false }
+        let client = try await RedisClient.connect(to: endpoint)
+        defer { client.close() }
+        return try await Sidecars(client, namespace: namespace).beat(
+            name, policies: policies, text: text, database: database)
+    }
+
+    private func retire() async {
+        do {
+            let client = try await RedisClient.connect(to: endpoint, timeout: .seconds(1))
+            defer { client.close() }
+            try await Sidecars(client, namespace: namespace).retire(name, policies: policies)
+        } catch {
+            // The beat runs out by itself.
+            logger.debug("the last beat could not be taken back", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// `<host>-<pid>-<4 digits>`: a person finds the process by it, and two containers of one image differ.
+    private static func makeName() -> String {
+        let process = ProcessInfo.processInfo
+        let host = process.hostName.filter { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) }
+        let digits = String(UInt32.random(in: 0x1_0000...0x1_FFFF), radix: 16).dropFirst()
+        return "\(host.isEmpty ? "host" : host.prefix(64).description)-\(process.processIdentifier)-\(digits)"
+    }
+}
