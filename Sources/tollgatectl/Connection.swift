@@ -18,17 +18,24 @@ struct Connection: ParsableArguments {
         transform: namespaceName)
     var namespace: String?
 
-    /// Does something with the directory, and turns what stands in the way into a message and an exit code.
+    /// Does something with the directory, see ``withRedis(configured:_:)``.
+    func withDirectory<Value>(_ body: (Directory) async throws -> Value) async throws -> Value {
+        try await withRedis { client, namespace in try await body(Directory(client, namespace: namespace)) }
+    }
+
+    /// Does something with Redis, and turns what stands in the way into a message and an exit code.
     ///
     /// - Parameter configured: the namespace of a configuration, where there is one.
-    func withDirectory<Value>(
-        configured: String? = nil, _ body: (Directory) async throws -> Value
+    func withRedis<Value>(
+        configured: String? = nil, _ body: (_ client: RedisClient, _ namespace: String) async throws -> Value
     ) async throws -> Value {
         let endpoint = try endpoint
         do {
             let client = try await RedisClient.connect(to: endpoint)
             defer { client.close() }
-            return try await body(Directory(client, namespace: namespace ?? configured ?? "tg"))
+            return try await body(client, namespace ?? configured ?? "tg")
+        } catch let error as Failure {
+            throw error.report()
         } catch let error as RedisError {
             throw Failure(error, at: endpoint).report()
         } catch let error as DirectoryError {

@@ -7,19 +7,21 @@ import Settings
 struct Tollgatectl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tollgatectl",
-        abstract: "Issue and revoke the API keys that tollgate asks for.",
+        abstract: "Issue the API keys that tollgate asks for, and see what is left of limits.",
         discussion: """
             EXAMPLES:
               tollgatectl org create acme
               tollgatectl key issue --org acme --name laptop --expires 90d
               tollgatectl key revoke acme/7h3kq2mzxb
+              tollgatectl quota show acme
+              tollgatectl --generate-completion-script bash > /etc/bash_completion.d/tollgatectl
 
             Redis is --redis, else TOLLGATE_REDIS_URL, else redis://127.0.0.1:6379/0.
             Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 74 output lost, \
             77 not permitted.
             """,
         version: "tollgatectl \(Version.current)",
-        subcommands: [Org.self, Key.self])
+        subcommands: [Org.self, Key.self, QuotaCommand.self])
 
     static func main() async {
         await main(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))
@@ -48,10 +50,16 @@ struct Tollgatectl: AsyncParsableCommand {
 
 struct Org: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Organizations: who keys belong to and whose calls count together.", subcommands: [OrgCreate.self])
+        abstract: "Organizations: who keys belong to and whose calls count together.",
+        subcommands: [OrgCreate.self, OrgList.self, OrgShow.self])
 }
 
 struct Key: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "API keys.", subcommands: [KeyIssue.self, KeyRevoke.self])
+        abstract: "API keys.", subcommands: [KeyIssue.self, KeyList.self, KeyShow.self, KeyVerify.self, KeyRevoke.self])
+}
+
+struct QuotaCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quota", abstract: "What is left of the limits.", subcommands: [QuotaShow.self, QuotaReset.self])
 }

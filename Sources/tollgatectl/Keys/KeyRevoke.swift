@@ -28,7 +28,11 @@ struct KeyRevoke: AsyncParsableCommand {
 
     func run() async throws {
         let ids = try ids
-        if ids.count > 1, !yes { try confirm(ids.count) }
+        if ids.count > 1, !yes {
+            try Prompt.confirm(
+                "Revoke \(ids.count) keys?", doing: "\(ids.count) keys would be revoked",
+                otherwise: "nothing was revoked")
+        }
         try await connection.withDirectory { directory in
             // Whoever revokes several in a hurry wants the others gone, whatever is wrong with one.
             var missing: [String] = []
@@ -54,34 +58,15 @@ struct KeyRevoke: AsyncParsableCommand {
 
     private func show(_ id: KeyID, _ isNew: Bool) throws(Output.Lost) {
         if json {
-            try Output.line(#"{"id":"\#(id.text)","revoked":\#(isNew)}"#)
+            try Output.json([("id", .string(id.text)), ("revoked", .bool(isNew))])
         } else {
             try Output.line(isNew ? "Key \(id.text) revoked." : "Key \(id.text) was revoked before.")
         }
     }
 
-    private func confirm(_ count: Int) throws {
-        guard isatty(STDIN_FILENO) != 0 else {
-            throw ValidationError("\(count) keys would be revoked; give --yes where nobody can be asked")
-        }
-        FileHandle.standardError.write(Data("Revoke \(count) keys? [y/N] ".utf8))
-        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
-            throw Failure(.refused, "nothing was revoked").report()
-        }
-    }
-
-    /// A refusal doesn't repeat what was given, as the parser's own would: it may be a key in place of its id.
     private var ids: [KeyID] {
         get throws {
-            try id.enumerated().map { index, text in
-                guard let id = KeyID(text) else {
-                    let which = id.count > 1 ? " number \(index + 1)" : ""
-                    throw ValidationError(
-                        "<id>\(which): expected what key issue named the key, such as acme/7h3kq2mzxb, not the key itself"
-                    )
-                }
-                return id
-            }
+            try id.enumerated().map { index, text in try keyID(text, number: id.count > 1 ? index + 1 : nil) }
         }
     }
 }

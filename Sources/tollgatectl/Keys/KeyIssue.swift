@@ -33,7 +33,7 @@ struct KeyIssue: AsyncParsableCommand {
     var limit: [LimitOption] = []
     @Option(
         help: ArgumentHelp(
-            "The sidecars' configuration: to check --limit against, and for its namespace, key prefix and most active keys.",
+            "The sidecars' configuration: to check --limit against it rather than what they publish, and for its namespace, key prefix and most active keys.",
             valueName: "file"))
     var config: String?
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
@@ -51,19 +51,14 @@ struct KeyIssue: AsyncParsableCommand {
         var order = KeyOrder(
             organization: org, name: name, user: user ?? "", expiry: expires ?? .never,
             limits: limit.map(\.text).joined(separator: " "))
-        var namespace: String?
-        if let config {
-            let settings = try readSettings(config)
-            try check(settings)
-            namespace = settings.namespace
+        let settings = try config.map(PolicySource.read)
+        if let settings {
             order.prefix = settings.keys.prefix
             order.maximumActive = settings.keys.maxActivePerOrganization
-        } else if !limit.isEmpty {
-            FileHandle.standardError.write(
-                Data("tollgatectl: warning: --limit is not checked; give --config FILE to check it\n".utf8))
         }
-        let issued = try await connection.withDirectory(configured: namespace) { [order] in
-            try await $0.issueKey(order)
+        let issued = try await connection.withRedis(configured: settings?.namespace) { [order] client, namespace in
+            try await check(settings, Sidecars(client, namespace: namespace))
+            return try await Directory(client, namespace: namespace).issueKey(order)
         }
         do {
             try show(issued)
@@ -76,28 +71,28 @@ struct KeyIssue: AsyncParsableCommand {
         }
     }
 
-    private func readSettings(_ file: String) throws -> Settings {
-        do {
-            return try Settings.load(ConfigurationSources(file: file, flags: [:], environment: [:]))
-        } catch {
-            throw Failure(.badData, "--config: \(error.lines.joined(separator: "\n"))").report()
+    /// A key's overrides belong to the policies whose buckets are the key's own.
+    private func check(_ settings: Settings?, _ sidecars: Sidecars) async throws {
+        guard !limit.isEmpty else { return }
+        if let settings { return try refuseMisfits(settings.policies, of: "the configuration") }
+        let sets = try await PolicySource.published(sidecars)
+        if sets.isEmpty {
+            Output.warn("--limit is not checked: no sidecar has published its policies; give --config FILE to check it")
         }
+        for set in sets { try refuseMisfits(set.set.policies, of: "the policies \(set.description)") }
     }
 
-    /// A key's overrides belong to the policies whose buckets are the key's own.
-    private func check(_ settings: Settings) throws {
+    private func refuseMisfits(_ policies: [Policy], of whom: String) throws(Failure) {
         for option in limit {
-            guard let policy = settings.policies.first(where: { $0.name == option.policy }) else {
-                let names = settings.policies.map(\.name).joined(separator: ", ")
-                throw Failure(.badData, "--limit: no policy \(option.policy) in the configuration; it has \(names)")
-                    .report()
+            guard let policy = policies.first(where: { $0.name == option.policy }) else {
+                let names = policies.map(\.name).joined(separator: ", ")
+                throw Failure(.badData, "--limit: no policy \(option.policy) in \(whom): there are \(names)")
             }
             guard policy.subject == .key else {
                 throw Failure(
                     .badData,
-                    "--limit: policy \(option.policy) is per \(policy.subject.rawValue), a key can override "
-                        + "only those per key"
-                ).report()
+                    "--limit: policy \(option.policy) is per \(policy.subject.rawValue), a key can override only those per key"
+                )
             }
         }
     }
@@ -106,8 +101,9 @@ struct KeyIssue: AsyncParsableCommand {
         let expiry = issued.expiresAt.map(Timestamp.text)
         if json {
             try Output.json([
-                ("key", issued.key), ("id", issued.id.text), ("org", org.text), ("name", issued.name),
-                ("created_at", Timestamp.text(issued.createdAt)), ("expires_at", expiry),
+                ("key", .string(issued.key)), ("id", .string(issued.id.text)), ("org", .string(org.text)),
+                ("name", .string(issued.name)), ("created_at", .string(Timestamp.text(issued.createdAt))),
+                ("expires_at", JSON(expiry)),
             ])
         } else {
             try Output.line(

@@ -22,7 +22,7 @@ struct OrgCreate: AsyncParsableCommand {
         try await connection.withDirectory { directory in
             let createdAt = try await directory.createOrganization(name)
             if json {
-                try Output.json([("org", name.text), ("created_at", Timestamp.text(createdAt))])
+                try Output.json([("org", .string(name.text)), ("created_at", .string(Timestamp.text(createdAt)))])
             } else {
                 try Output.line(
                     "Organization \(name.text) created. Next: tollgatectl key issue --org \(name.text) --name laptop")

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+
+struct KeyList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "List keys, oldest first.",
+        discussion: """
+            EXAMPLES:
+              tollgatectl key list --org acme
+              tollgatectl key list --active --json | jq -r .id
+            """)
+
+    @Option(help: "Of this organization; of all where none is given.", transform: organization)
+    var org: OrganizationID?
+    @Flag(help: "Only those that hold now.")
+    var active = false
+    @Flag(help: "Print JSON, one object a line, as key show does.")
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        var listing = Listing(
+            [
+                .init(heading: "ID", mayShrink: false), .init(heading: "NAME", mayShrink: true),
+                .init(heading: "USER", mayShrink: true), .init(heading: "STATUS"), .init(heading: "CREATED"),
+                .init(heading: "EXPIRES"),
+            ], isJSON: json)
+        try await connection.withDirectory { directory in
+            if let org {
+                // Says so where there is no such organization.
+                _ = try await directory.organization(org)
+                try await append(keysOf: org, from: directory, to: &listing)
+            } else {
+                try await directory.forEachOrganization { organization in
+                    try await append(keysOf: organization.id, from: directory, to: &listing)
+                }
+            }
+            let command = "tollgatectl key issue --org \(org?.text ?? "NAME") --name laptop"
+            try listing.end(otherwise: active ? "No active keys." : "No keys yet. Next: \(command)")
+        }
+    }
+
+    private func append(
+        keysOf organization: OrganizationID, from directory: Directory, to listing: inout Listing
+    ) async throws {
+        var offset: Int? = 0
+        while let current = offset {
+            let (page, next) = try await directory.keys(of: organization, from: current)
+            for key in page where !active || key.status == .active {
+                try listing.append(
+                    Listing.Row(
+                        // Lists of several organizations are by organization, then by age.
+                        sortKey: org == nil ? "\(organization.text)/\(key.createdAt.map(Timestamp.text) ?? "")" : nil,
+                        cells: [
+                            Table.Cell(key.id.text), Table.Cell(key.name),
+                            Table.Cell(key.user.isEmpty ? "-" : key.user),
+                            key.statusCell, Table.Cell(key.createdAt.map(Timestamp.text) ?? "-"),
+                            Table.Cell(key.expiresAt.map(Timestamp.text) ?? "never"),
+                        ], json: key.json))
+            }
+            offset = next
+        }
+    }
+}
+
+extension KeyDescription {
+    var statusCell: Table.Cell {
+        Table.Cell(status.rawValue, status == .active ? .good : .bad)
+    }
+
+    var json: [(String, JSON)] {
+        [
+            ("id", .string(id.text)), ("org", .string(id.organization.text)), ("name", .string(name)),
+            ("user", JSON(user.isEmpty ? nil : user)), ("status", .string(status.rawValue)),
+            ("subject", .string(subject)), ("limits", overrides.json),
+            ("created_at", JSON(createdAt.map(Timestamp.text))), ("not_before", JSON(notBefore.map(Timestamp.text))),
+            ("expires_at", JSON(expiresAt.map(Timestamp.text))), ("revoked_at", JSON(revokedAt.map(Timestamp.text))),
+        ]
+    }
+
+    var fields: [(String, Table.Cell)] {
+        var fields: [(String, Table.Cell)] = [
+            ("Key", Table.Cell(id.text)), ("Name", Table.Cell(name)), ("User", Table.Cell(user.isEmpty ? "-" : user)),
+            ("Status", statusCell), ("Own limits", Table.Cell(overrides.text)),
+            ("Created", Table.Cell(createdAt.map(Timestamp.text) ?? "-")),
+            ("Expires", Table.Cell(expiresAt.map(Timestamp.text) ?? "never")),
+        ]
+        if let notBefore { fields.append(("Holds from", Table.Cell(Timestamp.text(notBefore)))) }
+        if let revokedAt { fields.append(("Revoked", Table.Cell(Timestamp.text(revokedAt)))) }
+        if subject != id.local { fields.append(("Counts as", Table.Cell("\(id.organization.text)/\(subject)"))) }
+        return fields
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+
+struct KeyShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show a key's record; the key itself is nowhere.",
+        discussion: """
+            EXAMPLE:
+              tollgatectl key show acme/7h3kq2mzxb
+            """)
+
+    @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
+    var id: String
+    @Flag(
+        help: """
+            Print JSON: id, org, name, user, status (active, revoked, expired, not yet valid, suspended, unreadable), \
+            subject, limits, created_at, not_before, expires_at, revoked_at.
+            """)
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func validate() throws {
+        _ = try keyID(id)
+    }
+
+    func run() async throws {
+        let id = try keyID(id)
+        try await connection.withDirectory { directory in
+            let key = try await directory.key(id)
+            if json {
+                try Output.json(key.json)
+            } else {
+                try Output.fields(key.fields)
+            }
+        }
+    }
+}

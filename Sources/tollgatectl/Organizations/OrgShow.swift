@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+
+struct OrgShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show an organization.",
+        discussion: """
+            EXAMPLE:
+              tollgatectl org show acme
+            """)
+
+    @Argument(help: "Its name.", transform: organization)
+    var name: OrganizationID
+    @Flag(help: "Print JSON: org, status, active_keys, keys, max_active_keys, limits, created_at.")
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withDirectory { directory in
+            let organization = try await directory.organization(name)
+            if json { return try Output.json(organization.json) }
+            let most = organization.maximumActiveKeys.map { ", at most \($0)" } ?? ""
+            try Output.fields([
+                ("Organization", Table.Cell(name.text)), ("Status", organization.statusCell),
+                ("Active keys", "\(organization.activeKeys)\(most)"), ("All keys", "\(organization.allKeys)"),
+                ("Own limits", Table.Cell(organization.overrides.text)),
+                ("Created", Table.Cell(organization.createdAt.map(Timestamp.text) ?? "-")),
+            ])
+        }
+    }
+}

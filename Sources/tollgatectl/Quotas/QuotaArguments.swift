@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+
+/// Whose quotas a command is about.
+struct QuotaArguments: ParsableArguments {
+    @Argument(
+        help: ArgumentHelp(
+            "An organization (acme), a key's id (acme/7h3kq2mzxb), an address (203.0.113.9, 2001:db8::1), or unix: for those that come by a Unix socket.",
+            valueName: "name|id|address"))
+    var subject: String?
+    @Flag(help: "Those that count everybody together.")
+    var global = false
+
+    func validate() throws {
+        _ = try parsed
+    }
+
+    var parsed: QuotaSubject {
+        get throws {
+            switch (subject, global) {
+            case (nil, true): return .global
+            case (let text?, false):
+                guard let subject = QuotaSubject(text) else {
+                    throw ValidationError(
+                        "<name|id|address>: expected an organization such as acme, a key's id such as acme/7h3kq2mzxb, "
+                            + "or an address such as 203.0.113.9")
+                }
+                return subject
+            case (nil, false), (.some, true):
+                throw ValidationError("give an organization, a key's id or an address, or else --global")
+            }
+        }
+    }
+}
+
+extension QuotaSubject {
+    /// `organization acme`, as messages call it.
+    var name: String {
+        switch self {
+        case .organization(let id): "organization \(id.text)"
+        case .key(let id): "key \(id.text)"
+        case .address("unix"): "Unix sockets' peers"
+        case .address(let address): "address \(address)"
+        case .global: "everybody"
+        }
+    }
+
+    var json: JSON {
+        switch self {
+        case .organization(let id): .object([("kind", .string("org")), ("id", .string(id.text))])
+        case .key(let id): .object([("kind", .string("key")), ("id", .string(id.text))])
+        case .address(let address): .object([("kind", .string("address")), ("id", .string(address))])
+        case .global: .object([("kind", .string("global")), ("id", .null)])
+        }
+    }
+}

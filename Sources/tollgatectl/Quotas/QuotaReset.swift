@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+import Settings
+
+struct QuotaReset: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reset",
+        abstract: "Fill buckets: what was used is forgotten.",
+        discussion: """
+            Only what the subject itself is counted by: a key's own limits, not its organization's. Sidecars that have just \
+            refused it may go on for a second. Asks before it touches more than one bucket.
+
+            EXAMPLES:
+              tollgatectl quota reset acme org
+              tollgatectl quota reset acme/7h3kq2mzxb --yes
+              tollgatectl quota reset 203.0.113.9 address
+              tollgatectl quota reset --global ceiling
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "An organization, a key's id, an address or unix:, as of quota show (left out with --global); then the policy, else all of the subject's.",
+            valueName: "subject policy"))
+    var words: [String] = []
+    @Flag(help: "Those that count everybody together.")
+    var global = false
+    @Flag(help: "Do not ask before filling more than one.")
+    var yes = false
+    @Flag(help: "Print JSON, one object a bucket: policy, reset (false: it was full).")
+    var json = false
+    @OptionGroup var source: PolicySource
+    @OptionGroup var connection: Connection
+
+    func validate() throws {
+        _ = try parsed
+    }
+
+    func run() async throws {
+        let (subject, policy) = try parsed
+        let settings = try source.settings()
+        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
+            let quotas = Quotas(client, namespace: namespace)
+            let owner = try await quotas.owner(of: subject)
+            let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
+            let policies = try choose(policy, of: subject, from: sets)
+            if policies.count > 1, !yes {
+                try Prompt.confirm(
+                    "Fill \(policies.count) buckets of \(subject.name) (\(policies.map(\.name).joined(separator: ", ")))?",
+                    doing: "\(policies.count) buckets would be filled", otherwise: "nothing was reset")
+            }
+            for policy in policies {
+                let wasUsed = try await quotas.reset(owner, policy)
+                if json {
+                    try Output.json([("policy", .string(policy.name)), ("reset", .bool(wasUsed))])
+                } else {
+                    try Output.line(
+                        "Policy \(policy.name) of \(subject.name) \(wasUsed ? "is full again." : "was full.")")
+                }
+            }
+        }
+    }
+
+    private var parsed: (QuotaSubject, policy: String?) {
+        get throws {
+            let most = global ? 1 : 2
+            guard words.count <= most, global || !words.isEmpty else {
+                throw ValidationError("expected a subject and perhaps a policy, or --global and perhaps a policy")
+            }
+            var arguments = QuotaArguments()
+            arguments.subject = global ? nil : words[0]
+            arguments.global = global
+            let policy = words.count == most ? words[most - 1] : nil
+            if let policy, !Policy.isName(policy) {
+                throw ValidationError("<policy>: expected a policy's name such as org")
+            }
+            return (try arguments.parsed, policy)
+        }
+    }
+
+    /// The policies whose buckets are the subject's own, each once however many sets have it.
+    private func choose(
+        _ name: String?, of subject: QuotaSubject, from sets: [PolicySetInForce]
+    ) throws(Failure) -> [Policy] {
+        var own: [Policy] = []
+        for policy in sets.flatMap(\.set.policies) where policy.subject == subject.kind {
+            if !own.contains(where: { $0.name == policy.name }) { own.append(policy) }
+        }
+        guard !own.isEmpty else {
+            throw Failure(.badData, "no policy counts \(subject.name): there is nothing to reset")
+        }
+        guard let name else { return own }
+        guard let policy = own.first(where: { $0.name == name }) else {
+            throw Failure(
+                .badData,
+                "no policy \(name) counts \(subject.name); there are \(own.map(\.name).joined(separator: ", "))")
+        }
+        return [policy]
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+import Settings
+
+struct QuotaShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show what is left of each limit, charging nothing.",
+        discussion: """
+            A key shows its own limits, its organization's and the global ones; an organization those it counts by, an \
+            address likewise. They are the numbers that the next request would see; times are for a call of cost 1.
+            The policies are those that the running sidecars publish, a table for each set where they differ, or of \
+            --config FILE.
+
+            EXAMPLES:
+              tollgatectl quota show acme
+              tollgatectl quota show acme/7h3kq2mzxb --json
+              tollgatectl quota show 203.0.113.9
+              tollgatectl quota show --global --config /etc/tollgate/tollgate.yaml
+            """)
+
+    @OptionGroup var arguments: QuotaArguments
+    @OptionGroup var source: PolicySource
+    @Flag(
+        help: """
+            Print JSON: subject {kind, id}, key_status, and sets, each with source (live, published, file), hash, sidecars \
+            and policies: name, per, capacity, refill, cost, remaining, next_call_ms (null: never), full_ms, from \
+            (configuration, organization, key).
+            """)
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        let subject = try arguments.parsed
+        let settings = try source.settings()
+        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
+            let quotas = Quotas(client, namespace: namespace)
+            let owner = try await quotas.owner(of: subject)
+            let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
+            var tables: [(PolicySetInForce, [Quota])] = []
+            for set in sets { tables.append((set, try await quotas.read(owner, of: set.set.policies))) }
+            warn(sets, owner)
+            if json {
+                try Output.json([
+                    ("subject", subject.json), ("key_status", JSON(owner.key?.status.rawValue)),
+                    ("sets", .array(tables.map { $0.json($1) })),
+                ])
+            } else {
+                try show(tables, subject)
+            }
+        }
+    }
+
+    private func show(_ tables: [(PolicySetInForce, [Quota])], _ subject: QuotaSubject) throws(Output.Lost) {
+        for (index, (set, quotas)) in tables.enumerated() {
+            if index > 0 { try Output.line("") }
+            try Output.line(Style.faint.apply(to: "Policies \(set.description):", on: .output))
+            guard !quotas.isEmpty else {
+                try Output.line("none counts \(subject.name)")
+                continue
+            }
+            let showsCost = quotas.contains { $0.policy.cost != 1 }
+            var table = Table(Quota.columns(showsCost))
+            try Output.lines(table.lines(quotas.map { $0.cells(showsCost) }))
+        }
+    }
+
+    private func warn(_ sets: [PolicySetInForce], _ owner: Quotas.Owner) {
+        if sets.count > 1 {
+            Output.warn(
+                "the sidecars disagree: they run by \(sets.count) policy sets, and count each by its own; give them one "
+                    + "configuration")
+        }
+        if case .ended? = sets.first?.origin {
+            Output.warn("no sidecar runs now; these are the policies last published")
+        }
+        let unknown = Set(sets.flatMap(\.set.unknown)).sorted()
+        if !unknown.isEmpty {
+            Output.warn(
+                "a newer tollgate made \(unknown.joined(separator: ", ")); this tollgatectl can't show what is left there"
+            )
+        }
+        if let key = owner.key, key.status != .active {
+            Output.warn("calls with key \(key.id.text) are refused: \(key.status.rawValue)")
+        } else if owner.key == nil, owner.organization?.isSuspended == true {
+            Output.warn("calls of \(owner.subject.name) are refused: suspended")
+        }
+    }
+}
+
+extension Quota {
+    static func columns(_ showsCost: Bool) -> [Table.Column] {
+        [
+            .init(heading: "POLICY", mayShrink: true), .init(heading: "PER"),
+            .init(heading: "CAPACITY", isNumber: true), .init(heading: "REFILL", isNumber: true),
+        ] + (showsCost ? [.init(heading: "COST", isNumber: true)] : []) + [
+            .init(heading: "REMAINING", isNumber: true), .init(heading: "NEXT CALL"), .init(heading: "FULL"),
+            .init(heading: "FROM"),
+        ]
+    }
+
+    func cells(_ showsCost: Bool) -> [Table.Cell] {
+        let isEmpty = nextCallMicroseconds != 0
+        return [
+            Table.Cell(policy.name), Table.Cell(policy.subject.rawValue), "\(capacity)", Table.Cell(refill),
+        ] + (showsCost ? ["\(policy.cost)"] : []) + [
+            Table.Cell("\(remaining)", isEmpty ? .bad : .good),
+            Table.Cell(TimeText.until(microseconds: nextCallMicroseconds), isEmpty ? .bad : .plain),
+            Table.Cell(TimeText.until(microseconds: fullMicroseconds)), Table.Cell(source.rawValue),
+        ]
+    }
+
+    /// `20/10s`: the limit without its burst, which is the capacity.
+    private var refill: String {
+        Limit(count: limit.count, periodMicroseconds: limit.periodMicroseconds).description
+    }
+
+    var json: JSON {
+        .object([
+            ("name", .string(policy.name)), ("per", .string(policy.subject.rawValue)),
+            ("capacity", .integer(capacity)), ("refill", .string(refill)), ("cost", .integer(policy.cost)),
+            ("remaining", .integer(remaining)), ("next_call_ms", JSON(TimeText.milliseconds(nextCallMicroseconds))),
+            ("full_ms", JSON(TimeText.milliseconds(fullMicroseconds))), ("from", .string(source.rawValue)),
+        ])
+    }
+}
+
+extension PolicySetInForce {
+    fileprivate func json(_ quotas: [Quota]) -> JSON {
+        let (source, sidecars): (String, [Sidecars.Live]) =
+            switch origin {
+            case .live(let sidecars): ("live", sidecars)
+            case .ended(let sidecar): ("published", [sidecar])
+            case .file: ("file", [])
+            }
+        return .object([
+            ("source", .string(source)), ("hash", .string(set.hash)),
+            ("sidecars", .array(sidecars.map { .string($0.name) })), ("policies", .array(quotas.map(\.json))),
+        ])
+    }
+}

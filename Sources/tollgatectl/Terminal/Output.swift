@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// Standard output, told apart from a place where nothing arrives: a key is shown once, and a full disk would be its end.
+enum Output {
+    struct Lost: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static func line(_ text: String) throws(Lost) {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data("\(text)\n".utf8))
+        } catch {
+            let cause = (error as? CocoaError)?.underlying.map { ($0 as NSError).code }
+            throw Lost(description: cause.map { String(cString: strerror(CInt($0))) } ?? "\(error)")
+        }
+    }
+
+    static func lines(_ lines: [String]) throws(Lost) {
+        guard !lines.isEmpty else { return }
+        try line(lines.joined(separator: "\n"))
+    }
+
+    /// One object on one line, members in the given order.
+    static func json(_ members: [(String, JSON)]) throws(Lost) {
+        try line(JSON.object(members).text)
+    }
+
+    /// `name: value` lines, the values one under the other.
+    static func fields(_ fields: [(String, Table.Cell)]) throws(Lost) {
+        let width = fields.map(\.0.count).max() ?? 0
+        try lines(
+            fields.map { name, value in
+                Style.heading.apply(to: "\(name):", on: .output)
+                    + String(repeating: " ", count: width - name.count + 1)
+                    + value.style.apply(to: value.text, on: .output)
+            })
+    }
+
+    /// What people should know beside the answer; programs don't read it.
+    static func warn(_ text: String) {
+        note("tollgatectl: warning: \(text)")
+    }
+
+    static func note(_ text: String) {
+        FileHandle.standardError.write(Data("\(text)\n".utf8))
+    }
+}
