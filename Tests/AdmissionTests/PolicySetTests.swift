@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Admission
+
+/// The text is a wire format: sidecars and CLIs of other versions read it.
+@Suite struct PolicySetTests {
+    private let search = Policy(
+        name: "search", per: .key, appliesTo: .all, limit: Limit(count: 5, periodMicroseconds: 60_000_000, burst: 9),
+        cost: 2, match: Policy.Match(routes: ["/mcp", "/a/{id}"], methods: ["POST"]))
+
+    @Test func theTextIsAsDocumented() {
+        let (set, text) = PolicySet.published(Policy.builtIn())
+        #expect(
+            text == """
+                {"policies":[{"applies_to":"anonymous","cost":1,"limit":"15/10s","match":{"methods":[],"routes":[]},\
+                "name":"address","per":"address"},{"applies_to":"authenticated","cost":1,"limit":"20/10s",\
+                "match":{"methods":[],"routes":[]},"name":"org","per":"org"}]}
+                """)
+        #expect(set.policies == Policy.builtIn())
+        #expect(set.hash.wholeMatch(of: /[0-9a-f]{32}/) != nil)
+    }
+
+    @Test func readsBackWhatItWrote() throws {
+        let (set, text) = PolicySet.published(Policy.builtIn() + [search])
+        #expect(PolicySet(parsing: text, hash: set.hash) == set)
+        #expect(PolicySet.published(set.policies).text == text)
+    }
+
+    @Test func theHashTellsSetsApart() {
+        var changed = search
+        changed.cost = 3
+        let hashes = [[search], [changed], [], Policy.builtIn()].map { PolicySet.published($0).set.hash }
+        #expect(Set(hashes).count == 4)
+        #expect(PolicySet.published([search]).set.hash == hashes[0])
+    }
+
+    /// Of a newer version: members and kinds that this one doesn't know.
+    @Test func keepsTheNamesOfKindsItDoesNotKnow() throws {
+        let text = """
+            {"format":7,"policies":[{"name":"streams","per":"key","concurrency":4},{"name":"org","per":"org",\
+            "limit":"20/10s","mode":"shadow"},{"name":"monthly","per":"org","quota":"5/month"},\
+            {"name":"team","per":"team","limit":"1/s"},{"name":"odd","per":"key","limit":"1/fortnight"}]}
+            """
+        let set = try #require(PolicySet(parsing: text, hash: "h"))
+        #expect(
+            set.policies == [Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: 10_000_000))])
+        #expect(set.unknown == ["streams", "monthly", "team", "odd"])
+        #expect(set.hash == "h")
+    }
+
+    @Test(arguments: ["", "{}", "[]", "{\"policies\":[{}]}", "{\"policies\":3}", "\u{0}"]) func isNone(text: String) {
+        #expect(PolicySet(parsing: text, hash: "h") == nil)
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+import TestSupport
+import Testing
+
+@testable import Admission
+
+/// What operators are shown is what the next request is told.
+@Suite struct QuotasTests {
+    /// A token takes hours: what is left doesn't change while a test runs.
+    private let policies = [
+        Policy(name: "address", per: .address, limit: Limit(count: 9, periodMicroseconds: 86_400_000_000)),
+        Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: 86_400_000_000)),
+        Policy(name: "search", per: .key, limit: Limit(count: 5, periodMicroseconds: 86_400_000_000), cost: 2),
+        Policy(name: "ceiling", per: .global, limit: Limit(count: 50, periodMicroseconds: 86_400_000_000)),
+    ]
+
+    private func withQuotas(_ body: (Quotas, Tollbooth) async throws -> Void) async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("aaaaaaaaaa", of: "acme")
+            try await body(Quotas(booth.client, namespace: "tg"), booth)
+        }
+    }
+
+    private func read(_ quotas: Quotas, _ text: String) async throws -> [Quota] {
+        let subject = try #require(QuotaSubject(text))
+        return try await quotas.read(try await quotas.owner(of: subject), of: policies)
+    }
+
+    @Test func aKeySeesItsOwnItsOrganizationsAndTheGlobalBuckets() async throws {
+        try await withQuotas { quotas, booth in
+            let gate = try await booth.gate(policies)
+            await gate.knows("aaaaaaaaaa")
+            let decision = await gate.admit(key: "aaaaaaaaaa")
+            let shown = try await read(quotas, "acme/aaaaaaaaaa")
+            #expect(shown.map(\.policy.name) == ["org", "search", "ceiling"])
+            #expect(shown.map(\.remaining) == decision.remaining)
+            #expect(shown.map(\.capacity) == [20, 5, 50])
+            #expect(shown.map(\.source) == [.configuration, .configuration, .configuration])
+            let reported = try #require(decision.limits).statuses.map { Int($0.resetAfterMicroseconds) }
+            for (quota, reset) in zip(shown, reported) {
+                // Some time has passed since.
+                let full = try #require(quota.fullMicroseconds)
+                #expect(full <= reset && full > reset - 120_000_000)
+            }
+            #expect(try await read(quotas, "acme").map(\.policy.name) == ["org"])
+        }
+    }
+
+    @Test func nothingIsCharged() async throws {
+        try await withQuotas { quotas, booth in
+            let gate = try await booth.gate(policies)
+            await gate.knows("aaaaaaaaaa")
+            let names = try await booth.buckets()
+            var before: [RedisReply] = []
+            for name in names { before.append(try await booth.client.send("GET", name)) }
+            #expect(names.count == 3)
+            for _ in 0..<20 { _ = try await read(quotas, "acme/aaaaaaaaaa") }
+            _ = try await read(quotas, "198.51.100.1")
+            var after: [RedisReply] = []
+            for name in names { after.append(try await booth.client.send("GET", name)) }
+            #expect(after == before)
+            #expect(try await booth.buckets() == names)
+        }
+    }
+
+    @Test func overridesAreInForce() async throws {
+        try await withQuotas { quotas, booth in
+            try await booth.organization("acme", limits: "org=7/d search=30/d:40 ceiling=1/d address=1/d")
+            try await booth.key("bbbbbbbbbb", of: "acme", ["limits": "search=6/d org=1/d"])
+            let plain = try await read(quotas, "acme/aaaaaaaaaa")
+            #expect(plain.map(\.capacity) == [7, 40, 50])
+            #expect(plain.map(\.source) == [.organization, .organization, .configuration])
+            let own = try await read(quotas, "acme/bbbbbbbbbb")
+            #expect(own.map(\.capacity) == [7, 6, 50])
+            #expect(own.map(\.source) == [.organization, .key, .configuration])
+            // And the sidecar goes by the same.
+            let gate = try await booth.gate(policies)
+            await gate.knows("bbbbbbbbbb")
+            let limits = try #require(await gate.admit(key: "bbbbbbbbbb").limits)
+            #expect(limits.statuses.map(\.capacity) == [7, 6, 50])
+        }
+    }
+
+    @Test(arguments: [
+        ("203.0.113.9", "203.0.113.9"), ("2001:db8::5", "2001:db8::/64"), ("2001:db8::/64", "2001:db8::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"), ("unix:", "unix"),
+    ])
+    func anAddressIsNamedAsAdmissionNamesIt(text: String, subject: String) async throws {
+        try await withQuotas { quotas, booth in
+            let gate = try await booth.gate(policies)
+            var decision = await gate.admit(.refusal, from: subject)
+            // Until Redis answered in time.
+            while decision.isUnavailable { decision = await gate.admit(.refusal, from: subject) }
+            let shown = try await read(quotas, text)
+            #expect(shown.map(\.policy.name) == ["address"])
+            #expect(shown.map(\.remaining) == decision.remaining)
+            #expect(shown[0].remaining < 9)
+        }
+    }
+
+    @Test(arguments: [
+        "", "Acme", "acme/short", "10.0.0.0/8", "2001:db8::/48", "1.2.3", "mcp_secret!", "acme/aaaaaaaaaa/b",
+    ])
+    func otherTextsAreNobody(text: String) {
+        #expect(QuotaSubject(text) == nil)
+    }
+
+    @Test func anEmptyBucketTellsTheWait() async throws {
+        try await withQuotas { quotas, booth in
+            let time = try #require(
+                try await booth.client.send("TIME").array?.compactMap { $0.text.flatMap { Int($0) } })
+            let now = time[0] * 1_000_000 + time[1]
+            // 20 tokens of 72 minutes each are owed.
+            _ = try await booth.client.send("SET", "tg:1:{acme}:b:org", "\(now + 86_400_000_000)")
+            let org = try #require(try await read(quotas, "acme").first)
+            #expect(org.remaining == 0)
+            let (next, full) = (try #require(org.nextCallMicroseconds), try #require(org.fullMicroseconds))
+            #expect((4_200_000_000...4_320_000_000).contains(next))
+            #expect((86_280_000_000...86_400_000_000).contains(full))
+        }
+    }
+
+    @Test func aLimitOfZeroHasNoNextCall() async throws {
+        try await withQuotas { quotas, booth in
+            try await booth.organization("acme", limits: "org=0/d")
+            let org = try #require(try await read(quotas, "acme").first)
+            #expect((org.capacity, org.remaining) == (0, 0))
+            #expect(org.nextCallMicroseconds == nil && org.fullMicroseconds == nil)
+        }
+    }
+
+    /// What a script wrote, a bucket in this process reads, whatever the numbers.
+    @Test func aStoredStateIsReadAsTheScriptReadsIt() throws {
+        var dice = SplitMix(seed: 11)
+        for _ in 0..<2_000 {
+            let limit = Limit(
+                count: 1 + dice.next(below: 100_000), periodMicroseconds: 1_000 * (1 + dice.next(below: 100_000)),
+                burst: 1 + dice.next(below: 1_000))
+            guard let shape = try? BucketShape(limit) else { continue }
+            let now = 1_700_000_000_000_000 + dice.next(below: 1_000_000_000)
+            let backlog = dice.next(below: shape.capacityUnits + 1)
+            var charged = TokenBucket(shape)
+            charged.charge(to: backlog, at: now)
+            let (wait, rest) = backlog.quotientAndRemainder(dividingBy: shape.unitsPerMicrosecond)
+            let read = TokenBucket(shape, stored: rest > 0 ? "\(now + wait) \(rest)" : "\(now + wait)")
+            try #require(read == charged)
+        }
+        let shape = try BucketShape(Limit(count: 1, periodMicroseconds: 1_000_000))
+        for text in [nil, "", "x", "-5", "1.5", "1 2 3", "99999999999999999999999"] {
+            #expect(TokenBucket(shape, stored: text) == TokenBucket(shape))
+        }
+    }
+
+    @Test func resettingFillsWhatTheSubjectOwns() async throws {
+        try await withQuotas { quotas, booth in
+            let gate = try await booth.gate(policies)
+            await gate.knows("aaaaaaaaaa")
+            let key = try await quotas.owner(of: try #require(QuotaSubject("acme/aaaaaaaaaa")))
+            #expect(try await quotas.reset(key, policies[2]))
+            #expect(try await quotas.reset(key, policies[2]) == false)
+            let left = try await quotas.read(key, of: policies).map(\.remaining)
+            #expect(left[1] == 5 && left[0] < 20 && left[2] < 50)
+        }
+    }
+
+    @Test func whoIsNotThereIsMissing() async throws {
+        try await withQuotas { quotas, _ in
+            await #expect(throws: DirectoryError.organizationMissing("bravo")) { try await read(quotas, "bravo") }
+            await #expect(throws: DirectoryError.keyMissing("acme/bbbbbbbbbb")) {
+                try await read(quotas, "acme/bbbbbbbbbb")
+            }
+        }
+    }
+}

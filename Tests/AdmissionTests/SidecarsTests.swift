@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+import Testing
+
+@testable import Admission
+
+@Suite struct SidecarsTests {
+    private let published = PolicySet.published(Policy.builtIn())
+    private let database = Array("0123456789abcdef0123456789abcdef".utf8)
+
+    private func withSidecars(_ body: (Sidecars, RedisClient) async throws -> Void) async throws {
+        try await Tollbooth.open { booth in
+            _ = try await booth.client.send("SET", "tg:1:meta", String(decoding: database, as: UTF8.self))
+            try await body(Sidecars(booth.client, namespace: "tg"), booth.client)
+        }
+    }
+
+    private func beat(_ sidecars: Sidecars, _ name: String) async throws -> Bool {
+        try await sidecars.beat(name, policies: published.set, text: published.text, database: database)
+    }
+
+    @Test func aBeatIsAScoreAndADayOfTheSet() async throws {
+        try await withSidecars { sidecars, redis in
+            #expect(try await beat(sidecars, "web:1"))
+            let set = "tg:1:policies:\(published.set.hash)"
+            #expect(try await redis.send("GET", set).text == published.text)
+            let left = try #require(try await redis.send("TTL", set).integer)
+            #expect((86_300...86_400).contains(left))
+            #expect(
+                try await redis.send("ZRANGE", "tg:1:sidecars", "0", "-1").array?.map(\.text)
+                    == ["web:1:\(published.set.hash)"])
+            let live = try await sidecars.live()
+            #expect(live.map(\.name) == ["web:1"])
+            #expect(live.map(\.hash) == [published.set.hash])
+            #expect(try await sidecars.policySet(published.set.hash) == published.set)
+        }
+    }
+
+    @Test func whatEndsIsGoneAtOnceAndItsSetIsNot() async throws {
+        try await withSidecars { sidecars, _ in
+            #expect(try await beat(sidecars, "a"))
+            #expect(try await beat(sidecars, "b"))
+            try await sidecars.retire("a", policies: published.set)
+            #expect(try await sidecars.live().map(\.name) == ["b"])
+            try await sidecars.retire("b", policies: published.set)
+            #expect(try await sidecars.live().isEmpty)
+            #expect(try await sidecars.policySet(published.set.hash) == published.set)
+        }
+    }
+
+    /// A sidecar that crashed: its beat grows old, and in the end is dropped.
+    @Test func aBeatLastsAMinute() async throws {
+        try await withSidecars { sidecars, redis in
+            let time = try await redis.send("TIME").array?.first?.text.flatMap { Int($0) }
+            let now = try #require(time)
+            for (name, age) in [("fresh", 2), ("late", 58), ("gone", 62), ("ancient", 90_000)] {
+                _ = try await redis.send("ZADD", "tg:1:sidecars", "\(now - age)", "\(name):h")
+            }
+            #expect(try await sidecars.live().map(\.name) == ["fresh", "late"])
+            #expect(try await sidecars.newest() == nil)
+            #expect(try await beat(sidecars, "new"))
+            #expect(try await redis.send("ZSCORE", "tg:1:sidecars", "ancient:h") == .null)
+            #expect(try await redis.send("ZCARD", "tg:1:sidecars").integer == 4)
+            try await sidecars.retire("new", policies: published.set)
+        }
+    }
+
+    @Test func theNewestSetIsThatOfTheLastBeat() async throws {
+        try await withSidecars { sidecars, redis in
+            let time = try await redis.send("TIME").array?.first?.text.flatMap { Int($0) }
+            let now = try #require(time)
+            let older = PolicySet.published([])
+            for (set, text, age) in [(older.set, older.text, 900), (published.set, published.text, 600)] {
+                _ = try await redis.send("SET", "tg:1:policies:\(set.hash)", text)
+                _ = try await redis.send("ZADD", "tg:1:sidecars", "\(now - age)", "web-\(age):\(set.hash)")
+            }
+            let newest = try #require(try await sidecars.newest())
+            #expect(newest.set == published.set)
+            #expect(newest.sidecar.name == "web-600")
+            #expect((600...700).contains(newest.sidecar.age.components.seconds))
+        }
+    }
+
+    /// A database that was emptied or swapped: the sidecar counts nothing there.
+    @Test func nothingIsPublishedIntoAnotherDatabase() async throws {
+        try await withSidecars { sidecars, redis in
+            for other in ["fedcba9876543210fedcba9876543210", nil] {
+                if let other {
+                    _ = try await redis.send("SET", "tg:1:meta", other)
+                } else {
+                    _ = try await redis.send("DEL", "tg:1:meta")
+                }
+                #expect(try await beat(sidecars, "web") == false)
+                #expect(
+                    try await redis.send("EXISTS", "tg:1:sidecars", "tg:1:policies:\(published.set.hash)").integer == 0)
+            }
+        }
+    }
+}
