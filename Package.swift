@@ -94,7 +94,9 @@ let package = Package(
             [
                 "tollgate", "Admin", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging, .serviceLifecycle,
             ]),
-        tests("CommandTests", ["tollgatectl", "Admission", "Settings", .argumentParser, .subprocess]),
+        tests(
+            "CommandTests", ["tollgatectl", "Admission", "Settings", .argumentParser, .subprocess],
+            resources: [.copy("Snapshots")]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),

@@ -9,7 +9,8 @@ import Settings
 struct PolicySource: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The sidecars' configuration, instead of what they publish; also for its namespace.", valueName: "file"))
+            "The sidecars' configuration, instead of what they publish; also for its namespace.", valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml", "json"]))
     var config: String?
 
     /// - Returns: nil where no file is given.

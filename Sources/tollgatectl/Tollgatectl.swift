@@ -14,7 +14,7 @@ struct Tollgatectl: AsyncParsableCommand {
               tollgatectl key issue --org acme --name laptop --expires 90d
               tollgatectl key revoke acme/7h3kq2mzxb
               tollgatectl quota show acme
-              tollgatectl --generate-completion-script bash > /etc/bash_completion.d/tollgatectl
+              tollgatectl --generate-completion-script bash
 
             Redis is --redis, else TOLLGATE_REDIS_URL, else redis://127.0.0.1:6379/0.
             Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 74 output lost, \

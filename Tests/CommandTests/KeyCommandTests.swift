@@ -215,7 +215,7 @@ private struct Issued: Decodable {
             #expect(firstOutcome.code == 0)
             let unknown = try await issue("serach=100/10s")
             #expect((unknown.code, unknown.output) == (65, ""))
-            #expect(unknown.errors.hasPrefix("tollgatectl: --limit: no policy serach in the configuration; it has "))
+            #expect(unknown.errors.hasPrefix("tollgatectl: --limit: no policy serach in the configuration: there are "))
             let secondOutcome = try await issue("org=100/10s")
             #expect(
                 secondOutcome
@@ -228,7 +228,11 @@ private struct Issued: Decodable {
                 "key", "issue", "--org", "acme", "--name", "b", "--limit", "other=1/1s", "--json")
             #expect(unchecked.code == 0)
             #expect(
-                unchecked.errors == "tollgatectl: warning: --limit is not checked; give --config FILE to check it\n")
+                unchecked.errors == """
+                    tollgatectl: warning: --limit is not checked: no sidecar has published its policies; give --config FILE \
+                    to check it
+
+                    """)
         }
     }
 }

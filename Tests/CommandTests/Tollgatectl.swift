@@ -3,6 +3,7 @@
 import Foundation
 import Subprocess
 import TestSupport
+import Testing
 
 /// The built `tollgatectl`, run as a child with one Redis.
 struct Tollgatectl {
@@ -43,4 +44,11 @@ struct Tollgatectl {
         }
         return Outcome(code: code, output: result.standardOutput, errors: result.standardError)
     }
+}
+
+/// An expectation whose left side is awaited, which the macro can't take apart.
+func equal(
+    _ outcome: Tollgatectl.Outcome, _ expected: Tollgatectl.Outcome, _ location: SourceLocation = #_sourceLocation
+) {
+    #expect(outcome == expected, sourceLocation: location)
 }

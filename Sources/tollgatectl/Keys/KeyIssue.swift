@@ -34,7 +34,8 @@ struct KeyIssue: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The sidecars' configuration: to check --limit against it rather than what they publish, and for its namespace, key prefix and most active keys.",
-            valueName: "file"))
+            valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml", "json"]))
     var config: String?
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false

@@ -20,10 +20,10 @@ struct QuotaReset: AsyncParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp(
-            "An organization, a key's id, an address or unix:, as of quota show (left out with --global); then the policy, else all of the subject's.",
-            valueName: "subject policy"))
-    var words: [String] = []
+        help: ArgumentHelp("Whose, as of quota show; left out with --global.", valueName: "name|id|address"))
+    var subject: String?
+    @Argument(help: "Only this one; all of the subject's where none is given.")
+    var policy: String?
     @Flag(help: "Those that count everybody together.")
     var global = false
     @Flag(help: "Do not ask before filling more than one.")
@@ -64,18 +64,19 @@ struct QuotaReset: AsyncParsableCommand {
 
     private var parsed: (QuotaSubject, policy: String?) {
         get throws {
-            let most = global ? 1 : 2
-            guard words.count <= most, global || !words.isEmpty else {
-                throw ValidationError("expected a subject and perhaps a policy, or --global and perhaps a policy")
+            guard !global || policy == nil else {
+                throw ValidationError("with --global, give nothing but the policy")
             }
             var arguments = QuotaArguments()
-            arguments.subject = global ? nil : words[0]
+            arguments.subject = global ? nil : subject
             arguments.global = global
-            let policy = words.count == most ? words[most - 1] : nil
-            if let policy, !Policy.isName(policy) {
+            let parsed = try arguments.parsed
+            // With --global the first word is the policy.
+            let name = global ? subject : policy
+            if let name, !Policy.isName(name) {
                 throw ValidationError("<policy>: expected a policy's name such as org")
             }
-            return (try arguments.parsed, policy)
+            return (parsed, name)
         }
     }
 

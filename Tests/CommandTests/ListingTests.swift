@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// `org list | show` and `key list | show | verify`, as programs and people read them where there is no terminal.
+@Suite struct ListingTests {
+    private static let key = "mcp_" + String(repeating: "k", count: 43)
+
+    /// A directory whose times are known: acme with three keys, and bravo, suspended, without any.
+    private func withDirectory(_ body: (Tollgatectl, RedisServer) async throws -> Void) async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            let organization = ["rev", "1", "created_at", "1763866666"]
+            _ = try await server.cli(["HSET", "tg:1:{bravo}", "status", "suspended"] + organization)
+            _ = try await server.cli(["HSET", "tg:1:{acme}", "status", "active", "limits", "org=7/s"] + organization)
+            let digest = try await server.cli("EVAL", "return redis.sha1hex('')", "0")
+            let record = ["created_by_user_id", "", "is_active", "1", "key_hash", digest, "created_at", "1763866666"]
+            let keys = [
+                ("aaaaaaaaaa", ["name", "laptop", "created_by_user_id", "ada"]),
+                ("bbbbbbbbbb", ["name", "CI, \"old\"", "is_active", "0", "revoked_at", "1763866999"]),
+                ("cccccccccc", ["name", "名前", "expires_at", "4000000000", "limits", "search=5/m"]),
+            ]
+            for (number, (id, fields)) in keys.enumerated() {
+                _ = try await server.cli(["HSET", "tg:1:{acme}:k:\(id)", "subject", id] + record + fields)
+                _ = try await server.cli("ZADD", "tg:1:{acme}:keys", "\(1_763_866_666 + number)", id)
+            }
+            _ = try await server.cli("ZADD", "tg:1:{acme}:active", "+inf", "aaaaaaaaaa", "4000000000", "cccccccccc")
+            try await body(tollgatectl, server)
+        }
+    }
+
+    @Test func organizations() async throws {
+        try await withDirectory { tollgatectl, _ in
+            equal(
+                try await tollgatectl("org", "list"),
+                .init(
+                    code: 0,
+                    output: """
+                        ORGANIZATION  STATUS     ACTIVE KEYS  ALL KEYS  CREATED
+                        acme          active               2         3  2025-11-23T02:57:46Z
+                        bravo         suspended            0         0  2025-11-23T02:57:46Z
+
+                        """, errors: ""))
+            let acme = """
+                {"org":"acme","status":"active","active_keys":2,"keys":3,"max_active_keys":null,\
+                "limits":{"org":"7/s"},"created_at":"2025-11-23T02:57:46Z"}
+
+                """
+            let bravo = """
+                {"org":"bravo","status":"suspended","active_keys":0,"keys":0,"max_active_keys":null,\
+                "limits":{},"created_at":"2025-11-23T02:57:46Z"}
+
+                """
+            equal(try await tollgatectl("org", "list", "--json"), .init(code: 0, output: acme + bravo, errors: ""))
+            equal(try await tollgatectl("org", "show", "acme", "--json"), .init(code: 0, output: acme, errors: ""))
+            equal(
+                try await tollgatectl("org", "show", "acme"),
+                .init(
+                    code: 0,
+                    output: """
+                        Organization: acme
+                        Status:       active
+                        Active keys:  2
+                        All keys:     3
+                        Own limits:   org=7/s
+                        Created:      2025-11-23T02:57:46Z
+
+                        """, errors: ""))
+        }
+    }
+
+    @Test func keys() async throws {
+        try await withDirectory { tollgatectl, _ in
+            let table = """
+                ID               NAME       USER  STATUS   CREATED               EXPIRES
+                acme/aaaaaaaaaa  laptop     ada   active   2025-11-23T02:57:46Z  never
+                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23T02:57:46Z  never
+                acme/cccccccccc  名前       -     active   2025-11-23T02:57:46Z  2096-10-02T07:06:40Z
+
+                """
+            for arguments in [["key", "list"], ["key", "list", "--org", "acme"]] {
+                equal(try await tollgatectl.run(arguments), .init(code: 0, output: table, errors: ""))
+            }
+            let active = try await tollgatectl("key", "list", "--active", "--json").output
+            #expect(
+                active == """
+                    {"id":"acme/aaaaaaaaaa","org":"acme","name":"laptop","user":"ada","status":"active",\
+                    "subject":"aaaaaaaaaa","limits":{},"created_at":"2025-11-23T02:57:46Z","not_before":null,\
+                    "expires_at":null,"revoked_at":null}
+                    {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
+                    "subject":"cccccccccc","limits":{"search":"5/m"},"created_at":"2025-11-23T02:57:46Z",\
+                    "not_before":null,"expires_at":"2096-10-02T07:06:40Z","revoked_at":null}
+
+                    """)
+            equal(
+                try await tollgatectl("key", "show", "acme/bbbbbbbbbb"),
+                .init(
+                    code: 0,
+                    output: """
+                        Key:        acme/bbbbbbbbbb
+                        Name:       CI, "old"
+                        User:       -
+                        Status:     revoked
+                        Own limits: -
+                        Created:    2025-11-23T02:57:46Z
+                        Expires:    never
+                        Revoked:    2025-11-23T03:03:19Z
+
+                        """, errors: ""))
+        }
+    }
+
+    @Test func whatIsNotThereIs66() async throws {
+        try await withDirectory { tollgatectl, _ in
+            let noOrganization = """
+                tollgatectl: organization nobody does not exist; create it with: tollgatectl org create nobody
+
+                """
+            for arguments in [
+                ["org", "show", "nobody"], ["key", "list", "--org", "nobody"], ["quota", "show", "nobody"],
+            ] {
+                equal(try await tollgatectl.run(arguments), .init(code: 66, output: "", errors: noOrganization))
+            }
+            for noun in ["key", "quota"] {
+                equal(
+                    try await tollgatectl(noun, "show", "acme/zzzzzzzzzz"),
+                    .init(code: 66, output: "", errors: "tollgatectl: key acme/zzzzzzzzzz does not exist\n"))
+            }
+        }
+    }
+
+    @Test func anEmptyListSaysWhatIsNext() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            equal(
+                try await tollgatectl("org", "list"),
+                .init(code: 0, output: "", errors: "No organizations yet. Next: tollgatectl org create NAME\n"))
+            equal(
+                try await tollgatectl("key", "list"),
+                .init(
+                    code: 0, output: "",
+                    errors: "No keys yet. Next: tollgatectl key issue --org NAME --name laptop\n"))
+            for noun in ["org", "key"] {
+                equal(try await tollgatectl(noun, "list", "--json"), .init(code: 0, output: "", errors: ""))
+            }
+        }
+    }
+
+    /// With more of them than a page, and than a pipe holds.
+    @Test func listsAreWholeAndSortedHoweverLong() async throws {
+        try await RedisServer.run { server in
+            _ = try await server.cli(
+                "EVAL",
+                "for i = 1, 2500 do redis.call('HSET', 'tg:1:{org-' .. i .. '}', 'rev', '1', 'status', 'active') end",
+                "0")
+            let outcome = try await Tollgatectl(url: server.url).shell(
+                "tollgatectl org list --json | cut -d'\"' -f4 > \"$0\"; LC_ALL=C sort -c \"$0\"; wc -l < \"$0\"; rm \"$0\"",
+                FileManager.default.temporaryDirectory.appending(path: "tollgate-\(UUID().uuidString)").path)
+            #expect(outcome == .init(code: 0, output: "2500\n", errors: ""))
+        }
+    }
+
+    // MARK: verify
+
+    private func verify(_ tollgatectl: Tollgatectl, _ input: String, _ options: String = "") async throws
+        -> Tollgatectl.Outcome
+    {
+        try await tollgatectl.shell("printf '\(input)' | tollgatectl key verify \(options)")
+    }
+
+    @Test func aKeyIsVerifiedFromStandardInput() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            _ = try await tollgatectl("org", "create", "acme")
+            let issued = try await tollgatectl("key", "issue", "--org", "acme", "--name", "a").output
+            let key = String(issued.prefix(while: { $0 != "\n" }))
+            let id = try #require(issued.firstMatch(of: /acme\/[a-z2-7]{10}/)).output
+            let shown = try await tollgatectl("key", "show", String(id))
+            for input in [key, key + "\\n", "  \(key) \\r\\nmore\\n"] {
+                equal(try await verify(tollgatectl, input), shown)
+            }
+            let json = try await tollgatectl("key", "show", String(id), "--json")
+            equal(try await verify(tollgatectl, key, "--json"), json)
+
+            _ = try await tollgatectl("key", "revoke", String(id))
+            let revoked = try await verify(tollgatectl, key)
+            #expect(revoked.code == 73)
+            #expect(revoked.errors == "tollgatectl: key \(id) does not hold: revoked\n")
+            #expect(revoked.output.contains("Status:     revoked\n"))
+            #expect(!(revoked.output + revoked.errors).contains(key))
+        }
+    }
+
+    @Test func anUnknownKeyIs66AndNoKeyIs65() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            let unknown = "tollgatectl: no such key here; is it whole, and is this the Redis it was issued in?\n"
+            equal(try await verify(tollgatectl, Self.key), .init(code: 66, output: "", errors: unknown))
+            let none = "tollgatectl: no key was given; type it at the prompt, or send it to standard input\n"
+            for input in ["", "\\n", "  \\n"] {
+                equal(try await verify(tollgatectl, input), .init(code: 65, output: "", errors: none))
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct QuotaCommandTests {
+    /// As a sidecar publishes it (docs/design.md §4), with tokens that take hours.
+    private static let published = """
+        {"policies":[{"name":"address","per":"address","limit":"9/d"},{"name":"org","per":"org","limit":"100/d"},\
+        {"name":"search","per":"key","limit":"2/d:4","cost":2},{"name":"ceiling","per":"global","limit":"50/s"}]}
+        """
+
+    private func withKey(
+        sidecars: [(name: String, hash: String, age: Int)] = [("web-1", "h1", 0)],
+        _ body: (Tollgatectl, RedisServer, _ id: String) async throws -> Void
+    ) async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            _ = try await tollgatectl("org", "create", "acme")
+            let issued = try await tollgatectl("key", "issue", "--org", "acme", "--name", "a").output
+            let id = String(try #require(issued.firstMatch(of: /acme\/[a-z2-7]{10}/)).output)
+            for sidecar in sidecars {
+                _ = try await server.cli("SET", "tg:1:policies:\(sidecar.hash)", Self.published)
+                let beat = try await now(server) / 1_000_000 - sidecar.age
+                _ = try await server.cli("ZADD", "tg:1:sidecars", "\(beat)", "\(sidecar.name):\(sidecar.hash)")
+            }
+            try await body(tollgatectl, server, id)
+        }
+    }
+
+    /// Microseconds since 1970 by Redis' clock.
+    private func now(_ server: RedisServer) async throws -> Int {
+        let parts = try await server.cli("TIME").split(separator: "\n").compactMap { Int($0) }
+        return parts[0] * 1_000_000 + parts[1]
+    }
+
+    private func owe(_ seconds: Int, _ bucket: String, in server: RedisServer) async throws {
+        _ = try await server.cli("SET", bucket, "\(try await now(server) + seconds * 1_000_000)")
+    }
+
+    @Test func aKeyShowsAllThatLimitsIt() async throws {
+        try await withKey { tollgatectl, server, id in
+            // 60 of 100 tokens of 864 s each; 4 of 4 of 12 h each.
+            try await owe(51_840, "tg:1:{acme}:b:org", in: server)
+            try await owe(172_800, "tg:1:{acme}:b:search:\(id.dropFirst(5))", in: server)
+            equal(
+                try await tollgatectl("quota", "show", id),
+                .init(
+                    code: 0,
+                    output: """
+                        Policies of sidecar web-1:
+                        POLICY   PER     CAPACITY  REFILL  COST  REMAINING  NEXT CALL  FULL            FROM
+                        org      org          100   100/d     1         40  now        in 14 h 24 min  configuration
+                        search   key            4     2/d     2          0  in 12 h    in 2 d          configuration
+                        ceiling  global        50    50/s     1         50  now        now             configuration
+
+                        """, errors: ""))
+        }
+    }
+
+    @Test func jsonIsAsDocumented() async throws {
+        try await withKey { tollgatectl, server, id in
+            _ = try await server.cli("HSET", "tg:1:{acme}", "limits", "org=7/d")
+            equal(
+                try await tollgatectl("quota", "show", "acme", "--json"),
+                .init(
+                    code: 0,
+                    output: """
+                        {"subject":{"kind":"org","id":"acme"},"key_status":null,"sets":[{"source":"live","hash":"h1",\
+                        "sidecars":["web-1"],"policies":[{"name":"org","per":"org","capacity":7,"refill":"7/d","cost":1,\
+                        "remaining":7,"next_call_ms":0,"full_ms":0,"from":"organization"}]}]}
+
+                        """, errors: ""))
+            _ = try await server.cli("HSET", "tg:1:{acme}", "limits", "org=0/d")
+            let refused = try await tollgatectl("quota", "show", "acme", "--json").output
+            #expect(refused.contains(#""remaining":0,"next_call_ms":null,"full_ms":null"#), "\(refused)")
+            _ = try await tollgatectl("key", "revoke", id)
+            let revoked = try await tollgatectl("quota", "show", id, "--json")
+            #expect(revoked.output.hasPrefix(#"{"subject":{"kind":"key","id":"\#(id)"},"key_status":"revoked","#))
+            #expect(
+                revoked.errors == "tollgatectl: warning: calls with key \(id) are refused: revoked\n",
+                "\(revoked.errors)")
+        }
+    }
+
+    @Test func sidecarsThatDisagreeAreWarnedAbout() async throws {
+        let sidecars = [("web-1", "h1", 1), ("web-2", "h1", 3), ("old", "h2", 2), ("gone", "h3", 61)]
+        try await withKey(sidecars: sidecars) { tollgatectl, server, _ in
+            _ = try await server.cli(
+                "SET", "tg:1:policies:h2", #"{"policies":[{"name":"streams","per":"org","concurrency":4}]}"#)
+            equal(
+                try await tollgatectl("quota", "show", "acme"),
+                .init(
+                    code: 0,
+                    output: """
+                        Policies of 2 sidecars web-1, web-2:
+                        POLICY  PER  CAPACITY  REFILL  REMAINING  NEXT CALL  FULL  FROM
+                        org     org       100   100/d        100  now        now   configuration
+
+                        Policies of sidecar old:
+                        none counts organization acme
+
+                        """,
+                    errors: """
+                        tollgatectl: warning: the sidecars disagree: they run by 2 policy sets, and count each by its own; \
+                        give them one configuration
+                        tollgatectl: warning: a newer tollgate made streams; this tollgatectl can't show what is left there
+
+                        """))
+        }
+    }
+
+    @Test func withoutSidecarsTheLastPoliciesAreShown() async throws {
+        try await withKey(sidecars: [("web-1", "h1", 600)]) { tollgatectl, _, _ in
+            let outcome = try await tollgatectl("quota", "show", "203.0.113.9")
+            #expect(
+                outcome
+                    == .init(
+                        code: 0,
+                        output: """
+                            Policies as last published by web-1; no sidecar runs now:
+                            POLICY   PER      CAPACITY  REFILL  REMAINING  NEXT CALL  FULL  FROM
+                            address  address         9     9/d          9  now        now   configuration
+
+                            """,
+                        errors: "tollgatectl: warning: no sidecar runs now; these are the policies last published\n"))
+        }
+    }
+
+    @Test func withNothingPublishedAFileIsAskedFor() async throws {
+        try await withKey(sidecars: []) { tollgatectl, _, _ in
+            let expected = Tollgatectl.Outcome(
+                code: 66, output: "",
+                errors: "tollgatectl: no sidecar has published its policies here; start one, or give --config FILE\n")
+            equal(try await tollgatectl("quota", "show", "acme"), expected)
+            equal(try await tollgatectl("quota", "reset", "acme"), expected)
+            let file = FileManager.default.temporaryDirectory.appending(path: "tollgate-\(UUID().uuidString).yaml")
+            try Data("policies: [{name: everybody, per: global, limit: 7/s}]".utf8).write(to: file)
+            defer { try? FileManager.default.removeItem(at: file) }
+            let outcome = try await tollgatectl("quota", "show", "--global", "--config", file.path)
+            #expect((outcome.code, outcome.errors) == (0, ""))
+            #expect(
+                outcome.output == """
+                    Policies of \(file.path):
+                    POLICY     PER     CAPACITY  REFILL  REMAINING  NEXT CALL  FULL  FROM
+                    everybody  global         7     7/s          7  now        now   configuration
+
+                    """)
+        }
+    }
+
+    @Test(arguments: [
+        ["show"], ["show", "Acme"], ["show", "acme", "--global"], ["show", "acme/short"], ["show", "10.0.0.0/8"],
+        ["reset"], ["reset", "acme", "Not_A_Policy"], ["reset", "--global", "one", "two"], ["reset", "acme", "a", "b"],
+    ])
+    func wrongUsageIs64(arguments: [String]) async throws {
+        let outcome = try await Tollgatectl(url: "unix:/nonexistent").run(["quota"] + arguments)
+        #expect((outcome.code, outcome.output) == (64, ""))
+        #expect(outcome.errors.hasPrefix("Error: "))
+    }
+
+    @Test func oneBucketIsResetWithoutAsking() async throws {
+        try await withKey { tollgatectl, server, id in
+            let bucket = "tg:1:{acme}:b:search:\(id.dropFirst(5))"
+            try await owe(90_000, bucket, in: server)
+            try await owe(51_840, "tg:1:{acme}:b:org", in: server)
+            equal(
+                try await tollgatectl("quota", "reset", id),
+                .init(code: 0, output: "Policy search of key \(id) is full again.\n", errors: ""))
+            #expect(try await server.cli("EXISTS", bucket, "tg:1:{acme}:b:org") == "1")
+            equal(
+                try await tollgatectl("quota", "reset", id, "search", "--json"),
+                .init(code: 0, output: #"{"policy":"search","reset":false}"# + "\n", errors: ""))
+            let wrong = try await tollgatectl("quota", "reset", id, "org")
+            #expect(
+                wrong
+                    == .init(
+                        code: 65, output: "", errors: "tollgatectl: no policy org counts key \(id); there are search\n")
+            )
+        }
+    }
+
+    @Test func severalAreResetOnlyWhereSomebodySaysSo() async throws {
+        try await withKey { tollgatectl, server, _ in
+            _ = try await server.cli(
+                "SET", "tg:1:policies:h1",
+                #"{"policies":[{"name":"org","per":"org","limit":"5/d"},{"name":"burst","per":"org","limit":"9/d"}]}"#)
+            try await owe(100, "tg:1:{acme}:b:org", in: server)
+            let asked = try await tollgatectl("quota", "reset", "acme")
+            #expect((asked.code, asked.output) == (64, ""))
+            #expect(asked.errors.hasPrefix("Error: 2 buckets would be filled; give --yes where nobody can be asked\n"))
+            #expect(try await server.cli("EXISTS", "tg:1:{acme}:b:org") == "1")
+            equal(
+                try await tollgatectl("quota", "reset", "acme", "--yes"),
+                .init(
+                    code: 0,
+                    output: """
+                        Policy org of organization acme is full again.
+                        Policy burst of organization acme was full.
+
+                        """, errors: ""))
+            let one = try await tollgatectl("quota", "reset", "acme", "burst")
+            #expect(one == .init(code: 0, output: "Policy burst of organization acme was full.\n", errors: ""))
+        }
+    }
+
+    /// Limits of keys are checked against what is published.
+    @Test func anOverrideThatDoesNotFitIs65() async throws {
+        try await withKey { tollgatectl, _, _ in
+            let issue = ["key", "issue", "--org", "acme", "--name", "b", "--limit"]
+            let fits = try await tollgatectl.run(issue + ["search=9/s"])
+            #expect((fits.code, fits.errors) == (0, ""))
+            equal(
+                try await tollgatectl.run(issue + ["serch=9/s"]),
+                .init(
+                    code: 65, output: "",
+                    errors: """
+                        tollgatectl: --limit: no policy serch in the policies of sidecar web-1: there are address, org, \
+                        search, ceiling
+
+                        """))
+            equal(
+                try await tollgatectl.run(issue + ["org=9/s"]),
+                .init(
+                    code: 65, output: "",
+                    errors:
+                        "tollgatectl: --limit: policy org is per org, a key can override only those per key\n"))
+        }
+    }
+}
