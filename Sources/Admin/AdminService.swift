@@ -16,7 +16,7 @@ package struct AdminService: Service {
     private static let idleTimeout = TimeAmount.seconds(60)
     private static let longestHead = 8192
 
-    private let address: Settings.Listen
+    private let address: Settings.TCPAddress
     private let health: Health
     private let logger: Logger
     private let eventLoopGroup: any EventLoopGroup
@@ -24,7 +24,7 @@ package struct AdminService: Service {
 
     /// - Parameter onListening: told the address once it is bound; where port 0 was configured, with the kernel's choice.
     package init(
-        _ address: Settings.Listen, health: Health, eventLoopGroup: any EventLoopGroup, logger: Logger,
+        _ address: Settings.TCPAddress, health: Health, eventLoopGroup: any EventLoopGroup, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) {
         self.address = address
@@ -43,7 +43,7 @@ package struct AdminService: Service {
                     idleTimeout: Self.idleTimeout,
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: Self.longestHead, maxHeaderListSize: Self.longestHead))),
-            configuration: ApplicationConfiguration(address: address.bindAddress),
+            configuration: ApplicationConfiguration(address: .hostname(address.host, port: address.port)),
             onServerRunning: { channel in
                 guard let bound = channel.localAddress else { return }
                 logger.info("admin listening", metadata: ["address": "\(bound.written)"])
@@ -55,9 +55,9 @@ package struct AdminService: Service {
             try await application.run()
         } catch let error as IOError {
             // Binding is the only thing that fails with one here: connections keep theirs to themselves.
-            throw AdminError.cannotListen("\(address.written)", error)
+            throw AdminError.cannotListen("\(address)", error)
         } catch let error as SocketAddressError {
-            throw AdminError.cannotListen("\(address.written)", error)
+            throw AdminError.cannotListen("\(address)", error)
         }
     }
 
@@ -86,20 +86,6 @@ package enum AdminError: Error, CustomStringConvertible {
         case let error as IOError: String(cString: strerror(error.errnoCode))
         case SocketAddressError.unknown: "the host has no address"
         default: "\(cause)"
-        }
-    }
-}
-
-extension Settings.Listen {
-    fileprivate var bindAddress: BindAddress {
-        switch self {
-        case .tcp(let host, let port): .hostname(host, port: port)
-        }
-    }
-
-    fileprivate var written: String {
-        switch self {
-        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         }
     }
 }

@@ -3,7 +3,7 @@
 import Admission
 package import Logging
 import NIOConcurrencyHelpers
-package import NIOCore
+import NIOCore
 import NIOPosix
 package import Settings
 import Telemetry
@@ -24,16 +24,13 @@ package final class ProxyService: Sendable {
     private static let startGrace = Duration.seconds(1)
     private static let startPoll = Duration.milliseconds(10)
     private static let resolveInterval = Duration.seconds(30)
-    private static let backlog: Int32 = 1024
-    /// Accepts a tick, so that a burst of connections doesn't wait.
-    private static let acceptsPerRead: UInt = 64
 
     private let settings: Settings
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
     private let shards: ShardTable
     private let accessLog: AccessLog?
-    private let listeners: [any Channel]
+    private let listeners: Listeners
     private let phase = NIOLockedValueBox(Phase.serving)
     private let resolving: Task<Void, Never>?
     private let instance: Instance
@@ -42,26 +39,29 @@ package final class ProxyService: Sendable {
 
     /// Starts everything and returns when the listeners are open.
     ///
-    /// - Throws: ``ProxyStartError`` when an address can't be bound, or why the access log can't be opened.
-    package static func start(_ settings: Settings, logger: Logger) async throws -> ProxyService {
+    /// - Parameter inherited: descriptors of sockets that listen already, to be used where they agree with `listen`.
+    /// - Throws: ``ProxyStartError`` when an address can't be listened on, or why the access log can't be opened.
+    package static func start(_ settings: Settings, inherited: [CInt] = [], logger: Logger) async throws
+        -> ProxyService
+    {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
         let snapshot = try Snapshot(
             settings, upstreamAddress: await UpstreamAddress.resolve(settings.upstream, logger: logger))
         let loops = Array(group.makeIterator())
         let instance = Instance()
+        let troubles = Troubles(logger: logger)
         let shards = try await ShardTable(loops: loops) { loop, index in
             Shard(
                 eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count),
-                instance: instance, accessLog: accessLog, logger: logger)
+                instance: instance, accessLog: accessLog, troubles: troubles, logger: logger)
         }
         do {
             _ = try await shards.map { $0.start() }
             try await awaitGates(shards)
-            var listeners: [any Channel] = []
-            for listen in settings.listen {
-                listeners.append(try await bind(listen, group: group, shards: shards))
-            }
+            let listeners = try await Listeners.open(
+                settings.listen, inherited: inherited,
+                acceptor: Acceptor(group: group, shards: shards, trouble: troubles.accepting))
             return ProxyService(
                 settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
                 listeners: listeners, instance: instance)
@@ -73,7 +73,7 @@ package final class ProxyService: Sendable {
 
     private init(
         settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, shards: ShardTable,
-        accessLog: AccessLog?, listeners: [any Channel], instance: Instance
+        accessLog: AccessLog?, listeners: Listeners, instance: Instance
     ) {
         self.settings = settings
         self.logger = logger
@@ -86,7 +86,7 @@ package final class ProxyService: Sendable {
     }
 
     /// Where clients connect; the ports are the kernel's where 0 was configured.
-    package var addresses: [SocketAddress] { listeners.compactMap(\.localAddress) }
+    package var addresses: [String] { listeners.addresses }
 
     /// The id of the database that requests are counted in; nil until a loop has seen one.
     package var database: [UInt8]? { instance.id }
@@ -122,33 +122,6 @@ package final class ProxyService: Sendable {
         }
     }
 
-    private static func bind(
-        _ listen: Settings.Listen, group: MultiThreadedEventLoopGroup, shards: ShardTable
-    ) async throws -> any Channel {
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: backlog)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.maxMessagesPerRead, value: acceptsPerRead)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.writeBufferWaterMark, value: Shard.waterMark)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let shard = shards.current(on: channel.eventLoop)
-                    let peer = Peer(channel.remoteAddress, trusted: shard.snapshot.trustedProxies)
-                    try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: shard, peer: peer))
-                }
-            }
-        switch listen {
-        case .tcp(let host, let port):
-            do {
-                return try await bootstrap.bind(host: host, port: port).get()
-            } catch {
-                throw ProxyStartError.cannotListen("\(host):\(port)", reason: "\(error)")
-            }
-        }
-    }
-
     /// A handler that moves to another address is followed without a restart.
     private static func keepResolving(
         _ upstream: Settings.Upstream, shards: ShardTable, logger: Logger
@@ -181,7 +154,7 @@ package final class ProxyService: Sendable {
         do {
             // A balancer needs a moment to see that this one is going.
             if settings.drainDelay > .zero { try await Task.sleep(for: settings.drainDelay) }
-            for listener in listeners { try await listener.close().get() }
+            try await listeners.end()
             try await finishRequests()
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])
@@ -210,17 +183,6 @@ package final class ProxyService: Sendable {
             try await group.shutdownGracefully()
         } catch {
             logger.error("not closed cleanly", metadata: ["error": "\(error)"])
-        }
-    }
-}
-
-/// Why the proxy could not start.
-package enum ProxyStartError: Error, CustomStringConvertible {
-    case cannotListen(String, reason: String)
-
-    package var description: String {
-        switch self {
-        case .cannotListen(let address, let reason): "cannot listen on \(address): \(reason)"
         }
     }
 }

@@ -51,7 +51,8 @@ extension Settings {
                 got: "'\(clientAddressField)' of keys.headers",
                 &problems)
         }
-        if let admin, admin.isKnownPort, listen.contains(admin) {
+        // Port 0 is the kernel's choice: two of the same text are two addresses then.
+        if let admin, admin.port != 0, listen.contains(.tcp(host: admin.host, port: admin.port)) {
             root.refuse(
                 Schema.admin, expected: "an address of its own", got: "one that listen has too",
                 hint: "admin: off disables it", &problems)
@@ -59,20 +60,9 @@ extension Settings {
     }
 }
 
-extension Settings.Listen {
-    /// False where the kernel chooses, so that two of the same text are two addresses.
-    fileprivate var isKnownPort: Bool {
-        switch self {
-        case .tcp(_, let port): port != 0
-        }
-    }
-}
-
 extension Settings.Upstream {
     fileprivate init(_ root: Section, _ problems: inout ProblemList) {
-        let location = root.value(Schema.upstreamURL, &problems)
-        host = location.host
-        port = location.port
+        location = root.value(Schema.upstreamURL, &problems)
         forwardedHost = root.value(Schema.upstreamHost, &problems)
         connectTimeout = root.value(Schema.upstreamConnectTimeout, &problems)
         responseTimeout = root.value(Schema.upstreamResponseTimeout, &problems)

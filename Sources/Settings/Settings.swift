@@ -7,8 +7,21 @@ package import Redis
 ///
 /// Durations are `Duration`, sizes are bytes. It is immutable: a reload builds another one.
 package struct Settings: Sendable, Equatable {
+    package struct TCPAddress: Sendable, Hashable {
+        /// A name or an address, IPv6 without brackets.
+        package var host: String
+        package var port: Int
+
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+    }
+
+    /// Where clients connect.
     package enum Listen: Sendable, Hashable {
         case tcp(host: String, port: Int)
+        case unix(path: String)
     }
 
     package struct Upstream: Sendable, Equatable {
@@ -17,8 +30,12 @@ package struct Settings: Sendable, Equatable {
             case upstream, preserve
             case name(String)
         }
-        package var host: String
-        package var port: Int
+        /// Where the handler is.
+        package enum Location: Sendable, Hashable {
+            case tcp(host: String, port: Int)
+            case unix(path: String)
+        }
+        package var location: Location
         package var forwardedHost: Host
         package var connectTimeout: Duration
         /// Until the response head, from the end of the request body; streams are exempt.
@@ -89,7 +106,7 @@ package struct Settings: Sendable, Equatable {
     package var loops: Int
     package var namespace: String
     /// Nil: off.
-    package var admin: Listen?
+    package var admin: TCPAddress?
     package var log: Log
     package var upstream: Upstream
     package var redis: RedisSettings

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Proxy
 import Settings
 
 @main
@@ -62,10 +63,18 @@ struct Serve: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let process = ProcessInfo.processInfo
         let settings = try Configuration.read(
-            ConfigurationSources(file: config, flags: flags, environment: ProcessInfo.processInfo.environment))
+            ConfigurationSources(file: config, flags: flags, environment: process.environment))
         do {
-            try await Daemon(settings).run()
+            let inherited = try InheritedSockets(environment: process.environment, pid: process.processIdentifier)
+            try await Daemon(settings, inherited: inherited).run()
+        } catch let error as InheritedSockets.Malformed {
+            Configuration.report(["tollgate: \(error)"])
+            throw Configuration.wrong
+        } catch let error as ProxyStartError where error.isMisconfiguration {
+            Configuration.report(["tollgate: \(error)"])
+            throw Configuration.wrong
         } catch {
             Configuration.report(["tollgate: \(error)"])
             throw ExitCode.failure
@@ -99,7 +108,7 @@ struct Config: ParsableCommand {
 /// Configurations on the command line: read, or told on stderr and exit code 78.
 private enum Configuration {
     /// `EX_CONFIG` of sysexits.
-    private static let wrong = ExitCode(78)
+    static let wrong = ExitCode(78)
 
     static func read(_ sources: ConfigurationSources) throws -> Settings {
         do {

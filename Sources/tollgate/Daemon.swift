@@ -20,10 +20,12 @@ struct Daemon {
     private static let shutdownMargin = Duration.seconds(5)
 
     private let settings: Settings
+    private let inherited: InheritedSockets
     private let logger: Logger
 
-    init(_ settings: Settings) {
+    init(_ settings: Settings, inherited: InheritedSockets) {
         self.settings = settings
+        self.inherited = inherited
         let level = settings.log.level.level
         LoggingSystem.bootstrap { _ in StderrLogHandler(level: level) }
         logger = Logger(label: "tollgate")
@@ -39,11 +41,11 @@ struct Daemon {
             "starting",
             metadata: [
                 "version": "\(Version.current)", "loops": "\(settings.loops)",
-                "upstream": "\(settings.upstream.host):\(settings.upstream.port)",
+                "upstream": "\(settings.upstream.location)",
                 "redis": "\(settings.redis.endpoint)",
             ])
-        let dataPlane = DataPlaneService(logger: logger) { [settings, logger] in
-            try await DataPlane(settings, logger: logger)
+        let dataPlane = DataPlaneService(logger: logger) { [settings, inherited, logger] in
+            try await DataPlane(settings, inherited: inherited, logger: logger)
         }
         let group = ServiceGroup(configuration: configuration(dataPlane))
         try await withThrowingTaskGroup(of: Void.self) { tasks in

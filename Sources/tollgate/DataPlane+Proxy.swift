@@ -7,8 +7,8 @@ import Settings
 
 extension DataPlane {
     /// The proxy as the daemon's data plane; started when this returns.
-    init(_ settings: Settings, logger: Logger) async throws {
-        let proxy = try await ProxyService.start(settings, logger: logger)
+    init(_ settings: Settings, inherited: InheritedSockets, logger: Logger) async throws {
+        let proxy = try await ProxyService.start(settings, inherited: inherited.descriptors, logger: logger)
         self.init(
             addresses: proxy.addresses,
             readiness: { Readiness(await proxy.readiness()) },

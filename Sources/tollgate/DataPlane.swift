@@ -3,13 +3,12 @@
 import Admin
 import Logging
 import NIOConcurrencyHelpers
-import NIOCore
 import ServiceLifecycle
 
 /// What carries requests, as the daemon handles it: started, asked how it is, told of signals, and drained.
 struct DataPlane: Sendable {
-    /// Where clients connect.
-    var addresses: [SocketAddress]
+    /// Where clients connect, as logs write it.
+    var addresses: [String]
     var readiness: @Sendable () async -> Readiness
     /// Opens the access log anew, for whoever has moved the file away.
     var reopenLog: @Sendable () async -> Void
@@ -40,7 +39,7 @@ struct DataPlaneService: Service {
         let plane = try await start()
         phase.withLockedValue { $0 = .running(plane) }
         for address in plane.addresses {
-            logger.info("listening", metadata: ["address": "\(address.written)"])
+            logger.info("listening", metadata: ["address": "\(address)"])
         }
         // Cancelled means that another service failed: what is under way is finished all the same.
         try? await gracefulShutdown()
@@ -67,13 +66,5 @@ struct DataPlaneService: Service {
     func reopenLog() async {
         guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return }
         await plane.reopenLog()
-    }
-}
-
-extension SocketAddress {
-    /// `127.0.0.1:8080`, `[::1]:8080` or a socket's path.
-    fileprivate var written: String {
-        guard let ipAddress, let port else { return pathname ?? "" }
-        return ipAddress.contains(":") ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
     }
 }

@@ -84,7 +84,7 @@ import Testing
         try await withAdmin(.ready) { address in
             let port = try #require(address.port)
             let second = AdminService(
-                .tcp(host: "127.0.0.1", port: port), health: Health { .ready },
+                Settings.TCPAddress(host: "127.0.0.1", port: port), health: Health { .ready },
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent)
             let error = try #require(await failure { try await second.run() } as? AdminError)
             #expect(
@@ -95,7 +95,7 @@ import Testing
 
     @Test func aForeignAddressIsToldAsSuch() async throws {
         let service = AdminService(
-            .tcp(host: "192.0.2.1", port: 0), health: Health { .ready },
+            Settings.TCPAddress(host: "192.0.2.1", port: 0), health: Health { .ready },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent)
         let error = try #require(await failure { try await service.run() } as? AdminError)
         #expect(
@@ -125,7 +125,7 @@ private func withAdmin<Value: Sendable>(
 ) async throws -> Value {
     let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
     let service = AdminService(
-        .tcp(host: "127.0.0.1", port: 0), health: Health { readiness },
+        Settings.TCPAddress(host: "127.0.0.1", port: 0), health: Health { readiness },
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent
     ) { address in
         continuation.yield(address)

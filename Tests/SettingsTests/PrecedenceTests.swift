@@ -26,35 +26,34 @@ import Testing
     @Test func theFileBeatsTheDefaults() throws {
         let settings = try load(Self.yaml)
         #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 1001)])
-        #expect(settings.upstream.host == "file")
+        #expect(settings.upstream.location == .tcp(host: "file", port: 1))
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "file", port: 1)))
-        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 1002))
+        #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 1002))
         #expect(settings.log.level == .debug)
     }
 
     @Test func theEnvironmentBeatsTheFile() throws {
         let settings = try load(Self.yaml, environment: Self.environment)
         #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 2001)])
-        #expect(settings.upstream.host == "variable")
+        #expect(settings.upstream.location == .tcp(host: "variable", port: 2))
         #expect(settings.upstream.connectTimeout == .seconds(7))
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "variable", port: 2)))
-        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 2002))
+        #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 2002))
         #expect(settings.log.level == .warning)
     }
 
     @Test func flagsBeatTheEnvironment() throws {
         let settings = try load(Self.yaml, flags: Self.flags, environment: Self.environment)
         #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 3001)])
-        #expect(settings.upstream.host == "flag")
+        #expect(settings.upstream.location == .tcp(host: "flag", port: 3))
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "flag", port: 3)))
-        #expect(settings.admin == .tcp(host: "127.0.0.1", port: 3002))
+        #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 3002))
         #expect(settings.log.level == .error)
     }
 
     @Test func noFileIsNeeded() throws {
         let settings = try Settings.load(ConfigurationSources(flags: [.upstream: "http://[::1]:3000/", .admin: "off"]))
-        #expect(settings.upstream.host == "::1")
-        #expect(settings.upstream.port == 3000)
+        #expect(settings.upstream.location == .tcp(host: "::1", port: 3000))
         #expect(settings.admin == nil)
     }
 

@@ -133,10 +133,24 @@ import Testing
     ])
     func upstreamURLs(url: String, host: String, port: Int) throws {
         let upstream = try parse("upstream: {url: '\(url)'}").upstream
-        #expect(upstream.host == host)
-        #expect(upstream.port == port)
+        #expect(upstream.location == .tcp(host: host, port: port))
         #expect(upstream.authority == String(url.dropFirst("http://".count).prefix(while: { $0 != "/" })))
         #expect(upstream.sentHost == upstream.authority)
+    }
+
+    @Test func unixSockets() throws {
+        let settings = try parse(
+            "{listen: ['unix:/run/tollgate/a.sock', '127.0.0.1:1'], upstream: {url: 'unix:/run/handler.sock'}}")
+        #expect(settings.listen == [.unix(path: "/run/tollgate/a.sock"), .tcp(host: "127.0.0.1", port: 1)])
+        #expect(settings.upstream.location == .unix(path: "/run/handler.sock"))
+        #expect(settings.upstream.authority == "localhost")
+        #expect(settings.upstream.sentHost == "localhost")
+        #expect(try parse("listen: unix:/a").listen == [.unix(path: "/a")])
+        // As long as the kernel takes, with room for what a listener is called before it is complete.
+        let longest = "/" + String(repeating: "a", count: 98)
+        #expect(try parse("listen: unix:\(longest)").listen == [.unix(path: longest)])
+        let upstream = "/" + String(repeating: "a", count: 106)
+        #expect(try parse("upstream: {url: unix:\(upstream)}").upstream.location == .unix(path: upstream))
     }
 
     @Test(arguments: [

@@ -38,6 +38,8 @@ package struct Exchange {
     package enum Fault: Sendable, Equatable {
         case upstreamUnreachable, upstreamConnectTimeout, upstreamQueueFull
         case upstreamClosed, upstreamInvalid, upstreamTimeout
+        /// The process lacks what a connection takes.
+        case exhausted
         case bodyMalformed, bodyTooLarge, bodyTimeout
     }
 

@@ -138,6 +138,7 @@ extension Refusal {
         case .upstreamTimeout: self = .upstreamTimeout("upstream_timeout")
         case .upstreamInvalid: self = .upstreamInvalid()
         case .upstreamQueueFull: self = .unavailable("Too many requests under way", reason: "upstream_queue_full")
+        case .exhausted: self = .unavailable("Overloaded", reason: "exhausted")
         case .bodyMalformed: self = .malformed(400, "Malformed request body")
         case .bodyTooLarge: self = .bodyTooLarge(limit: bodyLimit)
         case .bodyTimeout: self = .timedOut("Request body not received in time")

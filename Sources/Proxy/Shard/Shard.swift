@@ -20,6 +20,7 @@ final class Shard {
     let eventLoop: any EventLoop
     let snapshot: Snapshot
     let gate: Gate
+    let troubles: Troubles
     private(set) var now = NIODeadline.now()
     private(set) var isDraining = false
     private var drainBegan = NIODeadline.distantFuture
@@ -37,6 +38,8 @@ final class Shard {
     /// Where bodies of our own are, whose length stands before them.
     var body = ByteBuffer()
 
+    /// One of the loops does what is to be done once for the process.
+    private let isFirst: Bool
     private let maximumConnections: Int
     private let upstreamCapacity: Int
     private var connections: [ObjectIdentifier: DownstreamHandler] = [:]
@@ -49,7 +52,7 @@ final class Shard {
     ///   - share: of the process' connections, to clients and to the handler, what this loop may have.
     init(
         eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, instance: Instance, accessLog: AccessLog?,
-        logger: Logger
+        troubles: Troubles, logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.snapshot = snapshot
@@ -57,6 +60,8 @@ final class Shard {
             configuration: snapshot.admission, endpoint: snapshot.redis, instance: instance, on: eventLoop,
             logger: logger)
         self.accessLog = accessLog.map(AccessLogBuffer.init)
+        self.troubles = troubles
+        isFirst = share.index == 0
         maximumConnections = share.of(snapshot.connections)
         upstreamCapacity = share.of(snapshot.upstream.maxConnections)
         headDeadlines = DeadlineQueue(duration: snapshot.headerTimeout)
@@ -120,6 +125,7 @@ final class Shard {
         while let connection = idleDeadlines.popExpired(at: now) { connection.idleTimedOut() }
         while let connection = lingerDeadlines.popExpired(at: now) { connection.lingerTimedOut() }
         accessLog?.tick(now)
+        if isFirst { troubles.settle(at: now) }
         if now >= drainBegan + Self.drainGrace {
             drainBegan = .distantFuture
             for connection in connections.values { connection.closeIfIdle() }

@@ -7,23 +7,30 @@ import Settings
 
 /// Finds the handler's address: at start and then regularly, never on a request's way.
 enum UpstreamAddress {
-    /// False where the host is an address already.
+    /// False where nothing has to be asked.
     static func needsResolving(_ upstream: Settings.Upstream) -> Bool {
-        (try? SocketAddress(ipAddress: upstream.host, port: upstream.port)) == nil
+        switch upstream.location {
+        case .tcp(let host, let port): (try? SocketAddress(ipAddress: host, port: port)) == nil
+        case .unix: false
+        }
     }
 
     /// - Returns: nil when the name has no address now; requests get 502 until it has.
     static func resolve(_ upstream: Settings.Upstream, logger: Logger) async -> SocketAddress? {
-        if let literal = try? SocketAddress(ipAddress: upstream.host, port: upstream.port) { return literal }
         do {
-            // getaddrinfo blocks, for as long as a name server likes.
-            return try await NIOThreadPool.singleton.runIfActive {
-                try SocketAddress.makeAddressResolvingHost(upstream.host, port: upstream.port)
+            switch upstream.location {
+            case .unix(let path): return try SocketAddress(unixDomainSocketPath: path)
+            case .tcp(let host, let port):
+                if let literal = try? SocketAddress(ipAddress: host, port: port) { return literal }
+                // getaddrinfo blocks, for as long as a name server likes.
+                return try await NIOThreadPool.singleton.runIfActive {
+                    try SocketAddress.makeAddressResolvingHost(host, port: port)
+                }
             }
         } catch {
             logger.error(
                 "upstream name not resolved",
-                metadata: ["upstream.host": "\(upstream.host)", "error": "\(error)"])
+                metadata: ["upstream": "\(upstream.location)", "error": "\(error)"])
             return nil
         }
     }

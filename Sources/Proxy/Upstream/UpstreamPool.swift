@@ -3,6 +3,12 @@
 import NIOCore
 import NIOPosix
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// A loop's connections to the handler: the idle ones, the ones being made, and who waits for one.
 ///
 /// 1. The most recently used idle connection is taken first (LIFO), so that the rest grow old and close before the
@@ -153,6 +159,7 @@ final class UpstreamPool {
     }
 
     private func arrived(_ connection: UpstreamConnection) {
+        shard.troubles.connecting.succeeded()
         guard !isClosed else { return connection.close() }
         guard connection.isActive else {
             // It has been counted off when it closed.
@@ -164,9 +171,8 @@ final class UpstreamPool {
 
     private func failed(_ error: any Error) {
         open -= 1
-        let fault: Exchange.Fault =
-            if case ChannelError.connectTimeout = error { .upstreamConnectTimeout } else { .upstreamUnreachable }
-        nextWaiter(where: \.isConnecting)?.upstreamMissing(fault)
+        shard.troubles.connecting.failed(error, at: shard.now)
+        nextWaiter(where: \.isConnecting)?.upstreamMissing(Exchange.Fault(connecting: error))
         connectForWaiters()
     }
 
@@ -236,5 +242,18 @@ final class UpstreamPool {
     func close() {
         isClosed = true
         for connection in idle { connection.close() }
+    }
+}
+
+extension Exchange.Fault {
+    /// What kept a connection to the handler from being made.
+    fileprivate init(connecting error: any Error) {
+        switch error {
+        case ChannelError.connectTimeout: self = .upstreamConnectTimeout
+        // Ours, not the handler's: too few descriptors, ports or buffers.
+        case let error as IOError where [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(error.errnoCode):
+            self = .exhausted
+        default: self = .upstreamUnreachable
+        }
     }
 }

@@ -39,16 +39,41 @@ extension UInt8 {
     }
 }
 
-extension Form where Value == Settings.Listen {
-    static let listen = scalar("an address such as 127.0.0.1:8080", read)
+/// `unix:` and the path of a socket.
+enum SocketPath {
+    static let prefix = "unix:"
+    /// `sockaddr_un` has room for 107 bytes and a NUL.
+    private static let longest = 107
+    /// A listener is bound beside its path first, with a dot and the process' number, which has at most 7 digits.
+    private static let longestListened = longest - 8
 
+    static func read(_ text: String, isListened: Bool) throws(Mismatch) -> String {
+        let path = text.dropFirst(prefix.count)
+        let longest = isListened ? longestListened : longest
+        guard path.hasPrefix("/"), !path.hasSuffix("/"), !path.utf8.contains(0), path.utf8.count <= longest else {
+            throw Mismatch(expected: "\(prefix) and the absolute path of a socket, at most \(longest) bytes")
+        }
+        return String(path)
+    }
+}
+
+extension Form where Value == Settings.Listen {
+    static let listen = scalar("an address such as 127.0.0.1:8080") { scalar throws(Mismatch) in
+        if case .text = scalar.kind, scalar.text.hasPrefix(SocketPath.prefix) {
+            return .unix(path: try SocketPath.read(scalar.text, isListened: true))
+        }
+        let address = try Form<Settings.TCPAddress>.read(scalar)
+        return .tcp(host: address.host, port: address.port)
+    }
+}
+
+extension Form where Value == Settings.TCPAddress {
     /// Port 0 leaves the choice to the kernel.
-    fileprivate static func read(_ scalar: Scalar) throws(Mismatch) -> Settings.Listen {
+    fileprivate static func read(_ scalar: Scalar) throws(Mismatch) -> Settings.TCPAddress {
         let text = scalar.text
         guard scalar.kind.isNumberOrText else { throw Mismatch() }
-        if text.hasPrefix("unix:") { throw Mismatch(got: "a Unix socket, which is not supported in this version") }
         if let authority = Authority(text), let port = authority.port {
-            return .tcp(host: authority.host, port: port)
+            return Settings.TCPAddress(host: authority.host, port: port)
         }
         if let port = Int(text), (0...65_535).contains(port) { throw Mismatch(hint: "did you mean 127.0.0.1:\(port)?") }
         if text.hasPrefix("*:") || text.hasPrefix(":"), let port = Int(text.drop(while: { $0 == "*" }).dropFirst()) {
@@ -61,23 +86,22 @@ extension Form where Value == Settings.Listen {
     }
 }
 
-extension Form where Value == Settings.Listen? {
+extension Form where Value == Settings.TCPAddress? {
     static let listenOrOff = Form.scalar("an address such as 127.0.0.1:9901, or off") { scalar throws(Mismatch) in
         if case .truth(false) = scalar.kind { return nil }
-        return try Form<Settings.Listen>.read(scalar)
+        if scalar.text.hasPrefix(SocketPath.prefix) {
+            throw Mismatch(got: "a Unix socket, which is not supported in this version")
+        }
+        return try Form<Settings.TCPAddress>.read(scalar)
     }
 }
 
-/// Where the handler is, as its URL tells.
-struct UpstreamLocation: Hashable, Sendable {
-    var host: String
-    var port: Int
-}
-
-extension Form where Value == UpstreamLocation {
+extension Form where Value == Settings.Upstream.Location {
     static let upstreamURL = Form.text("the handler's URL such as http://127.0.0.1:8081") { text throws(Mismatch) in
-        for (prefix, name) in [("https://", "https"), ("unix:", "a Unix socket")] where text.hasPrefix(prefix) {
-            throw Mismatch(got: "\(name), which is not supported in this version", hint: "http://host:port is")
+        if text.hasPrefix(SocketPath.prefix) { return .unix(path: try SocketPath.read(text, isListened: false)) }
+        if text.hasPrefix("https://") {
+            throw Mismatch(
+                got: "https, which is not supported in this version", hint: "http://host:port and unix:/path are")
         }
         guard text.hasPrefix("http://") else {
             let suggestion = Authority(text).map { "did you mean http://\($0.host):\($0.port ?? 80)?" }
@@ -93,7 +117,7 @@ extension Form where Value == UpstreamLocation {
         guard let authority = Authority(rest), authority.port != 0 else {
             throw Mismatch(hint: "host and port: http://127.0.0.1:8081")
         }
-        return UpstreamLocation(host: authority.host, port: authority.port ?? 80)
+        return .tcp(host: authority.host, port: authority.port ?? 80)
     }
 }
 

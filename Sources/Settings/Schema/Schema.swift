@@ -22,7 +22,8 @@ package enum Schema {
 
     static let listen = Key(
         "listen", .oneOrList("an address such as 127.0.0.1:8080, or a list of them", of: .listen),
-        default: "127.0.0.1:8080", "Where clients connect. Port 0 leaves the choice to the kernel.")
+        default: "127.0.0.1:8080",
+        "Where clients connect: host:port or unix:/path. Port 0 leaves the choice to the kernel.")
     static let loops = Key(
         "loops", .integer(1...256),
         "Event loops, each with a thread, a Redis connection and an upstream pool. Default: the cores, at most 4.")
@@ -43,7 +44,8 @@ package enum Schema {
     // MARK: Upstream
 
     static let upstreamURL = Key(
-        "upstream.url", .upstreamURL, default: "http://127.0.0.1:8081", "The handler that requests are forwarded to.")
+        "upstream.url", .upstreamURL, default: "http://127.0.0.1:8081",
+        "The handler that requests are forwarded to: http://host:port or unix:/path.")
     static let upstreamHost = Key(
         "upstream.host", .sentHost, default: "upstream",
         "Host sent on: the handler's own (upstream), the client's (preserve), or this name.")

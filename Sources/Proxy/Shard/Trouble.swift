@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A failure that comes back as long as its cause lasts: told when it begins and when it is over, not each time.
+///
+/// It is over when something succeeded and nothing has failed for a while, so what comes and goes is told once. Shared by
+/// all loops; its lock is taken where a connection is made, never for a request.
+final class Trouble: Sendable {
+    private struct State {
+        var failures = 0
+        var lastFailure = NIODeadline.distantPast
+        var hasSucceeded = false
+    }
+
+    /// Without a failure, until it is over.
+    private static let quiet = TimeAmount.seconds(5)
+
+    private let logger: Logger
+    private let began: Logger.Message
+    private let ended: Logger.Message
+    private let state = NIOLockedValueBox(State())
+
+    init(logger: Logger, began: Logger.Message, ended: Logger.Message) {
+        self.logger = logger
+        self.began = began
+        self.ended = ended
+    }
+
+    func failed(_ error: any Error, at now: NIODeadline = .now()) {
+        let isFirst = state.withLockedValue { state in
+            state.failures += 1
+            state.lastFailure = now
+            state.hasSucceeded = false
+            return state.failures == 1
+        }
+        guard isFirst else { return }
+        let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+        logger.error(began, metadata: ["error": "\(reason)"])
+    }
+
+    func succeeded() {
+        state.withLockedValue { $0.hasSucceeded = true }
+    }
+
+    /// To be called now and then.
+    func settle(at now: NIODeadline) {
+        let failures = state.withLockedValue { state in
+            guard state.failures > 0, state.hasSucceeded, now >= state.lastFailure + Self.quiet else { return 0 }
+            defer { state = State() }
+            return state.failures
+        }
+        if failures > 0 { logger.notice(ended, metadata: ["failures": "\(failures)"]) }
+    }
+}
+
+/// What may go wrong with a process' sockets.
+struct Troubles: Sendable {
+    let accepting: Trouble
+    let connecting: Trouble
+
+    init(logger: Logger) {
+        accepting = Trouble(
+            logger: logger, began: "connections can't be accepted", ended: "connections are accepted again")
+        connecting = Trouble(
+            logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
+    }
+
+    func settle(at now: NIODeadline) {
+        accepting.settle(at: now)
+        connecting.settle(at: now)
+    }
+}

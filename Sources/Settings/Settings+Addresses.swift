@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Settings.Upstream {
+    /// Its host with its port, as clients of it would write Host: without the port where that is HTTP's own.
+    /// A Unix socket has no host, and `localhost` is what handlers behind one expect.
+    package var authority: String {
+        switch location {
+        case .tcp(let host, 80): host.contains(":") ? "[\(host)]" : host
+        case .tcp(let host, let port): Settings.TCPAddress(host: host, port: port).description
+        case .unix: "localhost"
+        }
+    }
+
+    /// What is sent on as Host; nil: what the client sent.
+    package var sentHost: String? {
+        switch forwardedHost {
+        case .upstream: authority
+        case .preserve: nil
+        case .name(let name): name
+        }
+    }
+}
+
+// As messages and logs write them.
+
+extension Settings.TCPAddress: CustomStringConvertible {
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+extension Settings.Listen: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .tcp(let host, let port): Settings.TCPAddress(host: host, port: port).description
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}
+
+extension Settings.Upstream.Location: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .tcp(let host, let port): Settings.TCPAddress(host: host, port: port).description
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}
