@@ -90,6 +90,7 @@ struct Daemon {
             } else {
                 isEnding = true
                 logger.info("ending", metadata: ["signal": "\(signal)"])
+                dataPlane.announceEnd()
                 await group.triggerGracefulShutdown()
             }
         }

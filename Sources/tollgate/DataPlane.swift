@@ -29,6 +29,7 @@ struct DataPlaneService: Service {
     private let start: @Sendable () async throws -> DataPlane
     private let logger: Logger
     private let phase = NIOLockedValueBox(Phase.starting)
+    private let isEnding = NIOLockedValueBox(false)
 
     init(logger: Logger, start: @escaping @Sendable () async throws -> DataPlane) {
         self.logger = logger
@@ -47,9 +48,15 @@ struct DataPlaneService: Service {
         await plane.drain()
     }
 
+    /// It is told to end, and from now on says so. Its own end comes when it is its turn.
+    func announceEnd() {
+        isEnding.withLockedValue { $0 = true }
+    }
+
     var readiness: Readiness {
         get async {
-            switch phase.withLockedValue({ $0 }) {
+            guard !isEnding.withLockedValue({ $0 }) else { return .draining }
+            return switch phase.withLockedValue({ $0 }) {
             case .starting: .starting
             case .running(let plane): await plane.readiness()
             case .draining: .draining

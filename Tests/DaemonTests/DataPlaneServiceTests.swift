@@ -33,6 +33,9 @@ import Testing
             await service.reopenLog()
             #expect(reopened.withLockedValue { $0 } == 1)
 
+            // Before it is its turn to end: a balancer learns of it at once.
+            service.announceEnd()
+            #expect(await service.readiness == .draining)
             await group.triggerGracefulShutdown()
             await drain.reached()
             #expect(await service.readiness == .draining)

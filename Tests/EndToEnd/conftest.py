@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import socket
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,7 @@ def launch(folder, redis, budget):
         ready: bool = True,
         arguments: list[str] | None = None,
         env: dict | None = None,
+        inherit: list[socket.socket] | None = None,
         redis_url: str | None = None,
         **settings,
     ) -> Daemon:
@@ -85,7 +87,7 @@ def launch(folder, redis, budget):
         }
         if merged["routes"] is None:
             del merged["routes"]
-        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env)
+        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env, inherit)
         daemons.append(daemon)
         daemon.start(wait=wait)
         if wait and ready:
