@@ -9,6 +9,8 @@ package struct AdmissionRequest {
         case publicRoute
         /// A credential decides.
         case protected
+        /// A credential decides, and the request is refused all the same: only a caller who has none to show pays.
+        case judged
     }
 
     /// The credential as the caller presented it.
@@ -26,6 +28,9 @@ package struct AdmissionRequest {
     package var address: String
     /// The policies that match the request's route and method, chosen when the configuration was read.
     package var selection: PolicySelection
+
+    /// Whether an admission takes tokens; otherwise it only looks.
+    var takesTokens: Bool { isThrottled && kind != .judged }
 
     package init(
         kind: Kind, isThrottled: Bool = true, credential: Credential = .absent, address: String,

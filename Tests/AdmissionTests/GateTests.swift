@@ -80,6 +80,28 @@ private let minute = 60_000_000
         }
     }
 
+    @Test func whoIsOnlyJudgedPaysForABadKeyAlone() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: 1440 * minute)),
+                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: 1440 * minute)),
+            ])
+            // A key that isn't known is a guess like any other.
+            #expect(await gate.admit(.judged, key: "desktop").remaining == [1])
+            #expect(await gate.admit(.judged).remaining == [0])
+            #expect(await gate.admit(.judged, key: "desktop").reason == .rateLimited(policies: [0]))
+            // A good one is shown where it stands, however often.
+            for _ in 0..<3 {
+                let decision = await gate.admit(.judged, key: "laptop")
+                #expect(decision.isAllowed)
+                #expect(decision.remaining == [5])
+            }
+            #expect(try await booth.buckets() == ["tg:1:{a:203.0.113.9}:b:address"])
+        }
+    }
+
     @Test func aPublicRouteIsPaidByAddressAndGlobal() async throws {
         try await Tollbooth.open { booth in
             let gate = try await booth.gate([

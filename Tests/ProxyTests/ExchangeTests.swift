@@ -47,7 +47,7 @@ import Testing
         var exchange = attached(Self.facts(isIdempotent: false, hasBody: true, declaredLength: 5))
         #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: true))
         #expect(exchange.requestEnded() == .none)
-        #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .pool, downstream: .close))
+        #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .close, downstream: .close))
     }
 
     @Test func aLostReusedConnectionIsTriedOnceMore() {

@@ -44,7 +44,7 @@ extension RouteTable {
             case .anything: self = .anything
             case .wellKnown: self = .wellKnown
             case .unknown: self = .unknown
-            case .methodNotAllowed(let allow): self = .notAllowed(String(decoding: allow, as: UTF8.self))
+            case .methodNotAllowed(let allow, _): self = .notAllowed(String(decoding: allow, as: UTF8.self))
             }
         }
     }

@@ -56,7 +56,7 @@ extension Gate {
     }
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
-        let looksOnly = !ask.request.isThrottled
+        let looksOnly = !ask.request.takesTokens
         if let prepared = entry.prepared(for: ask.request.selection, looksOnly: looksOnly) {
             return settle(
                 ask, prepared.charge, .grant(entry.principal), Confirmation(of: entry), prepared: prepared.call)
@@ -77,21 +77,25 @@ extension Gate {
 
     /// What a stranger's address pays for being refused.
     func addressCharge(_ ask: Ask) -> Charge {
-        charge(ask) { policy in policy.subject == .address && policy.callers != .authenticated }
+        charge(ask, looksOnly: !ask.request.isThrottled) { policy in
+            policy.subject == .address && policy.callers != .authenticated
+        }
     }
 
     /// Address and global policies: what may reach the handler without a key.
     func anonymousCharge(_ ask: Ask) -> Charge {
-        charge(ask) { policy in
+        charge(ask, looksOnly: !ask.request.takesTokens) { policy in
             (policy.subject == .address || policy.subject == .global) && policy.callers != .authenticated
         }
     }
 
     func keyCharge(_ ask: Ask, _ entry: KeyEntry) -> Charge {
-        charge(ask, entry) { policy in policy.callers != .anonymous }
+        charge(ask, entry, looksOnly: !ask.request.takesTokens) { policy in policy.callers != .anonymous }
     }
 
-    private func charge(_ ask: Ask, _ entry: KeyEntry? = nil, where isAsked: (Policy) -> Bool) -> Charge {
+    private func charge(
+        _ ask: Ask, _ entry: KeyEntry? = nil, looksOnly: Bool, where isAsked: (Policy) -> Bool
+    ) -> Charge {
         let policies = configuration.policies
         var address: BucketSet?
         var buckets: [Bucket] = []
@@ -109,7 +113,7 @@ extension Gate {
             }
             if let bucket { buckets.append(bucket) }
         }
-        return Charge(buckets, of: policies, looksOnly: !ask.request.isThrottled)
+        return Charge(buckets, of: policies, looksOnly: looksOnly)
     }
 
     private func addressBuckets(_ address: String) -> BucketSet {

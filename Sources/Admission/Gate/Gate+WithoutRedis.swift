@@ -14,12 +14,12 @@ extension Gate {
             finish(ask, .allow(Grant()))
         case (.publicRoute, _):
             passWithoutRedis(ask, detail, nil)
-        case (.protected, .absent):
+        case (.protected, .absent), (.judged, .absent):
             if configuration.allowsAnonymous { return passWithoutRedis(ask, detail, nil) }
             finish(ask, .deny(Denial(reason: .missing)))
-        case (.protected, .presented(let key)):
+        case (.protected, .presented(let key)), (.judged, .presented(let key)):
             guard configuration.format.accepts(key) else { return finish(ask, .deny(Denial(reason: .malformed))) }
-            guard !ask.request.isThrottled || configuration.onFailure != .closed else {
+            guard !ask.request.takesTokens || configuration.onFailure != .closed else {
                 return finish(ask, unavailable(detail))
             }
             guard let entry = records.use(ask.hash ?? CredentialHash(of: key)), entry.standingRefusal == nil,
@@ -30,7 +30,7 @@ extension Gate {
     }
 
     private func passWithoutRedis(_ ask: Ask, _ detail: String, _ entry: KeyEntry?) {
-        guard ask.request.isThrottled else { return finish(ask, .allow(Grant(principal: entry?.principal))) }
+        guard ask.request.takesTokens else { return finish(ask, .allow(Grant(principal: entry?.principal))) }
         guard configuration.onFailure != .closed else { return finish(ask, unavailable(detail)) }
         let charge = entry.map { keyCharge(ask, $0) } ?? anonymousCharge(ask)
         // What no wait helps needs no Redis to be known.

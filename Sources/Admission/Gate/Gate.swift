@@ -101,7 +101,7 @@ package final class Gate {
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
-        case .protected: judgeCredential(ask)
+        case .protected, .judged: judgeCredential(ask)
         }
     }
 

@@ -13,7 +13,7 @@ extension DownstreamHandler {
             Exchange.Facts(
                 isIdempotent: traits.method.isIdempotent, hasBody: traits.hasBody,
                 declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !shard.isDraining,
-                expectsContinue: head.expectsContinue, acceptsEventStream: head.acceptsEventStream),
+                expectsContinue: head.present.contains(.expect), acceptsEventStream: head.acceptsEventStream),
             at: .now())
         decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(snapshot.bodyBytes))
         if traits.hasBody { arm(.idle) }
@@ -49,11 +49,8 @@ extension DownstreamHandler {
         switch snapshot.routes.match(target, of: head, isPreflight: isPreflight) {
         case .unknown:
             return refuseCharged(.unknownRoute(path: path(of: target), method: methodOctets), client)
-        case .methodNotAllowed(let allow):
-            // The route that would have taken another method says in which form it is refused.
-            if case .route(let index) = snapshot.routes.match(target, of: head, isPreflight: true) {
-                route = snapshot.plan(of: index)
-            }
+        case .methodNotAllowed(let allow, let index):
+            if let index { route = snapshot.plan(of: index) }
             var refusal = Refusal.methodNotAllowed(path: path(of: target), method: methodOctets, allow: allow)
             // What follows on it may be meant for the other end of a tunnel.
             refusal.closes = head.method == .connect
@@ -99,12 +96,11 @@ extension DownstreamHandler {
         case .clash(let detail):
             return refuse(Refusal(400, detail, reason: "credential_clash"), limits: nil)
         }
-        // A body that is too large is refused after the credential was judged, and costs nothing; to bring none costs.
+        // A body that is too large is refused after the credential was judged, and costs nothing; to bring no good one costs.
         if !fitsBody { pendingRefusal = .bodyTooLarge(limit: snapshot.bodyBytes) }
-        let isCharged = fitsBody || (!credentialWasPresented && !snapshot.admission.allowsAnonymous)
         ask(
             AdmissionRequest(
-                kind: .protected, isThrottled: route.isThrottled && isCharged, credential: credential,
+                kind: fitsBody ? .protected : .judged, isThrottled: route.isThrottled, credential: credential,
                 address: client.subject, selection: selection))
     }
 
@@ -180,7 +176,8 @@ extension DownstreamHandler {
         record.policy = limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
         record.reason = refusal.reason
         if shard.isDraining { exchange.stopPersisting() }
-        let closing = exchange.refused(closing: refusal.closes)
+        // A body longer than allowed isn't read to its end, so nothing behind it either.
+        let closing = exchange.refused(closing: refusal.closes || !fitsBody)
         writeRefusal(refusal, closing: closing)
         perform(exchange.answered())
     }

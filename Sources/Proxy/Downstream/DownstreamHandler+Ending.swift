@@ -72,6 +72,36 @@ extension DownstreamHandler {
         perform(exchange.upstreamFailed(.upstreamTimeout))
     }
 
+    /// From here on the client is watched: what was written waits for it.
+    func armStall() {
+        guard stallDeadline == nil, let context else { return }
+        takenBefore = taken(context)
+        stallDeadline = shard.stallDeadlines.arm(self, at: shard.now)
+    }
+
+    func disarmStall() {
+        if let stallDeadline { shard.stallDeadlines.cancel(stallDeadline) }
+        stallDeadline = nil
+    }
+
+    /// A client that has taken not one byte all the while has gone, or is out to use up connections, ours and the handler's.
+    func stalled() {
+        stallDeadline = nil
+        guard phase != .closed, let context else { return }
+        guard taken(context) == takenBefore else { return armStall() }
+        if record.isOpen { record.reason = "client_stalled" }
+        reset()
+    }
+
+    private func taken(_ context: ChannelHandlerContext) -> Int {
+        do {
+            return written - (try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0)
+        } catch {
+            // A channel that is closed holds nothing.
+            return written
+        }
+    }
+
     func lingerTimedOut() {
         armed = .none
         closeNow()
@@ -116,11 +146,13 @@ extension DownstreamHandler {
     func cut() {
         abandon(reason: "upstream_truncated")
         // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
-        if responseFraming == .untilClose, let socket = context?.channel as? any SocketOptionProvider {
-            socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).assumeIsolated().whenComplete { _ in self.closeNow() }
-        } else {
-            closeNow()
-        }
+        if responseFraming == .untilClose { reset() } else { closeNow() }
+    }
+
+    /// Closes so that nothing of what still waits is sent, and nobody takes the end for a clean one.
+    private func reset() {
+        guard let socket = context?.channel as? any SocketOptionProvider else { return closeNow() }
+        socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).assumeIsolated().whenComplete { _ in self.closeNow() }
     }
 
     func depart() {
@@ -158,14 +190,16 @@ extension DownstreamHandler {
     /// under the client's last response.
     func closeWhenWritten(lingering: Bool) {
         guard let context else { return }
-        let written = context.eventLoop.makePromise(of: Void.self)
-        written.futureResult.assumeIsolated().whenComplete { _ in
+        let allWritten = context.eventLoop.makePromise(of: Void.self)
+        allWritten.futureResult.assumeIsolated().whenComplete { _ in
+            self.disarmStall()
             guard lingering, !self.inputEnded, self.phase == .lingering else { return self.closeNow() }
             self.arm(.linger)
             self.context?.close(mode: .output, promise: nil)
             self.resumeReading()
         }
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+        armStall()
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: allWritten)
     }
 
     func closeNow() {

@@ -9,13 +9,15 @@ import Telemetry
 extension DownstreamHandler {
     func perform(_ action: Exchange.Action) {
         switch action {
-        case .none, .returnUnused: break
+        case .none: break
         case .acquire(let freshness):
             upstream = nil
-            ticket = shard.pool.acquire(for: self, freshness, at: shard.now)
-        case .sendRequest: sendRequest()
+            // Without a ticket the answer has come already, and what it led to may hold one of its own.
+            if let ticket = shard.pool.acquire(for: self, freshness, at: shard.now) { self.ticket = ticket }
         case .answer(let fault, let closing):
             answer(fault, closing: closing)
+        case .sendRequest, .returnUnused:
+            preconditionFailure("A connection is used or returned where it arrived")
         case .forwardHead:
             preconditionFailure("A head is forwarded where it was received")
         case .finish(let upstream, let downstream):
@@ -73,13 +75,7 @@ extension DownstreamHandler {
 
     func forwardBody(_ payload: ByteBuffer) {
         guard let upstream else { return }
-        if traits.framing == .chunked {
-            upstream.write(shard.chunkStart(payload.readableBytes))
-            upstream.write(payload)
-            upstream.write(shard.chunkEnd)
-        } else {
-            upstream.write(payload)
-        }
+        shard.frame(payload, by: traits.framing, upstream.write)
         upstreamNeedsFlush = true
     }
 
@@ -144,18 +140,12 @@ extension DownstreamHandler {
 
     func upstreamSent(_ payload: ByteBuffer) {
         record.bytesOut += payload.readableBytes
-        if responseFraming == .chunked {
-            write(shard.chunkStart(payload.readableBytes))
-            write(payload)
-            write(shard.chunkEnd)
-        } else {
-            write(payload)
-        }
+        shard.frame(payload, by: responseFraming, write)
     }
 
     func upstreamEnded(trailers: ByteBuffer?, isReusable: Bool) {
         if responseFraming == .chunked { write(shard.lastChunk(trailers)) }
-        perform(exchange.responseEnded(isReusable: isReusable))
+        perform(exchange.responseEnded(isReusable: isReusable && !traits.hasOddBody))
         process()
     }
 
@@ -165,6 +155,8 @@ extension DownstreamHandler {
     }
 
     func upstreamClosed() {
+        // What ran for this attempt must not go off in the next one, or in a later request.
+        cancelResponseDeadline()
         upstream = nil
         perform(exchange.upstreamClosed())
         process()
@@ -175,6 +167,7 @@ extension DownstreamHandler {
     }
 
     private func write(_ buffer: ByteBuffer) {
+        written += buffer.readableBytes
         context?.write(wrapOutboundOut(buffer), promise: nil)
     }
 

@@ -73,6 +73,12 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var responseFraming = BodyFraming.none
 
     var armed = ArmedDeadline.none
+    /// Runs while there are bytes that the client doesn't take.
+    var stallDeadline: DeadlineQueue<DownstreamHandler>.Token?
+    /// Bytes that had left for the client when that deadline was set.
+    var takenBefore = 0
+    /// Bytes written so far; some of them may still wait.
+    var written = 0
     private var isReadWithheld = false
     private var isProcessing = false
     var inputEnded = false
@@ -135,7 +141,12 @@ final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { upstream?.resumeReading() }
+        if context.channel.isWritable {
+            disarmStall()
+            upstream?.resumeReading()
+        } else {
+            armStall()
+        }
         context.fireChannelWritabilityChanged()
     }
 
@@ -143,6 +154,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
         let wasExchanging = phase == .exchanging
         phase = .closed
         disarm()
+        disarmStall()
         shard.forget(self)
         if wasExchanging { perform(exchange.clientLeft()) }
         input.clear()
@@ -191,6 +203,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
             }
         }
         isProcessing = false
+        // An idle connection must not hold on to the storage of what it has read.
+        if input.readableBytes == 0 { input = ByteBuffer() }
         flushUpstream()
         if inputEnded { afterInputEnded(progress) }
         resumeReading()

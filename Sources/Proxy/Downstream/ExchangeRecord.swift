@@ -8,6 +8,8 @@ import Telemetry
 /// What is known of one request, for its access-log line and for the fields of its answer. Kept by the connection and
 /// refilled, so that it allocates only when a request is longer than all before it.
 struct ExchangeRecord {
+    private static let keptCapacity = 1024
+
     private(set) var isOpen = false
     private(set) var isStream = false
     private var startedAt = NIODeadline.distantPast
@@ -105,6 +107,11 @@ struct ExchangeRecord {
         guard isOpen else { return }
         isOpen = false
         log?.append(line(isStream ? .end : nil, at: now), at: now)
+        // A connection that idles after one long path doesn't keep room for the next.
+        guard text.capacity > Self.keptCapacity else { return }
+        text = ByteBuffer()
+        idLength = 0
+        (methodRange, pathRange, hostRange, schemeRange) = (0..<0, 0..<0, 0..<0, 0..<0)
     }
 
     private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {

@@ -16,15 +16,25 @@ struct RequestTraits {
         framing = head.framing
     }
 
+    var hasBody: Bool { framing.hasBody }
+
+    /// A handler may not expect that body, and read it as the next request.
+    var hasOddBody: Bool { framing.hasBody && method.expectsNoBody }
+}
+
+extension RequestHead {
+    /// As in ``RequestTraits``.
+    var hasOddBody: Bool { framing.hasBody && method.expectsNoBody }
+}
+
+extension BodyFraming {
     var hasBody: Bool {
-        switch framing {
+        switch self {
         case .none, .length(0): false
         case .length, .chunked, .untilClose: true
         }
     }
-}
 
-extension BodyFraming {
     /// Nil where the end of the body shows only when it comes.
     var declaredLength: UInt64? {
         switch self {
@@ -36,6 +46,14 @@ extension BodyFraming {
 }
 
 extension Method {
+    /// RFC 9110 §9.3 gives a body no meaning here, and handlers there are that don't read one.
+    fileprivate var expectsNoBody: Bool {
+        switch self {
+        case .get, .head, .delete, .options, .trace, .connect: true
+        case .post, .put, .patch, .other: false
+        }
+    }
+
     /// RFC 9110 §9.2.2: doing it twice is doing it once.
     var isIdempotent: Bool {
         switch self {

@@ -17,6 +17,8 @@ package struct Exchange {
         /// Known when the head declared it.
         package var declaredLength: UInt64?
         package var keepsAlive: Bool
+        /// The head has an Expect field, whatever it says: nobody knows what the client, or a proxy before it that reads it
+        /// differently, makes of a refusal, and whether the body will come after it.
         package var expectsContinue: Bool
         /// A client that asked for events and closes its sending side has left.
         package var acceptsEventStream: Bool
@@ -98,6 +100,8 @@ package struct Exchange {
     private var response = ResponseState.awaited
     private var hasRetried = false
     private var upstreamSpoke = false
+    /// The response began before the request had ended.
+    private var isEarly = false
     private var isEventStream = false
     private var persists: Bool
 
@@ -177,15 +181,17 @@ package struct Exchange {
         upstreamSpoke = true
         self.isEventStream = isEventStream
         response = .forwarding
-        // An early response: whatever of the body comes later belongs to no next request.
-        if request != .complete { persists = false }
+        // Whatever of the body comes later belongs to no next request.
+        isEarly = request != .complete
+        if isEarly { persists = false }
         return .forwardHead(closing: !persists)
     }
 
     /// - Parameter isReusable: the response was self-delimited, in HTTP/1.1, without `close`, and nothing followed it.
     package mutating func responseEnded(isReusable: Bool) -> Action {
         guard response == .forwarding else { return .none }
-        let end: UpstreamEnd = isReusable && request == .complete ? .pool : .close
+        // A handler that answered early may have left body unread, and would read it as the next request.
+        let end: UpstreamEnd = isReusable && !isEarly ? .pool : .close
         upstream = .released
         return complete(upstream: end)
     }

@@ -63,6 +63,8 @@ struct RequestForwarding {
         case .length(let length): buffer.writeField("Content-Length", length)
         case .chunked: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
         }
+        // A handler that leaves such a body unread must not find a request in it, with an identity of the caller's making.
+        if head.hasOddBody { buffer.writeStaticString("Connection: close\r\n") }
     }
 
     private func writeForwardedFields(into buffer: inout ByteBuffer) {

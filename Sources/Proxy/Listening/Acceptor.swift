@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 import NIOCore
 import NIOPosix
 
@@ -10,6 +16,9 @@ struct Acceptor: Sendable {
     private static let acceptsPerRead: UInt = 64
     /// Without descriptors the kernel goes on announcing the connection that can't be accepted.
     private static let pause = TimeAmount.milliseconds(100)
+    /// What the kernel takes for a client beyond what is on its way to it. Without a bound that is megabytes for each client that
+    /// reads slowly, and one that reads slowly can't be told from one that doesn't read.
+    private static let mostUnsent: SocketOptionValue = 128 * 1024
 
     let group: MultiThreadedEventLoopGroup
     let shards: ShardTable
@@ -57,6 +66,10 @@ struct Acceptor: Sendable {
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
         let peer = Peer(address, trusted: shard.snapshot.trustedProxies)
+        if address?.isUnix != true {
+            try channel.syncOptions?.setOption(
+                .tcpOption(NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)), value: Self.mostUnsent)
+        }
         try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: shard, peer: peer))
     }
 

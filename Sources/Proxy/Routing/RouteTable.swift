@@ -20,8 +20,9 @@ struct RouteTable: Sendable {
         /// … but this, which is served to anybody.
         case wellKnown
         case unknown
-        /// With the value of Allow: the union over all routes of that path.
-        case methodNotAllowed(allow: [UInt8])
+        /// With the value of Allow, the union over all routes of that path, and the first of these routes: it says in which
+        /// form the request is refused.
+        case methodNotAllowed(allow: [UInt8], route: Int?)
     }
 
     fileprivate struct Entry: Sendable {
@@ -101,7 +102,7 @@ struct RouteTable: Sendable {
     /// `OPTIONS *` asks about the server, which is no route's business. CONNECT is refused everywhere; nothing is allowed on
     /// what it names.
     private func matchWithoutPath(_ head: RequestHead) -> Match {
-        if head.method == .connect { return .methodNotAllowed(allow: []) }
+        if head.method == .connect { return .methodNotAllowed(allow: [], route: nil) }
         return isEmpty ? .anything : .unknown
     }
 
@@ -109,7 +110,7 @@ struct RouteTable: Sendable {
         _ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead, _ isPreflight: Bool
     ) -> Match {
         // TRACE is answered by nobody: it would show the handler's view of the request, identity included.
-        if head.method == .trace { return .methodNotAllowed(allow: methods(of: path, target).allow) }
+        if head.method == .trace { return methodNotAllowed(path, target) }
         if isEmpty { return target.isWellKnown ? .wellKnown : .anything }
         var isKnown = false
         let entry = trie.first(matching: path) { entry in
@@ -118,7 +119,7 @@ struct RouteTable: Sendable {
             return isPreflight || entries[entry].takes(methodOf: head)
         }
         guard let entry else {
-            return isKnown ? .methodNotAllowed(allow: methods(of: path, target).allow) : .unknown
+            return isKnown ? methodNotAllowed(path, target) : .unknown
         }
         let found = entries[entry]
         guard !found.isLiteral, found.isLenient || target.hasEscapes, !isPreflight else { return .route(entry) }
@@ -140,14 +141,17 @@ struct RouteTable: Sendable {
         return loose.flatMap { entries[$0].isLenient ? nil : $0 }
     }
 
-    private func methods(of path: Span<UInt8>, _ target: RequestTarget) -> MethodSet {
-        guard !isEmpty else { return .common }
+    private func methodNotAllowed(_ path: Span<UInt8>, _ target: RequestTarget) -> Match {
+        guard !isEmpty else { return .methodNotAllowed(allow: MethodSet.common.allow, route: nil) }
         var methods = MethodSet()
+        var route: Int?
         _ = trie.first(matching: path) { entry in
-            if serves(entry, target) { methods.formUnion(entries[entry].methods) }
+            guard serves(entry, target) else { return false }
+            methods.formUnion(entries[entry].methods)
+            route = route ?? entry
             return false
         }
-        return methods
+        return .methodNotAllowed(allow: methods.allow, route: route)
     }
 }
 

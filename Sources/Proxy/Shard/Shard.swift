@@ -28,6 +28,7 @@ final class Shard {
     var headDeadlines: DeadlineQueue<DownstreamHandler>
     var idleDeadlines: DeadlineQueue<DownstreamHandler>
     var lingerDeadlines: DeadlineQueue<DownstreamHandler>
+    var stallDeadlines: DeadlineQueue<DownstreamHandler>
     var responseDeadlines: DeadlineQueue<DownstreamHandler>
 
     var correlationIDs: CorrelationIDGenerator
@@ -67,6 +68,7 @@ final class Shard {
         headDeadlines = DeadlineQueue(duration: snapshot.headerTimeout)
         idleDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
         lingerDeadlines = DeadlineQueue(duration: Self.linger)
+        stallDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
         responseDeadlines = DeadlineQueue(duration: snapshot.upstream.responseTimeout)
         correlationIDs = CorrelationIDGenerator()
         scratch = ByteBufferAllocator().buffer(capacity: 2048)
@@ -82,14 +84,28 @@ final class Shard {
 
     // MARK: Chunks
 
-    /// A new buffer each: the socket may hold several at once.
-    func chunkStart(_ size: Int) -> ByteBuffer {
-        var buffer = ByteBufferAllocator().buffer(capacity: 16)
-        buffer.writeChunkStart(size)
-        return buffer
+    /// A payload up to this is copied into one buffer with its framing: three buffers for a byte each cost more than a copy,
+    /// in writes and in memory, and whoever sends such chunks chooses how many there are.
+    private static let copiedPayload = 1024
+
+    /// Writes a part of a body, which is never empty, in the framing of the side it goes to.
+    func frame(_ payload: ByteBuffer, by framing: BodyFraming, _ write: (ByteBuffer) -> Void) {
+        guard framing == .chunked else { return write(payload) }
+        // A new buffer each time: the socket may hold several at once.
+        let isCopied = payload.readableBytes <= Self.copiedPayload
+        var buffer = ByteBufferAllocator().buffer(capacity: 16 + (isCopied ? payload.readableBytes : 0))
+        buffer.writeChunkStart(payload.readableBytes)
+        guard isCopied else {
+            write(buffer)
+            write(payload)
+            return write(Self.chunkEnd)
+        }
+        buffer.writeImmutableBuffer(payload)
+        buffer.writeChunkEnd()
+        write(buffer)
     }
 
-    let chunkEnd = ByteBuffer(string: "\r\n")
+    private static let chunkEnd = ByteBuffer(string: "\r\n")
 
     func lastChunk(_ trailers: ByteBuffer?) -> ByteBuffer {
         guard let trailers else { return Self.plainLastChunk }
@@ -124,6 +140,7 @@ final class Shard {
         while let connection = headDeadlines.popExpired(at: now) { connection.headTimedOut() }
         while let connection = idleDeadlines.popExpired(at: now) { connection.idleTimedOut() }
         while let connection = lingerDeadlines.popExpired(at: now) { connection.lingerTimedOut() }
+        while let connection = stallDeadlines.popExpired(at: now) { connection.stalled() }
         accessLog?.tick(now)
         if isFirst { troubles.settle(at: now) }
         if now >= drainBegan + Self.drainGrace {
@@ -163,12 +180,13 @@ final class Shard {
     }
 }
 
-/// One loop's part of a bound that is the process': divided evenly, what is left over goes to the first.
+/// One loop's part of a bound that is the process': divided evenly, what is left over goes to the first. At least one: a loop
+/// that may have none would refuse every connection it is handed.
 struct LoopShare: Sendable {
     let index: Int
     let count: Int
 
     func of(_ total: Int) -> Int {
-        total / count + (index == 0 ? total % count : 0)
+        max(1, total / count + (index == 0 ? total % count : 0))
     }
 }

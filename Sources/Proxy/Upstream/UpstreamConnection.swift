@@ -126,6 +126,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         case .head, .body, .complete:
             if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
             process()
+            if input.readableBytes == 0 { input = ByteBuffer() }
         }
     }
 

@@ -172,8 +172,10 @@ final class UpstreamPool {
     private func failed(_ error: any Error) {
         open -= 1
         shard.troubles.connecting.failed(error, at: shard.now)
-        nextWaiter(where: \.isConnecting)?.upstreamMissing(Exchange.Fault(connecting: error))
+        let waiter = nextWaiter(where: \.isConnecting)
+        // Before the waiter goes on: its next request must not take the place of those that wait already.
         connectForWaiters()
+        waiter?.upstreamMissing(Exchange.Fault(connecting: error))
     }
 
     private func connectForWaiters() {

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callers and handlers out for trouble: nobody gets past the sidecar, holds it up, or is given another's answer."""
+
+import os
+import socket
+import threading
+import time
+
+import pytest
+from fixtures.upstream import reply
+from fixtures.wire import Connection, ask, request_bytes, until
+
+#: Limits that no test here reaches.
+WIDE = [{"name": name, "per": name, "limit": "1000000/1s"} for name in ("address", "org")]
+
+
+def descriptors(daemon) -> int:
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+# A handler's connection is used again only where nothing of one request can be taken for the next.
+
+
+def test_a_handler_that_answered_early_gets_no_other_request_on_that_connection(launch, upstream, key):
+    daemon = launch(upstream, loops=1, policies=WIDE)
+
+    def early(request, connection):
+        if request.method == "POST":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+
+    upstream.on_head = early
+    upstream.behaviour = lambda request, _: b"cd" if request.method == "POST" else reply(b"ok")
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("POST", "/api/listings", {"X-API-Key": key, "Content-Length": "4"}) + b"12")
+        assert connection.head()["Connection"] == "close"
+        # The request ends before its answer does: both look complete.
+        connection.send(b"34")
+        assert connection.need(4) == b"abcd"
+        assert connection.at_end()
+    assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    assert [request.connection for request in upstream.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("coding", ["length", "chunked"])
+def test_a_body_that_the_handler_may_not_read_is_the_last_thing_it_gets(launch, upstream, key, method, coding):
+    daemon = launch(upstream, loops=1, policies=WIDE)
+    hidden = b"GET /api/listings/1 HTTP/1.1\r\nHost: h\r\nX-Tollgate-Org: victim\r\n\r\n"
+    head = f"{method} /files/x HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n".encode()
+    if coding == "length":
+        head += b"Content-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
+    else:
+        head += b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
+    with Connection(daemon.port) as connection:
+        connection.send(head)
+        assert connection.response(method).status == 200
+        assert upstream.last.get("Connection") == "close"
+        assert connection.request("GET", "/files/y", {"X-API-Key": key}).status == 200
+    assert [request.connection for request in upstream.requests] == [1, 2]
+    assert upstream.last.get("Connection") is None
+
+
+# Nobody holds a connection for ever by doing nothing.
+
+
+@pytest.mark.parametrize("keeps", ["keep-alive", "close"])
+@pytest.mark.parametrize("size", [8 << 20, 64 << 20], ids=["answered", "under way"])
+def test_a_caller_that_takes_nothing_is_let_go(launch, upstream, key, keeps, size):
+    daemon = launch(upstream, loops=1, policies=WIDE, limits={"idle_timeout": "500ms"})
+
+    def pour(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 16):
+            connection.sendall(b"x" * 65536)
+        return b""
+
+    upstream.behaviour = pour
+    before = descriptors(daemon)
+    with Connection(daemon.port, receive_buffer=4096) as connection:
+        connection.send(request_bytes("GET", "/files/x", {"X-API-Key": key, "Connection": keeps}))
+        upstream.wait_for(1)
+        until(lambda: descriptors(daemon) > before, "the connections being open")
+        until(lambda: descriptors(daemon) <= before, "both connections being given back")
+    until(lambda: upstream.open == 0, "the handler being left")
+    assert daemon.lines(1)[-1]["path"] == "/files/x"
+
+
+def test_a_caller_that_takes_a_little_at_a_time_is_not(launch, upstream, key):
+    daemon = launch(upstream, loops=1, policies=WIDE, limits={"idle_timeout": "500ms"})
+    size = 16 << 20
+
+    def pour(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 16):
+            connection.sendall(b"x" * 65536)
+        return b""
+
+    upstream.behaviour = pour
+    with Connection(daemon.port, receive_buffer=65536) as connection:
+        connection.send(request_bytes("GET", "/files/x", {"X-API-Key": key}))
+        assert int(connection.head()["Content-Length"]) == size
+        began, taken = time.monotonic(), len(connection.pending)
+        while taken < size:
+            octets = connection.socket.recv(1 << 20)
+            assert octets, f"cut off after {taken}"
+            taken += len(octets)
+            # Slow enough that the sidecar always has more than it may write.
+            if time.monotonic() - began < 3:
+                time.sleep(0.1)
+    assert taken == size
+
+
+# A deadline ends what it was set for and nothing else.
+
+
+def test_the_deadline_of_a_lost_attempt_does_not_end_a_later_answer(launch, upstream, key):
+    daemon = launch(
+        upstream, loops=1, policies=WIDE, upstream_settings={"response_timeout": "1500ms", "idle_timeout": "30s"}
+    )
+
+    def behave(request, connection):
+        if request.target == "/files/lost" and len(upstream.requests) == 2:
+            return None
+        if request.target == "/files/slow":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(25):
+                connection.sendall(b"1\r\nx\r\n")
+                time.sleep(0.1)
+            return b"0\r\n\r\n"
+        return reply(b"ok")
+
+    upstream.behaviour = behave
+    with Connection(daemon.port) as connection:
+        assert connection.request("GET", "/files/first", {"X-API-Key": key}).status == 200
+        assert connection.request("GET", "/files/lost", {"X-API-Key": key}).status == 200
+        assert connection.request("GET", "/files/slow", {"X-API-Key": key}).body == b"x" * 25
+    assert [request.target for request in upstream.requests] == ["/files/first", *["/files/lost"] * 2, "/files/slow"]
+
+
+# A refused request's body is read to its end, or nothing behind it is read.
+
+
+@pytest.mark.parametrize(
+    "expected", ["100-continue", "x", "y 100-continue", "100-Continue, x", "", "x\r\nExpect: 100-continue"]
+)
+def test_after_a_refusal_of_whoever_expects_something_nothing_is_read(tollgate, upstream, key, expected):
+    behind = request_bytes("GET", "/api/listings", {"X-API-Key": key})
+    with Connection(tollgate.port) as connection:
+        # A caller, or a proxy before it, that was refused may leave the body out and go on.
+        connection.send(request_bytes("POST", "/api/listings", {"Expect": expected, "Content-Length": "10"}) + behind)
+        answer = connection.response("POST")
+        assert (answer.status, answer["Connection"]) == (401, "close")
+        assert connection.at_end()
+    assert upstream.requests == []
+
+
+def test_a_body_beyond_the_limit_is_not_read_past(launch, upstream):
+    daemon = launch(upstream, limits={"body_bytes": "1KiB"})
+    with Connection(daemon.port) as connection:
+        connection.send(b"POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000)
+        answer = connection.response("POST")
+        assert (answer.status, answer["Connection"]) == (404, "close")
+        assert connection.at_end()
+
+
+# Guessing costs, whatever comes with the guess.
+
+
+def test_a_wrong_key_pays_for_its_guess_even_with_a_body_too_large(launch, upstream, key):
+    daemon = launch(
+        upstream,
+        limits={"body_bytes": "1KiB"},
+        policies=[
+            {"name": "address", "per": "address", "limit": "3/1h"},
+            {"name": "org", "per": "org", "limit": "5/1h"},
+        ],
+    )
+
+    def guess(guessed: str):
+        with Connection(daemon.port) as connection:
+            connection.send(request_bytes("POST", "/api/listings", {"X-API-Key": guessed, "Content-Length": "2000"}))
+            return connection.response("POST")
+
+    for left in (2, 1, 0):
+        answer = guess(f"mcp_wrong{left}")
+        assert (answer.status, answer.limits()) == (401, (3, left))
+    assert guess("mcp_wrong").status == 429
+    # A good key brings a body that is too large for nothing, and the address doesn't matter to it.
+    for _ in range(2):
+        answer = guess(key)
+        assert (answer.status, answer.limits()) == (413, (5, 5))
+    assert upstream.requests == []
+
+
+# Small numbers work.
+
+
+def test_one_connection_each_way_serves_all_loops(launch, upstream, key):
+    daemon = launch(
+        upstream, loops=2, policies=WIDE, limits={"connections": 1}, upstream_settings={"max_connections": 1}
+    )
+    assert [ask(daemon.port, "GET", "/api/listings", key).status for _ in range(6)] == [200] * 6
+
+
+# Memory is what is under way, not what once was.
+
+
+def test_an_idle_connection_keeps_nothing_of_a_long_request(launch, upstream, key):
+    # The log would hold lines of that length for a while.
+    daemon = launch(upstream, loops=1, policies=WIDE, log={"level": "info", "access": "off"})
+
+    def each(path: str, count: int = 200) -> float:
+        before = daemon.resident()
+        connections = [Connection(daemon.port) for _ in range(count)]
+        for connection in connections:
+            assert connection.request("GET", path, {"X-API-Key": key}).status == 200
+        grown = daemon.resident() - before
+        for connection in connections:
+            connection.close()
+        return grown / count
+
+    # What is left is the buffer that the channel itself keeps for its next read.
+    assert each("/files/" + "x" * 30000) < 40 * 1024
