@@ -2,11 +2,12 @@
 """Callers and handlers out for trouble: nobody gets past the sidecar, holds it up, or is given another's answer."""
 
 import os
-import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from fixtures.redis_relay import RedisRelay
 from fixtures.upstream import reply
 from fixtures.wire import Connection, ask, request_bytes, until
 
@@ -110,6 +111,19 @@ def test_a_caller_that_takes_a_little_at_a_time_is_not(launch, upstream, key):
     assert taken == size
 
 
+def test_a_client_is_asked_whether_it_is_still_there(tollgate):
+    def timers(port: int) -> list[str]:
+        """Of the sidecar's ends of the connections to that port, as the kernel lists them."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        established = [row for row in rows if row[3] == "01"]
+        return [row[5].split(":")[0] for row in established if row[1] == f"0100007F:{port:04X}"]
+
+    with Connection(tollgate.port) as connection:
+        assert connection.request("GET", "/health").status == 200
+        # 02 is a timer that is neither for what was sent nor for a window that is shut: keep-alive.
+        until(lambda: timers(tollgate.port) == ["02"], "the timer")
+
+
 # A deadline ends what it was set for and nothing else.
 
 
@@ -200,6 +214,40 @@ def test_one_connection_each_way_serves_all_loops(launch, upstream, key):
         upstream, loops=2, policies=WIDE, limits={"connections": 1}, upstream_settings={"max_connections": 1}
     )
     assert [ask(daemon.port, "GET", "/api/listings", key).status for _ in range(6)] == [200] * 6
+
+
+# Numbers are looked at before they are counted with, even those of Redis.
+
+NOW = b":1795419504000000\r\n"
+MOST, LEAST = b":9223372036854775807\r\n", b":-9223372036854775808\r\n"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"*3\r\n" + MOST + b":1\r\n:0\r\n",
+        b"*3\r\n" + LEAST + b":1\r\n:0\r\n",
+        b"*3\r\n" + NOW + b":1\r\n" + MOST,
+        b"*3\r\n" + NOW + b":0\r\n" + MOST,
+        b"*3\r\n" + NOW + b":0\r\n" + LEAST,
+        b"*3\r\n" + MOST + b":0\r\n" + MOST,
+        # Denied, though there is room.
+        b"*3\r\n" + NOW + b":0\r\n:0\r\n",
+        b"*3\r\n" + NOW + b":1\r\n$1\r\n0\r\n",
+    ],
+    ids=["late", "early", "overfull", "overfull denied", "negative", "all", "denied for nothing", "text"],
+)
+def test_an_impossible_answer_of_redis_is_503(launch, upstream, key, redis, folder, junk):
+    relay = RedisRelay(folder, redis.path)
+    daemon = launch(upstream, loops=1, redis_url=relay.url, policies=WIDE)
+    with Connection(daemon.port) as connection:
+        for target, fields in (("/api/listings", {"X-API-Key": key}), ("/open", {})):
+            assert connection.request("GET", target, fields).status == 200
+            relay.spoil(junk, hangs_up=False)
+            assert connection.request("GET", target, fields).status == 503
+            answer = connection.request("GET", target, fields)
+            assert (answer.status, answer.limits()[0]) == (200, 1000000)
+    relay.close()
 
 
 # Memory is what is under way, not what once was.

@@ -73,7 +73,7 @@ extension Gate {
         guard !ask.isDone else { return }
         if let outage { return decideWithoutRedis(ask, outage) }
         guard answer.count > 1, let now = answer[0].integer, let verdict = answer[1].integer.flatMap(AdmitVerdict.init),
-            verdict == .stale || verdict == .misjudged || answer.count == charge.items.count + 2
+            verdict == .stale || verdict == .misjudged || charge.canHave(answer[2...], isDenied: verdict == .denied)
         else { return decideWithoutRedis(ask, "unexpected answer of the script") }
         switch verdict {
         case .stale, .misjudged:
@@ -172,6 +172,19 @@ extension Gate {
 
     func unavailable(_ detail: String, _ principal: Principal? = nil) -> Decision {
         .deny(Denial(reason: .limiterUnavailable(detail: detail), principal: principal))
+    }
+}
+
+extension Charge {
+    /// Whether these can be the backlogs of its buckets: as many, none beyond its bucket, and one without room for a denial.
+    fileprivate func canHave(_ backlogs: ArraySlice<RedisReply>, isDenied: Bool) -> Bool {
+        guard backlogs.count == items.count else { return false }
+        var lacksRoom = false
+        for (item, reply) in zip(items, backlogs) {
+            guard let backlog = reply.integer, 0...Int64(item.shape.capacityUnits) ~= backlog else { return false }
+            if !item.shape.admits(cost: item.cost, backlog: Int(backlog)) { lacksRoom = true }
+        }
+        return lacksRoom || !isDenied
     }
 }
 

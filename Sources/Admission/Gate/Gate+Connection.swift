@@ -77,7 +77,9 @@ extension Gate {
         switch result {
         case .success(let reply):
             noteAnswer()
-            guard let elements = reply.array, let time = elements.first?.integer else {
+            // Whatever answers here, no number of its may be one that can't be counted with.
+            guard let elements = reply.array, let time = elements.first?.integer, 0...Int64(KeyRecord.never) ~= time
+            else {
                 asks.forEach { decideWithoutRedis($0, "unexpected answer of a script") }
                 return nil
             }

@@ -16,9 +16,14 @@ struct Acceptor: Sendable {
     private static let acceptsPerRead: UInt = 64
     /// Without descriptors the kernel goes on announcing the connection that can't be accepted.
     private static let pause = TimeAmount.milliseconds(100)
-    /// What the kernel takes for a client beyond what is on its way to it. Without a bound that is megabytes for each client that
-    /// reads slowly, and one that reads slowly can't be told from one that doesn't read.
-    private static let mostUnsent: SocketOptionValue = 128 * 1024
+    private static let tcpOptions: [(CInt, SocketOptionValue)] = [
+        // What the kernel takes for a client beyond what is on its way to it. Without a bound that is megabytes for each client
+        // that reads slowly, and one that reads slowly can't be told from one that doesn't read.
+        (TCP_NOTSENT_LOWAT, 128 * 1024),
+        // A client that has gone is known by the kernel's asking, in seconds, where neither it nor the handler says anything: a
+        // silent stream would be held for it for ever.
+        (TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 15), (TCP_KEEPCNT, 4),
+    ]
 
     let group: MultiThreadedEventLoopGroup
     let shards: ShardTable
@@ -66,9 +71,11 @@ struct Acceptor: Sendable {
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
         let peer = Peer(address, trusted: shard.snapshot.trustedProxies)
-        if address?.isUnix != true {
-            try channel.syncOptions?.setOption(
-                .tcpOption(NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)), value: Self.mostUnsent)
+        if address?.isUnix != true, let options = channel.syncOptions {
+            for (option, value) in Self.tcpOptions {
+                try options.setOption(.tcpOption(NIOBSDSocket.Option(rawValue: option)), value: value)
+            }
+            try options.setOption(.socketOption(.so_keepalive), value: 1)
         }
         try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: shard, peer: peer))
     }
