@@ -7,33 +7,9 @@ The key comes in TOLLGATE_KEY. `mode` is the 2.x client's: auto, legacy or a pro
 import json
 import os
 import sys
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
 
 import anyio
-from mcp.client.streamable_http import streamable_http_client
-
-try:
-    import httpx2 as httpx
-    from mcp import Client
-
-    @asynccontextmanager
-    async def connect(url, http, mode):
-        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
-            yield SimpleNamespace(protocol=client.protocol_version, tools=client.list_tools, call=client.call_tool)
-
-except ImportError:
-    import httpx
-    from mcp import ClientSession
-
-    @asynccontextmanager
-    async def connect(url, http, mode):
-        async with (
-            streamable_http_client(url, http_client=http) as (read, write, _),
-            ClientSession(read, write) as session,
-        ):
-            started = await session.initialize()
-            yield SimpleNamespace(protocol=started.protocolVersion, tools=session.list_tools, call=session.call_tool)
+from either_line import connect, httpx
 
 
 async def main(url: str, handler: str, mode: str) -> None:
