@@ -2,6 +2,8 @@
 """Callers and handlers out for trouble: nobody gets past the sidecar, holds it up, or is given another's answer."""
 
 import os
+import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from fixtures.redis_relay import RedisRelay
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, request_bytes, until
+from fixtures.wire import Connection, Truncated, ask, request_bytes, until
 
 #: Limits that no test here reaches.
 WIDE = [{"name": name, "per": name, "limit": "1000000/1s"} for name in ("address", "org")]
@@ -59,6 +61,23 @@ def test_a_body_that_the_handler_may_not_read_is_the_last_thing_it_gets(launch, 
         assert connection.request("GET", "/files/y", {"X-API-Key": key}).status == 200
     assert [request.connection for request in upstream.requests] == [1, 2]
     assert upstream.last.get("Connection") is None
+
+
+def test_a_reset_is_not_the_end_of_a_body_without_a_length(tollgate, upstream, key):
+    def break_off(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        seen.wait(10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    seen = threading.Event()
+    upstream.behaviour = break_off
+    with Connection(tollgate.port) as connection:
+        connection.send(request_bytes("GET", "/files/x", {"X-API-Key": key}))
+        assert connection.head()["Transfer-Encoding"] == "chunked"
+        assert connection.chunk() == b"half"
+        seen.set()
+        with pytest.raises(Truncated):
+            connection.chunk()
 
 
 # Nobody holds a connection for ever by doing nothing.

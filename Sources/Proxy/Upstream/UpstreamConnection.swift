@@ -31,6 +31,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var decoder = BodyDecoder(framing: .none)
     private var requestMethod = Method.get
     private var isReadWithheld = false
+    private var hasFailed = false
     /// The handler keeps the connection after this response.
     private var isReusable = false
 
@@ -142,7 +143,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         pool.closed(self)
         switch ended {
         case .head: owner?.upstreamClosed()
-        case .body: endAtEOF(owner)
+        // Only a FIN is the end of a body that goes up to the end of its connection.
+        case .body: hasFailed ? owner?.upstreamClosed() : endAtEOF(owner)
         case .idle, .complete, .closed: break
         }
         input.clear()
@@ -155,7 +157,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Whatever it was, channelInactive tells the owner.
+        // channelInactive tells the owner.
+        hasFailed = true
         context.close(promise: nil)
     }
 
