@@ -86,7 +86,12 @@ let package = Package(
             name: "TestSupport", dependencies: [.nioCore, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
-        tests("HTTP1Tests", ["HTTP1", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
+        .target(
+            name: "FuzzSubjects", dependencies: ["HTTP1", "Proxy", "Settings", .nioCore], path: "Tests/Fuzz/Subjects",
+            swiftSettings: settings),
+        tests("FuzzTests", ["FuzzSubjects", .nioCore]),
+        tests(
+            "HTTP1Tests", ["HTTP1", "FuzzSubjects", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .logging]),
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
         tests(
@@ -102,3 +107,16 @@ let package = Package(
         tests("ProxyTests", ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded]),
     ]
 )
+
+// The fuzzer, which only Tests/Fuzz/run builds: what it feeds is instrumented, and libFuzzer linked.
+if let library = Context.environment["TOLLGATE_FUZZ"] {
+    let instrumented = ["HTTP1", "Settings", "Admission", "Proxy", "FuzzSubjects"]
+    for target in package.targets where instrumented.contains(target.name) {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-Xfrontend", "-sanitize=fuzzer"])]
+    }
+    package.products.append(.executable(name: "Fuzz", targets: ["Fuzz"]))
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzSubjects"], path: "Tests/Fuzz/Driver", swiftSettings: settings,
+            linkerSettings: [.unsafeFlags([library]), .linkedLibrary("stdc++")]))
+}

@@ -4,6 +4,8 @@ import HTTP1
 import NIOCore
 import Testing
 
+@testable import FuzzSubjects
+
 /// What a body decoder does besides what the corpus asserts.
 @Suite struct BodyDecoderTests {
     private func events(_ decoder: inout BodyDecoder, _ text: String) throws(BodyError) -> [BodyEvent] {

@@ -58,18 +58,3 @@ struct Corpus: Decodable {
 
     private static let directory: URL = Bundle.module.bundleURL.appendingPathComponent("Corpus")
 }
-
-/// Octets as Latin-1 text, which is how the table writes them.
-func latin1(_ octets: some Sequence<UInt8>) -> String {
-    var text = String.UnicodeScalarView()
-    for octet in octets { text.append(Unicode.Scalar(octet)) }
-    return String(text)
-}
-
-func latin1(_ text: String) -> [UInt8] {
-    text.unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) }
-}
-
-func buffer(_ text: String) -> ByteBuffer {
-    ByteBuffer(bytes: latin1(text))
-}

@@ -3,6 +3,8 @@
 import HTTP1
 import Testing
 
+@testable import FuzzSubjects
+
 /// The verdict on every message of the corpus, whole and cut at every octet.
 @Suite struct CorpusTests {
     @Test func isLargeEnoughToMeanSomething() {

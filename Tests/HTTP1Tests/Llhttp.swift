@@ -4,6 +4,8 @@ import NIOCore
 import NIOEmbedded
 import NIOHTTP1
 
+@testable import FuzzSubjects
+
 /// A message as llhttp reads it, behind NIOHTTP1's decoder.
 struct Llhttp {
     /// Method and target, or the status; the reason phrase is NIOHTTP1's own.

@@ -4,6 +4,8 @@ import HTTP1
 import NIOHTTP1
 import Testing
 
+@testable import FuzzSubjects
+
 /// What our parser accepts, llhttp (as NIOHTTP1 has it) accepts and reads alike; the exceptions are in the table.
 @Suite struct LlhttpTests {
     @Test(arguments: Corpus.shared.requests.filter { $0.accept != nil })

@@ -2,6 +2,8 @@
 
 import TestSupport
 
+@testable import FuzzSubjects
+
 /// Messages made of other messages by a few small changes, of the kind that makes two readers disagree.
 struct Mutation {
     private static let pieces: [[UInt8]] = [

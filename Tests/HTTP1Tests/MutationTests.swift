@@ -5,6 +5,8 @@ import NIOHTTP1
 import TestSupport
 import Testing
 
+@testable import FuzzSubjects
+
 /// Random changes to the corpus: nothing traps, no cut changes the verdict, and what is accepted llhttp reads alike.
 @Suite struct MutationTests {
     private static let rounds = 20_000

@@ -4,6 +4,8 @@ import HTTP1
 import NIOCore
 import Testing
 
+@testable import FuzzSubjects
+
 /// What a response head tells besides what the corpus asserts.
 @Suite struct ResponseHeadTests {
     @Test func finalHeadFollowsInformationalOnes() throws {

@@ -4,6 +4,8 @@ import HTTP1
 import NIOCore
 import Testing
 
+@testable import FuzzSubjects
+
 /// Heads and chunks as they are written, octet for octet.
 @Suite struct WritingTests {
     private func request(_ text: String) throws -> RequestHead {

@@ -8,8 +8,8 @@ import NIOCore
 /// A path that some handler would read in another way than we do is refused, so that no spelling gets around a route or its
 /// policies (design §2.3). What RFC 3986 §6.2.2 calls equivalent becomes one canonical form: escapes of unreserved octets
 /// decoded, other escapes in upper case. Ranges are offsets into the bytes of the head that was judged.
-struct RequestTarget: Equatable {
-    enum Verdict: Equatable {
+package struct RequestTarget: Equatable {
+    package enum Verdict: Equatable {
         case target(RequestTarget)
         case refused(PathFlaw)
     }
@@ -23,7 +23,7 @@ struct RequestTarget: Equatable {
     }
 
     /// The path as sent; empty for an absolute form without one, where `/` is meant.
-    let raw: Range<Int>
+    package let raw: Range<Int>
     /// Behind the question mark; nil without one.
     let query: Range<Int>?
     let path: Path
@@ -86,7 +86,7 @@ struct RequestTarget: Equatable {
 }
 
 /// Why a path is refused on every route.
-enum PathFlaw: Sendable, CaseIterable {
+package enum PathFlaw: Sendable, CaseIterable {
     case backslash, semicolon, dotSegment, malformedEscape
     case encodedSlash, encodedBackslash, encodedSemicolon, encodedControl, encodedTwice, notUTF8
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HTTP1
+package import HTTP1
 import NIOCore
-import Settings
+package import Settings
 
 /// Which route a request takes, decided before any credential is looked at (design §3, "Routes").
 ///
@@ -11,8 +11,8 @@ import Settings
 /// decode `%3A` before they route. So where a request would, by a parameter, take a route that asks for less (public, or not
 /// throttled), or its path has escapes left, it is matched again as the most careless handler would read it; if that gives a
 /// route that asks for a key and charges, it takes that one.
-struct RouteTable: Sendable {
-    enum Match: Equatable {
+package struct RouteTable: Sendable {
+    package enum Match: Equatable {
         /// Index into the configured routes.
         case route(Int)
         /// No routes are configured: everything is known and protected …
@@ -48,7 +48,7 @@ struct RouteTable: Sendable {
 
     /// - Parameter routes: validated by Settings. An `mcp` route has POST, GET and DELETE unless it says otherwise, on its
     ///   path, on `<path>/` and on everything below.
-    init(_ routes: [Settings.Route], mergesSlashes: Bool = false) {
+    package init(_ routes: [Settings.Route], mergesSlashes: Bool = false) {
         self.mergesSlashes = mergesSlashes
         let patterns = routes.map { route in
             let listed = mergesSlashes ? RoutePattern(route.path).withMergedSlashes : RoutePattern(route.path)
@@ -82,14 +82,14 @@ struct RouteTable: Sendable {
     var isEmpty: Bool { entries.isEmpty }
 
     /// Reads the path of a request, as strictly as the routes need it.
-    func target(of head: RequestHead) -> RequestTarget.Verdict {
+    package func target(of head: RequestHead) -> RequestTarget.Verdict {
         RequestTarget.judge(head, isStrict: !isEmpty, mergesSlashes: mergesSlashes)
     }
 
     /// - Parameters:
     ///   - target: of that same head, which still has its bytes.
     ///   - isPreflight: asks about another method than its own, and is let through to any route of the path.
-    func match(_ target: RequestTarget, of head: RequestHead, isPreflight: Bool = false) -> Match {
+    package func match(_ target: RequestTarget, of head: RequestHead, isPreflight: Bool = false) -> Match {
         switch target.path {
         case .none: return matchWithoutPath(head)
         case .rewritten(let path): return match(path.span, target, head, isPreflight)
