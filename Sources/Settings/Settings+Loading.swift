@@ -43,11 +43,17 @@ package struct ConfigurationSources: Sendable {
     package var flags: [Option: String]
     /// The process environment. A variable that is set but empty counts as absent.
     package var environment: [String: String]
+    /// That the process may have, which bounds its connections; nil where the configuration isn't to run here.
+    package var descriptors: Int?
 
-    package init(file: String? = nil, flags: [Option: String] = [:], environment: [String: String] = [:]) {
+    package init(
+        file: String? = nil, flags: [Option: String] = [:], environment: [String: String] = [:],
+        descriptors: Int? = nil
+    ) {
         self.file = file
         self.flags = flags
         self.environment = environment
+        self.descriptors = descriptors
     }
 }
 
@@ -58,25 +64,27 @@ extension Settings {
     package static func load(_ sources: ConfigurationSources = ConfigurationSources()) throws(ConfigurationError)
         -> Settings
     {
-        guard let file = sources.file else { return try read(nil, overrides: sources.overrides) }
+        guard let file = sources.file else {
+            return try read(nil, overrides: sources.overrides, descriptors: sources.descriptors)
+        }
         let text: String
         do {
             text = try ConfigurationFile(path: file).text()
         } catch {
             throw ConfigurationError(error)
         }
-        return try parse(text, named: file, overrides: sources.overrides)
+        return try parse(text, named: file, overrides: sources.overrides, descriptors: sources.descriptors)
     }
 
     /// As ``load(_:)``, from YAML at hand.
     ///
     /// - Parameter file: what messages call it.
     package static func parse(_ yaml: String, named file: String) throws(ConfigurationError) -> Settings {
-        try parse(yaml, named: file, overrides: [])
+        try parse(yaml, named: file, overrides: [], descriptors: nil)
     }
 
     private static func parse(
-        _ yaml: String, named file: String, overrides: [(path: String, element: Element)]
+        _ yaml: String, named file: String, overrides: [(path: String, element: Element)], descriptors: Int?
     ) throws(ConfigurationError) -> Settings {
         let root: Element
         do {
@@ -84,11 +92,11 @@ extension Settings {
         } catch {
             throw ConfigurationError(error)
         }
-        return try read(root, overrides: overrides)
+        return try read(root, overrides: overrides, descriptors: descriptors)
     }
 
     private static func read(
-        _ root: Element?, overrides: [(path: String, element: Element)]
+        _ root: Element?, overrides: [(path: String, element: Element)], descriptors: Int?
     ) throws(ConfigurationError) -> Settings {
         var problems = ProblemList()
         var section = Section(Schema.root)
@@ -99,7 +107,7 @@ extension Settings {
             section = given
         }
         for (path, element) in overrides { section.override(path, with: element) }
-        let settings = Settings(section, &problems)
+        let settings = Settings(section, descriptors: descriptors, &problems)
         if let error = problems.error { throw error }
         return settings
     }

@@ -9,7 +9,9 @@ extension Settings {
 
     /// Takes every value from `root`. Where one is wrong it is reported and the default stands in, so that what else is
     /// wrong comes to light as well; the result may be used only if nothing was reported.
-    init(_ root: Section, _ problems: inout ProblemList) {
+    ///
+    /// - Parameter descriptors: that the process may have; nil where the configuration isn't to run here.
+    init(_ root: Section, descriptors: Int?, _ problems: inout ProblemList) {
         listen = root.value(Schema.listen, &problems)
         loops = root.optional(Schema.loops, &problems) ?? min(System.coreCount, Self.mostLoopsByDefault)
         namespace = root.value(Schema.namespace, &problems)
@@ -33,6 +35,7 @@ extension Settings {
         drainTimeout = root.value(Schema.drainTimeout, &problems)
         limits = Limits(root, &problems)
         refuseConflicts(root, &problems)
+        if let descriptors { fit(into: descriptors, root, &problems) }
     }
 
     private func refuseConflicts(_ root: Section, _ problems: inout ProblemList) {
@@ -98,5 +101,6 @@ extension Settings.Limits {
         headerTimeout = root.value(Schema.headerTimeout, &problems)
         idleTimeout = root.value(Schema.idleTimeout, &problems)
         connections = root.value(Schema.connections, &problems)
+        wantedConnections = connections
     }
 }

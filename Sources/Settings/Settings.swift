@@ -100,6 +100,8 @@ package struct Settings: Sendable, Equatable {
         package var headerTimeout: Duration
         package var idleTimeout: Duration
         package var connections: Int
+        /// What ``connections`` would be if the process had descriptors enough; the same in most cases.
+        package var wantedConnections: Int
     }
 
     package var listen: [Listen]

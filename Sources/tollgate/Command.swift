@@ -65,7 +65,8 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let process = ProcessInfo.processInfo
         let settings = try Configuration.read(
-            ConfigurationSources(file: config, flags: flags, environment: process.environment))
+            ConfigurationSources(
+                file: config, flags: flags, environment: process.environment, descriptors: DescriptorLimit.raise()))
         do {
             let inherited = try InheritedSockets(environment: process.environment, pid: process.processIdentifier)
             try await Daemon(settings, inherited: inherited).run()

@@ -44,6 +44,14 @@ struct Daemon {
                 "upstream": "\(settings.upstream.location)",
                 "redis": "\(settings.redis.endpoint)",
             ])
+        if settings.limits.connections < settings.limits.wantedConnections {
+            logger.warning(
+                "too few descriptors for the usual number of connections",
+                metadata: [
+                    "limits.connections": "\(settings.limits.connections)",
+                    "default": "\(settings.limits.wantedConnections)",
+                ])
+        }
         let dataPlane = DataPlaneService(logger: logger) { [settings, inherited, logger] in
             try await DataPlane(settings, inherited: inherited, logger: logger)
         }

@@ -74,6 +74,7 @@ def launch(folder, redis, budget):
         arguments: list[str] | None = None,
         env: dict | None = None,
         inherit: list[socket.socket] | None = None,
+        within: list[str] | None = None,
         redis_url: str | None = None,
         **settings,
     ) -> Daemon:
@@ -87,7 +88,7 @@ def launch(folder, redis, budget):
         }
         if merged["routes"] is None:
             del merged["routes"]
-        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env, inherit)
+        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env, inherit, within)
         daemons.append(daemon)
         daemon.start(wait=wait)
         if wait and ready:

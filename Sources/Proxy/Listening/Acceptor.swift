@@ -14,8 +14,6 @@ struct Acceptor: Sendable {
     static let backlog: CInt = 1024
     /// Accepts a tick, so that a burst of connections doesn't wait.
     private static let acceptsPerRead: UInt = 64
-    /// Without descriptors the kernel goes on announcing the connection that can't be accepted.
-    private static let pause = TimeAmount.milliseconds(100)
     private static let tcpOptions: [(CInt, SocketOptionValue)] = [
         // What the kernel takes for a client beyond what is on its way to it. Without a bound that is megabytes for each client
         // that reads slowly, and one that reads slowly can't be told from one that doesn't read.
@@ -38,11 +36,7 @@ struct Acceptor: Sendable {
             .serverChannelOption(.autoRead, value: false)
             .serverChannelInitializer { [trouble] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { error in
-                            trouble.failed(error)
-                            return Self.pause
-                        })
+                    try channel.pipeline.syncOperations.addHandler(AcceptPauseHandler(trouble: trouble))
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)

@@ -117,7 +117,9 @@ struct Listener: Sendable {
     /// Stops listening. Every connection that the kernel has made by then is taken first: to close the last descriptor of
     /// the socket would reset them.
     func end() async throws {
-        try await channel.setOption(.autoRead, value: false).get()
+        try await channel.eventLoop.submit { [channel] in
+            try channel.pipeline.syncOperations.handler(type: AcceptPauseHandler.self).end(channel)
+        }.get()
         // A listener's channel that closes throws away what is on its way to another loop.
         try await acceptor.settle(on: channel.eventLoop)
         try await channel.close().get()

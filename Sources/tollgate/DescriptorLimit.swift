@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// How many descriptors the process may have open.
+enum DescriptorLimit {
+    /// Raises the limit to the hard one. The soft one is for programs that use `select`, and is 1024 nearly everywhere.
+    ///
+    /// - Returns: what holds now; nil where the kernel doesn't tell.
+    static func raise() -> Int? {
+        #if canImport(Musl)
+            let resource = RLIMIT_NOFILE
+        #else
+            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        #endif
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0 else { return nil }
+        var raised = limit
+        raised.rlim_cur = limit.rlim_max
+        guard setrlimit(resource, &raised) == 0 else { return Int(clamping: limit.rlim_cur) }
+        return Int(clamping: raised.rlim_cur)
+    }
+}
