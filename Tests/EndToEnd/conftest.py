@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from fixtures.programs import ROOT, Control, Daemon
 from fixtures.redis_server import RedisServer
 from fixtures.upstream import Upstream
 from fixtures.wire import until
+
+#: Ten minutes of load, which only `Tests/run --long` asks for.
+collect_ignore = [] if "TOLLGATE_SOAK" in os.environ else ["test_soak.py"]
 
 #: What most tests run under: the routes of the demo handler.
 ROUTES = [
