@@ -142,6 +142,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
         self.owner = nil
         pool.closed(self)
         switch ended {
+        // A response that has begun, if only by a byte, is not to be asked for again.
+        case .head where input.readableBytes > 0: owner?.upstreamFailed(.upstreamInvalid)
         case .head: owner?.upstreamClosed()
         // Only a FIN is the end of a body that goes up to the end of its connection.
         case .body: hasFailed ? owner?.upstreamClosed() : endAtEOF(owner)
