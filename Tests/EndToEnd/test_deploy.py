@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator installs by hand: the unit of systemd, and the configuration beside it."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from fixtures.programs import ROOT, built
+from fixtures.wire import ask
+
+UNIT = ROOT / "deploy/systemd/tollgate.service"
+SETTINGS = ROOT / "deploy/tollgate.yaml"
+#: Of 10, by `systemd-analyze security`. What is left is what a network service can't be without.
+MOST_EXPOSURE = 1.5
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+
+def values(key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+
+def shipped(section: str, key: str) -> int:
+    """A number, in seconds if it is a duration, of the settings as they ship, in force or not."""
+    text = SETTINGS.read_text()
+    _, _, text = text.partition(f"\n{section}:\n")
+    assert text, section
+    return int(re.search(rf"^#?  {key}: (\d+)s?$", text, re.MULTILINE)[1])
+
+
+@pytest.fixture
+def installed(folder) -> Path:
+    """The unit as it is, but for the folder of the program, which is where it was built."""
+    unit = folder / "tollgate.service"
+    unit.write_text(UNIT.read_text().replace("/usr/local/bin/tollgate", str(built("tollgate"))))
+    return unit
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(installed):
+    done = run("systemd-analyze", "verify", "--man=no", installed)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_systemd_would_have_told_of_a_mistake(installed):
+    installed.write_text(installed.read_text().replace("ProtectSystem=strict", "ProtectSystem=strictly"))
+    done = run("systemd-analyze", "verify", "--man=no", installed)
+    assert "ignoring: strictly" in done.stderr
+
+
+def test_the_unit_leaves_little_exposed():
+    threshold = f"--threshold={MOST_EXPOSURE * 10:.0f}"
+    done = run("systemd-analyze", "security", "--offline=true", "--no-pager", threshold, UNIT)
+    exposure = re.search(r"Overall exposure level for tollgate\.service: ([0-9.]+)", done.stdout)
+    assert exposure, done.stdout + done.stderr
+    assert done.returncode == 0, f"{exposure[1]} is more than {MOST_EXPOSURE}"
+    assert float(exposure[1]) <= MOST_EXPOSURE
+
+
+def test_the_commands_of_the_unit_work(folder, redis, upstream, ctl, launch, key):
+    """The lines of the unit, with the file that ships, at ports that are free."""
+    settings = folder / "tollgate.yaml"
+    shutil.copy(SETTINGS, settings)
+    place = {"/usr/local/bin/tollgate": str(built("tollgate")), "/etc/tollgate/tollgate.yaml": str(settings)}
+
+    def command(key: str) -> list[str]:
+        (line,) = values(key)
+        return [place.get(word, word) for word in line.split()]
+
+    checked = run(*command("ExecStartPre"))
+    assert (checked.returncode, checked.stdout) == (0, f"{settings}: ok\n")
+
+    # As EnvironmentFile= has it, variables go before the file.
+    env = {
+        "TOLLGATE_LISTEN": "127.0.0.1:0",
+        "TOLLGATE_ADMIN": "127.0.0.1:0",
+        "TOLLGATE_UPSTREAM": upstream.url,
+        "TOLLGATE_REDIS_URL": redis.url,
+    }
+    daemon = launch(upstream, arguments=command("ExecStart")[1:], env=env)
+    assert ask(daemon.port, "GET", "/anything").status == 401
+    answer = ask(daemon.port, "GET", "/anything", key)
+    assert (answer.status, answer["RateLimit-Policy"]) == (200, '"org";q=20;w=10')
+
+    settings.write_text("listen: nowhere\n")
+    wrong = run(*command("ExecStartPre"))
+    assert wrong.returncode == 78
+    assert values("RestartPreventExitStatus") == ["64 78"]
+
+
+def test_the_unit_waits_longer_than_the_daemon_drains():
+    """TimeoutStopSec= is where systemd loses its patience; the shipped settings have to end before."""
+    (patience,) = values("TimeoutStopSec")
+    assert int(patience.removesuffix("s")) >= shipped("drain", "delay") + shipped("drain", "timeout") + 5
+    # Each client may need a connection to the handler as well.
+    (descriptors,) = values("LimitNOFILE")
+    assert int(descriptors) >= 2 * shipped("limits", "connections")
+
+
+def test_the_shipped_settings_are_accepted():
+    done = run(built("tollgate"), "config", "check", SETTINGS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{SETTINGS}: ok\n", "")

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Foundation
+import Testing
+
+@testable import Settings
+
+/// deploy/tollgate.yaml: what operators begin with says all there is, and nothing that isn't so.
+@Suite struct ShippedFileTests {
+    private static let file = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../deploy/tollgate.yaml").standardizedFileURL
+
+    /// The file as it is, and with each commented setting in force. `#word` and `#  word` are settings, `# Word` is prose.
+    private static func texts() throws -> (shipped: String, uncommented: String) {
+        let shipped = try String(contentsOf: file, encoding: .utf8)
+        let setting = try Regex(#"^#(?=[a-z_]+:|  )"#).anchorsMatchLineEndings()
+        return (shipped, shipped.replacing(setting, with: ""))
+    }
+
+    @Test func changesNothing() throws {
+        #expect(try Settings.load(ConfigurationSources(file: Self.file.path)) == Settings.load())
+    }
+
+    @Test func holdsWithEverythingInForce() throws {
+        let settings = try Settings.parse(Self.texts().uncommented, named: "tollgate.yaml")
+        #expect(settings.routes.map(\.path) == ["/health", "/api/listings", "/api/listings/{id}", "/mcp"])
+        #expect(settings.policies.map(\.name) == ["address", "org", "tools"])
+        #expect(settings.loops == 2)
+    }
+
+    @Test func hasEverySettingAndNoOther() throws {
+        let root = try Element(parsing: Self.texts().uncommented, named: "tollgate.yaml")
+        var lists: [String: Set<String>] = [:]
+        let paths = Self.paths(of: root, below: "", entries: &lists)
+        #expect(paths == Set(Schema.root.rows.filter(\.isSupported).map(\.path)))
+        #expect(lists["routes"] == Set(Schema.route.rows.filter(\.isSupported).map(\.path)))
+        #expect(lists["policies"] == Set(Schema.policy.rows.filter(\.isSupported).map(\.path)))
+    }
+
+    @Test func shippedDefaultsAreInForce() throws {
+        let root = try Element(parsing: Self.texts().shipped, named: "tollgate.yaml")
+        var lists: [String: Set<String>] = [:]
+        let paths = Self.paths(of: root, below: "", entries: &lists)
+        let defaults = Set(Schema.root.rows.filter { $0.standard != nil }.map(\.path))
+        // Written out it would be refused where descriptors are scarce, instead of lowered.
+        #expect(defaults.subtracting(paths) == ["limits.connections"])
+    }
+
+    /// Paths of the keys of a mapping as the schema writes them; of lists of mappings, the paths within their entries.
+    private static func paths(
+        of element: Element, below parent: String, entries: inout [String: Set<String>]
+    ) -> Set<String> {
+        guard case .mapping(let pairs) = element.content else { return [parent] }
+        var paths: Set<String> = []
+        for pair in pairs {
+            let name = pair.key.scalar?.text ?? ""
+            let path = parent.isEmpty ? name : "\(parent).\(name)"
+            if case .list(let items) = pair.value.content, items.contains(where: { $0.scalar == nil }) {
+                var inner: [String: Set<String>] = [:]
+                for item in items {
+                    entries[path, default: []].formUnion(Self.paths(of: item, below: "", entries: &inner))
+                }
+                paths.insert(path)
+            } else {
+                paths.formUnion(Self.paths(of: pair.value, below: path, entries: &entries))
+            }
+        }
+        return paths
+    }
+}
