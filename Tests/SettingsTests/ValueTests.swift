@@ -86,7 +86,7 @@ import Testing
     @Test func jsonIsASubset() throws {
         let settings = try parse(
             """
-            {"listen": ["127.0.0.1:1", "[::1]:1"], "admin": false, "log": {"access": false, "level": "error"},
+            {"listen": ["127.0.0.1:1", "[::1]:1"], "admin": "off", "log": {"access": false, "level": "error"},
              "redis": {"local_share": 0.25, "timeout": "10ms"}, "merge_slashes": true,
              "routes": [{"path": "\\u002fa", "public": true}], "policies": []}
             """)
