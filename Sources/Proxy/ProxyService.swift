@@ -154,7 +154,7 @@ package final class ProxyService: Sendable {
         do {
             // A balancer needs a moment to see that this one is going.
             if settings.drainDelay > .zero { try await Task.sleep(for: settings.drainDelay) }
-            try await listeners.end()
+            await listeners.end(logger: logger)
             try await finishRequests()
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])

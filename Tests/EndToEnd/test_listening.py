@@ -5,10 +5,13 @@ import os
 import socket
 import stat
 import subprocess
+import time
 
 import pytest
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import ask, free_port
+from fixtures.wire import Connection, ask, free_port, request_bytes
+
+WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]
 
 
 @pytest.fixture
@@ -149,6 +152,33 @@ def test_a_handler_behind_a_unix_socket_may_come_and_go(launch, folder, key):
         handler.close()
         os.unlink(place)
     assert ask(daemon.port, "GET", "/api/listings", key).status == 502
+
+
+def test_a_unix_socket_whose_queue_is_full_is_waited_for(launch, folder, key):
+    place = str(folder / "handler.sock")
+    # Room for two in the queue, and nobody looks.
+    with socket.create_server(place, family=socket.AF_UNIX, backlog=1) as listener:
+        daemon = launch(f"unix:{place}", loops=1, policies=WIDE, upstream_settings={"connect_timeout": "5s"})
+        callers = [Connection(daemon.port) for _ in range(30)]
+        for caller in callers:
+            caller.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
+        # What is in the queue has been accepted as far as a client can tell.
+        time.sleep(0.3)
+        for _ in callers:
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(65536).endswith(b"\r\n\r\n")
+                connection.sendall(reply(b"ok", fields={"Connection": "close"}))
+        assert [caller.response().status for caller in callers] == [200] * 30
+        # For ever it isn't.
+        late = [Connection(daemon.port) for _ in range(6)]
+        began = time.monotonic()
+        for caller in late:
+            caller.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
+        assert late[-1].response().status == 504
+        assert time.monotonic() - began > 4.9
+        for caller in [*callers, *late]:
+            caller.close()
 
 
 def test_a_location_of_the_handler_behind_a_unix_socket_is_made_ours(launch, unix_upstream, key):

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 import NIOCore
 
 /// Stops a listener for a moment when a connection can't be accepted: without descriptors the kernel goes on announcing
@@ -11,6 +17,7 @@ final class AcceptPauseHandler: ChannelInboundHandler {
     typealias InboundIn = any Channel
 
     private static let pause = TimeAmount.milliseconds(100)
+    private static let shortages = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
 
     private let trouble: Trouble
     private var isPausing = false
@@ -21,8 +28,8 @@ final class AcceptPauseHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Of one connection that its client has left again, or of its set-up.
-        guard let error = error as? IOError else { return context.fireErrorCaught(error) }
+        // Else it is about one connection that its client has left again, or about its set-up.
+        guard let error = error as? IOError, Self.shortages.contains(error.errnoCode) else { return }
         trouble.failed(error)
         guard !isPausing, !hasEnded else { return }
         isPausing = true

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import Settings
 
 /// All sockets that clients connect to: opened together or not at all.
@@ -39,8 +40,15 @@ struct Listeners: Sendable {
     /// As logs write them.
     var addresses: [String] { all.map(\.address) }
 
-    /// Stops listening without losing a connection.
-    func end() async throws {
-        for listener in all { try await listener.end() }
+    /// Stops listening without losing a connection. One that doesn't end as it should keeps nothing else from its end.
+    func end(logger: Logger) async {
+        for listener in all {
+            do {
+                try await listener.end()
+            } catch {
+                logger.error(
+                    "listener not closed cleanly", metadata: ["address": "\(listener.address)", "error": "\(error)"])
+            }
+        }
     }
 }

@@ -33,6 +33,8 @@ final class UpstreamPool {
     /// What the kernel may hold for us behind our back: on FIN the channel reads all of it without being asked.
     private static let receiveBuffer: SocketOptionValue = 256 * 1024
 
+    private static let secondTry = TimeAmount.milliseconds(10)
+
     private let eventLoop: any EventLoop
     private let capacity: Int
     private let connectTimeout: TimeAmount
@@ -88,7 +90,7 @@ final class UpstreamPool {
         }
         let ticket = Ticket(waiter: waiter, isConnecting: true)
         enqueue(ticket)
-        connect()
+        connect(until: now + connectTimeout)
         return ticket.waiter == nil ? nil : ticket
     }
 
@@ -130,7 +132,7 @@ final class UpstreamPool {
 
     // MARK: Connecting
 
-    private func connect() {
+    private func connect(until deadline: NIODeadline) {
         guard let address else {
             nextWaiter(where: \.isConnecting)?.upstreamMissing(.upstreamUnreachable)
             return
@@ -153,7 +155,7 @@ final class UpstreamPool {
         connected.assumeIsolated().whenComplete { result in
             switch result {
             case .success: self.arrived(connection)
-            case .failure(let error): self.failed(error)
+            case .failure(let error): self.failed(error, deadline: deadline)
             }
         }
     }
@@ -169,7 +171,15 @@ final class UpstreamPool {
         offer(connection, isReused: false)
     }
 
-    private func failed(_ error: any Error) {
+    private func failed(_ error: any Error, deadline: NIODeadline) {
+        // A Unix socket whose queue is full doesn't let anybody wait, as TCP does. Here it counts as being made until then.
+        if (error as? IOError)?.errnoCode == EAGAIN, shard.now + Self.secondTry < deadline, !isClosed {
+            eventLoop.assumeIsolated().scheduleTask(in: Self.secondTry) {
+                self.open -= 1
+                self.connect(until: deadline)
+            }
+            return
+        }
         open -= 1
         shard.troubles.connecting.failed(error, at: shard.now)
         let waiter = nextWaiter(where: \.isConnecting)
@@ -182,7 +192,7 @@ final class UpstreamPool {
         guard !isClosed, open < capacity else { return }
         guard let ticket = tickets.first(where: { $0.waiter != nil && !$0.isConnecting }) else { return }
         ticket.isConnecting = true
-        connect()
+        connect(until: shard.now + connectTimeout)
     }
 
     // MARK: Coming back
@@ -252,6 +262,7 @@ extension Exchange.Fault {
     fileprivate init(connecting error: any Error) {
         switch error {
         case ChannelError.connectTimeout: self = .upstreamConnectTimeout
+        case let error as IOError where error.errnoCode == EAGAIN: self = .upstreamConnectTimeout
         // Ours, not the handler's: too few descriptors, ports or buffers.
         case let error as IOError where [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(error.errnoCode):
             self = .exhausted
