@@ -84,7 +84,8 @@ struct Serve: AsyncParsableCommand {
 }
 
 struct Config: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Look at configurations.", subcommands: [Check.self])
+    static let configuration = CommandConfiguration(
+        abstract: "Look at configurations.", subcommands: [Check.self, Reference.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -102,6 +103,21 @@ struct Config: ParsableCommand {
         func run() throws {
             _ = try Configuration.read(ConfigurationSources(file: file))
             try FileHandle.standardOutput.write(contentsOf: Data("\(file): ok\n".utf8))
+        }
+    }
+}
+
+extension Config {
+    struct Reference: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print what can be configured, in Markdown.",
+            discussion: """
+                EXAMPLES:
+                  tollgate config reference | less
+                """)
+
+        func run() throws {
+            try FileHandle.standardOutput.write(contentsOf: Data(Settings.reference.utf8))
         }
     }
 }

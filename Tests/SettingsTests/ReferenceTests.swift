@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Settings
+import Testing
+
+@Suite struct ReferenceTests {
+    /// To renew it: `tollgate config reference > docs/configuration.md`.
+    @Test func theDocumentIsWhatTheTableSays() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let document = try String(contentsOf: root.appending(path: "docs/configuration.md"), encoding: .utf8)
+        #expect(document == Settings.reference)
+    }
+
+    @Test func everyKeyIsInIt() {
+        for table in [Schema.root, Schema.route, Schema.policy] {
+            for row in table.rows {
+                #expect(Settings.reference.contains("`\(row.path)`") || !row.isSupported, "\(row.path)")
+                #expect(row.meaning.hasSuffix("."), "\(row.path)")
+            }
+        }
+    }
+
+    @Test func itShowsRealErrors() {
+        #expect(
+            Settings.reference.contains("tollgate.yaml:3: redis.timeuot: unknown key (did you mean redis.timeout?)"))
+        #expect(Settings.reference.contains("did you mean 20/10s?"))
+    }
+}
