@@ -60,8 +60,7 @@ package final class ProxyService: Sendable {
             _ = try await shards.map { $0.start() }
             try await awaitGates(shards)
             let listeners = try await Listeners.open(
-                settings.listen, inherited: inherited,
-                acceptor: Acceptor(group: group, shards: shards, trouble: troubles.accepting))
+                settings.listen, inherited: inherited, group: group, shards: shards, trouble: troubles.accepting)
             return ProxyService(
                 settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
                 listeners: listeners, instance: instance)
@@ -154,7 +153,7 @@ package final class ProxyService: Sendable {
         do {
             // A balancer needs a moment to see that this one is going.
             if settings.drainDelay > .zero { try await Task.sleep(for: settings.drainDelay) }
-            await listeners.end(logger: logger)
+            await listeners.end()
             try await finishRequests()
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])

@@ -26,9 +26,10 @@ def port_of(listener: socket.socket) -> int:
     return listener.getsockname()[1]
 
 
-def wrk(port: int, key: str, seconds: int) -> subprocess.Popen:
+def wrk(port: int, key: str, seconds: int, connection: str) -> subprocess.Popen:
+    fields = ["-H", f"X-API-Key: {key}", "-H", f"Connection: {connection}"]
     return subprocess.Popen(
-        ["wrk", "-t", "2", "-c", "32", "-d", f"{seconds}s", "--timeout", "20s", "-H", f"X-API-Key: {key}"]
+        ["wrk", "-t", "2", "-c", "32", "-d", f"{seconds}s", "--timeout", "20s", *fields]
         + [f"http://127.0.0.1:{port}/api/listings"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -36,12 +37,13 @@ def wrk(port: int, key: str, seconds: int) -> subprocess.Popen:
     )
 
 
-def test_a_rolling_restart_under_load_fails_no_request(launch, upstream, key, listener):
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_a_rolling_restart_under_load_fails_no_request(launch, upstream, key, listener, connection):
     port = port_of(listener)
     upstream.behaviour = lambda *_: reply(b"{}")
     settings = {"listen": f"127.0.0.1:{port}", "inherit": [listener], "policies": WIDE}
     daemon = launch(upstream, **settings)
-    load = wrk(port, key, 120)
+    load = wrk(port, key, 120, connection)
     for _ in range(3):
         time.sleep(1)
         assert load.poll() is None

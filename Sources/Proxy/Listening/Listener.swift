@@ -10,57 +10,71 @@ import NIOCore
 import NIOPosix
 import Settings
 
-/// A socket that clients connect to, from its opening to an end that loses no connection.
+/// A socket that clients connect to. It listens from its opening until it is closed; ``AcceptLoop`` accepts.
 struct Listener: Sendable {
-    /// More than this can't wait in the queue of a socket at its end, but new ones could come as fast as they are taken.
-    private static let mostTakenAtEnd = 4096
+    private static let backlog: CInt = 1024
+    /// Of every connection that is accepted: it has them from its listener (tcp(7), socket(7)).
+    private static let options: [(level: CInt, name: CInt, value: CInt)] = [
+        // What the kernel takes for a client beyond what is on its way to it. Without a bound that is megabytes for each client
+        // that reads slowly, and one that reads slowly can't be told from one that doesn't read.
+        (tcp, TCP_NOTSENT_LOWAT, 128 * 1024),
+        // A client that has gone is known by the kernel's asking, in seconds, where neither it nor the handler says anything: a
+        // silent stream would be held for it for ever.
+        (SOL_SOCKET, SO_KEEPALIVE, 1), (tcp, TCP_KEEPIDLE, 60), (tcp, TCP_KEEPINTVL, 15), (tcp, TCP_KEEPCNT, 4),
+    ]
+    private static let tcp = CInt(IPPROTO_TCP)
 
+    /// Doesn't block.
+    let descriptor: CInt
     /// As logs write it: with the kernel's port where 0 was configured.
     let address: String
-    private let channel: any Channel
-    private let acceptor: Acceptor
-    /// The socket once more, so that it goes on listening while its channel closes.
-    private let second: NIOBSDSocket.Handle
+    private let bound: SocketAddress?
 
-    private init(_ channel: any Channel, address: String?, acceptor: Acceptor) async throws {
-        self.channel = channel
-        self.address = address ?? channel.localAddress?.written ?? ""
-        self.acceptor = acceptor
-        second = try await Self.duplicate(channel)
-    }
-
-    private static func duplicate(_ channel: any Channel) async throws -> NIOBSDSocket.Handle {
-        let second = try await channel.eventLoop.submit {
+    /// NIO has bound, since it knows every kind of address; the socket is all that is wanted of it.
+    private init(_ channel: any Channel, address: String? = nil) async throws {
+        let duplicate = try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
                 (descriptor: fcntl($0, F_DUPFD_CLOEXEC, 0), errno: errno)
             }
         }.get()
-        guard let second, second.descriptor >= 0 else {
-            try await channel.close().get()
-            throw IOError(errnoCode: second?.errno ?? EBADF, reason: "dup")
+        bound = channel.localAddress
+        self.address = address ?? bound?.written ?? ""
+        descriptor = duplicate?.descriptor ?? -1
+        try await channel.close().get()
+        guard descriptor >= 0 else { throw IOError(errnoCode: duplicate?.errno ?? EBADF, reason: "dup") }
+        // A socket that was bound elsewhere NIO has listened on once more, with a shorter queue.
+        listen(descriptor, Self.backlog)
+        guard bound?.isUnix != true else { return }
+        for var option in Self.options {
+            // One that the kernel doesn't know is one that it doesn't have.
+            setsockopt(descriptor, option.level, option.name, &option.value, socklen_t(MemoryLayout<CInt>.size))
         }
-        return second.descriptor
     }
 
-    // MARK: Opening
+    private static func bootstrap(_ group: MultiThreadedEventLoopGroup) -> ServerBootstrap {
+        ServerBootstrap(group: group)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.autoRead, value: false)
+    }
 
-    /// Binds. Nothing is accepted before ``begin()``.
-    static func open(_ listen: Settings.Listen, acceptor: Acceptor) async throws(ProxyStartError) -> Listener {
+    /// Binds.
+    static func open(
+        _ listen: Settings.Listen, group: MultiThreadedEventLoopGroup
+    ) async throws(ProxyStartError) -> Listener {
         do {
             switch listen {
             case .tcp(let host, let port):
-                let channel = try await acceptor.bootstrap.bind(host: host, port: port).get()
-                return try await Listener(channel, address: nil, acceptor: acceptor)
+                return try await Listener(try await bootstrap(group).bind(host: host, port: port).get())
             case .unix(let path):
                 let file = try UnixSocketFile(path)
-                let channel = try await acceptor.bootstrap.bind(unixDomainSocketPath: file.temporary).get()
+                let channel = try await bootstrap(group).bind(unixDomainSocketPath: file.temporary).get()
                 do {
                     try file.publish()
                 } catch {
                     try await channel.close().get()
                     throw error
                 }
-                return try await Listener(channel, address: "\(listen)", acceptor: acceptor)
+                return try await Listener(channel, address: "\(listen)")
             }
         } catch let error as IOError {
             // Its own description names the system call; the reason is enough.
@@ -73,15 +87,14 @@ struct Listener: Sendable {
     /// A socket that was bound and listens already. It becomes the listener's.
     ///
     /// - Throws: ``ProxyStartError`` where the descriptor is no such socket.
-    static func adopt(_ descriptor: CInt, acceptor: Acceptor) async throws(ProxyStartError) -> Listener {
+    static func adopt(
+        _ descriptor: CInt, group: MultiThreadedEventLoopGroup
+    ) async throws(ProxyStartError) -> Listener {
         guard option(SO_ACCEPTCONN, of: descriptor) == 1,
             option(SO_TYPE, of: descriptor) == CInt(SOCK_STREAM.rawValue)
         else { throw .notListening(descriptor: descriptor) }
         do {
-            let channel = try await acceptor.bootstrap.withBoundSocket(descriptor).get()
-            // NIO has listened once more, with a shorter queue.
-            listen(descriptor, Acceptor.backlog)
-            return try await Listener(channel, address: nil, acceptor: acceptor)
+            return try await Listener(try await bootstrap(group).withBoundSocket(descriptor).get())
         } catch {
             throw .cannotListen("descriptor \(descriptor)", reason: "\(error)")
         }
@@ -96,7 +109,7 @@ struct Listener: Sendable {
 
     /// Whether it is what would be bound for `listen`.
     func serves(_ listen: Settings.Listen) async -> Bool {
-        guard let bound = channel.localAddress else { return false }
+        guard let bound else { return false }
         switch listen {
         case .unix(let path): return bound.isUnix && bound.pathname == path
         case .tcp(let host, let port):
@@ -108,50 +121,22 @@ struct Listener: Sendable {
         }
     }
 
-    func begin() async throws {
-        try await channel.setOption(.autoRead, value: true).get()
-    }
-
-    // MARK: End
-
-    /// Stops listening. Every connection that the kernel has made by then is taken first: to close the last descriptor of
-    /// the socket would reset them.
-    func end() async throws {
-        try await channel.eventLoop.submit { [channel] in
-            try channel.pipeline.syncOperations.handler(type: AcceptPauseHandler.self).end(channel)
-        }.get()
-        // A listener's channel that closes throws away what is on its way to another loop.
-        try await acceptor.settle(on: channel.eventLoop)
-        try await channel.close().get()
-        for descriptor in takeQueue() {
-            // One that the client has left already can't be set up.
-            try? await acceptor.take(descriptor)
-        }
-    }
-
-    /// Undoes the opening.
-    func abandon() async {
-        // There is nothing to be done about a socket that doesn't close.
-        try? await channel.close().get()
-        close(second)
-    }
-
-    private func takeQueue() -> [NIOBSDSocket.Handle] {
-        var taken: [NIOBSDSocket.Handle] = []
-        // It doesn't block: its channel has set it so.
-        while taken.count < Self.mostTakenAtEnd {
-            let descriptor = accept(second, nil, nil)
-            guard descriptor >= 0 else { break }
-            taken.append(descriptor)
-        }
-        close(second)
-        return taken
+    func close() {
+        #if canImport(Glibc)
+            _ = Glibc.close(descriptor)
+        #elseif canImport(Musl)
+            _ = Musl.close(descriptor)
+        #endif
     }
 }
 
 extension SocketAddress {
+    var isUnix: Bool {
+        if case .unixDomainSocket = self { true } else { false }
+    }
+
     /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
-    var written: String {
+    fileprivate var written: String {
         guard let ipAddress, let port else { return "unix:\(pathname ?? "")" }
         return Settings.TCPAddress(host: ipAddress, port: port).description
     }

@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+import NIOCore
+import NIOPosix
 import Settings
 
-/// All sockets that clients connect to: opened together or not at all.
+/// All sockets that clients connect to: opened together or not at all, and the thread that accepts on them.
 struct Listeners: Sendable {
-    private let all: [Listener]
+    /// As logs write them.
+    let addresses: [String]
+    private let wake: CInt
+    private let thread: NIOThreadPool
+    private let accepting: Task<Void, Never>
 
     /// Binds what is configured, unless a socket for it was inherited (systemd's socket activation): such a socket outlives
     /// each process that listens on it, so that a restart refuses nobody. Nothing is accepted before all are open.
     ///
     /// - Throws: ``ProxyStartError``
     static func open(
-        _ listen: [Settings.Listen], inherited: [CInt], acceptor: Acceptor
+        _ listen: [Settings.Listen], inherited: [CInt], group: MultiThreadedEventLoopGroup, shards: ShardTable,
+        trouble: Trouble
     ) async throws -> Listeners {
         var all: [Listener] = []
         do {
-            for descriptor in inherited { all.append(try await .adopt(descriptor, acceptor: acceptor)) }
+            for descriptor in inherited { all.append(try await .adopt(descriptor, group: group)) }
             var strangers = Array(all.indices)
             for entry in listen {
                 var isServed = false
@@ -24,31 +36,42 @@ struct Listeners: Sendable {
                     isServed = true
                     strangers.removeAll { $0 == index }
                 }
-                if !isServed { all.append(try await .open(entry, acceptor: acceptor)) }
+                if !isServed { all.append(try await .open(entry, group: group)) }
             }
             if let stranger = strangers.first {
                 throw ProxyStartError.inheritedElsewhere(all[stranger].address, listen: listen)
             }
-            for listener in all { try await listener.begin() }
+            return try Listeners(all, shards: shards, trouble: trouble)
         } catch {
-            for listener in all { await listener.abandon() }
+            for listener in all { listener.close() }
             throw error
         }
-        return Listeners(all: all)
     }
 
-    /// As logs write them.
-    var addresses: [String] { all.map(\.address) }
+    private init(_ all: [Listener], shards: ShardTable, trouble: Trouble) throws(IOError) {
+        var ends: [CInt] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw IOError(errnoCode: errno, reason: "pipe") }
+        let loop = AcceptLoop(listeners: all, shards: shards, trouble: trouble, wake: ends[0])
+        let thread = NIOThreadPool(numberOfThreads: 1)
+        thread.start()
+        addresses = all.map(\.address)
+        wake = ends[1]
+        self.thread = thread
+        accepting = Task {
+            // It fails where the thread was stopped before it began, which only `end` does.
+            try? await thread.runIfActive { loop.run() }
+            close(loop.wake)
+        }
+    }
 
-    /// Stops listening without losing a connection. One that doesn't end as it should keeps nothing else from its end.
-    func end(logger: Logger) async {
-        for listener in all {
-            do {
-                try await listener.end()
-            } catch {
-                logger.error(
-                    "listener not closed cleanly", metadata: ["address": "\(listener.address)", "error": "\(error)"])
-            }
+    /// Stops listening without losing a connection: when this returns, all there are have been handed to the loops.
+    func end() async {
+        close(wake)
+        await accepting.value
+        do {
+            try await thread.shutdownGracefully()
+        } catch {
+            // A thread that doesn't end has nothing to do any more.
         }
     }
 }

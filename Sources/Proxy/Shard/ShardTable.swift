@@ -23,12 +23,10 @@ struct ShardTable: Sendable {
         self.shards = shards
     }
 
-    /// The shard of the loop this is called on.
-    func current(on eventLoop: any EventLoop) -> Shard {
-        guard let bound = shards.first(where: { $0.eventLoop === eventLoop }) else {
-            preconditionFailure("Every loop of the group has a shard")
-        }
-        return bound.value
+    /// Gives an accepted connection to one of the loops. What is asked of that loop afterwards finds it there.
+    func hand(_ descriptor: NIOBSDSocket.Handle, inTurn turn: Int) {
+        let bound = shards[turn % shards.count]
+        bound.eventLoop.execute { bound.value.welcome(descriptor) }
     }
 
     /// Runs `body` on every loop and collects what comes back.

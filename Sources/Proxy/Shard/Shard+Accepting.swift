@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+
+extension Shard {
+    /// Makes a connection of a socket that was accepted. One whose client has left again comes to nothing.
+    func welcome(_ descriptor: NIOBSDSocket.Handle) {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        _ = ClientBootstrap(group: eventLoop)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.writeBufferWaterMark, value: Self.waterMark)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try bound.value.setUp(channel) }
+            }
+            .withConnectedSocket(descriptor)
+    }
+
+    private func setUp(_ channel: any Channel) throws {
+        // The peer of a Unix socket has no name, so its own end tells what it is.
+        let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
+        let peer = Peer(address, trusted: snapshot.trustedProxies)
+        try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: self, peer: peer))
+    }
+}
