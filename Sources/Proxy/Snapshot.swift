@@ -63,6 +63,8 @@ final class Snapshot: Sendable {
     let rateLimitFields: RateLimitFields
     /// `Vary` for the credential fields, as a whole line.
     let varyField: [UInt8]
+    /// Nil: the handler sees to it itself.
+    let crossOrigin: CrossOriginSharing?
     /// Of requests that no route of the configuration takes, refused ones too.
     let anyRoute: RoutePlan
     let wellKnown: RoutePlan
@@ -102,6 +104,7 @@ final class Snapshot: Sendable {
         policyNames = policies.map(\.name)
         rateLimitFields = RateLimitFields(policyNames: policyNames)
         varyField = Array("Vary: \(settings.keys.headers.joined(separator: ", "))\r\n".utf8)
+        crossOrigin = settings.cors.map(CrossOriginSharing.init)
         anyRoute = RoutePlan(nil, policies: policies)
         wellKnown = RoutePlan(nil, policies: policies, isPublic: true)
         plans = settings.routes.map { RoutePlan($0, policies: policies) }

@@ -28,6 +28,7 @@ extension Settings {
         let areRoutesWrong = routes == nil && root.isGiven(Schema.routes.path)
         policies?.refuseConflicts(routes: areRoutesWrong ? nil : routes ?? [], &problems)
         self.policies = policies?.map(\.policy) ?? Policy.builtIn()
+        cors = CORS(root, &problems)
         trustedProxies = root.value(Schema.trustedProxies, &problems)
         clientAddressField = root.value(Schema.clientAddress, &problems)
         mergesSlashes = root.value(Schema.mergeSlashes, &problems)
@@ -91,6 +92,36 @@ extension Settings.Keys {
         forward = root.value(Schema.keyForward, &problems)
         maxActivePerOrganization = root.value(Schema.keyMaxActive, &problems)
         allowsAnonymous = root.value(Schema.keyAnonymous, &problems)
+    }
+}
+
+extension Settings.CORS {
+    /// Nil where there are no origins: not configured, or wrong.
+    fileprivate init?(_ root: Section, _ problems: inout ProblemList) {
+        let credentials = root.optional(Schema.corsCredentials, &problems) ?? false
+        let seconds = root.optional(Schema.corsMaxAge, &problems) ?? 600
+        guard root.isGiven(Schema.corsOrigins.path) else {
+            let got = "none"
+            if root.isGiven(Schema.corsCredentials.path) {
+                root.refuse(Schema.corsCredentials, expected: "allow_origins beside it", got: got, &problems)
+            } else if root.isGiven(Schema.corsMaxAge.path) {
+                root.refuse(Schema.corsMaxAge, expected: "allow_origins beside it", got: got, &problems)
+            }
+            return nil
+        }
+        guard let origins = root.optional(Schema.corsOrigins, &problems) else { return nil }
+        if origins.contains(.any), origins.count > 1 {
+            root.refuse(
+                Schema.corsOrigins, expected: "\"*\" alone, or origins", got: "both", hint: "\"*\" is all of them",
+                &problems)
+        }
+        // Every page would act as whoever is logged in; browsers refuse the two together (Fetch standard).
+        if origins.contains(.any), credentials {
+            root.refuse(
+                Schema.corsCredentials, expected: "origins by name in allow_origins",
+                got: "\"*\", by which any page could act for whoever is logged in", &problems)
+        }
+        self.init(allowOrigins: origins, allowsCredentials: credentials, maxAge: .seconds(seconds))
     }
 }
 

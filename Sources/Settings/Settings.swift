@@ -94,6 +94,26 @@ package struct Settings: Sendable, Equatable {
         package var access: Access
     }
 
+    /// Which pages of other origins browsers let use us, in place of what the handler says of it.
+    package struct CORS: Sendable, Equatable {
+        package enum Origin: Sendable, Hashable {
+            case any
+            /// `scheme://host[:port]` as browsers write it: lower case, without the scheme's own port.
+            case exactly(String)
+        }
+        /// At least one; `any` stands alone, and not with credentials.
+        package var allowOrigins: [Origin]
+        package var allowsCredentials: Bool
+        /// How long a browser may remember the answer to a preflight, in whole seconds.
+        package var maxAge: Duration
+
+        package init(allowOrigins: [Origin], allowsCredentials: Bool, maxAge: Duration) {
+            self.allowOrigins = allowOrigins
+            self.allowsCredentials = allowsCredentials
+            self.maxAge = maxAge
+        }
+    }
+
     package struct Limits: Sendable, Equatable {
         package var headerBytes: Int
         package var bodyBytes: Int
@@ -116,6 +136,8 @@ package struct Settings: Sendable, Equatable {
     /// None: every path is known and protected.
     package var routes: [Route]
     package var policies: [Policy]
+    /// Nil: the handler's own fields pass, and preflights with them.
+    package var cors: CORS?
     /// CIDR blocks whose peers may set the client address field, as written.
     package var trustedProxies: [String]
     package var clientAddressField: String

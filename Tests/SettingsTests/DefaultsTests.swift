@@ -32,6 +32,7 @@ import Testing
         #expect(settings.keys.allowsAnonymous == false)
         #expect(settings.routes.isEmpty)
         #expect(settings.policies == Policy.builtIn())
+        #expect(settings.cors == nil)
         #expect(settings.trustedProxies == ["127.0.0.0/8", "::1/128", "unix"])
         #expect(settings.clientAddressField == "X-Forwarded-For")
         #expect(settings.mergesSlashes == false)

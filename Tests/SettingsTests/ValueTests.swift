@@ -250,6 +250,28 @@ import Testing
         #expect(try parse("keys: {accept: ['*']}").keys.accept == ["*"])
     }
 
+    @Test func corsOrigins() throws {
+        let cors = try parse("cors: {allow_origins: ['https://app.example.com']}").cors
+        #expect(
+            cors
+                == Settings.CORS(
+                    allowOrigins: [.exactly("https://app.example.com")], allowsCredentials: false, maxAge: .seconds(600)
+                ))
+        let full = try parse("cors: {allow_origins: ['http://a:1'], allow_credentials: true, max_age: 0}").cors
+        #expect(full == Settings.CORS(allowOrigins: [.exactly("http://a:1")], allowsCredentials: true, maxAge: .zero))
+        #expect(try parse("cors: {allow_origins: ['*'], max_age: 86400}").cors?.allowOrigins == [.any])
+    }
+
+    @Test(arguments: [
+        ("https://App.Example.com", "https://app.example.com"), ("https://a:443", "https://a"),
+        ("http://a:80", "http://a"), ("http://a:443", "http://a:443"), ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://[::1]", "http://[::1]"), ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("tauri://localhost", "tauri://localhost"),
+    ])
+    func originsAreReadAsBrowsersWriteThem(text: String, origin: String) throws {
+        #expect(try parse("cors: {allow_origins: ['\(text)']}").cors?.allowOrigins == [.exactly(origin)])
+    }
+
     @Test func trustedProxies() throws {
         #expect(try parse("trusted_proxies: []").trustedProxies.isEmpty)
         #expect(

@@ -19,6 +19,7 @@ extension DownstreamHandler {
         if traits.hasBody { arm(.idle) }
         record.identify(head, &shard.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
+        if let origin = snapshot.crossOrigin?.allowedOrigin(of: head) { record.keepAllowedOrigin(origin, of: head) }
         let client = peer.client(of: head, trusted: snapshot.trustedProxies)
         record.client = client
         decide(client)
@@ -60,6 +61,9 @@ extension DownstreamHandler {
         case .wellKnown: route = snapshot.wellKnown
         }
         record.route = route.pattern
+        if isPreflight, let crossOrigin = snapshot.crossOrigin {
+            return answerPreflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head))
+        }
         // Without `cors` a preflight is the handler's business; it carries no credential by its nature.
         if route.isPublic || isPreflight {
             return askPublic(client)

@@ -185,14 +185,35 @@ extension DownstreamHandler {
         record.status = refusal.status
         cancelResponseDeadline()
         shard.scratch.clear()
-        let sent = RefusalWriter(snapshot: snapshot, isMCP: route.isMCP, isHead: traits.method == .head)
-            .write(
-                refusal, limits: grant.limits, correlationID: record.correlationID,
-                variesByCredential: credentialWasPresented,
-                connection: ConnectionField(closing: closing, version: traits.version),
-                date: shard.date.value(), body: &shard.body, into: &shard.scratch)
+        let sent = RefusalWriter(
+            snapshot: snapshot, isMCP: route.isMCP, isHead: traits.method == .head, origin: record.allowedOrigin
+        )
+        .write(
+            refusal, limits: grant.limits, correlationID: record.correlationID,
+            variesByCredential: credentialWasPresented,
+            connection: ConnectionField(closing: closing, version: traits.version),
+            date: shard.date.value(), body: &shard.body, into: &shard.scratch)
         record.bytesOut += sent
         head.reset()
         write(shard.scratch)
+    }
+
+    /// A page asks whether it may ask. That costs nobody a token, and Redis nothing.
+    func answerPreflight(_ crossOrigin: CrossOriginSharing, methods: [UInt8]) {
+        if shard.isDraining { exchange.stopPersisting() }
+        let closing = exchange.refused(closing: false)
+        record.status = 204
+        record.reason = "preflight"
+        shard.scratch.clear()
+        shard.scratch.writeStatusLine(204)
+        shard.scratch.writeField("Date", shard.date.value())
+        crossOrigin.writePreflightFields(
+            for: record.allowedOrigin, methods: methods, head: head, into: &shard.scratch)
+        shard.scratch.writeField("X-Correlation-ID", record.correlationID)
+        ConnectionField(closing: closing, version: traits.version)?.write(into: &shard.scratch)
+        shard.scratch.writeEndOfHead()
+        head.reset()
+        write(shard.scratch)
+        perform(exchange.answered())
     }
 }

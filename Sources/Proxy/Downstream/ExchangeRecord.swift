@@ -35,6 +35,7 @@ struct ExchangeRecord {
     private var pathRange = 0..<0
     private var hostRange = 0..<0
     private var schemeRange = 0..<0
+    private var originRange = 0..<0
 
     // MARK: Beginning
 
@@ -72,6 +73,11 @@ struct ExchangeRecord {
         if peerIsTrusted, let scheme = head.value(of: .xForwardedProto) { schemeRange = keep(scheme, of: head) }
     }
 
+    /// - Parameter origin: of the page that asks, where it may.
+    mutating func keepAllowedOrigin(_ origin: Range<Int>, of head: RequestHead) {
+        originRange = keep(origin, of: head)
+    }
+
     /// - Parameter path: without the query.
     mutating func keepPath(_ path: Range<Int>, of head: RequestHead) {
         pathRange = keep(path, of: head)
@@ -89,6 +95,8 @@ struct ExchangeRecord {
     var publicHost: ByteBufferView { view(hostRange) }
     /// Empty where it is plain `http`.
     var publicScheme: ByteBufferView { view(schemeRange) }
+    /// Empty where there is none, or none that is allowed.
+    var allowedOrigin: ByteBufferView { view(originRange) }
 
     private func view(_ range: Range<Int>) -> ByteBufferView {
         let start = text.readerIndex
@@ -111,7 +119,7 @@ struct ExchangeRecord {
         guard text.capacity > Self.keptCapacity else { return }
         text = ByteBuffer()
         idLength = 0
-        (methodRange, pathRange, hostRange, schemeRange) = (0..<0, 0..<0, 0..<0, 0..<0)
+        (methodRange, pathRange, hostRange, schemeRange, originRange) = (0..<0, 0..<0, 0..<0, 0..<0, 0..<0)
     }
 
     private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {

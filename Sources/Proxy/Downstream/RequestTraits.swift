@@ -79,7 +79,7 @@ extension RequestHead {
 
     /// A browser asks beforehand (Fetch standard, "CORS-preflight request").
     var isPreflight: Bool {
-        method == .options && framing == .none && present.contains(.origin)
+        method == .options && !framing.hasBody && present.contains(.origin)
             && present.contains(.accessControlRequestMethod)
     }
 }

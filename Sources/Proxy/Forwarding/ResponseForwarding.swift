@@ -29,13 +29,16 @@ struct ResponseForwarding {
         let keepsLegacy =
             edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
         buffer.writeStatusLine(of: head)
-        writeKeptFields(dropping: keepsLegacy ? [] : Self.legacyLimits, into: &buffer)
+        var dropped: FieldSet = keepsLegacy ? [] : Self.legacyLimits
+        if snapshot.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
+        writeKeptFields(dropping: dropped, into: &buffer)
         writeFraming(into: &buffer)
         buffer.writeField("X-Correlation-ID", record.correlationID)
         if let limits = edits.limits {
             if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, into: &buffer) }
             snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
         }
+        snapshot.crossOrigin?.writeFields(for: record.allowedOrigin, into: &buffer)
         if edits.variesByCredential {
             buffer.writeBytes(snapshot.varyField)
             if !head.present.contains(.cacheControl) { buffer.writeStaticString("Cache-Control: private\r\n") }
@@ -52,8 +55,8 @@ struct ResponseForwarding {
         buffer.writeEndOfHead()
     }
 
-    private func writeKeptFields(dropping limits: FieldSet, into buffer: inout ByteBuffer) {
-        buffer.writeFields(of: head.section, dropping: FieldSet.hopByHop.union(Self.ours).union(limits))
+    private func writeKeptFields(dropping others: FieldSet, into buffer: inout ByteBuffer) {
+        buffer.writeFields(of: head.section, dropping: FieldSet.hopByHop.union(Self.ours).union(others))
         guard head.present.contains(.location) else { return }
         for field in head.fields where field.id == .location { writeLocation(field.valueRange, into: &buffer) }
     }

@@ -12,6 +12,8 @@ struct RefusalWriter {
     let isMCP: Bool
     /// Everything but the body.
     let isHead: Bool
+    /// Of the page that asks, where it may; else empty.
+    let origin: ByteBufferView
 
     /// - Returns: the bytes of body written.
     func write(
@@ -50,6 +52,7 @@ struct RefusalWriter {
             snapshot.rateLimitFields.writeLegacy(limits, into: &buffer)
             snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
         }
+        snapshot.crossOrigin?.writeFields(for: origin, into: &buffer)
         if variesByCredential { buffer.writeBytes(snapshot.varyField) }
         connection?.write(into: &buffer)
         buffer.writeEndOfHead()

@@ -141,17 +141,34 @@ package struct RouteTable: Sendable {
         return loose.flatMap { entries[$0].isLenient ? nil : $0 }
     }
 
+    /// What the path takes, for a preflight: the union over all its routes, as in Allow.
+    func methods(of target: RequestTarget, in head: RequestHead) -> [UInt8] {
+        switch target.path {
+        case .none: return MethodSet.common.allow
+        case .rewritten(let path): return serving(path.span, target).methods.allow
+        case .asSent:
+            let bytes = head.bytes
+            return serving(bytes.readableBytesUInt8Span.extracting(target.raw), target).methods.allow
+        }
+    }
+
     private func methodNotAllowed(_ path: Span<UInt8>, _ target: RequestTarget) -> Match {
-        guard !isEmpty else { return .methodNotAllowed(allow: MethodSet.common.allow, route: nil) }
+        let (methods, route) = serving(path, target)
+        return .methodNotAllowed(allow: methods.allow, route: route)
+    }
+
+    /// What all routes of the path take together, and the first of them.
+    private func serving(_ path: Span<UInt8>, _ target: RequestTarget) -> (methods: MethodSet, first: Int?) {
+        guard !isEmpty else { return (.common, nil) }
         var methods = MethodSet()
-        var route: Int?
+        var first: Int?
         _ = trie.first(matching: path) { entry in
             guard serves(entry, target) else { return false }
             methods.formUnion(entries[entry].methods)
-            route = route ?? entry
+            first = first ?? entry
             return false
         }
-        return .methodNotAllowed(allow: methods.allow, route: route)
+        return (methods, first)
     }
 }
 

@@ -121,7 +121,7 @@ extension Problem: Error {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _):
             let explanation = [context.map { $0.text }, problem].compactMap(\.self).joined(separator: ", ")
-            let hint = Self.hint(problem, lines: yaml.lines(from: context?.mark.line, to: mark.line))
+            let hint = Self.hint(explanation, lines: yaml.lines(from: context?.mark.line, to: mark.line))
             self.init(at: .file(file, line: mark.line), "expected YAML, got a syntax error: \(explanation)\(hint)")
         case .composer(_, let problem, let mark, _) where problem.contains("document"):
             self.init(at: .file(file, line: mark.line), "expected one YAML document, got another one after '---'")
@@ -146,6 +146,9 @@ extension Problem: Error {
             return " (IPv6 addresses are quoted: \"[::1]:8080\")"
         }
         if lines.contains(where: { $0.contains("\t") }) { return " (indent with spaces, not tabs)" }
+        if problem.contains("scanning an alias"), lines.contains(where: { $0.contains("*]") || $0.contains("*,") }) {
+            return " (\"*\" is quoted)"
+        }
         return problem.contains("cannot start any token") ? " (quote the value)" : ""
     }
 }

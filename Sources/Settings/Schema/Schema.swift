@@ -12,8 +12,9 @@ package enum Schema {
             upstreamHost.row, upstreamConnectTimeout.row, upstreamResponseTimeout.row, upstreamIdleTimeout.row,
             upstreamMaxConnections.row, redisURL.row, redisTimeout.row, redisOnFailure.row, redisLocalShare.row,
             keyPrefix.row, keyAccept.row, keyHeaders.row, keyForward.row, keyMaxActive.row, keyAnonymous.row,
-            .later("keys.retain"), routes.row, policies.row, .later("cors"), .later("mcp"), trustedProxies.row,
-            clientAddress.row, mergeSlashes.row, drainDelay.row, drainTimeout.row, .later("usage_retain"),
+            .later("keys.retain"), routes.row, policies.row, corsOrigins.row, corsCredentials.row, corsMaxAge.row,
+            .later("mcp"), trustedProxies.row, clientAddress.row, mergeSlashes.row, drainDelay.row, drainTimeout.row,
+            .later("usage_retain"),
             headerBytes.row, bodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
             .later("limits.mcp_body_bytes"),
         ])
@@ -102,6 +103,21 @@ package enum Schema {
     static let policies = Key(
         "policies", .policies,
         "Limits. Default: address (15/10s, per address) and org (20/10s, per org). A list replaces both.")
+
+    // MARK: Browsers
+
+    static let corsOrigins = Key(
+        "cors.allow_origins",
+        .list(
+            "a list of origins such as https://app.example.com", of: .origin,
+            emptyHint: "leave cors out to let the handler see to it"),
+        "Pages that browsers let call us; \"*\" is all of them. Default: the handler's own CORS fields pass.")
+    static let corsCredentials = Key(
+        "cors.allow_credentials", .boolean,
+        "Whether these pages may use the browser's cookies and stored logins. Default: false.")
+    static let corsMaxAge = Key(
+        "cors.max_age", .integer(0...86_400),
+        "Seconds for which a browser may remember the answer to a preflight. Default: 600.")
 
     // MARK: Clients
 
