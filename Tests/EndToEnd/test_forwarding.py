@@ -355,9 +355,3 @@ def test_an_absolute_location_of_the_handler_becomes_ours(tollgate, upstream, ke
     assert ask(tollgate.port, "GET", "/api/listings", key)["Location"] == "http://elsewhere.example/"
     upstream.behaviour = lambda *_: reply(status="302 Found", fields={"Location": "/relative"})
     assert ask(tollgate.port, "GET", "/api/listings", key)["Location"] == "/relative"
-
-
-def test_an_upgrade_is_not_asked_for(tollgate, upstream, key):
-    fields = {"Upgrade": "websocket, h2c", "Connection": "Upgrade, HTTP2-Settings", "HTTP2-Settings": "AAMAAABk"}
-    assert ask(tollgate.port, "GET", "/api/listings", key, fields=fields).status == 200
-    assert not {"upgrade", "connection", "http2-settings"} & upstream.last.names()

@@ -8,11 +8,11 @@ import Testing
 @Suite struct ExchangeTests {
     private static func facts(
         isIdempotent: Bool = true, hasBody: Bool = false, declaredLength: UInt64? = nil, keepsAlive: Bool = true,
-        expectsContinue: Bool = false, acceptsEventStream: Bool = false
+        expectsContinue: Bool = false, acceptsEventStream: Bool = false, asksForUpgrade: Bool = false
     ) -> Exchange.Facts {
         Exchange.Facts(
             isIdempotent: isIdempotent, hasBody: hasBody, declaredLength: declaredLength, keepsAlive: keepsAlive,
-            expectsContinue: expectsContinue, acceptsEventStream: acceptsEventStream)
+            expectsContinue: expectsContinue, acceptsEventStream: acceptsEventStream, asksForUpgrade: asksForUpgrade)
     }
 
     private func attached(_ facts: Exchange.Facts = facts(), isReused: Bool = true) -> Exchange {
@@ -137,10 +137,62 @@ import Testing
         #expect(exchange.upstreamAttached(isReused: false) == .returnUnused)
     }
 
+    // MARK: Tunnels
+
+    @Test func aTunnelEndsWithTheHandler() {
+        var exchange = attached(Self.facts(asksForUpgrade: true))
+        #expect(!exchange.forwardsBody)
+        #expect(exchange.upstreamSwitched() == .openTunnel)
+        #expect(exchange.isTunnel && exchange.forwardsBody)
+        #expect(exchange.responseEnded(isReusable: false) == .finish(upstream: .close, downstream: .linger))
+        #expect(exchange.clientLeft() == .none)
+    }
+
+    @Test func aTunnelEndsWithTheClientsLastByte() {
+        var exchange = attached(Self.facts(asksForUpgrade: true))
+        _ = exchange.upstreamSwitched()
+        #expect(exchange.clientClosedInput() == .finish(upstream: .hangUp, downstream: .close))
+        #expect(exchange.upstreamClosed() == .none)
+        #expect(exchange.clientLeft() == .none)
+    }
+
+    @Test func aTunnelThatIsResetIsReset() {
+        var byHandler = attached(Self.facts(asksForUpgrade: true))
+        _ = byHandler.upstreamSwitched()
+        #expect(byHandler.upstreamClosed() == .cut)
+        var byClient = attached(Self.facts(asksForUpgrade: true))
+        _ = byClient.upstreamSwitched()
+        #expect(byClient.clientLeft() == .depart)
+    }
+
+    @Test func anUnaskedSwitchIsNoAnswer() {
+        var exchange = attached()
+        #expect(exchange.upstreamSwitched() == .answer(.upstreamInvalid, closing: false))
+        #expect(!exchange.isTunnel)
+        var late = attached(Self.facts(asksForUpgrade: true))
+        _ = late.responseBegan(isEventStream: false)
+        #expect(late.upstreamSwitched() == .none)
+    }
+
+    @Test func anotherAnswerThanASwitchEndsBothConnections() {
+        var exchange = attached(Self.facts(asksForUpgrade: true))
+        #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: true))
+        #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .close, downstream: .linger))
+        var refused = Exchange(Self.facts(asksForUpgrade: true))
+        let closes = refused.refused(closing: false)
+        #expect(closes)
+        #expect(refused.answered() == .finish(upstream: .none, downstream: .linger))
+    }
+
+    @Test func whoAsksForATunnelAndClosesHasLeft() {
+        var exchange = attached(Self.facts(asksForUpgrade: true))
+        #expect(exchange.clientClosedInput() == .depart)
+    }
+
     // MARK: Model
 
     private enum Event: CaseIterable {
-        case admitted, refused, attached, unavailable, informed, began, ended, closed, failed
+        case admitted, refused, attached, unavailable, informed, began, switched, ended, closed, failed
         case requestEnded, requestBroke, inputClosed, left, stop
     }
 
@@ -168,7 +220,7 @@ import Testing
             isIdempotent: .random(using: &random), hasBody: hasBody,
             declaredLength: hasBody && .random(using: &random) ? UInt64(random.next(below: 100_000)) : nil,
             keepsAlive: .random(using: &random), expectsContinue: .random(using: &random),
-            acceptsEventStream: .random(using: &random))
+            acceptsEventStream: .random(using: &random), asksForUpgrade: !hasBody && .random(using: &random))
     }
 
     /// What the two connections know, so that only events they could deliver are delivered.
@@ -181,11 +233,15 @@ import Testing
         private var holdsUpstream = false
         private var responses = 0
         private var isForwarding = false
+        private let mayOpenTunnel: Bool
         private var inputIsClosed = false
         private var attachments = 0
         private var releases = 0
 
-        init(_ facts: Exchange.Facts) { exchange = Exchange(facts) }
+        init(_ facts: Exchange.Facts) {
+            exchange = Exchange(facts)
+            mayOpenTunnel = facts.asksForUpgrade
+        }
 
         mutating func deliver(_ event: Event, using random: inout SplitMix) {
             switch event {
@@ -208,14 +264,17 @@ import Testing
             case .informed where holdsUpstream && !isForwarding: exchange.upstreamInformed()
             case .began where holdsUpstream && !isForwarding:
                 settle(exchange.responseBegan(isEventStream: .random(using: &random)))
+            case .switched where holdsUpstream && !isForwarding: settle(exchange.upstreamSwitched())
             case .ended where isForwarding: settle(exchange.responseEnded(isReusable: .random(using: &random)))
             case .closed where holdsUpstream:
                 holdsUpstream = false
                 releases += 1
                 settle(exchange.upstreamClosed())
             case .failed where holdsUpstream: settle(exchange.upstreamFailed(.upstreamInvalid))
-            case .requestEnded where exchange.isReceiving && !inputIsClosed: settle(exchange.requestEnded())
-            case .requestBroke where exchange.isReceiving && !inputIsClosed:
+            // The bytes of a tunnel end with its connection only.
+            case .requestEnded where exchange.isReceiving && !inputIsClosed && !exchange.isTunnel:
+                settle(exchange.requestEnded())
+            case .requestBroke where exchange.isReceiving && !inputIsClosed && !exchange.isTunnel:
                 settle(exchange.requestBroke(.bodyMalformed))
             case .inputClosed where !inputIsClosed:
                 inputIsClosed = true
@@ -242,7 +301,14 @@ import Testing
             case .forwardHead:
                 responses += 1
                 isForwarding = true
+            case .openTunnel:
+                responses += 1
+                isForwarding = true
+                if !mayOpenTunnel { violation = "an unasked tunnel" }
             case .finish(let upstream, let downstream):
+                if mayOpenTunnel, downstream == .next || downstream == .swallow || upstream == .pool {
+                    violation = "a connection that may carry something else is kept"
+                }
                 if (upstream != .none) != holdsUpstream { violation = "finish forgets or invents a connection" }
                 if holdsUpstream { release() }
                 isForwarding = false

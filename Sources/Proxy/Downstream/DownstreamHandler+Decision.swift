@@ -13,7 +13,8 @@ extension DownstreamHandler {
             Exchange.Facts(
                 isIdempotent: traits.method.isIdempotent, hasBody: traits.hasBody,
                 declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !shard.isDraining,
-                expectsContinue: head.present.contains(.expect), acceptsEventStream: head.acceptsEventStream),
+                expectsContinue: head.present.contains(.expect), acceptsEventStream: head.acceptsEventStream,
+                asksForUpgrade: traits.asksForWebSocket),
             at: .now())
         decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(snapshot.bodyBytes))
         if traits.hasBody { arm(.idle) }

@@ -54,6 +54,9 @@ extension DownstreamHandler {
         switch phase {
         // A client that is slow to take its last response is not idle.
         case .idle: isWritable ? closeNow() : arm(.idle)
+        case .exchanging where exchange.isTunnel:
+            // The client has closed its side, and the handler takes nothing of what it sent before.
+            perform(exchange.clientLeft())
         case .exchanging where exchange.isReceiving:
             // The clock runs against whoever holds things up: a handler that takes no byte of the body, or the client.
             if exchange.forwardsBody, upstream?.isWritable != true {
@@ -132,6 +135,7 @@ extension DownstreamHandler {
             connection?.detach()
             if let connection { shard.pool.release(connection) }
         case .close: connection?.close()
+        case .hangUp: connection?.hangUp()
         }
         switch downstream {
         case .swallow, .next:

@@ -18,7 +18,7 @@ extension DownstreamHandler {
             answer(fault, closing: closing)
         case .sendRequest, .returnUnused:
             preconditionFailure("A connection is used or returned where it arrived")
-        case .forwardHead:
+        case .forwardHead, .openTunnel:
             preconditionFailure("A head is forwarded where it was received")
         case .finish(let upstream, let downstream):
             finish(upstream: upstream, downstream: downstream)
@@ -61,8 +61,11 @@ extension DownstreamHandler {
         guard let upstream else { return }
         record.sentAt = .now()
         shard.scratch.clear()
-        RequestForwarding(head: head, snapshot: snapshot, peer: peer, principal: grant.principal)
-            .write(correlationID: record.correlationID, into: &shard.scratch)
+        RequestForwarding(
+            head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
+            asksForWebSocket: traits.asksForWebSocket
+        )
+        .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
         upstreamNeedsFlush = true
         // A request that may be tried again keeps its head until the response begins.
@@ -166,7 +169,7 @@ extension DownstreamHandler {
         context?.flush()
     }
 
-    private func write(_ buffer: ByteBuffer) {
+    func write(_ buffer: ByteBuffer) {
         written += buffer.readableBytes
         context?.write(wrapOutboundOut(buffer), promise: nil)
     }

@@ -257,6 +257,9 @@ final class DownstreamHandler: ChannelDuplexHandler {
             closeWhenWritten(lingering: false)
         case .exchanging where !exchange.isReceiving || progress == .starved:
             perform(exchange.clientClosedInput())
+        case .exchanging where exchange.isTunnel:
+            // The handler has yet to take what was sent before, and it won't be waited for without end.
+            if case .none = armed { arm(.idle) }
         case .exchanging, .lingering, .closed: break
         }
     }

@@ -7,6 +7,7 @@ struct RequestTraits {
     var method = Method.get
     var version = HTTPVersion.http11
     var framing = BodyFraming.none
+    var asksForWebSocket = false
 
     init() {}
 
@@ -14,6 +15,7 @@ struct RequestTraits {
         method = head.method
         version = head.version
         framing = head.framing
+        asksForWebSocket = head.asksForWebSocket
     }
 
     var hasBody: Bool { framing.hasBody }
@@ -84,8 +86,27 @@ extension RequestHead {
     }
 }
 
+extension FieldSection {
+    private static let webSocket = Array("websocket".utf8)
+
+    fileprivate var namesWebSocket: Bool {
+        guard present.contains(.upgrade), connection.upgrade else { return false }
+        return fields.contains { $0.id == .upgrade && list($0.valueRange, containsLowercased: Self.webSocket) }
+    }
+}
+
+extension RequestHead {
+    /// RFC 6455 §4.1. No other protocol is switched to: h2c would carry requests past admission.
+    var asksForWebSocket: Bool {
+        method == .get && version == .http11 && !framing.hasBody && section.namesWebSocket
+    }
+}
+
 extension ResponseHead {
     private static let eventStream = Array("text/event-stream".utf8)
+
+    /// Of a 101: it is the protocol that was asked for.
+    var switchesToWebSocket: Bool { section.namesWebSocket }
 
     /// Lasts as long as both sides like.
     var isEventStream: Bool {

@@ -22,10 +22,13 @@ package struct Exchange {
         package var expectsContinue: Bool
         /// A client that asked for events and closes its sending side has left.
         package var acceptsEventStream: Bool
+        /// For a tunnel. Whatever the answer, what the client sent behind the head may not be another request, so the
+        /// connection ends with it.
+        package var asksForUpgrade: Bool
 
         package init(
             isIdempotent: Bool, hasBody: Bool, declaredLength: UInt64?, keepsAlive: Bool, expectsContinue: Bool,
-            acceptsEventStream: Bool
+            acceptsEventStream: Bool, asksForUpgrade: Bool = false
         ) {
             self.isIdempotent = isIdempotent
             self.hasBody = hasBody
@@ -33,6 +36,7 @@ package struct Exchange {
             self.keepsAlive = keepsAlive
             self.expectsContinue = expectsContinue
             self.acceptsEventStream = acceptsEventStream
+            self.asksForUpgrade = asksForUpgrade
         }
     }
 
@@ -52,6 +56,8 @@ package struct Exchange {
 
     package enum UpstreamEnd: Sendable, Equatable {
         case none, pool, close
+        /// Close when the handler has what was written.
+        case hangUp
     }
 
     package enum DownstreamEnd: Sendable, Equatable {
@@ -76,6 +82,8 @@ package struct Exchange {
         case answer(Fault, closing: Bool)
         /// Write the handler's head.
         case forwardHead(closing: Bool)
+        /// Write the handler's 101; from here on bytes pass both ways as they are.
+        case openTunnel
         /// The response is complete.
         case finish(upstream: UpstreamEnd, downstream: DownstreamEnd)
         /// The response can't be completed: close both sides so that it doesn't look complete.
@@ -103,12 +111,14 @@ package struct Exchange {
     /// The response began before the request had ended.
     private var isEarly = false
     private var isEventStream = false
+    /// The handler has switched protocols: the request and the response have become the two directions of a tunnel.
+    package private(set) var isTunnel = false
     private var persists: Bool
 
     package init(_ facts: Facts) {
         self.facts = facts
         request = facts.hasBody ? .receiving : .complete
-        persists = facts.keepsAlive
+        persists = facts.keepsAlive && !facts.asksForUpgrade
     }
 
     /// No request yet.
@@ -187,11 +197,22 @@ package struct Exchange {
         return .forwardHead(closing: !persists)
     }
 
+    /// A 101 came. Nobody may switch protocols who wasn't asked to.
+    package mutating func upstreamSwitched() -> Action {
+        guard response == .awaited, isAttached else { return .none }
+        guard facts.asksForUpgrade else { return answer(.upstreamInvalid) }
+        upstreamSpoke = true
+        isTunnel = true
+        request = .receiving
+        response = .forwarding
+        return .openTunnel
+    }
+
     /// - Parameter isReusable: the response was self-delimited, in HTTP/1.1, without `close`, and nothing followed it.
     package mutating func responseEnded(isReusable: Bool) -> Action {
         guard response == .forwarding else { return .none }
         // A handler that answered early may have left body unread, and would read it as the next request.
-        let end: UpstreamEnd = isReusable && !isEarly ? .pool : .close
+        let end: UpstreamEnd = isReusable && !isEarly && !facts.asksForUpgrade ? .pool : .close
         upstream = .released
         return complete(upstream: end)
     }
@@ -245,7 +266,13 @@ package struct Exchange {
     /// The client closed its sending side: departure in mid-request and from a stream, otherwise it still listens.
     package mutating func clientClosedInput() -> Action {
         persists = false
-        guard request == .complete, !isEventStream, !facts.acceptsEventStream else { return clientLeft() }
+        if isTunnel, response == .forwarding {
+            // What it sent last is still the handler's.
+            return end(.finish(upstream: .hangUp, downstream: .close))
+        }
+        guard request == .complete, !isEventStream, !facts.acceptsEventStream, !facts.asksForUpgrade else {
+            return clientLeft()
+        }
         return .none
     }
 
@@ -287,6 +314,7 @@ package struct Exchange {
         switch request {
         case .complete:
             response = .ended
+            if facts.asksForUpgrade { return .finish(upstream: end, downstream: .linger) }
             return .finish(upstream: end, downstream: persists ? .next : .close)
         case .receiving where persists:
             response = .complete

@@ -18,12 +18,14 @@ struct RequestForwarding {
     let snapshot: Snapshot
     let peer: Peer
     let principal: Principal?
+    let asksForWebSocket: Bool
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
         buffer.writeRequestLine(of: head)
         writeHost(into: &buffer)
         writeKeptFields(into: &buffer)
         writeFraming(into: &buffer)
+        if asksForWebSocket { ConnectionField.webSocket.write(into: &buffer) }
         buffer.writeField("X-Correlation-ID", correlationID)
         writeForwardedFields(into: &buffer)
         buffer.writeStaticString("Via: 1.1 tollgate\r\n")

@@ -104,6 +104,8 @@ enum ConnectionField {
     case close
     /// HTTP/1.0 closes what doesn't say so.
     case keepAlive
+    /// A switch of protocols, asked for or done.
+    case webSocket
 
     init?(closing: Bool, version: HTTPVersion) {
         if closing {
@@ -119,6 +121,7 @@ enum ConnectionField {
         switch self {
         case .close: buffer.writeStaticString("Connection: close\r\n")
         case .keepAlive: buffer.writeStaticString("Connection: keep-alive\r\n")
+        case .webSocket: buffer.writeStaticString("Connection: Upgrade\r\nUpgrade: websocket\r\n")
         }
     }
 }

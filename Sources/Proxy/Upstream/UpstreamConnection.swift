@@ -92,6 +92,22 @@ final class UpstreamConnection: ChannelDuplexHandler {
         context?.close(promise: nil)
     }
 
+    /// Closes when the handler has what was written, or has taken too long over it.
+    func hangUp() {
+        guard phase != .closed, let context else { return }
+        phase = .closed
+        owner = nil
+        pool.awaitEnd(of: self)
+        let allWritten = context.eventLoop.makePromise(of: Void.self)
+        allWritten.futureResult.assumeIsolated().whenComplete { _ in self.cutOff() }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: allWritten)
+    }
+
+    /// Ends what ``hangUp()`` waits for.
+    func cutOff() {
+        context?.close(promise: nil)
+    }
+
     /// The client takes bytes again.
     func resumeReading() {
         guard isReadWithheld, let context else { return }
@@ -200,13 +216,16 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private func readInterim(for owner: DownstreamHandler) -> Bool {
-        // We remove Upgrade, so nobody asked for a switch of protocols.
-        guard head.status != 101 else {
-            owner.upstreamFailed(.upstreamInvalid)
-            return false
+        guard head.status == 101 else {
+            owner.upstreamInformed(head)
+            return phase == .head
         }
-        owner.upstreamInformed(head)
-        return phase == .head
+        // What follows is no HTTP any more. The owner closes this connection if nobody asked for that.
+        decoder = BodyDecoder(framing: .untilClose, isRequest: false)
+        isReusable = false
+        phase = .body
+        owner.upstreamSwitched(head, on: self)
+        return phase == .body
     }
 
     private func readBody(for owner: DownstreamHandler) -> Bool {

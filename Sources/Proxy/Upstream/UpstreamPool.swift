@@ -44,6 +44,8 @@ final class UpstreamPool {
 
     private var idle: [UpstreamConnection] = []
     private var idleDeadlines: DeadlineQueue<UpstreamConnection>
+    /// Of connections that are closed as soon as the handler has taken what was written.
+    private var endDeadlines = DeadlineQueue<UpstreamConnection>(duration: .seconds(1))
     private var tickets = CircularBuffer<Ticket>()
     private var ticketDeadlines: DeadlineQueue<Ticket>
     private var waiting = 0
@@ -240,9 +242,16 @@ final class UpstreamPool {
 
     // MARK: Time
 
+    func awaitEnd(of connection: UpstreamConnection) {
+        _ = endDeadlines.arm(connection, at: shard.now)
+    }
+
     func expire(at now: NIODeadline) {
         while let connection = idleDeadlines.popExpired(at: now) {
             connection.close()
+        }
+        while let connection = endDeadlines.popExpired(at: now) {
+            connection.cutOff()
         }
         while let ticket = ticketDeadlines.popExpired(at: now) {
             guard !ticket.isConnecting, let waiter = ticket.waiter else { continue }
