@@ -130,6 +130,18 @@ def test_a_caller_that_takes_a_little_at_a_time_is_not(launch, upstream, key):
     assert taken == size
 
 
+def test_a_caller_that_has_left_before_the_handler_was_reached_takes_no_place_with_it(launch, upstream, key):
+    daemon = launch(upstream, loops=1, policies=WIDE, upstream_settings={"max_connections": 2, "connect_timeout": "1s"})
+    for _ in range(6):
+        with Connection(daemon.port) as connection:
+            # Both the beginning of a body and the end of the connection are there before there is a decision.
+            connection.send(request_bytes("POST", "/files/x", {"X-API-Key": key, "Content-Length": "10"}) + b"half")
+            connection.socket.shutdown(socket.SHUT_WR)
+            assert connection.at_end()
+    assert upstream.requests == []
+    assert [ask(daemon.port, "POST", "/files/x", key, body=b"whole").status for _ in range(3)] == [200] * 3
+
+
 def test_a_client_is_asked_whether_it_is_still_there(tollgate):
     def timers(port: int) -> list[str]:
         """Of the sidecar's ends of the connections to that port, as the kernel lists them."""

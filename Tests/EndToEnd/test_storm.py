@@ -55,7 +55,7 @@ async def blow(launch, ctl, key: str, redis, loops: int, trouble: str | None, se
         return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
     before = descriptors()
-    storm = Storm(daemon.port, key, doomed["key"], handler, seed, redis_fails=trouble is not None)
+    storm = Storm(daemon.port, key, doomed["key"], handler, seed)
     await storm.blow(callers=4, seconds=SECONDS / 6)
     resident = daemon.resident()
     freezing = asyncio.create_task(freeze(redis)) if trouble else None

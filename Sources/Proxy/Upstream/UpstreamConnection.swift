@@ -32,11 +32,14 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var requestMethod = Method.get
     private var isReadWithheld = false
     private var hasFailed = false
+    private var hasEnded = false
     /// The handler keeps the connection after this response.
     private var isReusable = false
 
     private(set) var idleSince = NIODeadline.distantPast
     private var idleToken: DeadlineQueue<UpstreamConnection>.Token?
+    /// The pool knows of it; a connect that fails is the pool's business.
+    var isConnected = false
     /// Against the pool's capacity; streams are not.
     var isCounted = true
 
@@ -122,6 +125,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        // A channel that is closed while its connect is being told of never gets a `channelInactive`.
+        if isConnected { end() }
         self.context = nil
     }
 
@@ -152,6 +157,13 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    private func end() {
+        guard !hasEnded else { return }
+        hasEnded = true
         let owner = self.owner
         let ended = phase
         phase = .closed
@@ -166,7 +178,6 @@ final class UpstreamConnection: ChannelDuplexHandler {
         case .idle, .complete, .closed: break
         }
         input.clear()
-        context.fireChannelInactive()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -175,7 +186,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // channelInactive tells the owner.
+        // The end of the channel tells the owner.
         hasFailed = true
         context.close(promise: nil)
     }

@@ -164,9 +164,10 @@ final class UpstreamPool {
 
     private func arrived(_ connection: UpstreamConnection) {
         shard.troubles.connecting.succeeded()
+        connection.isConnected = true
         guard !isClosed else { return connection.close() }
         guard connection.isActive else {
-            // It has been counted off when it closed.
+            closed(connection)
             nextWaiter(where: \.isConnecting)?.upstreamMissing(.upstreamClosed)
             return
         }
@@ -214,7 +215,7 @@ final class UpstreamPool {
         idle.append(connection)
     }
 
-    /// The response is a stream: it may last for ever and no longer counts.
+    /// The connection no longer counts: it is gone, or its response is a stream, which may last for ever.
     func discount(_ connection: UpstreamConnection) {
         guard connection.isCounted else { return }
         connection.isCounted = false
@@ -231,7 +232,7 @@ final class UpstreamPool {
         return true
     }
 
-    /// The connection is closed, whoever did it.
+    /// The connection has ended, whoever did it; told once.
     func closed(_ connection: UpstreamConnection) {
         if let index = idle.lastIndex(where: { $0 === connection }) {
             idle.remove(at: index)
