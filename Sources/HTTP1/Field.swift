@@ -26,8 +26,8 @@ package struct Field: Sendable, Equatable {
         tag & Self.foldedBit == 0 ? foldedID : .other
     }
 
-    /// The field this is where `_` is read as `-`, for removal: `X_Tollgate_Org` becomes the same variable as
-    /// `X-Tollgate-Org` in CGI and WSGI handlers, so what removes the one has to remove the other. Requests only; in
+    /// The field this is where all but letters and digits is read as `-`, for removal: `X_Tollgate_Org` becomes the same
+    /// variable as `X-Tollgate-Org` in CGI and WSGI handlers, so what removes the one has to remove the other. Requests only; in
     /// responses it equals `id`, since no handler behind us reads them.
     package var foldedID: KnownField {
         KnownField(rawValue: tag & ~Self.foldedBit) ?? .other

@@ -49,7 +49,7 @@ extension FieldSection {
         return fields.reduce(0) { $1.id == id ? $0 + 1 : $0 }
     }
 
-    /// Whether the field has that name. With `folding`, `_` in it reads as `-`: for removal only.
+    /// Whether the field has that name. With `folding`, all but letters and digits in it read as `-`: for removal only.
     package func has(_ field: Field, name: FieldName, folding: Bool = false) -> Bool {
         if name.id != .other { return (folding ? field.foldedID : field.id) == name.id }
         guard Int(field.nameLength) == name.lowercased.count, holds(field.nameRange) else { return false }
@@ -57,7 +57,7 @@ extension FieldSection {
         let start = Int(field.nameStart)
         for (offset, expected) in name.lowercased.enumerated() {
             let octet = Octet.lowercased(span[start + offset])
-            let isFolded = folding && octet == UInt8(ascii: "_") && expected == UInt8(ascii: "-")
+            let isFolded = folding && !Octet.isAlphanumeric(octet) && !Octet.isAlphanumeric(expected)
             guard octet == expected || isFolded else { return false }
         }
         return true

@@ -43,6 +43,11 @@ enum Octet {
         octet &- 0x30 < 10
     }
 
+    @inline(__always)
+    static func isAlphanumeric(_ octet: UInt8) -> Bool {
+        isDigit(octet) || (octet | 0x20) &- 0x61 < 26
+    }
+
     /// The value of a hexadecimal digit of either case.
     @inline(__always)
     static func hexValue(_ octet: UInt8) -> UInt8? {

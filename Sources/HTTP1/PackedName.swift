@@ -50,12 +50,12 @@ struct PackedName: Equatable {
         return (span.word(at: position) | folding) & ((1 &<< UInt64(8 * count)) &- 1)
     }
 
-    /// The name with `_` read as `-`; nil if there is none in it.
+    /// The name with everything but letters and digits read as `-`; nil if that makes no other name of it.
+    ///
+    /// CGI makes environment variables of names. Most handlers turn `-` alone into `_`, lighttpd and others whatever is no
+    /// letter and no digit: `X.Tollgate~Org` is the same variable there as `X_Tollgate_Org`.
     var withHyphens: PackedName? {
-        guard
-            Self.hasUnderscore(first) || Self.hasUnderscore(second) || Self.hasUnderscore(third)
-                || Self.hasUnderscore(fourth)
-        else { return nil }
+        guard Self.folds(first) || Self.folds(second) || Self.folds(third) || Self.folds(fourth) else { return nil }
         var name = self
         name.first = Self.hyphenated(first)
         name.second = Self.hyphenated(second)
@@ -71,17 +71,29 @@ struct PackedName: Equatable {
         return Int(truncatingIfNeeded: mixed &>> 40)
     }
 
-    /// Whether one of the eight octets is 0x7F, a folded `_`.
+    /// Whether one of the eight octets is neither letter, digit, hyphen nor padding. All are below 0x80, so sums don't carry.
     @inline(__always)
-    private static func hasUnderscore(_ word: UInt64) -> Bool {
-        let zeroed = word ^ 0x7F7F_7F7F_7F7F_7F7F
-        return (zeroed &- 0x0101_0101_0101_0101) & ~zeroed & 0x8080_8080_8080_8080 != 0
+    private static func folds(_ word: UInt64) -> Bool {
+        let tops: UInt64 = 0x8080_8080_8080_8080
+        let behindLetters = word &+ 0x0505_0505_0505_0505
+        let beforeDigits = ~((word | tops) &- 0x3030_3030_3030_3030)
+        let allowed = zeros(word ^ 0x2D2D_2D2D_2D2D_2D2D) | zeros(word)
+        let backquotes = zeros(word ^ 0x6060_6060_6060_6060)
+        return (behindLetters | beforeDigits & ~allowed | backquotes) & tops != 0
+    }
+
+    /// The top bit of each octet that is zero.
+    @inline(__always)
+    private static func zeros(_ word: UInt64) -> UInt64 {
+        ~((word & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x7F7F_7F7F_7F7F_7F7F | word) & 0x8080_8080_8080_8080
     }
 
     private static func hyphenated(_ word: UInt64) -> UInt64 {
         var word = word
-        for shift in stride(from: UInt64(0), to: 64, by: 8) where (word &>> shift) & 0xFF == 0x7F {
-            word ^= 0x52 &<< shift
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            let octet = UInt8(truncatingIfNeeded: word &>> shift)
+            guard octet != 0, !Octet.isAlphanumeric(octet) else { continue }
+            word = word & ~(0xFF &<< shift) | UInt64(UInt8(ascii: "-")) &<< shift
         }
         return word
     }
@@ -94,7 +106,8 @@ extension KnownField {
         name.length <= PackedName.capacity ? table.field(named: name) : .other
     }
 
-    /// The field that a name with `_` becomes where `_` is read as `-`, as CGI and WSGI do; `other` if none.
+    /// The field that a name becomes where everything but letters and digits is read as `-`, as CGI and WSGI do; `other` if
+    /// none.
     static func foldedName(_ name: PackedName) -> KnownField {
         guard name.length <= PackedName.capacity, let hyphened = name.withHyphens else { return .other }
         return table.field(named: hyphened)

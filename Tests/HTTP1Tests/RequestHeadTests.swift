@@ -62,7 +62,18 @@ import Testing
         #expect(head.fields.map(\.foldedID) == [.host, .xTollgateKeyID, .other])
     }
 
-    @Test(arguments: ["Hos", "Hostt", "H\u{6F}st~", "X-Tollgate-Orgs", "X~Tollgate-Org", "x^y"])
+    /// lighttpd makes `_` of whatever is no letter and no digit.
+    @Test(arguments: Array("!#$%&'*+.^_`|~"))
+    func everythingElseFoldsToo(_ octet: Character) throws {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nX\(octet)Tollgate-Org: x\r\nCF\(octet)Connecting-IP: y\r\n\r\n"
+        let head = try #require(try parse(text))
+        #expect(head.fields.map(\.foldedID) == [.host, .xTollgateOrg, .other])
+        #expect(head.fields.map(\.id) == [.host, .other, .other])
+        let custom = try #require(FieldName("CF-Connecting-IP"))
+        #expect(head.fields.map { head.section.has($0, name: custom, folding: true) } == [false, false, true])
+    }
+
+    @Test(arguments: ["Hos", "Hostt", "H\u{6F}st~", "X-Tollgate-Orgs", "XTollgateOrg", "X-Tollgate0Org", "x^y"])
     func similarNamesAreOther(_ name: String) throws {
         let head = try #require(try parse("GET / HTTP/1.1\r\nHost: a\r\n\(name): x\r\n\r\n"))
         #expect(head.fields.last?.id == .other)

@@ -27,6 +27,8 @@ import Testing
             ("/API/Listings", .route(3)), ("/api/LISTINGS//", .route(3)), ("/Mcp", .route(4)), ("/MCP/x", .route(4)),
             ("//mcp", .route(4)), ("/mcp//", .route(4)), ("/mcp/", .route(4)), ("/v1/items:batch", .route(5)),
             ("/v1/items%3abatch", .route(5)), ("/V1/items%3Abatch/", .route(5)),
+            ("/api/listings%3fx", .route(3)), ("/api/listings%23/x", .route(3)), ("/api/listings%20", .route(3)),
+            ("/api%20%20/%20/listings%20/", .route(3)), ("/mcp%3F", .route(4)),
             ("/api/../api/listings", .refused(.dotSegment)), ("/api/%2e/listings", .refused(.dotSegment)),
             ("/api%2flistings", .refused(.encodedSlash)), ("/api%252flistings", .refused(.encodedTwice)),
             ("/%2561pi/listings", .refused(.encodedTwice)), ("/api\\listings", .refused(.backslash)),

@@ -164,6 +164,27 @@ import Testing
         #expect(try listings.match(path, method: method) == outcome)
     }
 
+    @Test(arguments: ["get", "Get", "gET", "post", "trace", "brew"])
+    func refusesMethodsInSmallLettersEverywhere(_ method: String) throws {
+        let open = RouteTable([
+            Settings.Route(path: "/secret", methods: ["GET"]), Settings.Route(path: "/{rest*}", isPublic: true),
+        ])
+        let allow = RouteTable.Outcome.notAllowed("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
+        for path in ["/secret", "/x", "/.well-known/x"] {
+            #expect(try open.match(path, method: method) == allow)
+            #expect(try table().match(path, method: method) == allow)
+        }
+        #expect(try listings.match("/nothing", method: method) == .unknown)
+    }
+
+    @Test func saysWhichRouteWouldTakeAnotherMethod() throws {
+        let head = try RoutingHeads.head("/api/5", method: "GET")
+        guard case .target(let target) = listings.target(of: head),
+            case .methodNotAllowed(_, let route) = listings.match(target, of: head)
+        else { return #expect(Bool(false)) }
+        #expect(route == 1)
+    }
+
     @Test func letsPreflightsThroughToAnyRouteOfThePath() throws {
         #expect(try listings.match("/api/listings", method: "OPTIONS", isPreflight: true) == .route(0))
         #expect(try listings.match("/api/5/6", method: "OPTIONS", isPreflight: true) == .route(2))

@@ -25,6 +25,12 @@ struct RequestTraits {
 }
 
 extension RequestHead {
+    /// Methods are written in capitals. Some handlers (Django, Werkzeug) take `get` for `GET`, so it must not pass as something
+    /// that no route and no policy knows.
+    var hasOddMethod: Bool {
+        method == .other && view(of: methodRange).contains { UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 }
+    }
+
     /// As in ``RequestTraits``.
     var hasOddBody: Bool { framing.hasBody && method.expectsNoBody }
 }

@@ -82,7 +82,8 @@ extension RoutePattern.Segment {
     }
 }
 
-/// A canonical path as the most careless handler reads it: escapes decoded, the case of letters and empty segments ignored.
+/// A canonical path as the most careless handler reads it: escapes decoded, before the query is looked for too; the case of
+/// letters, blanks at the end of a segment and empty segments ignored.
 enum LoosePath {
     static func path(_ canonical: Span<UInt8>) -> [UInt8] {
         var loose: [UInt8] = []
@@ -90,17 +91,33 @@ enum LoosePath {
         var position = 0
         while position < canonical.count {
             let octet = next(in: canonical, &position)
+            if endsPath(octet) { break }
+            if octet == UInt8(ascii: "/") { removeBlanks(&loose) }
             let isEmptySegment = octet == UInt8(ascii: "/") && loose.last == octet
             if !isEmptySegment { loose.append(octet) }
         }
+        removeBlanks(&loose)
         if loose.last == UInt8(ascii: "/") { loose.removeLast() }
         return loose
+    }
+
+    private static func endsPath(_ octet: UInt8) -> Bool {
+        octet == UInt8(ascii: "?") || octet == UInt8(ascii: "#")
+    }
+
+    private static func removeBlanks(_ loose: inout [UInt8]) {
+        while loose.last == UInt8(ascii: " ") { loose.removeLast() }
     }
 
     static func segment(_ canonical: [UInt8]) -> [UInt8] {
         var loose: [UInt8] = []
         var position = 0
-        while position < canonical.count { loose.append(next(in: canonical.span, &position)) }
+        while position < canonical.count {
+            let octet = next(in: canonical.span, &position)
+            if endsPath(octet) { break }
+            loose.append(octet)
+        }
+        removeBlanks(&loose)
         return loose
     }
 

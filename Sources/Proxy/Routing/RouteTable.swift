@@ -111,12 +111,16 @@ package struct RouteTable: Sendable {
     ) -> Match {
         // TRACE is answered by nobody: it would show the handler's view of the request, identity included.
         if head.method == .trace { return methodNotAllowed(path, target) }
-        if isEmpty { return target.isWellKnown ? .wellKnown : .anything }
+        let isOdd = head.hasOddMethod
+        if isEmpty {
+            if isOdd { return methodNotAllowed(path, target) }
+            return target.isWellKnown ? .wellKnown : .anything
+        }
         var isKnown = false
         let entry = trie.first(matching: path) { entry in
             guard serves(entry, target) else { return false }
             isKnown = true
-            return isPreflight || entries[entry].takes(methodOf: head)
+            return (isPreflight || entries[entry].takes(methodOf: head)) && !isOdd
         }
         guard let entry else {
             return isKnown ? methodNotAllowed(path, target) : .unknown
