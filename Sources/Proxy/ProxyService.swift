@@ -153,6 +153,8 @@ package final class ProxyService: Sendable {
         do {
             // A balancer needs a moment to see that this one is going.
             if settings.drainDelay > .zero { try await Task.sleep(for: settings.drainDelay) }
+            // First, so that whoever finds the listeners closed is told to close by every answer from then on.
+            _ = try await shards.map { $0.isDraining = true }
             await listeners.end()
             try await finishRequests()
         } catch {

@@ -255,6 +255,21 @@ def test_the_end_of_one_side_is_the_end_of_the_other_within_a_tenth_of_a_second(
     assert statistics.median(downwards) < 0.1
 
 
+def test_a_stream_may_be_silent_for_longer_than_any_timeout(launch, handler, key):
+    def stream(connection, *_):
+        connection.sendall(SSE)
+        time.sleep(2)
+        connection.sendall(chunk(b"data: late\n\n"))
+
+    daemon = launch(
+        handler(stream).url,
+        limits={"idle_timeout": "300ms", "header_timeout": "300ms"},
+        upstream_settings={"response_timeout": "300ms", "idle_timeout": "300ms", "connect_timeout": "300ms"},
+    )
+    with open_stream(daemon.port, key) as connection:
+        assert connection.chunk() == b"data: late\n\n"
+
+
 # MARK: Many streams
 
 

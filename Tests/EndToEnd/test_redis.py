@@ -61,10 +61,10 @@ def assert_answers_without_redis(port: int, key: str, upstream):
 
 
 def assert_is_back(port: int, key: str, within: float = 1.0):
-    """A good key passes again in time, and was never told anything but that the limiter is away."""
+    """A good key passes again in time, on both loops, and was never told anything but that the limiter is away."""
     began = time.monotonic()
     statuses = []
-    while statuses[-1:] != [200]:
+    while statuses[-2:] != [200, 200]:
         statuses.append(ask(port, "GET", "/api/listings", key).status)
         assert time.monotonic() - began < within, f"not back after {within} s: {statuses[-5:]}"
         time.sleep(0.01)
@@ -72,7 +72,9 @@ def assert_is_back(port: int, key: str, within: float = 1.0):
 
 
 def test_killed_and_back_with_its_data(launch, redis, upstream, ctl):
-    daemon = launch(upstream, policies=[{"name": "org", "per": "org", "limit": "100/1h"}], redis_settings=DEFAULT)
+    # One loop: while one of several isn't back, the others take more tokens.
+    org = [{"name": "org", "per": "org", "limit": "100/1h"}]
+    daemon = launch(upstream, policies=org, redis_settings=DEFAULT, loops=1)
     issued = ctl.issue()
     with Connection(daemon.port) as connection:
         for _ in range(10):
@@ -84,8 +86,8 @@ def test_killed_and_back_with_its_data(launch, redis, upstream, ctl):
     assert ask(daemon.admin, "GET", "/livez").status == 200
     redis.start()
     assert_is_back(daemon.port, issued["key"])
-    # The bucket is where it was: 10 calls before, one when it came back, this one.
-    assert ask(daemon.port, "GET", "/api/listings", issued["key"]).limits() == (100, 88)
+    # The bucket is where it was: 10 calls before, two when it came back, this one.
+    assert ask(daemon.port, "GET", "/api/listings", issued["key"]).limits() == (100, 87)
     until(lambda: ask(daemon.admin, "GET", "/readyz").status == 200, "/readyz", 1)
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, free_port
+from fixtures.wire import Connection, Truncated, ask, free_port, request_bytes, until
 from test_answers import problem
 
 ABSURD = {
@@ -48,6 +48,160 @@ def test_an_absurd_answer_is_502_and_its_connection_is_not_used_again(tollgate, 
     # A request with an effect was sent once and never again.
     assert len(upstream.requests) == 2
     assert upstream.accepted == 2
+
+
+#: What is wrong with an answer, but says where it ends: the caller gets what is right of it.
+EXCESSIVE = {
+    "204 with a body": (b"HTTP/1.1 204 No Content\r\n\r\nhello", "GET", 204, b""),
+    "204 with a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", "GET", 204, b""),
+    "204 with chunks": (
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        "GET",
+        204,
+        b"",
+    ),
+    "304 with a body": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", "GET", 304, b""),
+    "HEAD with a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HEAD", 200, b""),
+    "HEAD with chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", "HEAD", 200, b""),
+    "more than its length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, and more", "GET", 200, b"hello"),
+    "more than its chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nand more",
+        "GET",
+        200,
+        b"hello",
+    ),
+    "two answers": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Of: another\r\n\r\nstray",
+        "GET",
+        200,
+        b"one",
+    ),
+    "an answer and an interim one": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+        "GET",
+        200,
+        b"one",
+    ),
+    "an answer and a 408": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
+        b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "GET",
+        200,
+        b"one",
+    ),
+    "the same length twice": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        "GET",
+        200,
+        b"hello",
+    ),
+    "no reason phrase": (b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello", "GET", 200, b"hello"),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", "GET", 200, b"hello"),
+    "no length": (b"HTTP/1.1 200 OK\r\n\r\nhello", "GET", 200, b"hello"),
+    "no length in HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nhello", "GET", 200, b"hello"),
+    "a hundred interim answers": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 100
+        + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "GET",
+        200,
+        b"hello",
+    ),
+    "100 that nobody waits for": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "GET",
+        200,
+        b"hello",
+    ),
+}
+
+
+@pytest.mark.parametrize("octets, method, status, body", EXCESSIVE.values(), ids=EXCESSIVE.keys())
+def test_what_is_wrong_behind_an_answer_reaches_nobody(launch, upstream, key, octets, method, status, body):
+    daemon = launch(upstream, loops=1)
+    closes = b"no length" if b"Length" not in octets and b"chunked" not in octets and status == 200 else b""
+
+    def absurd(_, peer):
+        peer.sendall(octets)
+        return None if closes else b""
+
+    upstream.behaviour = absurd
+    with Connection(daemon.port) as connection:
+        answer = connection.request(method, "/files/first", {"X-API-Key": key})
+        assert (answer.status, answer.body) == (status, body)
+        assert all(len(answer.all(name)) <= 1 for name in ("Content-Length", "Transfer-Encoding"))
+        # The next answer is the next request's, and nobody else's.
+        upstream.behaviour = lambda request, _: reply(request.target.encode(), fields={"X-Of": "this"})
+        for number in range(3):
+            answer = connection.request("GET", f"/files/{number}", {"X-API-Key": key})
+            assert (answer.status, answer.body, answer.interim) == (200, b"/files/%d" % number, [])
+            assert answer["X-Of"] == "this"
+    assert [request.target for request in upstream.requests] == ["/files/first", *(f"/files/{n}" for n in range(3))]
+
+
+#: Where it ends can't be told, and the answer has begun: it must not look whole.
+CUT_SHORT = {
+    "a chunk of junk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\nmore\r\n0\r\n\r\n",
+    "a chunk that is longer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n2\r\nlong\r\n0\r\n\r\n",
+    "a chunk beyond 64 bits": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nfffffffffffffffff\r\n",
+    "a chunk line of LF": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\n\n",
+    "a truncated chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nff\r\nonly so much",
+    "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    "no end of the trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX-A: 1\r\n",
+    "a length in the trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"4\r\nhalf\r\n0\r\nContent-Length: 9\r\n\r\n",
+    "less than its length": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("octets", CUT_SHORT.values(), ids=CUT_SHORT.keys())
+def test_an_answer_that_goes_wrong_does_not_look_whole(tollgate, upstream, key, octets):
+    upstream.behaviour = lambda _, peer: peer.sendall(octets)
+    with Connection(tollgate.port) as connection:
+        with pytest.raises(Truncated) as cut:
+            connection.request("POST", "/api/listings", {"X-API-Key": key}, b"{}")
+        assert b"0\r\n\r\n" not in cut.value.read
+    upstream.behaviour = lambda *_: reply(b"fine")
+    assert ask(tollgate.port, "POST", "/api/listings", key, body=b"{}").body == b"fine"
+    assert [request.connection for request in upstream.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("fields", [300, 100_000])
+def test_more_fields_than_anybody_needs_are_502(tollgate, upstream, key, fields):
+    upstream.behaviour = lambda *_: b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * fields + b"Content-Length: 0\r\n\r\n"
+    with Connection(tollgate.port) as connection:
+        answer = connection.request("GET", "/api/listings", {"X-API-Key": key})
+        problem(answer, 502, "Bad Gateway", "Upstream sent an invalid response")
+        upstream.behaviour = lambda *_: reply(b"fine")
+        assert connection.request("GET", "/api/listings", {"X-API-Key": key}).body == b"fine"
+    assert tollgate.resident() < 32 << 20
+
+
+def test_what_a_handler_says_unasked_is_no_answer(launch, upstream, key):
+    daemon = launch(upstream, loops=1)
+    peers = []
+    upstream.on_head = lambda _, peer: peers.append(peer)
+    assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    # The connection is idle now; what comes on it answers nothing.
+    peers[0].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+    until(lambda: upstream.open == 0, "the connection being closed")
+    upstream.behaviour = lambda *_: reply(b"asked for")
+    assert ask(daemon.port, "GET", "/api/listings", key).body == b"asked for"
+
+
+def test_trailers_pass_both_ways_but_for_those_that_mean_something_here(tollgate, upstream, key):
+    upstream.behaviour = lambda *_: (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+        b"2\r\nhi\r\n0\r\nX-Sum: 99\r\nX-RateLimit-Remaining: 7\r\n\r\n"
+    )
+    with Connection(tollgate.port) as connection:
+        connection.send(
+            request_bytes("POST", "/api/listings", {"X-API-Key": key, "Transfer-Encoding": "chunked"})
+            + b"2\r\nhi\r\n0\r\nX-Sum: 42\r\nX-Tollgate-Org: other\r\nX_Tollgate_Org: other\r\nX-API-Key: k\r\n\r\n"
+        )
+        assert connection.head()["Trailer"] == "X-Sum"
+        assert [connection.line() for _ in range(5)] == [b"2", b"hi", b"0", b"X-Sum: 99", b""]
+    assert upstream.received.endswith(b"\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 42\r\n\r\n")
 
 
 def test_nobody_listening_is_502(launch, key):

@@ -149,6 +149,8 @@ extension DownstreamHandler {
     /// The response can't be completed and must not look as if it were.
     func cut() {
         abandon(reason: "upstream_truncated")
+        // Without a byte of a response a client may take the request for lost, and send it again.
+        context?.flush()
         // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
         if responseFraming == .untilClose { reset() } else { closeNow() }
     }

@@ -22,7 +22,8 @@ final class Shard {
     let gate: Gate
     let troubles: Troubles
     private(set) var now = NIODeadline.now()
-    private(set) var isDraining = false
+    /// Every answer from now on is its connection's last.
+    var isDraining = false
     private var drainBegan = NIODeadline.distantFuture
 
     var headDeadlines: DeadlineQueue<DownstreamHandler>
@@ -120,7 +121,11 @@ final class Shard {
 
     /// False: there are as many as configured, this one is told so and closed.
     func admits(_ connection: DownstreamHandler) -> Bool {
-        guard connections.count < maximumConnections else { return false }
+        guard connections.count < maximumConnections else {
+            troubles.crowding.failed(at: now)
+            return false
+        }
+        troubles.crowding.succeeded()
         connections[ObjectIdentifier(connection)] = connection
         return true
     }
@@ -151,9 +156,8 @@ final class Shard {
 
     // MARK: End
 
-    /// No request after this one on any connection; resolves when the last connection is gone.
+    /// Closes what is idle, a moment later; resolves when the last connection is gone.
     func drain() -> EventLoopFuture<Void> {
-        isDraining = true
         drainBegan = now
         let promise = eventLoop.makePromise(of: Void.self)
         drained = promise

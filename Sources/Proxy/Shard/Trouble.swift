@@ -35,7 +35,8 @@ final class Trouble: Sendable {
         self.ended = ended
     }
 
-    func failed(_ error: any Error, at now: NIODeadline = .now()) {
+    /// - Parameter error: nil where the message says all.
+    func failed(_ error: (any Error)? = nil, at now: NIODeadline = .now()) {
         let isFirst = state.withLockedValue { state in
             state.failures += 1
             state.lastFailure = now
@@ -43,8 +44,12 @@ final class Trouble: Sendable {
             return state.failures == 1
         }
         guard isFirst else { return }
-        let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
-        logger.error(began, metadata: ["error": "\(reason)"])
+        logger.error(began, metadata: error.map { ["error": "\(Self.reason($0))"] })
+    }
+
+    /// What an `IOError` says of itself names the system call; the reason is enough.
+    private static func reason(_ error: any Error) -> String {
+        (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
     }
 
     func succeeded() {
@@ -66,10 +71,14 @@ final class Trouble: Sendable {
 struct Troubles: Sendable {
     let accepting: Trouble
     let connecting: Trouble
+    let crowding: Trouble
 
     init(logger: Logger) {
         accepting = Trouble(
             logger: logger, began: "connections can't be accepted", ended: "connections are accepted again")
+        crowding = Trouble(
+            logger: logger, began: "more connections than limits.connections, refusing them",
+            ended: "connections are taken again")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
     }
@@ -77,5 +86,6 @@ struct Troubles: Sendable {
     func settle(at now: NIODeadline) {
         accepting.settle(at: now)
         connecting.settle(at: now)
+        crowding.settle(at: now)
     }
 }
