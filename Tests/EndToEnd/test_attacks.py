@@ -269,7 +269,7 @@ MOST, LEAST = b":9223372036854775807\r\n", b":-9223372036854775808\r\n"
     ids=["late", "early", "overfull", "overfull denied", "negative", "all", "denied for nothing", "text"],
 )
 def test_an_impossible_answer_of_redis_is_503(launch, upstream, key, redis, folder, junk):
-    relay = RedisRelay(folder, redis.path)
+    relay = RedisRelay(folder / "relay.sock", redis.path)
     daemon = launch(upstream, loops=1, redis_url=relay.url, policies=WIDE)
     with Connection(daemon.port) as connection:
         for target, fields in (("/api/listings", {"X-API-Key": key}), ("/open", {})):

@@ -3,6 +3,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 import h11
@@ -80,19 +81,22 @@ class Llhttp:
     def read(cls, octets: bytes) -> list[Message]:
         reader = cls()
         reader.parser = httptools.HttpRequestParser(reader)
-        reader.parser.feed_data(octets)
+        # Behind the head of an upgrade it has told all it will.
+        with suppress(httptools.HttpParserUpgrade):
+            reader.parser.feed_data(octets)
         return reader.found
 
 
-def statuses(port: int, entry: dict) -> list[int]:
-    """What the daemon says to one file of the corpus and the end behind it."""
+def statuses(port: int, entry: dict, expected: int = 0) -> list[int]:
+    """What the daemon says to one file of the corpus, and to its end once as many answers have come as are expected."""
     method = entry["accept"]["method"] if "accept" in entry else "POST"
     found = []
     with Connection(port) as connection:
         connection.send((CORPUS / entry["file"]).read_bytes())
-        connection.socket.shutdown(socket.SHUT_WR)
         try:
             while True:
+                if len(found) == expected:
+                    connection.socket.shutdown(socket.SHUT_WR)
                 found.append(connection.response(method).status)
         except (Closed, Truncated):
             return found
@@ -114,13 +118,12 @@ def test_what_is_well_formed_arrives_as_every_parser_reads_it(open_to_all, upstr
         accepted = entry["accept"]
         name = entry["file"].removeprefix("requests/")
         upstream.streams.clear()
-        said = statuses(open_to_all.port, entry)
         if name in OURS:
-            assert (said, upstream.streams) == ([OURS[name]], {}), name
+            assert (statuses(open_to_all.port, entry, 1), upstream.streams) == ([OURS[name]], {}), name
             continue
         expected = [Message(accepted["method"], ARRIVES_AS.get(name, accepted["target"]), accepted["body"])]
         expected += by_h11(accepted["rest"].encode("latin-1"))
-        assert said == [200] * len(expected), name
+        assert statuses(open_to_all.port, entry, len(expected)) == [200] * len(expected), name
         # One after the other: the first of pipelined requests is answered before the next is sent.
         arrived = b"".join(upstream.streams.values())
         assert by_h11(arrived) == expected, name
@@ -138,8 +141,9 @@ def test_of_what_is_not_no_whole_request_arrives(open_to_all, upstream):
         assert said == ([] if entry.get("eof") else [STATUS.get(reason, 400)]), name
         until(lambda: upstream.open == 0, "every connection to the handler ending")
         # Of a body that turns bad later a part may have arrived, of a bad head nothing.
-        assert upstream.streams == {} or "payload" in entry or reason == "truncated", name
-        for octets in upstream.streams.values():
+        arrived = [octets for octets in upstream.streams.values() if octets]
+        assert arrived == [] or "payload" in entry or reason == "truncated", name
+        for octets in arrived:
             assert by_h11(octets) == Llhttp.read(octets) == [], name
     assert upstream.requests == []
     # The next caller finds everything as it was.

@@ -114,19 +114,26 @@ import Testing
 
     @Test func aHalfClosedClientGetsItsAnswer() {
         var exchange = attached()
-        #expect(exchange.clientClosedInput() == .none)
+        #expect(exchange.clientClosedInput(hasSentAhead: false) == .none)
         #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: true))
         #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .pool, downstream: .close))
     }
 
+    @Test func aHalfClosedClientGetsEveryAnswer() {
+        var exchange = attached()
+        #expect(exchange.clientClosedInput(hasSentAhead: true) == .none)
+        #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: false))
+        #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .pool, downstream: .next))
+    }
+
     @Test func aStreamsClientThatClosesHasLeft() {
         var asked = attached(Self.facts(acceptsEventStream: true))
-        #expect(asked.clientClosedInput() == .depart)
+        #expect(asked.clientClosedInput(hasSentAhead: false) == .depart)
         var given = attached()
         _ = given.responseBegan(isEventStream: true)
-        #expect(given.clientClosedInput() == .depart)
+        #expect(given.clientClosedInput(hasSentAhead: false) == .depart)
         var unfinished = attached(Self.facts(hasBody: true))
-        #expect(unfinished.clientClosedInput() == .depart)
+        #expect(unfinished.clientClosedInput(hasSentAhead: false) == .depart)
     }
 
     @Test func aConnectionThatComesTooLateGoesBack() {
@@ -151,7 +158,7 @@ import Testing
     @Test func aTunnelEndsWithTheClientsLastByte() {
         var exchange = attached(Self.facts(asksForUpgrade: true))
         _ = exchange.upstreamSwitched()
-        #expect(exchange.clientClosedInput() == .finish(upstream: .hangUp, downstream: .close))
+        #expect(exchange.clientClosedInput(hasSentAhead: false) == .finish(upstream: .hangUp, downstream: .close))
         #expect(exchange.upstreamClosed() == .none)
         #expect(exchange.clientLeft() == .none)
     }
@@ -186,7 +193,7 @@ import Testing
 
     @Test func whoAsksForATunnelAndClosesHasLeft() {
         var exchange = attached(Self.facts(asksForUpgrade: true))
-        #expect(exchange.clientClosedInput() == .depart)
+        #expect(exchange.clientClosedInput(hasSentAhead: false) == .depart)
     }
 
     // MARK: Model
@@ -278,7 +285,7 @@ import Testing
                 settle(exchange.requestBroke(.bodyMalformed))
             case .inputClosed where !inputIsClosed:
                 inputIsClosed = true
-                settle(exchange.clientClosedInput())
+                settle(exchange.clientClosedInput(hasSentAhead: .random(using: &random)))
             case .left: settle(exchange.clientLeft())
             case .stop: exchange.stopPersisting()
             default: break

@@ -256,7 +256,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
             phase = .lingering
             closeWhenWritten(lingering: false)
         case .exchanging where !exchange.isReceiving || progress == .starved:
-            perform(exchange.clientClosedInput())
+            perform(exchange.clientClosedInput(hasSentAhead: input.readableBytes > 0))
         case .exchanging where exchange.isTunnel:
             // The handler has yet to take what was sent before, and it won't be waited for without end.
             if case .none = armed { arm(.idle) }

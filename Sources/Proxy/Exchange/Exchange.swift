@@ -264,8 +264,10 @@ package struct Exchange {
     }
 
     /// The client closed its sending side: departure in mid-request and from a stream, otherwise it still listens.
-    package mutating func clientClosedInput() -> Action {
-        persists = false
+    ///
+    /// - Parameter hasSentAhead: whether further requests came before; they have their answers coming.
+    package mutating func clientClosedInput(hasSentAhead: Bool) -> Action {
+        if !hasSentAhead { persists = false }
         if isTunnel, response == .forwarding {
             // What it sent last is still the handler's.
             return end(.finish(upstream: .hangUp, downstream: .close))
