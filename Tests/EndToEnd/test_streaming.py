@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from fixtures.wire import Closed, Connection, Truncated, until
+from fixtures.wire import Closed, Connection, Truncated, request_bytes, until
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -60,6 +60,27 @@ def test_a_request_body_leaves_as_it_arrives(tollgate, upstream, key):
         connection.send(b"0\r\n\r\n")
         assert connection.response("POST").status == 200
     assert upstream.last.body == b"".join(b"piece-%d" % n for n in range(5))
+
+
+def test_a_chunked_body_may_be_cut_anywhere_and_goes_on(tollgate, upstream, key):
+    """What comes with the data in one piece has been read when the data is at the handler; the rest is yet to come."""
+    heads = threading.Event()
+    upstream.on_head = lambda request, _: heads.set()
+    middle, end = b"\r\n6;a=bc\r\n", b"\r\n0\r\nX-Sum: 42\r\n\r\n"
+    for cut in range(1, len(end)):
+        heads.clear()
+        upstream.received = b""
+        with Connection(tollgate.port) as connection:
+            fields = {"X-API-Key": key, "Transfer-Encoding": "chunked"}
+            connection.send(request_bytes("POST", "/files/x", fields))
+            assert heads.wait(10)
+            connection.send(b"5\r\nfirst" + middle[:cut])
+            until(lambda: b"first" in upstream.received, f"the first chunk, cut {cut} behind it, at the handler")
+            connection.send(middle[cut:] + b"second" + end[:cut])
+            until(lambda: b"second" in upstream.received, f"the second chunk, cut {cut} behind it, at the handler")
+            connection.send(end[cut:])
+            assert connection.response("POST").status == 200
+        assert upstream.last.body == b"firstsecond"
 
 
 @pytest.mark.parametrize("loops", [1, 2])

@@ -80,6 +80,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
     /// Bytes written so far; some of them may still wait.
     var written = 0
     private var isReadWithheld = false
+    /// Nothing more can be made of the input there is.
+    private var isStarved = false
     private var isProcessing = false
     var inputEnded = false
     private var lingered = 0
@@ -174,7 +176,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
         case .closed: false
         case .exchanging:
             if exchange.forwardsBody {
-                input.readableBytes == 0 && upstream?.isWritable == true
+                // What is left may be the beginning of a chunk's line: it takes more to make something of it.
+                isStarved && upstream?.isWritable == true
             } else {
                 exchange.swallowsBody || input.readableBytes < Self.readAhead
             }
@@ -203,6 +206,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
             }
         }
         isProcessing = false
+        isStarved = progress == .starved
         // An idle connection must not hold on to the storage of what it has read.
         if input.readableBytes == 0 { input = ByteBuffer() }
         flushUpstream()
