@@ -83,7 +83,7 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "TestSupport", dependencies: [.nioCore, .subprocess], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: [.nioCore, .logging, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .target(

@@ -2,14 +2,13 @@
 """A FastAPI application with an MCP server mounted in it, behind the daemon: it stays as it was, to the byte."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from fixtures.clients import python, run_client
 from fixtures.programs import Daemon
 from fixtures.wire import Response, ask
-from test_mcp import python
 
 HERE = Path(__file__).parent
 ROUTES = [
@@ -163,14 +162,7 @@ LEGACY = ["initialize", "notifications/initialized", "GET", "tools/list", *["too
 @pytest.mark.parametrize("line,mode", [(1, "legacy"), (2, "legacy"), (2, "auto")])
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
 def test_an_mcp_session_with_the_mounted_server(guarded, key, line, mode, path):
-    done = subprocess.run(
-        [python(line), HERE / "clients/listings.py", f"http://127.0.0.1:{guarded.port}{path}", mode],
-        env={**os.environ, "TOLLGATE_KEY": key},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_client(python(line), "listings.py", f"http://127.0.0.1:{guarded.port}{path}", mode, key=key)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["protocol"] == "2025-11-25"

@@ -2,29 +2,18 @@
 """Several sidecars, one Redis: one limit."""
 
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from fixtures.clients import run_client
 from fixtures.wire import Connection
-
-HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("limit,rate,burst", [("20/10s", 2, 20), ("500/1s", 500, 500), ("300/1s", 300, 40)])
 def test_four_daemons_and_eight_callers_share_one_limit(launch, upstream, key, limit, rate, burst):
     policies = [{"name": "org", "per": "org", "limit": limit, "burst": burst}]
     daemons = [launch(upstream, loops=1, policies=policies, log={"level": "info", "access": "off"}) for _ in range(4)]
-    done = subprocess.run(
-        [sys.executable, HERE / "clients/hammer.py", "5", *(str(daemon.port) for daemon in daemons)],
-        env={**os.environ, "TOLLGATE_KEY": key},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_client(sys.executable, "hammer.py", "5", *(str(daemon.port) for daemon in daemons), key=key)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     admitted = said["statuses"].get("200", 0)

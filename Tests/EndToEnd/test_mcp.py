@@ -2,12 +2,12 @@
 """The official MCP clients of both lines, in both eras, through the sidecar to handlers of both lines."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fixtures.clients import python, run_client
 from fixtures.programs import ROOT
 from fixtures.wire import ask
 
@@ -15,13 +15,6 @@ HERE = Path(__file__).parent
 LEGACY = ["initialize", "notifications/initialized", "GET", "tools/list", "tools/call", "tools/call", "DELETE"]
 MODERN = ["server/discover", "tools/list", "tools/call", "tools/call"]
 FALLBACK = ["server/discover", *LEGACY]
-
-
-def python(line: int) -> str:
-    """The interpreter that has the SDK of a line: TOLLGATE_SDK1_PYTHON and TOLLGATE_SDK2_PYTHON, else where Tests/run puts them."""
-    named = os.environ.get(f"TOLLGATE_SDK{line}_PYTHON", str(ROOT / f".venv-sdk{line}/bin/python"))
-    assert Path(named).exists(), f"{named} is not there: Tests/run makes it"
-    return named
 
 
 @pytest.fixture
@@ -48,14 +41,7 @@ def stepwise():
 
 
 def session(line: int, port: int, handler: str, mode: str, key: str) -> dict:
-    done = subprocess.run(
-        [python(line), HERE / "clients/session.py", f"http://127.0.0.1:{port}/mcp", handler, mode],
-        env={**os.environ, "TOLLGATE_KEY": key},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_client(python(line), "session.py", f"http://127.0.0.1:{port}/mcp", handler, mode, key=key)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -97,14 +83,7 @@ def test_a_session_with_progress_one_by_one(launch, stepwise, ctl, client, mode,
 def test_a_client_without_a_good_key_is_told(launch, stepwise, ctl, line):
     url = stepwise(2)
     daemon = launch(url)
-    done = subprocess.run(
-        [python(line), HERE / "clients/session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "legacy"],
-        env={**os.environ, "TOLLGATE_KEY": "mcp_" + "A" * 43},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_client(python(line), "session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "legacy", key="mcp_" + "A" * 43)
     assert done.returncode != 0
     # The 2.x client shows our words; the 1.x client knows the status alone.
     assert ("Invalid or inactive API key" if line == 2 else "401") in done.stderr
@@ -114,14 +93,7 @@ def test_a_2_x_client_shows_the_words_of_a_429(launch, stepwise, ctl):
     url = stepwise(2)
     key = ctl.issue()["key"]
     daemon = launch(url, policies=[{"name": "org", "per": "org", "limit": "2/1h"}])
-    done = subprocess.run(
-        [python(2), HERE / "clients/session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "auto"],
-        env={**os.environ, "TOLLGATE_KEY": key},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_client(python(2), "session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "auto", key=key)
     assert done.returncode != 0
     assert "Rate limit exceeded: retry in 1800 s" in done.stderr
 
@@ -129,14 +101,7 @@ def test_a_2_x_client_shows_the_words_of_a_429(launch, stepwise, ctl):
 def test_the_demo_client_calls_the_demo_handler(launch, demo, ctl):
     issued = ctl.issue()
     daemon = launch(demo)
-    done = subprocess.run(
-        [sys.executable, ROOT / "deploy/demo/client.py", "--url", f"http://127.0.0.1:{daemon.port}/mcp"],
-        env={**os.environ, "TOLLGATE_KEY": issued["key"]},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_client(sys.executable, ROOT / "deploy/demo/client.py", "--url", f"http://127.0.0.1:{daemon.port}/mcp", key=issued["key"])
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
         'tools/call search {"city": "Lisbon"}\n  Harbour view loft\n  Old town flat\nHTTP 200'

@@ -2,40 +2,20 @@
 
 import Logging
 import NIOCore
-import Synchronization
+import TestSupport
 import Testing
 
 @testable import Proxy
 
 @Suite struct TroubleTests {
-    private final class Lines: Sendable {
-        let all = Mutex<[String]>([])
-    }
-
-    private struct Recorder: LogHandler {
-        let lines: Lines
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.trace
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            let values = (event.metadata ?? [:]).map { "\($0.key)=\($0.value)" }
-            lines.all.withLock { $0.append("\(event.level) \(event.message) \(values.joined(separator: " "))") }
-        }
-    }
-
-    private let lines = Lines()
+    private let log = RecordedLog()
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private let failure = IOError(errnoCode: 24, reason: "accept")
 
-    private var told: [String] { lines.all.withLock { $0 } }
+    private var told: [String] { log.lines }
 
     private func makeTrouble() -> Trouble {
-        Trouble(logger: Logger(label: "test") { _ in Recorder(lines: lines) }, began: "began", ended: "ended")
+        Trouble(logger: log.logger, began: "began", ended: "ended")
     }
 
     @Test func isToldOnceUntilItIsOver() {
