@@ -81,22 +81,9 @@ package struct LineSink: Sendable {
     /// Takes what was written from the front of the buffer. Nil if that was all, else what went wrong.
     private func writeAll(_ rest: inout ByteBuffer, isEnding: () -> Bool) -> String? {
         while rest.readableBytes > 0 {
-            let count = rest.withUnsafeReadableBytes { bytes in
-                #if canImport(Glibc)
-                    Glibc.write(descriptor, bytes.baseAddress, bytes.count)
-                #elseif canImport(Musl)
-                    Musl.write(descriptor, bytes.baseAddress, bytes.count)
-                #elseif canImport(Darwin)
-                    Darwin.write(descriptor, bytes.baseAddress, bytes.count)
-                #endif
-            }
-            guard count < 0 else {
-                rest.moveReaderIndex(forwardBy: count)
-                continue
-            }
-            let error = errno
+            let error = rest.drain(to: descriptor)
             switch error {
-            case EINTR: continue
+            case 0, EINTR: continue
             case EAGAIN:
                 // A pipe that somebody made non-blocking, and its reader is slow.
                 guard !isEnding() else { return Self.text(of: error) }

@@ -93,20 +93,7 @@ private final class Output: Sendable {
     /// There is nowhere to complain to if nobody takes it, and a loop must not wait for a reader.
     private static func send(_ line: inout ByteBuffer, to descriptor: CInt) {
         while line.readableBytes > 0 {
-            let count = line.withUnsafeReadableBytes { bytes in
-                #if canImport(Glibc)
-                    Glibc.write(descriptor, bytes.baseAddress, bytes.count)
-                #elseif canImport(Musl)
-                    Musl.write(descriptor, bytes.baseAddress, bytes.count)
-                #elseif canImport(Darwin)
-                    Darwin.write(descriptor, bytes.baseAddress, bytes.count)
-                #endif
-            }
-            if count > 0 {
-                line.moveReaderIndex(forwardBy: count)
-            } else if count == 0 || errno != EINTR {
-                return
-            }
+            guard [0, EINTR].contains(line.drain(to: descriptor)) else { return }
         }
     }
 }

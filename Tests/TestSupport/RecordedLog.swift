@@ -25,7 +25,8 @@ package final class RecordedLog: Sendable {
 
         func log(event: LogEvent) {
             let values = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-            log.recorded.withLock { $0.append((["\(event.level)", "\(event.message)"] + values).joined(separator: " ")) }
+            let line = (["\(event.level)", "\(event.message)"] + values).joined(separator: " ")
+            log.recorded.withLock { $0.append(line) }
         }
     }
 }
