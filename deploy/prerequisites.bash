@@ -16,12 +16,15 @@ complain() {
     if has_colours 2; then printf '\e[31m%s\e[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi
 }
 
+# Seconds of silence after which a command that could not reach something is taken to wait for it in vain.
+SILENCE=15
+
 # Runs a long command with its output in a file, and shows that it goes on: its last line on a terminal, else a line
 # every half minute. If it fails, what it said is shown, and last a line that tells what to do about it. A script that
 # sets `apart` ends `watched_pid` itself, the leader of a process group.
 # usage: watched TITLE FILE COMMAND...
 watched() {
-    local title=$1 file=$2 code=0 began=$SECONDS last
+    local title=$1 file=$2 code=0 began=$SECONDS heard=$SECONDS size='' last
     shift 2
     say "$title"
     if [[ -n ${apart:-} ]]; then set -m; fi
@@ -29,6 +32,11 @@ watched() {
     watched_pid=$!
     set +m
     while kill -0 "$watched_pid" 2>/dev/null; do
+        if [[ $size != "$(stat -c %s "$file")" ]]; then size=$(stat -c %s "$file") heard=$SECONDS; fi
+        # Swift's package manager now and then waits for ever for what it could not fetch.
+        if ((SECONDS - heard >= SILENCE)) && unreachable "$file" >/dev/null; then
+            kill -KILL -- "${apart:+-}$watched_pid"
+        fi
         last=$(tail -n 1 "$file" 2>/dev/null | tr -d '\r' | cut -c 1-70) || last=''
         if [[ -t 1 ]]; then
             printf '\r\e[K    %s%3d s  %s%s' "$dim" $((SECONDS - began)) "$last" "$plain"
@@ -36,8 +44,9 @@ watched() {
             printf '    %d s  %s\n' $((SECONDS - began)) "$last"
         fi
         sleep 1
-    done
-    wait "$watched_pid" || code=$?
+    # The shell's own word on what was killed is nobody's business.
+    done 2>/dev/null
+    wait "$watched_pid" 2>/dev/null || code=$?
     watched_pid=''
     if [[ -t 1 ]]; then printf '\r\e[K'; fi
     if ((code != 0)); then

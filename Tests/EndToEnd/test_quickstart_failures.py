@@ -222,6 +222,16 @@ def test_no_network_for_the_packages_of_swift(machine, clean_clone):
     )
 
 
+def test_a_fetch_that_hangs_is_no_network(machine):
+    machine.place(
+        "swift",
+        "#!/bin/sh\ncase $1 in --version) echo 'Swift version 6.2' ;; *)\n"
+        "echo 'fatal: unable to access it: Failed to connect'; sleep 600 ;; esac\n",
+    )
+    assert line_of(machine, 69).endswith("It said: fatal: unable to access it: Failed to connect")
+    assert machine.left() == []
+
+
 def test_no_network_for_the_packages_of_python(machine, clean_clone):
     line = line_of(machine, 69, patience=300)
     assert line.startswith(
