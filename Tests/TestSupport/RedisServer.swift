@@ -173,6 +173,21 @@ package actor RedisServer {
             ? String(result.standardOutput.dropLast()) : result.standardOutput
     }
 
+    #if os(Linux)
+        /// The timers that the kernel keeps for established connections to the server's port, such as
+        /// `keepalive,28sec,0`; empty for one without.
+        package nonisolated func kernelTimers() async throws -> [String] {
+            guard let tcpPort else { throw Failure(description: "the server has no port") }
+            let result = try await Subprocess.run(
+                .name("ss"), arguments: ["-tnoH", "state", "established", "dport", "=", ":\(tcpPort)"],
+                output: .string(limit: 64 * 1024), error: .combinedWithOutput)
+            return result.standardOutput.split(separator: "\n").map { row in
+                guard let timer = row.firstRange(of: "timer:(") else { return "" }
+                return String(row[timer.upperBound..<row.endIndex].prefix { $0 != ")" })
+            }
+        }
+    #endif
+
     private func signal(_ number: CInt) throws {
         guard let incarnation, Foundation.kill(incarnation.process, number) == 0 else {
             throw Failure(description: "the server isn't running")
