@@ -40,6 +40,8 @@ struct Connection: ParsableArguments {
             throw Failure(error, at: endpoint).report()
         } catch let error as DirectoryError {
             throw Failure(error, at: endpoint).report()
+        } catch is Listing.Unread {
+            throw ExitCode.success
         } catch let error as Output.Lost {
             throw Failure(.outputLost, "it was done, but nobody could be told (\(error))").report()
         }

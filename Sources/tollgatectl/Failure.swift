@@ -2,7 +2,6 @@
 
 import Admission
 import ArgumentParser
-import Foundation
 import Redis
 
 /// Why a command ends with something else than 0: one line for people, a code of sysexits.h for programs.
@@ -26,7 +25,7 @@ struct Failure: Error, Equatable {
 
     /// Prints the line and gives the parser the code to end with.
     func report() -> ExitCode {
-        FileHandle.standardError.write(Data("tollgatectl: \(message)\n".utf8))
+        Output.note("tollgatectl: \(message)")
         return ExitCode(code.rawValue)
     }
 }

@@ -178,6 +178,20 @@ private struct Issued: Decodable {
         }
     }
 
+    /// A pipe whose reader is gone is no reason to crash: what is left to tell is the code.
+    @Test func aMessageThatNobodyReadsChangesNothing() async throws {
+        try await withOrganization { tollgatectl, _ in
+            let outcome = try await tollgatectl.shell(
+                """
+                folder=$(mktemp -d); mkfifo "$folder/pipe"
+                exec 3<>"$folder/pipe" 4>"$folder/pipe" 3>&-; rm -r "$folder"
+                tollgatectl key revoke acme/aaaaaaaaaa 2>&4; echo $?
+                tollgatectl key issue --org acme --name a 2>&4 >&4; echo $?
+                """)
+            #expect(outcome == .init(code: 0, output: "66\n74\n", errors: ""))
+        }
+    }
+
     @Test func theNamespaceOfAConfigurationIsTaken() async throws {
         try await withOrganization { tollgatectl, server in
             let file = "\(server.directory)/tollgate.yaml"

@@ -162,6 +162,23 @@ import Testing
         }
     }
 
+    /// As `| head` leaves it: whoever closes the pipe has seen enough.
+    @Test func aListThatNobodyReadsToItsEndIsNoFailure() async throws {
+        try await withDirectory { tollgatectl, _ in
+            for list in ["org list", "key list", "key list --json"] {
+                let outcome = try await tollgatectl.shell(
+                    """
+                    folder=$(mktemp -d); mkfifo "$folder/pipe"
+                    exec 3<>"$folder/pipe" 4>"$folder/pipe" 3>&-; rm -r "$folder"
+                    tollgatectl \(list) >&4
+                    """)
+                #expect(outcome == .init(code: 0, output: "", errors: ""))
+            }
+            let full = try await tollgatectl.shell("tollgatectl key list > /dev/full")
+            #expect(full.code == 74)
+        }
+    }
+
     // MARK: verify
 
     private func verify(_ tollgatectl: Tollgatectl, _ input: String, _ options: String = "") async throws

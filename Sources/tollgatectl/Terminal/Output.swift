@@ -6,14 +6,17 @@ import Foundation
 enum Output {
     struct Lost: Error, CustomStringConvertible {
         let description: String
+        /// Whoever read it has left, as `head` does.
+        let isClosedPipe: Bool
     }
 
     static func line(_ text: String) throws(Lost) {
         do {
             try FileHandle.standardOutput.write(contentsOf: Data("\(text)\n".utf8))
         } catch {
-            let cause = (error as? CocoaError)?.underlying.map { ($0 as NSError).code }
-            throw Lost(description: cause.map { String(cString: strerror(CInt($0))) } ?? "\(error)")
+            let cause = (error as? CocoaError)?.underlying.map { CInt(($0 as NSError).code) }
+            throw Lost(
+                description: cause.map { String(cString: strerror($0)) } ?? "\(error)", isClosedPipe: cause == EPIPE)
         }
     }
 
@@ -44,6 +47,15 @@ enum Output {
     }
 
     static func note(_ text: String) {
-        FileHandle.standardError.write(Data("\(text)\n".utf8))
+        onError("\(text)\n")
+    }
+
+    /// As it is, without a line's end.
+    static func onError(_ text: String) {
+        do {
+            try FileHandle.standardError.write(contentsOf: Data(text.utf8))
+        } catch {
+            // Nobody is left to be told that. The exit code still says what the text would have.
+        }
     }
 }
