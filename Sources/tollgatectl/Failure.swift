@@ -89,6 +89,6 @@ extension RedisError {
     /// What the server said, without its code.
     fileprivate var line: String {
         guard case .server(let line) = self, let code = serverCode else { return "\(self)" }
-        return String(line.dropFirst(code.count + 1))
+        return String(line.dropFirst(code.count + 1)).printable
     }
 }

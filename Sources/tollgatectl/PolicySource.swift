@@ -73,11 +73,11 @@ struct PolicySetInForce: Sendable {
     var description: String {
         switch origin {
         case .live(let sidecars):
-            let names = sidecars.prefix(4).map(\.name) + (sidecars.count > 4 ? ["…"] : [])
+            let names = sidecars.prefix(4).map(\.name.printable) + (sidecars.count > 4 ? ["…"] : [])
             let count = sidecars.count == 1 ? "sidecar" : "\(sidecars.count) sidecars"
             return "of \(count) \(names.joined(separator: ", "))"
         case .ended(let sidecar):
-            return "as last published by \(sidecar.name); no sidecar runs now"
+            return "as last published by \(sidecar.name.printable); no sidecar runs now"
         case .file(let file):
             return "of \(file)"
         }

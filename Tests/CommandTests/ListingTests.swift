@@ -179,6 +179,24 @@ import Testing
         }
     }
 
+    /// Others may write to Redis too; a terminal would obey what they put into a name.
+    @Test func controlCharactersAreShownAndNotSent() async throws {
+        try await withDirectory { tollgatectl, server in
+            _ = try await server.cli(
+                "EVAL",
+                #"return redis.call('HSET', 'tg:1:{acme}:k:aaaaaaaaaa', 'name', 'a\27[2J\r\n\194\1552J', 'created_by_user_id', '\226\128\174b')"#,
+                "0")
+            let shown = try await tollgatectl("key", "show", "acme/aaaaaaaaaa").output
+            #expect(shown.contains("Name:       a\\u{1B}[2J\\u{D}\\u{A}\\u{9B}2J\n"), "\(shown)")
+            #expect(shown.contains("User:       \\u{202E}b\n"), "\(shown)")
+            let listed = try await tollgatectl("key", "list", "--org", "acme").output
+            #expect(listed.split(separator: "\n").count == 4)
+            #expect(listed.contains("acme/aaaaaaaaaa  a\\u{1B}[2J\\u{D}\\u{A}\\u{9B}2J  \\u{202E}b "), "\(listed)")
+            let json = try await tollgatectl("key", "show", "acme/aaaaaaaaaa", "--json").output
+            #expect(json.contains(#""name":"a\u001b[2J\r\n\u009b2J","user":"\u202eb""#), "\(json)")
+        }
+    }
+
     // MARK: verify
 
     private func verify(_ tollgatectl: Tollgatectl, _ input: String, _ options: String = "") async throws

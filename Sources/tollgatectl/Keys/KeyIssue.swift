@@ -111,7 +111,7 @@ struct KeyIssue: AsyncParsableCommand {
                 """
                 \(issued.key)
 
-                That is key \(issued.id.text), "\(issued.name)". It is shown only now: store it where it is safe.
+                That is key \(issued.id.text), "\(issued.name.printable)". It is shown only now: store it where it is safe.
                 Expires: \(expiry ?? "never"). Send it as X-API-Key, or as Authorization: Bearer.
                 """)
         }

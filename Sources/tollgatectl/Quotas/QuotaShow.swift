@@ -76,7 +76,7 @@ struct QuotaShow: AsyncParsableCommand {
         if case .ended? = sets.first?.origin {
             Output.warn("no sidecar runs now; these are the policies last published")
         }
-        let unknown = Set(sets.flatMap(\.set.unknown)).sorted()
+        let unknown = Set(sets.flatMap(\.set.unknown)).sorted().map(\.printable)
         if !unknown.isEmpty {
             Output.warn(
                 "a newer tollgate made \(unknown.joined(separator: ", ")); this tollgatectl can't show what is left there"

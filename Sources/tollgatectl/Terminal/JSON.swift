@@ -37,6 +37,16 @@ enum JSON: Sendable {
         encoder.outputFormatting = .withoutEscapingSlashes
         // A String always encodes.
         guard let data = try? encoder.encode(text) else { return "\"\"" }
-        return String(decoding: data, as: UTF8.self)
+        let encoded = String(decoding: data, as: UTF8.self)
+        if encoded.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return encoded }
+        // Valid as they are, but a terminal obeys some that the encoder leaves.
+        return encoded.unicodeScalars.reduce(into: "") { text, scalar in
+            if scalar.isCommand {
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
     }
 }

@@ -14,11 +14,11 @@ struct Table: Sendable {
     }
 
     struct Cell: Sendable, ExpressibleByStringInterpolation {
-        var text: String
-        var style = Style.plain
+        let text: String
+        let style: Style
 
         init(_ text: String, _ style: Style = .plain) {
-            self.text = text
+            self.text = text.printable
             self.style = style
         }
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension String {
+    /// What may be shown. Others may write to Redis too, and a terminal obeys what is in a name: control characters move its
+    /// cursor and rename its window, a line's end forges a row, a change of direction turns one round. They are written as
+    /// `\u{1B}`.
+    var printable: String {
+        // Nearly all there is.
+        if utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return self }
+        return unicodeScalars.reduce(into: "") { text, scalar in
+            if scalar.isCommand {
+                text += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
+    }
+}
+
+extension Unicode.Scalar {
+    /// Does something instead of showing something.
+    var isCommand: Bool {
+        switch properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        // Embeddings, overrides and isolates of direction (Unicode Standard Annex #9).
+        default: (0x202A...0x202E).contains(value) || (0x2066...0x2069).contains(value)
+        }
+    }
+}
