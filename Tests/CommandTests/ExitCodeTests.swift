@@ -65,6 +65,17 @@ import Testing
         }
     }
 
+    @Test func aKeyInPlaceOfAnInputIsNotRepeated() async throws {
+        let secret = "mcp_" + String(repeating: "s3cret", count: 7) + "x"
+        let outcome = try await nowhere("key", "verify", secret)
+        #expect((outcome.code, outcome.output) == (64, ""))
+        #expect(
+            outcome.errors.hasPrefix(
+                "Error: a key is no argument, since others see the command line: type it where key verify asks for it, or send it to standard input\n"
+            ), "\(outcome.errors)")
+        #expect(!outcome.errors.contains("s3cret"))
+    }
+
     @Test func whatIsMissingIs66() async throws {
         try await RedisServer.run { server in
             let tollgatectl = Tollgatectl(url: server.url)

@@ -237,6 +237,12 @@ import Testing
             for input in ["", "\\n", "  \\n"] {
                 equal(try await verify(tollgatectl, input), .init(code: 65, output: "", errors: none))
             }
+            // A file given by mistake is neither held in memory nor read to its end.
+            equal(
+                try await tollgatectl.shell("tollgatectl key verify < /dev/zero"),
+                .init(
+                    code: 65, output: "",
+                    errors: "tollgatectl: that is no key: its line has more than 65536 octets\n"))
         }
     }
 }

@@ -62,6 +62,14 @@ def test_a_key_is_asked_for_and_not_shown(ctl, keys):
     assert keys[0]["key"] not in screen and keys[0]["key"][4:] not in screen
 
 
+def test_a_person_who_is_asked_for_a_key_can_leave(ctl, keys):
+    terminal = ctl.on_terminal("key", "verify")
+    terminal.until("Key: ")
+    terminal.type("mcp_\x03")
+    assert plain(terminal.end()) == "Key: \n"
+    assert terminal.code == 130
+
+
 @pytest.mark.parametrize("answer, code, left", [("y", 0, 0), ("", 73, 2), ("n", 73, 2), ("\x04", 73, 2)])
 def test_several_buckets_are_reset_only_after_a_yes(ctl, redis, keys, folder, answer, code, left):
     config = folder / "tollgate.yaml"

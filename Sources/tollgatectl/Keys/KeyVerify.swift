@@ -17,12 +17,23 @@ struct KeyVerify: AsyncParsableCommand {
               tollgatectl key verify < key.txt
             """)
 
+    /// Taken to be refused without being repeated, as the parser would do.
+    @Argument(help: .hidden)
+    var misplaced: [String] = []
     @Flag(help: "Print JSON, as key show does.")
     var json = false
     @OptionGroup var connection: Connection
 
+    func validate() throws {
+        guard misplaced.isEmpty else {
+            throw ValidationError(
+                "a key is no argument, since others see the command line: type it where key verify asks for it, or send "
+                    + "it to standard input")
+        }
+    }
+
     func run() async throws {
-        let credential = Array(Prompt.secret("Key: ").utf8)
+        let credential = Array(try Prompt.secret("Key: ").utf8)
         guard !credential.isEmpty else {
             throw Failure(.badData, "no key was given; type it at the prompt, or send it to standard input").report()
         }
