@@ -46,6 +46,10 @@ import Testing
             try await sidecars.retire("b", policies: published.set)
             #expect(try await sidecars.live().isEmpty)
             #expect(try await sidecars.policySet(published.set.hash) == published.set)
+            // With nobody left it is found by whoever asks for the last.
+            let newest = try #require(try await sidecars.newest())
+            #expect(newest.set == published.set)
+            #expect((61...120).contains(newest.sidecar.age.components.seconds))
         }
     }
 
@@ -63,6 +67,9 @@ import Testing
             #expect(try await redis.send("ZSCORE", "tg:1:sidecars", "ancient:h") == .null)
             #expect(try await redis.send("ZCARD", "tg:1:sidecars").integer == 4)
             try await sidecars.retire("new", policies: published.set)
+            // One that never beat isn't made up.
+            try await sidecars.retire("never", policies: published.set)
+            #expect(try await redis.send("ZCARD", "tg:1:sidecars").integer == 4)
         }
     }
 

@@ -43,6 +43,15 @@ package struct Sidecars: Sendable {
             return 1
             """)
 
+    /// KEYS: the sidecars. ARGV: the lifetime of a beat in s, the member. Makes its beat too old to be one that runs.
+    private static let retireScript = RedisScript(
+        name: "retire",
+        source: """
+            #!lua
+            redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] - ARGV[1] - 1, ARGV[2])
+            return 1
+            """)
+
     /// KEYS: the sidecars. Answers `{now in s, member, last beat in s, …}`, newest first.
     private static let listScript = RedisScript(
         name: "list-sidecars",
@@ -72,9 +81,13 @@ package struct Sidecars: Sendable {
         return try await redis.send(command).integer == 1
     }
 
-    /// Says that it has ended, so that nobody waits for its next beat.
+    /// Says that it has ended, so that nobody waits for its next beat. Its policies are still found while none runs.
     package func retire(_ sidecar: String, policies: PolicySet) async throws(RedisError) {
-        _ = try await redis.send("ZREM", names.sidecars, Self.member(sidecar, policies.hash))
+        var command = RedisCommand(Self.retireScript, keyCount: 1)
+        command.append(names.sidecars)
+        command.append(Self.lifetime.components.seconds)
+        command.append(Self.member(sidecar, policies.hash))
+        _ = try await redis.send(command)
     }
 
     /// The ones that run, newest beat first; at most a thousand.
