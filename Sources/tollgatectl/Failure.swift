@@ -64,6 +64,13 @@ extension Failure {
         case "ERR"? where error.line.hasPrefix("The user executing the script can't"):
             // What Redis 7.0 says for NOPERM within a script.
             self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
+        case "READONLY"?, "MASTERDOWN"?:
+            self.init(
+                .unavailable,
+                "\(endpoint) is a replica and may be behind; name its primary with --redis or TOLLGATE_REDIS_URL")
+        case "OOM"?:
+            self.init(
+                .unavailable, "\(endpoint) has no memory left for it (maxmemory); nothing was changed, give it more")
         case let code?:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
         case nil: self.init(.unavailable, Self.text(ofTransport: error, at: endpoint))

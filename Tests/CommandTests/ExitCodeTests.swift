@@ -76,6 +76,36 @@ import Testing
         #expect(!outcome.errors.contains("s3cret"))
     }
 
+    /// Each says what to do about it.
+    @Test func aRedisThatCannotTakeItIs69() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            _ = try await tollgatectl("org", "create", "acme")
+            _ = try await server.cli("CONFIG", "SET", "maxmemory", "1")
+            equal(
+                try await tollgatectl("org", "create", "bravo"),
+                .init(
+                    code: 69, output: "",
+                    errors: """
+                        tollgatectl: \(server.url) has no memory left for it (maxmemory); nothing was changed, give it more
+
+                        """))
+            _ = try await server.cli("CONFIG", "SET", "maxmemory", "0")
+            _ = try await server.cli("REPLICAOF", "127.0.0.1", "1")
+            let replica = Tollgatectl.Outcome(
+                code: 69, output: "",
+                errors: """
+                    tollgatectl: \(server.url) is a replica and may be behind; name its primary with --redis or \
+                    TOLLGATE_REDIS_URL
+
+                    """)
+            equal(try await tollgatectl("org", "create", "bravo"), replica)
+            equal(try await tollgatectl("org", "list"), replica)
+            _ = try await server.cli("CONFIG", "SET", "replica-serve-stale-data", "no")
+            equal(try await tollgatectl("org", "list"), replica)
+        }
+    }
+
     @Test func whatIsMissingIs66() async throws {
         try await RedisServer.run { server in
             let tollgatectl = Tollgatectl(url: server.url)
