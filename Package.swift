@@ -59,7 +59,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis"),
         layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
         layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
-        layer("Admission", ["Redis", .nioCore, .crypto, .logging]),
+        layer("Admission", ["Redis", .nioCore, .nioConcurrencyHelpers, .crypto, .logging]),
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
