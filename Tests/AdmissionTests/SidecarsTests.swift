@@ -89,6 +89,17 @@ import Testing
         }
     }
 
+    /// Somebody else wrote them, and they must not keep the others from being seen.
+    @Test(arguments: ["+inf", "-inf", "1e300", "-1e300", "-9223372036854775808", "9223372036854775807"])
+    func aScoreThatIsNoMomentIsNoBeat(score: String) async throws {
+        try await withSidecars { sidecars, redis in
+            #expect(try await beat(sidecars, "web"))
+            _ = try await redis.send("ZADD", "tg:1:sidecars", score, "other:\(published.set.hash)")
+            #expect(try await sidecars.live().map(\.name) == ["web"])
+            #expect(try await sidecars.newest()?.sidecar.name == "web")
+        }
+    }
+
     /// A database that was emptied or swapped: the sidecar counts nothing there.
     @Test func nothingIsPublishedIntoAnotherDatabase() async throws {
         try await withSidecars { sidecars, redis in

@@ -10,6 +10,8 @@ package struct Sidecars: Sendable {
     package static let lifetime = Duration.seconds(60)
     /// A published set outlives its sidecars by a day, so that quotas can be read while none runs.
     private static let retention = Duration.seconds(86_400)
+    /// What can be a beat, in seconds since 1970: until the year 9999. A score may be any number, the infinite ones included.
+    private static let moments = 0...253_402_300_799.0
 
     private let redis: RedisClient
     private let names: Names
@@ -114,7 +116,7 @@ package struct Sidecars: Sendable {
         guard let now = reply.first?.text.flatMap(Int64.init) else { return [] }
         return stride(from: 1, to: reply.count - 1, by: 2).compactMap { index in
             guard let member = reply[index].text, let colon = member.lastIndex(of: ":"),
-                let beat = reply[index + 1].text.flatMap(Double.init)
+                let beat = reply[index + 1].text.flatMap(Double.init), Self.moments.contains(beat)
             else { return nil }
             return Live(
                 name: String(member[..<colon]), hash: String(member[member.index(after: colon)...]),
