@@ -135,7 +135,7 @@ def test_listeners_open_together_or_not_at_all(launch, upstream, key):
         port = taken.getsockname()[1]
         daemon = launch(upstream, listen=[f"127.0.0.1:{free}", f"127.0.0.1:{port}"], wait=False)
         assert daemon.wait() == 1
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in daemon.said()
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use (listen: sets another address)" in daemon.said()
     assert "info listening" not in daemon.said()
 
 

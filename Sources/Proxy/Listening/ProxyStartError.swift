@@ -20,7 +20,8 @@ package enum ProxyStartError: Error, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .cannotListen(let address, let reason): "cannot listen on \(address): \(reason)"
+        case .cannotListen(let address, let reason):
+            "cannot listen on \(address): \(reason) (listen: sets another address)"
         case .notListening(let descriptor): "descriptor \(descriptor) of LISTEN_FDS is no listening stream socket"
         case .inheritedElsewhere(let address, let listen):
             "a socket of LISTEN_FDS listens on \(address), which is none of "
