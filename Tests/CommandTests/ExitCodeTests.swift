@@ -101,6 +101,7 @@ import Testing
                     """)
             equal(try await tollgatectl("org", "create", "bravo"), replica)
             equal(try await tollgatectl("org", "list"), replica)
+            equal(try await tollgatectl.shell("echo mcp_new | tollgatectl key verify"), replica)
             _ = try await server.cli("CONFIG", "SET", "replica-serve-stale-data", "no")
             equal(try await tollgatectl("org", "list"), replica)
         }

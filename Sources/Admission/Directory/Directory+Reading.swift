@@ -33,6 +33,17 @@ extension Directory {
             return answer
             """)
 
+    /// KEYS: the credential. Answers `{pointer}`.
+    ///
+    /// A script although it only reads: a primary that was demoted refuses it, where a plain GET would say of a new key that
+    /// there is none.
+    private static let findKeyScript = RedisScript(
+        name: "find-key",
+        source: """
+            #!lua flags=allow-oom
+            return {redis.call('GET', KEYS[1])}
+            """)
+
     // MARK: Organizations
 
     package func organization(_ id: OrganizationID) async throws(DirectoryError) -> OrganizationDescription {
@@ -96,7 +107,8 @@ extension Directory {
     /// The key that a credential is; nil where it is none.
     package func key(presenting credential: [UInt8]) async throws(DirectoryError) -> KeyDescription? {
         let hash = CredentialHash(of: credential)
-        let pointer = try await redis.answer("MGET", names.credential(hash)).first.flatMap { RecordPointer($0) }
+        let pointer = try await redis.answer(Self.findKeyScript, keys: [names.credential(hash)], arguments: [])
+            .first.flatMap { RecordPointer($0) }
         guard let id = pointer.flatMap({ KeyID($0.principal.keyID) }) else { return nil }
         return try await describe([id], of: id.organization, hash: hash).first
     }
