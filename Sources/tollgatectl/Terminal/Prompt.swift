@@ -43,8 +43,9 @@ enum Prompt {
         var hidden = usual
         hidden.c_lflag &= ~tcflag_t(ECHO | ISIG)
         withUnsafeMutableBytes(of: &hidden.c_cc) { $0[Int(VEOL)] = interrupt }
-        Output.onError(question)
+        // Before the question: what was typed until then is thrown away, and would be seen.
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden)
+        Output.onError(question)
         let line = readOctets(to: [newline, interrupt])
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual)
         Output.note("")
