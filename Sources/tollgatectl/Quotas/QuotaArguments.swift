@@ -10,7 +10,7 @@ struct QuotaArguments: ParsableArguments {
             "An organization (acme), a key's id (acme/7h3kq2mzxb), an address (203.0.113.9, 2001:db8::1), or unix: for those that come by a Unix socket.",
             valueName: "name|id|address"))
     var subject: String?
-    @Flag(help: "Those that count everybody together.")
+    @Flag(help: "Instead of somebody's, the limits that count all callers together.")
     var global = false
 
     func validate() throws {

@@ -24,7 +24,7 @@ struct QuotaReset: AsyncParsableCommand {
     var subject: String?
     @Argument(help: "Only this one; all of the subject's where none is given.")
     var policy: String?
-    @Flag(help: "Those that count everybody together.")
+    @Flag(help: "Instead of somebody's, the limits that count all callers together.")
     var global = false
     @Flag(help: "Do not ask before filling more than one.")
     var yes = false
