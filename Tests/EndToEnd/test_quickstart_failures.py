@@ -315,6 +315,14 @@ def test_no_place_for_temporary_files(machine):
     )
 
 
+def test_a_place_for_temporary_files_that_no_socket_may_be_in(machine):
+    deep = machine.temporary / ("d" * 100)
+    machine.env = {"TMPDIR": str(deep)}
+    assert line_of(machine, 73) == (
+        f"quickstart: {deep} is too long a name: let TMPDIR name a folder nearer to the root"
+    )
+
+
 def test_what_was_kept_is_spoilt(machine, upstream):
     kept = machine.folder / "kept"
     (kept / "appendonlydir").mkdir(parents=True)
