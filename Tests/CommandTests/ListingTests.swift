@@ -39,8 +39,8 @@ import Testing
                     code: 0,
                     output: """
                         ORGANIZATION  STATUS     ACTIVE KEYS  ALL KEYS  CREATED
-                        acme          active               2         3  2025-11-23T02:57:46Z
-                        bravo         suspended            0         0  2025-11-23T02:57:46Z
+                        acme          active               2         3  2025-11-23
+                        bravo         suspended            0         0  2025-11-23
 
                         """, errors: ""))
             let acme = """
@@ -74,10 +74,10 @@ import Testing
     @Test func keys() async throws {
         try await withDirectory { tollgatectl, _ in
             let table = """
-                ID               NAME       USER  STATUS   CREATED               EXPIRES
-                acme/aaaaaaaaaa  laptop     ada   active   2025-11-23T02:57:46Z  never
-                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23T02:57:46Z  never
-                acme/cccccccccc  名前       -     active   2025-11-23T02:57:46Z  2096-10-02T07:06:40Z
+                ID               NAME       USER  STATUS   CREATED     EXPIRES
+                acme/aaaaaaaaaa  laptop     ada   active   2025-11-23  never
+                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23  never
+                acme/cccccccccc  名前       -     active   2025-11-23  2096-10-02
 
                 """
             for arguments in [["key", "list"], ["key", "list", "--org", "acme"]] {

@@ -57,8 +57,8 @@ struct KeyList: AsyncParsableCommand {
                         cells: [
                             Table.Cell(key.id.text), Table.Cell(key.name),
                             Table.Cell(key.user.isEmpty ? "-" : key.user),
-                            key.statusCell, Table.Cell(key.createdAt.map(Timestamp.text) ?? "-"),
-                            Table.Cell(key.expiresAt.map(Timestamp.text) ?? "never"),
+                            key.statusCell, Table.Cell(key.createdAt.map(Timestamp.day) ?? "-"),
+                            Table.Cell(key.expiresAt.map(Timestamp.day) ?? "never"),
                         ], json: key.json))
             }
             offset = next

@@ -31,7 +31,7 @@ struct OrgList: AsyncParsableCommand {
                         sortKey: organization.id.text,
                         cells: [
                             Table.Cell(organization.id.text), organization.statusCell, "\(organization.activeKeys)",
-                            "\(organization.allKeys)", Table.Cell(organization.createdAt.map(Timestamp.text) ?? "-"),
+                            "\(organization.allKeys)", Table.Cell(organization.createdAt.map(Timestamp.day) ?? "-"),
                         ], json: organization.json))
             }
             try listing.end(otherwise: "No organizations yet. Next: tollgatectl org create NAME")

@@ -13,6 +13,11 @@ enum Timestamp {
         Date(timeIntervalSince1970: TimeInterval(secondsSince1970)).formatted(.iso8601)
     }
 
+    /// The day alone, for lists: with times they don't fit 80 columns. What shows one thing, and JSON, have the time.
+    static func day(_ secondsSince1970: Int) -> String {
+        String(text(secondsSince1970).prefix { $0 != "T" })
+    }
+
     /// `90d`, `12h`, `30m`, `45s`, or a moment.
     static func expiry(_ text: String) throws -> KeyOrder.Expiry {
         if let seconds = seconds(text) { return .after(seconds) }
