@@ -297,6 +297,12 @@ def give_malformed_replies(daemon, relay, replies: list[tuple[bytes, bool]], ups
     def ask_until_good():
         until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "recovery", 5)
 
+    def is_spoilt(number: int) -> bool:
+        # On a busy machine a question may be given up before its reply comes; then the octets are in the place of another.
+        if relay.spoilt == number:
+            ask(daemon.port, "GET", "/api/listings", key)
+        return relay.spoilt == number + 1
+
     ask_until_good()
     for number, (octets, hangs_up) in enumerate(replies):
         relay.spoil(octets, hangs_up)
@@ -305,7 +311,7 @@ def give_malformed_replies(daemon, relay, replies: list[tuple[bytes, bool]], ups
         assert answer.status == 503, f"reply {octets!r} gave {answer.status}"
         unavailable(answer)
         assert target not in [request.target for request in upstream.requests]
-        assert relay.spoilt == number + 1
+        until(lambda number=number: is_spoilt(number), "the reply being spoilt")
         if not hangs_up:
             # What half a reply left behind would swallow the next one; this is where it has to be noticed.
             until(lambda: ask(daemon.port, "GET", "/api/listings", key).status in (200, 503), "an answer", 5)
@@ -319,7 +325,7 @@ def test_200_malformed_replies_cost_the_one_concerned_and_nothing_more(launch, r
     replies = malformed_replies()
     assert len(replies) == 200
     # Several daemons, since most of the time is spent waiting for them to notice.
-    count = 8
+    count = 4
     relays = [RedisRelay(folder / f"relay{number}.sock", redis.path) for number in range(count)]
     org = [{"name": "org", "per": "org", "limit": "1000000/1s"}]
     daemons = [
