@@ -59,14 +59,15 @@ let package = Package(
         .systemLibrary(name: "CHiredis"),
         layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
         layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
+        layer("MCP", [.nioCore], settings: [.strictMemorySafety()]),
         layer("Admission", ["Redis", .nioCore, .nioConcurrencyHelpers, .crypto, .logging]),
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
             "Proxy",
             [
-                "HTTP1", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix,
-                .logging,
+                "HTTP1", "MCP", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers,
+                .nioPosix, .logging,
             ]),
         layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .nioCore, .logging]),
         .executableTarget(
@@ -87,11 +88,12 @@ let package = Package(
             swiftSettings: settings),
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .target(
-            name: "FuzzSubjects", dependencies: ["HTTP1", "Proxy", "Settings", .nioCore], path: "Tests/Fuzz/Subjects",
+            name: "FuzzSubjects", dependencies: ["HTTP1", "MCP", "Proxy", "Settings", .nioCore], path: "Tests/Fuzz/Subjects",
             swiftSettings: settings),
         tests("FuzzTests", ["FuzzSubjects", .nioCore]),
         tests(
             "HTTP1Tests", ["HTTP1", "FuzzSubjects", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
+        tests("MCPTests", ["MCP", .nioCore, .subprocess], resources: [.copy("read_messages.py")]),
         tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .logging]),
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
         tests(
@@ -112,7 +114,7 @@ let package = Package(
 
 // The fuzzer, which only Tests/Fuzz/run builds: what it feeds is instrumented, and libFuzzer linked.
 if let library = Context.environment["TOLLGATE_FUZZ"] {
-    let instrumented = ["HTTP1", "Settings", "Admission", "Proxy", "FuzzSubjects"]
+    let instrumented = ["HTTP1", "MCP", "Settings", "Admission", "Proxy", "FuzzSubjects"]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-Xfrontend", "-sanitize=fuzzer"])]
     }
