@@ -87,6 +87,9 @@ let package = Package(
             name: "TestSupport", dependencies: [.nioCore, .logging, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
+        .executableTarget(
+            name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",
+            swiftSettings: settings),
         .target(
             name: "FuzzSubjects", dependencies: ["HTTP1", "MCP", "Proxy", "Settings", .nioCore], path: "Tests/Fuzz/Subjects",
             swiftSettings: settings),

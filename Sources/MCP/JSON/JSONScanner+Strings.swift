@@ -1,41 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension JSONScanner {
-    /// From `index`, within a string, to behind its end, an escape, a sequence of several octets or the end of the slice.
+    /// From `start`, within a string, to behind its end, an escape, a sequence cut off or the end of the slice.
     mutating func scanString(_ span: Span<UInt8>, from start: Int, base: Int) throws(Failure) -> Int {
         var index = start
+        var run = 0
         while index < span.count {
             let octet = span[index]
-            if octet == UInt8(ascii: "\"") || octet == UInt8(ascii: "\\") || octet &- 0x20 >= 0x60 { break }
-            if capture != .none { keepOfString(octet) }
-            index += 1
+            if octet.isPlainInString {
+                if capture != .none { keepOfString(octet) }
+                index += 1
+                run += 1
+                // Most strings are short, and a block that holds the end of one is looked at in vain.
+                if run == Self.shortRun, capture == .none {
+                    index = span.endOfPlain(from: index)
+                    run = 0
+                }
+                continue
+            }
+            run = 0
+            if octet >= 0x80, capture == .none {
+                let length = span.lengthOfSequence(at: index)
+                index += length
+                if length > 0 { continue }
+            }
+            offset = base + index
+            try special(octet)
+            return index + 1
         }
-        guard index < span.count else { return index }
-        offset = base + index
-        switch span[index] {
+        return index
+    }
+
+    private static var shortRun: Int { 16 }
+
+    /// What doesn't stand for itself.
+    private mutating func special(_ octet: UInt8) throws(Failure) {
+        switch octet {
         case UInt8(ascii: "\""):
-            if capture == .raw { keep(UInt8(ascii: "\"")) }
+            if capture == .raw { keep(octet) }
             settleSurrogate()
             try isName ? endName() : endScalar(.string)
         case UInt8(ascii: "\\"):
-            if capture == .raw { keep(UInt8(ascii: "\\")) }
+            if capture == .raw { keep(octet) }
             state = .escape
         case 0x00..<0x20: throw flaw(.controlCharacter)
-        case let octet: try lead(octet)
+        default: try lead(octet)
         }
-        return index + 1
     }
 
     /// One octet of an escape, or of a UTF-8 sequence behind its first.
     mutating func withinString(_ octet: UInt8) throws(Failure) {
         switch state {
         case .escape: try escape(octet)
-        case .hexadecimal(let left): try hexadecimal(octet, left: left)
-        case .continuation(let left):
+        case .hexadecimal: try hexadecimal(octet)
+        case .continuation:
             guard continuationBounds ~= octet else { throw flaw(.utf8) }
             continuationBounds = 0x80...0xBF
             keep(octet)
-            state = left == 1 ? .string : .continuation(left: left - 1)
+            left -= 1
+            if left == 0 { state = .string }
         case .value, .firstElement, .firstName, .name, .colon, .afterValue, .done, .string, .minus, .zero, .integer,
             .point, .fraction, .exponent, .exponentSign, .exponentDigits, .literal:
             preconditionFailure("Only escapes and sequences are read octet by octet")
@@ -44,23 +67,10 @@ extension JSONScanner {
 
     // MARK: UTF-8
 
-    /// Well-formed sequences by their first octet (Unicode 15, table 3-7): nothing overlong, no surrogate, not beyond U+10FFFF.
     private mutating func lead(_ octet: UInt8) throws(Failure) {
-        let following: UInt8
-        switch octet {
-        case 0xC2...0xDF: following = 1
-        case 0xE0: (following, continuationBounds) = (2, 0xA0...0xBF)
-        case 0xED: (following, continuationBounds) = (2, 0x80...0x9F)
-        case 0xE1...0xEF: following = 2
-        case 0xF0: (following, continuationBounds) = (3, 0x90...0xBF)
-        case 0xF1...0xF3: following = 3
-        case 0xF4: (following, continuationBounds) = (3, 0x80...0x8F)
-        // DEL is an ordinary character.
-        case 0x7F: following = 0
-        default: throw flaw(.utf8)
-        }
+        guard let (following, bounds) = octet.sequence else { throw flaw(.utf8) }
         keepOfString(octet)
-        if following > 0 { state = .continuation(left: following) }
+        (left, continuationBounds, state) = (following, bounds, .continuation)
     }
 
     // MARK: Escapes
@@ -76,8 +86,7 @@ extension JSONScanner {
         case UInt8(ascii: "r"): meant = 0x0D
         case UInt8(ascii: "t"): meant = 0x09
         case UInt8(ascii: "u"):
-            codeUnit = 0
-            state = .hexadecimal(left: 4)
+            (codeUnit, left, state) = (0, 4, .hexadecimal)
             return
         default: throw flaw(.escape)
         }
@@ -85,7 +94,7 @@ extension JSONScanner {
         if capture == .text { keepOfString(meant) }
     }
 
-    private mutating func hexadecimal(_ octet: UInt8, left: UInt8) throws(Failure) {
+    private mutating func hexadecimal(_ octet: UInt8) throws(Failure) {
         let digit: UInt8
         switch octet {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = octet - UInt8(ascii: "0")
@@ -95,10 +104,8 @@ extension JSONScanner {
         }
         codeUnit = codeUnit << 4 | UInt32(digit)
         if capture == .raw { keep(octet) }
-        guard left == 1 else {
-            state = .hexadecimal(left: left - 1)
-            return
-        }
+        left -= 1
+        guard left == 0 else { return }
         state = .string
         if capture == .text { keepCodeUnit() }
     }
@@ -134,5 +141,67 @@ extension JSONScanner {
     private mutating func keep(_ scalar: UInt32) {
         guard let scalar = Unicode.Scalar(scalar), let sequence = Unicode.UTF8.encode(scalar) else { return }
         for octet in sequence { keep(octet) }
+    }
+}
+
+extension UInt8 {
+    /// Stands for itself in a string, and is ASCII.
+    fileprivate var isPlainInString: Bool {
+        self != UInt8(ascii: "\"") && self != UInt8(ascii: "\\") && self &- 0x20 < 0x60
+    }
+
+    /// The same without a branch: the highest bit is set where it isn't.
+    fileprivate var specialInString: UInt8 {
+        let (quote, backslash) = (self ^ UInt8(ascii: "\""), self ^ UInt8(ascii: "\\"))
+        return self | (quote &- 1) & ~quote | (backslash &- 1) & ~backslash | (self &- 0x20) & ~self
+    }
+
+    fileprivate var isContinuation: Bool { self & 0xC0 == 0x80 }
+
+    /// As the first octet of a well-formed UTF-8 sequence (Unicode 15, table 3-7: nothing overlong, no surrogate, not beyond
+    /// U+10FFFF): how many follow, and what the next may be.
+    fileprivate var sequence: (following: Int, bounds: ClosedRange<UInt8>)? {
+        switch self {
+        case 0xC2...0xDF: (1, 0x80...0xBF)
+        case 0xE0: (2, 0xA0...0xBF)
+        case 0xED: (2, 0x80...0x9F)
+        case 0xE1...0xEF: (2, 0x80...0xBF)
+        case 0xF0: (3, 0x90...0xBF)
+        case 0xF1...0xF3: (3, 0x80...0xBF)
+        case 0xF4: (3, 0x80...0x8F)
+        default: nil
+        }
+    }
+}
+
+extension Span<UInt8> {
+    /// Octets looked at together, without a branch for each, so that the compiler makes vectors of them.
+    private static var block: Int { 64 }
+
+    /// Behind the octets from `start` that stand for themselves.
+    fileprivate func endOfPlain(from start: Int) -> Int {
+        var index = start
+        while index + Self.block <= count {
+            let octets = extracting(index..<index + Self.block)
+            var special: UInt8 = 0
+            for position in 0..<Self.block {
+                special |= octets[position].specialInString
+            }
+            guard special & 0x80 == 0 else { break }
+            index += Self.block
+        }
+        while index < count, self[index].isPlainInString { index += 1 }
+        return index
+    }
+
+    /// Octets of the whole well-formed sequences from `start` on; those cut off by the end are read one by one.
+    fileprivate func lengthOfSequence(at start: Int) -> Int {
+        guard let (following, bounds) = self[start].sequence, start + following < count, bounds ~= self[start + 1]
+        else {
+            return 0
+        }
+        if following > 1, !self[start + 2].isContinuation { return 0 }
+        if following > 2, !self[start + 3].isContinuation { return 0 }
+        return following + 1
     }
 }

@@ -16,12 +16,11 @@ struct JSONScanner<Visitor: JSONVisitor> {
         case refused(MessageFlaw)
     }
 
-    enum State {
+    enum State: UInt8 {
         case value, firstElement, firstName, name, colon, afterValue, done
-        case string, escape, hexadecimal(left: UInt8), continuation(left: UInt8)
+        case string, escape, hexadecimal, continuation
         case minus, zero, integer, point, fraction, exponent, exponentSign, exponentDigits
-        /// The octets still to come, the next one lowest.
-        case literal(left: UInt32)
+        case literal
     }
 
     /// A stack of brackets has this many places: more is nobody's request, and recursive readers break on it.
@@ -33,6 +32,10 @@ struct JSONScanner<Visitor: JSONVisitor> {
     var state = State.value
     /// Octets read so far, over all slices.
     var offset = 0
+    /// Digits of an escape, or octets of a UTF-8 sequence, that are still to come.
+    var left = 0
+    /// The octets of a literal that are still to come, the next one lowest.
+    private var letters: UInt32 = 0
     /// The open containers, innermost in the lowest bit: 1 for an object.
     private var nesting: UInt64 = 0
     private(set) var depth = 0
@@ -74,9 +77,9 @@ struct JSONScanner<Visitor: JSONVisitor> {
                 offset = base + index
                 try withinString(span[index])
                 index += 1
-            case .literal(let left):
+            case .literal:
                 offset = base + index
-                try literal(left, span[index])
+                try literal(span[index])
                 index += 1
             case .minus, .zero, .integer, .point, .fraction, .exponent, .exponentSign, .exponentDigits:
                 offset = base + index
@@ -180,13 +183,15 @@ struct JSONScanner<Visitor: JSONVisitor> {
     private mutating func beginLiteral(_ octet: UInt8, left: UInt32) {
         beginCapture(visitor.captureOfScalar(.literal, at: offset))
         keep(octet)
-        state = .literal(left: left)
+        letters = left
+        state = .literal
     }
 
-    private mutating func literal(_ left: UInt32, _ octet: UInt8) throws(Failure) {
-        guard octet == UInt8(truncatingIfNeeded: left) else { throw flaw(.unexpectedOctet) }
+    private mutating func literal(_ octet: UInt8) throws(Failure) {
+        guard octet == UInt8(truncatingIfNeeded: letters) else { throw flaw(.unexpectedOctet) }
         keep(octet)
-        if left >> 8 == 0 { try endScalar(.literal) } else { state = .literal(left: left >> 8) }
+        letters >>= 8
+        if letters == 0 { try endScalar(.literal) }
     }
 
     /// - Returns: whether the octet was part of the number.
