@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The official MCP clients of both lines, in both eras, through the sidecar to handlers of both lines."""
+"""The official MCP clients, old and new, in both eras, through the sidecar to handlers that are old and new."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ FALLBACK = ["server/discover", *LEGACY]
 
 @pytest.fixture
 def stepwise():
-    """Handlers of either line whose progress waits for whoever saw the last one."""
+    """Handlers of any line whose progress waits for whoever saw the last one."""
     running = []
 
     def start(line: int) -> str:
@@ -49,6 +49,12 @@ def session(line: int, port: int, handler: str, mode: str, key: str) -> dict:
 @pytest.mark.parametrize(
     "client,mode,handler,protocol,methods",
     [
+        (0, "legacy", 0, "2025-06-18", LEGACY),
+        (0, "legacy", 1, "2025-06-18", LEGACY),
+        (0, "legacy", 2, "2025-06-18", LEGACY),
+        (1, "legacy", 0, "2025-06-18", LEGACY),
+        (2, "legacy", 0, "2025-06-18", LEGACY),
+        (2, "auto", 0, "2025-06-18", FALLBACK),
         (1, "legacy", 1, "2025-11-25", LEGACY),
         (1, "legacy", 2, "2025-11-25", LEGACY),
         (2, "legacy", 1, "2025-11-25", LEGACY),
@@ -79,13 +85,13 @@ def test_a_session_with_progress_one_by_one(launch, stepwise, ctl, client, mode,
     assert ask(daemon.port, "GET", "/api/listings", issued["key"]).limits() == (20, 19 - len(methods))
 
 
-@pytest.mark.parametrize("line", [1, 2])
+@pytest.mark.parametrize("line", [0, 1, 2])
 def test_a_client_without_a_good_key_is_told(launch, stepwise, ctl, line):
     url = stepwise(2)
     daemon = launch(url)
     done = run_client(python(line), "session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "legacy", key="mcp_" + "A" * 43)
     assert done.returncode != 0
-    # The 2.x client shows our words; the 1.x client knows the status alone.
+    # The 2.x client shows our words; the 1.x clients know the status alone.
     assert ("Invalid or inactive API key" if line == 2 else "401") in done.stderr
 
 
