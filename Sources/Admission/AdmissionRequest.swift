@@ -11,6 +11,8 @@ package struct AdmissionRequest {
         case protected
         /// A credential decides, and the request is refused all the same: only a caller who has none to show pays.
         case judged
+        /// A credential decides, and nobody pays yet but who has none to show: what is asked for is still to be read.
+        case announced
     }
 
     /// The credential as the caller presented it.
@@ -28,9 +30,13 @@ package struct AdmissionRequest {
     package var address: String
     /// The policies that match the request's route and method, chosen when the configuration was read.
     package var selection: PolicySelection
+    /// The MCP session it belongs to, as the caller names it; nil where sessions aren't looked at.
+    package var session: [UInt8]?
+    /// Names of the tools it calls, which the key may be barred from; nil is a call without a readable name.
+    package var tools: [[UInt8]?] = []
 
     /// Whether an admission takes tokens; otherwise it only looks.
-    var takesTokens: Bool { isThrottled && kind != .judged }
+    var takesTokens: Bool { isThrottled && (kind == .protected || kind == .publicRoute || kind == .refusal) }
 
     package init(
         kind: Kind, isThrottled: Bool = true, credential: Credential = .absent, address: String,
@@ -44,11 +50,24 @@ package struct AdmissionRequest {
     }
 }
 
-/// The policies of one snapshot that ask about one route and method, as indices into its list, in list order.
+/// The policies of one snapshot that ask about one request, as indices into its list, in list order, and what it costs.
 package struct PolicySelection: Sendable, Hashable {
-    package var indices: [Int]
+    package private(set) var indices: [Int]
+    /// Tokens, for each of the indices; 0 only looks.
+    package private(set) var costs: [Int]
 
+    package init() {
+        (indices, costs) = ([], [])
+    }
+
+    /// Those that match a route and method, at their own costs.
     package init(of policies: [Policy], route: String?, method: String) {
         indices = policies.indices.filter { policies[$0].match.covers(route: route, method: method) }
+        costs = indices.map { policies[$0].cost }
+    }
+
+    package mutating func append(_ policy: Int, cost: Int) {
+        indices.append(policy)
+        costs.append(cost)
     }
 }

@@ -6,6 +6,14 @@ package enum Decision: Sendable, Equatable {
     case deny(Denial)
 }
 
+extension Decision {
+    /// Whether the same request comes again, when it is known what it asks for.
+    func isPreliminary(for request: AdmissionRequest) -> Bool {
+        guard case .allow = self, case .announced = request.kind else { return false }
+        return true
+    }
+}
+
 /// Who a request counts against.
 package struct Principal: Sendable, Equatable {
     package var organization: String
@@ -24,10 +32,21 @@ package struct Grant: Sendable, Equatable {
     package var principal: Principal?
     /// Nil where no policy was asked.
     package var limits: LimitReport?
+    /// Whose sessions the caller may open and use.
+    package var owner = SessionOwner.anybody
+    /// Which tools the key may call; nil where it may call all.
+    package var tools: ToolAccess?
 
     package init(principal: Principal? = nil, limits: LimitReport? = nil) {
         self.principal = principal
         self.limits = limits
+    }
+
+    init(to entry: KeyEntry?, limits: LimitReport? = nil) {
+        self.init(principal: entry?.principal, limits: limits)
+        guard let entry else { return }
+        owner = SessionOwner(of: entry)
+        tools = entry.record.tools.isUnrestricted ? nil : entry.record.tools
     }
 }
 
@@ -38,6 +57,10 @@ package struct Denial: Sendable, Equatable {
         case missing, malformed, unknown, revoked, expired, notYetValid, suspended
         // 403: no wait helps
         case costExceedsCapacity(policy: Int, cost: Int, capacity: Int)
+        /// 403: the first of the tools called that the key may not; nil for a call that names none.
+        case toolNotAllowed([UInt8]?)
+        /// 404: the session is another caller's, or was never opened.
+        case foreignSession
         /// 429. All policies that denied, in list order; the report's `speaking` one has the longest wait.
         case rateLimited(policies: [Int])
         /// 503: Redis is away, late, or was swapped; `detail` is for the log.

@@ -18,15 +18,43 @@ package struct Policy: Sendable, Hashable {
         package var routes: [String]
         /// HTTP methods, upper case.
         package var methods: [String]
+        /// JSON-RPC methods of MCP messages.
+        package var mcpMethods: [Glob]
+        /// Names that `tools/call` calls.
+        package var tools: [Glob]
+        /// Names that `prompts/get` asks for.
+        package var prompts: [Glob]
+        /// URIs that `resources/read`, `subscribe` and `unsubscribe` name.
+        package var resources: [Glob]
 
-        package init(routes: [String] = [], methods: [String] = []) {
+        package init(
+            routes: [String] = [], methods: [String] = [], mcpMethods: [Glob] = [], tools: [Glob] = [],
+            prompts: [Glob] = [], resources: [Glob] = []
+        ) {
             self.routes = routes
             self.methods = methods
+            self.mcpMethods = mcpMethods
+            self.tools = tools
+            self.prompts = prompts
+            self.resources = resources
+        }
+
+        /// Whether it takes the body of a request to know.
+        package var readsContent: Bool {
+            !(mcpMethods.isEmpty && tools.isEmpty && prompts.isEmpty && resources.isEmpty)
         }
 
         package func covers(route: String?, method: String) -> Bool {
             (routes.isEmpty || route.map(routes.contains) == true) && (methods.isEmpty || methods.contains(method))
         }
+    }
+
+    /// How a denial is told to an MCP client (docs/design.md §5).
+    package enum Reject: String, Sendable, Hashable, CaseIterable {
+        /// By what the client survives.
+        case auto
+        case http, jsonrpc
+        case toolError = "tool_error"
     }
 
     /// `[a-z][a-z0-9-]{0,31}`; it is part of the Redis keys of the policy's buckets.
@@ -36,18 +64,33 @@ package struct Policy: Sendable, Hashable {
     package var limit: Limit
     /// Tokens a request takes; 1 unless configured.
     package var cost: Int
+    /// Tokens a call of each of these tools takes; of any other, 1. Empty: `cost`, whatever is called.
+    package var toolCosts: [String: Int]
     package var match: Match
+    /// How its denials reach an MCP client.
+    package var reject: Reject
+    /// How long a request is held that has room within this time; 0: it is denied.
+    package var waitMicroseconds: Int
 
     package init(
         name: String, per subject: Subject, appliesTo callers: Callers? = nil, limit: Limit, cost: Int = 1,
-        match: Match = Match()
+        toolCosts: [String: Int] = [:], match: Match = Match(), reject: Reject = .auto, waitMicroseconds: Int = 0
     ) {
         self.name = name
         self.subject = subject
         self.callers = callers ?? subject.defaultCallers
         self.limit = limit
         self.cost = cost
+        self.toolCosts = toolCosts
         self.match = match
+        self.reject = reject
+        self.waitMicroseconds = waitMicroseconds
+    }
+
+    /// - Parameter name: of the tool called; nil for a request that is no call.
+    package func cost(ofTool name: String?) -> Int {
+        guard !toolCosts.isEmpty else { return cost }
+        return name.flatMap { toolCosts[$0] } ?? 1
     }
 }
 
@@ -69,4 +112,20 @@ extension Policy {
             Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: 10_000_000)),
         ]
     }
+
+    package static let handshakeName = "handshake"
+
+    /// What `initialize` and `server/discover` of a caller with a key are charged to, and nothing else: who is over a limit
+    /// still connects, and is told by the first call.
+    package static func handshake(
+        limit: Limit = Limit(count: 120, periodMicroseconds: 60_000_000), reject: Reject = .auto,
+        waitMicroseconds: Int = 0
+    ) -> Policy {
+        Policy(
+            name: handshakeName, per: .key, limit: limit,
+            match: Match(mcpMethods: [Glob("initialize"), Glob("server/discover")]), reject: reject,
+            waitMicroseconds: waitMicroseconds)
+    }
+
+    package var isHandshake: Bool { name == Self.handshakeName }
 }

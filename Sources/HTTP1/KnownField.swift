@@ -20,7 +20,8 @@ package enum KnownField: UInt8, Sendable, CaseIterable {
     case accessControlExposeHeaders, accessControlMaxAge
 
     // Content and MCP.
-    case accept, contentType, contentEncoding, mcpProtocolVersion, mcpSessionID, mcpMethod, mcpName, lastEventID
+    case accept, acceptEncoding, contentType, contentEncoding, mcpProtocolVersion, mcpSessionID, mcpMethod, mcpName,
+        lastEventID
 
     // Responses.
     case date, vary, cacheControl, location, wwwAuthenticate, rateLimit, rateLimitPolicy, xRateLimitLimit
@@ -70,6 +71,7 @@ extension KnownField {
         case .accessControlExposeHeaders: "Access-Control-Expose-Headers"
         case .accessControlMaxAge: "Access-Control-Max-Age"
         case .accept: "Accept"
+        case .acceptEncoding: "Accept-Encoding"
         case .contentType: "Content-Type"
         case .contentEncoding: "Content-Encoding"
         case .mcpProtocolVersion: "MCP-Protocol-Version"

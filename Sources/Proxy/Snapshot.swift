@@ -31,7 +31,9 @@ final class Snapshot: Sendable {
         let isPublic: Bool
         let isThrottled: Bool
         let isMCP: Bool
-        private let policies: [Policy]
+        let policies: [Policy]
+        /// Whether a policy asks about what messages say.
+        let readsContent: Bool
         /// By `Method.rawValue`.
         private let selections: [PolicySelection]
 
@@ -41,6 +43,9 @@ final class Snapshot: Sendable {
             isThrottled = route?.isThrottled ?? true
             isMCP = route?.isMCP ?? false
             self.policies = policies
+            readsContent = policies.contains {
+                $0.match.readsContent && !$0.isHandshake && $0.match.covers(route: route?.path, method: "POST")
+            }
             selections = Method.allCases.map {
                 PolicySelection(of: policies, route: route?.path, method: $0.name?.description ?? "")
             }
@@ -59,12 +64,16 @@ final class Snapshot: Sendable {
     let admission: AdmissionConfiguration
     let redis: RedisEndpoint
     let trustedProxies: TrustedProxies
+    let policies: [Policy]
     let policyNames: [String]
     let rateLimitFields: RateLimitFields
     /// `Vary` for the credential fields, as a whole line.
     let varyField: [UInt8]
     /// Nil: the handler sees to it itself.
     let crossOrigin: CrossOriginSharing?
+    let messages: MessageOptions
+    /// Nil: keys are all there is.
+    let resourceMetadata: ResourceMetadata?
     /// Of requests that no route of the configuration takes, refused ones too.
     let anyRoute: RoutePlan
     let wellKnown: RoutePlan
@@ -101,10 +110,13 @@ final class Snapshot: Sendable {
             localShare: settings.redis.localShare / Double(settings.loops))
         redis = settings.redis.endpoint
         trustedProxies = try TrustedProxies(settings.trustedProxies, field: settings.clientAddressField)
+        self.policies = policies
         policyNames = policies.map(\.name)
         rateLimitFields = RateLimitFields(policyNames: policyNames)
         varyField = Array("Vary: \(settings.keys.headers.joined(separator: ", "))\r\n".utf8)
         crossOrigin = settings.cors.map(CrossOriginSharing.init)
+        messages = MessageOptions(settings)
+        resourceMetadata = settings.mcp.resourceMetadata.map(ResourceMetadata.init)
         anyRoute = RoutePlan(nil, policies: policies)
         wellKnown = RoutePlan(nil, policies: policies, isPublic: true)
         plans = settings.routes.map { RoutePlan($0, policies: policies) }

@@ -27,8 +27,9 @@ extension Settings {
         let policies = root.optional(Schema.policies, &problems)
         let areRoutesWrong = routes == nil && root.isGiven(Schema.routes.path)
         policies?.refuseConflicts(routes: areRoutesWrong ? nil : routes ?? [], &problems)
-        self.policies = policies?.map(\.policy) ?? Policy.builtIn()
+        self.policies = Self.completed(policies?.map(\.policy) ?? Policy.builtIn(), for: self.routes)
         cors = CORS(root, &problems)
+        mcp = MCP(root, listen: listen, allowsAnonymous: keys.allowsAnonymous, &problems)
         trustedProxies = root.value(Schema.trustedProxies, &problems)
         clientAddressField = root.value(Schema.clientAddress, &problems)
         mergesSlashes = root.value(Schema.mergeSlashes, &problems)
@@ -37,6 +38,12 @@ extension Settings {
         limits = Limits(root, &problems)
         refuseConflicts(root, &problems)
         if let descriptors { fit(into: descriptors, root, &problems) }
+    }
+
+    /// Where MCP is spoken there is a policy for its first words.
+    private static func completed(_ policies: [Policy], for routes: [Route]) -> [Policy] {
+        guard routes.contains(where: \.isMCP), !policies.contains(where: \.isHandshake) else { return policies }
+        return policies + [.handshake()]
     }
 
     private func refuseConflicts(_ root: Section, _ problems: inout ProblemList) {
@@ -48,6 +55,10 @@ extension Settings {
                 Schema.keyAccept,
                 expected: "an entry for the keys issued here, which begin with '\(keys.prefix)'",
                 got: "none", hint: "add \"\(keys.prefix)\"", &problems)
+        }
+        if limits.mcpBodyBytes > limits.bodyBytes, root.isGiven(Schema.mcpBodyBytes.path) {
+            root.refuse(
+                Schema.mcpBodyBytes, expected: "at most limits.body_bytes, which is \(limits.bodyBytes)", &problems)
         }
         if keys.headers.contains(where: { $0.lowercased() == clientAddressField.lowercased() }) {
             root.refuse(
@@ -125,10 +136,61 @@ extension Settings.CORS {
     }
 }
 
+extension Settings.MCP {
+    fileprivate init(
+        _ root: Section, listen: [Settings.Listen], allowsAnonymous: Bool, _ problems: inout ProblemList
+    ) {
+        bindsSessions = root.value(Schema.mcpBindSessions, &problems)
+        trustsHeaders = root.value(Schema.mcpTrustHeaders, &problems)
+        reject = root.value(Schema.mcpReject, &problems)
+        // Without a key any page that is open on this machine could ask (DNS rebinding).
+        let local = allowsAnonymous ? Self.localNames(listen) : []
+        hosts = root.optional(Schema.mcpHosts, &problems) ?? local
+        origins =
+            root.optional(Schema.mcpOrigins, &problems)
+            ?? local.flatMap { name in
+                ["http", "https"].map { "\($0)://\(name):*" }
+            }
+        resourceMetadata = ResourceMetadata(root, &problems)
+    }
+
+    private static func localNames(_ listen: [Settings.Listen]) -> [String] {
+        var names = ["localhost", "127.0.0.1", "[::1]"]
+        for case .tcp(let host, _) in listen {
+            let name = host.contains(":") ? "[\(host)]" : host
+            if !names.contains(name), name != "0.0.0.0", name != "[::]" { names.append(name) }
+        }
+        return names
+    }
+}
+
+extension Settings.MCP.ResourceMetadata {
+    /// Nil where there is no resource: not configured, or wrong.
+    fileprivate init?(_ root: Section, _ problems: inout ProblemList) {
+        let servers = root.optional(Schema.mcpAuthorizationServers, &problems)
+        let scopes = root.optional(Schema.mcpScopes, &problems)
+        guard root.isGiven(Schema.mcpResource.path) else {
+            if root.isGiven(Schema.mcpAuthorizationServers.path) {
+                root.refuse(Schema.mcpAuthorizationServers, expected: "resource beside it", got: "none", &problems)
+            } else if root.isGiven(Schema.mcpScopes.path) {
+                root.refuse(Schema.mcpScopes, expected: "resource beside it", got: "none", &problems)
+            }
+            return nil
+        }
+        guard let resource = root.optional(Schema.mcpResource, &problems) else { return nil }
+        if !root.isGiven(Schema.mcpAuthorizationServers.path) {
+            root.refuse(
+                Schema.mcpResource, expected: "authorization_servers beside it", got: "none", &problems)
+        }
+        self.init(resource: resource, authorizationServers: servers ?? [], scopes: scopes ?? [])
+    }
+}
+
 extension Settings.Limits {
     fileprivate init(_ root: Section, _ problems: inout ProblemList) {
         headerBytes = root.value(Schema.headerBytes, &problems)
         bodyBytes = root.value(Schema.bodyBytes, &problems)
+        mcpBodyBytes = root.value(Schema.mcpBodyBytes, &problems)
         headerTimeout = root.value(Schema.headerTimeout, &problems)
         idleTimeout = root.value(Schema.idleTimeout, &problems)
         connections = root.value(Schema.connections, &problems)

@@ -114,9 +114,30 @@ package struct Settings: Sendable, Equatable {
         }
     }
 
+    /// What holds on `mcp` routes.
+    package struct MCP: Sendable, Equatable {
+        package struct ResourceMetadata: Sendable, Equatable {
+            package var resource: String
+            package var authorizationServers: [String]
+            package var scopes: [String]
+        }
+
+        package var bindsSessions: Bool
+        /// The handler refuses messages whose `Mcp-Method` and `Mcp-Name` say otherwise.
+        package var trustsHeaders: Bool
+        package var reject: Policy.Reject
+        /// Values of Host; without a port, or with `:*`, for every port. Empty: any.
+        package var hosts: [String]
+        /// `scheme://host[:port]`; with `:*` for every port. Empty: any.
+        package var origins: [String]
+        /// Nil: none is told of.
+        package var resourceMetadata: ResourceMetadata?
+    }
+
     package struct Limits: Sendable, Equatable {
         package var headerBytes: Int
         package var bodyBytes: Int
+        package var mcpBodyBytes: Int
         package var headerTimeout: Duration
         package var idleTimeout: Duration
         package var connections: Int
@@ -138,6 +159,7 @@ package struct Settings: Sendable, Equatable {
     package var policies: [Policy]
     /// Nil: the handler's own fields pass, and preflights with them.
     package var cors: CORS?
+    package var mcp: MCP
     /// CIDR blocks whose peers may set the client address field, as written.
     package var trustedProxies: [String]
     package var clientAddressField: String

@@ -24,7 +24,7 @@ import Testing
     ) async throws -> Answer {
         var command = RedisCommand(script, keyCount: asked.count)
         for (name, _) in asked { command.append(name) }
-        for argument in ["", "0", "\(KeyRecord.never)", "1"] { command.append(argument) }
+        for argument in ["", "0", "\(KeyRecord.never)", "1", ""] { command.append(argument) }
         for (_, bucket) in asked {
             command.append(Int64(bucket.shape.unitsPerMicrosecond))
             command.append(Int64(bucket.shape.capacityUnits))

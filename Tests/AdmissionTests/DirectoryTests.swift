@@ -233,15 +233,18 @@ import Testing
     @Test func aSidecarsLookUpFindsTheKey() async throws {
         try await withDirectory { directory, server in
             let issued = try await directory.issueKey(
-                KeyOrder(organization: acme, name: "laptop", limits: "search=100/10s:200"))
+                KeyOrder(
+                    organization: acme, name: "laptop", limits: "search=100/10s:200",
+                    tools: ToolAccess(allowed: [Glob("get_*")], denied: [Glob("get_secrets")])))
             let client = try await connect(server)
             defer { client.close() }
             let fields = try await client.send(
                 "HMGET", "tg:1:{acme}:k:\(issued.id.local)", "key_hash", "is_active", "subject", "not_before",
-                "expires_at", "revoked_at", "limits")
+                "expires_at", "revoked_at", "limits", "tools")
             let record = try #require(KeyRecord(fields.array ?? []))
             #expect(record.isActive && !record.isBounded)
             #expect(record.subject == issued.id.local)
+            #expect(record.tools.text == "get_* !get_secrets")
             #expect(
                 record.overrides.limits == ["search": Limit(count: 100, periodMicroseconds: 10_000_000, burst: 200)])
         }

@@ -17,7 +17,7 @@ import Testing
         let limit = Limit(count: 100, periodMicroseconds: 1_000_000)
         let policies = costs.indices.map { Policy(name: "p\($0)", per: .key, limit: limit, cost: costs[$0]) }
         let buckets = policies.indices.map { Bucket(policy: $0, limit: limit, name: []) }
-        return Charge(buckets, of: policies, looksOnly: false)
+        return Charge(buckets.map { ($0, policies[$0.policy].cost) }, .full)
     }
 
     @Test func theFewestWholeCallsLeftSpeak() {

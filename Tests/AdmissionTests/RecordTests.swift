@@ -14,7 +14,7 @@ import Testing
         notBefore: String? = nil, expires: String? = nil, revoked: String? = nil, active: String? = "1",
         subject: String? = "7h3kq2mzxb"
     ) -> KeyRecord? {
-        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s"]))
+        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s", nil]))
     }
 
     @Test func readsTimesAsUnixSeconds() throws {
@@ -51,8 +51,8 @@ import Testing
     }
 
     @Test func isNoKeyWithoutHashOrSubject() {
-        #expect(KeyRecord(fields([nil, nil, nil, nil, nil, nil, nil])) == nil)
-        #expect(KeyRecord(fields(["ab", "1", nil, nil, nil, nil, nil])) == nil)
+        #expect(KeyRecord(fields([nil, nil, nil, nil, nil, nil, nil, nil])) == nil)
+        #expect(KeyRecord(fields(["ab", "1", nil, nil, nil, nil, nil, nil])) == nil)
         #expect(key(subject: "") == nil)
         #expect(KeyRecord([]) == nil)
     }

@@ -87,11 +87,11 @@ import Testing
             #expect(
                 active == """
                     {"id":"acme/aaaaaaaaaa","org":"acme","name":"laptop","user":"ada","status":"active",\
-                    "subject":"aaaaaaaaaa","limits":{},"created_at":"2025-11-23T02:57:46Z","not_before":null,\
-                    "expires_at":null,"revoked_at":null}
+                    "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},\
+                    "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"revoked_at":null}
                     {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
-                    "subject":"cccccccccc","limits":{"search":"5/m"},"created_at":"2025-11-23T02:57:46Z",\
-                    "not_before":null,"expires_at":"2096-10-02T07:06:40Z","revoked_at":null}
+                    "subject":"cccccccccc","limits":{"search":"5/m"},\
+                    "tools":{"allow":[],"deny":[]},"created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z","revoked_at":null}
 
                     """)
             equal(

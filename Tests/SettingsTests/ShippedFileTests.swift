@@ -25,7 +25,7 @@ import Testing
     @Test func holdsWithEverythingInForce() throws {
         let settings = try Settings.parse(Self.texts().uncommented, named: "tollgate.yaml")
         #expect(settings.routes.map(\.path) == ["/health", "/api/listings", "/api/listings/{id}", "/mcp"])
-        #expect(settings.policies.map(\.name) == ["address", "org", "tools"])
+        #expect(settings.policies.map(\.name) == ["address", "org", "tools", "handshake"])
         #expect(settings.loops == 2)
     }
 
@@ -51,7 +51,8 @@ import Testing
     private static func paths(
         of element: Element, below parent: String, entries: inout [String: Set<String>]
     ) -> Set<String> {
-        guard case .mapping(let pairs) = element.content else { return [parent] }
+        // A cost may be a mapping of tools, whose names are the operator's.
+        guard case .mapping(let pairs) = element.content, parent != Schema.policyCost.path else { return [parent] }
         var paths: Set<String> = []
         for pair in pairs {
             let name = pair.key.scalar?.text ?? ""

@@ -75,7 +75,8 @@ import Testing
             settings.policies == Policy.builtIn() + [
                 Policy(
                     name: "search", per: .key, limit: Limit(count: 5, periodMicroseconds: 60_000_000),
-                    match: Policy.Match(routes: ["/mcp"], methods: ["POST"]))
+                    match: Policy.Match(routes: ["/mcp"], methods: ["POST"])),
+                .handshake(),
             ])
         settings.routes = []
         settings.policies = Policy.builtIn()

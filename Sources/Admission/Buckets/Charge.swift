@@ -13,16 +13,30 @@ struct Charge {
     /// The first policy that can never admit this cost, whatever the wait.
     private(set) var impossible: (policy: Int, cost: Int, capacity: Int)?
 
-    /// - Parameter looksOnly: cost 0 throughout, for a request that isn't throttled.
-    init(_ buckets: [Bucket], of policies: [Policy], looksOnly: Bool) {
-        for bucket in buckets {
-            let cost = looksOnly ? 0 : policies[bucket.policy].cost
+    /// What a request pays.
+    enum Price {
+        /// What it costs by each policy.
+        case full
+        /// It isn't throttled.
+        case nothing
+        /// A 403 takes one token of each bucket there is (docs/design.md §2, "Who pays").
+        case one
+    }
+
+    /// - Parameter buckets: with what the request costs in each.
+    init(_ buckets: [(bucket: Bucket, cost: Int)], _ price: Price) {
+        for (bucket, fullCost) in buckets {
+            let cost =
+                switch price {
+                case .full: fullCost
+                case .nothing: 0
+                case .one: bucket.shape == nil ? 0 : 1
+                }
             let capacity = bucket.shape?.capacity ?? 0
             if cost > capacity, impossible == nil { impossible = (bucket.policy, cost, capacity) }
             if let shape = bucket.shape { items.append(Item(bucket: bucket, shape: shape, cost: cost)) }
         }
         guard impossible != nil else { return }
-        // A 403 takes one token of each bucket there is (docs/design.md §2, "Who pays").
         items = items.map { Item(bucket: $0.bucket, shape: $0.shape, cost: 1) }
     }
 

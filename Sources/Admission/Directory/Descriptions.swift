@@ -58,27 +58,29 @@ package struct KeyDescription: Sendable, Equatable {
     package var expiresAt: Int?
     package var revokedAt: Int?
     package var overrides: LimitOverrides
+    package var tools: ToolAccess
 
     /// In the order of the script: what admission reads, then what it doesn't.
     static let fields = [
-        "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "name",
-        "created_by_user_id", "created_at",
+        "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "tools",
+        "name", "created_by_user_id", "created_at",
     ]
 
     /// - Returns: nil where there is no record.
     init?(_ id: KeyID, _ fields: [RedisReply], of organization: OrganizationRecord?, at nowMicroseconds: Int) {
         guard fields.count == Self.fields.count, fields.contains(where: { $0 != .null }) else { return nil }
         self.id = id
-        let record = KeyRecord(Array(fields.prefix(7)))
+        let record = KeyRecord(Array(fields.prefix(8)))
         status = Status(record, of: organization, at: nowMicroseconds)
         subject = fields[2].text ?? id.local
         notBefore = fields[3].number
         expiresAt = fields[4].number
         revokedAt = fields[5].number
         overrides = record?.overrides ?? .none
-        name = fields[7].text ?? ""
-        user = fields[8].text ?? ""
-        createdAt = fields[9].number
+        tools = record?.tools ?? ToolAccess()
+        name = fields[8].text ?? ""
+        user = fields[9].text ?? ""
+        createdAt = fields[10].number
     }
 }
 
@@ -97,7 +99,9 @@ extension KeyDescription.Status {
             case .expired: .expired
             case .notYetValid: .notYetValid
             case .suspended: .suspended
-            case .missing, .malformed, .unknown, .costExceedsCapacity, .rateLimited, .limiterUnavailable: .unreadable
+            case .missing, .malformed, .unknown, .costExceedsCapacity, .toolNotAllowed, .foreignSession, .rateLimited,
+                .limiterUnavailable:
+                .unreadable
             }
     }
 }

@@ -18,7 +18,7 @@ extension Directory {
 
     /// KEYS: meta, the organization, the record, all keys, active keys, the credential.
     /// ARGV: instance id, revision, organization, local id, hash, user, name, seconds to live or '', expiry or '', limits,
-    /// the most active keys where the organization says nothing else.
+    /// the most active keys where the organization says nothing else, tools or ''.
     /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}` or `{'past'}`.
     ///
     /// The active keys are scored by their expiry, so counting is dropping what has expired; as all of it is one script,
@@ -44,6 +44,7 @@ extension Directory {
             if redis.call('ZCARD', KEYS[5]) >= maximum then return {'full', maximum} end
             redis.call('HSET', KEYS[3], 'organization_id', ARGV[3], 'key_hash', ARGV[5], 'created_by_user_id', ARGV[6],
               'is_active', '1', 'name', ARGV[7], 'subject', ARGV[4], 'created_at', now, 'limits', ARGV[10])
+            if ARGV[12] ~= '' then redis.call('HSET', KEYS[3], 'tools', ARGV[12]) end
             if expires then redis.call('HSET', KEYS[3], 'expires_at', string.format('%.0f', expires)) end
             redis.call('ZADD', KEYS[4], now, ARGV[4])
             redis.call('ZADD', KEYS[5], expires or '+inf', ARGV[4])

@@ -42,7 +42,7 @@ package struct Directory: Sendable {
             arguments: [
                 Instance.proposal(), Self.revision(), organization, id.local,
                 String(decoding: hash.hexadecimal, as: UTF8.self), order.user, order.name, order.expiry.relative,
-                order.expiry.absolute, order.limits, String(order.maximumActive),
+                order.expiry.absolute, order.limits, String(order.maximumActive), order.tools.text,
             ])
         switch reply.first {
         case .integer(let createdAt)?:

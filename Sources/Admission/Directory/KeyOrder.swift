@@ -67,12 +67,14 @@ package struct KeyOrder: Sendable {
     package var expiry: Expiry
     /// As the record has them: `search=100/10s other=5/1m`.
     package var limits: String
+    package var tools: ToolAccess
     package var prefix: String
     /// Where the organization's record says nothing else.
     package var maximumActive: Int
 
     package init(
         organization: OrganizationID, name: String, user: String = "", expiry: Expiry = .never, limits: String = "",
+        tools: ToolAccess = ToolAccess(),
         prefix: String = "mcp_", maximumActive: Int = 5
     ) {
         self.organization = organization
@@ -80,6 +82,7 @@ package struct KeyOrder: Sendable {
         self.user = user
         self.expiry = expiry
         self.limits = limits
+        self.tools = tools
         self.prefix = prefix
         self.maximumActive = maximumActive
     }

@@ -43,6 +43,7 @@ final class Ask {
 
 /// What the answer will be if the buckets have room.
 enum Intent {
-    case grant(Principal?)
+    /// To the owner of a key, or to nobody in particular.
+    case grant(KeyEntry?)
     case refuse(Denial.Reason, Principal?)
 }

@@ -33,19 +33,22 @@ extension Gate {
             counters.deniedFromCache += 1
             return finish(ask, .deny(denial))
         }
-        guard confirmation != nil || !charge.items.isEmpty else {
+        let session = sessionQuestion(ask, intent)
+        guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             return finish(ask, decision(intent, charge, report: nil))
         }
         wait(ask)
-        send(prepared ?? question(charge, confirmation), before: ask.deadline) { result in
+        send(prepared ?? question(charge, confirmation, session), before: ask.deadline) { result in
             self.conclude(ask, charge, intent, confirmation, result)
         }
     }
 
     /// The script's keys and arguments (`admitScriptSource`).
-    func question(_ charge: Charge, _ confirmation: Confirmation?) -> RedisCommand {
-        var call = RedisCommand(Self.admitScript, keyCount: charge.items.count + (confirmation == nil ? 0 : 1))
+    func question(_ charge: Charge, _ confirmation: Confirmation?, _ session: BoundSession?) -> RedisCommand {
+        let keyCount = charge.items.count + (confirmation == nil ? 0 : 1) + (session == nil ? 0 : 1)
+        var call = RedisCommand(Self.admitScript, keyCount: keyCount)
         if let entry = confirmation?.entry { call.append(bytes: entry.organization.key) }
+        if let session { call.append(session.name) }
         for item in charge.items { call.append(bytes: item.bucket.name) }
         call.append(bytes: confirmation?.entry.organization.revision ?? [])
         if let entry = confirmation?.entry, entry.standingRefusal == nil {
@@ -57,6 +60,7 @@ extension Gate {
             call.append(Int64(KeyRecord.never))
         }
         call.append(confirmation?.expectsOutside == true ? 0 : 1)
+        call.append(session?.subject ?? "")
         for item in charge.items {
             call.append(Int64(item.shape.unitsPerMicrosecond))
             call.append(Int64(item.shape.capacityUnits))
@@ -73,12 +77,15 @@ extension Gate {
         guard !ask.isDone else { return }
         if let outage { return decideWithoutRedis(ask, outage) }
         guard answer.count > 1, let now = answer[0].integer, let verdict = answer[1].integer.flatMap(AdmitVerdict.init),
-            verdict == .stale || verdict == .misjudged || charge.canHave(answer[2...], isDenied: verdict == .denied)
+            !verdict.isAboutBuckets || charge.canHave(answer[2...], isDenied: verdict == .denied)
         else { return decideWithoutRedis(ask, "unexpected answer of the script") }
         switch verdict {
         case .stale, .misjudged:
             guard let confirmation else { return decideWithoutRedis(ask, "unexpected answer of the script") }
             askAgain(ask, confirmation, after: verdict)
+        case .foreign:
+            // As much of a guess as a key that isn't one.
+            settle(ask, addressCharge(ask), .refuse(.foreignSession, intent.principal))
         case .admitted, .denied:
             var intent = intent
             if let confirmation, confirmation.expectsOutside, case .refuse(let reason, let principal) = intent {
@@ -164,7 +171,7 @@ extension Gate {
                     principal: intent.principal, limits: report))
         }
         switch intent {
-        case .grant(let principal): return .allow(Grant(principal: principal, limits: report))
+        case .grant(let entry): return .allow(Grant(to: entry, limits: report))
         case .refuse(let reason, let principal):
             return .deny(Denial(reason: reason, principal: principal, limits: report))
         }
@@ -191,7 +198,8 @@ extension Charge {
 extension Intent {
     var principal: Principal? {
         switch self {
-        case .grant(let principal), .refuse(_, let principal): principal
+        case .grant(let entry): entry?.principal
+        case .refuse(_, let principal): principal
         }
     }
 }

@@ -18,6 +18,7 @@ extension Gate {
     static let admitScript = RedisScript(name: "admit", source: admitScriptSource)
     static let lookupScript = RedisScript(name: "lookup", source: lookupScriptSource)
     static let loadScript = RedisScript(name: "load", source: loadScriptSource)
+    static let sessionScript = RedisScript(name: "session", source: sessionScriptSource)
     static let instanceScript = RedisScript(name: "instance", source: instanceScriptSource)
 
     /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
@@ -52,7 +53,9 @@ extension Gate {
     func makeConnection(to endpoint: RedisEndpoint) -> RedisConnection {
         RedisConnection(
             endpoint: endpoint, on: eventLoop,
-            scripts: [Self.admitScript, Self.lookupScript, Self.loadScript, Self.instanceScript],
+            scripts: [
+                Self.admitScript, Self.lookupScript, Self.loadScript, Self.sessionScript, Self.instanceScript,
+            ],
             onConnect: { send, done in
                 send(self.instanceQuestion()) { result in
                     guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else {

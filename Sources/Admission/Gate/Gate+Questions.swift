@@ -10,6 +10,7 @@ extension Gate {
 
     /// No credential is looked at, or none is needed.
     func passWithoutCredential(_ ask: Ask) {
+        if case .announced = ask.request.kind { return finish(ask, .allow(Grant())) }
         settle(ask, anonymousCharge(ask), .grant(nil))
     }
 
@@ -56,51 +57,60 @@ extension Gate {
     }
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
+        if case .announced = ask.request.kind { return finish(ask, .allow(Grant(to: entry))) }
+        if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
+            let intent = Intent.refuse(.toolNotAllowed(tool), entry.principal)
+            return settle(ask, keyCharge(ask, entry, .one), intent, Confirmation(of: entry))
+        }
         let looksOnly = !ask.request.takesTokens
+        guard ask.request.session == nil else {
+            return settle(ask, keyCharge(ask, entry), .grant(entry), Confirmation(of: entry))
+        }
         if let prepared = entry.prepared(for: ask.request.selection, looksOnly: looksOnly) {
             return settle(
-                ask, prepared.charge, .grant(entry.principal), Confirmation(of: entry), prepared: prepared.call)
+                ask, prepared.charge, .grant(entry), Confirmation(of: entry), prepared: prepared.call)
         }
         let charge = keyCharge(ask, entry)
         let confirmation = Confirmation(of: entry)
         if charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address }) {
-            let call = question(charge, confirmation)
+            let call = question(charge, confirmation, nil)
             entry.keep(
                 KeyEntry.Prepared(
                     selection: ask.request.selection, looksOnly: looksOnly, charge: charge, call: call))
-            return settle(ask, charge, .grant(entry.principal), confirmation, prepared: call)
+            return settle(ask, charge, .grant(entry), confirmation, prepared: call)
         }
-        settle(ask, charge, .grant(entry.principal), confirmation)
+        settle(ask, charge, .grant(entry), confirmation)
     }
 
     // MARK: Which buckets
 
     /// What a stranger's address pays for being refused.
     func addressCharge(_ ask: Ask) -> Charge {
-        charge(ask, looksOnly: !ask.request.isThrottled) { policy in
+        charge(ask, nil, ask.request.isThrottled ? .full : .nothing) { policy in
             policy.subject == .address && policy.callers != .authenticated
         }
     }
 
     /// Address and global policies: what may reach the handler without a key.
     func anonymousCharge(_ ask: Ask) -> Charge {
-        charge(ask, looksOnly: !ask.request.takesTokens) { policy in
+        charge(ask, nil, ask.request.takesTokens ? .full : .nothing) { policy in
             (policy.subject == .address || policy.subject == .global) && policy.callers != .authenticated
         }
     }
 
-    func keyCharge(_ ask: Ask, _ entry: KeyEntry) -> Charge {
-        charge(ask, entry, looksOnly: !ask.request.takesTokens) { policy in policy.callers != .anonymous }
+    func keyCharge(_ ask: Ask, _ entry: KeyEntry, _ price: Charge.Price = .full) -> Charge {
+        charge(ask, entry, ask.request.takesTokens ? price : .nothing) { policy in policy.callers != .anonymous }
     }
 
     private func charge(
-        _ ask: Ask, _ entry: KeyEntry? = nil, looksOnly: Bool, where isAsked: (Policy) -> Bool
+        _ ask: Ask, _ entry: KeyEntry?, _ price: Charge.Price, where isAsked: (Policy) -> Bool
     ) -> Charge {
         let policies = configuration.policies
         var address: BucketSet?
-        var buckets: [Bucket] = []
-        buckets.reserveCapacity(ask.request.selection.indices.count)
-        for index in ask.request.selection.indices where isAsked(policies[index]) {
+        let selection = ask.request.selection
+        var buckets: [(bucket: Bucket, cost: Int)] = []
+        buckets.reserveCapacity(selection.indices.count)
+        for (index, cost) in zip(selection.indices, selection.costs) where isAsked(policies[index]) {
             let bucket: Bucket?
             switch policies[index].subject {
             case .global: bucket = globalBuckets[index]
@@ -111,9 +121,9 @@ extension Gate {
                 address = known
                 bucket = known[index]
             }
-            if let bucket { buckets.append(bucket) }
+            if let bucket { buckets.append((bucket, cost)) }
         }
-        return Charge(buckets, of: policies, looksOnly: looksOnly)
+        return Charge(buckets, price)
     }
 
     private func addressBuckets(_ address: String) -> BucketSet {

@@ -14,10 +14,10 @@ extension Gate {
             finish(ask, .allow(Grant()))
         case (.publicRoute, _):
             passWithoutRedis(ask, detail, nil)
-        case (.protected, .absent), (.judged, .absent):
+        case (.protected, .absent), (.judged, .absent), (.announced, .absent):
             if configuration.allowsAnonymous { return passWithoutRedis(ask, detail, nil) }
             finish(ask, .deny(Denial(reason: .missing)))
-        case (.protected, .presented(let key)), (.judged, .presented(let key)):
+        case (.protected, .presented(let key)), (.judged, .presented(let key)), (.announced, .presented(let key)):
             guard configuration.format.accepts(key) else { return finish(ask, .deny(Denial(reason: .malformed))) }
             guard !ask.request.takesTokens || configuration.onFailure != .closed else {
                 return finish(ask, unavailable(detail))
@@ -25,25 +25,28 @@ extension Gate {
             guard let entry = records.use(ask.hash ?? CredentialHash(of: key)), entry.standingRefusal == nil,
                 entry.refusal(at: redisTime) == nil
             else { return finish(ask, unavailable(detail)) }
+            if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
+                return finish(ask, .deny(Denial(reason: .toolNotAllowed(tool), principal: entry.principal)))
+            }
             passWithoutRedis(ask, detail, entry)
         }
     }
 
     private func passWithoutRedis(_ ask: Ask, _ detail: String, _ entry: KeyEntry?) {
-        guard ask.request.takesTokens else { return finish(ask, .allow(Grant(principal: entry?.principal))) }
+        guard ask.request.takesTokens else { return finish(ask, .allow(Grant(to: entry))) }
         guard configuration.onFailure != .closed else { return finish(ask, unavailable(detail)) }
         let charge = entry.map { keyCharge(ask, $0) } ?? anonymousCharge(ask)
         // What no wait helps needs no Redis to be known.
         guard charge.impossible == nil, configuration.onFailure == .local else {
-            return finish(ask, decision(.grant(entry?.principal), charge, report: nil))
+            return finish(ask, decision(.grant(entry), charge, report: nil))
         }
         guard let report = takeHere(charge) else {
             return finish(
                 ask,
                 charge.items.isEmpty
-                    ? .allow(Grant(principal: entry?.principal)) : unavailable(detail, entry?.principal))
+                    ? .allow(Grant(to: entry)) : unavailable(detail, entry?.principal))
         }
-        finish(ask, decision(.grant(entry?.principal), charge, report: report))
+        finish(ask, decision(.grant(entry), charge, report: report))
     }
 
     /// Takes the charge from this process' own buckets, all or nothing. Their clock is the loop's.

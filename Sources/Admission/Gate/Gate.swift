@@ -10,7 +10,8 @@ package import Redis
 /// 2. `Gate+Records`: credential → pointer → record, each looked up once however many wait for it.
 /// 3. `Gate+Charging`: the one question to Redis, and what its answer means.
 /// 4. `Gate+WithoutRedis`: what is answered when there is no answer.
-/// 5. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
+/// 5. `Gate+Sessions`: which caller an MCP session belongs to.
+/// 6. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
 ///
 /// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `timed` until it ends.
 package final class Gate {
@@ -101,7 +102,7 @@ package final class Gate {
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
-        case .protected, .judged: judgeCredential(ask)
+        case .protected, .judged, .announced: judgeCredential(ask)
         }
     }
 
@@ -126,7 +127,7 @@ package final class Gate {
     /// The one way out. Changes state first: the completion may ask again.
     func finish(_ ask: Ask, _ decision: Decision) {
         guard let completion = ask.end() else { return }
-        counters.count(decision)
+        if !decision.isPreliminary(for: ask.request) { counters.count(decision) }
         completion(decision)
     }
 }

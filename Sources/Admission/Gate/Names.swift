@@ -22,6 +22,11 @@ struct Names {
         "\(root){\(pointer.organization)}:k:\(pointer.id)"
     }
 
+    /// - Parameter organization: nil for callers without a key.
+    func session(_ hash: SessionHash, of organization: String?) -> String {
+        "\(root){\(organization ?? ":g")}:s:\(hash.text)"
+    }
+
     func bucket(_ policy: String, ofOrganization organization: String) -> String {
         "\(root){\(organization)}:b:\(policy)"
     }

@@ -4,7 +4,8 @@ import Foundation
 
 /// The policies that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
 ///
-/// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order. Members
+/// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order, and
+/// where they are given "tool_costs", "reject", "wait" (µs) and in "match" "mcp_methods", "tools", "prompts", "resources". Members
 /// this version doesn't know are passed over, and a policy of a kind it doesn't know is kept by name alone, since sidecars
 /// of another version may share the database.
 package struct PolicySet: Sendable, Equatable {
@@ -53,6 +54,10 @@ private struct Document: Codable {
         struct Match: Codable {
             var routes: [String]
             var methods: [String]
+            var mcp_methods: [String]?
+            var tools: [String]?
+            var prompts: [String]?
+            var resources: [String]?
         }
 
         var name: String
@@ -60,7 +65,10 @@ private struct Document: Codable {
         var applies_to: String?
         var limit: String?
         var cost: Int?
+        var tool_costs: [String: Int]?
         var match: Match?
+        var reject: String?
+        var wait: Int?
     }
 
     var policies: [Entry]
@@ -73,7 +81,10 @@ extension Document.Entry {
         applies_to = policy.callers.rawValue
         limit = policy.limit.description
         cost = policy.cost
-        match = Match(routes: policy.match.routes, methods: policy.match.methods)
+        tool_costs = policy.toolCosts.isEmpty ? nil : policy.toolCosts
+        match = Match(policy.match)
+        reject = policy.reject == .auto ? nil : policy.reject.rawValue
+        wait = policy.waitMicroseconds == 0 ? nil : policy.waitMicroseconds
     }
 
     /// Nil where this version can't count it.
@@ -83,6 +94,23 @@ extension Document.Entry {
         else { return nil }
         return Policy(
             name: name, per: subject, appliesTo: applies_to.flatMap(Policy.Callers.init), limit: numbers,
-            cost: cost ?? 1, match: Policy.Match(routes: match?.routes ?? [], methods: match?.methods ?? []))
+            cost: cost ?? 1, toolCosts: tool_costs ?? [:], match: match?.match ?? Policy.Match(),
+            reject: reject.flatMap(Policy.Reject.init) ?? .auto, waitMicroseconds: wait ?? 0)
+    }
+}
+
+extension Document.Entry.Match {
+    init(_ match: Policy.Match) {
+        func texts(_ globs: [Glob]) -> [String]? { globs.isEmpty ? nil : globs.map(\.text) }
+        self.init(
+            routes: match.routes, methods: match.methods, mcp_methods: texts(match.mcpMethods),
+            tools: texts(match.tools), prompts: texts(match.prompts), resources: texts(match.resources))
+    }
+
+    var match: Policy.Match {
+        func globs(_ texts: [String]?) -> [Glob] { (texts ?? []).map { Glob($0) } }
+        return Policy.Match(
+            routes: routes, methods: methods, mcpMethods: globs(mcp_methods), tools: globs(tools),
+            prompts: globs(prompts), resources: globs(resources))
     }
 }

@@ -2,7 +2,8 @@
 
 import Redis
 
-/// What admission reads of a key's hash: `key_hash is_active subject not_before expires_at revoked_at limits`.
+/// What admission reads of a key's hash: `key_hash is_active subject not_before expires_at revoked_at limits
+/// tools`.
 struct KeyRecord: Sendable, Equatable {
     /// SHA-256 of the key in lowercase hexadecimal.
     var hash: [UInt8]
@@ -16,6 +17,7 @@ struct KeyRecord: Sendable, Equatable {
     /// What the end of validity means to the caller.
     var endsByRevocation: Bool
     var overrides: LimitOverrides
+    var tools: ToolAccess
 
     /// Beyond all time that a script can count.
     static let never = 1 << 53
@@ -23,7 +25,7 @@ struct KeyRecord: Sendable, Equatable {
     /// - Returns: nil where the record is missing, or says something about its validity that can't be read: then the key
     ///   is none, rather than one without end.
     init?(_ fields: [RedisReply]) {
-        guard fields.count == 7, case .bytes(let hash) = fields[0], let subject = fields[2].text, !subject.isEmpty,
+        guard fields.count == 8, case .bytes(let hash) = fields[0], let subject = fields[2].text, !subject.isEmpty,
             let validFrom = instant(fields[3], absent: 0), let expiry = instant(fields[4], absent: Self.never),
             let revocation = instant(fields[5], absent: Self.never)
         else { return nil }
@@ -34,6 +36,8 @@ struct KeyRecord: Sendable, Equatable {
         self.validUntil = min(expiry, revocation)
         self.endsByRevocation = revocation < expiry
         self.overrides = LimitOverrides(parsing: fields[6].text ?? "")
+        // Octets that are no text name tools that can't be told.
+        self.tools = fields[7] == .null ? ToolAccess() : ToolAccess(parsing: fields[7].text ?? "!")
     }
 
     var isBounded: Bool { validFrom > 0 || validUntil < Self.never }

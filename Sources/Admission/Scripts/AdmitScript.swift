@@ -5,9 +5,9 @@
 /// Answers `{now in µs, verdict, backlog in units of each bucket after the decision…}`; verdicts are `AdmitVerdict`.
 /// Nothing is written but by an admission, and where a backlog had to be cut at the capacity (docs/design.md §4).
 ///
-/// - KEYS: the organization's hash, if a revision is given; then the buckets.
+/// - KEYS: the organization's hash, if a revision is given; the session, if a subject is; then the buckets.
 /// - ARGV: revision or empty; the key holds from and until, in µs; whether `now` is expected within them (1) or not (0);
-///   then for each bucket: units leaking a microsecond, capacity and cost in units.
+///   the subject that the session has to belong to, or empty; then for each bucket: units leaking a microsecond, capacity and cost in units.
 let admitScriptSource = """
     #!lua
     local time = redis.call('TIME')
@@ -18,11 +18,17 @@ let admitScriptSource = """
       first = 2
     end
     if (now >= tonumber(ARGV[2]) and now < tonumber(ARGV[3])) ~= (ARGV[4] == '1') then return {now, 3} end
+    if ARGV[5] ~= '' then
+      local session = KEYS[first]
+      if redis.call('GET', session) ~= ARGV[5] then return {now, 4} end
+      if redis.call('TTL', session) < 82800 then redis.call('EXPIRE', session, 86400) end
+      first = first + 1
+    end
     if first > #KEYS then return {now, 1} end
     local answer, leaks, costs, cut = {now, 1}, {}, {}, {}
     local states = redis.call('MGET', unpack(KEYS, first))
     for i = 1, #states do
-      local leak, full, cost = tonumber(ARGV[i * 3 + 2]), tonumber(ARGV[i * 3 + 3]), tonumber(ARGV[i * 3 + 4])
+      local leak, full, cost = tonumber(ARGV[i * 3 + 3]), tonumber(ARGV[i * 3 + 4]), tonumber(ARGV[i * 3 + 5])
       local owed = 0
       local empty, rest = string.match(states[i] or '', '^(%d+) ?(%d*)$')
       if empty then
@@ -58,4 +64,14 @@ enum AdmitVerdict: Int64 {
     case stale = 2
     /// The key is within its time where it was expected outside, or the other way round; nothing was charged.
     case misjudged = 3
+    /// The session is somebody else's, or was never opened; nothing was charged.
+    case foreign = 4
+
+    /// Whether the buckets' backlogs come with it.
+    var isAboutBuckets: Bool {
+        switch self {
+        case .denied, .admitted: true
+        case .stale, .misjudged, .foreign: false
+        }
+    }
 }

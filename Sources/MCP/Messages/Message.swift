@@ -43,6 +43,18 @@ package struct Message: Sendable, Hashable {
     }
 }
 
+extension Message.Target {
+    /// Nil for methods that name nothing.
+    init?(of method: [UInt8], name: [UInt8]?, uri: [UInt8]?) {
+        switch String(decoding: method, as: UTF8.self) {
+        case "tools/call": self = .tool(name)
+        case "prompts/get": self = .prompt(name)
+        case "resources/read", "resources/subscribe", "resources/unsubscribe": self = .resource(uri)
+        default: return nil
+        }
+    }
+}
+
 extension Message {
     package func isMethod(_ name: StaticString) -> Bool {
         guard let method, method.count == name.utf8CodeUnitCount else { return false }
@@ -75,4 +87,9 @@ package struct Messages: Sendable, Hashable {
         self.isBatch = isBatch
         self.messages = messages
     }
+}
+
+extension Messages {
+    /// Nothing in it asks for work.
+    package var areFree: Bool { messages.allSatisfy(\.isFree) }
 }

@@ -173,7 +173,7 @@ extension MessageVisitor.Draft {
         if seen.contains(.method) {
             if answers { throw .requestAndResponse }
             var message = Message(kind: hasID ? .request : .notification, method: method, id: id, hasID: hasID)
-            message.target = target(of: message)
+            message.target = method.flatMap { Message.Target(of: $0, name: name, uri: uri) }
             if let misspelt, message.target != nil { throw .misspelt(misspelt) }
             // A method that is no string is nobody's; it counts as whatever the handler makes of it.
             if method == nil { message.kind = .other }
@@ -181,15 +181,5 @@ extension MessageVisitor.Draft {
         }
         let isAnswer = seen.contains(.result) != seen.contains(.error) || (hasID && !answers)
         return Message(kind: isAnswer ? .response : .other, id: id, hasID: hasID)
-    }
-
-    private func target(of message: Message) -> Message.Target? {
-        guard let method else { return nil }
-        switch String(decoding: method, as: UTF8.self) {
-        case "tools/call": return .tool(name)
-        case "prompts/get": return .prompt(name)
-        case "resources/read", "resources/subscribe", "resources/unsubscribe": return .resource(uri)
-        default: return nil
-        }
     }
 }

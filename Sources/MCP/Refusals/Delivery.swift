@@ -21,6 +21,13 @@ package enum Delivery: Sendable, Hashable {
         }
     }
 
+    package var isInBand: Bool {
+        switch self {
+        case .status: false
+        case .answer, .answers: true
+        }
+    }
+
     /// What an operator wants of a policy's refusals.
     package enum Choice: Sendable, Hashable {
         /// By era: what the client survives.

@@ -16,7 +16,8 @@ extension DownstreamHandler {
                 expectsContinue: head.present.contains(.expect), acceptsEventStream: head.acceptsEventStream,
                 asksForUpgrade: traits.asksForWebSocket),
             at: .now())
-        decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(snapshot.bodyBytes))
+        bodyLimit = snapshot.bodyBytes
+        decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(bodyLimit))
         if traits.hasBody { arm(.idle) }
         record.identify(head, &shard.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
@@ -32,6 +33,7 @@ extension DownstreamHandler {
         exchange = Exchange(facts)
         record.begin(at: now)
         pendingRefusal = nil
+        (message, held, announced, asked, waited) = (nil, nil, nil, nil, .zero)
         grant = Grant()
         credentialWasPresented = false
         route = snapshot.anyRoute
@@ -47,6 +49,11 @@ extension DownstreamHandler {
         case .target(let judged): target = judged
         }
         record.keepPath(target.raw, of: head)
+        if let metadata = snapshot.resourceMetadata, head.method == .get || head.method == .head,
+            metadata.isServed(at: head.view(of: target.raw))
+        {
+            return answer(metadata)
+        }
         let isPreflight = head.isPreflight
         switch snapshot.routes.match(target, of: head, isPreflight: isPreflight) {
         case .unknown:
@@ -65,6 +72,7 @@ extension DownstreamHandler {
         if isPreflight, let crossOrigin = snapshot.crossOrigin {
             return answerPreflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head))
         }
+        if route.isMCP, !isPreflight, let refusal = readMessageFields() { return refuseCharged(refusal, client) }
         // Without `cors` a preflight is the handler's business; it carries no credential by its nature.
         if route.isPublic || isPreflight {
             return askPublic(client)
@@ -84,11 +92,10 @@ extension DownstreamHandler {
     }
 
     private func askPublic(_ client: ClientAddress) {
-        guard fitsBody else { return refuse(.bodyTooLarge(limit: snapshot.bodyBytes), limits: nil) }
-        ask(
-            AdmissionRequest(
-                kind: .publicRoute, isThrottled: route.isThrottled, address: client.subject,
-                selection: selection))
+        if let refusal = unfitBody { return refuse(refusal, limits: nil) }
+        let request = AdmissionRequest(
+            kind: .publicRoute, isThrottled: route.isThrottled, address: client.subject, selection: selection)
+        message == nil ? ask(request) : askAboutMessage(request)
     }
 
     private func askProtected(_ client: ClientAddress) {
@@ -102,15 +109,20 @@ extension DownstreamHandler {
             return refuse(Refusal(400, detail, reason: "credential_clash"), limits: nil)
         }
         // A body that is too large is refused after the credential was judged, and costs nothing; to bring no good one costs.
-        if !fitsBody { pendingRefusal = .bodyTooLarge(limit: snapshot.bodyBytes) }
-        ask(
-            AdmissionRequest(
-                kind: fitsBody ? .protected : .judged, isThrottled: route.isThrottled, credential: credential,
-                address: client.subject, selection: selection))
+        pendingRefusal = unfitBody
+        let request = AdmissionRequest(
+            kind: pendingRefusal == nil ? .protected : .judged, isThrottled: route.isThrottled, credential: credential,
+            address: client.subject, selection: selection)
+        message == nil || pendingRefusal != nil ? ask(request) : askAboutMessage(request)
+    }
+
+    /// Why a body like this one isn't taken at all.
+    private var unfitBody: Refusal? {
+        fitsBody ? unfitMessage : .bodyTooLarge(limit: bodyLimit)
     }
 
     private var fitsBody: Bool {
-        traits.framing.declaredLength.map { $0 <= UInt64(snapshot.bodyBytes) } ?? true
+        traits.framing.declaredLength.map { $0 <= UInt64(bodyLimit) } ?? true
     }
 
     // MARK: Refusals before admission
@@ -135,7 +147,7 @@ extension DownstreamHandler {
     }
 
     /// The address pays for what it got wrong, so that nobody enumerates routes for free.
-    private func refuseCharged(_ refusal: Refusal, _ client: ClientAddress) {
+    func refuseCharged(_ refusal: Refusal, _ client: ClientAddress) {
         pendingRefusal = refusal
         ask(
             AdmissionRequest(
@@ -144,7 +156,8 @@ extension DownstreamHandler {
 
     // MARK: The answer
 
-    private func ask(_ request: AdmissionRequest) {
+    func ask(_ request: AdmissionRequest) {
+        asked = request
         let number = requestNumber
         shard.gate.admit(request, at: shard.now) { decision in
             self.decided(decision, for: number)
@@ -159,20 +172,50 @@ extension DownstreamHandler {
         case .allow(let grant):
             self.grant = grant
             record.principal = grant.principal
+            if case .announced? = asked?.kind { return readMessageBody() }
             if let refusal = pendingRefusal {
                 record.decision = "deny"
                 refuse(refusal, limits: grant.limits)
             } else {
                 record.decision = "allow"
                 record.policy = grant.limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
+                let pause = pauseOfFreeRequest
+                guard pause == .zero else { return later(pause) { $0.perform($0.exchange.admitted()) } }
                 perform(exchange.admitted())
             }
         case .deny(let denial):
+            if let request = asked, let pause = pauseBeforeAskingAgain(denial) {
+                waited = waited + pause
+                return later(pause) { $0.ask(request) }
+            }
             record.principal = denial.principal
             record.decision = "deny"
-            refuse(.denied(denial, policyNames: snapshot.policyNames), limits: denial.limits)
+            refuse(.denied(denial, policies: snapshot.policies), limits: denial.limits)
         }
         process()
+    }
+
+    // MARK: Waiting
+
+    /// Where each policy that denies would rather have the request wait than go: until there is room.
+    private func pauseBeforeAskingAgain(_ denial: Denial) -> TimeAmount? {
+        guard case .rateLimited(let denying) = denial.reason, let limits = denial.limits else { return nil }
+        let longest = denying.map { snapshot.policies[$0].waitMicroseconds }.min() ?? 0
+        let pause = TimeAmount.microseconds(limits.statuses[limits.speaking].retryAfterMicroseconds)
+        return waited + pause <= .microseconds(Int64(longest)) ? pause : nil
+    }
+
+    /// Goes on with this request after a while, if it is still there. Few requests wait, and each for another time: this is
+    /// what the loop's own timers are for.
+    func later(_ pause: TimeAmount, _ then: @escaping (DownstreamHandler) -> Void) {
+        let number = requestNumber
+        shard.eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in
+            guard let self, number == self.requestNumber, self.phase == .exchanging, self.exchange.awaitsResponse else {
+                return
+            }
+            then(self)
+            self.process()
+        }
     }
 
     /// Answers without the handler.

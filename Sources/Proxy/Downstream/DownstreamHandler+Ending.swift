@@ -115,6 +115,7 @@ extension DownstreamHandler {
     /// The response is complete: settle with both sides.
     func finish(upstream upstreamEnd: Exchange.UpstreamEnd, downstream: Exchange.DownstreamEnd) {
         cancelResponseDeadline()
+        releaseHeldBody()
         let connection = upstream
         upstream = nil
         switch downstream {
@@ -139,7 +140,7 @@ extension DownstreamHandler {
         }
         switch downstream {
         case .swallow, .next:
-            context?.flush()
+            flushResponse()
             process()
         case .close: closeWhenWritten(lingering: false)
         case .linger: closeWhenWritten(lingering: true)
@@ -150,7 +151,7 @@ extension DownstreamHandler {
     func cut() {
         abandon(reason: "upstream_truncated")
         // Without a byte of a response a client may take the request for lost, and send it again.
-        context?.flush()
+        flushResponse()
         // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
         if responseFraming == .untilClose { reset() } else { closeNow() }
     }
@@ -168,6 +169,7 @@ extension DownstreamHandler {
 
     private func abandon(reason: StaticString) {
         cancelResponseDeadline()
+        releaseHeldBody()
         releaseUpstream()
         if record.isOpen {
             record.reason = record.reason ?? reason
@@ -205,7 +207,8 @@ extension DownstreamHandler {
             self.resumeReading()
         }
         armStall()
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: allWritten)
+        context.write(wrapOutboundOut(ByteBuffer()), promise: allWritten)
+        flushResponse()
     }
 
     func closeNow() {

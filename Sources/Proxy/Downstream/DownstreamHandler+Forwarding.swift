@@ -2,6 +2,7 @@
 
 import Admission
 import HTTP1
+import MCP
 import NIOCore
 import Telemetry
 
@@ -30,7 +31,7 @@ extension DownstreamHandler {
     private func answer(_ fault: Exchange.Fault, closing: Bool) {
         cancelResponseDeadline()
         releaseUpstream()
-        let refusal = Refusal(fault, bodyLimit: snapshot.bodyBytes)
+        let refusal = Refusal(fault, bodyLimit: bodyLimit)
         record.reason = refusal.reason
         writeRefusal(refusal, closing: closing)
         perform(exchange.answered())
@@ -63,14 +64,19 @@ extension DownstreamHandler {
         shard.scratch.clear()
         RequestForwarding(
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
-            asksForWebSocket: traits.asksForWebSocket
+            asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
         upstreamNeedsFlush = true
         // A request that may be tried again keeps its head until the response begins.
         if traits.hasBody || !traits.method.isIdempotent { head.reset() }
-        if !traits.hasBody {
+        if let held {
+            for slice in held.slices { forwardBody(slice) }
+            forwardEnd(held.trailers)
+            releaseHeldBody()
+            flushUpstream()
+        } else if !traits.hasBody {
             armResponseDeadline()
             flushUpstream()
         }
@@ -117,7 +123,7 @@ extension DownstreamHandler {
         ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
             .writeInterim(into: &shard.scratch)
         write(shard.scratch)
-        context?.flush()
+        flushResponse()
     }
 
     func upstreamBegan(_ response: ResponseHead, on connection: UpstreamConnection) {
@@ -136,6 +142,7 @@ extension DownstreamHandler {
                     limits: grant.limits, variesByCredential: credentialWasPresented,
                     connection: ConnectionField(closing: closing, version: traits.version)),
                 into: &shard.scratch)
+        keepSession(of: response)
         head.reset()
         write(shard.scratch)
         if isEventStream { record.logBegin(to: shard.accessLog, at: .now()) }
@@ -166,6 +173,7 @@ extension DownstreamHandler {
     }
 
     func flushResponse() {
+        guard heldFlushes == 0 else { return }
         context?.flush()
     }
 
@@ -189,7 +197,8 @@ extension DownstreamHandler {
         cancelResponseDeadline()
         shard.scratch.clear()
         let sent = RefusalWriter(
-            snapshot: snapshot, isMCP: route.isMCP, isHead: traits.method == .head, origin: record.allowedOrigin
+            snapshot: snapshot, delivery: delivery(of: refusal), era: message?.era ?? .legacy,
+            isHead: traits.method == .head, origin: record.allowedOrigin
         )
         .write(
             refusal, limits: grant.limits, correlationID: record.correlationID,
@@ -199,6 +208,30 @@ extension DownstreamHandler {
         record.bytesOut += sent
         head.reset()
         write(shard.scratch)
+    }
+
+    /// Public by its nature, and for pages of any origin (RFC 9728 §3). It costs nobody a token, and Redis nothing.
+    func answer(_ metadata: ResourceMetadata) {
+        if shard.isDraining { exchange.stopPersisting() }
+        let closing = exchange.refused(closing: false)
+        record.status = 200
+        record.reason = "resource_metadata"
+        shard.scratch.clear()
+        shard.scratch.writeStatusLine(200)
+        shard.scratch.writeField("Date", shard.date.value())
+        shard.scratch.writeField("Content-Type", "application/json")
+        shard.scratch.writeField("Content-Length", UInt64(metadata.document.readableBytes))
+        shard.scratch.writeField("Access-Control-Allow-Origin", "*")
+        shard.scratch.writeField("X-Correlation-ID", record.correlationID)
+        ConnectionField(closing: closing, version: traits.version)?.write(into: &shard.scratch)
+        shard.scratch.writeEndOfHead()
+        if traits.method != .head {
+            shard.scratch.writeImmutableBuffer(metadata.document)
+            record.bytesOut += metadata.document.readableBytes
+        }
+        head.reset()
+        write(shard.scratch)
+        perform(exchange.answered())
     }
 
     /// A page asks whether it may ask. That costs nobody a token, and Redis nothing.

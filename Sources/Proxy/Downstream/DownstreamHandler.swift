@@ -6,7 +6,7 @@ import NIOCore
 
 /// One client connection: reads requests one at a time and carries each through its ``Exchange``.
 ///
-/// This file reads; `+Decision` asks who may pass, `+Forwarding` talks to the handler, `+Ending` closes.
+/// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Forwarding` talks to the handler, `+Ending` closes.
 /// A write or flush may call back into the handler before it returns: state changes first, acts come last.
 final class DownstreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
@@ -59,6 +59,19 @@ final class DownstreamHandler: ChannelDuplexHandler {
     /// Tells an answer that comes late for which request it was asked.
     var requestNumber: UInt64 = 0
     var record = ExchangeRecord()
+
+    /// On `mcp` routes: what the request says.
+    var message: MessageTraits?
+    /// Its body, from when it is read until the handler gets it.
+    var held: HeldBody?
+    /// What will be asked when it is known what the body asks for.
+    var announced: AdmissionRequest?
+    /// What was asked last, to be asked again where a policy has requests wait; and for how long this one has waited.
+    var asked: AdmissionRequest?
+    var waited = TimeAmount.zero
+    /// Nothing leaves for the client before it is written down whose session that opens or ends.
+    var heldFlushes = 0
+    var bodyLimit = 0
 
     /// The refusal that only waits for the address to be charged.
     var pendingRefusal: Refusal?
@@ -179,7 +192,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
                 // What is left may be the beginning of a chunk's line: it takes more to make something of it.
                 isStarved && upstream?.isWritable == true
             } else {
-                exchange.swallowsBody || input.readableBytes < Self.readAhead
+                exchange.swallowsBody || exchange.holdsBody || input.readableBytes < Self.readAhead
             }
         }
     }
@@ -230,8 +243,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     private func readBody() -> Progress {
-        let forwards = exchange.forwardsBody
-        guard forwards || exchange.swallowsBody else { return .blocked }
+        let (forwards, holds) = (exchange.forwardsBody, exchange.holdsBody)
+        guard forwards || holds || exchange.swallowsBody else { return .blocked }
         if forwards, upstream?.isWritable != true { return .blocked }
         do {
             switch try decoder.decode(&input) {
@@ -239,10 +252,12 @@ final class DownstreamHandler: ChannelDuplexHandler {
                 record.bytesIn += payload.readableBytes
                 rearmIdle()
                 if forwards { forwardBody(payload) }
+                if holds { hold(payload) }
                 return .made
             case .end(let trailers)?:
                 if forwards { forwardEnd(trailers) }
                 perform(exchange.requestEnded())
+                if holds { heldBodyEnded(trailers) }
                 return .made
             case nil:
                 return .starved

@@ -114,6 +114,8 @@ package struct Exchange {
     /// The handler has switched protocols: the request and the response have become the two directions of a tunnel.
     package private(set) var isTunnel = false
     private var persists: Bool
+    /// The body is read before it is decided who gets it.
+    private var isHolding = false
 
     package init(_ facts: Facts) {
         self.facts = facts
@@ -141,6 +143,9 @@ package struct Exchange {
     /// Body bytes are read only to get past them.
     package var swallowsBody: Bool { request == .receiving && response == .complete }
 
+    /// Body bytes are kept until there is a decision about them.
+    package var holdsBody: Bool { isHolding && request == .receiving && response == .awaited && upstream == .none }
+
     package var isReceiving: Bool { request == .receiving }
 
     package var isAttached: Bool {
@@ -148,6 +153,12 @@ package struct Exchange {
     }
 
     // MARK: Decision
+
+    /// What the request asks for stands in its body: that is read first.
+    package mutating func holdBody() {
+        precondition(response == .awaited && upstream == .none, "A body is held before the request is sent")
+        isHolding = true
+    }
 
     package mutating func admitted() -> Action {
         precondition(response == .awaited && upstream == .none, "A request is admitted once")

@@ -19,6 +19,10 @@ struct RequestForwarding {
     let peer: Peer
     let principal: Principal?
     let asksForWebSocket: Bool
+    /// We have the body: nobody waits for a 100 any more.
+    var holdsBody = false
+    /// What the handler sends is read on the way.
+    var readsAnswer = false
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
         buffer.writeRequestLine(of: head)
@@ -53,6 +57,8 @@ struct RequestForwarding {
     private func writeKeptFields(into buffer: inout ByteBuffer) {
         var dropped = FieldSet.hopByHop.union(Self.ours)
         if !peer.isTrusted { dropped.formUnion(Self.claims) }
+        if holdsBody { dropped.insert(.expect) }
+        if readsAnswer { dropped.insert(.acceptEncoding) }
         buffer.writeFields(of: head.section, dropping: dropped) { field in
             !peer.isTrusted && snapshot.trustedProxies.isClientAddressField(field, of: head)
                 || snapshot.credentials.strips(field, of: head)

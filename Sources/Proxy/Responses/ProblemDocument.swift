@@ -2,6 +2,7 @@
 
 import Admission
 import HTTP1
+package import MCP
 package import NIOCore
 import Telemetry
 
@@ -35,16 +36,55 @@ package struct ProblemDocument {
         buffer.writeStaticString("}")
     }
 
-    /// The same as a JSON-RPC error. The request's body wasn't read, so its id is unknown: `null`, as JSON-RPC 2.0 §5 asks.
-    /// The code is status × 100, outside the range JSON-RPC reserves.
-    package func writeJSONRPC(correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
-        buffer.writeStaticString("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":")
-        buffer.writeDecimal(refusal.status * 100)
+    /// The same within JSON-RPC, as an SDK takes it.
+    package func write(
+        _ delivery: Delivery, in era: Era, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer
+    ) {
+        switch delivery {
+        case .status(let id): writeError(id: id, correlationID: correlationID, into: &buffer)
+        case .answer(let reply): write(reply, in: era, correlationID: correlationID, into: &buffer)
+        case .answers(let replies):
+            var separator: StaticString = "["
+            for reply in replies {
+                buffer.writeStaticString(separator)
+                write(reply, in: era, correlationID: correlationID, into: &buffer)
+                separator = ","
+            }
+            buffer.writeStaticString("]")
+        }
+    }
+
+    private func write(
+        _ reply: Delivery.Reply, in era: Era, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer
+    ) {
+        guard reply.isToolResult else {
+            return writeError(id: reply.id, correlationID: correlationID, into: &buffer)
+        }
+        writeStart(id: reply.id, into: &buffer)
+        buffer.writeStaticString("\"result\":{")
+        // MCP 2026-07-28: each result says of what kind it is.
+        if era == .modern { buffer.writeStaticString("\"resultType\":\"complete\",") }
+        buffer.writeStaticString("\"content\":[{\"type\":\"text\",\"text\":")
+        buffer.writeJSONString(message.utf8)
+        buffer.writeStaticString("}],\"isError\":true}}")
+    }
+
+    /// - Parameter id: as written; nil where it is unknown: `null`, as JSON-RPC 2.0 §5 asks.
+    private func writeError(id: [UInt8]?, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
+        writeStart(id: id, into: &buffer)
+        buffer.writeStaticString("\"error\":{\"code\":")
+        buffer.writeDecimal(refusal.code ?? refusal.status * 100)
         buffer.writeStaticString(",\"message\":")
         buffer.writeJSONString(message.utf8)
         buffer.writeStaticString(",\"data\":")
         write(correlationID: correlationID, into: &buffer)
         buffer.writeStaticString("}}")
+    }
+
+    private func writeStart(id: [UInt8]?, into buffer: inout ByteBuffer) {
+        buffer.writeStaticString("{\"jsonrpc\":\"2.0\",\"id\":")
+        if let id { buffer.writeBytes(id) } else { buffer.writeStaticString("null") }
+        buffer.writeStaticString(",")
     }
 
     /// Clients never read Retry-After, so the text says how long to wait.

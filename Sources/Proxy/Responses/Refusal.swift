@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
+package import MCP
 
 /// One response of Tollgate's own: what is wrong, and what the caller is told about it.
 package struct Refusal {
@@ -27,6 +28,11 @@ package struct Refusal {
     package var retryAfterSeconds: Int64?
     /// The connection can't be kept: what follows on it has no meaning.
     package var closes = false
+    /// On `mcp` routes: what is refused, and how the operator wants it told; nil leaves it to `mcp.reject`.
+    package var occasion = Delivery.Occasion.ofOther
+    package var rejection: Policy.Reject?
+    /// Of the JSON-RPC error; nil is status × 100, outside the range JSON-RPC reserves.
+    package var code: Int?
 
     package init(_ status: Int, _ detail: String, reason: StaticString) {
         self.status = status
@@ -36,6 +42,8 @@ package struct Refusal {
 }
 
 extension Refusal {
+    /// What a 403 repeats of a tool's name.
+    private static let longestTool = 128
     /// What a 404 or 405 repeats of the caller's path.
     package static let longestPath = 256
 
@@ -67,6 +75,17 @@ extension Refusal {
         return refusal
     }
 
+    /// JSON-RPC 2.0 §5.1, "Parse error".
+    package static func unreadableMessage(_ detail: String) -> Refusal {
+        var refusal = Refusal(400, "Malformed MCP message: \(detail)", reason: "malformed_message")
+        refusal.code = -32700
+        return refusal
+    }
+
+    package static func encodedMessage(_ detail: String) -> Refusal {
+        Refusal(415, detail, reason: "encoded_message")
+    }
+
     package static func timedOut(_ detail: String) -> Refusal {
         var refusal = Refusal(408, detail, reason: "request_timeout")
         refusal.closes = true
@@ -93,7 +112,7 @@ extension Refusal {
 
     /// A denial of admission's in HTTP's words. The full reason stays with the log: the caller can't tell a revoked key
     /// from one that never was.
-    package static func denied(_ denial: Denial, policyNames: [String]) -> Refusal {
+    package static func denied(_ denial: Denial, policies: [Policy]) -> Refusal {
         switch denial.reason {
         case .missing:
             return unauthorized("Missing API key. Provide X-API-Key header.", .missing, reason: "missing")
@@ -104,18 +123,32 @@ extension Refusal {
         case .notYetValid: return unauthorized(invalidKey, .invalid, reason: "not_yet_valid")
         case .suspended: return unauthorized(invalidKey, .invalid, reason: "suspended")
         case .costExceedsCapacity(let policy, let cost, let capacity):
-            return Refusal(
-                403, "Cost \(cost) exceeds the capacity \(capacity) of policy \(policyNames[policy])",
+            var refusal = Refusal(
+                403, "Cost \(cost) exceeds the capacity \(capacity) of policy \(policies[policy].name)",
                 reason: "cost_exceeds_capacity")
-        case .rateLimited(let policies):
+            refusal.occasion = .forGood
+            refusal.rejection = policies[policy].reject
+            return refusal
+        case .toolNotAllowed(let tool):
+            let named = tool.map { "Tool '\(String(decoding: $0.prefix(longestTool), as: UTF8.self))'" } ?? "Tool"
+            var refusal = Refusal(403, "\(named) not allowed", reason: "tool_not_allowed")
+            refusal.occasion = .forGood
+            return refusal
+        case .foreignSession:
+            return Refusal(404, "Session not found", reason: "foreign_session")
+        case .rateLimited(let denying):
             var refusal = Refusal(429, "Rate limit exceeded", reason: "rate_limited")
             if let report = denial.limits {
-                refusal.members = .quota(violated: policies, report: report)
+                refusal.members = .quota(violated: denying, report: report)
                 refusal.retryAfterSeconds = RateLimitFields.retryAfterSeconds(report)
+                refusal.rejection = policies[report.statuses[report.speaking].policy].reject
             }
+            refusal.occasion = .forNow
             return refusal
         case .limiterUnavailable:
-            return unavailable("Rate limiter unavailable", reason: "limiter_unavailable")
+            var refusal = unavailable("Rate limiter unavailable", reason: "limiter_unavailable")
+            refusal.occasion = .forNow
+            return refusal
         }
     }
 

@@ -2,14 +2,16 @@
 
 import Admission
 import HTTP1
+import MCP
 import NIOCore
 import Telemetry
 
 /// Puts together a whole response of Tollgate's own.
 struct RefusalWriter {
     let snapshot: Snapshot
-    /// The body is a JSON-RPC error, as the SDKs want it.
-    let isMCP: Bool
+    /// How it is told on an `mcp` route; nil on others.
+    let delivery: Delivery?
+    let era: Era
     /// Everything but the body.
     let isHead: Bool
     /// Of the page that asks, where it may; else empty.
@@ -22,16 +24,16 @@ struct RefusalWriter {
     ) -> Int {
         body.clear()
         let document = ProblemDocument(refusal, policyNames: snapshot.policyNames)
-        if isMCP {
-            document.writeJSONRPC(correlationID: correlationID, into: &body)
+        if let delivery {
+            document.write(delivery, in: era, correlationID: correlationID, into: &body)
         } else {
             document.write(correlationID: correlationID, into: &body)
         }
 
-        buffer.writeStatusLine(refusal.status)
+        buffer.writeStatusLine(delivery?.isInBand == true ? 200 : refusal.status)
         buffer.writeField("Date", date)
         buffer.writeStaticString("Content-Type: ")
-        buffer.writeStaticString(isMCP ? "application/json" : "application/problem+json")
+        buffer.writeStaticString(delivery == nil ? "application/problem+json" : "application/json")
         buffer.writeStaticString("\r\nContent-Length: ")
         buffer.writeDecimal(body.readableBytes)
         buffer.writeStaticString("\r\nCache-Control: no-store\r\nX-Correlation-ID: ")
@@ -63,13 +65,25 @@ struct RefusalWriter {
         return sent
     }
 
+    /// RFC 9728 §5.1: where a client learns who issues tokens.
+    private func writeMetadata(into buffer: inout ByteBuffer) {
+        if let metadata = snapshot.resourceMetadata {
+            buffer.writeStaticString(", resource_metadata=\"")
+            buffer.writeBytes(metadata.location)
+            buffer.writeStaticString("\"")
+        }
+        buffer.writeStaticString("\r\n")
+    }
+
     private func writeChallenge(_ refusal: Refusal, into buffer: inout ByteBuffer) {
         switch refusal.challenge {
         case nil: break
         case .missing?:
-            buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\"\r\n")
+            buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\"")
+            writeMetadata(into: &buffer)
         case .invalid?:
-            buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\", error=\"invalid_token\"\r\n")
+            buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\", error=\"invalid_token\"")
+            writeMetadata(into: &buffer)
         }
     }
 }

@@ -17,6 +17,9 @@ final class Shard {
     /// A request may be under way on an idle connection when the drain begins.
     private static let drainGrace = TimeAmount.seconds(1)
 
+    /// In the whole process.
+    private static let mostHeldBytes = 64 << 20
+
     let eventLoop: any EventLoop
     let snapshot: Snapshot
     let gate: Gate
@@ -39,6 +42,12 @@ final class Shard {
     var scratch: ByteBuffer
     /// Where bodies of our own are, whose length stands before them.
     var body = ByteBuffer()
+
+    /// What bodies of MCP messages keep of memory while it is found out what they ask for.
+    var heldBytes = 0
+    private let mostHeldBytes: Int
+    /// Of callers whose requests cost nothing.
+    var pacing: Pacing
 
     /// One of the loops does what is to be done once for the process.
     private let isFirst: Bool
@@ -66,6 +75,8 @@ final class Shard {
         isFirst = share.index == 0
         maximumConnections = share.of(snapshot.connections)
         upstreamCapacity = share.of(snapshot.upstream.maxConnections)
+        mostHeldBytes = share.of(Self.mostHeldBytes)
+        pacing = Pacing(loops: share.count)
         headDeadlines = DeadlineQueue(duration: snapshot.headerTimeout)
         idleDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
         lingerDeadlines = DeadlineQueue(duration: Self.linger)
@@ -116,6 +127,11 @@ final class Shard {
     }
 
     private static let plainLastChunk = ByteBuffer(string: "0\r\n\r\n")
+
+    /// Strangers may take half, so that there is room for who has a key.
+    func mostHeldBytes(forCallersWithKey hasKey: Bool) -> Int {
+        hasKey ? mostHeldBytes : mostHeldBytes / 2
+    }
 
     // MARK: Connections
 

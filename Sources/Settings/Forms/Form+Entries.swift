@@ -100,19 +100,51 @@ extension Form where Value == [PolicyEntry] {
         let limit = limit(of: section, &problems)
         let cost = section.value(Schema.policyCost, &problems)
         _ = section.value(Schema.policyMode, &problems)
+        let reject = section.optional(Schema.policyReject, &problems) ?? .auto
+        let wait = section.value(Schema.policyWait, &problems)
         let match = Policy.Match(
             routes: section.optional(Schema.policyRoutes, &problems) ?? [],
-            methods: section.optional(Schema.policyMethods, &problems) ?? [])
+            methods: section.optional(Schema.policyMethods, &problems) ?? [],
+            mcpMethods: section.optional(Schema.policyMCPMethods, &problems) ?? [],
+            tools: section.optional(Schema.policyTools, &problems) ?? [],
+            prompts: section.optional(Schema.policyPrompts, &problems) ?? [],
+            resources: section.optional(Schema.policyResources, &problems) ?? [])
         guard let name, let subject, let limit else { return nil }
+        if name == Policy.handshakeName {
+            refuseWhatHandshakeDecides(subject, section, &problems)
+            return PolicyEntry(
+                policy: .handshake(limit: limit, reject: reject, waitMicroseconds: wait.microseconds), section: section)
+        }
         if let callers { refuseImpossible(callers, per: subject, section, &problems) }
-        if limit.count > 0, cost > limit.burst {
+        if limit.count > 0, cost.highest > limit.burst {
             section.refuse(
                 Schema.policyCost, expected: "a cost of at most the burst, which is \(limit.burst)",
-                got: "\(cost), which no wait would help", &problems)
+                got: "\(cost.highest), which no wait would help", &problems)
         }
         return PolicyEntry(
-            policy: Policy(name: name, per: subject, appliesTo: callers, limit: limit, cost: cost, match: match),
+            policy: Policy(
+                name: name, per: subject, appliesTo: callers, limit: limit, cost: cost.fixed, toolCosts: cost.byTool,
+                match: match, reject: reject, waitMicroseconds: wait.microseconds),
             section: section)
+    }
+
+    /// Who and what it counts is what it is for; the rest may be given.
+    private static func refuseWhatHandshakeDecides(
+        _ subject: Policy.Subject, _ section: Section, _ problems: inout ProblemList
+    ) {
+        if subject != .key {
+            section.refuse(Schema.policySubject, expected: "key for the built-in policy handshake", &problems)
+        }
+        let why = "no such key for the built-in policy handshake, which counts initialize and server/discover"
+        if section.isGiven(Schema.policyCost.path) { section.refuse(Schema.policyCost, expected: why, &problems) }
+        if section.isGiven(Schema.policyCallers.path) { section.refuse(Schema.policyCallers, expected: why, &problems) }
+        for key in [Schema.policyMCPMethods, Schema.policyTools, Schema.policyPrompts, Schema.policyResources]
+        where section.isGiven(key.path) {
+            section.refuse(key, expected: why, &problems)
+        }
+        for key in [Schema.policyRoutes, Schema.policyMethods] where section.isGiven(key.path) {
+            section.refuse(key, expected: why, &problems)
+        }
     }
 
     /// The limit with its burst, which is written behind it or as a key of its own.
@@ -151,6 +183,31 @@ extension Form where Value == [PolicyEntry] {
     }
 }
 
+extension PolicyEntry {
+    /// What messages say is read on `mcp` routes alone, and only a POST has one.
+    fileprivate func refuseWhatNoMessageMeets(_ routes: [RouteEntry], _ problems: inout ProblemList) {
+        guard !policy.isHandshake else {
+            guard !routes.contains(where: \.route.isMCP) else { return }
+            return section.refuse(
+                Schema.policyName, expected: "a route with mcp: true for the built-in policy handshake", got: "none",
+                &problems)
+        }
+        guard policy.match.readsContent else { return }
+        if !policy.match.methods.isEmpty, !policy.match.methods.contains("POST") {
+            section.refuse(Schema.policyMethods, expected: "POST, by which MCP messages come", &problems)
+        }
+        let isMet = routes.contains { entry in
+            entry.route.isMCP && (policy.match.routes.isEmpty || policy.match.routes.contains(entry.route.path))
+        }
+        guard !isMet else { return }
+        let keys = [Schema.policyMCPMethods, Schema.policyTools, Schema.policyPrompts, Schema.policyResources]
+        guard let key = keys.first(where: { section.isGiven($0.path) }) else { return }
+        section.refuse(
+            key, expected: "a route with mcp: true that the policy matches", got: "none",
+            hint: "only there is it read what a request asks for", &problems)
+    }
+}
+
 extension [PolicyEntry] {
     /// Reports names used twice, and routes that `routes` doesn't list.
     ///
@@ -165,7 +222,8 @@ extension [PolicyEntry] {
                     Schema.policyName, expected: "each name once", got: "'\(name)' again, which is entry \(first)",
                     &problems)
             }
-            guard let paths else { continue }
+            guard let paths, let routes else { continue }
+            entry.refuseWhatNoMessageMeets(routes, &problems)
             for path in entry.policy.match.routes where !paths.contains(path) {
                 let guess = Spelling.nearest(to: path, among: paths).map { "did you mean \($0)?" }
                 entry.section.refuse(

@@ -55,17 +55,66 @@ extension Mismatch {
     }
 }
 
-extension Form where Value == Int {
-    static let cost = Form(expectation: tokens.expectation) { element, path, problems in
-        if case .mapping = element.content {
-            problems.add(
-                Problem(at: element.place, path: path, "a cost for each tool is not supported in this version"))
-            return nil
+/// What calls cost: the same each, or by the tool that is called.
+struct PolicyCost: Sendable, Hashable {
+    var fixed = 1
+    var byTool: [String: Int] = [:]
+
+    var highest: Int { max(fixed, byTool.values.max() ?? 0) }
+}
+
+extension Form where Value == PolicyCost {
+    static let cost = Form(expectation: fixed.expectation) { element, path, problems in
+        guard case .mapping(let pairs) = element.content else {
+            return fixed.read(element, path, &problems).map { PolicyCost(fixed: $0) }
         }
-        return tokens.read(element, path, &problems)
+        var cost = PolicyCost()
+        var isWrong = pairs.isEmpty
+        if pairs.isEmpty { problems.refuse(element, path, expected: "a cost for at least one tool") }
+        for pair in pairs {
+            guard let tool = pair.key.scalar?.text, ToolAccess.isWellFormed(tool), !Glob.isPattern(tool) else {
+                problems.refuse(pair.key, path, expected: "the name of a tool")
+                isWrong = true
+                continue
+            }
+            guard let tokens = byTool.read(pair.value, "\(path).\(tool)", &problems) else {
+                isWrong = true
+                continue
+            }
+            cost.byTool[tool] = tokens
+        }
+        return isWrong ? nil : cost
     }
 
-    private static let tokens = integer(1...Limit.largestNumber)
+    private static let fixed = Form<Int>.integer(1...Limit.largestNumber)
+    private static let byTool = Form<Int>.integer(0...Limit.largestNumber)
+}
+
+extension Form where Value == [Glob] {
+    /// - Parameter example: of a pattern.
+    static func globs(_ example: String) -> Self {
+        list(
+            "a list of names or patterns such as \(example)", of: .glob, emptyHint: "leave it out for all",
+            identity: \.text)
+    }
+}
+
+extension Form where Value == Glob {
+    static let glob = Form.text("a name or pattern of 1 to 256 octets, without spaces") { text throws(Mismatch) in
+        guard 1...256 ~= text.utf8.count, text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else { throw Mismatch() }
+        return Glob(text)
+    }
+}
+
+extension Form where Value == Policy.Reject {
+    static let reject = Form.choice([
+        "auto": Policy.Reject.auto, "http": .http, "jsonrpc": .jsonrpc, "tool_error": .toolError,
+    ])
+}
+
+extension Duration {
+    /// Of one that was read here: whole milliseconds.
+    var microseconds: Int { Int(self / .microseconds(1)) }
 }
 
 /// What becomes of a denial; `enforce` is all there is yet.

@@ -92,8 +92,6 @@ extension Form where Value == String {
             (1...32).contains(text.utf8.count)
             && text.utf8.allSatisfy { $0.isLowercaseLetter || $0.isDigit || $0 == UInt8(ascii: "-") }
         guard isNamed, text.utf8.first?.isLowercaseLetter == true else { throw Mismatch() }
-        // The built-in policy of MCP handshakes; a policy of that name would be taken for it later.
-        guard text != "handshake" else { throw Mismatch(got: "'handshake', which is reserved") }
         return text
     }
 }

@@ -24,8 +24,9 @@ extension Schema {
     package static let policy = Table(
         [
             policyName.row, policySubject.row, policyCallers.row, policyLimit.row, policyBurst.row, policyCost.row,
-            policyMode.row, policyRoutes.row, policyMethods.row, .later("match.tools"), .later("concurrency"),
-            .later("quota"), .later("reject"), .later("wait"), .later("charge_on"), .later("cost_header"),
+            policyMode.row, policyReject.row, policyWait.row, policyRoutes.row, policyMethods.row,
+            policyMCPMethods.row, policyTools.row, policyPrompts.row, policyResources.row, .later("concurrency"),
+            .later("quota"), .later("charge_on"), .later("cost_header"),
         ])
 
     static let policyName = Key("name", .policyName, "Its name in fields, logs and Redis keys.")
@@ -39,8 +40,14 @@ extension Schema {
     static let policyLimit = Key(
         "limit", .limit, "Count and period, <count>/[<n>](ms|s|m|h|d): 20/10s holds 20 and refills 2 a second.")
     static let policyBurst = Key("burst", .integer(1...Limit.largestNumber), "Capacity. Default: the limit's count.")
-    static let policyCost = Key("cost", .cost, default: "1", "Tokens a call takes.")
+    static let policyCost = Key(
+        "cost", .cost, default: "1", "Tokens a call takes; or by tool, {search: 5}, where other calls take 1.")
     static let policyMode = Key("mode", .mode, default: "enforce", "Whether a denial counts.")
+    static let policyReject = Key(
+        "reject", .reject, "How its denials reach MCP clients: auto, http, jsonrpc or tool_error. Default: mcp.reject.")
+    static let policyWait = Key(
+        "wait", .duration(.zero...(.seconds(30))), default: "0s",
+        "How long a request is held that has room within this time, before it is denied.")
     static let policyRoutes = Key(
         "match.routes",
         .list("a list of paths of routes", of: .matchedRoute, emptyHint: "leave it out for all routes"),
@@ -48,4 +55,10 @@ extension Schema {
     static let policyMethods = Key(
         "match.methods", .list("a list of methods", of: .method, emptyHint: "leave it out for all methods"),
         "Methods that the policy is limited to.")
+    static let policyMCPMethods = Key(
+        "match.mcp_methods", .globs("tools/*"), "Methods of MCP messages that the policy is limited to; * and ? match.")
+    static let policyTools = Key("match.tools", .globs("db_*"), "Tools whose calls the policy is limited to.")
+    static let policyPrompts = Key("match.prompts", .globs("review_*"), "Prompts that the policy is limited to.")
+    static let policyResources = Key(
+        "match.resources", .globs("file:///*"), "URIs of resources that the policy is limited to.")
 }

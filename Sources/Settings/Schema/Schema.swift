@@ -13,10 +13,11 @@ package enum Schema {
             upstreamMaxConnections.row, redisURL.row, redisTimeout.row, redisOnFailure.row, redisLocalShare.row,
             keyPrefix.row, keyAccept.row, keyHeaders.row, keyForward.row, keyMaxActive.row, keyAnonymous.row,
             .later("keys.retain"), routes.row, policies.row, corsOrigins.row, corsCredentials.row, corsMaxAge.row,
-            .later("mcp"), trustedProxies.row, clientAddress.row, mergeSlashes.row, drainDelay.row, drainTimeout.row,
+            mcpBindSessions.row, mcpTrustHeaders.row, mcpReject.row, mcpHosts.row, mcpOrigins.row, mcpResource.row,
+            mcpAuthorizationServers.row, mcpScopes.row, trustedProxies.row, clientAddress.row, mergeSlashes.row,
+            drainDelay.row, drainTimeout.row,
             .later("usage_retain"),
-            headerBytes.row, bodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
-            .later("limits.mcp_body_bytes"),
+            headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
         ])
 
     // MARK: The process
@@ -118,6 +119,36 @@ package enum Schema {
     static let corsMaxAge = Key(
         "cors.max_age", .integer(0...86_400),
         "Seconds for which a browser may remember the answer to a preflight. Default: 600.")
+
+    // MARK: MCP
+
+    static let mcpBindSessions = Key(
+        "mcp.bind_sessions", .boolean, default: "true",
+        "An Mcp-Session-Id belongs to the key that opened it; anybody else gets 404.")
+    static let mcpTrustHeaders = Key(
+        "mcp.trust_mcp_headers", .boolean, default: "false",
+        "Mcp-Method and Mcp-Name of 2026-07-28 are believed, for a handler that checks them, and bodies not read.")
+    static let mcpReject = Key(
+        "mcp.reject", .reject, default: "auto",
+        "How refusals are told where a policy doesn't say: as the client survives it, by status, JSON-RPC or isError.")
+    static let mcpHosts = Key(
+        "mcp.hosts", .list("a list of hosts such as api.example.com", of: .allowedHost, isEmptyAllowed: true),
+        "Hosts that mcp routes answer to. Default: all; with keys.anonymous: allow those of this machine.")
+    static let mcpOrigins = Key(
+        "mcp.origins",
+        .list("a list of origins such as https://app.example.com", of: .allowedOrigin, isEmptyAllowed: true),
+        "Pages that may ask mcp routes. Default: all; with keys.anonymous: allow those of this machine.")
+    static let mcpResource = Key(
+        "mcp.resource_metadata.resource", .webURL,
+        "URL of the MCP endpoint as clients know it: 401 names, and we serve, its metadata (RFC 9728). Default: none.")
+    static let mcpAuthorizationServers = Key(
+        "mcp.resource_metadata.authorization_servers", .list("a list of URLs", of: .webURL),
+        "Who issues tokens for it.")
+    static let mcpScopes = Key(
+        "mcp.resource_metadata.scopes_supported", .list("a list of scopes", of: .scope), "Scopes it knows.")
+    static let mcpBodyBytes = Key(
+        "limits.mcp_body_bytes", .size(1...(64 << 20)), default: "4MiB",
+        "Longest MCP message; it is read before it is decided about.")
 
     // MARK: Clients
 

@@ -14,6 +14,7 @@ struct KeyIssue: AsyncParsableCommand {
               tollgatectl key issue --org acme --name laptop
               tollgatectl key issue --org acme --name ci --user ada --expires 90d --json
               tollgatectl key issue --org acme --name batch --limit search=100/10s
+              tollgatectl key issue --org acme --name reader --allow-tool 'get_*' --deny-tool get_secrets
             """)
 
     @Option(help: "The organization it belongs to.", transform: organization)
@@ -31,6 +32,16 @@ struct KeyIssue: AsyncParsableCommand {
             "Other numbers for a per-key policy: search=100/10s:200. Repeatable.", valueName: "policy=limit"),
         transform: LimitOption.init)
     var limit: [LimitOption] = []
+    @Option(
+        help: ArgumentHelp(
+            "An MCP tool the key may call, * and ? match; with one, no others. Repeatable.", valueName: "pattern"),
+        transform: tool)
+    var allowTool: [Glob] = []
+    @Option(
+        help: ArgumentHelp(
+            "An MCP tool the key may not call, whatever else allows it. Repeatable.", valueName: "pattern"),
+        transform: tool)
+    var denyTool: [Glob] = []
     @Option(
         help: ArgumentHelp(
             "The sidecars' configuration: to check --limit against it rather than what they publish, and for its namespace, key prefix and most active keys.",
@@ -51,7 +62,8 @@ struct KeyIssue: AsyncParsableCommand {
     func run() async throws {
         var order = KeyOrder(
             organization: org, name: name, user: user ?? "", expiry: expires ?? .never,
-            limits: limit.map(\.text).joined(separator: " "))
+            limits: limit.map(\.text).joined(separator: " "),
+            tools: ToolAccess(allowed: allowTool, denied: denyTool))
         let settings = try config.map(PolicySource.read)
         if let settings {
             order.prefix = settings.keys.prefix
@@ -138,6 +150,13 @@ struct LimitOption: Sendable, Equatable {
         policy = String(parts[0])
         limit = String(parts[1])
     }
+}
+
+private func tool(_ text: String) throws -> Glob {
+    guard ToolAccess.isWellFormed(text) else {
+        throw ValidationError("expected a tool's name or a pattern of 1 to 128 characters, without spaces")
+    }
+    return Glob(text)
 }
 
 /// Text that people will read in lists: one line that shows something and has an end.

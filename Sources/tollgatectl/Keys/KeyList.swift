@@ -75,10 +75,22 @@ extension KeyDescription {
         [
             ("id", .string(id.text)), ("org", .string(id.organization.text)), ("name", .string(name)),
             ("user", JSON(user.isEmpty ? nil : user)), ("status", .string(status.rawValue)),
-            ("subject", .string(subject)), ("limits", overrides.json),
+            ("subject", .string(subject)), ("limits", overrides.json), ("tools", toolsJSON),
             ("created_at", JSON(createdAt.map(Timestamp.text))), ("not_before", JSON(notBefore.map(Timestamp.text))),
             ("expires_at", JSON(expiresAt.map(Timestamp.text))), ("revoked_at", JSON(revokedAt.map(Timestamp.text))),
         ]
+    }
+
+    private var toolsJSON: JSON {
+        .object([
+            ("allow", .array(tools.allowed.map { .string($0.text) })),
+            ("deny", .array(tools.denied.map { .string($0.text) })),
+        ])
+    }
+
+    private var toolsText: String {
+        let allowed = tools.allowed.isEmpty ? "all" : tools.allowed.map(\.text).joined(separator: ", ")
+        return tools.denied.isEmpty ? allowed : "\(allowed); not " + tools.denied.map(\.text).joined(separator: ", ")
     }
 
     var fields: [(String, Table.Cell)] {
@@ -88,6 +100,7 @@ extension KeyDescription {
             ("Created", Table.Cell(createdAt.map(Timestamp.text) ?? "-")),
             ("Expires", Table.Cell(expiresAt.map(Timestamp.text) ?? "never")),
         ]
+        if !tools.isUnrestricted { fields.append(("Tools", Table.Cell(toolsText))) }
         if let notBefore { fields.append(("Holds from", Table.Cell(Timestamp.text(notBefore)))) }
         if let revokedAt { fields.append(("Revoked", Table.Cell(Timestamp.text(revokedAt)))) }
         if subject != id.local { fields.append(("Counts as", Table.Cell("\(id.organization.text)/\(subject)"))) }

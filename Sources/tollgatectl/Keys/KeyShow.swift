@@ -17,7 +17,7 @@ struct KeyShow: AsyncParsableCommand {
     @Flag(
         help: """
             Print JSON: id, org, name, user, status (active, revoked, expired, not yet valid, suspended, unreadable), \
-            subject, limits, created_at, not_before, expires_at, revoked_at.
+            subject, limits, tools, created_at, not_before, expires_at, revoked_at.
             """)
     var json = false
     @OptionGroup var connection: Connection

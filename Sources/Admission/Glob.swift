@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A pattern over a whole text: `*` is any run of octets, none too, `?` any one, everything else itself.
+package struct Glob: Sendable, Hashable {
+    package let text: String
+    private let octets: [UInt8]
+
+    package init(_ text: String) {
+        self.text = text
+        octets = Array(text.utf8)
+    }
+
+    package static func isPattern(_ text: String) -> Bool {
+        text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }
+    }
+
+    package func matches(_ text: String) -> Bool { matches(text.utf8) }
+
+    /// Without recursion: on a mismatch the last `*` takes one octet more, so the time is at most the product of both
+    /// lengths.
+    package func matches(_ candidate: some BidirectionalCollection<UInt8>) -> Bool {
+        var position = candidate.startIndex
+        var next = 0
+        var star: (pattern: Int, position: Int)?
+        var offset = 0
+        while position < candidate.endIndex {
+            if next < octets.count, octets[next] == UInt8(ascii: "*") {
+                star = (next, offset)
+                next += 1
+            } else if next < octets.count, octets[next] == UInt8(ascii: "?") || octets[next] == candidate[position] {
+                next += 1
+                offset += 1
+                position = candidate.index(after: position)
+            } else if let last = star {
+                star = (last.pattern, last.position + 1)
+                next = last.pattern + 1
+                offset = last.position + 1
+                position = candidate.index(candidate.startIndex, offsetBy: offset)
+            } else {
+                return false
+            }
+        }
+        return octets[next...].allSatisfy { $0 == UInt8(ascii: "*") }
+    }
+}

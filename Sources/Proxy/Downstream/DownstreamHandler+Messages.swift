@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import MCP
+import NIOCore
+
+/// Requests on `mcp` routes: what they ask for stands in their bodies, so these are read, after the credential is known and
+/// before anything is charged (docs/design.md §5).
+extension DownstreamHandler {
+    // MARK: Before the credential
+
+    /// - Returns: why it goes no further.
+    func readMessageFields() -> Refusal? {
+        if let flaw = MessageTraits.flaw(of: head) {
+            return Refusal(400, flaw, reason: "malformed_message")
+        }
+        message = MessageTraits(head, trustsFields: snapshot.messages.trustsFields)
+        if let refusal = snapshot.messages.browserGuard.refusal(of: head) { return refusal }
+        guard readsBody else { return nil }
+        bodyLimit = min(bodyLimit, snapshot.messages.bodyBytes)
+        decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(bodyLimit))
+        return nil
+    }
+
+    /// A message that is known from its fields is streamed.
+    private var readsBody: Bool { traits.method == .post && traits.hasBody && message?.messages == nil }
+
+    /// What is encoded can't be read, and a handler that decodes it would read something else.
+    var unfitMessage: Refusal? {
+        guard message != nil, readsBody else { return nil }
+        if let encoding = head.value(of: .contentEncoding),
+            !head.section.range(encoding, equalsLowercased: Array("identity".utf8))
+        {
+            return .encodedMessage("Content-Encoding of an MCP message must be identity")
+        }
+        guard let type = head.value(of: .contentType) else { return nil }
+        return Charset.isUTF8(head.view(of: type)) ? nil : .encodedMessage("MCP messages are UTF-8")
+    }
+
+    // MARK: After it
+
+    /// Asks for admission, at once where it is known what the request is for.
+    func askAboutMessage(_ request: AdmissionRequest) {
+        guard readsBody else { return askFor(request) }
+        announced = request
+        // Without a credential there is nobody to know.
+        guard case .protected = request.kind else { return readMessageBody() }
+        var announcement = request
+        announcement.kind = .announced
+        ask(announcement)
+    }
+
+    private func askFor(_ request: AdmissionRequest) {
+        var request = request
+        if let message {
+            request.selection = PolicySelection(
+                message.messages, of: snapshot.policies, among: request.selection, isFree: message.isFree,
+                hasKey: credentialWasPresented)
+            request.tools = message.messages?.calledTools ?? []
+            if snapshot.messages.bindsSessions { request.session = message.session }
+        }
+        ask(request)
+    }
+
+    // MARK: The body
+
+    func readMessageBody() {
+        guard shard.heldBytes < shard.mostHeldBytes(forCallersWithKey: grant.principal != nil) else {
+            return refuse(.unavailable("Too many messages under way", reason: "held_bodies"), limits: nil)
+        }
+        held = HeldBody()
+        exchange.holdBody()
+        if head.expectsContinue {
+            // Nobody else will: the handler gets the request with its body.
+            shard.scratch.clear()
+            shard.scratch.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+            write(shard.scratch)
+            flushResponse()
+        }
+        process()
+    }
+
+    func hold(_ payload: ByteBuffer) {
+        shard.heldBytes += held?.append(payload) ?? 0
+        guard shard.heldBytes > shard.mostHeldBytes(forCallersWithKey: grant.principal != nil) else { return }
+        refuse(.unavailable("Too many messages under way", reason: "held_bodies"), limits: nil)
+    }
+
+    func heldBodyEnded(_ trailers: ByteBuffer?) {
+        guard exchange.awaitsResponse, let outcome = held?.end(trailers), let request = announced else { return }
+        disarm()
+        announced = nil
+        switch outcome {
+        case .messages(let messages):
+            message?.read(messages)
+            askFor(request)
+        case .unreadable(let flaw, let mayBeBatch):
+            guard !mayBeBatch, !route.readsContent, grant.tools == nil else {
+                return refuseMessage(flaw.description)
+            }
+            // Whatever it is, it is one, and the handler has words for it.
+            askFor(request)
+        case .refused(let flaw):
+            refuseMessage(flaw.description)
+        }
+    }
+
+    private func refuseMessage(_ detail: String) {
+        refuseCharged(.unreadableMessage(detail), record.client)
+    }
+
+    func releaseHeldBody() {
+        guard let held else { return }
+        shard.heldBytes -= held.bytes
+        self.held = nil
+    }
+
+    // MARK: What costs nothing
+
+    /// How long a request that nobody pays for has to wait.
+    var pauseOfFreeRequest: TimeAmount {
+        guard let message, message.isFree else { return .zero }
+        return shard.pacing.delay(of: grant.principal?.keyID ?? record.client.subject, at: shard.now)
+    }
+
+    // MARK: Sessions
+
+    /// Writes down whose a session is before its id goes on, and forgets it before its end is known.
+    func keepSession(of response: ResponseHead) {
+        guard let message, snapshot.messages.bindsSessions else { return }
+        let isDone = 200..<300 ~= response.status
+        switch (traits.method, message.session) {
+        case (.post, nil):
+            guard isDone, response.count(of: .mcpSessionID) == 1, let id = response.value(of: .mcpSessionID) else {
+                return
+            }
+            holdFlush { shard.gate.bind(response.octets(in: id), to: grant.owner, $0) }
+        case (.delete, let session?):
+            guard isDone || response.status == 404 else { return }
+            holdFlush { shard.gate.unbind(session, from: grant.owner, $0) }
+        default: break
+        }
+    }
+
+    private func holdFlush(_ work: (@escaping () -> Void) -> Void) {
+        heldFlushes += 1
+        work {
+            self.heldFlushes -= 1
+            self.flushResponse()
+        }
+    }
+
+    // MARK: Refusals
+
+    /// Nil on routes that aren't `mcp`.
+    func delivery(of refusal: Refusal) -> Delivery? {
+        guard route.isMCP else { return nil }
+        // Who has OAuth configured wants the 403.
+        let keepsStatus = refusal.occasion == .forGood && snapshot.resourceMetadata != nil
+        let rejection = refusal.rejection ?? snapshot.messages.rejection
+        return Delivery(
+            keepsStatus ? .ofOther : refusal.occasion, to: message?.messages, in: message?.era ?? .legacy,
+            Delivery.Choice(rejection == .auto ? snapshot.messages.rejection : rejection))
+    }
+}
+
+extension Delivery.Choice {
+    fileprivate init(_ rejection: Policy.Reject) {
+        switch rejection {
+        case .auto: self = .auto
+        case .http: self = .http
+        case .jsonrpc: self = .jsonrpc
+        case .toolError: self = .toolError
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import MCP
+import NIOCore
+
+/// The body of an MCP message while it is read for what it asks, and until the handler gets it.
+struct HeldBody {
+    /// Smaller slices are copied together: each would keep the whole buffer it was read into.
+    private static let smallSlice = 16 * 1024
+
+    private(set) var slices: [ByteBuffer] = []
+    private(set) var trailers: ByteBuffer?
+    /// What it keeps of the process' memory.
+    private(set) var bytes = 0
+    private var scanner = MessageScanner()
+
+    /// - Returns: by how much it has grown.
+    mutating func append(_ payload: ByteBuffer) -> Int {
+        scanner.scan(payload)
+        let before = bytes
+        if payload.readableBytes >= Self.smallSlice {
+            slices.append(payload)
+            bytes += payload.storageCapacity
+        } else if let last = slices.indices.last, slices[last].readableBytes < Self.smallSlice {
+            bytes -= slices[last].storageCapacity
+            slices[last].writeImmutableBuffer(payload)
+            bytes += slices[last].storageCapacity
+        } else {
+            // The first is alone in most requests, and stays where it was read.
+            slices.append(payload)
+            bytes += payload.storageCapacity
+        }
+        return bytes - before
+    }
+
+    mutating func end(_ trailers: ByteBuffer?) -> MessageScanner.Outcome {
+        self.trailers = trailers
+        return scanner.finish()
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Settings
+
+/// What a configuration says of `mcp` routes, as the loops use it.
+struct MessageOptions: Sendable {
+    /// Of one body, before it is known what it asks for.
+    let bodyBytes: Int
+    let bindsSessions: Bool
+    let trustsFields: Bool
+    /// Of policies that leave it open, and of refusals that no policy makes.
+    let rejection: Policy.Reject
+    let browserGuard: BrowserGuard
+
+    init(_ settings: Settings) {
+        bodyBytes = settings.limits.mcpBodyBytes
+        bindsSessions = settings.mcp.bindsSessions
+        trustsFields = settings.mcp.trustsHeaders
+        rejection = settings.mcp.reject
+        browserGuard = BrowserGuard(hosts: settings.mcp.hosts, origins: settings.mcp.origins)
+    }
+}

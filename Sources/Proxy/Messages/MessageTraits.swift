@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP1
+import MCP
+
+/// What is known of a request on an `mcp` route besides its head: first what its fields say, then what its body does.
+struct MessageTraits {
+    /// Who reads them must not find two, or another spelling that becomes the same variable in a handler.
+    private static let single: FieldSet = [.mcpProtocolVersion, .mcpSessionID, .mcpMethod, .mcpName]
+
+    var era = Era.legacy
+    /// Value of `Mcp-Session-Id`.
+    var session: [UInt8]?
+    /// Nil while the body isn't read, and where there is none that could be.
+    var messages: Messages?
+    /// Asks for no work: nobody pays, and who sends too much of it waits.
+    var isFree = false
+
+    /// Why these fields can't be taken; nil where they can.
+    static func flaw(of head: RequestHead) -> String? {
+        for field in head.fields where Self.single.contains(field.foldedID) {
+            let name = field.foldedID.name
+            if field.id != field.foldedID { return "\(name) spelt with underscores" }
+            if head.count(of: field.id) > 1 { return "\(name) given twice" }
+        }
+        return nil
+    }
+
+    /// - Parameter trustsFields: the handler refuses messages whose fields say otherwise.
+    init(_ head: RequestHead, trustsFields: Bool) {
+        if let version = head.value(of: .mcpProtocolVersion) { era = Era(protocolVersion: head.view(of: version)) }
+        session = head.value(of: .mcpSessionID).map(head.octets)
+        switch head.method {
+        case .get: isFree = head.acceptsEventStream
+        case .delete: isFree = true
+        case .post:
+            // Handlers compare the fields from this version on; before it nobody does.
+            guard trustsFields, era == .modern, let method = head.value(of: .mcpMethod) else { return }
+            let name = head.value(of: .mcpName).map(head.octets)
+            let message = Message(mirroredMethod: head.octets(in: method), name: name)
+            messages = Messages([message])
+            isFree = message.isFree
+        case .head, .put, .patch, .options, .trace, .connect, .other: break
+        }
+    }
+
+    mutating func read(_ messages: Messages) {
+        self.messages = messages
+        isFree = messages.areFree
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Form where Value == String {
+    /// As Host says it; without a port, or with `:*`, for every port.
+    static let allowedHost = text("a host such as api.example.com or localhost:8080") { text throws(Mismatch) in
+        if text.contains("://") { throw Mismatch(hint: "leave the scheme out") }
+        guard isAuthority(text) else { throw Mismatch() }
+        return text.lowercased()
+    }
+
+    /// As Origin says it; with `:*` for every port.
+    static let allowedOrigin = text("an origin such as https://app.example.com or http://localhost:*") {
+        text throws(Mismatch) in
+        guard let end = text.firstRange(of: "://") else { throw Mismatch(hint: "put the scheme before it") }
+        let scheme = text[..<end.lowerBound]
+        guard !scheme.isEmpty, scheme.utf8.allSatisfy({ $0.isLetter || $0.isDigit || "+-.".utf8.contains($0) }) else {
+            throw Mismatch()
+        }
+        if text.hasSuffix("/") { throw Mismatch(hint: "leave the final / out") }
+        guard isAuthority(String(text[end.upperBound...])) else { throw Mismatch() }
+        return text.lowercased()
+    }
+
+    /// An absolute http or https URL, as it goes into a field and a document.
+    static let webURL = text("a URL such as https://api.example.com/mcp") { text throws(Mismatch) in
+        guard let scheme = ["https://", "http://"].first(where: text.hasPrefix) else { throw Mismatch() }
+        let rest = text.dropFirst(scheme.count)
+        let authority = rest.prefix { $0 != "/" }
+        let isPlain = rest.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"\"<>\\^`{|}?#".utf8.contains($0) }
+        guard !authority.hasSuffix("*"), isAuthority(String(authority)), isPlain, text.utf8.count <= 1024 else {
+            throw Mismatch()
+        }
+        return text
+    }
+
+    /// RFC 6749 §3.3.
+    static let scope = word("a scope such as listings:read", longest: 128) { octet in
+        octet > 0x20 && octet < 0x7F && octet != UInt8(ascii: "\"") && octet != UInt8(ascii: "\\")
+    }
+
+    /// `host`, `host:port`, `host:*`; IPv6 in brackets.
+    private static func isAuthority(_ text: String) -> Bool {
+        let isForAnyPort = text.hasSuffix(":*")
+        guard let authority = Authority(isForAnyPort ? text.dropLast(2) : text[...]) else { return false }
+        return !isForAnyPort || authority.port == nil
+    }
+}
