@@ -8,14 +8,14 @@ notifications from the handler, with resumption; 2026-07-28. The handler is `eve
 import json
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 from fixtures.clients import CLIENTS, python
 from fixtures.cutting_relay import CuttingRelay
-from fixtures.programs import Control, Daemon
+from fixtures.programs import Daemon
 from fixtures.redis_server import RedisServer
+from fixtures.shared import folder, key, redis
 from fixtures.wire import ask
 
 HERE = Path(__file__).parent
@@ -46,25 +46,6 @@ def serve(url: str, folder: Path, redis: RedisServer) -> Daemon:
 
 
 # Everything is shared by the tests of this module: they are many and short.
-@pytest.fixture(scope="module")
-def folder():
-    with tempfile.TemporaryDirectory(prefix="tg") as name:
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-def redis(folder):
-    server = RedisServer(folder)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def key(redis) -> str:
-    return Control(redis.url).issue()["key"]
-
-
 @pytest.fixture(scope="module")
 def handlers():
     """The handler of each line: where it is, by line."""
