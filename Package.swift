@@ -91,7 +91,8 @@ let package = Package(
             name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",
             swiftSettings: settings),
         .target(
-            name: "FuzzSubjects", dependencies: ["HTTP1", "MCP", "Proxy", "Settings", .nioCore], path: "Tests/Fuzz/Subjects",
+            name: "FuzzSubjects", dependencies: ["HTTP1", "MCP", "Proxy", "Settings", .nioCore],
+            path: "Tests/Fuzz/Subjects",
             swiftSettings: settings),
         tests("FuzzTests", ["FuzzSubjects", .nioCore]),
         tests(
