@@ -33,7 +33,7 @@ extension DownstreamHandler {
         exchange = Exchange(facts)
         record.begin(at: now)
         pendingRefusal = nil
-        (message, held, announced, asked, waited) = (nil, nil, nil, nil, .zero)
+        (message, held, announced, asked, waited, listing) = (nil, nil, nil, nil, .zero, nil)
         grant = Grant()
         credentialWasPresented = false
         route = snapshot.anyRoute

@@ -64,7 +64,8 @@ extension DownstreamHandler {
         shard.scratch.clear()
         RequestForwarding(
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
-            asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil
+            asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
+            readsAnswer: message != nil && grant.tools != nil
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
@@ -131,6 +132,13 @@ extension DownstreamHandler {
         record.answeredAt = .now()
         let isEventStream = response.isEventStream
         if isEventStream { shard.pool.discount(connection) }
+        do throws(ToolListing.Flaw) {
+            listing = try message.flatMap { message throws(ToolListing.Flaw) in
+                try ToolListing(response, to: message, traits.method, grant.tools)
+            }
+        } catch {
+            return upstreamFailed(.upstreamInvalid)
+        }
         responseFraming = downstreamFraming(of: response)
         if shard.isDraining || responseFraming == .untilClose { exchange.stopPersisting() }
         guard case .forwardHead(let closing) = exchange.responseBegan(isEventStream: isEventStream) else { return }
@@ -149,11 +157,22 @@ extension DownstreamHandler {
     }
 
     func upstreamSent(_ payload: ByteBuffer) {
+        do throws(ToolListing.Flaw) {
+            send(try listing?.filter(payload) ?? payload)
+        } catch {
+            upstreamFailed(.upstreamInvalid)
+        }
+    }
+
+    private func send(_ payload: ByteBuffer) {
+        guard payload.readableBytes > 0 else { return }
         record.bytesOut += payload.readableBytes
         shard.frame(payload, by: responseFraming, write)
     }
 
     func upstreamEnded(trailers: ByteBuffer?, isReusable: Bool) {
+        if let listing { send(listing.finish()) }
+        listing = nil
         if responseFraming == .chunked { write(shard.lastChunk(trailers)) }
         perform(exchange.responseEnded(isReusable: isReusable && !traits.hasOddBody))
         process()
@@ -185,8 +204,10 @@ extension DownstreamHandler {
     /// HTTP/1.0 knows no chunks: there the end of the connection ends the body.
     private func downstreamFraming(of response: ResponseHead) -> BodyFraming {
         switch response.framing {
-        case .none, .length: response.framing
-        case .chunked, .untilClose: traits.version == .http11 ? .chunked : .untilClose
+        case .none: .none
+        // What is left out changes the length.
+        case .length where listing == nil: response.framing
+        case .length, .chunked, .untilClose: traits.version == .http11 ? .chunked : .untilClose
         }
     }
 

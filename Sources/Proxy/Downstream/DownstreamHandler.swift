@@ -72,6 +72,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     var heldFlushes = 0
     var bodyLimit = 0
+    /// The answer to a key with rules about tools, while it is looked into.
+    var listing: ToolListing?
 
     /// The refusal that only waits for the address to be charged.
     var pendingRefusal: Refusal?
