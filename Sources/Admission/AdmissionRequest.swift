@@ -61,8 +61,13 @@ package struct PolicySelection: Sendable, Hashable {
     }
 
     /// Those that match a route and method, at their own costs.
-    package init(of policies: [Policy], route: String?, method: String) {
-        indices = policies.indices.filter { policies[$0].match.covers(route: route, method: method) }
+    ///
+    /// - Parameter readsContent: with those that ask about what a message says as well.
+    package init(of policies: [Policy], route: String?, method: String, readsContent: Bool = false) {
+        indices = policies.indices.filter { index in
+            let match = policies[index].match
+            return match.covers(route: route, method: method) && (readsContent || !match.readsContent)
+        }
         costs = indices.map { policies[$0].cost }
     }
 

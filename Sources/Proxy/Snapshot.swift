@@ -31,9 +31,11 @@ final class Snapshot: Sendable {
         let isPublic: Bool
         let isThrottled: Bool
         let isMCP: Bool
-        let policies: [Policy]
-        /// Whether a policy asks about what messages say.
+        private let policies: [Policy]
+        /// Whether a policy asks about what messages say, the built-in one apart.
         let readsContent: Bool
+        /// Those that may ask about a message, by what it says.
+        let messageSelection: PolicySelection
         /// By `Method.rawValue`.
         private let selections: [PolicySelection]
 
@@ -43,9 +45,12 @@ final class Snapshot: Sendable {
             isThrottled = route?.isThrottled ?? true
             isMCP = route?.isMCP ?? false
             self.policies = policies
-            readsContent = policies.contains {
-                $0.match.readsContent && !$0.isHandshake && $0.match.covers(route: route?.path, method: "POST")
+            let messageSelection = PolicySelection(
+                of: policies, route: route?.path, method: "POST", readsContent: true)
+            readsContent = messageSelection.indices.contains {
+                policies[$0].match.readsContent && !policies[$0].isHandshake
             }
+            self.messageSelection = messageSelection
             selections = Method.allCases.map {
                 PolicySelection(of: policies, route: route?.path, method: $0.name?.description ?? "")
             }

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fixtures.clients import python
 from fixtures.programs import ROOT, Control, Daemon
 from fixtures.redis_server import RedisServer
 from fixtures.upstream import Upstream
@@ -130,3 +131,26 @@ def demo(folder):
     yield f"http://127.0.0.1:{file.read_text().strip()}"
     process.terminate()
     process.wait()
+
+
+@pytest.fixture
+def stepwise():
+    """Handlers of any line whose progress waits for whoever saw the last one."""
+    running = []
+
+    def start(line: int) -> str:
+        process = subprocess.Popen(
+            [python(line), ROOT / "Tests/EndToEnd/stepwise.py"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        running.append(process)
+        return f"http://127.0.0.1:{process.stdout.readline().strip()}"
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait()
+        process.stdout.close()

@@ -55,7 +55,8 @@ extension DownstreamHandler {
         var request = request
         if let message {
             request.selection = PolicySelection(
-                message.messages, of: snapshot.policies, among: request.selection, isFree: message.isFree,
+                message.messages, of: snapshot.policies,
+                among: traits.method == .post ? route.messageSelection : request.selection, isFree: message.isFree,
                 hasKey: credentialWasPresented)
             request.tools = message.messages?.calledTools ?? []
             if snapshot.messages.bindsSessions { request.session = message.session }
