@@ -8,7 +8,7 @@ import time
 
 import pytest
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, until
+from fixtures.wire import Closed, Connection, Truncated, ask, until
 
 HOUR = {"name": "org", "per": "org", "limit": "20/1h"}
 MODERN = {"MCP-Protocol-Version": "2026-07-28"}
@@ -235,6 +235,8 @@ def test_what_is_no_json_is_refused_where_it_matters(launch, upstream, ctl):
     [
         {"Content-Encoding": "gzip"},
         {"Content-Encoding": "identity, gzip"},
+        {"Content-Encoding": "identity", "Content_Encoding": "deflate"},
+        {"Content-Encoding": "identity", "content-encoding": "deflate"},
         {"Content-Type": "application/json; charset=utf-7"},
         {"Content-Type": 'application/json;CHARSET = "utf-16"'},
     ],
@@ -562,6 +564,63 @@ def test_a_key_calls_what_it_may(launch, upstream, ctl):
     assert len(upstream.requests) == served
     # A refusal for good takes one token.
     assert remaining(post(daemon.port, key, call("get_list"))) == {"org": 20 - 2 - 6 - 1 - 1 - 1}
+
+
+LISTED = b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get"}, {"name":"put"}],"x":[1, 2]}}'
+SHORTER = b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get"}],"x":[1, 2]}}'
+
+
+@pytest.fixture
+def reader(ctl) -> str:
+    return ctl.issue("acme", "reader", "--allow-tool", "get")["key"]
+
+
+def test_lists_leave_out_what_a_key_may_not_call(launch, upstream, key, reader):
+    upstream.behaviour = lambda *_: reply(LISTED, fields={"Content-Type": "application/json; charset=utf-8"})
+    daemon = launch(upstream, policies=[HOUR])
+    fields = {"Accept-Encoding": "gzip"}
+    assert post(daemon.port, reader, message("tools/list"), fields).body == SHORTER
+    # Who is read is asked in plain words.
+    assert upstream.last.get("Accept-Encoding") is None
+    assert post(daemon.port, reader, [message("tools/list"), message("ping", 2)]).body == SHORTER
+    # Other answers and other keys' answers are nobody's business.
+    for who, what in ((reader, call("get")), (key, message("tools/list"))):
+        answer = post(daemon.port, who, what, fields)
+        assert (answer.body, answer["Content-Length"]) == (LISTED, str(len(LISTED)))
+    assert upstream.last.get("Accept-Encoding") == "gzip"
+    with Connection(daemon.port) as connection:
+        body = json.dumps(message("tools/list")).encode()
+        connection.send(b"POST /mcp HTTP/1.0\r\nX-API-Key: " + reader.encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert connection.response().body == SHORTER
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_streams_leave_it_out_as_well(launch, upstream, reader, method):
+    def stream(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (b": hi\n\n", b"event: message\ndata: " + LISTED[:30], LISTED[30:] + b"\n\n", b"data: {}\n\n"):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        return b"0\r\n\r\n"
+
+    upstream.behaviour = stream
+    daemon = launch(upstream, policies=[HOUR])
+    if method == "POST":
+        answer = post(daemon.port, reader, message("tools/list"))
+    else:
+        answer = ask(daemon.port, "GET", "/mcp", reader, fields={"Accept": "text/event-stream"})
+    assert answer.body == b": hi\n\nevent: message\ndata: " + SHORTER + b"\n\ndata: {}\n\n"
+
+
+def test_an_answer_that_cannot_be_looked_into_is_502(launch, upstream, reader):
+    daemon = launch(upstream, policies=[HOUR])
+    json_type = {"Content-Type": "application/json"}
+    upstream.behaviour = lambda *_: reply(b"\x1f\x8b", fields={**json_type, "Content-Encoding": "gzip"})
+    assert post(daemon.port, reader, message("tools/list")).status == 502
+    upstream.behaviour = lambda *_: reply(b" " * (4 << 20) + LISTED, fields=json_type)
+    with pytest.raises((Truncated, Closed)):
+        post(daemon.port, reader, message("tools/list"))
+    upstream.behaviour = lambda *_: reply(b"no JSON", fields=json_type)
+    assert post(daemon.port, reader, message("tools/list")).body == b"no JSON"
 
 
 # Browsers

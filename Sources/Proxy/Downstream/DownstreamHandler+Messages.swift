@@ -29,14 +29,20 @@ extension DownstreamHandler {
     /// What is encoded can't be read, and a handler that decodes it would read something else.
     var unfitMessage: Refusal? {
         guard message != nil, readsBody else { return nil }
-        if let encoding = head.value(of: .contentEncoding),
-            !head.section.range(encoding, equalsLowercased: Array("identity".utf8))
-        {
-            return .encodedMessage("Content-Encoding of an MCP message must be identity")
+        // Each of several, and in every spelling: nobody knows which one a handler takes.
+        for field in head.fields {
+            switch field.foldedID {
+            case .contentEncoding where !head.section.range(field.valueRange, equalsLowercased: Self.identity):
+                return .encodedMessage("Content-Encoding of an MCP message must be identity")
+            case .contentType where !Charset.isUTF8(head.view(of: field.valueRange)):
+                return .encodedMessage("MCP messages are UTF-8")
+            default: break
+            }
         }
-        guard let type = head.value(of: .contentType) else { return nil }
-        return Charset.isUTF8(head.view(of: type)) ? nil : .encodedMessage("MCP messages are UTF-8")
+        return nil
     }
+
+    private static let identity = Array("identity".utf8)
 
     // MARK: After it
 
@@ -132,11 +138,13 @@ extension DownstreamHandler {
         guard let message, snapshot.messages.bindsSessions else { return }
         let isDone = 200..<300 ~= response.status
         switch (traits.method, message.session) {
-        case (.post, nil):
-            guard isDone, response.count(of: .mcpSessionID) == 1, let id = response.value(of: .mcpSessionID) else {
+        case (.post, let known):
+            guard isDone, response.count(of: .mcpSessionID) == 1, let range = response.value(of: .mcpSessionID) else {
                 return
             }
-            holdFlush { shard.gate.bind(response.octets(in: id), to: grant.owner, $0) }
+            let id = response.octets(in: range)
+            // Some handlers repeat it on every answer.
+            if id != known { holdFlush { shard.gate.bind(id, to: grant.owner, $0) } }
         case (.delete, let session?):
             guard isDone || response.status == 404 else { return }
             holdFlush { shard.gate.unbind(session, from: grant.owner, $0) }
