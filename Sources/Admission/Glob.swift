@@ -18,24 +18,21 @@ package struct Glob: Sendable, Hashable {
 
     /// Without recursion: on a mismatch the last `*` takes one octet more, so the time is at most the product of both
     /// lengths.
-    package func matches(_ candidate: some BidirectionalCollection<UInt8>) -> Bool {
+    package func matches<Candidate: BidirectionalCollection<UInt8>>(_ candidate: Candidate) -> Bool {
         var position = candidate.startIndex
         var next = 0
-        var star: (pattern: Int, position: Int)?
-        var offset = 0
+        var star: (next: Int, position: Candidate.Index)?
         while position < candidate.endIndex {
             if next < octets.count, octets[next] == UInt8(ascii: "*") {
-                star = (next, offset)
                 next += 1
+                star = (next, position)
             } else if next < octets.count, octets[next] == UInt8(ascii: "?") || octets[next] == candidate[position] {
                 next += 1
-                offset += 1
                 position = candidate.index(after: position)
             } else if let last = star {
-                star = (last.pattern, last.position + 1)
-                next = last.pattern + 1
-                offset = last.position + 1
-                position = candidate.index(candidate.startIndex, offsetBy: offset)
+                next = last.next
+                position = candidate.index(after: last.position)
+                star = (next, position)
             } else {
                 return false
             }

@@ -28,11 +28,41 @@ import Testing
         #expect(PolicySet.published(set.policies).text == text)
     }
 
+    @Test func whatMCPPoliciesSayIsWrittenWhereItIsGiven() throws {
+        let tools = Policy(
+            name: "tools", per: .key, limit: Limit(count: 5, periodMicroseconds: 60_000_000),
+            toolCosts: ["search": 5, "db_drop": 0],
+            match: Policy.Match(
+                mcpMethods: [Glob("tools/*")], tools: [Glob("search"), Glob("db_*")], prompts: [Glob("p?")],
+                resources: [Glob("file:///*")]), reject: .toolError, waitMicroseconds: 1_500_000)
+        let (set, text) = PolicySet.published([tools, .handshake()])
+        #expect(
+            text == """
+                {"policies":[{"applies_to":"authenticated","cost":1,"limit":"5/m","match":{"mcp_methods":["tools/*"],\
+                "methods":[],"prompts":["p?"],"resources":["file:///*"],"routes":[],"tools":["search","db_*"]},\
+                "name":"tools","per":"key","reject":"tool_error","tool_costs":{"db_drop":0,"search":5},"wait":1500000},\
+                {"applies_to":"authenticated","cost":1,"limit":"120/m","match":{"mcp_methods":["initialize",\
+                "server/discover"],"methods":[],"routes":[]},"name":"handshake","per":"key"}]}
+                """)
+        #expect(PolicySet(parsing: text, hash: set.hash) == set)
+    }
+
+    /// Of an older version, without them.
+    @Test func whatIsNotWrittenIsNotAsked() throws {
+        let text = """
+            {"policies":[{"applies_to":"all","cost":2,"limit":"5/m:9","match":{"methods":["POST"],\
+            "routes":["/mcp","/a/{id}"]},"name":"search","per":"key"}]}
+            """
+        #expect(try #require(PolicySet(parsing: text, hash: "h")).policies == [search])
+    }
+
     @Test func theHashTellsSetsApart() {
         var changed = search
         changed.cost = 3
-        let hashes = [[search], [changed], [], Policy.builtIn()].map { PolicySet.published($0).set.hash }
-        #expect(Set(hashes).count == 4)
+        var waiting = search
+        waiting.waitMicroseconds = 1
+        let hashes = [[search], [changed], [waiting], [], Policy.builtIn()].map { PolicySet.published($0).set.hash }
+        #expect(Set(hashes).count == 5)
         #expect(PolicySet.published([search]).set.hash == hashes[0])
     }
 

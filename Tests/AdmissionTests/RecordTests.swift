@@ -12,9 +12,9 @@ import Testing
 
     private func key(
         notBefore: String? = nil, expires: String? = nil, revoked: String? = nil, active: String? = "1",
-        subject: String? = "7h3kq2mzxb"
+        subject: String? = "7h3kq2mzxb", tools: String? = nil
     ) -> KeyRecord? {
-        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s", nil]))
+        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s", tools]))
     }
 
     @Test func readsTimesAsUnixSeconds() throws {
@@ -60,6 +60,14 @@ import Testing
     @Test(arguments: [("1", true), ("0", false), ("true", false), ("", false), (nil, false)] as [(String?, Bool)])
     func isActiveByTheOneSpelling(text: String?, isActive: Bool) throws {
         #expect(try #require(key(active: text)).isActive == isActive)
+    }
+
+    @Test func aKeyMayCallTheToolsItsRecordSays() throws {
+        #expect(try #require(key()).tools.isUnrestricted)
+        let record = try #require(key(tools: "search !db_drop"))
+        #expect(record.tools.permits("search".utf8) && !record.tools.permits("db_drop".utf8))
+        // The key holds, for what is no tool.
+        #expect(try #require(key(tools: " ")).tools.permits("search".utf8) == false)
     }
 
     @Test func anOrganizationIsSuspendedUnlessItIsActive() throws {

@@ -77,7 +77,7 @@ package struct KeyDescription: Sendable, Equatable {
         expiresAt = fields[4].number
         revokedAt = fields[5].number
         overrides = record?.overrides ?? .none
-        tools = record?.tools ?? ToolAccess()
+        tools = ToolAccess(fields[7])
         name = fields[8].text ?? ""
         user = fields[9].text ?? ""
         createdAt = fields[10].number

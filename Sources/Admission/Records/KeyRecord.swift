@@ -36,8 +36,7 @@ struct KeyRecord: Sendable, Equatable {
         self.validUntil = min(expiry, revocation)
         self.endsByRevocation = revocation < expiry
         self.overrides = LimitOverrides(parsing: fields[6].text ?? "")
-        // Octets that are no text name tools that can't be told.
-        self.tools = fields[7] == .null ? ToolAccess() : ToolAccess(parsing: fields[7].text ?? "!")
+        self.tools = ToolAccess(fields[7])
     }
 
     var isBounded: Bool { validFrom > 0 || validUntil < Self.never }

@@ -1,37 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Redis
+
 /// Which tools a key may call: `search db_* !db_drop` in its record, where `!` bars what it matches.
 ///
 /// What is barred is barred, whatever else matches; where anything is allowed by name, nothing else is.
 package struct ToolAccess: Sendable, Hashable {
     package var allowed: [Glob]
     package var denied: [Glob]
-    /// A record that can't be read permits nothing.
-    private var isBroken = false
+
+    /// For a record that can't be read: part of it may have been meant to bar.
+    private static let nothing = ToolAccess(denied: [Glob("*")])
 
     package init(allowed: [Glob] = [], denied: [Glob] = []) {
         self.allowed = allowed
         self.denied = denied
     }
 
-    /// - Parameter text: of the record; empty permits everything.
-    package init(parsing text: String) {
+    /// - Parameter field: of the record; without one, or with an empty one, everything is permitted.
+    init(_ field: RedisReply) {
         self.init()
-        for word in text.split(separator: " ", omittingEmptySubsequences: true) {
-            let pattern = word.first == "!" ? word.dropFirst() : word
-            guard Self.isWellFormed(String(pattern)) else {
-                isBroken = true
-                continue
+        if case .null = field { return }
+        guard let text = field.text else {
+            self = .nothing
+            return
+        }
+        guard !text.isEmpty else { return }
+        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+            let isDenied = word.first == "!"
+            let pattern = String(isDenied ? word.dropFirst() : word)
+            guard Self.isWellFormed(pattern) else {
+                self = .nothing
+                return
             }
-            let glob = Glob(String(pattern))
-            if word.first == "!" { denied.append(glob) } else { allowed.append(glob) }
+            if isDenied { denied.append(Glob(pattern)) } else { allowed.append(Glob(pattern)) }
         }
     }
 
-    /// 1 to 128 visible characters, none of them a space, not beginning with `!`.
+    /// 1 to 128 characters, neither spaces nor controls, and no `!` before them.
     package static func isWellFormed(_ pattern: String) -> Bool {
-        1...128 ~= pattern.utf8.count && pattern.utf8.first != UInt8(ascii: "!")
-            && pattern.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
+        1...128 ~= pattern.unicodeScalars.count && pattern.utf8.first != UInt8(ascii: "!")
+            && pattern.unicodeScalars.allSatisfy { scalar in
+                !scalar.properties.isWhitespace && scalar.properties.generalCategory != .control
+            }
     }
 
     /// As the record holds it.
@@ -39,10 +50,10 @@ package struct ToolAccess: Sendable, Hashable {
         (allowed.map(\.text) + denied.map { "!" + $0.text }).joined(separator: " ")
     }
 
-    package var isUnrestricted: Bool { allowed.isEmpty && denied.isEmpty && !isBroken }
+    package var isUnrestricted: Bool { allowed.isEmpty && denied.isEmpty }
 
     package func permits(_ tool: some BidirectionalCollection<UInt8>) -> Bool {
-        if isBroken || denied.contains(where: { $0.matches(tool) }) { return false }
+        guard !denied.contains(where: { $0.matches(tool) }) else { return false }
         return allowed.isEmpty || allowed.contains { $0.matches(tool) }
     }
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Testing
+
+@Suite struct PolicyTests {
+    private let limit = Limit(count: 10, periodMicroseconds: 1_000_000)
+
+    @Test func aFixedCostIsThatOfEveryRequest() {
+        let policy = Policy(name: "p", per: .key, limit: limit, cost: 3)
+        #expect(policy.cost(ofTool: nil) == 3)
+        #expect(policy.cost(ofTool: "search") == 3)
+    }
+
+    @Test func aMapOfCostsLeavesOneToTheRest() {
+        let policy = Policy(name: "p", per: .key, limit: limit, toolCosts: ["search": 5, "ping": 0, "db_*": 7])
+        #expect(policy.cost(ofTool: "search") == 5)
+        #expect(policy.cost(ofTool: "ping") == 0)
+        #expect(policy.cost(ofTool: "other") == 1)
+        #expect(policy.cost(ofTool: nil) == 1)
+        // Names, not patterns.
+        #expect(policy.cost(ofTool: "db_drop") == 1)
+    }
+
+    @Test(arguments: [
+        (Policy.Match(), false), (Policy.Match(routes: ["/mcp"], methods: ["POST"]), false),
+        (Policy.Match(mcpMethods: [Glob("ping")]), true), (Policy.Match(tools: [Glob("*")]), true),
+        (Policy.Match(prompts: [Glob("p")]), true), (Policy.Match(resources: [Glob("file:*")]), true),
+    ])
+    func readsContentWhereAnyOfTheFourIsGiven(match: Policy.Match, readsContent: Bool) {
+        #expect(match.readsContent == readsContent)
+        // Route and method are told without it.
+        #expect(match.covers(route: "/mcp", method: "POST"))
+    }
+
+    @Test func theHandshakeIsAPolicyLikeOthers() {
+        let policy = Policy.handshake()
+        #expect(policy.isHandshake)
+        #expect(policy.name == "handshake")
+        #expect((policy.subject, policy.callers) == (.key, .authenticated))
+        #expect(policy.limit.description == "120/m")
+        #expect(policy.match == Policy.Match(mcpMethods: [Glob("initialize"), Glob("server/discover")]))
+        #expect((policy.cost, policy.reject, policy.waitMicroseconds) == (1, .auto, 0))
+        #expect(Policy.handshake(limit: limit, reject: .http, waitMicroseconds: 7).limit == limit)
+        #expect(Policy.builtIn().allSatisfy { !$0.isHandshake })
+    }
+
+    @Test func rejectIsSpeltAsInTheFile() {
+        #expect(Policy.Reject.allCases.map(\.rawValue) == ["auto", "http", "jsonrpc", "tool_error"])
+    }
+}
