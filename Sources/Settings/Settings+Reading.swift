@@ -27,9 +27,9 @@ extension Settings {
         let policies = root.optional(Schema.policies, &problems)
         let areRoutesWrong = routes == nil && root.isGiven(Schema.routes.path)
         policies?.refuseConflicts(routes: areRoutesWrong ? nil : routes ?? [], &problems)
-        self.policies = Self.completed(policies?.map(\.policy) ?? Policy.builtIn(), for: self.routes)
         cors = CORS(root, &problems)
         mcp = MCP(root, listen: listen, allowsAnonymous: keys.allowsAnonymous, &problems)
+        self.policies = Self.policies(policies, for: self.routes, rejecting: mcp.reject)
         trustedProxies = root.value(Schema.trustedProxies, &problems)
         clientAddressField = root.value(Schema.clientAddress, &problems)
         mergesSlashes = root.value(Schema.mergeSlashes, &problems)
@@ -41,9 +41,14 @@ extension Settings {
     }
 
     /// Where MCP is spoken there is a policy for its first words.
-    private static func completed(_ policies: [Policy], for routes: [Route]) -> [Policy] {
-        guard routes.contains(where: \.isMCP), !policies.contains(where: \.isHandshake) else { return policies }
-        return policies + [.handshake()]
+    private static func policies(
+        _ entries: [PolicyEntry]?, for routes: [Route], rejecting reject: Policy.Reject
+    ) -> [Policy] {
+        var policies = entries?.map { $0.policy(rejecting: reject) } ?? Policy.builtIn().map { $0.rejecting(reject) }
+        if routes.contains(where: \.isMCP), !policies.contains(where: \.isHandshake) {
+            policies.append(.handshake(reject: reject))
+        }
+        return policies
     }
 
     private func refuseConflicts(_ root: Section, _ problems: inout ProblemList) {
@@ -145,12 +150,11 @@ extension Settings.MCP {
         reject = root.value(Schema.mcpReject, &problems)
         // Without a key any page that is open on this machine could ask (DNS rebinding).
         let local = allowsAnonymous ? Self.localNames(listen) : []
-        hosts = root.optional(Schema.mcpHosts, &problems) ?? local
-        origins =
-            root.optional(Schema.mcpOrigins, &problems)
-            ?? local.flatMap { name in
-                ["http", "https"].map { "\($0)://\(name):*" }
-            }
+        let hosts = root.optional(Schema.mcpHosts, &problems) ?? []
+        let origins = root.optional(Schema.mcpOrigins, &problems) ?? []
+        self.hosts = hosts.isEmpty ? local : hosts
+        self.origins =
+            origins.isEmpty ? local.flatMap { name in ["http", "https"].map { "\($0)://\(name):*" } } : origins
         resourceMetadata = ResourceMetadata(root, &problems)
     }
 
@@ -190,7 +194,8 @@ extension Settings.Limits {
     fileprivate init(_ root: Section, _ problems: inout ProblemList) {
         headerBytes = root.value(Schema.headerBytes, &problems)
         bodyBytes = root.value(Schema.bodyBytes, &problems)
-        mcpBodyBytes = root.value(Schema.mcpBodyBytes, &problems)
+        let mcpBodyBytes = root.value(Schema.mcpBodyBytes, &problems)
+        self.mcpBodyBytes = root.isGiven(Schema.mcpBodyBytes.path) ? mcpBodyBytes : min(mcpBodyBytes, bodyBytes)
         headerTimeout = root.value(Schema.headerTimeout, &problems)
         idleTimeout = root.value(Schema.idleTimeout, &problems)
         connections = root.value(Schema.connections, &problems)

@@ -90,14 +90,29 @@ extension Settings.Route {
 struct PolicyEntry: Sendable {
     let policy: Policy
     let section: Section
+
+    /// - Parameter reject: where the entry doesn't say.
+    func policy(rejecting reject: Policy.Reject) -> Policy {
+        section.isGiven(Schema.policyReject.path) ? policy : policy.rejecting(reject)
+    }
+}
+
+extension Policy {
+    func rejecting(_ reject: Reject) -> Policy {
+        var policy = self
+        policy.reject = reject
+        return policy
+    }
 }
 
 extension Form where Value == [PolicyEntry] {
     static let policies = entries("a list of policies", isEmptyAllowed: true, Schema.policy) { section, problems in
         let name = section.required(Schema.policyName, &problems)
+        if name == Policy.handshakeName { return handshake(section, &problems) }
         let subject = section.required(Schema.policySubject, &problems)
         let callers = section.optional(Schema.policyCallers, &problems)
-        let limit = limit(of: section, &problems)
+        let text = section.required(Schema.policyLimit, &problems)
+        let limit = limit(text, of: section, &problems)
         let cost = section.value(Schema.policyCost, &problems)
         _ = section.value(Schema.policyMode, &problems)
         let reject = section.optional(Schema.policyReject, &problems) ?? .auto
@@ -110,11 +125,6 @@ extension Form where Value == [PolicyEntry] {
             prompts: section.optional(Schema.policyPrompts, &problems) ?? [],
             resources: section.optional(Schema.policyResources, &problems) ?? [])
         guard let name, let subject, let limit else { return nil }
-        if name == Policy.handshakeName {
-            refuseWhatHandshakeDecides(subject, section, &problems)
-            return PolicyEntry(
-                policy: .handshake(limit: limit, reject: reject, waitMicroseconds: wait.microseconds), section: section)
-        }
         if let callers { refuseImpossible(callers, per: subject, section, &problems) }
         if limit.count > 0, cost.highest > limit.burst {
             section.refuse(
@@ -128,28 +138,42 @@ extension Form where Value == [PolicyEntry] {
             section: section)
     }
 
-    /// Who and what it counts is what it is for; the rest may be given.
-    private static func refuseWhatHandshakeDecides(
-        _ subject: Policy.Subject, _ section: Section, _ problems: inout ProblemList
-    ) {
-        if subject != .key {
-            section.refuse(Schema.policySubject, expected: "key for the built-in policy handshake", &problems)
+    /// Other numbers for the built-in policy. Whom and what it counts is what it is for; the rest may be given.
+    private static func handshake(_ section: Section, _ problems: inout ProblemList) -> PolicyEntry? {
+        let standard = Policy.handshake().limit.description
+        let text =
+            section.isGiven(Schema.policyLimit.path)
+            ? section.optional(Schema.policyLimit, &problems) : LimitText(text: standard)
+        let limit = limit(text, of: section, &problems)
+        _ = section.value(Schema.policyMode, &problems)
+        let reject = section.optional(Schema.policyReject, &problems) ?? .auto
+        let wait = section.value(Schema.policyWait, &problems)
+        if let subject = section.optional(Schema.policySubject, &problems), subject != .key {
+            section.refuse(
+                Schema.policySubject, expected: "key, or nothing, for the built-in policy handshake", &problems)
         }
-        let why = "no such key for the built-in policy handshake, which counts initialize and server/discover"
-        if section.isGiven(Schema.policyCost.path) { section.refuse(Schema.policyCost, expected: why, &problems) }
-        if section.isGiven(Schema.policyCallers.path) { section.refuse(Schema.policyCallers, expected: why, &problems) }
-        for key in [Schema.policyMCPMethods, Schema.policyTools, Schema.policyPrompts, Schema.policyResources]
-        where section.isGiven(key.path) {
-            section.refuse(key, expected: why, &problems)
-        }
-        for key in [Schema.policyRoutes, Schema.policyMethods] where section.isGiven(key.path) {
-            section.refuse(key, expected: why, &problems)
-        }
+        refuseForHandshake(Schema.policyCallers, section, &problems)
+        refuseForHandshake(Schema.policyCost, section, &problems)
+        for key in [Schema.policyRoutes, Schema.policyMethods] { refuseForHandshake(key, section, &problems) }
+        for key in Schema.policyContent { refuseForHandshake(key, section, &problems) }
+        guard let limit else { return nil }
+        return PolicyEntry(
+            policy: .handshake(limit: limit, reject: reject, waitMicroseconds: wait.microseconds), section: section)
     }
 
-    /// The limit with its burst, which is written behind it or as a key of its own.
-    private static func limit(of section: Section, _ problems: inout ProblemList) -> Limit? {
-        let text = section.required(Schema.policyLimit, &problems)
+    private static func refuseForHandshake<Given>(
+        _ key: Key<Given>, _ section: Section, _ problems: inout ProblemList
+    ) {
+        guard section.isGiven(key.path) else { return }
+        section.refuse(
+            key, expected: "no such key for the built-in policy handshake, which counts initialize and server/discover",
+            &problems)
+    }
+
+    /// A limit with its burst, which is written behind it or as a key of its own.
+    ///
+    /// - Parameter text: nil where it was refused.
+    private static func limit(_ text: LimitText?, of section: Section, _ problems: inout ProblemList) -> Limit? {
         let burst = section.optional(Schema.policyBurst, &problems)
         guard let text else { return nil }
         let isBurstWrong = burst == nil && section.isGiven(Schema.policyBurst.path)
@@ -192,7 +216,7 @@ extension PolicyEntry {
                 Schema.policyName, expected: "a route with mcp: true for the built-in policy handshake", got: "none",
                 &problems)
         }
-        guard policy.match.readsContent else { return }
+        guard policy.match.readsContent || !policy.toolCosts.isEmpty else { return }
         if !policy.match.methods.isEmpty, !policy.match.methods.contains("POST") {
             section.refuse(Schema.policyMethods, expected: "POST, by which MCP messages come", &problems)
         }
@@ -200,11 +224,13 @@ extension PolicyEntry {
             entry.route.isMCP && (policy.match.routes.isEmpty || policy.match.routes.contains(entry.route.path))
         }
         guard !isMet else { return }
-        let keys = [Schema.policyMCPMethods, Schema.policyTools, Schema.policyPrompts, Schema.policyResources]
-        guard let key = keys.first(where: { section.isGiven($0.path) }) else { return }
-        section.refuse(
-            key, expected: "a route with mcp: true that the policy matches", got: "none",
-            hint: "only there is it read what a request asks for", &problems)
+        let expected = "a route with mcp: true that the policy matches"
+        let hint = "only there is it read what a request asks for"
+        if let key = Schema.policyContent.first(where: { section.isGiven($0.path) }) {
+            section.refuse(key, expected: expected, got: "none", hint: hint, &problems)
+        } else {
+            section.refuse(Schema.policyCost, expected: expected, got: "none", hint: hint, &problems)
+        }
     }
 }
 

@@ -18,7 +18,10 @@ extension Form where Value == String {
         }
         if text.hasSuffix("/") { throw Mismatch(hint: "leave the final / out") }
         guard isAuthority(String(text[end.upperBound...])) else { throw Mismatch() }
-        return text.lowercased()
+        let origin = text.lowercased()
+        // A browser leaves the scheme's own port out (RFC 6454 §6.2).
+        let port = ["http": ":80", "https": ":443"][scheme.lowercased()]
+        return port.flatMap { origin.hasSuffix($0) ? String(origin.dropLast($0.count)) : nil } ?? origin
     }
 
     /// An absolute http or https URL, as it goes into a field and a document.

@@ -64,7 +64,8 @@ struct PolicyCost: Sendable, Hashable {
 }
 
 extension Form where Value == PolicyCost {
-    static let cost = Form(expectation: fixed.expectation) { element, path, problems in
+    static let cost = Form(expectation: "\(fixed.expectation), or such, and 0, by names of tools") {
+        element, path, problems in
         guard case .mapping(let pairs) = element.content else {
             return fixed.read(element, path, &problems).map { PolicyCost(fixed: $0) }
         }
@@ -73,11 +74,13 @@ extension Form where Value == PolicyCost {
         if pairs.isEmpty { problems.refuse(element, path, expected: "a cost for at least one tool") }
         for pair in pairs {
             guard let tool = pair.key.scalar?.text, ToolAccess.isWellFormed(tool), !Glob.isPattern(tool) else {
-                problems.refuse(pair.key, path, expected: "the name of a tool")
+                problems.refuse(
+                    pair.key, path, expected: "the name of a tool, 1 to 128 characters without spaces",
+                    hint: pair.key.scalar.map { Glob.isPattern($0.text) } == true ? "in full, not by a pattern" : nil)
                 isWrong = true
                 continue
             }
-            guard let tokens = byTool.read(pair.value, "\(path).\(tool)", &problems) else {
+            guard let tokens = byTool.read(pair.value, "\(path).\(tool.shown)", &problems) else {
                 isWrong = true
                 continue
             }
@@ -133,5 +136,4 @@ extension Form where Value == PolicyMode {
 extension Form where Value == String {
     /// Whether it is listed is known later, when all routes are.
     static let matchedRoute = Form.text("the path of a route such as /mcp") { text throws(Mismatch) in text }
-
 }

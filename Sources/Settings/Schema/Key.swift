@@ -56,16 +56,21 @@ package struct Table: Sendable {
     package let rows: [Row]
     private let byPath: [String: Row]
     private let sections: Set<String>
+    private let nullable: Set<String>
 
-    init(_ rows: [Row]) {
+    /// - Parameter nullable: sub-mappings in whose place null may stand, which is what holds without them.
+    init(_ rows: [Row], nullable: Set<String> = []) {
         self.rows = rows
         byPath = Dictionary(uniqueKeysWithValues: rows.map { ($0.path, $0) })
         sections = Set(rows.flatMap { Self.parents(of: $0.path) })
+        self.nullable = nullable
     }
 
     subscript(path: String) -> Row? { byPath[path] }
 
     func isSection(_ path: String) -> Bool { sections.contains(path) }
+
+    func isNullable(_ path: String) -> Bool { nullable.contains(path) }
 
     /// Names of what may be given directly below `section`, which is empty for the root.
     func names(below section: String) -> [String] {

@@ -61,4 +61,6 @@ extension Schema {
     static let policyPrompts = Key("match.prompts", .globs("review_*"), "Prompts that the policy is limited to.")
     static let policyResources = Key(
         "match.resources", .globs("file:///*"), "URIs of resources that the policy is limited to.")
+    /// What it takes the body of a request to know.
+    static let policyContent = [policyMCPMethods, policyTools, policyPrompts, policyResources]
 }

@@ -18,7 +18,7 @@ package enum Schema {
             drainDelay.row, drainTimeout.row,
             .later("usage_retain"),
             headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
-        ])
+        ], nullable: ["mcp.resource_metadata"])
 
     // MARK: The process
 
@@ -103,7 +103,9 @@ package enum Schema {
         "routes", .routes, default: nil, "Known paths, most literal first. Default: every path is known and protected.")
     static let policies = Key(
         "policies", .policies,
-        "Limits. Default: address (15/10s, per address) and org (20/10s, per org). A list replaces both.")
+        "Limits. Default: address (15/10s, per address) and org (20/10s, per org). A list replaces both. "
+            + "Where a route is mcp there is handshake too (120/1m, per key); an entry of that name gives other numbers."
+    )
 
     // MARK: Browsers
 
@@ -148,7 +150,7 @@ package enum Schema {
         "mcp.resource_metadata.scopes_supported", .list("a list of scopes", of: .scope), "Scopes it knows.")
     static let mcpBodyBytes = Key(
         "limits.mcp_body_bytes", .size(1...(64 << 20)), default: "4MiB",
-        "Longest MCP message; it is read before it is decided about.")
+        "Longest MCP message; it is read before it is decided about. A lower limits.body_bytes lowers it.")
 
     // MARK: Clients
 

@@ -45,6 +45,7 @@ struct Section {
                     problems.add(Problem(at: pair.key.place, path: prefixed(path), "not supported in this version"))
                 }
             } else if table.isSection(path) {
+                if table.isNullable(path), case .nothing? = pair.value.scalar?.kind { continue }
                 guard case .mapping(let inner) = pair.value.content else {
                     let names = table.names(below: path).prefix(3).joined(separator: ", ")
                     problems.refuse(pair.value, prefixed(path), expected: "a mapping with keys such as \(names)")
