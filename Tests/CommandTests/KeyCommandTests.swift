@@ -69,6 +69,69 @@ private struct Issued: Decodable {
         }
     }
 
+    @Test func aKeyMayCallSomeToolsAlone() async throws {
+        try await withOrganization { tollgatectl, server in
+            let outcome = try await tollgatectl(
+                "key", "issue", "--org", "acme", "--name", "reader", "--allow-tool", "search", "--allow-tool", "db_*",
+                "--deny-tool", "db_drop", "--json")
+            let issued = try issue(outcome)
+            let record = "tg:1:{acme}:k:\(issued.id.dropFirst(5))"
+            #expect(try await server.cli("HGET", record, "tools") == "search db_* !db_drop")
+            let shown = try await tollgatectl("key", "show", issued.id).output
+            #expect(shown.contains("\nTools:      search, db_* but db_drop\n"), "\(shown)")
+            let tools = #""tools":{"allow":["search","db_*"],"deny":["db_drop"]},"#
+            for arguments in [["key", "show", issued.id, "--json"], ["key", "list", "--json"]] {
+                let json = try await tollgatectl.run(arguments).output
+                #expect(json.contains(tools), "\(json)")
+            }
+            let verified = try await tollgatectl.shell("printf %s \"$0\" | tollgatectl key verify --json", issued.key)
+            #expect(verified.output.contains(tools), "\(verified)")
+        }
+    }
+
+    @Test(arguments: [
+        (["--deny-tool", "db_*"], "!db_*", "Tools:      all but db_*\n"),
+        (["--deny-tool", "*"], "!*", "Tools:      none\n"),
+        (["--allow-tool", "名前"], "名前", "Tools:      名前\n"),
+    ])
+    func whichToolsIsShown(options: [String], field: String, line: String) async throws {
+        try await withOrganization { tollgatectl, server in
+            let issued = try issue(
+                await tollgatectl.run(["key", "issue", "--org", "acme", "--name", "a", "--json"] + options))
+            #expect(try await server.cli("HGET", "tg:1:{acme}:k:\(issued.id.dropFirst(5))", "tools") == field)
+            let shown = try await tollgatectl("key", "show", issued.id).output
+            #expect(shown.contains(line), "\(shown)")
+        }
+    }
+
+    /// A record that somebody has written by hand, and not well: it permits nothing, and says so.
+    @Test func toolsThatCannotBeReadAreNone() async throws {
+        try await withOrganization { tollgatectl, server in
+            let issued = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--json"))
+            let record = "tg:1:{acme}:k:\(issued.id.dropFirst(5))"
+            #expect(try await server.cli("HEXISTS", record, "tools") == "0")
+            let without = try await tollgatectl("key", "show", issued.id).output
+            #expect(!without.contains("Tools:"))
+            _ = try await server.cli("HSET", record, "tools", "search  !")
+            let shown = try await tollgatectl("key", "show", issued.id).output
+            #expect(shown.contains("Tools:      none\n"), "\(shown)")
+            let json = try await tollgatectl("key", "show", issued.id, "--json").output
+            #expect(json.contains(#""tools":{"allow":[],"deny":["*"]},"#), "\(json)")
+        }
+    }
+
+    @Test func aPatternThatIsNoneIsRefusedWithTheReason() async throws {
+        for (option, value) in [("--allow-tool", "a b"), ("--deny-tool", "!db_*")] {
+            let outcome = try await Tollgatectl(url: "unix:/nonexistent/redis.sock")(
+                "key", "issue", "--org", "acme", "--name", "a", option, value)
+            #expect((outcome.code, outcome.output) == (64, ""))
+            #expect(
+                outcome.errors.hasPrefix(
+                    "Error: The value '\(value)' is invalid for '\(option) <pattern>': expected a tool's name or a pattern of 1 to 128 characters, without spaces and no ! before it\n"
+                ), "\(outcome.errors)")
+        }
+    }
+
     @Test func redisNeverSeesTheKeyItself() async throws {
         // Every command slower than 0 µs, that is every command with its arguments, goes into the slow log.
         let everything = ["slowlog-log-slower-than 0", "slowlog-max-len 10000"]

@@ -90,8 +90,9 @@ import Testing
                     "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"revoked_at":null}
                     {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
-                    "subject":"cccccccccc","limits":{"search":"5/m"},\
-                    "tools":{"allow":[],"deny":[]},"created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z","revoked_at":null}
+                    "subject":"cccccccccc","limits":{"search":"5/m"},"tools":{"allow":[],"deny":[]},\
+                    "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z",\
+                    "revoked_at":null}
 
                     """)
             equal(

@@ -59,6 +59,38 @@ import Testing
         }
     }
 
+    /// Both are published where an `mcp` route is served.
+    @Test func aKeyShowsTheHandshakeAndCostsByTool() async throws {
+        try await withKey { tollgatectl, server, id in
+            _ = try await server.cli(
+                "SET", "tg:1:policies:h1",
+                """
+                {"policies":[{"name":"tools","per":"key","limit":"9/d","cost":1,"tool_costs":{"search":5,"ping":0},\
+                "match":{"routes":[],"methods":[],"tools":["*"]},"reject":"tool_error","wait":1000000},\
+                {"name":"handshake","per":"key","limit":"120/d",\
+                "match":{"routes":[],"methods":[],"mcp_methods":["initialize","server/discover"]}}]}
+                """)
+            try await owe(720, "tg:1:{acme}:b:handshake:\(id.dropFirst(5))", in: server)
+            equal(
+                try await tollgatectl("quota", "show", id),
+                .init(
+                    code: 0,
+                    output: """
+                        Policies of sidecar web-1:
+                        POLICY     PER  CAPACITY  REFILL     COST  REMAINING  NEXT CALL  FULL       FROM
+                        tools      key         9     9/d  by tool          9  now        now        configuration
+                        handshake  key       120   120/d        1        119  now        in 12 min  configuration
+
+                        """, errors: ""))
+            let json = try await tollgatectl("quota", "show", id, "--json").output
+            #expect(json.contains(#""name":"tools","per":"key","capacity":9,"refill":"9/d","cost":1,"#), "\(json)")
+            #expect(json.contains(#""tool_costs":{"ping":0,"search":5},"remaining":9"#), "\(json)")
+            let reset = try await tollgatectl("quota", "reset", id, "handshake", "--yes")
+            #expect(reset.code == 0, "\(reset)")
+            #expect(try await server.cli("EXISTS", "tg:1:{acme}:b:handshake:\(id.dropFirst(5))") == "0")
+        }
+    }
+
     @Test func jsonIsAsDocumented() async throws {
         try await withKey { tollgatectl, server, id in
             _ = try await server.cli("HSET", "tg:1:{acme}", "limits", "org=7/d")
@@ -69,7 +101,7 @@ import Testing
                     output: """
                         {"subject":{"kind":"org","id":"acme"},"key_status":null,"sets":[{"source":"live","hash":"h1",\
                         "sidecars":["web-1"],"policies":[{"name":"org","per":"org","capacity":7,"refill":"7/d","cost":1,\
-                        "remaining":7,"next_call_ms":0,"full_ms":0,"from":"organization"}]}]}
+                        "tool_costs":{},"remaining":7,"next_call_ms":0,"full_ms":0,"from":"organization"}]}]}
 
                         """, errors: ""))
             _ = try await server.cli("HSET", "tg:1:{acme}", "limits", "org=0/d")

@@ -14,7 +14,7 @@ struct KeyIssue: AsyncParsableCommand {
               tollgatectl key issue --org acme --name laptop
               tollgatectl key issue --org acme --name ci --user ada --expires 90d --json
               tollgatectl key issue --org acme --name batch --limit search=100/10s
-              tollgatectl key issue --org acme --name reader --allow-tool 'get_*' --deny-tool get_secrets
+              tollgatectl key issue --org acme --name reader --allow-tool 'get_*'
             """)
 
     @Option(help: "The organization it belongs to.", transform: organization)
@@ -154,7 +154,8 @@ struct LimitOption: Sendable, Equatable {
 
 private func tool(_ text: String) throws -> Glob {
     guard ToolAccess.isWellFormed(text) else {
-        throw ValidationError("expected a tool's name or a pattern of 1 to 128 characters, without spaces")
+        throw ValidationError(
+            "expected a tool's name or a pattern of 1 to 128 characters, without spaces and no ! before it")
     }
     return Glob(text)
 }

@@ -89,8 +89,10 @@ extension KeyDescription {
     }
 
     private var toolsText: String {
+        // Of a record that can't be read, too.
+        guard !tools.denied.contains(Glob("*")) else { return "none" }
         let allowed = tools.allowed.isEmpty ? "all" : tools.allowed.map(\.text).joined(separator: ", ")
-        return tools.denied.isEmpty ? allowed : "\(allowed); not " + tools.denied.map(\.text).joined(separator: ", ")
+        return tools.denied.isEmpty ? allowed : "\(allowed) but " + tools.denied.map(\.text).joined(separator: ", ")
     }
 
     var fields: [(String, Table.Cell)] {

@@ -26,7 +26,7 @@ struct QuotaShow: AsyncParsableCommand {
     @Flag(
         help: """
             Print JSON: subject {kind, id}, key_status, and sets, each with source (live, published, file), hash, sidecars \
-            and policies: name, per, capacity, refill, cost, remaining, next_call_ms (null: never), full_ms, from \
+            and policies: name, per, capacity, refill, cost, tool_costs, remaining, next_call_ms (null: never), full_ms, from \
             (configuration, organization, key).
             """)
     var json = false
@@ -61,7 +61,7 @@ struct QuotaShow: AsyncParsableCommand {
                 try Output.line("none counts \(subject.name)")
                 continue
             }
-            let showsCost = quotas.contains { $0.policy.cost != 1 }
+            let showsCost = quotas.contains { $0.policy.cost != 1 || !$0.policy.toolCosts.isEmpty }
             var table = Table(Quota.columns(showsCost))
             try Output.lines(table.lines(quotas.map { $0.cells(showsCost) }))
         }
@@ -105,7 +105,7 @@ extension Quota {
         let isEmpty = nextCallMicroseconds != 0
         return [
             Table.Cell(policy.name), Table.Cell(policy.subject.rawValue), "\(capacity)", Table.Cell(refill),
-        ] + (showsCost ? ["\(policy.cost)"] : []) + [
+        ] + (showsCost ? [Table.Cell(policy.toolCosts.isEmpty ? "\(policy.cost)" : "by tool")] : []) + [
             Table.Cell("\(remaining)", isEmpty ? .bad : .good),
             Table.Cell(TimeText.until(microseconds: nextCallMicroseconds), isEmpty ? .bad : .plain),
             Table.Cell(TimeText.until(microseconds: fullMicroseconds)), Table.Cell(source.rawValue),
@@ -121,6 +121,7 @@ extension Quota {
         .object([
             ("name", .string(policy.name)), ("per", .string(policy.subject.rawValue)),
             ("capacity", .integer(capacity)), ("refill", .string(refill)), ("cost", .integer(policy.cost)),
+            ("tool_costs", .object(policy.toolCosts.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             ("remaining", .integer(remaining)), ("next_call_ms", JSON(TimeText.milliseconds(nextCallMicroseconds))),
             ("full_ms", JSON(TimeText.milliseconds(fullMicroseconds))), ("from", .string(source.rawValue)),
         ])
