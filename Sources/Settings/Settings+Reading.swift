@@ -150,11 +150,12 @@ extension Settings.MCP {
         reject = root.value(Schema.mcpReject, &problems)
         // Without a key any page that is open on this machine could ask (DNS rebinding).
         let local = allowsAnonymous ? Self.localNames(listen) : []
-        let hosts = root.optional(Schema.mcpHosts, &problems) ?? []
-        let origins = root.optional(Schema.mcpOrigins, &problems) ?? []
-        self.hosts = hosts.isEmpty ? local : hosts
-        self.origins =
-            origins.isEmpty ? local.flatMap { name in ["http", "https"].map { "\($0)://\(name):*" } } : origins
+        hosts = root.optional(Schema.mcpHosts, &problems) ?? local
+        origins =
+            root.optional(Schema.mcpOrigins, &problems)
+            ?? local.flatMap { name in
+                ["http", "https"].map { "\($0)://\(name):*" }
+            }
         resourceMetadata = ResourceMetadata(root, &problems)
     }
 

@@ -135,11 +135,11 @@ package enum Schema {
         "How refusals are told where a policy doesn't say: as the client survives it, by status, JSON-RPC or isError.")
     static let mcpHosts = Key(
         "mcp.hosts", .list("a list of hosts such as api.example.com", of: .allowedHost, isEmptyAllowed: true),
-        "Hosts that mcp routes answer to. Default: all; with keys.anonymous: allow those of this machine.")
+        "Hosts that mcp routes answer to. Default: all, as with []; with keys.anonymous: allow those of this machine.")
     static let mcpOrigins = Key(
         "mcp.origins",
         .list("a list of origins such as https://app.example.com", of: .allowedOrigin, isEmptyAllowed: true),
-        "Pages that may ask mcp routes. Default: all; with keys.anonymous: allow those of this machine.")
+        "Pages that may ask mcp routes. Default: all, as with []; with keys.anonymous: allow those of this machine.")
     static let mcpResource = Key(
         "mcp.resource_metadata.resource", .webURL,
         "URL of the MCP endpoint as clients know it: 401 names, and we serve, its metadata (RFC 9728). Default: none.")
