@@ -32,7 +32,7 @@ final class Snapshot: Sendable {
         let isThrottled: Bool
         let isMCP: Bool
         private let policies: [Policy]
-        /// Whether a policy asks about what messages say, the built-in one apart.
+        /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
         /// Those that may ask about a message, by what it says.
         let messageSelection: PolicySelection
@@ -48,7 +48,8 @@ final class Snapshot: Sendable {
             let messageSelection = PolicySelection(
                 of: policies, route: route?.path, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
-                policies[$0].match.readsContent && !policies[$0].isHandshake
+                let policy = policies[$0]
+                return (policy.match.readsContent || !policy.toolCosts.isEmpty) && !policy.isHandshake
             }
             self.messageSelection = messageSelection
             selections = Method.allCases.map {

@@ -224,6 +224,8 @@ def test_what_may_be_read_otherwise_is_refused(launch, upstream, key, body, deta
 def test_what_is_no_json_is_refused_where_it_matters(launch, upstream, ctl):
     daemon = launch(upstream, policies=CONTENT[:1], routes=[{"path": "/mcp", "mcp": True}])
     assert post(daemon.port, ctl.issue()["key"], b"no JSON").status == 400
+    dear = launch(upstream, policies=[{**HOUR, "cost": {"dear": 5}}])
+    assert post(dear.port, ctl.issue()["key"], b'{"method":"tools/call","id":1,"params":{"name":"dear","x":NaN}}').status == 400
     plain = launch(upstream, policies=[HOUR])
     ruled = ctl.issue("acme", "ruled", "--allow-tool", "a")["key"]
     assert post(plain.port, ruled, b"no JSON").status == 400
