@@ -407,6 +407,12 @@ def test_a_denial_is_told_as_the_client_survives_it(launch, upstream, key, body,
     assert (line["status"], line["policy"], line["reason"]) == (429, "org", "rate_limited")
 
 
+def test_a_policy_may_go_back_to_auto(launch, upstream, key):
+    daemon = launch(upstream, policies=[{**EMPTY[0], "reject": "auto"}], mcp={"reject": "http"})
+    assert [post(daemon.port, key, call("a")).status for _ in range(2)] == [200, 200]
+    assert len(upstream.requests) == 1
+
+
 def test_a_cost_that_never_fits_is_told_in_band(launch, upstream, key):
     policies = [{"name": "dear", "per": "key", "limit": "5/1h", "cost": {"dear": 5}}]
     daemon = launch(upstream, policies=policies)

@@ -44,7 +44,7 @@ import Testing
         let folders =
             switch subject {
             case .heads: ["HTTP1Tests/Corpus/requests", "HTTP1Tests/Corpus/responses"]
-            case .bodies, .targets, .configuration: ["Fuzz/Seeds/\(subject.rawValue)"]
+            case .bodies, .targets, .configuration, .messages: ["Fuzz/Seeds/\(subject.rawValue)"]
             }
         return try folders.flatMap { folder in
             try FileManager.default.contentsOfDirectory(

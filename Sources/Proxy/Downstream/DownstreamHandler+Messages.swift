@@ -167,10 +167,9 @@ extension DownstreamHandler {
         guard route.isMCP else { return nil }
         // Who has OAuth configured wants the 403.
         let keepsStatus = refusal.occasion == .forGood && snapshot.resourceMetadata != nil
-        let rejection = refusal.rejection ?? snapshot.messages.rejection
         return Delivery(
             keepsStatus ? .ofOther : refusal.occasion, to: message?.messages, in: message?.era ?? .legacy,
-            Delivery.Choice(rejection == .auto ? snapshot.messages.rejection : rejection))
+            Delivery.Choice(refusal.rejection ?? snapshot.messages.rejection))
     }
 }
 

@@ -9,7 +9,7 @@ struct MessageOptions: Sendable {
     let bodyBytes: Int
     let bindsSessions: Bool
     let trustsFields: Bool
-    /// Of policies that leave it open, and of refusals that no policy makes.
+    /// Of refusals that no policy makes.
     let rejection: Policy.Reject
     let browserGuard: BrowserGuard
 

@@ -15,6 +15,8 @@ package enum Subject: String, CaseIterable, Sendable {
     /// Request targets, by the routes of a configuration with something to protect.
     case targets
     case configuration
+    /// Read as the body of an MCP request, and as an answer from which tools are left out.
+    case messages
 
     package func check(_ octets: [UInt8]) {
         switch self {
@@ -22,6 +24,7 @@ package enum Subject: String, CaseIterable, Sendable {
         case .bodies: Self.checkBody(octets)
         case .targets: TargetSubject.check(octets)
         case .configuration: Self.checkConfiguration(octets)
+        case .messages: MessageSubject.check(octets)
         }
     }
 
