@@ -116,6 +116,7 @@ extension DownstreamHandler {
     func finish(upstream upstreamEnd: Exchange.UpstreamEnd, downstream: Exchange.DownstreamEnd) {
         cancelResponseDeadline()
         releaseHeldBody()
+        asked = nil
         let connection = upstream
         upstream = nil
         switch downstream {

@@ -6,7 +6,8 @@ import NIOCore
 
 /// One client connection: reads requests one at a time and carries each through its ``Exchange``.
 ///
-/// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Forwarding` talks to the handler, `+Ending` closes.
+/// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Forwarding` talks to the handler,
+/// `+Answers` answers without it, `+Ending` closes.
 /// A write or flush may call back into the handler before it returns: state changes first, acts come last.
 final class DownstreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
