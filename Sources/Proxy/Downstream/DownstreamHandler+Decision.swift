@@ -171,7 +171,8 @@ extension DownstreamHandler {
         switch decision {
         case .allow(let grant):
             self.grant = grant
-            record.principal = grant.principal
+            // Known since the announcement, where it is the address that pays now.
+            record.principal = grant.principal ?? record.principal
             if case .announced? = asked?.kind { return readMessageBody() }
             if let refusal = pendingRefusal {
                 record.decision = "deny"
