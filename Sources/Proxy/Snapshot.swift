@@ -34,6 +34,8 @@ final class Snapshot: Sendable {
         private let policies: [Policy]
         /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
+        /// Whether one asks about resources.
+        let matchesResources: Bool
         /// Those that may ask about a message, by what it says.
         let messageSelection: PolicySelection
         /// By `Method.rawValue`.
@@ -51,6 +53,7 @@ final class Snapshot: Sendable {
                 let policy = policies[$0]
                 return (policy.match.readsContent || !policy.toolCosts.isEmpty) && !policy.isHandshake
             }
+            matchesResources = messageSelection.indices.contains { !policies[$0].match.resources.isEmpty }
             self.messageSelection = messageSelection
             selections = Method.allCases.map {
                 PolicySelection(of: policies, route: route?.path, method: $0.name?.description ?? "")

@@ -167,6 +167,17 @@ def test_policies_see_what_is_asked_for(launch, upstream, key, body, left):
     assert (remaining(answer) if left else "RateLimit" in answer) == (left or False)
 
 
+@pytest.mark.parametrize("uri", ["FILE:///a", "file:/a", "file:///b/../a", "file:///%61", " file:///a", "file:\\\\\\a"])
+def test_no_spelling_of_a_resource_goes_around_its_limit(launch, upstream, key, uri):
+    daemon = launch(upstream, policies=CONTENT, routes=[{"path": "/mcp", "mcp": True}])
+    refused = post(daemon.port, key, message("resources/read", uri=uri))
+    assert (refused.status, refused.json()["error"]["code"]) == (400, -32700)
+    assert upstream.requests == []
+    # Where nobody asks about resources it is the handler's business.
+    plain = launch(upstream, policies=[HOUR])
+    assert post(plain.port, key, message("resources/read", uri=uri)).status == 200
+
+
 def test_a_batch_is_decided_whole(launch, upstream, key):
     daemon = launch(upstream, policies=CONTENT, routes=[{"path": "/mcp", "mcp": True}])
     assert remaining(post(daemon.port, key, call("search"))) == {"search": 5}

@@ -60,6 +60,9 @@ extension DownstreamHandler {
     private func askFor(_ request: AdmissionRequest) {
         var request = request
         if let message {
+            if route.matchesResources, message.messages?.haveNormalResources == false {
+                return refuseMessage("a resource's URI that is not in its normal form")
+            }
             request.selection = PolicySelection(
                 message.messages, of: snapshot.policies,
                 among: traits.method == .post ? route.messageSelection : request.selection, isFree: message.isFree,

@@ -71,6 +71,11 @@ extension Message {
 }
 
 extension Messages {
+    /// Whether each URI in them is written in the one way that patterns are compared with.
+    var haveNormalResources: Bool {
+        messages.allSatisfy { message in message.resourceURI.map(ResourceURI.isNormal) ?? true }
+    }
+
     /// The tools they call, for the rules of the key.
     var calledTools: [[UInt8]?] {
         messages.compactMap { message -> [UInt8]?? in
