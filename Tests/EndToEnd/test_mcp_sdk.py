@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A part of the MCP SDKs' own tests, as they are: with a sidecar in front of every server they end as they do without.
+
+All of them are what `Tests/EndToEnd/sdk/run` runs; its last results are in `docs/mcp-conformance.md`.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parent / "sdk/run"
+
+
+@pytest.mark.parametrize(
+    "line, collected, passed, behind, requests",
+    [
+        # One of its tests skips itself.
+        (1, 37, 36, 18, 102),
+        (2, 68, 68, 66, 314),
+    ],
+)
+def test_the_sdks_own_tests_end_as_they_do_without_a_sidecar(folder, line, collected, passed, behind, requests):
+    results = folder / "results.json"
+    command = [sys.executable, RUN, "--short", "--line", str(line), "--results", results]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(results.read_text())
+
+    def total(name: str) -> int:
+        return sum(row[name] for row in found["modules"])
+
+    assert found["differences"] == {str(line): {}}
+    assert (total("collected"), total("direct"), total("through")) == (collected, passed, passed)
+    # The sidecars were there, and the requests went through them.
+    assert total("behind") == behind
+    assert total("requests") >= requests
