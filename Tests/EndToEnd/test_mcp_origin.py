@@ -321,21 +321,28 @@ def test_a_caller_of_another_stream_stays_when_one_leaves(daemon, origin, key):
     staying.close()
 
 
-def test_a_request_reaches_the_handler_as_it_was_sent(daemon, origin, key):
-    """Fields of MCP that nobody here knows pass, none is doubled; the handler sees its own address in Host."""
-    origin.behaviour = lambda *_: reply(b"{}", fields={"Content-Type": "application/json"})
-    fields = {
-        "Accept": "application/json, text/event-stream",
-        "Content-Type": "application/json",
+FIELDS = {
+    "modern": {
         "MCP-Protocol-Version": "2026-07-28",
         "Mcp-Method": "tools/call",
-        "Mcp-Name": "=?base64?Z3LDtsOfZQ==?=",
-        "Mcp-Session-Id": "a1",
-        "Mcp-Param-Region": "eu",
+        "Mcp-Name": "climb",
+        "Mcp-Param-Region": "=?base64?Z3LDtsOfZQ==?=",
         "Mcp-Of-Tomorrow": "x",
-        "Last-Event-ID": "7",
-    }
+    },
+    "legacy": {"MCP-Protocol-Version": "2025-11-25", "Mcp-Session-Id": "a1", "Last-Event-ID": "7"},
+}
+
+
+@pytest.mark.parametrize("era", FIELDS)
+def test_a_request_reaches_the_handler_as_it_was_sent(daemon, origin, key, era):
+    """Fields of MCP that nobody here knows pass, none is doubled; the handler sees its own address in Host."""
+    fields = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json", **FIELDS[era]}
+    origin.behaviour = lambda *_: reply(b"{}", fields={"Content-Type": "application/json", "Mcp-Session-Id": "a1"})
     with Connection(daemon.port) as connection:
+        if era == "legacy":
+            # The session is this key's from here on.
+            began = connection.request("POST", "/mcp", {"X-API-Key": key}, b'{"jsonrpc":"2.0","id":0,"method":"initialize"}')
+            assert (began.status, began["Mcp-Session-Id"]) == (200, "a1")
         assert connection.request("POST", "/mcp", {"X-API-Key": key, **fields}, CALL).status == 200
     request = origin.last
     assert request.body == CALL
