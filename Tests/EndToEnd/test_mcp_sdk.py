@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A part of the MCP SDKs' own tests, as they are: with a sidecar in front of every server they end as they do without.
+"""A part of the MCP SDKs' own tests, as they are: with a sidecar in front of every server they end as they do without it.
 
 All of them are what `Tests/EndToEnd/sdk/run` runs; its last results are in `docs/mcp-conformance.md`.
 """
@@ -14,15 +14,25 @@ import pytest
 RUN = Path(__file__).parent / "sdk/run"
 
 
+SESSIONS = "tests/interaction/transports/test_hosting_session.py"
+#: They compare the handler's words for a session that is gone, for which the sidecar has its own.
+MEANT = {
+    f"{SESSIONS}::test_requests_with_an_unknown_session_id_return_404",
+    f"{SESSIONS}::test_delete_terminates_the_session_and_subsequent_requests_return_404",
+}
+
+
 @pytest.mark.parametrize(
-    "line, collected, passed, behind, requests",
+    "line, collected, passed, behind, requests, meant",
     [
         # One of its tests skips itself.
-        (1, 37, 36, 18, 102),
-        (2, 68, 68, 66, 314),
+        (1, 37, 36, 18, 102, set()),
+        (2, 68, 68, 66, 314, MEANT),
     ],
 )
-def test_the_sdks_own_tests_end_as_they_do_without_a_sidecar(folder, line, collected, passed, behind, requests):
+def test_the_sdks_own_tests_end_as_they_do_without_a_sidecar(
+    folder, line, collected, passed, behind, requests, meant
+):
     results = folder / "results.json"
     command = [sys.executable, RUN, "--short", "--line", str(line), "--results", results]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
@@ -32,8 +42,7 @@ def test_the_sdks_own_tests_end_as_they_do_without_a_sidecar(folder, line, colle
     def total(name: str) -> int:
         return sum(row[name] for row in found["modules"])
 
-    assert found["differences"] == {str(line): {}}
-    assert (total("collected"), total("direct"), total("through")) == (collected, passed, passed)
+    assert set(found["differences"][str(line)]) == meant
+    assert (total("collected"), total("direct"), total("through")) == (collected, passed, passed - len(meant))
     # The sidecars were there, and the requests went through them.
-    assert total("behind") == behind
-    assert total("requests") >= requests
+    assert (total("behind"), total("requests")) == (behind, requests)

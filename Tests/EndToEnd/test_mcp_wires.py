@@ -38,7 +38,10 @@ def serve(url: str, folder: Path, redis: RedisServer) -> Daemon:
             "upstream": {"url": url},
             "redis": {"url": redis.url, "timeout": "2s"},
             "routes": [{"path": path, "mcp": True} for path in PATHS],
-            "policies": [{"name": "org", "per": "org", "limit": "10000/1s"}],
+            "policies": [
+                {"name": "org", "per": "org", "limit": "10000/1s"},
+                {"name": "handshake", "limit": "10000/1s"},
+            ],
         },
     ).start()
     daemon.wait_until_ready()

@@ -66,7 +66,11 @@ class Sidecars:
                 "upstream": {"url": f"http://127.0.0.1:{upstream}", "host": "preserve" if preserves else "upstream"},
                 "redis": {"url": self.redis.url, "timeout": "2s"},
                 "routes": ROUTES,
-                "policies": [{"name": "org", "per": "org", "limit": "1000000/1s"}],
+                "policies": [
+                    {"name": "org", "per": "org", "limit": "1000000/1s"},
+                    # Of one key, as all tests have, only so many sessions a minute are expected.
+                    {"name": "handshake", "limit": "1000000/1s"},
+                ],
                 # The SDK's tests send bodies of up to 4 MiB and a little more.
                 "limits": {"body_bytes": "64MiB"},
             },
@@ -95,6 +99,8 @@ class Plugin:
         self.mode = mode
         self.results: dict[str, dict] = {}
         self.sidecars = Sidecars() if mode == "through" else None
+        #: Whether the tests are those of 1.x, whose servers have ports.
+        self.moves = mode == "through" and not Path("tests/interaction").exists()
         #: The ports that tests know, and where the servers went that were to listen there.
         self.moved: dict[int, int] = {}
 
@@ -108,7 +114,7 @@ class Plugin:
     def pytest_fixture_setup(self, fixturedef, request):
         """1.x: a port that a fixture gives is the sidecar's from now on."""
         outcome = yield
-        if not self.sidecars or not fixturedef.argname.endswith("_port") or outcome.excinfo:
+        if not self.moves or not fixturedef.argname.endswith("_port") or outcome.excinfo:
             return
         port = outcome.get_result()
         self.moved[port] = free_port()
@@ -208,10 +214,8 @@ def pytest_load_initial_conftests(early_config):
     mode = os.environ["TOLLGATE_SDK_MODE"]
     plugin = Plugin(mode)
     early_config.pluginmanager.register(plugin, "tollgate")
-    if mode == "direct":
-        return
-    if Path("tests/interaction").exists():
-        replace_bridge(plugin)
-    elif mode == "through":
+    if plugin.moves:
         move_servers(plugin)
         bring_the_key(plugin)
+    elif mode != "direct" and Path("tests/interaction").exists():
+        replace_bridge(plugin)
