@@ -50,6 +50,7 @@ class Sidecars:
         self.started = 0
         self.requests: dict[str, int] = {}
         self.refused: dict[str, list[dict]] = {}
+        self.running: set[Daemon] = set()
         #: What the test now running has started.
         self.test = ""
 
@@ -76,6 +77,7 @@ class Sidecars:
             },
         )
         daemon.test = self.test
+        self.running.add(daemon)
         self.requests.setdefault(self.test, 0)
         daemon.start()
         daemon.wait_until_ready()
@@ -83,6 +85,7 @@ class Sidecars:
 
     def stop(self, daemon: Daemon):
         daemon.stop()
+        self.running.discard(daemon)
         lines = daemon.lines()
         with self.lock:
             self.requests[daemon.test] += sum(line.get("event") != "begin" for line in lines)
@@ -90,6 +93,10 @@ class Sidecars:
         shutil.rmtree(daemon.folder)
 
     def close(self):
+        # None, unless the run was interrupted.
+        for daemon in self.running:
+            daemon.process.kill()
+            daemon.process.wait()
         self.redis.stop()
         shutil.rmtree(self.folder)
 
