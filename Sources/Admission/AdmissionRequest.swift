@@ -13,6 +13,8 @@ package struct AdmissionRequest {
         case judged
         /// A credential decides, and nobody pays yet but who has none to show: what is asked for is still to be read.
         case announced
+        /// A credential decides whether a stream may stay open; nobody pays.
+        case recheck
     }
 
     /// The credential as the caller presented it.

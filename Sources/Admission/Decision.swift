@@ -7,10 +7,12 @@ package enum Decision: Sendable, Equatable {
 }
 
 extension Decision {
-    /// Whether the same request comes again, when it is known what it asks for.
+    /// Whether it is none about a request: the same one comes again, when it is known what it asks for, or is under way.
     func isPreliminary(for request: AdmissionRequest) -> Bool {
-        guard case .allow = self, case .announced = request.kind else { return false }
-        return true
+        switch (self, request.kind) {
+        case (.allow, .announced), (_, .recheck): true
+        case (.deny, .announced), (_, .refusal), (_, .publicRoute), (_, .protected), (_, .judged): false
+        }
     }
 }
 
@@ -106,14 +108,16 @@ package struct LimitStatus: Sendable, Equatable {
     /// Until this request's cost would be admitted; 0 where it was.
     package var retryAfterMicroseconds: Int64
     package var isDenied: Bool
-    /// The rate in force (overrides included): tokens a period.
-    package var limit: Limit
-    /// Until one more token is there; 0 where `remaining` is at least 1.
+    /// In force, overrides included.
+    package var allowance: Allowance
+    /// Until one more token is there; 0 where `remaining` is at least 1. Of a quota, the end of its window.
     package var nextTokenAfterMicroseconds: Int64
+    /// Of a quota, the length of its window; 0 of others.
+    package var windowMicroseconds: Int64
 
     package init(
         policy: Int, capacity: Int, remaining: Int, resetAfterMicroseconds: Int64, retryAfterMicroseconds: Int64,
-        isDenied: Bool, limit: Limit, nextTokenAfterMicroseconds: Int64
+        isDenied: Bool, allowance: Allowance, nextTokenAfterMicroseconds: Int64, windowMicroseconds: Int64 = 0
     ) {
         self.policy = policy
         self.capacity = capacity
@@ -121,7 +125,8 @@ package struct LimitStatus: Sendable, Equatable {
         self.resetAfterMicroseconds = resetAfterMicroseconds
         self.retryAfterMicroseconds = retryAfterMicroseconds
         self.isDenied = isDenied
-        self.limit = limit
+        self.allowance = allowance
         self.nextTokenAfterMicroseconds = nextTokenAfterMicroseconds
+        self.windowMicroseconds = windowMicroseconds
     }
 }

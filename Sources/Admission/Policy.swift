@@ -49,6 +49,13 @@ package struct Policy: Sendable, Hashable {
         }
     }
 
+    /// Whom the policy denies anything. For the others it is counted, and what it would have denied, but nobody is told.
+    package enum Mode: Sendable, Hashable {
+        case enforce, shadow
+        /// Of its subjects, so many in ten thousand, always the same ones: raising it only adds some.
+        case share(Int)
+    }
+
     /// How a denial is told to an MCP client (docs/design.md §5).
     package enum Reject: String, Sendable, Hashable, CaseIterable {
         /// By what the client survives.
@@ -61,8 +68,9 @@ package struct Policy: Sendable, Hashable {
     package var name: String
     package var subject: Subject
     package var callers: Callers
-    package var limit: Limit
-    /// Tokens a request takes; 1 unless configured.
+    package var allowance: Allowance
+    package var mode: Mode
+    /// Tokens a request takes; 1 unless configured. Of a concurrency policy every request takes one slot.
     package var cost: Int
     /// Tokens a call of each of these tools takes; of any other, 1. Empty: `cost`, whatever is called.
     package var toolCosts: [String: Int]
@@ -71,20 +79,37 @@ package struct Policy: Sendable, Hashable {
     package var reject: Reject
     /// How long a request is held that has room within this time; 0: it is denied.
     package var waitMicroseconds: Int
+    /// Responses that are paid for; a request answered otherwise gets back what it took.
+    package var chargeOn: StatusSet
+    /// The field of a response in which the handler says what the request has cost, lower case; nil: it isn't asked.
+    package var costField: String?
 
     package init(
         name: String, per subject: Subject, appliesTo callers: Callers? = nil, limit: Limit, cost: Int = 1,
         toolCosts: [String: Int] = [:], match: Match = Match(), reject: Reject = .auto, waitMicroseconds: Int = 0
     ) {
+        self.init(
+            name: name, per: subject, appliesTo: callers, .rate(limit), cost: cost, toolCosts: toolCosts, match: match,
+            reject: reject, waitMicroseconds: waitMicroseconds)
+    }
+
+    package init(
+        name: String, per subject: Subject, appliesTo callers: Callers? = nil, _ allowance: Allowance,
+        mode: Mode = .enforce, cost: Int = 1, toolCosts: [String: Int] = [:], match: Match = Match(),
+        reject: Reject = .auto, waitMicroseconds: Int = 0, chargeOn: StatusSet = .all, costField: String? = nil
+    ) {
         self.name = name
         self.subject = subject
         self.callers = callers ?? subject.defaultCallers
-        self.limit = limit
+        self.allowance = allowance
+        self.mode = mode
         self.cost = cost
         self.toolCosts = toolCosts
         self.match = match
         self.reject = reject
         self.waitMicroseconds = waitMicroseconds
+        self.chargeOn = chargeOn
+        self.costField = costField
     }
 
     /// - Parameter name: of the tool called; nil for a request that is no call.
@@ -118,14 +143,60 @@ extension Policy {
     /// What `initialize` and `server/discover` of a caller with a key are charged to, and nothing else: who is over a limit
     /// still connects, and is told by the first call.
     package static func handshake(
-        limit: Limit = Limit(count: 120, periodMicroseconds: 60_000_000), reject: Reject = .auto,
+        limit: Limit = Limit(count: 120, periodMicroseconds: 60_000_000), mode: Mode = .enforce, reject: Reject = .auto,
         waitMicroseconds: Int = 0
     ) -> Policy {
         Policy(
-            name: handshakeName, per: .key, limit: limit,
+            name: handshakeName, per: .key, .rate(limit), mode: mode,
             match: Match(mcpMethods: [Glob("initialize"), Glob("server/discover")]), reject: reject,
             waitMicroseconds: waitMicroseconds)
     }
 
     package var isHandshake: Bool { name == Self.handshakeName }
+}
+
+extension Policy.Mode: CustomStringConvertible {
+    /// Ten thousandths: a share is written in percent with at most two decimals.
+    private static let whole = 10_000
+
+    /// `enforce`, `shadow` or a percentage such as `25%` or `0.5%`.
+    package init?(_ text: String) {
+        switch text {
+        case "enforce": self = .enforce
+        case "shadow": self = .shadow
+        default:
+            guard let match = text.wholeMatch(of: /(0|[1-9][0-9]{0,2})(?:\.([0-9]{1,2}))?%/), let percent = Int(match.1)
+            else { return nil }
+            let decimals = match.2.map { $0.count == 1 ? "\($0)0" : String($0) } ?? "0"
+            let share = percent * 100 + (Int(decimals) ?? 0)
+            guard share <= Self.whole else { return nil }
+            self = .share(share)
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .enforce: return "enforce"
+        case .shadow: return "shadow"
+        case .share(let share):
+            let (percent, rest) = share.quotientAndRemainder(dividingBy: 100)
+            if rest == 0 { return "\(percent)%" }
+            return rest % 10 == 0 ? "\(percent).\(rest / 10)%" : "\(percent).\(rest < 10 ? "0" : "")\(rest)%"
+        }
+    }
+
+    /// Whether this bucket's subject is among those the policy denies anything.
+    ///
+    /// By the first 64 bits of SHA-256 over `<policy>:<subject>`, so that a subject keeps its place among all, on every
+    /// sidecar, and a larger share only adds some.
+    func enforces(_ policy: String, on subject: String) -> Bool {
+        switch self {
+        case .enforce: return true
+        case .shadow: return false
+        case .share(let share):
+            let place = CredentialHash(of: Array("\(policy):\(subject)".utf8)).leadingBits
+            // place / 2^64 < share / 10 000
+            return place.multipliedFullWidth(by: UInt64(Self.whole)).high < UInt64(share)
+        }
+    }
 }

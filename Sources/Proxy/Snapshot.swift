@@ -83,6 +83,10 @@ final class Snapshot: Sendable {
     let messages: MessageOptions
     /// Nil: keys are all there is.
     let resourceMetadata: ResourceMetadata?
+    /// Fields of answers in which the handler says what a request has cost, lower case.
+    let costFields: [String]
+    /// Whether what is charged depends on the answer.
+    let accountsForAnswers: Bool
     /// Of requests that no route of the configuration takes, refused ones too.
     let anyRoute: RoutePlan
     let wellKnown: RoutePlan
@@ -90,6 +94,8 @@ final class Snapshot: Sendable {
 
     /// Of the whole process.
     let connections: Int
+    /// Of each loop.
+    let cacheEntries: Int
     let headerBytes: Int
     let bodyBytes: Int
     let headerTimeout: TimeAmount
@@ -130,6 +136,9 @@ final class Snapshot: Sendable {
         wellKnown = RoutePlan(nil, policies: policies, isPublic: true)
         plans = settings.routes.map { RoutePlan($0, policies: policies) }
         connections = settings.limits.connections
+        cacheEntries = settings.limits.cacheEntries
+        costFields = policies.compactMap(\.costField).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        accountsForAnswers = policies.contains { !$0.chargeOn.isAll } || !costFields.isEmpty
         headerBytes = settings.limits.headerBytes
         bodyBytes = settings.limits.bodyBytes
         headerTimeout = TimeAmount(settings.limits.headerTimeout)

@@ -200,6 +200,7 @@ extension Settings.Limits {
         headerTimeout = root.value(Schema.headerTimeout, &problems)
         idleTimeout = root.value(Schema.idleTimeout, &problems)
         connections = root.value(Schema.connections, &problems)
+        cacheEntries = root.value(Schema.cacheEntries, &problems)
         wantedConnections = connections
     }
 }

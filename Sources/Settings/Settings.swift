@@ -141,6 +141,8 @@ package struct Settings: Sendable, Equatable {
         package var headerTimeout: Duration
         package var idleTimeout: Duration
         package var connections: Int
+        /// Of each kind, that each loop remembers.
+        package var cacheEntries: Int
         /// What ``connections`` would be if the process had descriptors enough; the same in most cases.
         package var wantedConnections: Int
     }

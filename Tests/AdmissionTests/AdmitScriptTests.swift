@@ -24,9 +24,10 @@ import Testing
     ) async throws -> Answer {
         var command = RedisCommand(script, keyCount: asked.count)
         for (name, _) in asked { command.append(name) }
-        for argument in ["", "0", "\(KeyRecord.never)", "1", ""] { command.append(argument) }
+        for argument in ["", "0", "\(KeyRecord.never)", "1", "", "\(asked.count)", "0"] { command.append(argument) }
         for (_, bucket) in asked {
             command.append(Int64(bucket.shape.unitsPerMicrosecond))
+            command.append(Int64(bucket.shape.capacityUnits))
             command.append(Int64(bucket.shape.capacityUnits))
             command.append(Int64(bucket.shape.units(ofCost: bucket.cost)))
         }
@@ -81,7 +82,7 @@ import Testing
                         burst: Int.random(in: 1...400, using: &dice))
                 }
                 let shapes = try limits.map { limit throws(LimitError) in try BucketShape(limit) }
-                var buckets = shapes.map(TokenBucket.init)
+                var buckets = shapes.map { TokenBucket($0) }
                 var oracles = limits.map(ExactBucket.init)
                 for _ in 0..<200 {
                     let asked = limits.indices.map { index in
@@ -120,7 +121,7 @@ import Testing
                 }.filter { (try? BucketShape($0))?.isRounded == false }
                 guard !limits.isEmpty else { continue }
                 let shapes = try limits.map { limit throws(LimitError) in try BucketShape(limit) }
-                var buckets = shapes.map(TokenBucket.init)
+                var buckets = shapes.map { TokenBucket($0) }
                 var oracles = limits.map(ExactBucket.init)
                 var now = 1_763_866_666_000_000
                 for _ in 0..<200 {
@@ -224,6 +225,8 @@ import Testing
             _ = try await booth.client.send("REPLICAOF", "127.0.0.1", "1")
             for (script, keys) in [
                 (Gate.admitScript, 0), (Gate.lookupScript, 2), (Gate.loadScript, 1), (Gate.instanceScript, 1),
+                (Gate.sessionScript, 1), (Gate.correctScript, 1), (Gate.renewScript, 1), (Gate.releaseScript, 1),
+                (Gate.planScript, 1),
             ] {
                 var command = RedisCommand(script, keyCount: keys)
                 for key in 0..<keys { command.append("k\(key)") }

@@ -10,28 +10,75 @@ import Testing
 private let minute: Int64 = 60_000_000
 
 @Suite struct DenialCacheTests {
-    @Test func refusesTheSameOrMoreUntilTheWaitEnds() throws {
-        let bucket = Bucket(policy: 0, limit: Limit(count: 10, periodMicroseconds: 1_000_000), name: [])
-        let asked = NIODeadline.uptimeNanoseconds(5_000_000_000)
-        let answered = asked + .milliseconds(3)
-        #expect(bucket.refusedMicroseconds(1, at: asked) == nil)
-        bucket.refuse(2, forMicroseconds: 100_000, askedAt: asked, answeredAt: answered)
+    private static let tenASecond = Limit(count: 10, periodMicroseconds: 1_000_000)
+    private static let asked = NIODeadline.uptimeNanoseconds(5_000_000_000)
+    private static let answered = asked + .milliseconds(3)
+
+    private func bucket(_ allowance: Allowance) -> Bucket {
+        Bucket(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance: allowance, name: [])
+    }
+
+    /// One that denied a call of 2 tokens when a token and 99 999 µs' worth were missing.
+    private func denied() throws -> Bucket {
+        let bucket = bucket(.rate(Self.tenASecond))
+        let shape = try BucketShape(Self.tenASecond)
+        bucket.hear(
+            shape.capacityUnits - shape.units(ofCost: 1), at: 7_000_000, askedAt: Self.asked, answeredAt: Self.answered,
+            wasDenied: true)
+        return bucket
+    }
+
+    @Test func refusesWhatHasNoRoomUntilTheWaitEnds() throws {
+        let (asked, answered) = (Self.asked, Self.answered)
+        #expect(bucket(.rate(Self.tenASecond)).refusedMicroseconds(1, at: asked) == nil)
+        let bucket = try denied()
         #expect(bucket.refusedMicroseconds(1, at: answered) == nil)
         #expect(bucket.refusedMicroseconds(0, at: answered) == nil)
         // Whoever waits what he is told, counted from the answer, passes.
         #expect(bucket.refusedMicroseconds(2, at: answered) == 100_000)
-        #expect(bucket.refusedMicroseconds(9, at: answered + .milliseconds(50)) == 50_000)
-        #expect(bucket.refusedMicroseconds(2, at: asked + .nanoseconds(99_999_999)) == 3_001)
+        #expect(bucket.refusedMicroseconds(2, at: answered + .milliseconds(50)) == 50_000)
+        #expect(bucket.refusedMicroseconds(9, at: answered + .milliseconds(50)) == 750_000)
+        #expect(bucket.refusedMicroseconds(2, at: asked + .nanoseconds(99_998_999)) == 3_002)
         #expect(bucket.refusedMicroseconds(2, at: asked + .milliseconds(100)) == nil)
-        #expect(bucket.refusal == nil)
+        #expect(bucket.refusedMicroseconds(3, at: asked + .milliseconds(100)) == 103_000)
+    }
+
+    @Test func whatIsUnderWayCountsAsTaken() throws {
+        let (asked, answered) = (Self.asked, Self.answered)
+        let bucket = try denied()
+        bucket.underWay += 1
+        #expect(bucket.refusedMicroseconds(1, at: answered) == 100_000)
+        // Once the answer is old, it is up to the one under way to find out.
+        #expect(bucket.refusedMicroseconds(10, at: asked + .milliseconds(900)) != nil)
+        #expect(bucket.refusedMicroseconds(12, at: asked + .milliseconds(1_500)) != nil)
+        bucket.underWay -= 1
+        #expect(bucket.refusedMicroseconds(12, at: asked + .milliseconds(1_500)) == nil)
     }
 
     @Test func isBelievedForASecondAtMost() throws {
-        let bucket = Bucket(policy: 0, limit: Limit(count: 1, periodMicroseconds: 60_000_000), name: [])
-        let asked = NIODeadline.uptimeNanoseconds(5_000_000_000)
-        bucket.refuse(1, forMicroseconds: 60_000_000, askedAt: asked, answeredAt: asked)
+        let bucket = bucket(.rate(Limit(count: 1, periodMicroseconds: 60_000_000)))
+        let asked = Self.asked
+        bucket.hear(60_000_000, at: 1, askedAt: asked, answeredAt: asked, wasDenied: true)
         #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(999)) == 59_001_000)
         #expect(bucket.refusedMicroseconds(1, at: asked + .seconds(1)) == nil)
+    }
+
+    @Test func aQuotaRefusesToTheEndOfItsWindow() {
+        let bucket = bucket(.quota(CalendarQuota(count: 5, per: .hour)))
+        let asked = Self.asked
+        let hour = 3_600_000_000
+        bucket.hear(5, at: 2 * hour - 400_000, askedAt: asked, answeredAt: asked, wasDenied: true)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(100)) == 300_000)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(399)) == 1_000)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(400)) == nil)
+    }
+
+    @Test func slotsAreBelievedTakenForAMoment() {
+        let bucket = bucket(.concurrency(3))
+        let asked = Self.asked
+        bucket.hear(3, at: 1, askedAt: asked, answeredAt: asked, wasDenied: true)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(49)) == 1_000_000)
+        #expect(bucket.refusedMicroseconds(1, at: asked + .milliseconds(50)) == nil)
     }
 
     @Test func aHammeringClientCostsRedisNothing() async throws {

@@ -24,7 +24,7 @@ import Testing
             _ = try await booth.client.send("HSET", "tg:1:{acme}", "max_active_keys", "9")
             let described = try await directory.organization(acme)
             #expect((described.activeKeys, described.allKeys, described.maximumActiveKeys) == (1, 2, 9))
-            #expect(described.overrides.limits == ["org": Limit(count: 7, periodMicroseconds: 1_000_000)])
+            #expect(described.overrides.allowances == ["org": .rate(Limit(count: 7, periodMicroseconds: 1_000_000))])
             #expect(described.createdAt == 1_763_866_666)
             #expect(!described.isSuspended)
             try await booth.organization("acme", status: "suspended")
@@ -135,7 +135,7 @@ import Testing
             #expect((found.name, found.user, found.status) == ("a", "ada", .active))
             #expect((found.createdAt, found.expiresAt, found.revokedAt) == (issued.createdAt, 4_000_000_000, nil))
             #expect(found.subject == issued.id.local)
-            #expect(found.overrides.limits == ["search": Limit(count: 1, periodMicroseconds: 1_000_000)])
+            #expect(found.overrides.allowances == ["search": .rate(Limit(count: 1, periodMicroseconds: 1_000_000))])
             #expect(try await directory.key(presenting: Array(issued.key.dropLast().utf8)) == nil)
             // A pointer to a record that is of another key finds nothing.
             _ = try await booth.client.send("HSET", "tg:1:{acme}:k:\(issued.id.local)", "key_hash", "0")

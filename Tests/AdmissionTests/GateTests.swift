@@ -287,13 +287,43 @@ private let minute = 60_000_000
             let gate = try await booth.gate([])
             #expect(await gate.admit(key: "laptop").isAllowed)
             // The caches of the driver hold 100.
-            for junk in 0..<300 { #expect(await gate.admit(key: "junk\(junk)").reason == .unknown) }
-            for _ in 0..<5 { #expect(await gate.admit(key: "junk299").reason == .unknown) }
+            for junk in 0..<150 {
+                #expect(await gate.admit(key: "junk\(junk)", from: "203.0.113.\(junk / 10)").reason == .unknown)
+            }
+            for _ in 0..<5 { #expect(await gate.admit(key: "junk149").reason == .unknown) }
             #expect(await gate.admit(key: "laptop").isAllowed)
             let counters = try await gate.counters()
-            #expect(counters.lookups == 301)
+            #expect(counters.lookups == 151)
             #expect(counters.loads == 1)
             #expect(counters.unknownFromCache == 5)
+        }
+    }
+
+    /// One address has twenty failed look-ups a second, all of them two hundred a loop: what is more costs Redis nothing,
+    /// and says so. Keys that are known go on.
+    @Test func lookUpsAreBoundedFirstByAddress() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            for key in 0..<30 { try await booth.key("key\(key)", of: "acme") }
+            let gate = try await booth.gate([])
+            // Keys that exist are nobody's failure.
+            for key in 0..<30 { #expect(await gate.admit(key: "key\(key)").isAllowed) }
+            var unknown = 0
+            for junk in 0..<60 {
+                let decision = await gate.admit(key: "junk\(junk)")
+                unknown += decision.reason == .unknown ? 1 : 0
+                #expect(decision.reason == .unknown || decision.isUnavailable)
+            }
+            // Twenty at once, and however many came back while they were asked.
+            #expect((20..<60).contains(unknown))
+            #expect(await gate.admit(key: "key7").isAllowed)
+            #expect(await gate.admit(key: "junk-of-another", from: "203.0.113.10").reason == .unknown)
+            let refused = try await gate.counters().lookupsRefused
+            #expect(refused == 60 - unknown)
+            for junk in 0..<400 {
+                _ = await gate.admit(key: "more\(junk)", from: "198.51.100.\(junk % 200)")
+            }
+            #expect(try await gate.counters().lookupsRefused > refused)
         }
     }
 
@@ -365,8 +395,8 @@ private let minute = 60_000_000
             #expect(await gate.admit(key: "phone").limits?.statuses.map(\.capacity) == [50, 40, 60])
             #expect(await gate.admit(key: "desk").limits?.statuses.map(\.capacity) == [5, 5, 5])
             #expect(
-                await gate.admit(key: "laptop").limits?.statuses[0].limit
-                    == Limit(count: 7, periodMicroseconds: minute, burst: 9))
+                await gate.admit(key: "laptop").limits?.statuses[0].allowance
+                    == .rate(Limit(count: 7, periodMicroseconds: minute, burst: 9)))
         }
     }
 

@@ -9,14 +9,14 @@ import Testing
         LimitStatus(
             policy: policy, capacity: 100, remaining: remaining, resetAfterMicroseconds: 0,
             retryAfterMicroseconds: Int64(retry ?? 0), isDenied: retry != nil,
-            limit: Limit(count: 100, periodMicroseconds: 1_000_000), nextTokenAfterMicroseconds: 0)
+            allowance: .rate(Limit(count: 100, periodMicroseconds: 1_000_000)), nextTokenAfterMicroseconds: 0)
     }
 
     /// What a request asks of policies 0, 1, 2 …
     private func charge(_ costs: [Int]) -> Charge {
         let limit = Limit(count: 100, periodMicroseconds: 1_000_000)
         let policies = costs.indices.map { Policy(name: "p\($0)", per: .key, limit: limit, cost: costs[$0]) }
-        let buckets = policies.indices.map { Bucket(policy: $0, limit: limit, name: []) }
+        let buckets = policies.indices.map { Bucket(policy: $0, of: policies[$0], allowance: .rate(limit), name: []) }
         return Charge(buckets.map { ($0, policies[$0.policy].cost) }, .full)
     }
 
@@ -48,13 +48,13 @@ import Testing
         let limit = Limit(count: 20, periodMicroseconds: 10_000_000)
         let shape = try BucketShape(limit)
         let empty = LimitStatus(
-            policy: 0, limit: limit, shape: shape, cost: 1, backlog: 10_000_000, isDenied: false)
+            policy: 0, allowance: .rate(limit), shape: shape, cost: 1, backlog: 10_000_000, isDenied: false)
         #expect(empty.remaining == 0)
         #expect(empty.nextTokenAfterMicroseconds == 500_000)
         #expect(empty.retryAfterMicroseconds == 0)
         #expect(empty.resetAfterMicroseconds == 10_000_000)
         let denied = LimitStatus(
-            policy: 0, limit: limit, shape: shape, cost: 3, backlog: 9_000_000, isDenied: true)
+            policy: 0, allowance: .rate(limit), shape: shape, cost: 3, backlog: 9_000_000, isDenied: true)
         #expect(denied.remaining == 2)
         #expect(denied.retryAfterMicroseconds == 500_000)
         #expect(denied.nextTokenAfterMicroseconds == 0)

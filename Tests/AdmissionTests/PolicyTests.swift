@@ -38,10 +38,10 @@ import Testing
         #expect(policy.isHandshake)
         #expect(policy.name == "handshake")
         #expect((policy.subject, policy.callers) == (.key, .authenticated))
-        #expect(policy.limit.description == "120/m")
+        #expect(policy.allowance.description == "120/m")
         #expect(policy.match == Policy.Match(mcpMethods: [Glob("initialize"), Glob("server/discover")]))
         #expect((policy.cost, policy.reject, policy.waitMicroseconds) == (1, .auto, 0))
-        #expect(Policy.handshake(limit: limit, reject: .http, waitMicroseconds: 7).limit == limit)
+        #expect(Policy.handshake(limit: limit, reject: .http, waitMicroseconds: 7).allowance == .rate(limit))
         #expect(Policy.builtIn().allSatisfy { !$0.isHandshake })
     }
 

@@ -23,7 +23,7 @@ import Testing
         #expect(record.validUntil == 200_000_000)
         #expect(record.isBounded)
         #expect(!record.endsByRevocation)
-        #expect(record.overrides.limits == ["search": Limit(count: 5, periodMicroseconds: 1_000_000)])
+        #expect(record.overrides.allowances == ["search": .rate(Limit(count: 5, periodMicroseconds: 1_000_000))])
     }
 
     @Test(arguments: [nil, "", "0"] as [String?])
@@ -71,10 +71,10 @@ import Testing
     }
 
     @Test func anOrganizationIsSuspendedUnlessItIsActive() throws {
-        #expect(try #require(OrganizationRecord(fields(["ab", "active", nil]))).isSuspended == false)
-        #expect(try #require(OrganizationRecord(fields(["ab", "suspended", nil]))).isSuspended)
-        #expect(try #require(OrganizationRecord(fields(["ab", nil, nil]))).isSuspended)
-        #expect(OrganizationRecord(fields([nil, "active", nil])) == nil)
+        #expect(try #require(OrganizationRecord(fields(["ab", "active", nil, nil]))).isSuspended == false)
+        #expect(try #require(OrganizationRecord(fields(["ab", "suspended", nil, nil]))).isSuspended)
+        #expect(try #require(OrganizationRecord(fields(["ab", nil, nil, nil]))).isSuspended)
+        #expect(OrganizationRecord(fields([nil, "active", nil, nil])) == nil)
     }
 
     @Test(arguments: ["acme", "acme ", " x", "a b c", ""])
@@ -91,9 +91,9 @@ import Testing
     @Test func brokenOverridesDontLiftTheOthers() {
         let overrides = LimitOverrides(parsing: "search=100/10s org=oops x Y=1/s =1/s org=50/10s:80 big=1/d:1000000")
         #expect(
-            overrides.limits == [
-                "search": Limit(count: 100, periodMicroseconds: 10_000_000),
-                "org": Limit(count: 50, periodMicroseconds: 10_000_000, burst: 80),
+            overrides.allowances == [
+                "search": .rate(Limit(count: 100, periodMicroseconds: 10_000_000)),
+                "org": .rate(Limit(count: 50, periodMicroseconds: 10_000_000, burst: 80)),
             ])
         #expect(overrides.malformed == ["org=oops", "x", "Y=1/s", "=1/s", "big=1/d:1000000"])
     }
@@ -102,10 +102,17 @@ import Testing
         let names = Names(namespace: "tg")
         #expect(names.instance == "tg:1:meta")
         #expect(names.organization("acme") == "tg:1:{acme}")
-        #expect(names.bucket("org", ofOrganization: "acme") == "tg:1:{acme}:b:org")
-        #expect(names.bucket("search", ofKey: "7h3kq2mzxb", in: "acme") == "tg:1:{acme}:b:search:7h3kq2mzxb")
-        #expect(names.bucket("address", ofAddress: "203.0.113.9") == "tg:1:{a:203.0.113.9}:b:address")
-        #expect(names.globalBucket("all") == "tg:1:{:g}:b:all")
+        func policy(_ name: String, _ allowance: Allowance) -> Policy { Policy(name: name, per: .org, allowance) }
+        let (rate, quota, slots) = (
+            policy("org", .rate(Limit(count: 1, periodMicroseconds: 1))),
+            policy("monthly", .quota(CalendarQuota(count: 1, per: .month))), policy("streams", .concurrency(4))
+        )
+        #expect(names.bucket(rate, ofOrganization: "acme") == "tg:1:{acme}:b:org")
+        #expect(names.bucket(quota, ofKey: "7h3kq2mzxb", in: "acme") == "tg:1:{acme}:q:monthly:7h3kq2mzxb")
+        #expect(names.bucket(slots, ofAddress: "203.0.113.9") == "tg:1:{a:203.0.113.9}:c:streams")
+        #expect(names.globalBucket(rate) == "tg:1:{:g}:b:org")
+        #expect(names.planRevision == "tg:1:plans")
+        #expect(names.plan("pro") == "tg:1:plan:pro")
         #expect(
             names.credential(CredentialHash(of: Array("abc".utf8)))
                 == "tg:1:cred:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")

@@ -213,7 +213,7 @@ final class GateDriver: Sendable {
                 var answers = 0
                 let start = NIODeadline.now()
                 pace.value = Pace(lastTick: start)
-                gate.value.admit(request, at: start) { decision in
+                gate.value.admit(request, at: start) { decision, _ in
                     answers += 1
                     precondition(answers == 1, "A decision is given once")
                     pace.value.tick(at: .now())

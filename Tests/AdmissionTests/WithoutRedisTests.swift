@@ -163,7 +163,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             #expect(denied.reason == .rateLimited(policies: [1]))
             let status = try #require(denied.limits?.statuses.first)
             #expect(status.capacity == 5)
-            #expect(status.limit == Limit(count: 20, periodMicroseconds: 14_400_000_000, burst: 5))
+            #expect(status.allowance == .rate(Limit(count: 20, periodMicroseconds: 14_400_000_000, burst: 5)))
             #expect(denied.remaining == [0, 245])
             #expect(await gate.admit(key: "nobody").isUnavailable)
             for left in [1, 0] { #expect(await gate.admit(.publicRoute).remaining == [left]) }

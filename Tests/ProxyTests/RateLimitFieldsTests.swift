@@ -15,7 +15,7 @@ import Testing
     ) -> LimitStatus {
         LimitStatus(
             policy: policy, capacity: capacity, remaining: remaining, resetAfterMicroseconds: resetAfter,
-            retryAfterMicroseconds: retryAfter, isDenied: isDenied, limit: limit,
+            retryAfterMicroseconds: retryAfter, isDenied: isDenied, allowance: .rate(limit),
             nextTokenAfterMicroseconds: nextTokenAfter)
     }
 

@@ -104,7 +104,7 @@ import Testing
     ])
     func whatAnEntryLeavesOutIsAsBuiltIn(entry: String, limit: String) throws {
         let policy = try policies(entry)[0]
-        #expect(policy.limit.description == limit)
+        #expect(policy.allowance.description == limit)
         #expect((policy.subject, policy.callers, policy.cost) == (.key, .authenticated, 1))
         #expect(policy.match == Policy.handshake().match)
     }

@@ -198,9 +198,9 @@ import Testing
     func limits(text: String, limit: Limit?) throws {
         let yaml = "policies: [{name: a, per: key, \(text)}]"
         if let limit {
-            #expect(try parse(yaml).policies.map(\.limit) == [limit])
+            #expect(try parse(yaml).policies.map(\.allowance) == [.rate(limit)])
         } else {
-            #expect(try parse(yaml).policies.map(\.limit.burst) == [1000])
+            #expect(try parse(yaml).policies.map(\.allowance.capacity) == [1000])
         }
     }
 
@@ -240,7 +240,7 @@ import Testing
               - {<<: [{cost: 2}, *base], name: three, match: {methods: *m}}
             """)
         #expect(settings.policies.map(\.name) == ["one", "two", "three"])
-        #expect(settings.policies.map(\.limit.count) == [5, 6, 5])
+        #expect(settings.policies.map(\.allowance.capacity) == [5, 6, 5])
         #expect(settings.policies.map(\.cost) == [1, 1, 2])
         #expect(settings.policies.allSatisfy { $0.match.methods == ["GET", "POST"] })
     }

@@ -2,65 +2,71 @@
 
 import NIOCore
 
-/// One policy for one subject, as this loop knows it: the name and numbers of the bucket in Redis, and what was last heard
-/// of it. The bucket itself is in Redis.
+/// One policy for one subject, as this loop knows it: the name and numbers of what is in Redis, and what was last heard of
+/// it. The state itself is in Redis.
 final class Bucket {
-    /// A refusal that needn't be asked for again.
-    struct Refusal {
-        /// Tokens; less might still be admitted.
-        var cost: Int
-        /// Until here no bucket can have room: the wait, counted from when the question was sent, at most a second.
-        var holdsUntil: NIODeadline
-        /// When to come back, counted from the answer, so that whoever waits it passes.
-        var retryAt: NIODeadline
+    /// How it is counted.
+    enum Meter {
+        /// An allowance of 0: there is nothing in Redis, and nothing passes.
+        case nothing
+        case rate(BucketShape)
+        case quota(CalendarQuota)
+        case slots(Int)
     }
 
     /// Index into the configuration's policies.
     let policy: Int
-    let limit: Limit
-    /// Nil where the limit is 0: there is no bucket, and nothing passes.
-    let shape: BucketShape?
-    /// Its key in Redis.
+    let allowance: Allowance
+    let meter: Meter
+    /// Its key in Redis; of a quota, what stands before the window's name.
     let name: [UInt8]
+    /// False: it is counted, but denies nobody (shadow).
+    let isEnforced: Bool
+    /// The handler says afterwards what a request has cost, so as much as a whole capacity may be owed beyond it.
+    let allowsDebt: Bool
 
-    var refusal: Refusal?
-    /// As it was after the last denial it had part in, by Redis' clock.
-    var lastSeen: TokenBucket?
+    /// As Redis last said while somebody was denied here.
+    var lastHeard: Heard?
+    /// In tokens or slots: asked for, and not answered yet.
+    var underWay = 0
     /// Counts in this process while Redis is away (`on_failure: local`).
-    var local: (limit: Limit, bucket: TokenBucket)?
+    var local: LocalBucket?
 
-    init(policy: Int, limit: Limit, name: [UInt8]) {
+    private var counter: (window: CalendarWindow, name: [UInt8])?
+
+    init(policy: Int, of configured: Policy, allowance: Allowance, name: [UInt8], isEnforced: Bool = true) {
         self.policy = policy
-        self.limit = limit
+        self.allowance = allowance
         self.name = name
-        // What doesn't fit was refused when it was read; if not, nothing passes.
-        self.shape = limit.count > 0 ? try? BucketShape(limit) : nil
+        self.isEnforced = isEnforced
+        allowsDebt = configured.costField != nil
+        meter =
+            switch allowance {
+            case _ where allowance.capacity == 0: .nothing
+            // What doesn't fit was refused when it was read; if not, nothing passes.
+            case .rate(let limit): (try? BucketShape(limit)).map(Meter.rate) ?? .nothing
+            case .quota(let quota): .quota(quota)
+            case .concurrency(let slots): .slots(slots)
+            }
     }
 
-    func see(_ backlog: Int, at nowMicroseconds: Int) {
-        guard let shape else { return }
-        var bucket = lastSeen ?? TokenBucket(shape)
-        bucket.charge(to: backlog, at: nowMicroseconds)
-        lastSeen = bucket
-    }
-
-    /// Longest time a refusal is believed, so that a refund, a reset or a change shows soon.
-    private static let longestRefusal = TimeAmount.seconds(1)
-
-    func refuse(_ cost: Int, forMicroseconds wait: Int, askedAt: NIODeadline, answeredAt: NIODeadline) {
-        let wait = TimeAmount.microseconds(Int64(wait))
-        refusal = Refusal(
-            cost: cost, holdsUntil: askedAt + min(wait, Self.longestRefusal), retryAt: answeredAt + wait)
-    }
-
-    /// Microseconds until `cost` may be asked for again; nil if it may now.
-    func refusedMicroseconds(_ cost: Int, at now: NIODeadline) -> Int? {
-        guard let refusal, cost >= refusal.cost else { return nil }
-        guard refusal.holdsUntil > now else {
-            self.refusal = nil
-            return nil
+    /// The most of it that is ever there.
+    var capacity: Int {
+        switch meter {
+        case .nothing: 0
+        case .rate(let shape): shape.capacity
+        case .quota(let quota): quota.count
+        case .slots(let slots): slots
         }
-        return max(1, Int((refusal.retryAt - now).nanoseconds + 999) / 1_000)
+    }
+
+    /// The window of a quota that an instant of Redis' clock lies in, with its counter's key.
+    func counter(of quota: CalendarQuota, at nowMicroseconds: Int) -> (window: CalendarWindow, name: [UInt8]) {
+        if let counter, counter.window.contains(nowMicroseconds) { return counter }
+        let window = quota.period.window(at: nowMicroseconds)
+        let made = (window, name + Array(":\(window.name)".utf8))
+        counter = made
+        return made
     }
 }
 
@@ -74,17 +80,21 @@ struct BucketSet {
     }
 
     /// Makes them anew, but keeps those whose name and numbers are the same: with them what is known of their state.
+    ///
+    /// - Parameters:
+    ///   - subject: whose they are, as it enters the share of subjects that a policy is enforced on.
     init(
-        for subject: Policy.Subject, of policies: [Policy], named name: (Policy) -> String,
-        keeping old: BucketSet? = nil,
-        limit: (Policy) -> Limit
+        for kind: Policy.Subject, _ subject: String, of policies: [Policy], named name: (Policy) -> String,
+        keeping old: BucketSet? = nil, allowance: (Policy) -> Allowance
     ) {
         buckets = policies.indices.map { index in
             let policy = policies[index]
-            guard policy.subject == subject else { return nil }
-            let (name, limit) = (Array(name(policy).utf8), limit(policy))
-            if let kept = old?[index], kept.name == name, kept.limit == limit { return kept }
-            return Bucket(policy: index, limit: limit, name: name)
+            guard policy.subject == kind else { return nil }
+            let (name, allowance) = (Array(name(policy).utf8), allowance(policy))
+            if let kept = old?[index], kept.name == name, kept.allowance == allowance { return kept }
+            return Bucket(
+                policy: index, of: policy, allowance: allowance, name: name,
+                isEnforced: policy.mode.enforces(policy.name, on: subject))
         }
     }
 

@@ -47,6 +47,13 @@ package struct BucketShape: Sendable, Hashable {
             isRounded: token * Int128(count) != Int128(period) * leak)
     }
 
+    /// So many tokens a second, at most a million, and as many at once.
+    init(perSecond count: Int) {
+        precondition((1...1_000_000).contains(count), "A rate that needs no rounding")
+        let divisor = greatestCommonDivisor(count, 1_000_000)
+        self.init(leak: count / divisor, token: 1_000_000 / divisor, burst: count, isRounded: false)
+    }
+
     private init(leak: Int, token: Int, burst: Int, isRounded: Bool) {
         unitsPerToken = token
         capacityUnits = burst * token
@@ -77,6 +84,11 @@ extension BucketShape {
         // A cost above the capacity is refused before it gets here; saturating keeps a mistake from trapping.
         let (units, overflow) = cost.multipliedReportingOverflow(by: unitsPerToken)
         return overflow ? .max / 4 : units
+    }
+
+    /// The most that may be owed; the debt of a whole capacity is what the bound of a third leaves room for.
+    package func mostUnits(allowingDebt: Bool) -> Int {
+        allowingDebt ? 2 * capacityUnits : capacityUnits
     }
 
     /// Whole tokens left.

@@ -1,48 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one request asks of which buckets, in the list order of their policies.
+/// What one request asks of which buckets.
+///
+/// Invariant: `items` are in the order of the script: rates, quotas, slots; within each, in list order. An item of a shadow
+/// bucket costs something: one that only looks would be for nobody.
 struct Charge {
     struct Item {
         let bucket: Bucket
-        let shape: BucketShape
-        /// Tokens; 0 only looks.
+        /// Tokens, or a slot; 0 only looks.
         let cost: Int
+
+        var isShadow: Bool { !bucket.isEnforced }
     }
 
     private(set) var items: [Item] = []
+    private(set) var rates = 0
+    private(set) var quotas = 0
     /// The first policy that can never admit this cost, whatever the wait.
     private(set) var impossible: (policy: Int, cost: Int, capacity: Int)?
+    /// Shadow policies that could never admit it.
+    private(set) var impossibleInShadow: [Int] = []
+
+    var slots: Int { items.count - rates - quotas }
 
     /// What a request pays.
     enum Price {
         /// What it costs by each policy.
         case full
+        /// It goes no further: no slot.
+        case refused
         /// It isn't throttled.
         case nothing
-        /// A 403 takes one token of each bucket there is (docs/design.md §2, "Who pays").
+        /// A 403 takes one token of each rate there is, no quota, no slot (docs/design.md §2, "Who pays").
         case one
     }
 
     /// - Parameter buckets: with what the request costs in each.
     init(_ buckets: [(bucket: Bucket, cost: Int)], _ price: Price) {
         for (bucket, fullCost) in buckets {
-            let cost =
-                switch price {
-                case .full: fullCost
-                case .nothing: 0
-                case .one: bucket.shape == nil ? 0 : 1
+            let cost = price.cost(fullCost, of: bucket)
+            if cost > bucket.capacity {
+                guard bucket.isEnforced else {
+                    impossibleInShadow.append(bucket.policy)
+                    continue
                 }
-            let capacity = bucket.shape?.capacity ?? 0
-            if cost > capacity, impossible == nil { impossible = (bucket.policy, cost, capacity) }
-            if let shape = bucket.shape { items.append(Item(bucket: bucket, shape: shape, cost: cost)) }
+                if impossible == nil { impossible = (bucket.policy, cost, bucket.capacity) }
+            }
+            append(bucket, cost)
         }
         guard impossible != nil else { return }
-        items = items.map { Item(bucket: $0.bucket, shape: $0.shape, cost: 1) }
+        let asked = items
+        (items, rates, quotas) = ([], 0, 0)
+        for item in asked { append(item.bucket, Price.one.cost(item.cost, of: item.bucket)) }
     }
+
+    private mutating func append(_ bucket: Bucket, _ cost: Int) {
+        guard cost > 0 || bucket.isEnforced else { return }
+        let item = Item(bucket: bucket, cost: cost)
+        switch bucket.meter {
+        case .nothing: break
+        case .rate:
+            items.insert(item, at: rates)
+            rates += 1
+        case .quota:
+            items.insert(item, at: rates + quotas)
+            quotas += 1
+        case .slots: items.append(item)
+        }
+    }
+
+    /// Whether the question is the same octets each time: no window that ends, and no name for what is taken.
+    var isRepeatable: Bool { rates == items.count }
 
     /// Whole calls like this one that a bucket has room for; a look counts as a call of cost 1.
     func callsLeft(_ status: LimitStatus) -> Int {
         let cost = items.first { $0.bucket.policy == status.policy }?.cost ?? 1
         return status.remaining / max(1, cost)
+    }
+}
+
+extension Charge.Price {
+    fileprivate func cost(_ full: Int, of bucket: Bucket) -> Int {
+        switch (self, bucket.meter) {
+        case (.nothing, _), (.refused, .slots), (.one, .quota), (.one, .slots), (.one, .nothing): 0
+        case (.one, .rate), (.full, .slots): 1
+        case (.full, .nothing): if case .concurrency = bucket.allowance { 1 } else { full }
+        case (.refused, .nothing): if case .concurrency = bucket.allowance { 0 } else { full }
+        case (.full, .rate), (.full, .quota), (.refused, .rate), (.refused, .quota): full
+        }
     }
 }

@@ -3,25 +3,75 @@
 extension LimitStatus {
     /// Where a bucket stands after the decision.
     ///
-    /// - Parameter backlog: after the decision, in the shape's units.
+    /// - Parameters:
+    ///   - owed: after the decision: units of a rate, tokens of a quota, slots.
+    ///   - now: by the clock that quotas go by.
+    init?(_ item: Charge.Item, owed: Int, at now: Int, isDenied: Bool) {
+        let bucket = item.bucket
+        switch bucket.meter {
+        case .nothing: return nil
+        case .rate(let shape):
+            self.init(
+                policy: bucket.policy, allowance: bucket.allowance, shape: shape, cost: item.cost, backlog: owed,
+                isDenied: isDenied)
+        case .quota(let quota):
+            self.init(
+                policy: bucket.policy, quota: quota, window: bucket.counter(of: quota, at: now).window, used: owed,
+                at: now, isDenied: isDenied)
+        case .slots(let slots):
+            self.init(policy: bucket.policy, slots: slots, used: owed, isDenied: isDenied)
+        }
+    }
+
     init(
-        policy: Int, limit: Limit, shape: BucketShape, cost: Int, backlog: Int, isDenied: Bool
+        policy: Int, allowance: Allowance, shape: BucketShape, cost: Int, backlog: Int, isDenied: Bool
     ) {
         self.init(
             policy: policy, capacity: shape.capacity, remaining: shape.remaining(backlog: backlog),
             resetAfterMicroseconds: Int64(shape.resetMicroseconds(backlog: backlog)),
             retryAfterMicroseconds: isDenied ? Int64(shape.retryMicroseconds(backlog: backlog, cost: cost)) : 0,
-            isDenied: isDenied, limit: limit,
+            isDenied: isDenied, allowance: allowance,
             nextTokenAfterMicroseconds: Int64(shape.retryMicroseconds(backlog: backlog, cost: 1)))
     }
+
+    init(policy: Int, slots: Int, used: Int, isDenied: Bool) {
+        let retry = isDenied ? Int64(Bucket.slotRetryMicroseconds) : 0
+        self.init(
+            policy: policy, capacity: slots, remaining: max(0, slots - used), resetAfterMicroseconds: retry,
+            retryAfterMicroseconds: retry, isDenied: isDenied, allowance: .concurrency(slots),
+            nextTokenAfterMicroseconds: 0)
+    }
+
+    init(
+        policy: Int, quota: CalendarQuota, window: CalendarWindow, used: Int, at now: Int, isDenied: Bool
+    ) {
+        let untilEnd = Int64(max(1, window.end - now))
+        self.init(
+            policy: policy, capacity: quota.count, remaining: max(0, quota.count - used),
+            resetAfterMicroseconds: untilEnd, retryAfterMicroseconds: isDenied ? untilEnd : 0, isDenied: isDenied,
+            allowance: .quota(quota), nextTokenAfterMicroseconds: untilEnd,
+            windowMicroseconds: Int64(window.end - window.start))
+    }
+
+    /// Slots say nothing of time, so they speak only where they deny.
+    package var speaksOfTime: Bool {
+        if case .concurrency = allowance { isDenied } else { true }
+    }
+
+    /// No more than a fifth is left.
+    var isNearLimit: Bool { remaining <= capacity / 5 }
 }
 
 extension LimitReport {
     /// Nil where nothing was asked.
     ///
-    /// - Parameter charge: what the request asked of the statuses' buckets, and perhaps of others.
+    /// - Parameters:
+    ///   - statuses: in any order.
+    ///   - charge: what the request asked of the statuses' buckets, and perhaps of others.
     init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: Charge) {
         guard !statuses.isEmpty else { return nil }
+        // The script's order is that of the list where all are rates.
+        let statuses = charge.isRepeatable ? statuses : statuses.sorted { $0.policy < $1.policy }
         self.init(
             nowMicroseconds: Int64(nowMicroseconds), statuses: statuses,
             speaking: LimitReport.speaking(statuses, of: charge))
@@ -35,6 +85,8 @@ extension LimitReport {
             let isBetter =
                 if one.isDenied || other.isDenied {
                     one.isDenied && (!other.isDenied || one.retryAfterMicroseconds > other.retryAfterMicroseconds)
+                } else if one.speaksOfTime != other.speaksOfTime {
+                    one.speaksOfTime
                 } else {
                     charge.callsLeft(one) < charge.callsLeft(other)
                 }

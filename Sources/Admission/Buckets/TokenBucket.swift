@@ -5,25 +5,28 @@
 /// 1. It serves `on_failure: local`, where each loop counts for itself while Redis is away.
 /// 2. It is the oracle of the script: same steps, same answers.
 ///
-/// Time is in microseconds of any clock that keeps one origin. It may go back: the backlog is then held at the capacity.
+/// Time is in microseconds of any clock that keeps one origin. It may go back: the backlog is then held at the most there may be.
 package struct TokenBucket: Sendable, Hashable {
     package let shape: BucketShape
+    /// The most that is ever owed: the capacity, twice that where costs are known afterwards.
+    package let mostUnits: Int
     /// `rest` units are left at the instant `emptyAt`, and leak from then on; nil is a bucket never charged.
     private var state: (emptyAt: Int, rest: Int)?
 
-    package init(_ shape: BucketShape) {
+    package init(_ shape: BucketShape, allowsDebt: Bool = false) {
         self.shape = shape
+        mostUnits = shape.mostUnits(allowingDebt: allowsDebt)
     }
 
     /// A bucket as Redis holds it, `a` or `a n` in decimal; whatever else stands there counts as never charged, as it does
     /// to the script.
-    package init(_ shape: BucketShape, stored: String?) {
-        self.init(shape)
+    package init(_ shape: BucketShape, allowsDebt: Bool = false, stored: String?) {
+        self.init(shape, allowsDebt: allowsDebt)
         guard let match = stored?.wholeMatch(of: /([0-9]+) ?([0-9]*)/), let emptyAt = Int(match.1) else { return }
         state = (emptyAt, Int(match.2) ?? 0)
     }
 
-    /// Units owed at `now`. Where the clock went back, or the limit was lowered, that would pass the capacity: it is cut
+    /// Units owed at `now`. Where the clock went back, or the limit was lowered, that would pass the most there may be: it is cut
     /// there and kept so, or the caller would wait for ever.
     package mutating func backlog(at now: Int) -> Int {
         guard let state else { return 0 }
@@ -32,11 +35,11 @@ package struct TokenBucket: Sendable, Hashable {
         let (owed, past) = leaking.addingReportingOverflow(state.rest)
         guard !tooFar, !tooMuch, !past else {
             guard state.emptyAt > now else { return 0 }
-            charge(to: shape.capacityUnits, at: now)
-            return shape.capacityUnits
+            charge(to: mostUnits, at: now)
+            return mostUnits
         }
-        if owed > shape.capacityUnits { charge(to: shape.capacityUnits, at: now) }
-        return min(max(0, owed), shape.capacityUnits)
+        if owed > mostUnits { charge(to: mostUnits, at: now) }
+        return min(max(0, owed), mostUnits)
     }
 
     /// Leaves `backlog` units owed at `now`.
@@ -55,6 +58,27 @@ package struct TokenBucket: Sendable, Hashable {
         let after = before + shape.units(ofCost: cost)
         charge(to: after, at: now)
         return (true, after)
+    }
+
+    /// Corrects what a request took at `t0`, when `x0` units were owed before it, to another cost: more is added, up to the
+    /// most there may be; less is given back as far as it can't have leaked meanwhile, or a refund would admit twice what
+    /// has leaked once. Of what leaks, the older part leaks first: of `x0` all, of this request's tokens those it keeps.
+    ///
+    /// - Returns: the backlog after the correction.
+    @discardableResult
+    package mutating func correct(_ cost: Int, to trueCost: Int, takenAt t0: Int, over x0: Int, at now: Int) -> Int {
+        let before = backlog(at: now)
+        let (old, new) = (shape.units(ofCost: cost), shape.units(ofCost: trueCost))
+        let after: Int
+        if new >= old {
+            after = min(before + (new - old), mostUnits)
+        } else {
+            let (leaked, tooMuch) = max(0, now - t0).multipliedReportingOverflow(by: shape.unitsPerMicrosecond)
+            let gone = tooMuch ? Int.max : max(0, leaked - x0 - new)
+            after = max(0, before - max(0, old - new - gone))
+        }
+        charge(to: after, at: now)
+        return after
     }
 
     package static func == (one: Self, other: Self) -> Bool {

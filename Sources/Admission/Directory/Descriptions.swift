@@ -9,6 +9,8 @@ package struct OrganizationDescription: Sendable, Equatable {
     package var createdAt: Int?
     /// Nil: the sidecars' configuration says.
     package var maximumActiveKeys: Int?
+    /// Whose numbers stand behind its own.
+    package var plan: String?
     /// Other numbers than the configuration's.
     package var overrides: LimitOverrides
     /// Neither revoked nor expired.
@@ -16,16 +18,17 @@ package struct OrganizationDescription: Sendable, Equatable {
     package var allKeys: Int
 
     /// In the order of the script: what admission reads, then what it doesn't.
-    static let fields = ["rev", "status", "limits", "created_at", "max_active_keys"]
+    static let fields = ["rev", "status", "limits", "plan", "created_at", "max_active_keys"]
 
     init?(_ id: OrganizationID, _ fields: [RedisReply], activeKeys: Int, allKeys: Int) {
-        guard fields.count == Self.fields.count, let record = OrganizationRecord(Array(fields.prefix(3))) else {
+        guard fields.count == Self.fields.count, let record = OrganizationRecord(Array(fields.prefix(4))) else {
             return nil
         }
         self.id = id
         isSuspended = record.isSuspended
-        createdAt = fields[3].number
-        maximumActiveKeys = fields[4].number
+        createdAt = fields[4].number
+        maximumActiveKeys = fields[5].number
+        plan = record.plan
         overrides = record.overrides
         self.activeKeys = activeKeys
         self.allKeys = allKeys

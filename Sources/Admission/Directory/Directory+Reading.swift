@@ -134,7 +134,7 @@ extension Directory {
     private func describe(
         _ ids: [KeyID], of organization: OrganizationID, hash: CredentialHash? = nil
     ) async throws(DirectoryError) -> [KeyDescription] {
-        let own = Array(OrganizationDescription.fields.prefix(3))
+        let own = Array(OrganizationDescription.fields.prefix(4))
         let reply = try await redis.answer(
             Self.describeKeysScript, keys: [names.organization(organization.text)] + ids.map(names.record),
             arguments: [String(own.count)] + own + KeyDescription.fields)

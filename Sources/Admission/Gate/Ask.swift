@@ -4,13 +4,15 @@ import NIOCore
 
 /// One decision under way.
 final class Ask {
+    typealias Completion = (Decision, Receipt?) -> Void
+
     let request: AdmissionRequest
     let startedAt: NIODeadline
     let deadline: NIODeadline
     /// How many answers of Redis the gate had heard when this began.
     let answersBefore: Int
     /// Nil once it was called.
-    private(set) var completion: ((Decision) -> Void)?
+    private(set) var completion: Completion?
 
     /// Set once the credential's form is right.
     var hash: CredentialHash?
@@ -18,12 +20,15 @@ final class Ask {
     var isPointerFresh = false
     var staleAnswers = 0
     var misjudgements = 0
+    var turns = 0
     /// Whether it stands in the gate's list of deadlines.
     var isTimed = false
+    /// What it takes in concurrency policies, the same however often it asks.
+    var slot: [UInt8]?
 
     init(
         _ request: AdmissionRequest, at now: NIODeadline, within timeout: TimeAmount, answersBefore: Int,
-        _ completion: @escaping (Decision) -> Void
+        _ completion: @escaping Completion
     ) {
         self.request = request
         self.startedAt = now
@@ -35,7 +40,7 @@ final class Ask {
     var isDone: Bool { completion == nil }
 
     /// Gives out the completion, which ends the ask.
-    func end() -> ((Decision) -> Void)? {
+    func end() -> Completion? {
         defer { completion = nil }
         return completion
     }

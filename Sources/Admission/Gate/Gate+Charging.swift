@@ -21,10 +21,17 @@ struct Confirmation {
     }
 }
 
+/// One question about buckets: what is asked, and what the answer means.
+struct Question {
+    let charge: Charge
+    let intent: Intent
+    let confirmation: Confirmation?
+}
+
 extension Gate {
     /// Asks the buckets, all or nothing, and answers by `intent` if they have room.
     ///
-    /// - Parameter prepared: the question, where it was put together before.
+    /// - Parameter prepared: the call, where it was put together before.
     func settle(
         _ ask: Ask, _ charge: Charge, _ intent: Intent, _ confirmation: Confirmation? = nil,
         prepared: RedisCommand? = nil
@@ -35,64 +42,58 @@ extension Gate {
         }
         let session = sessionQuestion(ask, intent)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
-            return finish(ask, decision(intent, charge, report: nil))
+            for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
+            return finish(ask, decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash))
         }
         wait(ask)
-        send(prepared ?? question(charge, confirmation, session), before: ask.deadline) { result in
-            self.conclude(ask, charge, intent, confirmation, result)
+        if charge.takesSlots, ask.slot == nil { ask.slot = leases.newName() }
+        let question = Question(charge: charge, intent: intent, confirmation: confirmation)
+        for item in charge.items { item.bucket.underWay += item.cost }
+        send(prepared ?? call(question, session, slot: ask.slot), before: ask.deadline) { result in
+            for item in charge.items { item.bucket.underWay -= item.cost }
+            self.conclude(ask, question, result)
         }
     }
 
-    /// The script's keys and arguments (`admitScriptSource`).
-    func question(_ charge: Charge, _ confirmation: Confirmation?, _ session: BoundSession?) -> RedisCommand {
-        let keyCount = charge.items.count + (confirmation == nil ? 0 : 1) + (session == nil ? 0 : 1)
-        var call = RedisCommand(Self.admitScript, keyCount: keyCount)
-        if let entry = confirmation?.entry { call.append(bytes: entry.organization.key) }
-        if let session { call.append(session.name) }
-        for item in charge.items { call.append(bytes: item.bucket.name) }
-        call.append(bytes: confirmation?.entry.organization.revision ?? [])
-        if let entry = confirmation?.entry, entry.standingRefusal == nil {
-            call.append(Int64(entry.record.validFrom))
-            call.append(Int64(entry.record.validUntil))
-        } else {
-            // Nothing that depends on the clock.
-            call.append(0)
-            call.append(Int64(KeyRecord.never))
-        }
-        call.append(confirmation?.expectsOutside == true ? 0 : 1)
-        call.append(session?.subject ?? "")
-        for item in charge.items {
-            call.append(Int64(item.shape.unitsPerMicrosecond))
-            call.append(Int64(item.shape.capacityUnits))
-            call.append(Int64(item.shape.units(ofCost: item.cost)))
-        }
-        return call
-    }
-
-    private func conclude(
-        _ ask: Ask, _ charge: Charge, _ intent: Intent, _ confirmation: Confirmation?,
-        _ result: Result<RedisReply, RedisError>
-    ) {
+    private func conclude(_ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>) {
+        let charge = question.charge
+        if case .failure(.timeout) = result { abandonSlots(ask, charge) }
         guard let answer = heard(result, by: CollectionOfOne(ask)) else { return }
-        guard !ask.isDone else { return }
-        if let outage { return decideWithoutRedis(ask, outage) }
-        guard answer.count > 1, let now = answer[0].integer, let verdict = answer[1].integer.flatMap(AdmitVerdict.init),
-            !verdict.isAboutBuckets || charge.canHave(answer[2...], isDenied: verdict == .denied)
-        else { return decideWithoutRedis(ask, "unexpected answer of the script") }
+        guard let verdict = charge.verdict(of: answer) else {
+            return ask.isDone ? () : decideWithoutRedis(ask, "unexpected answer of the script")
+        }
+        let taken = Receipt.Taken(charge: charge, at: Int(answer[0].integer ?? 0), owed: answer[2...])
+        guard !ask.isDone, outage == nil else {
+            // Too late, and nobody is served for it.
+            if verdict == .admitted { giveBack(taken, slot: ask.slot) }
+            return ask.isDone ? () : decideWithoutRedis(ask, outage ?? "closed")
+        }
         switch verdict {
         case .stale, .misjudged:
-            guard let confirmation else { return decideWithoutRedis(ask, "unexpected answer of the script") }
+            guard let confirmation = question.confirmation else {
+                return decideWithoutRedis(ask, "unexpected answer of the script")
+            }
             askAgain(ask, confirmation, after: verdict)
+        case .turned:
+            // Redis' time is known now as of this answer, so the next window is the right one.
+            ask.turns += 1
+            guard ask.turns < 3 else { return finish(ask, unavailable("Redis' clock jumps")) }
+            settle(ask, charge, question.intent, question.confirmation)
         case .foreign:
             // As much of a guess as a key that isn't one.
-            settle(ask, addressCharge(ask), .refuse(.foreignSession, intent.principal))
+            settle(ask, addressCharge(ask), .refuse(.foreignSession, question.intent.principal))
         case .admitted, .denied:
-            var intent = intent
-            if let confirmation, confirmation.expectsOutside, case .refuse(let reason, let principal) = intent {
-                intent = .refuse(confirmation.entry.refusal(at: Int(now)) ?? reason, principal)
+            var intent = question.intent
+            if let confirmation = question.confirmation, confirmation.expectsOutside,
+                case .refuse(let reason, let principal) = intent
+            {
+                intent = .refuse(confirmation.entry.refusal(at: taken.at) ?? reason, principal)
             }
-            let report = report(charge, answer[2...], at: Int(now), isDenied: verdict == .denied, ask)
-            finish(ask, decision(intent, charge, report: report))
+            let report = report(taken, isDenied: verdict == .denied, ask)
+            let decision = decision(intent, charge, report: report)
+            guard case .allow = decision else { return finish(ask, decision) }
+            let lease = charge.takesSlots ? hold(ask.slot, charge) : nil
+            finish(ask, decision, Receipt(charge.items.isEmpty ? nil : taken, lease, ask.hash))
         }
     }
 
@@ -111,45 +112,55 @@ extension Gate {
         }
     }
 
-    /// The report of an answer; what was refused is remembered.
-    private func report(
-        _ charge: Charge, _ backlogs: ArraySlice<RedisReply>, at now: Int, isDenied: Bool, _ ask: Ask
-    ) -> LimitReport? {
+    // MARK: What the answer says
+
+    /// The report of an answer, which is remembered where somebody was denied.
+    private func report(_ taken: Receipt.Taken, isDenied: Bool, _ ask: Ask) -> LimitReport? {
         let answeredAt = isDenied ? eventLoop.now : ask.startedAt
-        let statuses = zip(charge.items, backlogs).map { item, reply in
-            let backlog = Int(reply.integer ?? 0)
-            let isRefused = isDenied && !item.shape.admits(cost: item.cost, backlog: backlog)
-            if isDenied {
-                item.bucket.see(backlog, at: now)
-                if isRefused {
-                    item.bucket.refuse(
-                        item.cost, forMicroseconds: item.shape.retryMicroseconds(backlog: backlog, cost: item.cost),
-                        askedAt: ask.startedAt, answeredAt: answeredAt)
+        var statuses: [LimitStatus] = []
+        statuses.reserveCapacity(taken.charge.items.count)
+        for (item, reply) in zip(taken.charge.items, taken.owed) {
+            let (bucket, owed) = (item.bucket, Int(reply.integer ?? 0))
+            let lacksRoom = !item.hasRoom(beside: owed)
+            if bucket.isEnforced {
+                let isRefused = isDenied && lacksRoom
+                if isDenied {
+                    bucket.hear(
+                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused)
+                } else if bucket.lastHeard != nil {
+                    bucket.hearOfAdmission(
+                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: eventLoop.now)
                 }
+                if let status = LimitStatus(item, owed: owed, at: taken.at, isDenied: isRefused) {
+                    policyCounters[bucket.policy].count(status, of: item, isDenied: isDenied)
+                    statuses.append(status)
+                }
+            } else if !isDenied {
+                policyCounters[bucket.policy].countShadow(isDenied: lacksRoom)
             }
-            return LimitStatus(
-                policy: item.bucket.policy, limit: item.bucket.limit, shape: item.shape, cost: item.cost,
-                backlog: backlog, isDenied: isRefused)
         }
-        return LimitReport(at: now, statuses, of: charge)
+        for policy in taken.charge.impossibleInShadow where !isDenied {
+            policyCounters[policy].countShadow(isDenied: true)
+        }
+        return LimitReport(at: taken.at, statuses, of: taken.charge)
     }
 
-    /// A denial that needs no asking, because a bucket's wait isn't over. What the others hold is taken from their last
-    /// answer.
+    /// A denial that needs no asking, because a bucket has no room as far as is known. What the others hold is taken from
+    /// their last answer.
     private func rememberedRefusal(_ charge: Charge, _ intent: Intent) -> Denial? {
-        guard charge.items.contains(where: { $0.bucket.refusal != nil }) else { return nil }
+        guard charge.items.contains(where: { $0.bucket.lastHeard != nil && !$0.isShadow }) else { return nil }
         let now = eventLoop.now
-        let waits = charge.items.map { $0.bucket.refusedMicroseconds($0.cost, at: now) }
+        let waits = charge.items.map { $0.isShadow ? nil : $0.bucket.refusedMicroseconds($0.cost, at: now) }
         guard waits.contains(where: { $0 != nil }) else { return nil }
         let time = redisTime
+        for item in charge.items { item.bucket.lastHeard?.witnessedAt = now }
         let statuses = zip(charge.items, waits).compactMap { item, wait -> LimitStatus? in
-            guard let backlog = item.bucket.lastSeen?.backlog(at: time) else { return nil }
-            // Both clocks are estimates: a bucket still refused has less than the cost, whatever they say.
-            let least = wait == nil ? 0 : item.shape.capacityUnits - item.shape.units(ofCost: item.cost) + 1
-            var status = LimitStatus(
-                policy: item.bucket.policy, limit: item.bucket.limit, shape: item.shape, cost: item.cost,
-                backlog: max(backlog, least), isDenied: wait != nil)
-            if let wait { status.retryAfterMicroseconds = Int64(wait) }
+            guard !item.isShadow, let owed = item.bucket.owed(at: now) else { return nil }
+            // Both clocks are estimates: a bucket that refuses has less than the cost, whatever they say.
+            let least = wait == nil ? 0 : item.leastOwedByARefusal
+            var status = LimitStatus(item, owed: max(owed, least), at: time, isDenied: wait != nil)
+            if let wait { status?.retryAfterMicroseconds = Int64(wait) }
+            if let status { policyCounters[item.bucket.policy].count(status, of: item, isDenied: true) }
             return status
         }
         guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
@@ -183,15 +194,46 @@ extension Gate {
 }
 
 extension Charge {
-    /// Whether these can be the backlogs of its buckets: as many, none beyond its bucket, and one without room for a denial.
-    fileprivate func canHave(_ backlogs: ArraySlice<RedisReply>, isDenied: Bool) -> Bool {
-        guard backlogs.count == items.count else { return false }
+    /// What an answer of the script says of this charge; nil where no such answer can be: as many numbers as buckets, none
+    /// beyond what its bucket may owe, and one without room where it denies.
+    fileprivate func verdict(of answer: [RedisReply]) -> AdmitVerdict? {
+        guard answer.count > 1, let verdict = answer[1].integer.flatMap(AdmitVerdict.init) else { return nil }
+        guard verdict.isAboutBuckets else { return verdict }
+        let owed = answer[2...]
+        guard owed.count == items.count else { return nil }
         var lacksRoom = false
-        for (item, reply) in zip(items, backlogs) {
-            guard let backlog = reply.integer, 0...Int64(item.shape.capacityUnits) ~= backlog else { return false }
-            if !item.shape.admits(cost: item.cost, backlog: Int(backlog)) { lacksRoom = true }
+        for (item, reply) in zip(items, owed) {
+            guard let owed = reply.integer, 0...Int64(item.bucket.mostOwed) ~= owed else { return nil }
+            if !item.isShadow, !item.hasRoom(beside: Int(owed)) { lacksRoom = true }
         }
-        return lacksRoom || !isDenied
+        return lacksRoom || verdict == .admitted ? verdict : nil
+    }
+}
+
+extension Charge.Item {
+    /// Whether its cost fits beside what is owed.
+    fileprivate func hasRoom(beside owed: Int) -> Bool {
+        switch bucket.meter {
+        case .nothing: false
+        case .rate(let shape): shape.admits(cost: cost, backlog: owed)
+        case .quota, .slots: cost == 0 || owed + cost <= bucket.capacity
+        }
+    }
+
+    /// Less would be no reason to refuse it.
+    fileprivate var leastOwedByARefusal: Int {
+        switch bucket.meter {
+        case .nothing: 0
+        case .rate(let shape): shape.capacityUnits - shape.units(ofCost: cost) + 1
+        case .quota, .slots: max(0, bucket.capacity - cost + 1)
+        }
+    }
+}
+
+extension Bucket {
+    /// What the script may say at most. A quota may have been larger, and so may a number of slots.
+    fileprivate var mostOwed: Int {
+        if case .rate(let shape) = meter { shape.mostUnits(allowingDebt: allowsDebt) } else { Limit.largestNumber }
     }
 }
 

@@ -19,6 +19,10 @@ extension Gate {
     static let lookupScript = RedisScript(name: "lookup", source: lookupScriptSource)
     static let loadScript = RedisScript(name: "load", source: loadScriptSource)
     static let sessionScript = RedisScript(name: "session", source: sessionScriptSource)
+    static let correctScript = RedisScript(name: "correct", source: correctScriptSource)
+    static let renewScript = RedisScript(name: "renew", source: renewScriptSource)
+    static let releaseScript = RedisScript(name: "release", source: releaseScriptSource)
+    static let planScript = RedisScript(name: "plan", source: planScriptSource)
     static let instanceScript = RedisScript(name: "instance", source: instanceScriptSource)
 
     /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
@@ -54,7 +58,8 @@ extension Gate {
         RedisConnection(
             endpoint: endpoint, on: eventLoop,
             scripts: [
-                Self.admitScript, Self.lookupScript, Self.loadScript, Self.sessionScript, Self.instanceScript,
+                Self.admitScript, Self.lookupScript, Self.loadScript, Self.sessionScript, Self.correctScript,
+                Self.renewScript, Self.releaseScript, Self.planScript, Self.instanceScript,
             ],
             onConnect: { send, done in
                 send(self.instanceQuestion()) { result in

@@ -20,11 +20,14 @@ extension Gate {
             return refuse(ask, .missing)
         }
         guard configuration.format.accepts(key) else { return refuse(ask, .malformed) }
-        let hash = CredentialHash(of: key)
+        judge(ask, by: CredentialHash(of: key))
+    }
+
+    func judge(_ ask: Ask, by hash: CredentialHash) {
         ask.hash = hash
         if let entry = records.use(hash) {
             counters.recordHits += 1
-            judge(ask, entry, isFresh: false)
+            judge(ask, current(entry, for: hash), isFresh: false)
         } else if let until = unknowns.use(hash), until > eventLoop.now {
             counters.unknownFromCache += 1
             refuse(ask, .unknown)
@@ -58,6 +61,7 @@ extension Gate {
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
         if case .announced = ask.request.kind { return finish(ask, .allow(Grant(to: entry))) }
+        if case .recheck = ask.request.kind { return settle(ask, Charge([], .nothing), .grant(entry), Confirmation(of: entry)) }
         if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
             let intent = Intent.refuse(.toolNotAllowed(tool), entry.principal)
             return settle(ask, keyCharge(ask, entry, .one), intent, Confirmation(of: entry))
@@ -72,8 +76,10 @@ extension Gate {
         }
         let charge = keyCharge(ask, entry)
         let confirmation = Confirmation(of: entry)
-        if charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address }) {
-            let call = question(charge, confirmation, nil)
+        if charge.isRepeatable,
+            charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address })
+        {
+            let call = call(Question(charge: charge, intent: .grant(entry), confirmation: confirmation), nil, slot: nil)
             entry.keep(
                 KeyEntry.Prepared(
                     selection: ask.request.selection, looksOnly: looksOnly, charge: charge, call: call))
@@ -86,7 +92,7 @@ extension Gate {
 
     /// What a stranger's address pays for being refused.
     func addressCharge(_ ask: Ask) -> Charge {
-        charge(ask, nil, ask.request.isThrottled ? .full : .nothing) { policy in
+        charge(ask, nil, ask.request.isThrottled ? .refused : .nothing) { policy in
             policy.subject == .address && policy.callers != .authenticated
         }
     }
@@ -117,7 +123,7 @@ extension Gate {
             case .org: bucket = entry?.organization.buckets[index]
             case .key: bucket = entry?.buckets[index]
             case .address:
-                let known = address ?? addressBuckets(ask.request.address)
+                let known = address ?? addressEntry(ask.request.address).buckets
                 address = known
                 bucket = known[index]
             }
@@ -126,13 +132,14 @@ extension Gate {
         return Charge(buckets, price)
     }
 
-    private func addressBuckets(_ address: String) -> BucketSet {
+    func addressEntry(_ address: String) -> AddressEntry {
         if let known = addresses.use(address) { return known }
         let names = names
-        let buckets = BucketSet(
-            for: .address, of: configuration.policies, named: { names.bucket($0.name, ofAddress: address) },
-            limit: \.limit)
-        addresses.insert(buckets, for: address)
-        return buckets
+        let entry = AddressEntry(
+            BucketSet(
+                for: .address, address, of: configuration.policies,
+                named: { names.bucket($0, ofAddress: address) }, allowance: \.allowance))
+        addresses.insert(entry, for: address)
+        return entry
     }
 }

@@ -49,6 +49,19 @@ extension Gate {
             lookups[hash]?.append(ask)
             return
         }
+        let address = addressEntry(ask.request.address)
+        guard case .recheck = ask.request.kind
+        else {
+            guard lookupBudget.take(for: address, at: eventLoop.now) else {
+                counters.lookupsRefused += 1
+                return finish(ask, unavailable("too many unknown keys"))
+            }
+            return sendLookup(ask, hash, for: address)
+        }
+        sendLookup(ask, hash, for: address)
+    }
+
+    private func sendLookup(_ ask: Ask, _ hash: CredentialHash, for address: AddressEntry) {
         lookups[hash] = [ask]
         counters.lookups += 1
         var call = RedisCommand(Self.lookupScript, keyCount: 2)
@@ -60,7 +73,9 @@ extension Gate {
             guard answer.count == 3 else { return asks.forEach { self.decideWithoutRedis($0, "unexpected look-up") } }
             // Before a key that worked becomes unknown: is this still the database that knew it?
             self.compareInstance(answer[1])
-            self.follow(RecordPointer(answer[2]), hash, asks)
+            let pointer = RecordPointer(answer[2])
+            if pointer != nil { LookupBudget.found(for: address, at: self.eventLoop.now) }
+            self.follow(pointer, hash, asks)
         }
     }
 
@@ -124,15 +139,26 @@ extension Gate {
             return
         }
         let organization = OrganizationRecord(fields)
-        for (want, fields) in zip(wants, answer[2...]) {
+        withPlan(organization?.plan) { isKnown in
+            guard isKnown else {
+                for want in wants { want.asks.forEach { self.decideWithoutRedis($0, "no answer about the plan") } }
+                return
+            }
+            self.judge(wants, organization, answer[2...])
+        }
+    }
+
+    private func judge(
+        _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>
+    ) {
+        for (want, fields) in zip(wants, records) {
             guard let organization, let record = fields.array.flatMap(KeyRecord.init),
                 record.hash == want.hash.hexadecimal
             else {
                 dropPointer(want)
                 continue
             }
-            let entry = entry(want, record, organization)
-            records.insert(entry, for: want.hash)
+            let entry = entry(want.hash, want.pointer, record, organization)
             for ask in want.asks where !ask.isDone {
                 if let outage { decideWithoutRedis(ask, outage) } else { judge(ask, entry, isFresh: true) }
             }

@@ -10,6 +10,8 @@ extension Gate {
         guard !ask.isDone else { return }
         counters.withoutRedis += 1
         switch (ask.request.kind, ask.request.credential) {
+        case (.recheck, _):
+            finish(ask, unavailable(detail))
         case (.refusal, _):
             finish(ask, .allow(Grant()))
         case (.publicRoute, _):
@@ -40,52 +42,47 @@ extension Gate {
         guard charge.impossible == nil, configuration.onFailure == .local else {
             return finish(ask, decision(.grant(entry), charge, report: nil))
         }
-        guard let report = takeHere(charge) else {
+        let here = takeHere(charge, ask)
+        guard let report = here.report else {
             return finish(
                 ask,
                 charge.items.isEmpty
                     ? .allow(Grant(to: entry)) : unavailable(detail, entry?.principal))
         }
-        finish(ask, decision(.grant(entry), charge, report: report))
+        finish(ask, decision(.grant(entry), charge, report: report), Receipt(nil, here.lease, ask.hash))
     }
 
-    /// Takes the charge from this process' own buckets, all or nothing. Their clock is the loop's.
-    private func takeHere(_ charge: Charge) -> LimitReport? {
-        let now = Int(eventLoop.now.uptimeNanoseconds / 1_000)
+    /// Takes the charge from this process' own buckets, all or nothing. Their clock is the loop's; quotas go by the calendar,
+    /// so by Redis' clock as far as it is known.
+    private func takeHere(_ charge: Charge, _ ask: Ask) -> (report: LimitReport?, lease: Lease?) {
+        let (now, calendar) = (eventLoop.now.microseconds, redisTime)
+        let items = charge.items.filter { !$0.isShadow }
         var isDenied = false
-        for item in charge.items {
-            guard var local = item.bucket.local ?? localBucket(for: item) else { return nil }
-            if !local.bucket.shape.admits(cost: item.cost, backlog: local.bucket.backlog(at: now)) { isDenied = true }
+        for item in items {
+            guard let share = item.bucket.localShare(configuration.localShare, fitting: item.cost, at: calendar) else {
+                return (nil, nil)
+            }
+            item.bucket.local = share
+            if !hasRoomHere(item, share, at: now) { isDenied = true }
+        }
+        var lease: Lease?
+        if !isDenied, charge.takesSlots {
+            let slot = ask.slot ?? leases.newName()
+            ask.slot = slot
+            lease = hold(slot, charge)
+        }
+        let statuses = items.compactMap { item -> LimitStatus? in
+            guard var local = item.bucket.local else { return nil }
+            let lacksRoom = isDenied && !hasRoomHere(item, local, at: now)
+            if !isDenied { local.take(item.cost, at: now) }
             item.bucket.local = local
+            return local.status(
+                of: item, held: leases.count(in: item.bucket), at: now, calendar: calendar, isDenied: lacksRoom)
         }
-        let statuses = charge.items.compactMap { item -> LimitStatus? in
-            guard let (limit, old) = item.bucket.local else { return nil }
-            var bucket = old
-            let before = bucket.backlog(at: now)
-            if !isDenied { _ = bucket.take(item.cost, at: now) }
-            item.bucket.local = (limit, bucket)
-            return LimitStatus(
-                policy: item.bucket.policy, limit: limit, shape: bucket.shape, cost: item.cost,
-                backlog: bucket.backlog(at: now),
-                isDenied: !bucket.shape.admits(cost: item.cost, backlog: before))
-        }
-        return LimitReport(at: redisTime, statuses, of: charge)
+        return (LimitReport(at: calendar, statuses, of: charge), lease)
     }
 
-    private func localBucket(for item: Charge.Item) -> (limit: Limit, bucket: TokenBucket)? {
-        let limit = item.bucket.limit.share(configuration.localShare, fitting: item.cost)
-        guard let shape = try? BucketShape(limit) else { return nil }
-        return (limit, TokenBucket(shape))
-    }
-}
-
-extension Limit {
-    /// This limit at a part of its rate and burst; the burst holds at least one call of `cost`, or none would ever pass.
-    func share(_ share: Double, fitting cost: Int) -> Limit {
-        guard share > 0, share < 1 else { return self }
-        let period = (Double(periodMicroseconds) / share).rounded(.up)
-        return Limit(
-            count: count, periodMicroseconds: Int(min(period, Double(Limit.largestNumber))),
-            burst: max(1, cost, Int(Double(burst) * share)))
+    private func hasRoomHere(_ item: Charge.Item, _ local: LocalBucket, at now: Int) -> Bool {
+        local.hasRoom(for: item.cost, held: leases.count(in: item.bucket), at: now)
     }
 }

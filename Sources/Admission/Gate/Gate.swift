@@ -11,12 +11,17 @@ package import Redis
 /// 3. `Gate+Charging`: the one question to Redis, and what its answer means.
 /// 4. `Gate+WithoutRedis`: what is answered when there is no answer.
 /// 5. `Gate+Sessions`: which caller an MCP session belongs to.
-/// 6. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
+/// 6. `Gate+Leases`: the slots it holds in concurrency policies.
+/// 7. `Gate+Corrections`: what is given back, or charged afterwards.
+/// 8. `Gate+Plans`, `Gate+Watches`: what is asked again in the background, plans and the keys of open streams.
+/// 9. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
 ///
 /// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `timed` until it ends.
 package final class Gate {
     package let configuration: AdmissionConfiguration
     package internal(set) var counters = GateCounters()
+    /// By policy.
+    package internal(set) var policyCounters: [PolicyCounters]
 
     let eventLoop: any EventLoop
     let instance: Instance
@@ -41,7 +46,7 @@ package final class Gate {
     var timed = CircularBuffer<Ask>()
     var records: BoundedCache<CredentialHash, KeyEntry>
     var organizations: BoundedCache<String, Organization>
-    var addresses: BoundedCache<String, BucketSet>
+    var addresses: BoundedCache<String, AddressEntry>
     /// Apart from the records, so that junk can't evict keys.
     var unknowns: BoundedCache<CredentialHash, NIODeadline>
     var lookups: [CredentialHash: [Ask]] = [:]
@@ -49,15 +54,19 @@ package final class Gate {
     var pointers: [CredentialHash: RecordPointer] = [:]
     var loads: [String: OrganizationLoad] = [:]
     let globalBuckets: BucketSet
+    var lookupBudget = LookupBudget()
+    var plans = Plans()
+    var leases: Leases
+    var watches = Watches()
     var complaints = Complaints()
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too.
-    ///   - recordCapacity: keys, organizations and addresses remembered; a key takes about a KiB.
+    ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about a KiB.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     package init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
-        logger: Logger, recordCapacity: Int = 10_000, wallClock: @escaping () -> Int = wallClockMicroseconds
+        logger: Logger, recordCapacity: Int = 50_000, wallClock: @escaping () -> Int = wallClockMicroseconds
     ) {
         self.configuration = configuration
         self.instance = instance
@@ -70,9 +79,11 @@ package final class Gate {
         organizations = BoundedCache(capacity: recordCapacity)
         addresses = BoundedCache(capacity: recordCapacity)
         unknowns = BoundedCache(capacity: recordCapacity)
-        globalBuckets = BucketSet(for: .global, of: configuration.policies, named: { names.globalBucket($0.name) }) {
-            $0.limit
-        }
+        policyCounters = configuration.policies.map { _ in PolicyCounters() }
+        leases = Leases(seed: .random(in: .min ... .max))
+        globalBuckets = BucketSet(
+            for: .global, "", of: configuration.policies, named: names.globalBucket,
+            allowance: \.allowance)
         redis = makeConnection(to: endpoint)
     }
 
@@ -93,8 +104,9 @@ package final class Gate {
 
     /// Decides about one request, whose selection is of this configuration's policies. `completion` is called exactly once,
     /// on the loop, before the timeout has passed by more than a tick; often before this returns.
+    /// Who is admitted has a receipt, if there is anything to know of it later; its slot is held until `release`.
     package func admit(
-        _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision) -> Void
+        _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision, Receipt?) -> Void
     ) {
         eventLoop.assertInEventLoop()
         let ask = Ask(request, at: now, within: configuration.timeout, answersBefore: answers, completion)
@@ -102,7 +114,7 @@ package final class Gate {
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
-        case .protected, .judged, .announced: judgeCredential(ask)
+        case .protected, .judged, .announced, .recheck: judgeCredential(ask)
         }
     }
 
@@ -114,6 +126,9 @@ package final class Gate {
             if !ask.isDone { timeOut(ask) }
         }
         probeIfDue(now)
+        renewLeases(now)
+        pollPlans(now)
+        askWatches(now)
     }
 
     /// Puts an ask on the list of deadlines, once.
@@ -125,9 +140,9 @@ package final class Gate {
     }
 
     /// The one way out. Changes state first: the completion may ask again.
-    func finish(_ ask: Ask, _ decision: Decision) {
+    func finish(_ ask: Ask, _ decision: Decision, _ receipt: Receipt? = nil) {
         guard let completion = ask.end() else { return }
         if !decision.isPreliminary(for: ask.request) { counters.count(decision) }
-        completion(decision)
+        completion(decision, receipt)
     }
 }

@@ -32,6 +32,14 @@ package struct GateCounters: Sendable, Hashable {
     package var withoutRedis = 0
     /// Overrides found in records that don't fit this configuration.
     package var overridesIgnored = 0
+    /// Look-ups of keys not known here that weren't made: too many at once.
+    package var lookupsRefused = 0
+    /// Admissions corrected afterwards: given back, or to what the handler said it cost.
+    package var corrections = 0
+    /// Slots of concurrency policies lost to others while nothing was heard of this process.
+    package var slotsLost = 0
+    /// Streams ended because their key no longer held.
+    package var streamsEnded = 0
 
     package init() {}
 
@@ -62,6 +70,7 @@ package struct GateCounters: Sendable, Hashable {
             \.suspended, \.costExceedsCapacity, \.toolNotAllowed, \.foreignSession, \.rateLimited, \.unavailable,
             \.deniedFromCache, \.unknownFromCache,
             \.recordHits, \.lookups, \.loads, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored,
+            \.lookupsRefused, \.corrections, \.slotsLost, \.streamsEnded,
         ] as [WritableKeyPath<GateCounters, Int>] {
             sum[keyPath: path] += other[keyPath: path]
         }

@@ -27,19 +27,36 @@ struct Names {
         "\(root){\(organization ?? ":g")}:s:\(hash.text)"
     }
 
-    func bucket(_ policy: String, ofOrganization organization: String) -> String {
-        "\(root){\(organization)}:b:\(policy)"
+    /// Of a quota, what stands before the window's name.
+    func bucket(_ policy: Policy, ofOrganization organization: String) -> String {
+        "\(root){\(organization)}:\(policy.letter):\(policy.name)"
     }
 
-    func bucket(_ policy: String, ofKey subject: String, in organization: String) -> String {
-        "\(root){\(organization)}:b:\(policy):\(subject)"
+    func bucket(_ policy: Policy, ofKey subject: String, in organization: String) -> String {
+        "\(root){\(organization)}:\(policy.letter):\(policy.name):\(subject)"
     }
 
-    func bucket(_ policy: String, ofAddress address: String) -> String {
-        "\(root){a:\(address)}:b:\(policy)"
+    func bucket(_ policy: Policy, ofAddress address: String) -> String {
+        "\(root){a:\(address)}:\(policy.letter):\(policy.name)"
     }
 
-    func globalBucket(_ policy: String) -> String {
-        "\(root){:g}:b:\(policy)"
+    func globalBucket(_ policy: Policy) -> String {
+        "\(root){:g}:\(policy.letter):\(policy.name)"
+    }
+
+    /// The revision of all plans together.
+    var planRevision: String { root + "plans" }
+
+    func plan(_ plan: String) -> String { "\(root)plan:\(plan)" }
+}
+
+extension Policy {
+    /// Of what is kept in Redis: a bucket, slots or a quota's counter.
+    fileprivate var letter: String {
+        switch allowance.kind {
+        case .rate: "b"
+        case .concurrency: "c"
+        case .quota: "q"
+        }
     }
 }

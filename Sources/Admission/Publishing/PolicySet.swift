@@ -4,8 +4,8 @@ import Foundation
 
 /// The policies that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
 ///
-/// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order, and
-/// where they are given "tool_costs", "reject", "wait" (µs) and in "match" "mcp_methods", "tools", "prompts", "resources". Members
+/// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order, "limit"
+/// being an allowance of any kind, and where they are given "mode", "tool_costs", "reject", "wait" (µs), "charge_on", "cost_header" and in "match" "mcp_methods", "tools", "prompts", "resources". Members
 /// this version doesn't know are passed over, and a policy of a kind it doesn't know is kept by name alone, since sidecars
 /// of another version may share the database.
 package struct PolicySet: Sendable, Equatable {
@@ -63,12 +63,16 @@ private struct Document: Codable {
         var name: String
         var per: String
         var applies_to: String?
+        /// An allowance of any kind.
         var limit: String?
+        var mode: String?
         var cost: Int?
         var tool_costs: [String: Int]?
         var match: Match?
         var reject: String?
         var wait: Int?
+        var charge_on: [String]?
+        var cost_header: String?
     }
 
     var policies: [Entry]
@@ -79,23 +83,28 @@ extension Document.Entry {
         name = policy.name
         per = policy.subject.rawValue
         applies_to = policy.callers.rawValue
-        limit = policy.limit.description
+        limit = policy.allowance.description
+        mode = policy.mode == .enforce ? nil : policy.mode.description
         cost = policy.cost
         tool_costs = policy.toolCosts.isEmpty ? nil : policy.toolCosts
         match = Match(policy.match)
         reject = policy.reject == .auto ? nil : policy.reject.rawValue
         wait = policy.waitMicroseconds == 0 ? nil : policy.waitMicroseconds
+        charge_on = policy.chargeOn.isAll ? nil : policy.chargeOn.texts
+        cost_header = policy.costField
     }
 
     /// Nil where this version can't count it.
     var policy: Policy? {
         guard Policy.isName(name), let subject = Policy.Subject(rawValue: per), let limit,
-            let numbers = try? Limit(parsing: limit)
+            let allowance = try? Allowance(parsing: limit), let mode = Policy.Mode(mode ?? "enforce"),
+            let chargeOn = charge_on.map(StatusSet.init) ?? .all
         else { return nil }
         return Policy(
-            name: name, per: subject, appliesTo: applies_to.flatMap(Policy.Callers.init), limit: numbers,
-            cost: cost ?? 1, toolCosts: tool_costs ?? [:], match: match?.match ?? Policy.Match(),
-            reject: reject.flatMap(Policy.Reject.init) ?? .auto, waitMicroseconds: wait ?? 0)
+            name: name, per: subject, appliesTo: applies_to.flatMap(Policy.Callers.init), allowance,
+            mode: mode, cost: cost ?? 1, toolCosts: tool_costs ?? [:], match: match?.match ?? Policy.Match(),
+            reject: reject.flatMap(Policy.Reject.init) ?? .auto, waitMicroseconds: wait ?? 0, chargeOn: chargeOn,
+            costField: cost_header)
     }
 }
 

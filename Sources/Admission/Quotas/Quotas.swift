@@ -51,15 +51,16 @@ package struct Quotas: Sendable {
 
     /// Where the owner's buckets stand, in list order: a key's are its own, its organization's and the global ones.
     package func read(_ owner: Owner, of policies: [Policy]) async throws(DirectoryError) -> [Quota] {
-        let buckets = policies.compactMap { policy in
-            bucket(policy, owner).map { (policy: policy, name: $0) }
+        let buckets = policies.compactMap { policy -> (policy: Policy, limit: Limit, name: String)? in
+            guard case .rate(let limit) = allowance(policy, owner), let name = bucket(policy, owner) else { return nil }
+            return (policy, limit, name)
         }
         guard !buckets.isEmpty else { return [] }
         let reply = try await redis.answer(Self.readScript, keys: buckets.map(\.name), arguments: [])
         guard reply.count == buckets.count + 1, let now = reply[0].integer else { throw .unexpectedReply }
         return zip(buckets, reply.dropFirst()).map { bucket, state in
             Quota(
-                bucket.policy, limit: limit(bucket.policy, owner), source: source(bucket.policy, owner),
+                bucket.policy, limit: bucket.limit, source: source(bucket.policy, owner),
                 stored: state.text, at: Int(now))
         }
     }
@@ -82,15 +83,15 @@ package struct Quotas: Sendable {
     private func bucket(_ policy: Policy, _ owner: Owner) -> String? {
         switch (policy.subject, owner.subject) {
         case (.org, .organization(let id)):
-            names.bucket(policy.name, ofOrganization: id.text)
+            names.bucket(policy, ofOrganization: id.text)
         case (.org, .key(let id)):
-            names.bucket(policy.name, ofOrganization: id.organization.text)
+            names.bucket(policy, ofOrganization: id.organization.text)
         case (.key, .key(let id)):
-            names.bucket(policy.name, ofKey: owner.key?.subject ?? id.local, in: id.organization.text)
+            names.bucket(policy, ofKey: owner.key?.subject ?? id.local, in: id.organization.text)
         case (.address, .address(let address)):
-            names.bucket(policy.name, ofAddress: address)
+            names.bucket(policy, ofAddress: address)
         case (.global, .key), (.global, .global):
-            names.globalBucket(policy.name)
+            names.globalBucket(policy)
         case (.org, .address), (.org, .global), (.key, .organization), (.key, .address), (.key, .global),
             (.address, .organization), (.address, .key), (.address, .global), (.global, .organization),
             (.global, .address):
@@ -98,18 +99,18 @@ package struct Quotas: Sendable {
         }
     }
 
-    private func limit(_ policy: Policy, _ owner: Owner) -> Limit {
+    private func allowance(_ policy: Policy, _ owner: Owner) -> Allowance {
         switch policy.subject {
-        case .key: policy.limit(key: owner.key?.overrides ?? .none, organization: organizationOverrides(owner))
-        case .org: policy.limit(organization: organizationOverrides(owner))
-        case .address, .global: policy.limit
+        case .key: policy.allowance(key: owner.key?.overrides ?? .none, organization: organizationOverrides(owner))
+        case .org: policy.allowance(organization: organizationOverrides(owner))
+        case .address, .global: policy.allowance
         }
     }
 
     private func source(_ policy: Policy, _ owner: Owner) -> Quota.Source {
         guard policy.subject == .key || policy.subject == .org else { return .configuration }
-        if policy.subject == .key, owner.key?.overrides.limits[policy.name] != nil { return .key }
-        return organizationOverrides(owner).limits[policy.name] == nil ? .configuration : .organization
+        if policy.subject == .key, owner.key?.overrides.allowances[policy.name] != nil { return .key }
+        return organizationOverrides(owner).allowances[policy.name] == nil ? .configuration : .organization
     }
 
     private func organizationOverrides(_ owner: Owner) -> LimitOverrides {

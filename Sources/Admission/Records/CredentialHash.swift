@@ -16,6 +16,9 @@ package struct CredentialHash: Sendable, Equatable {
         words = (word(), word(), word(), word())
     }
 
+    /// The first 64 bits: they spread as well as all 256.
+    var leadingBits: UInt64 { words.0 }
+
     package static func == (one: Self, other: Self) -> Bool {
         one.words == other.words
     }

@@ -6,14 +6,19 @@ import Redis
 final class Organization {
     /// Its hash in Redis.
     let key: [UInt8]
-    let revision: [UInt8]
+    let record: OrganizationRecord
+    /// Of the plans, when this was worked out.
+    let generation: Int
     let buckets: BucketSet
 
-    init(key: [UInt8], revision: [UInt8], buckets: BucketSet) {
+    init(key: [UInt8], record: OrganizationRecord, generation: Int, buckets: BucketSet) {
         self.key = key
-        self.revision = revision
+        self.record = record
+        self.generation = generation
         self.buckets = buckets
     }
+
+    var revision: [UInt8] { record.revision }
 }
 
 /// A key's record with its organization, both as of one revision, and what follows from them for every request.
@@ -31,7 +36,6 @@ final class KeyEntry {
     let pointer: RecordPointer
     let principal: Principal
     let record: KeyRecord
-    let isSuspended: Bool
     let organization: Organization
     /// The `per: key` buckets.
     let buckets: BucketSet
@@ -41,13 +45,11 @@ final class KeyEntry {
     private static let mostPrepared = 8
 
     init(
-        pointer: RecordPointer, record: KeyRecord, isSuspended: Bool, organization: Organization,
-        buckets: BucketSet
+        pointer: RecordPointer, record: KeyRecord, organization: Organization, buckets: BucketSet
     ) {
         self.pointer = pointer
         self.principal = pointer.principal
         self.record = record
-        self.isSuspended = isSuspended
         self.organization = organization
         self.buckets = buckets
     }
@@ -61,7 +63,7 @@ final class KeyEntry {
     }
 
     /// Why the key is none, whatever the time; nil where it holds.
-    var standingRefusal: Denial.Reason? { record.standingRefusal(isSuspended: isSuspended) }
+    var standingRefusal: Denial.Reason? { record.standingRefusal(isSuspended: organization.record.isSuspended) }
 
     /// Why it doesn't hold at this instant of Redis' clock; nil where it does.
     func refusal(at nowMicroseconds: Int) -> Denial.Reason? { record.refusal(at: nowMicroseconds) }

@@ -55,18 +55,21 @@ struct KeyRecord: Sendable, Equatable {
     }
 }
 
-/// What admission reads of an organization's hash: `rev status limits`.
+/// What admission reads of an organization's hash: `rev status limits plan`.
 struct OrganizationRecord: Sendable, Equatable {
     /// Replaced by every change of the organization or one of its keys.
     var revision: [UInt8]
     var isSuspended: Bool
     var overrides: LimitOverrides
+    /// Whose numbers stand behind its own.
+    var plan: String?
 
     init?(_ fields: [RedisReply]) {
-        guard fields.count == 3, case .bytes(let revision) = fields[0], !revision.isEmpty else { return nil }
+        guard fields.count == 4, case .bytes(let revision) = fields[0], !revision.isEmpty else { return nil }
         self.revision = revision
         self.isSuspended = fields[1].text != "active"
         self.overrides = LimitOverrides(parsing: fields[2].text ?? "")
+        self.plan = fields[3].text.flatMap { $0.isEmpty ? nil : $0 }
     }
 }
 

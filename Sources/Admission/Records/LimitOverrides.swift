@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The `limits` field of an organization or a key: other numbers for named policies, as `search=100/10s org=50/10s:80`.
+/// The `limits` field of a plan, an organization or a key: other numbers for named policies, as
+/// `search=100/10s org=50/10s:80 monthly=5000/month streams=8`.
 package struct LimitOverrides: Sendable, Equatable {
-    package private(set) var limits: [String: Limit] = [:]
+    package private(set) var allowances: [String: Allowance] = [:]
     /// Entries that say nothing usable, as found.
     package private(set) var malformed: [String] = []
 
@@ -14,7 +15,7 @@ package struct LimitOverrides: Sendable, Equatable {
             let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             do throws(LimitError) {
                 guard parts.count == 2, Policy.isName(parts[0]) else { throw .malformed(String(entry)) }
-                limits[String(parts[0])] = try Limit(parsing: String(parts[1]))
+                allowances[String(parts[0])] = try Allowance(parsing: String(parts[1]))
             } catch {
                 malformed.append(String(entry))
             }
@@ -23,9 +24,15 @@ package struct LimitOverrides: Sendable, Equatable {
 }
 
 extension Policy {
-    /// The numbers in force: a key's before its organization's, before the configuration's.
-    func limit(key: LimitOverrides = .none, organization: LimitOverrides) -> Limit {
-        key.limits[name] ?? organization.limits[name] ?? limit
+    /// The numbers in force: a key's before its organization's, before its plan's, before the configuration's. One of
+    /// another kind than the policy's is none.
+    func allowance(
+        key: LimitOverrides = .none, organization: LimitOverrides = .none, plan: LimitOverrides = .none
+    ) -> Allowance {
+        for overrides in [key, organization, plan] {
+            if let other = overrides.allowances[name], other.kind == allowance.kind { return other }
+        }
+        return allowance
     }
 
     /// `[a-z][a-z0-9-]{0,31}`

@@ -2,12 +2,20 @@
 
 /// The one question of a warm request: does the record still stand, and do all buckets admit?
 ///
-/// Answers `{now in µs, verdict, backlog in units of each bucket after the decision…}`; verdicts are `AdmitVerdict`.
-/// Nothing is written but by an admission, and where a backlog had to be cut at the capacity (docs/design.md §4).
+/// Answers `{now in µs, verdict, what is owed in each bucket…}`; verdicts are `AdmitVerdict`. Owed are units of a rate, tokens
+/// of a quota, or slots: after the decision, of a shadow bucket before it. Nothing is written but by an admission, and where
+/// something had to be cut that a clock gone back, or a lowered limit, left behind (docs/design.md §4).
 ///
-/// - KEYS: the organization's hash, if a revision is given; the session, if a subject is; then the buckets.
+/// - KEYS: the organization's hash, if a revision is given; the session, if a subject is; then rates, quotas, sets of slots.
 /// - ARGV: revision or empty; the key holds from and until, in µs; whether `now` is expected within them (1) or not (0);
-///   the subject that the session has to belong to, or empty; then for each bucket: units leaking a microsecond, capacity and cost in units.
+///   the subject that the session has to belong to, or empty; how many rates and quotas there are; then
+///   - for each rate: units leaking a microsecond, capacity, the most that may be owed, cost, all in units;
+///   - for each quota: tokens, cost, the window's beginning and end in µs;
+///   - for each set of slots: how many, and 1 to take one, 0 to look; last of all, where there is a set, the name of what is taken.
+///
+///   A negative cost is one in shadow: it denies nothing, and is charged if it fits.
+///
+/// A slot is a member of a sorted set, scored by when it ends unless renewed: 30 s from now.
 let admitScriptSource = """
     #!lua
     local time = redis.call('TIME')
@@ -24,31 +32,79 @@ let admitScriptSource = """
       if redis.call('TTL', session) < 82800 then redis.call('EXPIRE', session, 86400) end
       first = first + 1
     end
-    if first > #KEYS then return {now, 1} end
-    local answer, leaks, costs, cut = {now, 1}, {}, {}, {}
-    local states = redis.call('MGET', unpack(KEYS, first))
-    for i = 1, #states do
-      local leak, full, cost = tonumber(ARGV[i * 3 + 3]), tonumber(ARGV[i * 3 + 4]), tonumber(ARGV[i * 3 + 5])
-      local owed = 0
-      local empty, rest = string.match(states[i] or '', '^(%d+) ?(%d*)$')
-      if empty then
-        owed = (empty - now) * leak + (tonumber(rest) or 0)
-        if owed < 0 then owed = 0 elseif owed > full then owed, cut[i] = full, true end
+    local rates, quotas = tonumber(ARGV[6]), tonumber(ARGV[7])
+    local counted = rates + quotas
+    local total = #KEYS - first + 1
+    if total == 0 then return {now, 1} end
+    local answer, takes, cut = {now, 1}, {}, {}
+    local states = counted > 0 and redis.call('MGET', unpack(KEYS, first, first + counted - 1))
+    local at = 8
+    for i = 1, total do
+      local owed, full, cost = 0
+      if i <= rates then
+        local leak, most = tonumber(ARGV[at]), tonumber(ARGV[at + 2])
+        full, cost = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3])
+        at = at + 4
+        local empty, rest = string.match(states[i] or '', '^(%d+) ?(%d*)$')
+        if empty then
+          owed = (empty - now) * leak + (tonumber(rest) or 0)
+          if owed < 0 then owed = 0 elseif owed > most then owed, cut[i] = most, true end
+        end
+      elseif i <= counted then
+        full, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+        if now < tonumber(ARGV[at + 2]) or now >= tonumber(ARGV[at + 3]) then return {now, 5} end
+        at = at + 4
+        owed = tonumber(states[i] or '0') or 0
+      else
+        full, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+        at = at + 2
+        owed = redis.call('ZCOUNT', KEYS[first + i - 1], string.format('(%.0f', now), '+inf')
       end
-      if cost > 0 and owed + cost > full then answer[2] = 0 end
-      leaks[i], costs[i], answer[i + 2] = leak, cost, owed
+      if cost < 0 then
+        takes[i] = owed - cost <= full and -cost or 0
+      else
+        takes[i] = cost
+        if cost > 0 and owed + cost > full then answer[2] = 0 end
+      end
+      answer[i + 2] = owed
     end
     local admitted = answer[2] == 1
-    for i = 1, #states do
-      if cut[i] or admitted and costs[i] > 0 then
-        local owed, leak = answer[i + 2], leaks[i]
-        if admitted then owed = owed + costs[i] end
-        local rest = owed % leak
-        local wait = (owed - rest) / leak
-        local state = string.format(rest > 0 and '%.0f %.0f' or '%.0f', now + wait, rest)
-        if rest > 0 then wait = wait + 1 end
-        redis.call('SET', KEYS[first + i - 1], state, 'PX', string.format('%.0f', math.ceil(wait / 1000)))
-        answer[i + 2] = owed
+    at = 8
+    for i = 1, total do
+      local key, take = KEYS[first + i - 1], admitted and takes[i] or 0
+      if i <= rates then
+        if cut[i] or take > 0 then
+          local leak = tonumber(ARGV[at])
+          local owed = answer[i + 2] + take
+          local rest = owed % leak
+          local wait = (owed - rest) / leak
+          local state = string.format(rest > 0 and '%.0f %.0f' or '%.0f', now + wait, rest)
+          if rest > 0 then wait = wait + 1 end
+          redis.call('SET', key, state, 'PX', string.format('%.0f', math.ceil(wait / 1000)))
+          if tonumber(ARGV[at + 3]) > 0 then answer[i + 2] = owed end
+        end
+        at = at + 4
+      elseif i <= counted then
+        if take > 0 then
+          local used = answer[i + 2] + take
+          redis.call('SET', key, string.format('%.0f', used), 'PXAT',
+            string.format('%.0f', tonumber(ARGV[at + 3]) / 1000 + 3600000))
+          if tonumber(ARGV[at + 1]) > 0 then answer[i + 2] = used end
+        end
+        at = at + 4
+      else
+        local ends = string.format('%.0f', now + 30000000)
+        if take > 0 then
+          redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
+          redis.call('ZADD', key, ends, ARGV[#ARGV])
+          redis.call('PEXPIRE', key, 30000)
+          if tonumber(ARGV[at + 1]) > 0 then answer[i + 2] = answer[i + 2] + 1 end
+        elseif answer[i + 2] >= tonumber(ARGV[at]) then
+          for _, slot in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. ends, '+inf')) do
+            redis.call('ZADD', key, 'XX', ends, slot)
+          end
+        end
+        at = at + 2
       end
     end
     return answer
@@ -66,12 +122,19 @@ enum AdmitVerdict: Int64 {
     case misjudged = 3
     /// The session is somebody else's, or was never opened; nothing was charged.
     case foreign = 4
+    /// A quota's window has ended, or has yet to begin; nothing was charged.
+    case turned = 5
 
-    /// Whether the buckets' backlogs come with it.
+    /// Whether what the buckets owe comes with it.
     var isAboutBuckets: Bool {
         switch self {
         case .denied, .admitted: true
-        case .stale, .misjudged, .foreign: false
+        case .stale, .misjudged, .foreign, .turned: false
         }
     }
+}
+
+/// How long a slot is held without being renewed, as the scripts have it.
+enum Slot {
+    static let leaseMicroseconds = 30_000_000
 }

@@ -19,7 +19,7 @@ let lookupScriptSource = """
 let loadScriptSource = """
     #!lua
     local time = redis.call('TIME')
-    local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], 'rev', 'status', 'limits')}
+    local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], 'rev', 'status', 'limits', 'plan')}
     for i = 2, #KEYS do
       answer[i + 1] = redis.call('HMGET', KEYS[i], 'key_hash', 'is_active', 'subject', 'not_before', 'expires_at',
         'revoked_at', 'limits', 'tools')
@@ -36,4 +36,13 @@ let instanceScriptSource = """
     local time = redis.call('TIME')
     if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'NX') end
     return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])}
+    """
+
+/// The revision of all plans, and the numbers of one. Answers `{now in µs, revision, limits}`.
+///
+/// - KEYS: `<namespace>:1:plans`, and perhaps a plan.
+let planScriptSource = """
+    #!lua
+    local time = redis.call('TIME')
+    return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1]), KEYS[2] and redis.call('HGET', KEYS[2], 'limits')}
     """

@@ -35,6 +35,7 @@ extension DownstreamHandler {
         pendingRefusal = nil
         (message, held, announced, asked, waited, listing) = (nil, nil, nil, nil, .zero, nil)
         grant = Grant()
+        settleReceipt()
         credentialWasPresented = false
         route = snapshot.anyRoute
         responseFraming = .none
@@ -159,14 +160,18 @@ extension DownstreamHandler {
     func ask(_ request: AdmissionRequest) {
         asked = request
         let number = requestNumber
-        shard.gate.admit(request, at: shard.now) { decision in
-            self.decided(decision, for: number)
+        shard.gate.admit(request, at: shard.now) { decision, receipt in
+            self.decided(decision, receipt, for: number)
         }
     }
 
-    private func decided(_ decision: Decision, for number: UInt64) {
-        // The client may have left, or even come back with another request.
-        guard number == requestNumber, phase == .exchanging, exchange.awaitsResponse else { return }
+    private func decided(_ decision: Decision, _ receipt: Receipt?, for number: UInt64) {
+        // The client may have left, or even come back with another request. It pays, but holds nothing.
+        guard number == requestNumber, phase == .exchanging, exchange.awaitsResponse else {
+            if let receipt { shard.gate.release(receipt) }
+            return
+        }
+        self.receipt = receipt
         record.decidedAt = .now()
         switch decision {
         case .allow(let grant):

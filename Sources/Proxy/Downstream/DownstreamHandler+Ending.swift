@@ -116,6 +116,7 @@ extension DownstreamHandler {
     func finish(upstream upstreamEnd: Exchange.UpstreamEnd, downstream: Exchange.DownstreamEnd) {
         cancelResponseDeadline()
         releaseHeldBody()
+        settleReceipt()
         asked = nil
         let connection = upstream
         upstream = nil
@@ -150,7 +151,7 @@ extension DownstreamHandler {
 
     /// The response can't be completed and must not look as if it were.
     func cut() {
-        abandon(reason: "upstream_truncated")
+        abandon(reason: record.reason ?? "upstream_truncated")
         // Without a byte of a response a client may take the request for lost, and send it again.
         flushResponse()
         // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
@@ -171,6 +172,7 @@ extension DownstreamHandler {
     private func abandon(reason: StaticString) {
         cancelResponseDeadline()
         releaseHeldBody()
+        settleReceipt()
         releaseUpstream()
         if record.isOpen {
             record.reason = record.reason ?? reason

@@ -31,6 +31,7 @@ extension DownstreamHandler {
     private func answer(_ fault: Exchange.Fault, closing: Bool) {
         cancelResponseDeadline()
         releaseUpstream()
+        accountForFault(fault)
         let refusal = Refusal(fault, bodyLimit: bodyLimit)
         record.reason = refusal.reason
         writeRefusal(refusal, closing: closing)
@@ -142,6 +143,7 @@ extension DownstreamHandler {
         responseFraming = downstreamFraming(of: response)
         if shard.isDraining || responseFraming == .untilClose { exchange.stopPersisting() }
         guard case .forwardHead(let closing) = exchange.responseBegan(isEventStream: isEventStream) else { return }
+        accountForAnswer(response)
         record.status = response.status
         shard.scratch.clear()
         ResponseForwarding(head: response, snapshot: snapshot, framing: responseFraming, record: record)
@@ -153,7 +155,10 @@ extension DownstreamHandler {
         keepSession(of: response)
         head.reset()
         write(shard.scratch)
-        if isEventStream { record.logBegin(to: shard.accessLog, at: .now()) }
+        if isEventStream {
+            record.logBegin(to: shard.accessLog, at: .now())
+            watchStream()
+        }
     }
 
     func upstreamSent(_ payload: ByteBuffer) {

@@ -33,6 +33,8 @@ extension DownstreamHandler {
         head.reset()
         write(shard.scratch)
         record.logBegin(to: shard.accessLog, at: .now())
+        accountForAnswer(response)
+        watchStream()
         context?.flush()
         // What the client sent ahead has waited for this.
         process()

@@ -79,6 +79,10 @@ final class DownstreamHandler: ChannelDuplexHandler {
     /// The refusal that only waits for the address to be charged.
     var pendingRefusal: Refusal?
     var grant = Grant()
+    /// What admission wants to have back at the end: a slot, or the news that nothing came of it.
+    var receipt: Receipt?
+    /// Of an open stream, that its key still holds.
+    var watch: Watch?
     var credentialWasPresented = false
     var route: Snapshot.RoutePlan
 

@@ -56,7 +56,12 @@ struct ResponseForwarding {
     }
 
     private func writeKeptFields(dropping others: FieldSet, into buffer: inout ByteBuffer) {
-        buffer.writeFields(of: head.section, dropping: FieldSet.hopByHop.union(Self.ours).union(others))
+        let ours = FieldSet.hopByHop.union(Self.ours).union(others)
+        if snapshot.costFields.isEmpty {
+            buffer.writeFields(of: head.section, dropping: ours)
+        } else {
+            buffer.writeFields(of: head.section, dropping: ours) { snapshot.isCostField($0, of: head) }
+        }
         guard head.present.contains(.location) else { return }
         for field in head.fields where field.id == .location { writeLocation(field.valueRange, into: &buffer) }
     }

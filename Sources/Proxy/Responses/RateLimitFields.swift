@@ -18,8 +18,10 @@ package struct RateLimitFields {
         self.policyNames = policyNames
     }
 
+    /// Slots say nothing of time: where they alone were asked, and didn't deny, there is nothing to write.
     package func writeLegacy(_ report: LimitReport, into buffer: inout ByteBuffer) {
         let speaking = report.statuses[report.speaking]
+        guard speaking.speaksOfTime else { return }
         buffer.writeStaticString("X-RateLimit-Limit: ")
         buffer.writeDecimal(speaking.capacity)
         buffer.writeStaticString("\r\nX-RateLimit-Remaining: ")
@@ -35,16 +37,22 @@ package struct RateLimitFields {
             writeItemName(status, at: position, into: &buffer)
             buffer.writeStaticString(";q=")
             buffer.writeDecimal(status.capacity)
-            buffer.writeStaticString(";w=")
-            buffer.writeDecimal(Self.windowSeconds(status))
+            if let window = Self.windowSeconds(status) {
+                buffer.writeStaticString(";w=")
+                buffer.writeDecimal(window)
+            } else {
+                buffer.writeStaticString(";qu=\"concurrent-requests\"")
+            }
         }
         buffer.writeStaticString("\r\nRateLimit: ")
         for (position, status) in report.statuses.enumerated() {
             writeItemName(status, at: position, into: &buffer)
             buffer.writeStaticString(";r=")
             buffer.writeDecimal(status.isDenied ? 0 : status.remaining)
-            buffer.writeStaticString(";t=")
-            buffer.writeDecimal(Self.timeSeconds(status))
+            if let time = Self.timeSeconds(status) {
+                buffer.writeStaticString(";t=")
+                buffer.writeDecimal(time)
+            }
         }
         buffer.writeStaticString("\r\n")
     }
@@ -60,21 +68,26 @@ package struct RateLimitFields {
         buffer.writeStaticString("\"")
     }
 
-    /// `w = max(1, ⌈capacity · period / limit⌉)`: the time in which an empty bucket fills.
-    private static func windowSeconds(_ status: LimitStatus) -> Int64 {
-        guard status.limit.count > 0 else { return 1 }
-        return max(1, refillSeconds(tokens: status.capacity, of: status.limit))
+    /// `w`: the time in which an empty bucket fills, `max(1, ⌈capacity · period / limit⌉)`; the length of a quota's window.
+    /// Nil for slots.
+    private static func windowSeconds(_ status: LimitStatus) -> Int64? {
+        switch status.allowance {
+        case .rate(let limit): limit.count > 0 ? max(1, refillSeconds(tokens: status.capacity, of: limit)) : 1
+        case .quota: seconds(status.windowMicroseconds)
+        case .concurrency: nil
+        }
     }
 
-    /// `t`: how long the remaining tokens have to last, or the wait for the next one where none is left.
-    private static func timeSeconds(_ status: LimitStatus) -> Int64 {
-        if status.isDenied {
-            return max(1, seconds(status.retryAfterMicroseconds))
+    /// `t`: how long the remaining tokens have to last, or the wait for the next one where none is left. Nil for slots.
+    private static func timeSeconds(_ status: LimitStatus) -> Int64? {
+        switch status.allowance {
+        case .concurrency: return nil
+        case .quota: return max(1, seconds(status.resetAfterMicroseconds))
+        case .rate(let limit):
+            if status.isDenied { return max(1, seconds(status.retryAfterMicroseconds)) }
+            if status.remaining > 0 { return refillSeconds(tokens: status.remaining, of: limit) }
+            return max(1, seconds(status.nextTokenAfterMicroseconds))
         }
-        if status.remaining > 0 {
-            return refillSeconds(tokens: status.remaining, of: status.limit)
-        }
-        return max(1, seconds(status.nextTokenAfterMicroseconds))
     }
 
     /// `⌈tokens · period / count⌉` in seconds; the product may pass 64 bits.

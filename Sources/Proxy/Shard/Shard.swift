@@ -69,7 +69,7 @@ final class Shard {
         self.snapshot = snapshot
         gate = Gate(
             configuration: snapshot.admission, endpoint: snapshot.redis, instance: instance, on: eventLoop,
-            logger: logger)
+            logger: logger, recordCapacity: snapshot.cacheEntries)
         self.accessLog = accessLog.map(AccessLogBuffer.init)
         self.troubles = troubles
         isFirst = share.index == 0

@@ -72,6 +72,7 @@ struct Troubles: Sendable {
     let accepting: Trouble
     let connecting: Trouble
     let crowding: Trouble
+    let costs: Trouble
 
     init(logger: Logger) {
         accepting = Trouble(
@@ -79,6 +80,9 @@ struct Troubles: Sendable {
         crowding = Trouble(
             logger: logger, began: "more connections than limits.connections, refusing them",
             ended: "connections are taken again")
+        costs = Trouble(
+            logger: logger, began: "the handler reports costs that are no whole numbers: charging what was foreseen",
+            ended: "the handler reports costs again")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
     }
@@ -87,5 +91,6 @@ struct Troubles: Sendable {
         accepting.settle(at: now)
         connecting.settle(at: now)
         crowding.settle(at: now)
+        costs.settle(at: now)
     }
 }

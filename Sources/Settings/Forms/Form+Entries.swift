@@ -111,10 +111,9 @@ extension Form where Value == [PolicyEntry] {
         if name == Policy.handshakeName { return handshake(section, &problems) }
         let subject = section.required(Schema.policySubject, &problems)
         let callers = section.optional(Schema.policyCallers, &problems)
-        let text = section.required(Schema.policyLimit, &problems)
-        let limit = limit(text, of: section, &problems)
+        let allowance = allowance(of: section, &problems)
         let cost = section.value(Schema.policyCost, &problems)
-        _ = section.value(Schema.policyMode, &problems)
+        let mode = section.value(Schema.policyMode, &problems)
         let reject = section.optional(Schema.policyReject, &problems) ?? .auto
         let wait = section.value(Schema.policyWait, &problems)
         let match = Policy.Match(
@@ -124,28 +123,27 @@ extension Form where Value == [PolicyEntry] {
             tools: section.optional(Schema.policyTools, &problems) ?? [],
             prompts: section.optional(Schema.policyPrompts, &problems) ?? [],
             resources: section.optional(Schema.policyResources, &problems) ?? [])
-        guard let name, let subject, let limit else { return nil }
+        let chargeOn = section.optional(Schema.policyChargeOn, &problems) ?? .all
+        let costField = section.optional(Schema.policyCostField, &problems)
+        guard let name, let subject, let allowance else { return nil }
         if let callers { refuseImpossible(callers, per: subject, section, &problems) }
-        if limit.count > 0, cost.highest > limit.burst {
-            section.refuse(
-                Schema.policyCost, expected: "a cost of at most the burst, which is \(limit.burst)",
-                got: "\(cost.highest), which no wait would help", &problems)
-        }
+        refuseImpossible(cost, of: allowance, section, &problems)
         return PolicyEntry(
             policy: Policy(
-                name: name, per: subject, appliesTo: callers, limit: limit, cost: cost.fixed, toolCosts: cost.byTool,
-                match: match, reject: reject, waitMicroseconds: wait.microseconds),
+                name: name, per: subject, appliesTo: callers, allowance, mode: mode, cost: cost.fixed,
+                toolCosts: cost.byTool, match: match, reject: reject, waitMicroseconds: wait.microseconds,
+                chargeOn: chargeOn, costField: costField),
             section: section)
     }
 
     /// Other numbers for the built-in policy. Whom and what it counts is what it is for; the rest may be given.
     private static func handshake(_ section: Section, _ problems: inout ProblemList) -> PolicyEntry? {
-        let standard = Policy.handshake().limit.description
+        let standard = Policy.handshake().allowance.description
         let text =
             section.isGiven(Schema.policyLimit.path)
             ? section.optional(Schema.policyLimit, &problems) : LimitText(text: standard)
         let limit = limit(text, of: section, &problems)
-        _ = section.value(Schema.policyMode, &problems)
+        let mode = section.value(Schema.policyMode, &problems)
         let reject = section.optional(Schema.policyReject, &problems) ?? .auto
         let wait = section.value(Schema.policyWait, &problems)
         if let subject = section.optional(Schema.policySubject, &problems), subject != .key {
@@ -154,11 +152,16 @@ extension Form where Value == [PolicyEntry] {
         }
         refuseForHandshake(Schema.policyCallers, section, &problems)
         refuseForHandshake(Schema.policyCost, section, &problems)
+        refuseForHandshake(Schema.policyQuota, section, &problems)
+        refuseForHandshake(Schema.policyConcurrency, section, &problems)
+        refuseForHandshake(Schema.policyChargeOn, section, &problems)
+        refuseForHandshake(Schema.policyCostField, section, &problems)
         for key in [Schema.policyRoutes, Schema.policyMethods] { refuseForHandshake(key, section, &problems) }
         for key in Schema.policyContent { refuseForHandshake(key, section, &problems) }
         guard let limit else { return nil }
         return PolicyEntry(
-            policy: .handshake(limit: limit, reject: reject, waitMicroseconds: wait.microseconds), section: section)
+            policy: .handshake(limit: limit, mode: mode, reject: reject, waitMicroseconds: wait.microseconds),
+            section: section)
     }
 
     private static func refuseForHandshake<Given>(
@@ -168,6 +171,47 @@ extension Form where Value == [PolicyEntry] {
         section.refuse(
             key, expected: "no such key for the built-in policy handshake, which counts initialize and server/discover",
             &problems)
+    }
+
+    /// What the policy gives: one of the three kinds.
+    private static func allowance(of section: Section, _ problems: inout ProblemList) -> Allowance? {
+        let kinds = [Schema.policyLimit.path, Schema.policyQuota.path, Schema.policyConcurrency.path]
+        let given = kinds.filter(section.isGiven)
+        guard given.count < 2 else {
+            section.refuse(
+                given[1], expected: "one of limit, quota and concurrency", got: "\(given[0]) as well", &problems)
+            return nil
+        }
+        if given != [Schema.policyLimit.path], !given.isEmpty, section.isGiven(Schema.policyBurst.path) {
+            section.refuse(Schema.policyBurst, expected: "no burst with \(given[0])", &problems)
+        }
+        switch given.first {
+        case Schema.policyQuota.path: return section.optional(Schema.policyQuota, &problems).map(Allowance.quota)
+        case Schema.policyConcurrency.path:
+            for key in [Schema.policyCost.path, Schema.policyChargeOn.path, Schema.policyCostField.path]
+            where section.isGiven(key) {
+                section.refuse(
+                    key, expected: "no such key with concurrency, of which every request takes one", &problems)
+            }
+            return section.optional(Schema.policyConcurrency, &problems).map(Allowance.concurrency)
+        default:
+            return limit(section.required(Schema.policyLimit, &problems), of: section, &problems).map(Allowance.rate)
+        }
+    }
+
+    private static func refuseImpossible(
+        _ cost: PolicyCost, of allowance: Allowance, _ section: Section, _ problems: inout ProblemList
+    ) {
+        let what: String
+        switch allowance {
+        case .rate: what = "burst"
+        case .quota: what = "quota"
+        case .concurrency: return
+        }
+        guard allowance.capacity > 0, cost.highest > allowance.capacity else { return }
+        section.refuse(
+            Schema.policyCost, expected: "a cost of at most the \(what), which is \(allowance.capacity)",
+            got: "\(cost.highest), which no wait would help", &problems)
     }
 
     /// A limit with its burst, which is written behind it or as a key of its own.

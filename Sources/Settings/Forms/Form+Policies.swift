@@ -15,7 +15,7 @@ extension Form where Value == LimitText {
             _ = try Limit(parsing: text)
         } catch {
             switch error {
-            case .malformed: throw Mismatch(hint: hint(text))
+            case .malformed, .malformedAllowance: throw Mismatch(hint: hint(text))
             case .burstDoesNotFit:
                 // A burst of its own may make it fit; what remains is reported once both are known.
                 break
@@ -30,8 +30,8 @@ extension Form where Value == LimitText {
         let units = ["sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d"]
         let parts = text.lowercased().replacing(" per ", with: "/").filter { $0 != " " }.split(separator: "/")
         guard parts.count == 2, parts[0].utf8.allSatisfy(\.isDigit) else { return nil }
-        if parts[1] == "month" || parts[1] == "week" || parts[1] == "year" {
-            return "calendar quotas are not supported in this version"
+        if CalendarPeriod(rawValue: String(parts[1])) != nil {
+            return "quota: \(parts[0])/\(parts[1]) counts by the calendar"
         }
         let number = parts[1].prefix(while: \.isNumber)
         let name = String(parts[1].dropFirst(number.count))
@@ -44,7 +44,7 @@ extension Form where Value == LimitText {
 extension Mismatch {
     init(_ error: LimitError) {
         switch error {
-        case .malformed: self.init()
+        case .malformed, .malformedAllowance: self.init()
         case .tooLarge: self.init(expected: "numbers up to \(Limit.largestNumber)")
         case .impossible(let why): self.init(expected: "a possible limit", hint: why)
         case .burstDoesNotFit(let largest):
@@ -120,16 +120,54 @@ extension Duration {
     var microseconds: Int { Int(self / .microseconds(1)) }
 }
 
-/// What becomes of a denial; `enforce` is all there is yet.
-enum PolicyMode: Sendable { case enforce }
+extension Form where Value == Policy.Mode {
+    static let mode = Form.scalar("enforce, shadow, or a percentage such as 25% or 0.5%") { scalar throws(Mismatch) in
+        guard let mode = Policy.Mode(scalar.text) else { throw Mismatch() }
+        return mode
+    }
+}
 
-extension Form where Value == PolicyMode {
-    static let mode = Form.scalar("enforce") { scalar throws(Mismatch) in
-        if scalar.text == "enforce" { return .enforce }
-        if scalar.text == "shadow" || scalar.text.hasSuffix("%") {
-            throw Mismatch(got: "\(scalar.text.shown), which is not supported in this version")
+extension Form where Value == CalendarQuota {
+    static let quota = Form.text("<count>/(hour|day|week|month) such as 5000/month") { text throws(Mismatch) in
+        do throws(LimitError) {
+            return try CalendarQuota(parsing: text)
+        } catch {
+            if case .tooLarge = error { throw Mismatch(expected: "numbers up to \(CalendarQuota.largestCount)") }
+            let isRate = (try? Limit(parsing: text)) != nil
+            throw Mismatch(hint: isRate ? "limit: \(text) is a rate" : nil)
         }
-        throw Mismatch()
+    }
+}
+
+extension Form where Value == StatusSet {
+    static let statuses = Form(expectation: "a list of statuses such as [2xx, 404]") { element, path, problems in
+        guard let texts = Form<[String]>.statusTexts.read(element, path, &problems) else { return nil }
+        return StatusSet(texts)
+    }
+}
+
+extension Form where Value == [String] {
+    fileprivate static let statusTexts = list(
+        "a list of statuses such as [2xx, 404]", of: .statusText, emptyHint: "leave it out for all")
+}
+
+extension Form where Value == String {
+    fileprivate static let statusText = Form.scalar("a status from 200 to 599, or a class such as 2xx") {
+        scalar throws(Mismatch) in
+        guard StatusSet([scalar.text]) != nil else { throw Mismatch() }
+        return scalar.text
+    }
+
+    /// Fields that mean something else on the way aren't taken off answers.
+    static let costField = Form.text("the name of a field such as X-Tollgate-Cost") { text throws(Mismatch) in
+        let name = text.lowercased()
+        guard name.hasPrefix("x-"), 3...64 ~= name.utf8.count,
+            name.utf8.allSatisfy({ 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || $0 == UInt8(ascii: "-") })
+        else { throw Mismatch(hint: "it begins with X-") }
+        guard !name.hasPrefix("x-ratelimit-"), name != "x-correlation-id" else {
+            throw Mismatch(got: "\(text), which is Tollgate's own")
+        }
+        return name
     }
 }
 

@@ -23,10 +23,10 @@ extension Schema {
 
     package static let policy = Table(
         [
-            policyName.row, policySubject.row, policyCallers.row, policyLimit.row, policyBurst.row, policyCost.row,
-            policyMode.row, policyReject.row, policyWait.row, policyRoutes.row, policyMethods.row,
-            policyMCPMethods.row, policyTools.row, policyPrompts.row, policyResources.row, .later("concurrency"),
-            .later("quota"), .later("charge_on"), .later("cost_header"),
+            policyName.row, policySubject.row, policyCallers.row, policyLimit.row, policyBurst.row, policyQuota.row,
+            policyConcurrency.row, policyCost.row, policyMode.row, policyReject.row, policyWait.row,
+            policyChargeOn.row, policyCostField.row, policyRoutes.row, policyMethods.row, policyMCPMethods.row,
+            policyTools.row, policyPrompts.row, policyResources.row,
         ])
 
     static let policyName = Key("name", .policyName, "Its name in fields, logs and Redis keys.")
@@ -38,16 +38,28 @@ extension Schema {
         .choice(["anonymous": Policy.Callers.anonymous, "authenticated": .authenticated, "all": .all]),
         "Whose calls are charged. Default: anonymous per address, authenticated per key and org, all for global.")
     static let policyLimit = Key(
-        "limit", .limit, "Count and period, <count>/[<n>](ms|s|m|h|d): 20/10s holds 20 and refills 2 a second.")
+        "limit", .limit, "A rate, <count>/[<n>](ms|s|m|h|d): 20/10s holds 20 and refills 2 a second. Each policy has this, quota or concurrency.")
     static let policyBurst = Key("burst", .integer(1...Limit.largestNumber), "Capacity. Default: the limit's count.")
+    static let policyQuota = Key(
+        "quota", .quota, "So many tokens a calendar window in UTC, <count>/(hour|day|week|month): 5000/month.")
+    static let policyConcurrency = Key(
+        "concurrency", .integer(0...1_000_000), "So many requests, streams and tunnels at a time, each of which takes one.")
     static let policyCost = Key(
         "cost", .cost, default: "1", "Tokens a call takes; or by tool, {search: 5}, where other calls take 1.")
-    static let policyMode = Key("mode", .mode, default: "enforce", "Whether a denial counts.")
+    static let policyMode = Key(
+        "mode", .mode, default: "enforce",
+        "enforce, shadow (counted, but denies nobody and shows nowhere), or a percentage of its subjects to enforce it on, such as 25%; always the same ones.")
     static let policyReject = Key(
         "reject", .reject, "How its denials reach MCP clients: auto, http, jsonrpc or tool_error. Default: mcp.reject.")
     static let policyWait = Key(
         "wait", .duration(.zero...(.seconds(30))), default: "0s",
         "How long a request is held that has room within this time, before it is denied.")
+    static let policyChargeOn = Key(
+        "charge_on", .statuses,
+        "Statuses of the handler's answer that are paid for, such as [2xx, 404]; others are refunded, so whoever can cause one works for free. Default: all.")
+    static let policyCostField = Key(
+        "cost_header", .costField,
+        "A field of the handler's answer, taken off it, that says what the request has cost, such as X-Tollgate-Cost; it may put the bucket into debt.")
     static let policyRoutes = Key(
         "match.routes",
         .list("a list of paths of routes", of: .matchedRoute, emptyHint: "leave it out for all routes"),

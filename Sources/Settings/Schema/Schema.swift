@@ -18,6 +18,7 @@ package enum Schema {
             drainDelay.row, drainTimeout.row,
             .later("usage_retain"),
             headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
+            cacheEntries.row,
         ], nullable: ["mcp.resource_metadata"])
 
     // MARK: The process
@@ -184,6 +185,9 @@ package enum Schema {
         "Between requests, and without an octet within the body of one.")
     static let connections = Key(
         "limits.connections", .integer(1...1_000_000), default: "10000", "Client connections at a time.")
+    static let cacheEntries = Key(
+        "limits.cache_entries", .integer(100...10_000_000), default: "50000",
+        "Keys, addresses and failed look-ups that each loop remembers; a key takes about a KiB.")
 
     private static let longestTimeout = Duration.seconds(86_400)
 }

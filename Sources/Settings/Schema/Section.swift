@@ -116,8 +116,14 @@ struct Section {
     func refuse<Value>(
         _ key: Key<Value>, expected: String, got: String? = nil, hint: String? = nil, _ problems: inout ProblemList
     ) {
-        let element = element(for: key) ?? Element("", at: place)
-        problems.refuse(element, prefixed(key.path), expected: expected, got: got, hint: hint)
+        refuse(key.path, expected: expected, got: got, hint: hint, &problems)
+    }
+
+    func refuse(
+        _ path: String, expected: String, got: String? = nil, hint: String? = nil, _ problems: inout ProblemList
+    ) {
+        let element = elements[path]?.last ?? Element("", at: place)
+        problems.refuse(element, prefixed(path), expected: expected, got: got, hint: hint)
     }
 
     private func prefixed(_ path: String) -> String {

@@ -81,10 +81,10 @@ extension OrganizationDescription {
 extension LimitOverrides {
     /// `search=100/10s other=5/m`; `-` where there are none.
     var text: String {
-        limits.isEmpty ? "-" : limits.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined(separator: " ")
+        allowances.isEmpty ? "-" : allowances.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined(separator: " ")
     }
 
     var json: JSON {
-        .object(limits.sorted { $0.key < $1.key }.map { ($0, .string($1.description)) })
+        .object(allowances.sorted { $0.key < $1.key }.map { ($0, .string($1.description)) })
     }
 }

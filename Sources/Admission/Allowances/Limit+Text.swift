@@ -4,6 +4,8 @@
 package enum LimitError: Error, Sendable, Hashable {
     /// The text isn't `<count>/[<n>](ms|s|m|h|d)[:<burst>]`.
     case malformed(String)
+    /// The text is of none of the kinds of allowance.
+    case malformedAllowance(String)
     /// A number beyond 2^53: neither YAML, JSON nor Redis' numbers carry it exactly.
     case tooLarge(String)
     /// Something refilled at no rate, or over no time.
@@ -19,6 +21,11 @@ extension LimitError: CustomStringConvertible {
         switch self {
         case .malformed(let text):
             "expected <count>/[<n>](ms|s|m|h|d)[:<burst>] such as 20/10s or 100/10s:200, got '\(text)'"
+        case .malformedAllowance(let text):
+            """
+            expected a rate such as 20/10s or 100/10s:200, a quota such as 5000/month (hour, day, week or month), or a \
+            number of concurrent requests such as 8, got '\(text)'
+            """
         case .tooLarge(let text):
             "expected numbers up to 9007199254740992, got '\(text)'"
         case .impossible(let why):

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// What a bucket held when Redis last said so: enough to refuse here what Redis would refuse, so that a flood of denied calls
+/// costs it one refused call a token, not one a call (docs/design.md §4, "Denial cache").
+struct Heard {
+    /// Units of a rate, tokens of a quota, slots.
+    var owed: Int
+    /// Redis' clock then.
+    var at: Int
+    /// Between these two, by this machine, Redis looked.
+    var askedAt: NIODeadline
+    var answeredAt: NIODeadline
+    /// When somebody was last denied by this bucket, by Redis or here.
+    var deniedAt: NIODeadline
+    /// When somebody was last denied by it or by one beside it.
+    var witnessedAt: NIODeadline
+
+    /// Microseconds of Redis' clock at least and at most, at an instant of this machine's.
+    func earliest(at now: NIODeadline) -> Int { at + Int(max(0, (now - answeredAt).nanoseconds) / 1_000) }
+    func latest(at now: NIODeadline) -> Int { at + Int(max(0, (now - askedAt).nanoseconds) / 1_000) }
+}
+
+extension Bucket {
+    /// Longest time that an answer is believed without a new one, so that a refund, a reset or a change shows soon.
+    private static let longestBelief = TimeAmount.seconds(1)
+    /// A slot may come free any time.
+    private static let longestBeliefInSlots = TimeAmount.milliseconds(50)
+    /// What is told to who finds no slot.
+    static let slotRetryMicroseconds = 1_000_000
+
+    private var longestBelief: TimeAmount {
+        if case .slots = meter { Self.longestBeliefInSlots } else { Self.longestBelief }
+    }
+
+    /// A denial's answer, in which this bucket had part.
+    ///
+    /// - Parameter wasDenied: by this bucket.
+    func hear(_ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, wasDenied: Bool) {
+        lastHeard = Heard(
+            owed: owed, at: nowMicroseconds, askedAt: askedAt, answeredAt: answeredAt,
+            deniedAt: wasDenied ? answeredAt : lastHeard?.deniedAt ?? .uptimeNanoseconds(0), witnessedAt: answeredAt)
+    }
+
+    /// An admission's answer, which matters only while there are denials.
+    func hearOfAdmission(_ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline) {
+        guard var heard = lastHeard else { return }
+        guard answeredAt - heard.witnessedAt <= Self.longestBelief else {
+            lastHeard = nil
+            return
+        }
+        (heard.owed, heard.at, heard.askedAt, heard.answeredAt) = (owed, nowMicroseconds, askedAt, answeredAt)
+        lastHeard = heard
+    }
+
+    /// Microseconds until `cost` may be asked for again; nil if it may now. What others took or gave back since the last
+    /// answer isn't known, so an answer is believed for a second; while a question is under way it is that one's business
+    /// to find out.
+    func refusedMicroseconds(_ cost: Int, at now: NIODeadline) -> Int? {
+        guard let heard = lastHeard, cost > 0 else { return nil }
+        // Where nobody was denied for a while the flood is over.
+        guard now - heard.deniedAt <= longestBelief || underWay > 0 else { return nil }
+        guard now - heard.askedAt < longestBelief || underWay > 0 else { return nil }
+        guard let wait = wait(of: cost, after: heard, at: now) else { return nil }
+        lastHeard?.deniedAt = now
+        return wait
+    }
+
+    /// Until there is room for `cost` beside what is under way, if there is none now by the clock that is ahead; by the one
+    /// that lags, so that who waits that long passes.
+    private func wait(of cost: Int, after heard: Heard, at now: NIODeadline) -> Int? {
+        switch meter {
+        case .nothing: return nil
+        case .rate(let shape):
+            let wanted = shape.units(ofCost: underWay) + shape.units(ofCost: cost) - shape.capacityUnits
+            func lacking(at time: Int) -> Int {
+                let (leaked, tooMuch) = (time - heard.at).multipliedReportingOverflow(by: shape.unitsPerMicrosecond)
+                return (tooMuch ? 0 : max(0, heard.owed - leaked)) + wanted
+            }
+            guard lacking(at: heard.latest(at: now)) > 0 else { return nil }
+            let units = max(1, lacking(at: heard.earliest(at: now)))
+            return (units + shape.unitsPerMicrosecond - 1) / shape.unitsPerMicrosecond
+        case .quota(let quota):
+            let window = quota.period.window(at: heard.at)
+            guard heard.owed + underWay + cost > quota.count, window.contains(heard.latest(at: now)) else { return nil }
+            return max(1, window.end - heard.earliest(at: now))
+        case .slots(let slots):
+            return heard.owed + underWay + cost > slots ? Self.slotRetryMicroseconds : nil
+        }
+    }
+
+    /// What is owed now, as far as is known here; nil where nothing is.
+    func owed(at now: NIODeadline) -> Int? {
+        guard let heard = lastHeard else { return nil }
+        switch meter {
+        case .nothing: return nil
+        case .rate(let shape):
+            var bucket = TokenBucket(shape, allowsDebt: allowsDebt)
+            bucket.charge(to: heard.owed, at: heard.at)
+            return bucket.backlog(at: heard.earliest(at: now))
+        case .quota, .slots: return heard.owed
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+
+/// What is said to the scripts.
+extension Gate {
+    /// The keys and arguments of `admitScriptSource`.
+    func call(_ question: Question, _ session: BoundSession?, slot: [UInt8]?) -> RedisCommand {
+        let (charge, confirmation) = (question.charge, question.confirmation)
+        let now = charge.quotas > 0 ? redisTime : 0
+        let keyCount = charge.items.count + (confirmation == nil ? 0 : 1) + (session == nil ? 0 : 1)
+        var call = RedisCommand(Self.admitScript, keyCount: keyCount)
+        if let entry = confirmation?.entry { call.append(bytes: entry.organization.key) }
+        if let session { call.append(session.name) }
+        for item in charge.items { call.append(bytes: item.bucket.name(at: now)) }
+        call.append(bytes: confirmation?.entry.organization.revision ?? [])
+        if let entry = confirmation?.entry, entry.standingRefusal == nil {
+            call.append(Int64(entry.record.validFrom))
+            call.append(Int64(entry.record.validUntil))
+        } else {
+            // Nothing that depends on the clock.
+            call.append(0)
+            call.append(Int64(KeyRecord.never))
+        }
+        call.append(confirmation?.expectsOutside == true ? 0 : 1)
+        call.append(session?.subject ?? "")
+        call.append(Int64(charge.rates))
+        call.append(Int64(charge.quotas))
+        for item in charge.items { append(item, at: now, to: &call) }
+        if charge.takesSlots, let slot { call.append(bytes: slot) }
+        return call
+    }
+
+    private func append(_ item: Charge.Item, at now: Int, to call: inout RedisCommand) {
+        let bucket = item.bucket
+        let sign = item.isShadow ? -1 : 1
+        switch bucket.meter {
+        case .nothing: break
+        case .rate(let shape):
+            call.append(Int64(shape.unitsPerMicrosecond))
+            call.append(Int64(shape.capacityUnits))
+            call.append(Int64(shape.mostUnits(allowingDebt: bucket.allowsDebt)))
+            call.append(Int64(sign * shape.units(ofCost: item.cost)))
+        case .quota(let quota):
+            let window = bucket.counter(of: quota, at: now).window
+            call.append(Int64(quota.count))
+            call.append(Int64(sign * item.cost))
+            call.append(Int64(window.start))
+            call.append(Int64(window.end))
+        case .slots(let slots):
+            call.append(Int64(slots))
+            call.append(Int64(sign * item.cost))
+        }
+    }
+}
+
+extension Bucket {
+    /// Its key in Redis at an instant of Redis' clock.
+    func name(at now: Int) -> [UInt8] {
+        if case .quota(let quota) = meter { counter(of: quota, at: now).name } else { name }
+    }
+}
+
+extension Charge {
+    var takesSlots: Bool { slots > 0 && items[(rates + quotas)...].contains { $0.cost > 0 } }
+
+    /// The buckets it takes a slot of.
+    var slotBuckets: [Bucket] { items[(rates + quotas)...].filter { $0.cost > 0 }.map(\.bucket) }
+}

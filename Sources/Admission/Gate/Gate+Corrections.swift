@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+
+/// How an admitted request ended, as far as it matters for what it is charged.
+package enum Outcome {
+    /// It never reached the handler, through no fault of the caller's.
+    case undelivered
+    /// The status of the handler's answer, and what it says the request has cost: for each field that policies name, nil
+    /// where it says nothing usable.
+    case answered(status: Int, cost: (String) -> Int?)
+}
+
+/// What was charged is corrected when it turns out otherwise (docs/design.md §4). Nobody waits for it.
+extension Gate {
+    package func account(for receipt: Receipt, _ outcome: Outcome) {
+        guard let taken = receipt.taken else { return }
+        let policies = configuration.policies
+        correct(taken) { item in
+            let policy = policies[item.bucket.policy]
+            switch outcome {
+            case .undelivered: return 0
+            case .answered(let status, let cost):
+                if !policy.chargeOn.contains(status) { return 0 }
+                return policy.costField.flatMap(cost) ?? item.cost
+            }
+        }
+    }
+
+    /// Nobody was served for it.
+    func giveBack(_ taken: Receipt.Taken, slot: [UInt8]?) {
+        correct(taken) { _ in 0 }
+        if let slot, taken.charge.takesSlots { sendRelease(of: slot, in: taken.charge.slotBuckets) }
+    }
+
+    /// - Parameter trueCost: of an item that took something.
+    private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
+        guard outage == nil else { return }
+        var changed: [(item: Charge.Item, cost: Int, before: Int)] = []
+        for (item, reply) in zip(taken.charge.items, taken.owed) where item.cost > 0 {
+            let cost = trueCost(item)
+            guard cost != item.cost, let before = taken.owedBefore(item, Int(reply.integer ?? 0)) else { continue }
+            changed.append((item, cost, before))
+        }
+        guard !changed.isEmpty else { return }
+        counters.corrections += 1
+        let rates = changed.filter { if case .rate = $0.item.bucket.meter { true } else { false } }
+        var call = RedisCommand(Self.correctScript, keyCount: changed.count)
+        for (item, _, _) in changed { call.append(bytes: item.bucket.name(at: taken.at)) }
+        call.append(Int64(rates.count))
+        for (item, cost, before) in changed {
+            let bucket = item.bucket
+            switch bucket.meter {
+            case .nothing, .slots: break
+            case .rate(let shape):
+                call.append(Int64(shape.unitsPerMicrosecond))
+                call.append(Int64(shape.mostUnits(allowingDebt: bucket.allowsDebt)))
+                call.append(Int64(shape.units(ofCost: item.cost)))
+                call.append(Int64(min(shape.units(ofCost: cost), 2 * shape.capacityUnits)))
+                call.append(Int64(taken.at))
+                call.append(Int64(before))
+            case .quota(let quota):
+                call.append(Int64(bucket.allowsDebt ? 2 * quota.count : quota.count))
+                call.append(Int64(min(cost, 2 * quota.count) - item.cost))
+            }
+        }
+        send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, by: EmptyCollection()) }
+    }
+}
+
+extension Receipt.Taken {
+    /// What was owed in a bucket before the item took its part; nil where it took none that can be given back.
+    fileprivate func owedBefore(_ item: Charge.Item, _ owed: Int) -> Int? {
+        switch item.bucket.meter {
+        case .nothing, .slots: return nil
+        case .rate(let shape):
+            let units = shape.units(ofCost: item.cost)
+            if !item.isShadow { return max(0, owed - units) }
+            // What didn't fit in shadow wasn't charged.
+            return owed + units <= shape.capacityUnits ? owed : nil
+        case .quota(let quota):
+            if !item.isShadow { return max(0, owed - item.cost) }
+            return owed + item.cost <= quota.count ? owed : nil
+        }
+    }
+}

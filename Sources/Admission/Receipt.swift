@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+/// What the gate has to know of an admitted request again: what it took, and with which key. It stays on the gate's loop.
+package struct Receipt {
+    /// What the buckets said of it: when, by Redis' clock in microseconds, and what was owed in each after the admission, in
+    /// a shadow bucket before it.
+    struct Taken {
+        let charge: Charge
+        let at: Int
+        let owed: ArraySlice<RedisReply>
+    }
+
+    /// Nil where nothing was taken from Redis.
+    let taken: Taken?
+    let lease: Lease?
+    /// Nil for callers without a key.
+    let credential: CredentialHash?
+
+    /// - Returns: nil where there is nothing to know.
+    init?(_ taken: Taken?, _ lease: Lease?, _ credential: CredentialHash?) {
+        guard taken != nil || lease != nil || credential != nil else { return nil }
+        self.taken = taken
+        self.lease = lease
+        self.credential = credential
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+
+/// What becomes of an admission after it was given: refunds, costs that the handler reports, slots, and streams that end
+/// with their key.
+extension DownstreamHandler {
+    /// The handler has answered.
+    func accountForAnswer(_ response: ResponseHead) {
+        guard let receipt, snapshot.accountsForAnswers else { return }
+        shard.gate.account(
+            for: receipt,
+            .answered(status: response.status) { [snapshot, troubles = shard.troubles] field in
+                switch snapshot.reportedCost(in: response, field) {
+                case .tokens(let cost):
+                    troubles.costs.succeeded()
+                    return cost
+                case .none: return nil
+                case .unreadable:
+                    troubles.costs.failed()
+                    return nil
+                }
+            })
+    }
+
+    /// We answer in the handler's stead, which never got the request.
+    func accountForFault(_ fault: Exchange.Fault) {
+        guard let receipt, fault.isOurs else { return }
+        shard.gate.account(for: receipt, .undelivered)
+    }
+
+    /// The response goes on for as long as somebody wants, so both the key and the slot are looked after.
+    func watchStream() {
+        guard let receipt, watch == nil else { return }
+        let number = requestNumber
+        watch = shard.gate.watch(receipt) { [weak self] _ in self?.endStream(number, because: "key_ended") }
+        watchSlot()
+    }
+
+    /// A slot that is lost to others ends what it was held for.
+    func watchSlot() {
+        guard let receipt else { return }
+        let number = requestNumber
+        shard.gate.watchSlot(of: receipt) { [weak self] in self?.endStream(number, because: "slot_lost") }
+    }
+
+    /// As if the handler had died.
+    private func endStream(_ number: UInt64, because reason: StaticString) {
+        guard number == requestNumber, phase == .exchanging else { return }
+        record.reason = reason
+        perform(exchange.upstreamFailed(.upstreamClosed))
+        process()
+    }
+
+    /// The exchange is over.
+    func settleReceipt() {
+        watch?.end()
+        watch = nil
+        guard let receipt else { return }
+        self.receipt = nil
+        shard.gate.release(receipt)
+    }
+}
+
+extension Exchange.Fault {
+    /// Whether it happened before the handler could have begun to work.
+    fileprivate var isOurs: Bool {
+        switch self {
+        case .upstreamUnreachable, .upstreamConnectTimeout, .upstreamQueueFull, .exhausted: true
+        case .upstreamClosed, .upstreamInvalid, .upstreamTimeout, .bodyMalformed, .bodyTooLarge, .bodyTimeout: false
+        }
+    }
+}
