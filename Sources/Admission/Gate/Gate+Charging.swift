@@ -21,13 +21,6 @@ struct Confirmation {
     }
 }
 
-/// One question about buckets: what is asked, and what the answer means.
-struct Question {
-    let charge: Charge
-    let intent: Intent
-    let confirmation: Confirmation?
-}
-
 extension Gate {
     /// Asks the buckets, all or nothing, and answers by `intent` if they have room.
     ///
@@ -49,7 +42,8 @@ extension Gate {
         if charge.takesSlots, ask.slot == nil { ask.slot = leases.newName() }
         let question = Question(charge: charge, intent: intent, confirmation: confirmation)
         for item in charge.items { item.bucket.underWay += item.cost }
-        send(prepared ?? call(question, session, slot: ask.slot), before: ask.deadline) { result in
+        let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? redisTime : 0)
+        send(call, before: ask.deadline) { result in
             for item in charge.items { item.bucket.underWay -= item.cost }
             self.conclude(ask, question, result)
         }

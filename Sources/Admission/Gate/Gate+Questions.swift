@@ -79,7 +79,7 @@ extension Gate {
         if charge.isRepeatable,
             charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address })
         {
-            let call = call(Question(charge: charge, intent: .grant(entry), confirmation: confirmation), nil, slot: nil)
+            let call = Question(charge: charge, intent: .grant(entry), confirmation: confirmation).call(at: 0)
             entry.keep(
                 KeyEntry.Prepared(
                     selection: ask.request.selection, looksOnly: looksOnly, charge: charge, call: call))

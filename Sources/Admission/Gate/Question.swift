@@ -3,14 +3,22 @@
 import NIOCore
 import Redis
 
-/// What is said to the scripts.
-extension Gate {
+/// One question about buckets: what is asked, and what the answer will be if they have room.
+struct Question {
+    let charge: Charge
+    let intent: Intent
+    let confirmation: Confirmation?
+
     /// The keys and arguments of `admitScriptSource`.
-    func call(_ question: Question, _ session: BoundSession?, slot: [UInt8]?) -> RedisCommand {
-        let (charge, confirmation) = (question.charge, question.confirmation)
-        let now = charge.quotas > 0 ? redisTime : 0
+    ///
+    /// - Parameters:
+    ///   - slot: what it takes in concurrency policies; needed where it takes one.
+    ///   - now: Redis' clock, as well as it is known: quotas are asked about in its windows.
+    func call(
+        by script: RedisScript = Gate.admitScript, _ session: BoundSession? = nil, slot: [UInt8]? = nil, at now: Int
+    ) -> RedisCommand {
         let keyCount = charge.items.count + (confirmation == nil ? 0 : 1) + (session == nil ? 0 : 1)
-        var call = RedisCommand(Self.admitScript, keyCount: keyCount)
+        var call = RedisCommand(script, keyCount: keyCount)
         if let entry = confirmation?.entry { call.append(bytes: entry.organization.key) }
         if let session { call.append(session.name) }
         for item in charge.items { call.append(bytes: item.bucket.name(at: now)) }
@@ -27,30 +35,31 @@ extension Gate {
         call.append(session?.subject ?? "")
         call.append(Int64(charge.rates))
         call.append(Int64(charge.quotas))
-        for item in charge.items { append(item, at: now, to: &call) }
+        for item in charge.items { item.append(to: &call, at: now) }
         if charge.takesSlots, let slot { call.append(bytes: slot) }
         return call
     }
+}
 
-    private func append(_ item: Charge.Item, at now: Int, to call: inout RedisCommand) {
-        let bucket = item.bucket
-        let sign = item.isShadow ? -1 : 1
+extension Charge.Item {
+    fileprivate func append(to call: inout RedisCommand, at now: Int) {
+        let sign = isShadow ? -1 : 1
         switch bucket.meter {
         case .nothing: break
         case .rate(let shape):
             call.append(Int64(shape.unitsPerMicrosecond))
             call.append(Int64(shape.capacityUnits))
             call.append(Int64(shape.mostUnits(allowingDebt: bucket.allowsDebt)))
-            call.append(Int64(sign * shape.units(ofCost: item.cost)))
+            call.append(Int64(sign * shape.units(ofCost: cost)))
         case .quota(let quota):
             let window = bucket.counter(of: quota, at: now).window
             call.append(Int64(quota.count))
-            call.append(Int64(sign * item.cost))
+            call.append(Int64(sign * cost))
             call.append(Int64(window.start))
             call.append(Int64(window.end))
         case .slots(let slots):
             call.append(Int64(slots))
-            call.append(Int64(sign * item.cost))
+            call.append(Int64(sign * cost))
         }
     }
 }
