@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What floods cost Redis: of denied calls, and of keys that aren't there."""
+
+import threading
+import time
+
+from fixtures.wire import Connection, ask
+
+PATH = "/api/listings"
+
+
+def admits(redis) -> int:
+    """Scripts that Redis has run."""
+    for line in redis("INFO", "commandstats").decode().split("\r\n"):
+        if line.startswith("cmdstat_evalsha:"):
+            return int(line.split("calls=")[1].split(",")[0])
+    return 0
+
+
+def hammer(daemon, fields, seconds: float, connections: int) -> dict[int, int]:
+    """Each connection asks without a pause, every one with the fields that it is given; statuses by count."""
+    seen: dict[int, int] = {}
+    lock = threading.Lock()
+    deadline = time.monotonic() + seconds
+
+    def run(number: int):
+        mine: dict[int, int] = {}
+        with Connection(daemon.port) as connection:
+            turn = 0
+            while time.monotonic() < deadline:
+                status = connection.request("GET", PATH, fields(number, turn)).status
+                mine[status] = mine.get(status, 0) + 1
+                turn += 1
+        with lock:
+            for status, count in mine.items():
+                seen[status] = seen.get(status, 0) + count
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen
+
+
+def test_a_flood_of_one_denied_key_costs_redis_a_call_a_token(launch, upstream, key, redis):
+    """Five tokens a second on one loop, sixteen connections that never stop: a refused call a token at most."""
+    daemon = launch(upstream, loops=1, policies=[{"name": "key", "per": "key", "limit": "5/1s:5"}])
+    assert ask(daemon.port, "GET", PATH, key).status == 200
+    before, began = admits(redis), time.monotonic()
+    seen = hammer(daemon, lambda *_: {"X-API-Key": key}, 6, 16)
+    took, cost = time.monotonic() - began, admits(redis) - before
+    tokens = took * 5
+    assert set(seen) == {200, 429}
+    # What the limit gives is given: the flood starves nobody of it.
+    assert 0.9 * tokens <= seen[200] <= tokens + 6
+    assert seen[429] > 20 * tokens
+    refused = cost - seen[200]
+    # Questions sent before the first denial was heard, one by each connection; the daemon's beats.
+    assert refused <= tokens + 16 + 6, f"{refused} refused calls for {tokens:.0f} tokens and {seen[429]} denials"
+
+
+def test_a_flood_on_an_empty_quota_costs_redis_a_call_a_second(launch, upstream, key, redis):
+    daemon = launch(upstream, loops=1, policies=[{"name": "key", "per": "key", "quota": "1/month"}])
+    assert ask(daemon.port, "GET", PATH, key).status == 200
+    before = admits(redis)
+    seen = hammer(daemon, lambda *_: {"X-API-Key": key}, 4, 16)
+    assert set(seen) == {429}
+    assert admits(redis) - before <= 4 + 16 + 6
+
+
+def test_junk_costs_redis_little_and_good_keys_nothing_of_theirs(launch, upstream, key, redis):
+    daemon = launch(
+        upstream,
+        loops=1,
+        trusted_proxies=["127.0.0.0/8"],
+        policies=[{"name": "org", "per": "org", "limit": "1000000/1s"}],
+    )
+    assert ask(daemon.port, "GET", PATH, key).status == 200
+    before = admits(redis)
+
+    def junk(number: int, turn: int) -> dict[str, str]:
+        # Of five addresses, and one that behaves itself.
+        return {"X-API-Key": f"mcp_junk{number}x{turn}", "X-Forwarded-For": f"198.51.100.{number % 5}"}
+
+    good = []
+
+    def owner():
+        with Connection(daemon.port) as connection:
+            for _ in range(20):
+                good.append(connection.request("GET", PATH, {"X-API-Key": key}).status)
+                time.sleep(0.1)
+
+    watcher = threading.Thread(target=owner)
+    watcher.start()
+    seen = hammer(daemon, junk, 2.5, 10)
+    watcher.join()
+    assert set(seen) == {401, 503}
+    assert good == [200] * 20
+    # Twenty failures a second and address, at most, with as many at once.
+    assert seen[401] <= 5 * 20 * 4.5
+    assert admits(redis) - before <= seen[401] + 20 + 10
+    assert seen[503] > seen[401]
+    refused = ask(daemon.port, "GET", PATH, "mcp_junk", fields={"X-Forwarded-For": "198.51.100.1"})
+    if refused.status == 503:
+        assert refused["Retry-After"] == "1"
+    # Another address isn't held to what these did.
+    assert ask(daemon.port, "GET", PATH, "mcp_other", fields={"X-Forwarded-For": "203.0.113.4"}).status == 401
