@@ -120,6 +120,9 @@ package struct Policy: Sendable, Hashable {
 }
 
 extension Policy.Subject {
+    /// In the organization's hash slot.
+    var isOfOrganization: Bool { self == .key || self == .org }
+
     package var defaultCallers: Policy.Callers {
         switch self {
         case .address: .anonymous

@@ -12,15 +12,15 @@ package struct Receipt {
         let owed: ArraySlice<RedisReply>
     }
 
-    /// Nil where nothing was taken from Redis.
-    let taken: Taken?
+    /// One for each hash slot that was paid; none where nothing was taken from Redis.
+    let taken: [Taken]
     let lease: Lease?
     /// Nil for callers without a key.
     let credential: CredentialHash?
 
     /// - Returns: nil where there is nothing to know.
-    init?(_ taken: Taken?, _ lease: Lease?, _ credential: CredentialHash?) {
-        guard taken != nil || lease != nil || credential != nil else { return nil }
+    init?(_ taken: [Taken], _ lease: Lease?, _ credential: CredentialHash?) {
+        guard !taken.isEmpty || lease != nil || credential != nil else { return nil }
         self.taken = taken
         self.lease = lease
         self.credential = credential

@@ -54,6 +54,23 @@ struct Charge {
         for item in asked { append(item.bucket, Price.one.cost(item.cost, of: item.bucket)) }
     }
 
+    private init() {}
+
+    /// Its parts, by whose bucket it is, first those of the organization and its key: each lies in one hash slot.
+    func bySlot(_ subject: (Bucket) -> Policy.Subject) -> [Charge] {
+        var parts = [Charge(), Charge(), Charge()]
+        for item in items {
+            let place =
+                switch subject(item.bucket) {
+                case .key, .org: 0
+                case .address: 1
+                case .global: 2
+                }
+            parts[place].append(item.bucket, item.cost)
+        }
+        return parts.filter { !$0.items.isEmpty }
+    }
+
     private mutating func append(_ bucket: Bucket, _ cost: Int) {
         guard cost > 0 || bucket.isEnforced else { return }
         let item = Item(bucket: bucket, cost: cost)

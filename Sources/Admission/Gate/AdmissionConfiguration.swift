@@ -24,12 +24,15 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     /// Budget of one decision, all its trips together.
     package var timeout: TimeAmount
     package var onFailure: OnFailure
+    /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They
+    /// are paid one after the other.
+    package var paysBySlot: Bool
     /// This loop's part of each limit while it counts alone: `redis.local_share` divided by the loops.
     package var localShare: Double
 
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat, allowsAnonymous: Bool = false,
-        timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1
+        timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1, paysBySlot: Bool = false
     ) {
         self.namespace = namespace
         self.policies = policies
@@ -38,5 +41,6 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.timeout = timeout
         self.onFailure = onFailure
         self.localShare = localShare
+        self.paysBySlot = paysBySlot
     }
 }

@@ -23,6 +23,9 @@ final class Ask {
     var turns = 0
     /// Whether it stands in the gate's list of deadlines.
     var isTimed = false
+    /// Of a charge that is paid slot by slot: what was paid so far, and where those buckets stand.
+    var paid: [Receipt.Taken] = []
+    var statuses: [LimitStatus] = []
     /// What it takes in concurrency policies, the same however often it asks.
     var slot: [UInt8]?
 

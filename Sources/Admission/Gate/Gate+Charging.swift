@@ -36,11 +36,26 @@ extension Gate {
         let session = sessionQuestion(ask, intent)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
-            return finish(ask, decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash))
+            return finish(ask, decision(intent, charge, report: nil), Receipt([], nil, ask.hash))
         }
         wait(ask)
         if charge.takesSlots, ask.slot == nil { ask.slot = leases.newName() }
-        let question = Question(charge: charge, intent: intent, confirmation: confirmation)
+        var question = Question(charge: charge, intent: intent, confirmation: confirmation)
+        guard configuration.paysBySlot else { return self.ask(ask, question, session, prepared: prepared) }
+        let policies = configuration.policies
+        var parts = charge.bySlot { policies[$0.policy].subject }
+        // The record and the session lie where the organization's buckets do.
+        let beginsWithOrganization = parts.first?.items.contains { policies[$0.bucket.policy].subject.isOfOrganization }
+        if confirmation != nil || session != nil, beginsWithOrganization != true { parts.insert(Charge([], .full), at: 0) }
+        question = Question(
+            charge: parts.removeFirst(), intent: intent, confirmation: confirmation, rest: parts, whole: charge)
+        self.ask(ask, question, session)
+    }
+
+    private func ask(
+        _ ask: Ask, _ question: Question, _ session: BoundSession? = nil, prepared: RedisCommand? = nil
+    ) {
+        let charge = question.charge
         for item in charge.items { item.bucket.underWay += item.cost }
         let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? redisTime : 0)
         send(call, before: ask.deadline) { result in
@@ -72,7 +87,8 @@ extension Gate {
             // Redis' time is known now as of this answer, so the next window is the right one.
             ask.turns += 1
             guard ask.turns < 3 else { return finish(ask, unavailable("Redis' clock jumps")) }
-            settle(ask, charge, question.intent, question.confirmation)
+            giveBack(ask)
+            settle(ask, question.whole, question.intent, question.confirmation)
         case .foreign:
             // As much of a guess as a key that isn't one.
             settle(ask, addressCharge(ask), .refuse(.foreignSession, question.intent.principal))
@@ -83,11 +99,19 @@ extension Gate {
             {
                 intent = .refuse(confirmation.entry.refusal(at: taken.at) ?? reason, principal)
             }
-            let report = report(taken, isDenied: verdict == .denied, ask)
-            let decision = decision(intent, charge, report: report)
+            ask.statuses += statuses(taken, isDenied: verdict == .denied, ask)
+            if verdict == .admitted {
+                if !charge.items.isEmpty { ask.paid.append(taken) }
+                if let next = question.next { return self.ask(ask, next) }
+            }
+            let report = LimitReport(at: taken.at, ask.statuses, of: question.whole)
+            let decision = decision(intent, question.whole, report: report)
+            let paid = ask.paid
+            // Of a denial, what was paid before it goes back; a refusal that all had room for is paid.
+            if verdict == .admitted { ask.paid = [] }
             guard case .allow = decision else { return finish(ask, decision) }
-            let lease = charge.takesSlots ? hold(ask.slot, charge) : nil
-            finish(ask, decision, Receipt(charge.items.isEmpty ? nil : taken, lease, ask.hash))
+            let lease = question.whole.takesSlots ? hold(ask.slot, question.whole) : nil
+            finish(ask, decision, Receipt(paid, lease, ask.hash))
         }
     }
 
@@ -108,8 +132,8 @@ extension Gate {
 
     // MARK: What the answer says
 
-    /// The report of an answer, which is remembered where somebody was denied.
-    private func report(_ taken: Receipt.Taken, isDenied: Bool, _ ask: Ask) -> LimitReport? {
+    /// What an answer says of the enforced buckets; it is remembered where somebody was denied.
+    private func statuses(_ taken: Receipt.Taken, isDenied: Bool, _ ask: Ask) -> [LimitStatus] {
         let answeredAt = isDenied ? eventLoop.now : ask.startedAt
         var statuses: [LimitStatus] = []
         statuses.reserveCapacity(taken.charge.items.count)
@@ -136,7 +160,7 @@ extension Gate {
         for policy in taken.charge.impossibleInShadow where !isDenied {
             policyCounters[policy].countShadow(isDenied: true)
         }
-        return LimitReport(at: taken.at, statuses, of: taken.charge)
+        return statuses
     }
 
     /// A denial that needs no asking, because a bucket has no room as far as is known. What the others hold is taken from

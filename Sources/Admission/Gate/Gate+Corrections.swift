@@ -15,17 +15,25 @@ package enum Outcome {
 /// What was charged is corrected when it turns out otherwise (docs/design.md §4). Nobody waits for it.
 extension Gate {
     package func account(for receipt: Receipt, _ outcome: Outcome) {
-        guard let taken = receipt.taken else { return }
         let policies = configuration.policies
-        correct(taken) { item in
-            let policy = policies[item.bucket.policy]
-            switch outcome {
-            case .undelivered: return 0
-            case .answered(let status, let cost):
-                if !policy.chargeOn.contains(status) { return 0 }
-                return policy.costField.flatMap(cost) ?? item.cost
+        for taken in receipt.taken {
+            correct(taken) { item in
+                let policy = policies[item.bucket.policy]
+                switch outcome {
+                case .undelivered: return 0
+                case .answered(let status, let cost):
+                    if !policy.chargeOn.contains(status) { return 0 }
+                    return policy.costField.flatMap(cost) ?? item.cost
+                }
             }
         }
+    }
+
+    /// What was paid slot by slot before one of them denied, or Redis went away.
+    func giveBack(_ ask: Ask) {
+        for taken in ask.paid { giveBack(taken, slot: ask.slot) }
+        ask.paid = []
+        ask.statuses = []
     }
 
     /// Nobody was served for it.

@@ -142,6 +142,7 @@ package final class Gate {
     /// The one way out. Changes state first: the completion may ask again.
     func finish(_ ask: Ask, _ decision: Decision, _ receipt: Receipt? = nil) {
         guard let completion = ask.end() else { return }
+        if receipt == nil { giveBack(ask) }
         if !decision.isPreliminary(for: ask.request) { counters.count(decision) }
         completion(decision, receipt)
     }

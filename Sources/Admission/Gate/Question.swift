@@ -8,6 +8,27 @@ struct Question {
     let charge: Charge
     let intent: Intent
     let confirmation: Confirmation?
+    /// Asked when this was paid: what lies in other hash slots.
+    let rest: [Charge]
+    /// All of it together.
+    let whole: Charge
+
+    init(
+        charge: Charge, intent: Intent, confirmation: Confirmation?, rest: [Charge] = [], whole: Charge? = nil
+    ) {
+        self.charge = charge
+        self.intent = intent
+        self.confirmation = confirmation
+        self.rest = rest
+        self.whole = whole ?? charge
+    }
+
+    /// Of the next hash slot. The record was confirmed in the first one, as nothing was paid before it.
+    var next: Question? {
+        guard let charge = rest.first else { return nil }
+        return Question(
+            charge: charge, intent: intent, confirmation: nil, rest: Array(rest.dropFirst()), whole: whole)
+    }
 
     /// The keys and arguments of `admitScriptSource`.
     ///
