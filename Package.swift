@@ -24,6 +24,8 @@ extension Target.Dependency {
     static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let structuredFields: Self = .product(
+        name: "RawStructuredFieldValues", package: "swift-http-structured-headers")
     static let subprocess: Self = .product(name: "Subprocess", package: "swift-subprocess")
 }
 
@@ -53,6 +55,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+        .package(url: "https://github.com/apple/swift-http-structured-headers", from: "1.7.0"),
     ],
     targets: [
         // What the sidecar is made of, lowest first; docs/design.md says who may import whom.
@@ -112,7 +115,10 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",
-            ["Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded, .logging]),
+            [
+                "Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded, .logging,
+                .structuredFields,
+            ]),
     ]
 )
 

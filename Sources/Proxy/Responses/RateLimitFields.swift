@@ -36,10 +36,10 @@ package struct RateLimitFields {
         for (position, status) in report.statuses.enumerated() {
             writeItemName(status, at: position, into: &buffer)
             buffer.writeStaticString(";q=")
-            buffer.writeDecimal(status.capacity)
+            buffer.writeInteger(structured: status.capacity)
             if let window = Self.windowSeconds(status) {
                 buffer.writeStaticString(";w=")
-                buffer.writeDecimal(window)
+                buffer.writeInteger(structured: Int(window))
             } else {
                 buffer.writeStaticString(";qu=\"concurrent-requests\"")
             }
@@ -48,10 +48,10 @@ package struct RateLimitFields {
         for (position, status) in report.statuses.enumerated() {
             writeItemName(status, at: position, into: &buffer)
             buffer.writeStaticString(";r=")
-            buffer.writeDecimal(status.isDenied ? 0 : status.remaining)
+            buffer.writeInteger(structured: status.isDenied ? 0 : status.remaining)
             if let time = Self.timeSeconds(status) {
                 buffer.writeStaticString(";t=")
-                buffer.writeDecimal(time)
+                buffer.writeInteger(structured: Int(time))
             }
         }
         buffer.writeStaticString("\r\n")
@@ -99,5 +99,14 @@ package struct RateLimitFields {
 
     private static func seconds(_ microseconds: Int64) -> Int64 {
         (microseconds + microsecondsPerSecond - 1) / microsecondsPerSecond
+    }
+}
+
+extension ByteBuffer {
+    /// The largest integer of a structured field (RFC 9651 §3.3.1): what is more is told as that.
+    private static let largestStructuredInteger = 999_999_999_999_999
+
+    fileprivate mutating func writeInteger(structured number: Int) {
+        writeDecimal(min(number, Self.largestStructuredInteger))
     }
 }
