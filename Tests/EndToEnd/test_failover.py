@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A replica that lags is promoted, and the old primary is demoted: nobody gets in who was let out."""
+
+import os
+import time
+
+import pytest
+from fixtures.redis_server import RedisServer
+from fixtures.wire import ask, free_port, until
+
+PATH = "/api/listings"
+POLICIES = [{"name": "org", "per": "org", "limit": "1000/1d"}]
+
+
+@pytest.fixture
+def replica(folder, redis):
+    """Follows the primary until it is told not to."""
+    port = free_port()
+    redis("CONFIG", "SET", "port", str(port))
+    (folder / "replica").mkdir()
+    server = RedisServer(folder / "replica")
+    server.start()
+    server("REPLICAOF", "127.0.0.1", str(port))
+    until(lambda: b"master_link_status:up" in server("INFO", "replication"), "the replica in sync")
+    yield server
+    server.stop()
+
+
+def in_sync(redis, replica):
+    until(lambda: replica("DBSIZE") == redis("DBSIZE") and offset(replica) == offset(redis), "the replica in sync")
+
+
+def offset(server) -> bytes:
+    info = dict(line.split(b":", 1) for line in server("INFO", "replication").split(b"\r\n") if b":" in line)
+    return info[b"master_repl_offset"]
+
+
+def promote(folder, redis, replica):
+    """The primary dies with what it alone knew; the replica takes its place, where clients look for it."""
+    replica("REPLICAOF", "NO", "ONE")
+    redis.kill()
+    os.replace(replica.path, redis.path)
+    replica.path = redis.path
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_no_revoked_key_is_admitted_after_a_lagging_replica_was_promoted(launch, upstream, ctl, redis, replica, folder, turn):
+    """The sidecar remembers a record of a revision that the replica never saw. However many changes the new primary makes,
+    none may ever bring that revision back, as a counter would after as many changes as were lost."""
+    daemon = launch(upstream, policies=POLICIES)
+    victim, others = ctl.issue(), [ctl.issue("acme", f"other{number}") for number in range(turn)]
+    in_sync(redis, replica)
+    replica("REPLICAOF", "NO", "ONE")
+    # Changes that only the old primary has, and that the sidecar goes by.
+    for number in range(turn + 1):
+        redis("HSET", "tg:1:{acme}", "limits", f"org={500 + number}/1d")
+        ctl.issue("acme", f"lost{number}") if turn < 2 else ctl("key", "revoke", ctl.issue("acme", "lost")["id"])
+        assert ask(daemon.port, "GET", PATH, victim["key"]).status == 200
+    promote(folder, redis, replica)
+    until(lambda: ask(daemon.port, "GET", PATH, victim["key"]).status == 200, "the sidecar at the new primary", 20)
+    for other in others:
+        ctl.revoke(other["id"])
+    ctl.revoke(victim["id"])
+    assert ask(daemon.port, "GET", PATH, victim["key"]).status == 401
+    for other in others:
+        assert ask(daemon.port, "GET", PATH, other["key"]).status == 401
+
+
+def test_a_demoted_primary_is_no_source_of_answers(launch, upstream, ctl, redis, replica):
+    """It still has its data, and would say of a revoked key that it is good: its scripts refuse, so it is 503."""
+    daemon = launch(upstream, policies=POLICIES)
+    known, cold = ctl.issue(), ctl.issue("acme", "cold")
+    assert ask(daemon.port, "GET", PATH, known["key"]).status == 200
+    in_sync(redis, replica)
+    replica("REPLICAOF", "NO", "ONE")
+    redis("REPLICAOF", "127.0.0.1", "1")
+    before = {name: redis("DUMP", name) for name in redis.names("*:b:*")}
+    for key in (known["key"], cold["key"], "mcp_nobody"):
+        answer = ask(daemon.port, "GET", PATH, key)
+        assert answer.status == 503
+        assert answer["Retry-After"] == "1"
+        assert "X-RateLimit-Limit" not in answer
+    assert {name: redis("DUMP", name) for name in redis.names("*:b:*")} == before
+    redis("REPLICAOF", "NO", "ONE")
+    until(lambda: ask(daemon.port, "GET", PATH, known["key"]).status == 200, "a primary again")
+
+
+def test_it_goes_on_where_it_left_off_when_the_replica_was_in_sync(launch, upstream, ctl, redis, replica, folder):
+    daemon = launch(upstream, policies=POLICIES)
+    key = ctl.issue()["key"]
+    assert [ask(daemon.port, "GET", PATH, key).limits()[1] for _ in range(3)] == [999, 998, 997]
+    in_sync(redis, replica)
+    promote(folder, redis, replica)
+    began = time.monotonic()
+    answer = until(lambda: next((a for a in [ask(daemon.port, "GET", PATH, key)] if a.status == 200), None), "an answer", 20)
+    assert answer.limits() == (1000, 996)
+    assert time.monotonic() - began < 10
