@@ -12,16 +12,19 @@ package struct Receipt {
         let owed: ArraySlice<RedisReply>
     }
 
-    /// One for each hash slot that was paid; none where nothing was taken from Redis.
-    let taken: [Taken]
+    /// Nil where nothing was taken from Redis.
+    let taken: Taken?
+    /// Of hash slots that were paid before it.
+    let earlier: [Taken]
     let lease: Lease?
     /// Nil for callers without a key.
     let credential: CredentialHash?
 
     /// - Returns: nil where there is nothing to know.
-    init?(_ taken: [Taken], _ lease: Lease?, _ credential: CredentialHash?) {
-        guard !taken.isEmpty || lease != nil || credential != nil else { return nil }
+    init?(_ taken: Taken?, earlier: [Taken] = [], _ lease: Lease?, _ credential: CredentialHash?) {
+        guard taken != nil || lease != nil || credential != nil else { return nil }
         self.taken = taken
+        self.earlier = earlier
         self.lease = lease
         self.credential = credential
     }

@@ -36,18 +36,20 @@ extension Gate {
         let session = sessionQuestion(ask, intent)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
-            return finish(ask, decision(intent, charge, report: nil), Receipt([], nil, ask.hash))
+            return finish(ask, decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash))
         }
         wait(ask)
         if charge.takesSlots, ask.slot == nil { ask.slot = leases.newName() }
-        var question = Question(charge: charge, intent: intent, confirmation: confirmation)
-        guard configuration.paysBySlot else { return self.ask(ask, question, session, prepared: prepared) }
+        guard configuration.paysBySlot else {
+            let question = Question(charge: charge, intent: intent, confirmation: confirmation)
+            return self.ask(ask, question, session, prepared: prepared)
+        }
         let policies = configuration.policies
         var parts = charge.bySlot { policies[$0.policy].subject }
         // The record and the session lie where the organization's buckets do.
         let beginsWithOrganization = parts.first?.items.contains { policies[$0.bucket.policy].subject.isOfOrganization }
         if confirmation != nil || session != nil, beginsWithOrganization != true { parts.insert(Charge([], .full), at: 0) }
-        question = Question(
+        let question = Question(
             charge: parts.removeFirst(), intent: intent, confirmation: confirmation, rest: parts, whole: charge)
         self.ask(ask, question, session)
     }
@@ -99,19 +101,21 @@ extension Gate {
             {
                 intent = .refuse(confirmation.entry.refusal(at: taken.at) ?? reason, principal)
             }
-            ask.statuses += statuses(taken, isDenied: verdict == .denied, ask)
-            if verdict == .admitted {
+            var statuses = statuses(taken, isDenied: verdict == .denied, ask)
+            if !ask.statuses.isEmpty { statuses = ask.statuses + statuses }
+            if verdict == .admitted, let next = question.next {
                 if !charge.items.isEmpty { ask.paid.append(taken) }
-                if let next = question.next { return self.ask(ask, next) }
+                ask.statuses = statuses
+                return self.ask(ask, next)
             }
-            let report = LimitReport(at: taken.at, ask.statuses, of: question.whole)
-            let decision = decision(intent, question.whole, report: report)
-            let paid = ask.paid
+            let whole = question.whole
+            let decision = decision(intent, whole, report: LimitReport(at: taken.at, statuses, of: whole))
+            let earlier = ask.paid
             // Of a denial, what was paid before it goes back; a refusal that all had room for is paid.
             if verdict == .admitted { ask.paid = [] }
             guard case .allow = decision else { return finish(ask, decision) }
-            let lease = question.whole.takesSlots ? hold(ask.slot, question.whole) : nil
-            finish(ask, decision, Receipt(paid, lease, ask.hash))
+            let lease = whole.takesSlots ? hold(ask.slot, whole) : nil
+            finish(ask, decision, Receipt(charge.items.isEmpty ? nil : taken, earlier: earlier, lease, ask.hash))
         }
     }
 

@@ -16,17 +16,17 @@ package enum Outcome {
 extension Gate {
     package func account(for receipt: Receipt, _ outcome: Outcome) {
         let policies = configuration.policies
-        for taken in receipt.taken {
-            correct(taken) { item in
+        func trueCost(_ item: Charge.Item) -> Int {
+            switch outcome {
+            case .undelivered: return 0
+            case .answered(let status, let cost):
                 let policy = policies[item.bucket.policy]
-                switch outcome {
-                case .undelivered: return 0
-                case .answered(let status, let cost):
-                    if !policy.chargeOn.contains(status) { return 0 }
-                    return policy.costField.flatMap(cost) ?? item.cost
-                }
+                if !policy.chargeOn.contains(status) { return 0 }
+                return policy.costField.flatMap(cost) ?? item.cost
             }
         }
+        if let taken = receipt.taken { correct(taken, to: trueCost) }
+        for taken in receipt.earlier { correct(taken, to: trueCost) }
     }
 
     /// What was paid slot by slot before one of them denied, or Redis went away.

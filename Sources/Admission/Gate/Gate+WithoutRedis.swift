@@ -49,7 +49,7 @@ extension Gate {
                 charge.items.isEmpty
                     ? .allow(Grant(to: entry)) : unavailable(detail, entry?.principal))
         }
-        finish(ask, decision(.grant(entry), charge, report: report), Receipt([], here.lease, ask.hash))
+        finish(ask, decision(.grant(entry), charge, report: report), Receipt(nil, here.lease, ask.hash))
     }
 
     /// Takes the charge from this process' own buckets, all or nothing. Their clock is the loop's; quotas go by the calendar,

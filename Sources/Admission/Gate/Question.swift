@@ -4,24 +4,24 @@ import NIOCore
 import Redis
 
 /// One question about buckets: what is asked, and what the answer will be if they have room.
-struct Question {
+final class Question {
     let charge: Charge
     let intent: Intent
     let confirmation: Confirmation?
     /// Asked when this was paid: what lies in other hash slots.
-    let rest: [Charge]
-    /// All of it together.
-    let whole: Charge
+    private let rest: [Charge]
+    /// All of it together, where this is a part.
+    private let all: Charge?
 
-    init(
-        charge: Charge, intent: Intent, confirmation: Confirmation?, rest: [Charge] = [], whole: Charge? = nil
-    ) {
+    init(charge: Charge, intent: Intent, confirmation: Confirmation?, rest: [Charge] = [], whole: Charge? = nil) {
         self.charge = charge
         self.intent = intent
         self.confirmation = confirmation
         self.rest = rest
-        self.whole = whole ?? charge
+        all = whole
     }
+
+    var whole: Charge { all ?? charge }
 
     /// Of the next hash slot. The record was confirmed in the first one, as nothing was paid before it.
     var next: Question? {

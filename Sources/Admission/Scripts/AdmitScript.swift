@@ -32,24 +32,29 @@ let admitScriptSource = """
       if redis.call('TTL', session) < 82800 then redis.call('EXPIRE', session, 86400) end
       first = first + 1
     end
-    local rates, quotas = tonumber(ARGV[6]), tonumber(ARGV[7])
-    local counted = rates + quotas
     local total = #KEYS - first + 1
     if total == 0 then return {now, 1} end
-    local answer, takes, cut = {now, 1}, {}, {}
+    local rates, quotas = tonumber(ARGV[6]), tonumber(ARGV[7])
+    local counted = rates + quotas
+    local answer, leaks, takes, told, cut = {now, 1}, {}, {}, {}, {}
     local states = counted > 0 and redis.call('MGET', unpack(KEYS, first, first + counted - 1))
     local at = 8
     for i = 1, total do
       local owed, full, cost = 0
       if i <= rates then
-        local leak, most = tonumber(ARGV[at]), tonumber(ARGV[at + 2])
-        full, cost = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3])
-        at = at + 4
+        local leak = tonumber(ARGV[at])
+        full, cost, leaks[i] = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3]), leak
         local empty, rest = string.match(states[i] or '', '^(%d+) ?(%d*)$')
         if empty then
           owed = (empty - now) * leak + (tonumber(rest) or 0)
-          if owed < 0 then owed = 0 elseif owed > most then owed, cut[i] = most, true end
+          if owed < 0 then
+            owed = 0
+          elseif owed > full then
+            local most = tonumber(ARGV[at + 2])
+            if owed > most then owed, cut[i] = most, true end
+          end
         end
+        at = at + 4
       elseif i <= counted then
         full, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
         if now < tonumber(ARGV[at + 2]) or now >= tonumber(ARGV[at + 3]) then return {now, 5} end
@@ -63,48 +68,43 @@ let admitScriptSource = """
       if cost < 0 then
         takes[i] = owed - cost <= full and -cost or 0
       else
-        takes[i] = cost
+        takes[i], told[i] = cost, true
         if cost > 0 and owed + cost > full then answer[2] = 0 end
       end
       answer[i + 2] = owed
     end
     local admitted = answer[2] == 1
-    at = 8
     for i = 1, total do
-      local key, take = KEYS[first + i - 1], admitted and takes[i] or 0
+      local key, owed, take = KEYS[first + i - 1], answer[i + 2], admitted and takes[i] or 0
       if i <= rates then
-        if cut[i] or take > 0 then
-          local leak = tonumber(ARGV[at])
-          local owed = answer[i + 2] + take
+        if take > 0 or cut[i] then
+          local leak = leaks[i]
+          owed = owed + take
           local rest = owed % leak
           local wait = (owed - rest) / leak
           local state = string.format(rest > 0 and '%.0f %.0f' or '%.0f', now + wait, rest)
           if rest > 0 then wait = wait + 1 end
           redis.call('SET', key, state, 'PX', string.format('%.0f', math.ceil(wait / 1000)))
-          if tonumber(ARGV[at + 3]) > 0 then answer[i + 2] = owed end
+          if told[i] then answer[i + 2] = owed end
         end
-        at = at + 4
       elseif i <= counted then
         if take > 0 then
-          local used = answer[i + 2] + take
-          redis.call('SET', key, string.format('%.0f', used), 'PXAT',
-            string.format('%.0f', tonumber(ARGV[at + 3]) / 1000 + 3600000))
-          if tonumber(ARGV[at + 1]) > 0 then answer[i + 2] = used end
+          local ends = tonumber(ARGV[7 + 4 * i])
+          redis.call('SET', key, string.format('%.0f', owed + take), 'PXAT', string.format('%.0f', ends / 1000 + 3600000))
+          if told[i] then answer[i + 2] = owed + take end
         end
-        at = at + 4
       else
         local ends = string.format('%.0f', now + 30000000)
         if take > 0 then
           redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
           redis.call('ZADD', key, ends, ARGV[#ARGV])
           redis.call('PEXPIRE', key, 30000)
-          if tonumber(ARGV[at + 1]) > 0 then answer[i + 2] = answer[i + 2] + 1 end
-        elseif answer[i + 2] >= tonumber(ARGV[at]) then
+          if told[i] then answer[i + 2] = owed + 1 end
+        elseif owed >= tonumber(ARGV[8 + 4 * counted + 2 * (i - counted - 1)]) then
           for _, slot in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. ends, '+inf')) do
             redis.call('ZADD', key, 'XX', ends, slot)
           end
         end
-        at = at + 2
       end
     end
     return answer
