@@ -22,6 +22,14 @@ import Testing
         }
     }
 
+    /// The page on limits explains each setting of a policy.
+    @Test func thePageOnLimitsHasThemAll() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let page = try String(contentsOf: root.appending(path: "docs/rate-limits.md"), encoding: .utf8)
+        for row in Schema.policy.rows where row.isSupported { #expect(page.contains("`\(row.path)`"), "\(row.path)") }
+    }
+
     @Test func itShowsRealErrors() {
         #expect(
             Settings.reference.contains("tollgate.yaml:3: redis.timeuot: unknown key (did you mean redis.timeout?)"))
