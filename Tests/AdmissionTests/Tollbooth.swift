@@ -140,13 +140,14 @@ final class GateDriver: Sendable {
     private let ticking: RepeatedTask
     private let pace: NIOLoopBoundBox<Pace>
     private let waiters: NIOLoopBoundBox<[(isReady: Bool, continuation: CheckedContinuation<Void, Never>)]>
+    private let receipts: NIOLoopBoundBox<[Receipt]>
     let policies: [Policy]
 
     init(_ configuration: AdmissionConfiguration, _ endpoint: RedisEndpoint, _ instance: Instance) async throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         policies = configuration.policies
-        (gate, ticking, waiters, pace) = try await loop.submit {
+        (gate, ticking, waiters, pace, receipts) = try await loop.submit {
             var logger = Logger(label: "tollgate")
             logger.logLevel = .critical
             let gate = Gate(
@@ -165,7 +166,7 @@ final class GateDriver: Sendable {
                 waiters.value.removeAll { $0.isReady == gate.isReady }
                 due.forEach { $0.continuation.resume() }
             }
-            return (bound, tick, waiters, pace)
+            return (bound, tick, waiters, pace, NIOLoopBoundBox<[Receipt]>([], eventLoop: loop))
         }.get()
     }
 
@@ -203,7 +204,7 @@ final class GateDriver: Sendable {
         _ kind: AdmissionRequest.Kind = .protected, key: String? = nil, from address: String = "203.0.113.9",
         route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
     ) async -> (decision: Decision, took: TimeAmount, stall: TimeAmount) {
-        let (gate, policies, pace) = (gate, policies, pace)
+        let (gate, policies, pace, receipts) = (gate, policies, pace, receipts)
         return await withCheckedContinuation { continuation in
             gate.eventLoop.execute {
                 let request = AdmissionRequest(
@@ -213,7 +214,8 @@ final class GateDriver: Sendable {
                 var answers = 0
                 let start = NIODeadline.now()
                 pace.value = Pace(lastTick: start)
-                gate.value.admit(request, at: start) { decision, _ in
+                gate.value.admit(request, at: start) { decision, receipt in
+                    if let receipt { receipts.value.append(receipt) }
                     answers += 1
                     precondition(answers == 1, "A decision is given once")
                     pace.value.tick(at: .now())
@@ -228,10 +230,31 @@ final class GateDriver: Sendable {
         while await admit(key: key).isUnavailable {}
     }
 
+    /// Ends the response of the oldest admission that has a receipt.
+    func release() async throws {
+        let (gate, receipts) = (gate, receipts)
+        try await gate.eventLoop.submit {
+            if !receipts.value.isEmpty { gate.value.release(receipts.value.removeFirst()) }
+        }.get()
+    }
+
+    /// Says how the newest admission that has a receipt has ended.
+    func account(_ outcome: @escaping @Sendable () -> Outcome) async throws {
+        let (gate, receipts) = (gate, receipts)
+        try await gate.eventLoop.submit {
+            if let receipt = receipts.value.last { gate.value.account(for: receipt, outcome()) }
+        }.get()
+    }
+
     /// Decisions that wait for an answer of Redis.
     func pending() async throws -> Int {
         let gate = gate
         return try await gate.eventLoop.submit { gate.value.timed.count { !$0.isDone } }.get()
+    }
+
+    func policyCounters() async throws -> [PolicyCounters] {
+        let gate = gate
+        return try await gate.eventLoop.submit { gate.value.policyCounters }.get()
     }
 
     func counters() async throws -> GateCounters {

@@ -172,6 +172,32 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
         }
     }
 
+    @Test func countingLocallyGivesTheShareOfQuotasAndSlotsToo() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "monthly", per: .org, .quota(CalendarQuota(count: 12, per: .month))),
+                Policy(name: "calls", per: .key, .concurrency(8)),
+                Policy(name: "shadow", per: .key, .rate(hour), mode: .shadow),
+            ]) {
+                $0.onFailure = .local
+                $0.localShare = 0.25
+                $0.timeout = .milliseconds(50)
+            }
+            await gate.knows("laptop")
+            try await gate.release()
+            try await booth.kill()
+            await gate.becomesReady(false)
+            for left in [[2, 1], [1, 0]] { #expect(await gate.admit(key: "laptop").remaining == left) }
+            #expect(await gate.admit(key: "laptop").reason == .rateLimited(policies: [1]))
+            try await gate.release()
+            #expect(await gate.admit(key: "laptop").remaining == [0, 0])
+            try await gate.release()
+            #expect(await gate.admit(key: "laptop").reason == .rateLimited(policies: [0]))
+        }
+    }
+
     @Test func aRouteThatIsNotThrottledIsServedToKnownKeys() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")

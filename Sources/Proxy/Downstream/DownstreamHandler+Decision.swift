@@ -203,11 +203,18 @@ extension DownstreamHandler {
 
     // MARK: Waiting
 
+    private static let slotPause = TimeAmount.milliseconds(100)
+
     /// Where each policy that denies would rather have the request wait than go: until there is room.
     private func pauseBeforeAskingAgain(_ denial: Denial) -> TimeAmount? {
         guard case .rateLimited(let denying) = denial.reason, let limits = denial.limits else { return nil }
         let longest = denying.map { snapshot.policies[$0].waitMicroseconds }.min() ?? 0
-        let pause = TimeAmount.microseconds(limits.statuses[limits.speaking].retryAfterMicroseconds)
+        let speaking = limits.statuses[limits.speaking]
+        // When a slot comes free nobody knows.
+        let pause: TimeAmount =
+            if case .concurrency = speaking.allowance { Self.slotPause } else {
+                .microseconds(speaking.retryAfterMicroseconds)
+            }
         return waited + pause <= .microseconds(Int64(longest)) ? pause : nil
     }
 
