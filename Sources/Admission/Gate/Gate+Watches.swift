@@ -4,32 +4,47 @@ import NIOCore
 
 /// A stream that stays open only as long as its key holds.
 package final class Watch {
-    let credential: CredentialHash
-    fileprivate var onEnd: ((Denial.Reason) -> Void)?
+    fileprivate let credential: CredentialHash
+    fileprivate let onEnd: () -> Void
 
-    init(_ credential: CredentialHash, _ onEnd: @escaping (Denial.Reason) -> Void) {
+    fileprivate init(_ credential: CredentialHash, _ onEnd: @escaping () -> Void) {
         self.credential = credential
         self.onEnd = onEnd
     }
-
-    /// Its stream has ended by itself.
-    package func end() { onEnd = nil }
 }
 
-/// Streams that are open, oldest question first, as all wait equally long.
+/// The keys of streams that are open, each asked about every ten seconds however many streams it has.
 struct Watches {
     static let interval = TimeAmount.seconds(10)
 
-    private var due = CircularBuffer<(at: NIODeadline, watch: Watch)>()
+    private var open: [CredentialHash: [ObjectIdentifier: Watch]] = [:]
+    /// Each key that has any stands here once, oldest question first, as all wait equally long.
+    private var due = CircularBuffer<(at: NIODeadline, credential: CredentialHash)>()
 
-    mutating func append(_ watch: Watch, at now: NIODeadline) {
-        due.append((now + Self.interval, watch))
+    fileprivate mutating func insert(_ watch: Watch, at now: NIODeadline) {
+        if open[watch.credential] == nil { due.append((now + Self.interval, watch.credential)) }
+        open[watch.credential, default: [:]][ObjectIdentifier(watch)] = watch
     }
 
-    mutating func popDue(at now: NIODeadline) -> Watch? {
+    /// A key that is left with none goes when it would have been asked about.
+    fileprivate mutating func remove(_ watch: Watch) {
+        open[watch.credential]?[ObjectIdentifier(watch)] = nil
+    }
+
+    fileprivate mutating func removeAll(of credential: CredentialHash) -> [Watch] {
+        let watches = open[credential].map { Array($0.values) } ?? []
+        if !watches.isEmpty { open[credential] = [:] }
+        return watches
+    }
+
+    fileprivate mutating func popDue(at now: NIODeadline) -> CredentialHash? {
         while let first = due.first, first.at <= now {
             due.removeFirst()
-            if first.watch.onEnd != nil { return first.watch }
+            if open[first.credential]?.isEmpty == false {
+                due.append((now + Self.interval, first.credential))
+                return first.credential
+            }
+            open[first.credential] = nil
         }
         return nil
     }
@@ -40,32 +55,36 @@ extension Gate {
     /// Redis answers (docs/design.md §2).
     ///
     /// - Returns: nil for callers without a key.
-    package func watch(_ receipt: Receipt, onEnd: @escaping (Denial.Reason) -> Void) -> Watch? {
+    package func watch(_ receipt: Receipt, onEnd: @escaping () -> Void) -> Watch? {
         guard let credential = receipt.credential else { return nil }
         let watch = Watch(credential, onEnd)
-        watches.append(watch, at: eventLoop.now)
+        watches.insert(watch, at: eventLoop.now)
         return watch
+    }
+
+    /// The stream has ended by itself.
+    package func unwatch(_ watch: Watch) {
+        watches.remove(watch)
     }
 
     /// To be called every tick.
     func askWatches(_ now: NIODeadline) {
-        while let watch = watches.popDue(at: now) {
-            watches.append(watch, at: now)
+        while let credential = watches.popDue(at: now) {
             guard outage == nil else { continue }
-            recheck(watch, at: now)
+            recheck(credential, at: now)
         }
     }
 
-    private func recheck(_ watch: Watch, at now: NIODeadline) {
+    private func recheck(_ credential: CredentialHash, at now: NIODeadline) {
         let request = AdmissionRequest(kind: .recheck, address: "", selection: PolicySelection())
         let ask = Ask(request, at: now, within: configuration.timeout, answersBefore: answers) { decision, _ in
             guard case .deny(let denial) = decision, denial.reason.isAboutTheKey else { return }
-            let onEnd = watch.onEnd
-            watch.end()
-            if onEnd != nil { self.counters.streamsEnded += 1 }
-            onEnd?(denial.reason)
+            for watch in self.watches.removeAll(of: credential) {
+                self.counters.streamsEnded += 1
+                watch.onEnd()
+            }
         }
-        judge(ask, by: watch.credential)
+        judge(ask, by: credential)
     }
 }
 

@@ -35,7 +35,7 @@ extension DownstreamHandler {
     func watchStream() {
         guard let receipt, watch == nil else { return }
         let number = requestNumber
-        watch = shard.gate.watch(receipt) { [weak self] _ in self?.endStream(number, because: "key_ended") }
+        watch = shard.gate.watch(receipt) { [weak self] in self?.endStream(number, because: "key_ended") }
         watchSlot()
     }
 
@@ -56,7 +56,7 @@ extension DownstreamHandler {
 
     /// The exchange is over.
     func settleReceipt() {
-        watch?.end()
+        if let watch { shard.gate.unwatch(watch) }
         watch = nil
         guard let receipt else { return }
         self.receipt = nil
