@@ -16,6 +16,8 @@ extension DownstreamHandler {
             return Refusal(400, flaw, reason: "malformed_message")
         }
         message = MessageTraits(head, trustsFields: snapshot.messages.trustsFields)
+        // What passes in a tunnel is read by nobody: no limit and no rule of a key would hold there.
+        traits.asksForWebSocket = false
         if let refusal = snapshot.messages.browserGuard.refusal(of: head) { return refusal }
         guard readsBody else { return nil }
         bodyLimit = min(bodyLimit, snapshot.messages.bodyBytes)

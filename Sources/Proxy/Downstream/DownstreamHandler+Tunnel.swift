@@ -12,7 +12,7 @@ extension DownstreamHandler {
     /// A 101 came.
     func upstreamSwitched(_ response: ResponseHead, on connection: UpstreamConnection) {
         cancelResponseDeadline()
-        guard response.switchesToWebSocket else { return upstreamFailed(.upstreamInvalid) }
+        guard traits.asksForWebSocket, response.switchesToWebSocket else { return upstreamFailed(.upstreamInvalid) }
         let action = exchange.upstreamSwitched()
         guard case .openTunnel = action else {
             perform(action)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attempts to get more out of an MCP route than a key may have: raw clients against a real daemon and a real Redis."""
+
+
+import pytest
+from fixtures.upstream import reply
+from fixtures.wire import Connection, ask
+from test_mcp_messages import HOUR
+
+MCP = [{"path": "/mcp", "mcp": True}]
+
+
+# Ways around the count
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_no_tunnel_carries_messages_unread(launch, upstream, key):
+    """Messages in a tunnel are read by nobody, so that neither limits nor the rules of a key would hold for them."""
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    answer = ask(daemon.port, "GET", "/mcp", key, fields={**UPGRADE, "Accept": "text/event-stream"})
+    assert answer.status == 200
+    assert not upstream.last.names() & {"upgrade"}
+    # A handler that switches all the same has nobody to talk to.
+    upstream.behaviour = lambda *_: b"HTTP/1.1 101 a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert ask(daemon.port, "GET", "/mcp", key, fields=UPGRADE).status == 502
