@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attempts to get more out of an MCP route than a key may have: raw clients against a real daemon and a real Redis."""
 
+import json
 
 import pytest
-from fixtures.upstream import reply
 from fixtures.wire import Connection, ask
-from test_mcp_messages import HOUR
+from test_mcp_messages import HOUR, call, post
 
 MCP = [{"path": "/mcp", "mcp": True}]
 
@@ -30,3 +30,11 @@ def test_no_tunnel_carries_messages_unread(launch, upstream, key):
     # A handler that switches all the same has nobody to talk to.
     upstream.behaviour = lambda *_: b"HTTP/1.1 101 a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     assert ask(daemon.port, "GET", "/mcp", key, fields=UPGRADE).status == 502
+
+
+@pytest.mark.parametrize("start", [b"/**/", b"//\n", b")]}'\n", b"#\n", b"\xa0", b"\x0b"], ids=str)
+def test_no_lenient_reader_finds_a_batch_in_one_call(launch, upstream, key, start):
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    body = start + json.dumps([call("a", id) for id in range(20)]).encode()
+    assert post(daemon.port, key, body).status == 400
+    assert upstream.requests == []

@@ -50,11 +50,16 @@ package struct MessageScanner {
         }
     }
 
-    /// Readers there are that take `[NaN]`, a byte order mark, and UTF-16. Only what begins as something else in ASCII is
-    /// sure to be one message at most.
+    /// Readers there are that take `[NaN]`, a byte order mark, UTF-16, and comments before the text. Only what begins as an
+    /// object, a string, a number or a word is sure to be one message at most.
     private var mayBeBatch: Bool {
         guard let first else { return false }
-        return first == UInt8(ascii: "[") || !(0x21...0x7E).contains(first)
+        return switch first {
+        case UInt8(ascii: "{"), UInt8(ascii: "\""), UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"):
+            false
+        default: true
+        }
     }
 }
 
