@@ -153,7 +153,7 @@ CONTENT = [
         (message("prompts/get", name="review_10"), {}),
         (message("resources/read", uri="file:///etc/passwd"), {"files": 9}),
         (message("resources/subscribe", uri="file:///a"), {"files": 9}),
-        (message("resources/read", uri="http://a"), {}),
+        (message("resources/read", uri="http://a/"), {}),
         (message("tools/list"), {"lists": 9}),
         ([call("search"), call("db_a", 2), message("tools/list", 3)], {"search": 4, "lists": 9}),
         (b'{"\\u006dethod":"tools\\/call","id":1,"params":{"na\\u006de":"se\\u0061rch"}}', {"search": 5}),
