@@ -4,10 +4,12 @@
 import json
 
 import pytest
-from fixtures.wire import Connection, ask
-from test_mcp_messages import HOUR, call, message, post, remaining
+from fixtures.upstream import reply
+from fixtures.wire import Closed, Connection, Truncated, ask
+from test_mcp_messages import HOUR, LISTED, call, message, post, remaining
 
 MCP = [{"path": "/mcp", "mcp": True}]
+JSON = {"Content-Type": "application/json"}
 
 
 # Ways around the count
@@ -75,3 +77,67 @@ def test_no_spelling_of_a_resource_is_another_to_a_url_parser(launch, upstream, 
         assert remaining(post(daemon.port, key, message("resources/read", uri=normal)))
     for normal in ("note://a/b", "note:a", "note://x:80/", "file:///a%C3%A9"):
         assert post(daemon.port, key, message("resources/read", uri=normal)).status == 200
+
+
+# Lists
+
+
+@pytest.fixture
+def reader(ctl) -> str:
+    return ctl.issue("acme", "reader", "--allow-tool", "get")["key"]
+
+
+def lists_tools(request, _):
+    """A handler that writes JSON as Python does: with words that JSON hasn't."""
+    asked = json.loads(request.body)
+    tools = [{"name": "get"}, {"name": "put"}]
+    return reply(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools}}).encode(), fields=JSON)
+
+
+def listed(port: int, key: str, body: bytes, fields: dict | None = None) -> bytes:
+    try:
+        return post(port, key, body, fields).body
+    except Truncated as truncated:
+        return truncated.read
+    except Closed:
+        return b""
+
+
+def test_no_id_keeps_a_list_from_being_read(launch, upstream, reader):
+    upstream.behaviour = lists_tools
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    body = b'{"jsonrpc":"2.0","id":1e999,"method":"tools/list"}'
+    assert b"put" not in listed(daemon.port, reader, body)
+    assert [each["name"] for each in post(daemon.port, reader, message("tools/list")).json()["result"]["tools"]] == ["get"]
+
+
+def deep_schema(levels: int) -> dict:
+    schema: dict = {}
+    for _ in range(levels):
+        schema = {"items": schema}
+    return schema
+
+
+@pytest.mark.parametrize("media", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"name": "put", "inputSchema": deep_schema(80)},
+        {"name": "put", "default": float("nan")},
+        {"name": "put" * 2000},
+    ],
+    ids=["deep", "nan", "long"],
+)
+def test_a_list_that_cannot_be_read_is_not_passed(launch, upstream, reader, media, tool):
+    text = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "get"}, tool]}}).encode()
+    body = text if media == "application/json" else b"data: " + text + b"\n\n"
+    upstream.behaviour = lambda *_: reply(body, fields={"Content-Type": media})
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    assert b"put" not in listed(daemon.port, reader, json.dumps(message("tools/list")).encode())
+
+
+def test_no_other_request_is_answered_with_a_list(launch, upstream, reader):
+    """SDK 1.x sends the answer to whichever stream was opened last for an id."""
+    upstream.behaviour = lambda *_: reply(b"data: " + LISTED + b"\n\n", fields={"Content-Type": "text/event-stream"})
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    assert b"put" not in listed(daemon.port, reader, json.dumps(message("ping")).encode())

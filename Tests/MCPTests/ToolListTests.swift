@@ -39,6 +39,22 @@ import Testing
         #expect(Self.filtered(text) == nil)
     }
 
+    @Test(arguments: [
+        #"{"result":{"tools":[{"name":"a","x":NaN}]}}"#, #" [{"result":{"tools":[{"name":"no"}]}"#,
+        String(repeating: "[", count: 65) + String(repeating: "]", count: 65),
+        #"{"result":{"tools":[{"name":"\#(String(repeating: "a", count: 4097))"}]}}"#,
+    ])
+    func whatCannotBeReadIsNoList(text: String) {
+        #expect(throws: ToolList.Unreadable.self) {
+            try ToolList.readable(ByteBuffer(string: text), permits: Self.permits)
+        }
+        var filter = EventStreamFilter(permits: Self.permits)
+        _ = filter.filter(ByteBuffer(string: "data: \(Self.list)\n\ndata: x\n\n"))
+        #expect(!filter.hasPassedUnreadable)
+        _ = filter.filter(ByteBuffer(string: "data: \(text)\n\n"))
+        #expect(filter.hasPassedUnreadable)
+    }
+
     private static let list = #"{"id":1,"result":{"tools":[{"name":"a"},{"name":"no"}]}}"#
     private static let shorter = #"{"id":1,"result":{"tools":[{"name":"a"}]}}"#
 
@@ -53,7 +69,8 @@ import Testing
             "data: {\"id\":1,\"result\":{\"tools\":[]}}\n\n"
         ),
         ("data: x\rdata: y\r\rdata: \(list)\r\r", "data: x\rdata: y\r\rdata: \(shorter)\n\n"),
-        ("data: \(list)\n", "data: \(list)\n"), ("\n\n:x\n\ndata\n\n", "\n\n:x\n\ndata\n\n"),
+        ("data: \(list)\n", ""),
+        ("data: \(shorter)\n", "data: \(shorter)\n"), ("\n\n:x\n\ndata\n\n", "\n\n:x\n\ndata\n\n"),
     ])
     func filtersEventsHoweverTheyAreCut(text: String, expected: String) {
         let octets = Array(text.utf8)

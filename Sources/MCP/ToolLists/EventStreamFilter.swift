@@ -16,6 +16,8 @@ package struct EventStreamFilter {
     private var isTooLong = false
     /// A line feed at the beginning is the rest of the line that ended the event before.
     private var isRestKept = true
+    /// An event has passed that may hold a list nobody could look into.
+    package private(set) var hasPassedUnreadable = false
 
     package init(permits: @escaping ([UInt8]) -> Bool) {
         self.permits = permits
@@ -35,16 +37,17 @@ package struct EventStreamFilter {
         return passed
     }
 
-    /// The stream has ended, or was cut: what came of the last event.
+    /// The stream has ended, or was cut: what came of the last event. No client takes an event without its end, so one with
+    /// a list that loses a tool is left out whole.
     package mutating func finish() -> ByteBuffer {
         defer { event.clear() }
-        return event
+        return changedData() == nil ? event : ByteBuffer()
     }
 
     private mutating func append(_ part: ByteBuffer, _ passed: inout ByteBuffer) {
         event.writeImmutableBuffer(part)
         guard isTooLong || event.readableBytes > Self.longestEvent else { return }
-        isTooLong = true
+        (isTooLong, hasPassedUnreadable) = (true, true)
         passed.writeImmutableBuffer(event)
         event.clear()
     }
@@ -68,16 +71,10 @@ package struct EventStreamFilter {
 
     /// The lines of `data` are one text; where it changes they become one line, in the place of the first.
     private mutating func filteredEvent() -> ByteBuffer {
-        let lines = event.readableBytesView.split(omittingEmptySubsequences: false) { $0 == 0x0A || $0 == 0x0D }
-        var data = ByteBuffer()
-        for (position, line) in lines.filter(Self.isData).enumerated() {
-            if position > 0 { data.writeInteger(0x0A as UInt8) }
-            data.writeBytes(Self.value(of: line))
-        }
         let rest = event.readableBytesView.first == 0x0A ? 1 : 0
         let keepsRest = isRestKept
         isRestKept = true
-        guard data.readableBytes > 0, let changed = ToolList.filtered(data, permits: permits) else {
+        guard let changed = changedData() else {
             if !keepsRest { event.moveReaderIndex(forwardBy: rest) }
             return event
         }
@@ -85,7 +82,7 @@ package struct EventStreamFilter {
         if keepsRest, rest == 1 { filtered.writeStaticString("\n") }
         isRestKept = event.readableBytesView.last != 0x0D
         var isWritten = false
-        for line in lines where !line.isEmpty {
+        for line in lines() where !line.isEmpty {
             if !Self.isData(line) {
                 filtered.writeBytes(line)
             } else if isWritten {
@@ -102,6 +99,26 @@ package struct EventStreamFilter {
         }
         filtered.writeStaticString("\n")
         return filtered
+    }
+
+    private func lines() -> [ByteBufferView] {
+        event.readableBytesView.split(omittingEmptySubsequences: false) { $0 == 0x0A || $0 == 0x0D }
+    }
+
+    /// The event's data without the tools that are barred; nil where none had to be left out.
+    private mutating func changedData() -> ByteBuffer? {
+        var data = ByteBuffer()
+        for (position, line) in lines().filter(Self.isData).enumerated() {
+            if position > 0 { data.writeInteger(0x0A as UInt8) }
+            data.writeBytes(Self.value(of: line))
+        }
+        guard data.readableBytes > 0 else { return nil }
+        do throws(ToolList.Unreadable) {
+            return try ToolList.readable(data, permits: permits)
+        } catch {
+            hasPassedUnreadable = true
+            return nil
+        }
     }
 
     private static let field = Array("data".utf8)

@@ -4,16 +4,26 @@ package import NIOCore
 
 /// The answer to `tools/list` without the tools that a key may not call.
 package enum ToolList {
+    /// It begins as a list may, and can't be read to its end (`NaN`, too deep, a name too long): others read on.
+    package struct Unreadable: Error {}
+
+    /// - Returns: as `readable`; nil for what is unreadable too.
+    package static func filtered(_ text: ByteBuffer, permits: ([UInt8]) -> Bool) -> ByteBuffer? {
+        do throws(Unreadable) { return try readable(text, permits: permits) } catch { return nil }
+    }
+
     /// - Parameter text: one JSON text, whole.
     /// - Returns: the text with these tools left out and every other octet as it was; nil where none had to be, and where it
-    ///   is no JSON: then nobody reads a list in it.
-    package static func filtered(_ text: ByteBuffer, permits: ([UInt8]) -> Bool) -> ByteBuffer? {
+    ///   doesn't begin as JSON that could hold one.
+    package static func readable(_ text: ByteBuffer, permits: ([UInt8]) -> Bool) throws(Unreadable) -> ByteBuffer? {
         var scanner = JSONScanner(ToolListVisitor())
         do throws(JSONScanner<ToolListVisitor>.Failure) {
             try scanner.scan(text)
             try scanner.finish()
         } catch {
-            return nil
+            let first = text.readableBytesView.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
+            guard first == UInt8(ascii: "{") || first == UInt8(ascii: "[") else { return nil }
+            throw Unreadable()
         }
         var filtered = ByteBuffer()
         var copied = 0

@@ -176,8 +176,14 @@ extension DownstreamHandler {
     }
 
     func upstreamEnded(trailers: ByteBuffer?, isReusable: Bool) {
-        if let listing { send(listing.finish()) }
-        listing = nil
+        if let listing {
+            self.listing = nil
+            do throws(ToolListing.Flaw) {
+                send(try listing.finish())
+            } catch {
+                return upstreamFailed(.upstreamInvalid)
+            }
+        }
         if responseFraming == .chunked { write(shard.lastChunk(trailers)) }
         perform(exchange.responseEnded(isReusable: isReusable && !traits.hasOddBody))
         process()

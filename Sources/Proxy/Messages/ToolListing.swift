@@ -13,25 +13,25 @@ enum ToolListing {
 
     /// One JSON text, held until it is whole.
     case text(ByteBuffer, ToolAccess)
-    case events(EventStreamFilter)
+    /// Where the list was asked for, nothing passes that may be one and can't be read.
+    case events(EventStreamFilter, isAsked: Bool)
 
     /// Why an answer that may hold a list can't be looked into.
     enum Flaw: Error {
-        case encoded, tooLong
+        case encoded, tooLong, unreadable
     }
 
     /// - Returns: nil for an answer that holds no list.
     init?(_ response: ResponseHead, to message: MessageTraits, _ method: Method, _ tools: ToolAccess?) throws(Flaw) {
         guard let tools, 200..<300 ~= response.status else { return nil }
         let isAsked = message.messages?.messages.contains { $0.isMethod("tools/list") } == true
-        // A stream that is opened by itself repeats answers (Last-Event-ID), or has all of them (2024-11-05).
-        guard isAsked || method == .get, response.framing.declaredLength != 0 else { return nil }
+        // A stream that is opened by itself repeats answers (Last-Event-ID), or has all of them (2024-11-05); and SDK 1.x sends
+        // an answer to whichever of two streams with the same id was opened last, whatever was asked there.
+        guard isAsked || response.isEventStream, response.framing.declaredLength != 0 else { return nil }
         if response.isEventStream {
-            self = .events(EventStreamFilter { tools.permits($0) })
-        } else if isAsked {
-            self = .text(ByteBuffer(), tools)
+            self = .events(EventStreamFilter { tools.permits($0) }, isAsked: isAsked)
         } else {
-            return nil
+            self = .text(ByteBuffer(), tools)
         }
         if let encoding = response.value(of: .contentEncoding),
             !response.section.range(encoding, equalsLowercased: Array("identity".utf8))
@@ -48,18 +48,27 @@ enum ToolListing {
             guard text.readableBytes <= Self.longestAnswer else { throw .tooLong }
             self = .text(text, tools)
             return ByteBuffer()
-        case .events(var filter):
+        case .events(var filter, let isAsked):
             let passed = filter.filter(payload)
-            self = .events(filter)
+            guard !isAsked || !filter.hasPassedUnreadable else { throw .unreadable }
+            self = .events(filter, isAsked: isAsked)
             return passed
         }
     }
 
     /// The answer is whole.
-    func finish() -> ByteBuffer {
+    func finish() throws(Flaw) -> ByteBuffer {
         switch self {
-        case .text(let text, let tools): return ToolList.filtered(text, permits: { tools.permits($0) }) ?? text
-        case .events(var filter): return filter.finish()
+        case .text(let text, let tools):
+            do throws(ToolList.Unreadable) {
+                return try ToolList.readable(text, permits: { tools.permits($0) }) ?? text
+            } catch {
+                throw .unreadable
+            }
+        case .events(var filter, let isAsked):
+            let rest = filter.finish()
+            guard !isAsked || !filter.hasPassedUnreadable else { throw .unreadable }
+            return rest
         }
     }
 }
