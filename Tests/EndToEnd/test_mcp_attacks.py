@@ -141,3 +141,18 @@ def test_no_other_request_is_answered_with_a_list(launch, upstream, reader):
     upstream.behaviour = lambda *_: reply(b"data: " + LISTED + b"\n\n", fields={"Content-Type": "text/event-stream"})
     daemon = launch(upstream, routes=MCP, policies=[HOUR])
     assert b"put" not in listed(daemon.port, reader, json.dumps(message("ping")).encode())
+
+
+# Refusals
+
+
+def test_a_refused_answer_is_no_answer_to_a_request(launch, upstream, key):
+    """The id of an answer is one of the server's requests; the client may have one of its own under the same id."""
+    upstream.behaviour = lambda *_: None
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    refused = post(daemon.port, key, {"jsonrpc": "2.0", "id": 1, "result": {}})
+    assert (refused.status, refused.json()["id"]) == (502, None)
+    refused = post(daemon.port, key, {"jsonrpc": "2.0", "id": 1, "result": {}}, {"Mcp-Session-Id": "none"})
+    assert (refused.status, refused.json()["id"]) == (404, None)
+    refused = post(daemon.port, key, message("ping"), {"Mcp-Session-Id": "none"})
+    assert (refused.status, refused.json()["id"]) == (404, 1)

@@ -62,6 +62,8 @@ import Testing
 
     @Test(arguments: [Delivery.Choice.auto, .http, .jsonrpc, .toolError])
     func whatElseIsRefusedKeepsItsStatus(choice: Delivery.Choice) {
+        let answer = Message(kind: .response, id: [0x31])
+        #expect(Delivery(.ofOther, to: Messages([answer]), in: .legacy, choice) == .status(id: nil))
         #expect(Delivery(.ofOther, to: Messages([Self.call]), in: .legacy, choice) == .status(id: [0x31]))
         #expect(Delivery(.forNow, to: nil, in: .legacy, choice) == .status(id: nil))
     }

@@ -53,7 +53,9 @@ package enum Delivery: Sendable, Hashable {
             return Reply(id: id, isToolResult: isCall && (choice == .toolError || choice == .auto && era == .legacy))
         }
         guard Self.isInBand(occasion, to: messages, in: era, choice), let messages, !replies.isEmpty else {
-            self = .status(id: messages?.isBatch == false ? messages?.messages.first?.id : nil)
+            // The id of an answer is the server's: the client may have a request of its own under it.
+            let only = messages?.isBatch == false ? messages?.messages.first : nil
+            self = .status(id: only?.kind == .response ? nil : only?.id)
             return
         }
         self = messages.isBatch ? .answers(replies) : .answer(replies[0])
