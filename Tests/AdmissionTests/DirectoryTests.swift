@@ -246,7 +246,9 @@ import Testing
             #expect(record.subject == issued.id.local)
             #expect(record.tools.text == "get_* !get_secrets")
             #expect(
-                record.overrides.allowances == ["search": .rate(Limit(count: 100, periodMicroseconds: 10_000_000, burst: 200))])
+                record.overrides.allowances == [
+                    "search": .rate(Limit(count: 100, periodMicroseconds: 10_000_000, burst: 200))
+                ])
         }
     }
 }

@@ -32,7 +32,8 @@ import Testing
             #expect([counters[3].wouldHaveAllowed, counters[3].wouldHaveDenied] == [0, 10])
             var sum = counters[0]
             sum += counters[2]
-            #expect([sum.allowed, sum.denied, sum.nearLimit, sum.wouldHaveAllowed, sum.wouldHaveDenied] == [10, 2, 3, 3, 7])
+            #expect(
+                [sum.allowed, sum.denied, sum.nearLimit, sum.wouldHaveAllowed, sum.wouldHaveDenied] == [10, 2, 3, 3, 7])
         }
     }
 
@@ -43,7 +44,8 @@ import Testing
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
                 Policy(
-                    name: "org", per: .org, .rate(month), chargeOn: try #require(StatusSet(["2xx"])), costField: "x-cost"),
+                    name: "org", per: .org, .rate(month), chargeOn: try #require(StatusSet(["2xx"])),
+                    costField: "x-cost"),
                 Policy(name: "daily", per: .org, .quota(CalendarQuota(count: 10, per: .month)), costField: "x-cost"),
                 Policy(name: "plain", per: .org, limit: month),
             ])

@@ -23,7 +23,9 @@ import Testing
     private func items(_ text: Substring) throws -> [Item] {
         var parser = StructuredFieldValueParser(Array(text.utf8))
         return try parser.parseListFieldValue().map { entry in
-            guard case .item(let item) = entry, case .string(let name) = item.rfc9651BareItem else { throw Unreadable() }
+            guard case .item(let item) = entry, case .string(let name) = item.rfc9651BareItem else {
+                throw Unreadable()
+            }
             var numbers: [String: Int] = [:]
             var unit: String?
             for (key, value) in item.rfc9651Parameters {
@@ -45,7 +47,8 @@ import Testing
         try #require(lines.count == 2)
         try #require(lines[0].hasPrefix("RateLimit-Policy: ") && lines[1].hasPrefix("RateLimit: "))
         return (
-            try items(lines[0].dropFirst("RateLimit-Policy: ".count)), try items(lines[1].dropFirst("RateLimit: ".count))
+            try items(lines[0].dropFirst("RateLimit-Policy: ".count)),
+            try items(lines[1].dropFirst("RateLimit: ".count))
         )
     }
 
@@ -63,7 +66,8 @@ import Testing
         let (policies, limits) = try fields(statuses, names: ["org", "daily", "streams"])
         #expect(
             policies == [
-                Item(name: "org", numbers: ["q": 20, "w": 10]), Item(name: "daily", numbers: ["q": 5_000, "w": 86_400]),
+                Item(name: "org", numbers: ["q": 20, "w": 10]),
+                Item(name: "daily", numbers: ["q": 5_000, "w": 86_400]),
                 Item(name: "streams", numbers: ["q": 4], unit: "concurrent-requests"),
             ])
         #expect(

@@ -32,7 +32,8 @@ package struct AdmissionConfiguration: Sendable, Hashable {
 
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat, allowsAnonymous: Bool = false,
-        timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1, paysBySlot: Bool = false
+        timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1,
+        paysBySlot: Bool = false
     ) {
         self.namespace = namespace
         self.policies = policies

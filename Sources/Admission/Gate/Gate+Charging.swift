@@ -48,7 +48,9 @@ extension Gate {
         var parts = charge.bySlot { policies[$0.policy].subject }
         // The record and the session lie where the organization's buckets do.
         let beginsWithOrganization = parts.first?.items.contains { policies[$0.bucket.policy].subject.isOfOrganization }
-        if confirmation != nil || session != nil, beginsWithOrganization != true { parts.insert(Charge([], .full), at: 0) }
+        if confirmation != nil || session != nil, beginsWithOrganization != true {
+            parts.insert(Charge([], .full), at: 0)
+        }
         let question = Question(
             charge: parts.removeFirst(), intent: intent, confirmation: confirmation, rest: parts, whole: charge)
         self.ask(ask, question, session)

@@ -61,7 +61,9 @@ extension Gate {
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
         if case .announced = ask.request.kind { return finish(ask, .allow(Grant(to: entry))) }
-        if case .recheck = ask.request.kind { return settle(ask, Charge([], .nothing), .grant(entry), Confirmation(of: entry)) }
+        if case .recheck = ask.request.kind {
+            return settle(ask, Charge([], .nothing), .grant(entry), Confirmation(of: entry))
+        }
         if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
             let intent = Intent.refuse(.toolNotAllowed(tool), entry.principal)
             return settle(ask, keyCharge(ask, entry, .one), intent, Confirmation(of: entry))

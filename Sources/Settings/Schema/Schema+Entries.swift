@@ -38,17 +38,19 @@ extension Schema {
         .choice(["anonymous": Policy.Callers.anonymous, "authenticated": .authenticated, "all": .all]),
         "Whose calls are charged. Default: anonymous per address, authenticated per key and org, all for global.")
     static let policyLimit = Key(
-        "limit", .limit, "A rate, <count>/[<n>](ms|s|m|h|d): 20/10s holds 20 and refills 2 a second. Each policy has this, quota or concurrency.")
+        "limit", .limit,
+        "A rate, <count>/[<n>](ms|s|m|h|d): 20/10s holds 20 and refills 2 a second. Or quota, or concurrency.")
     static let policyBurst = Key("burst", .integer(1...Limit.largestNumber), "Capacity. Default: the limit's count.")
     static let policyQuota = Key(
         "quota", .quota, "So many tokens a calendar window in UTC, <count>/(hour|day|week|month): 5000/month.")
     static let policyConcurrency = Key(
-        "concurrency", .integer(0...1_000_000), "So many requests, streams and tunnels at a time, each of which takes one.")
+        "concurrency", .integer(0...1_000_000),
+        "So many requests, streams and tunnels at a time, each of which takes one.")
     static let policyCost = Key(
         "cost", .cost, default: "1", "Tokens a call takes; or by tool, {search: 5}, where other calls take 1.")
     static let policyMode = Key(
         "mode", .mode, default: "enforce",
-        "enforce, shadow (counted, but denies nobody and shows nowhere), or a percentage of its subjects to enforce it on, such as 25%; always the same ones.")
+        "enforce, shadow (counts, denies nobody), or a share of its subjects, always the same, such as 25%.")
     static let policyReject = Key(
         "reject", .reject, "How its denials reach MCP clients: auto, http, jsonrpc or tool_error. Default: mcp.reject.")
     static let policyWait = Key(
@@ -56,10 +58,10 @@ extension Schema {
         "How long a request is held that has room within this time, before it is denied.")
     static let policyChargeOn = Key(
         "charge_on", .statuses,
-        "Statuses of the handler's answer that are paid for, such as [2xx, 404]; others are refunded, so whoever can cause one works for free. Default: all.")
+        "Answers that are paid for, such as [2xx, 404]; others are refunded: who can cause one works for free.")
     static let policyCostField = Key(
         "cost_header", .costField,
-        "A field of the handler's answer, taken off it, that says what the request has cost, such as X-Tollgate-Cost; it may put the bucket into debt.")
+        "A field of the handler's answer, taken off it, that says what the request has cost; debt is possible.")
     static let policyRoutes = Key(
         "match.routes",
         .list("a list of paths of routes", of: .matchedRoute, emptyHint: "leave it out for all routes"),
