@@ -43,7 +43,7 @@ def promote(folder, redis, replica):
     replica.path = redis.path
 
 
-@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("turn", [0, 3])
 def test_no_revoked_key_is_admitted_after_a_lagging_replica_was_promoted(launch, upstream, ctl, redis, replica, folder, turn):
     """The sidecar remembers a record of a revision that the replica never saw. However many changes the new primary makes,
     none may ever bring that revision back, as a counter would after as many changes as were lost."""
