@@ -16,7 +16,7 @@ POLICIES = [{"name": "org", "per": "org", "limit": "1000/1d"}]
 def replica(folder, redis):
     """Follows the primary until it is told not to."""
     port = free_port()
-    redis("CONFIG", "SET", "port", str(port))
+    redis("CONFIG", "SET", "port", str(port), "repl-diskless-sync-delay", "0")
     (folder / "replica").mkdir()
     server = RedisServer(folder / "replica")
     server.start()
