@@ -2,14 +2,22 @@
 """Attempts to get more out of an MCP route than a key may have: raw clients against a real daemon and a real Redis."""
 
 import json
+import socket
+import struct
+import time
 
 import pytest
 from fixtures.upstream import reply
-from fixtures.wire import Closed, Connection, Truncated, ask
-from test_mcp_messages import HOUR, LISTED, call, message, post, remaining
+from fixtures.wire import Closed, Connection, Truncated, ask, until
+from test_mcp_messages import HOUR, LISTED, MODERN, call, message, post, remaining
 
 MCP = [{"path": "/mcp", "mcp": True}]
 JSON = {"Content-Type": "application/json"}
+
+
+def head(key: str | None, *lines: str, method: str = "POST", version: str = "1.1") -> bytes:
+    fields = ["Host: a", *([f"X-API-Key: {key}"] if key else []), *lines]
+    return f"{method} /mcp HTTP/{version}\r\n".encode() + "\r\n".join(fields).encode() + b"\r\n\r\n"
 
 
 # Ways around the count
@@ -156,3 +164,302 @@ def test_a_refused_answer_is_no_answer_to_a_request(launch, upstream, key):
     assert (refused.status, refused.json()["id"]) == (404, None)
     refused = post(daemon.port, key, message("ping"), {"Mcp-Session-Id": "none"})
     assert (refused.status, refused.json()["id"]) == (404, 1)
+
+
+@pytest.mark.parametrize(
+    "id",
+    [rb'"\"}\r\n\u0000\ud800"', '"\u00e9\u2028\U0001f600"'.encode(), b"-0.0e-1", b"1e999", b'"' + b"\\u0041" * 600 + b'"'],
+    ids=str,
+)
+def test_an_id_comes_back_as_it_was_sent_and_nothing_more(launch, upstream, key, id):
+    daemon = launch(upstream, routes=MCP, policies=[{"name": "org", "per": "org", "limit": "1/1h"}])
+    body = b'{"jsonrpc":"2.0","method":"tools/list","id":' + id + b"}"
+    assert post(daemon.port, key, body).status == 200
+    answer = post(daemon.port, key, body)
+    assert answer.body.startswith(b'{"jsonrpc":"2.0","id":' + id + b',"error":{"code":42900,')
+    assert json.loads(answer.body)["error"]["data"]["status"] == 429
+    assert json.loads(post(daemon.port, key, b"[" + body + b"]").body)[0]["error"]["code"] == 42900
+
+
+def test_a_name_of_a_tool_is_data(launch, upstream, reader):
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    name = 'a"}\r\nX-Evil: 1\u0000\u2028' + "\u00e9" * 100
+    for fields in ({}, MODERN):
+        answer = post(daemon.port, reader, call(name), fields)
+        assert (answer.status, "X-Evil" in answer) == (200, False)
+        told = answer.json()
+        text = told["error"]["message"] if fields else told["result"]["content"][0]["text"]
+        assert text.startswith("Tool 'a\"}\r\nX-Evil: 1\x00\u2028") and text.endswith("' not allowed")
+    assert "X-Evil" not in daemon.access.read_text()
+
+
+# Memory
+
+
+def test_one_caller_leaves_room_for_the_others(launch, upstream, ctl):
+    """Whoever sends bodies that don't end has only its own part of what may be held."""
+    greedy, other = ctl.issue()["key"], ctl.issue(org="rival")["key"]
+    daemon = launch(upstream, loops=1, routes=MCP, policies=[HOUR])
+    body = b'{"a":"' + b"x" * (4_194_304 - 100)
+    connections = [Connection(daemon.port) for _ in range(24)]
+    for connection in connections:
+        try:
+            connection.send(head(greedy, "Content-Length: 4194304") + body)
+        except OSError:
+            pass
+    until(lambda: len(daemon.lines()) >= 6, "some are refused")
+    assert post(daemon.port, other, call("a")).status == 200
+    for connection in connections:
+        connection.close()
+    until(lambda: post(daemon.port, greedy, call("a")).status == 200, "room again")
+
+
+def test_a_handler_that_reads_nothing_fills_no_memory(launch, folder, key):
+    # Every connection is made by the kernel, and nobody takes a byte.
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    daemon = launch(
+        f"http://127.0.0.1:{listener.getsockname()[1]}", loops=1, routes=MCP, policies=[{**HOUR, "limit": "1000/1h"}]
+    )
+    body = b'{"method":"a","id":1,"x":"' + b"x" * (4_194_304 - 100) + b'"}'
+    connections = []
+    for _ in range(60):
+        connection = Connection(daemon.port, timeout=3)
+        connections.append(connection)
+        try:
+            connection.send(head(key, f"Content-Length: {len(body)}") + body)
+        except OSError:
+            pass
+    resident = daemon.resident()
+    for connection in connections:
+        connection.close()
+    listener.close()
+    assert resident < 250 << 20
+
+
+# Interim answers
+
+
+def test_http_1_0_gets_no_100(launch, upstream, key):
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    with Connection(daemon.port) as connection:
+        connection.send(head(key, "Expect: 100-continue", "Content-Length: 2", version="1.0") + b"{}")
+        answer = connection.response()
+    assert (answer.status, answer.interim) == (200, [])
+
+
+# Sessions
+
+
+SESSION = "5e551011-secret"
+
+
+def opens_sessions(request, _):
+    return reply(b"{}", fields={**JSON, "Mcp-Session-Id": SESSION})
+
+
+@pytest.mark.parametrize("route", [{"throttle": False}, {"public": True}], ids=str)
+def test_no_kind_of_route_lends_a_session(launch, upstream, ctl, route):
+    upstream.behaviour = opens_sessions
+    owner, thief = ctl.issue()["key"], ctl.issue()["key"]
+    daemon = launch(upstream, routes=[*MCP, {"path": "/other", "mcp": True, **route}], policies=[HOUR])
+    assert post(daemon.port, owner, message("initialize"))["Mcp-Session-Id"] == SESSION
+    for body in (call("a"), message("initialize"), message("notifications/x", id=None), b"no JSON", b""):
+        refused = post(daemon.port, thief, body, {"Mcp-Session-Id": SESSION}, path="/other")
+        assert (refused.status, refused.json()["error"]["code"]) == (404, 40400)
+    for method in ("GET", "DELETE"):
+        assert ask(daemon.port, method, "/other", thief, fields={"Mcp-Session-Id": SESSION}).status == 404
+    assert len(upstream.requests) == 1
+    assert post(daemon.port, owner, call("a"), {"Mcp-Session-Id": SESSION}).status == 200
+
+
+def test_no_rule_of_a_key_ends_where_throttling_does(launch, upstream, reader):
+    daemon = launch(upstream, routes=[{**MCP[0], "throttle": False}], policies=[HOUR])
+    for body in (call("put"), [call("get"), call("put", 2)], message("tools/call"), call("put", None)):
+        assert b"not allowed" in post(daemon.port, reader, body).body
+    assert post(daemon.port, reader, b'{"method":"tools/call","id":1,"params":{"name":"put"},"x":NaN}').status == 400
+    assert upstream.requests == []
+
+
+def test_trailers_say_nothing(launch, upstream, key):
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    body = json.dumps(call("a")).encode()
+    names = ["Mcp-Session-Id: a", "Content-Encoding: gzip", "X-Tollgate-Org: rival", "X-API-Key: a", "Mcp-Name: b"]
+    with Connection(daemon.port) as connection:
+        connection.send(head(key, "Transfer-Encoding: chunked", "Trailer: Mcp-Session-Id"))
+        connection.send(b"%x\r\n%s\r\n0\r\n" % (len(body), body) + "\r\n".join(names).encode() + b"\r\n\r\n")
+        answer = connection.response()
+    assert (answer.status, remaining(answer)) == (200, {"org": 19})
+    sent = upstream.streams[1].partition(b"\r\n\r\n")[2].lower()
+    assert [name for name in names if name.split(":")[0].lower().encode() in sent] == []
+
+
+def test_requests_sent_ahead_are_each_counted(launch, upstream, key):
+    daemon = launch(upstream, routes=MCP, policies=[{**HOUR, "limit": "3/1h"}])
+    body = json.dumps(call("a")).encode()
+    with Connection(daemon.port) as connection:
+        connection.send((head(key, f"Content-Length: {len(body)}") + body) * 8)
+        answers = [connection.response() for _ in range(8)]
+    assert [b"isError" in answer.body for answer in answers] == [False] * 3 + [True] * 5
+    assert len(upstream.requests) == 3
+
+
+def test_secrets_stay_out_of_the_logs(launch, upstream, key, ctl):
+    upstream.behaviour = opens_sessions
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    post(daemon.port, key, message("initialize"))
+    post(daemon.port, ctl.issue()["key"], call("a"), {"Mcp-Session-Id": SESSION})
+    post(daemon.port, key, call("a"), path="/mcp/messages?session_id=query-secret")
+    post(daemon.port, key, message("resources/read", uri="note://user:uri-secret@a/"))
+    post(daemon.port, key, b'{"method":"tools/call","body-secret":1,"id":1,"method":"a"}')
+    daemon.lines(5)
+    for said in (daemon.access.read_text(), daemon.said()):
+        for secret in (SESSION, "query-secret", "uri-secret", "body-secret", key):
+            assert secret not in said
+
+
+# Pacing
+
+
+def test_notices_of_those_who_left_delay_nobody(launch, upstream, key):
+    """A turn is taken by whoever comes, but only kept by who stays for it."""
+    daemon = launch(upstream, loops=1, routes=MCP, policies=[HOUR])
+    body = json.dumps(message("notifications/x", id=None)).encode()
+    connections = [Connection(daemon.port) for _ in range(900)]
+    for connection in connections:
+        connection.send(head(key, f"Content-Length: {len(body)}") + body)
+    # At 100 a second the last one has 8 s to wait; those who leave are known to have left by a reset.
+    until(lambda: len(upstream.requests) >= 100, "the first")
+    for connection in connections:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    until(lambda: len(daemon.lines()) >= 900, "all are through")
+    began = time.monotonic()
+    assert post(daemon.port, key, body).status == 200
+    assert time.monotonic() - began < 2
+
+
+# Ends in mid-air
+
+
+def leave_at_each_point(daemon, key, body: bytes):
+    """Connections that stand at every point of a request, and are closed there."""
+    octets = head(key, f"Content-Length: {len(body)}") + body
+    connections = []
+    for count in (len(octets) - len(body) - 1, len(octets) - len(body), len(octets) - 1, len(octets)):
+        connection = Connection(daemon.port)
+        connection.send(octets[:count])
+        connections.append(connection)
+    return connections
+
+
+@pytest.mark.parametrize("budget", ["300ms"])
+@pytest.mark.parametrize("away", ["freeze", "kill"])
+def test_redis_away_at_each_point(launch, upstream, redis, key, ctl, away):
+    upstream.behaviour = opens_sessions
+    stranger = ctl.issue()["key"]
+    daemon = launch(upstream, loops=1, routes=MCP, policies=[HOUR])
+    assert post(daemon.port, key, message("initialize")).status == 200
+    getattr(redis, away)()
+    for who in (key, stranger, None):
+        for connection in leave_at_each_point(daemon, who, json.dumps(message("initialize")).encode()):
+            connection.close()
+        waiting = leave_at_each_point(daemon, who, json.dumps(call("a")).encode())
+        answer = waiting[-1].response()
+        assert answer.status in ((200, 503) if who else (401, 503))
+        for connection in waiting:
+            connection.close()
+    redis.thaw() if away == "freeze" else redis.start()
+    daemon.wait_until_ready()
+    until(lambda: b"isError" not in post(daemon.port, key, call("a")).body, "served again")
+
+
+def test_a_drain_ends_at_each_point(launch, upstream, redis, key):
+    upstream.behaviour = opens_sessions
+    policies = [{**HOUR, "limit": "2/1h"}, {"name": "w", "per": "key", "limit": "1/5s", "wait": "5s"}]
+    daemon = launch(upstream, loops=1, routes=MCP, policies=policies)
+    assert post(daemon.port, key, call("a")).status == 200
+    connections = leave_at_each_point(daemon, key, json.dumps(call("a")).encode())
+    daemon.terminate()
+    for connection in connections:
+        try:
+            connection.response()
+        except (Closed, Truncated, OSError):
+            pass
+    for connection in connections:
+        connection.close()
+    assert daemon.wait(30) == 0
+
+
+def test_bodies_that_are_left_give_their_memory_back(launch, upstream, key):
+    """More than a loop may hold is sent, and left, one octet before its end and at it."""
+    daemon = launch(upstream, loops=32, routes=MCP, policies=[{**HOUR, "limit": "1000/1h"}])
+    body = b'{"method":"a","id":1,"x":"' + b"x" * 1_500_000 + b'"}'
+    octets = head(key, f"Content-Length: {len(body)}") + body
+    for ahead in (1, 0) * 20:
+        with Connection(daemon.port) as connection:
+            connection.send(octets[: len(octets) - ahead])
+    for _ in range(16):
+        until(lambda: post(daemon.port, key, body).status == 200, "room")
+
+
+# Framing of filtered lists
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+@pytest.mark.parametrize("media", ["application/json", "text/event-stream"])
+def test_a_shorter_list_is_framed_for_1_0(launch, upstream, reader, media, framing):
+    body = LISTED if media == "application/json" else b"data: " + LISTED + b"\n\n"
+
+    def answers(_, connection):
+        field = {
+            "length": f"Content-Length: {len(body)}\r\n",
+            "chunked": "Transfer-Encoding: chunked\r\n",
+            "close": "",
+        }[framing]
+        text = b"%x\r\n%s\r\n0\r\nDigest: a\r\n\r\n" % (len(body), body) if framing == "chunked" else body
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\n{field}\r\n".encode() + text)
+
+    upstream.behaviour = answers
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    asked = json.dumps(message("tools/list")).encode()
+    for version in ("1.0", "1.1"):
+        with Connection(daemon.port) as connection:
+            connection.send(head(reader, f"Content-Length: {len(asked)}", version=version) + asked)
+            answer = connection.response()
+        assert b"put" not in answer.body and b'"get"' in answer.body
+        assert "Content-Length" not in answer
+        assert ("Transfer-Encoding" in answer) == (version == "1.1")
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "205 Reset Content", "304 Not Modified", "202 Accepted"])
+def test_an_answer_without_a_body_stays_one(launch, upstream, reader, status):
+    upstream.behaviour = lambda *_: f"HTTP/1.1 {status}\r\n".encode() + (
+        b"\r\n" if status[:3] in ("204", "304") else b"Content-Length: 0\r\n\r\n"
+    )
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    asked = json.dumps(message("tools/list")).encode()
+    with Connection(daemon.port) as connection:
+        for _ in range(2):
+            connection.send(head(reader, f"Content-Length: {len(asked)}") + asked)
+            answer = connection.response()
+            assert (answer.status, answer.body) == (int(status[:3]), b"")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE", "post", "POST\u00a0"])
+def test_no_other_method_carries_a_message(launch, upstream, key, method):
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    body = json.dumps(call("a")).encode()
+    with Connection(daemon.port) as connection:
+        connection.send(head(key, f"Content-Length: {len(body)}", method=method) + body)
+        assert connection.response(method).status in (400, 405, 501)
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/mcp/", "/MCP", "/mcp%2f", "/x/../mcp", "/mcp;a", "/%6dcp", "/mcp/./", "/mcp?x", "/mcp//", "/mcp%00", "/mcp\\"]
+)
+def test_no_spelling_of_the_path_is_another_route(launch, upstream, reader, path):
+    routes = [*MCP, {"path": "/{rest*}", "methods": ["GET", "POST"]}]
+    daemon = launch(upstream, routes=routes, policies=[HOUR])
+    post(daemon.port, reader, call("put"), path=path)
+    assert [each.target for each in upstream.requests] in ([], ["/MCP"], ["/mcp;a"])

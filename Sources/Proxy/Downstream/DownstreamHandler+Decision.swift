@@ -186,7 +186,13 @@ extension DownstreamHandler {
                 record.decision = "allow"
                 record.policy = grant.limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
                 let pause = pauseOfFreeRequest
-                guard pause == .zero else { return later(pause) { $0.perform($0.exchange.admitted()) } }
+                guard pause == .zero else {
+                    paced = freeCaller
+                    return later(pause) {
+                        $0.paced = nil
+                        $0.perform($0.exchange.admitted())
+                    }
+                }
                 perform(exchange.admitted())
             }
         case .deny(let denial):

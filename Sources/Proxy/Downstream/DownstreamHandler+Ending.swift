@@ -172,6 +172,7 @@ extension DownstreamHandler {
     private func abandon(reason: StaticString) {
         cancelResponseDeadline()
         releaseHeldBody()
+        giveTurnBack()
         settleReceipt()
         releaseUpstream()
         if record.isOpen {

@@ -133,7 +133,15 @@ extension DownstreamHandler {
     /// How long a request that nobody pays for has to wait.
     var pauseOfFreeRequest: TimeAmount {
         guard let message, message.isFree else { return .zero }
-        return shard.pacing.delay(of: grant.principal?.keyID ?? record.client.subject, at: shard.now)
+        return shard.pacing.delay(of: freeCaller, at: shard.now)
+    }
+
+    var freeCaller: String { grant.principal?.keyID ?? record.client.subject }
+
+    func giveTurnBack() {
+        guard let paced else { return }
+        shard.pacing.giveBack(to: paced)
+        self.paced = nil
     }
 
     // MARK: Sessions

@@ -70,6 +70,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
     /// What was asked last, to be asked again where a policy has requests wait; and for how long this one has waited.
     var asked: AdmissionRequest?
     var waited = TimeAmount.zero
+    /// Who has taken a turn that this request, which costs nothing, is waiting for.
+    var paced: String?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     var heldFlushes = 0
     var bodyLimit = 0

@@ -29,4 +29,10 @@ struct Pacing {
         ends[caller] = end
         return max(.zero, end - now - burst)
     }
+
+    /// The turn of a request whose client has left while it waited is for the caller's others: else they would wait for it long
+    /// after.
+    mutating func giveBack(to caller: String) {
+        if let end = ends[caller] { ends[caller] = end - interval }
+    }
 }
