@@ -36,6 +36,8 @@ package struct AdmissionRequest {
     package var session: [UInt8]?
     /// Names of the tools it calls, which the key may be barred from; nil is a call without a readable name.
     package var tools: [[UInt8]?] = []
+    /// How long it was held for room, by policies with `wait`.
+    package var waitedMicroseconds: Int64 = 0
 
     /// Whether an admission takes tokens; otherwise it only looks.
     var takesTokens: Bool { isThrottled && (kind == .protected || kind == .publicRoute || kind == .refusal) }

@@ -7,11 +7,15 @@ package enum Decision: Sendable, Equatable {
 }
 
 extension Decision {
-    /// Whether it is none about a request: the same one comes again, when it is known what it asks for, or is under way.
-    func isPreliminary(for request: AdmissionRequest) -> Bool {
+    /// Whether it is none about a request: the same one comes again, when it is known what it asks for, when it has waited
+    /// for room, or is under way.
+    func isPreliminary(for request: AdmissionRequest, by policies: [Policy]) -> Bool {
         switch (self, request.kind) {
         case (.allow, .announced), (_, .recheck): true
-        case (.deny, .announced), (_, .refusal), (_, .publicRoute), (_, .protected), (_, .judged): false
+        case (.deny(let denial), .announced), (.deny(let denial), .refusal), (.deny(let denial), .publicRoute),
+            (.deny(let denial), .protected), (.deny(let denial), .judged):
+            denial.pauseMicroseconds(having: request.waitedMicroseconds, by: policies) != nil
+        case (.allow, .refusal), (.allow, .publicRoute), (.allow, .protected), (.allow, .judged): false
         }
     }
 }
@@ -79,6 +83,25 @@ package struct Denial: Sendable, Equatable {
         self.principal = principal
         self.limits = limits
     }
+}
+
+extension Denial {
+    /// Until there is room, where each policy that denies would rather have the request wait than go.
+    ///
+    /// - Parameter waited: how long it has waited already.
+    package func pauseMicroseconds(having waited: Int64, by policies: [Policy]) -> Int64? {
+        guard case .rateLimited(let denying) = reason, let limits else { return nil }
+        let longest = denying.map { policies[$0].waitMicroseconds }.min() ?? 0
+        let speaking = limits.statuses[limits.speaking]
+        // When a slot comes free nobody knows.
+        let pause =
+            if case .concurrency = speaking.allowance { Self.slotPauseMicroseconds } else {
+                speaking.retryAfterMicroseconds
+            }
+        return waited + pause <= Int64(longest) ? pause : nil
+    }
+
+    private static let slotPauseMicroseconds: Int64 = 100_000
 }
 
 /// Where a caller stands after the decision: one entry for each enforced policy that was asked, in list order.

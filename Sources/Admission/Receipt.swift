@@ -19,13 +19,19 @@ package struct Receipt {
     let lease: Lease?
     /// Nil for callers without a key.
     let credential: CredentialHash?
+    /// Nil where no caller was counted, and where nothing was taken.
+    let usage: UsageMark?
 
     /// - Returns: nil where there is nothing to know.
-    init?(_ taken: Taken?, earlier: [Taken] = [], _ lease: Lease?, _ credential: CredentialHash?) {
+    init?(
+        _ taken: Taken?, earlier: [Taken] = [], _ lease: Lease?, _ credential: CredentialHash?,
+        _ usage: UsageMark? = nil
+    ) {
         guard taken != nil || lease != nil || credential != nil else { return nil }
         self.taken = taken
         self.earlier = earlier
         self.lease = lease
         self.credential = credential
+        self.usage = usage
     }
 }

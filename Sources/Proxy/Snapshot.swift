@@ -122,7 +122,8 @@ final class Snapshot: Sendable {
             namespace: settings.namespace, policies: policies, format: format,
             allowsAnonymous: settings.keys.allowsAnonymous, timeout: TimeAmount(settings.redis.timeout),
             onFailure: AdmissionConfiguration.OnFailure(settings.redis.onFailure),
-            localShare: settings.redis.localShare / Double(settings.loops))
+            localShare: settings.redis.localShare / Double(settings.loops),
+            usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
         redis = settings.redis.endpoint
         trustedProxies = try TrustedProxies(settings.trustedProxies, field: settings.clientAddressField)
         self.policies = policies

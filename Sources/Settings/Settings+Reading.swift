@@ -35,6 +35,7 @@ extension Settings {
         mergesSlashes = root.value(Schema.mergeSlashes, &problems)
         drainDelay = root.value(Schema.drainDelay, &problems)
         drainTimeout = root.value(Schema.drainTimeout, &problems)
+        usageRetention = root.value(Schema.usageRetain, &problems)
         limits = Limits(root, &problems)
         refuseConflicts(root, &problems)
         if let descriptors { fit(into: descriptors, root, &problems) }
@@ -108,6 +109,7 @@ extension Settings.Keys {
         forward = root.value(Schema.keyForward, &problems)
         maxActivePerOrganization = root.value(Schema.keyMaxActive, &problems)
         allowsAnonymous = root.value(Schema.keyAnonymous, &problems)
+        retention = root.value(Schema.keyRetain, &problems)
     }
 }
 

@@ -62,6 +62,8 @@ package struct Settings: Sendable, Equatable {
         package var forward: Bool
         package var maxActivePerOrganization: Int
         package var allowsAnonymous: Bool
+        /// How long the record of a revoked key is kept.
+        package var retention: Duration
     }
 
     package struct Route: Sendable, Equatable {
@@ -168,5 +170,7 @@ package struct Settings: Sendable, Equatable {
     package var mergesSlashes: Bool
     package var drainDelay: Duration
     package var drainTimeout: Duration
+    /// How long a day's usage counters are kept.
+    package var usageRetention: Duration
     package var limits: Limits
 }

@@ -133,6 +133,20 @@ private struct Pace {
     }
 }
 
+/// How an admitted request ended.
+enum Ending {
+    case undelivered
+    /// 200, and the handler says it has cost this.
+    case answered(cost: Int)
+
+    fileprivate var outcome: Outcome {
+        switch self {
+        case .undelivered: .undelivered
+        case .answered(let cost): .answered(status: 200) { _ in cost }
+        }
+    }
+}
+
 /// Asks a gate from outside its loop, and ticks it every 10 ms.
 final class GateDriver: Sendable {
     private let group: MultiThreadedEventLoopGroup
@@ -196,6 +210,47 @@ final class GateDriver: Sendable {
         route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
     ) async -> Decision {
         await timed(kind, key: key, from: address, route: route, method: method, isThrottled: isThrottled).decision
+    }
+
+    /// A request that calls tools, at these costs by each policy, and what became of it, if it was admitted.
+    func call(
+        _ tools: [String?], key: String, costs: [Int]? = nil, session: String? = nil, endsAs ending: Ending? = nil
+    ) async -> Decision {
+        let (gate, policies) = (gate, policies)
+        return await withCheckedContinuation { continuation in
+            gate.eventLoop.execute {
+                var selection = PolicySelection()
+                for index in policies.indices { selection.append(index, cost: costs?[index] ?? policies[index].cost) }
+                var request = AdmissionRequest(
+                    kind: .protected, credential: .presented(Array("mcp_\(key)".utf8)), address: "203.0.113.9",
+                    selection: selection)
+                request.tools = tools.map { $0.map { Array($0.utf8) } }
+                request.session = session.map { Array($0.utf8) }
+                gate.value.admit(request, at: .now()) { decision, receipt in
+                    if let receipt, let ending { gate.value.account(for: receipt, ending.outcome) }
+                    continuation.resume(returning: decision)
+                }
+            }
+        }
+    }
+
+    /// As if a key known to the gate had called without a tool, whether Redis is there or not.
+    func countCall(of key: String) async throws {
+        let gate = gate
+        try await gate.eventLoop.submit {
+            let gate = gate.value
+            let hash = CredentialHash(of: Array("mcp_\(key)".utf8))
+            guard let entry = gate.records.use(hash) else { preconditionFailure("The gate knows the key") }
+            let cell = UsageTable.Key(credential: hash, day: gate.usage.day, tool: UsageTools.none)
+            _ = gate.usage.table.add(
+                UsageTable.Count(allowed: 1), to: cell, of: entry.pointer, at: gate.usage.seconds)
+        }.get()
+    }
+
+    /// Cells that the gate counts in, those on their way to Redis left out.
+    func usageCells() async throws -> Int {
+        let gate = gate
+        return try await gate.eventLoop.submit { gate.value.usage.table.cells.count }.get()
     }
 
     /// A decision, the time from the question to it on the gate's loop, and the longest that the loop went without a tick

@@ -29,11 +29,13 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var paysBySlot: Bool
     /// This loop's part of each limit while it counts alone: `redis.local_share` divided by the loops.
     package var localShare: Double
+    /// How long a day's usage counters are kept.
+    package var usageRetentionSeconds: Int
 
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat, allowsAnonymous: Bool = false,
         timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1,
-        paysBySlot: Bool = false
+        paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace
         self.policies = policies
@@ -43,5 +45,6 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.onFailure = onFailure
         self.localShare = localShare
         self.paysBySlot = paysBySlot
+        self.usageRetentionSeconds = usageRetentionSeconds
     }
 }

@@ -26,6 +26,10 @@ final class Ask {
     /// Of a charge that is paid slot by slot: what was paid so far, and where those buckets stand.
     var paid: [Receipt.Taken] = []
     var statuses: [LimitStatus] = []
+    /// Once the key is known to hold.
+    var caller: Caller?
+    /// What it took from buckets, if anything.
+    var took: Charge.Share?
     /// What it takes in concurrency policies, the same however often it asks.
     var slot: [UInt8]?
 

@@ -111,13 +111,17 @@ extension Gate {
                 return self.ask(ask, next)
             }
             let whole = question.whole
+            if verdict == .admitted { ask.took = whole.largestShare }
             let decision = decision(intent, whole, report: LimitReport(at: taken.at, statuses, of: whole))
             let earlier = ask.paid
             // Of a denial, what was paid before it goes back; a refusal that all had room for is paid.
             if verdict == .admitted { ask.paid = [] }
             guard case .allow = decision else { return finish(ask, decision) }
             let lease = whole.takesSlots ? hold(ask.slot, whole) : nil
-            finish(ask, decision, Receipt(charge.items.isEmpty ? nil : taken, earlier: earlier, lease, ask.hash))
+            let receipt = Receipt(
+                charge.items.isEmpty ? nil : taken, earlier: earlier, lease, ask.hash,
+                ask.took == nil ? nil : usageMark(ask))
+            finish(ask, decision, receipt)
         }
     }
 

@@ -22,6 +22,7 @@ extension Gate {
     static let correctScript = RedisScript(name: "correct", source: correctScriptSource)
     static let renewScript = RedisScript(name: "renew", source: renewScriptSource)
     static let releaseScript = RedisScript(name: "release", source: releaseScriptSource)
+    static let usageScript = RedisScript(name: "usage", source: usageScriptSource)
     static let planScript = RedisScript(name: "plan", source: planScriptSource)
     static let instanceScript = RedisScript(name: "instance", source: instanceScriptSource)
 
@@ -59,7 +60,7 @@ extension Gate {
             endpoint: endpoint, on: eventLoop,
             scripts: [
                 Self.admitScript, Self.lookupScript, Self.loadScript, Self.sessionScript, Self.correctScript,
-                Self.renewScript, Self.releaseScript, Self.planScript, Self.instanceScript,
+                Self.renewScript, Self.releaseScript, Self.usageScript, Self.planScript, Self.instanceScript,
             ],
             onConnect: { send, done in
                 send(self.instanceQuestion()) { result in

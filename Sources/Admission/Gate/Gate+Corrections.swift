@@ -27,6 +27,8 @@ extension Gate {
         }
         if let taken = receipt.taken { correct(taken, to: trueCost) }
         for taken in receipt.earlier { correct(taken, to: trueCost) }
+        guard outage == nil, let mark = receipt.usage else { return }
+        correctUsage(mark, of: (receipt.earlier + [receipt.taken].compactMap(\.self)).map(\.charge), to: trueCost)
     }
 
     /// What was paid slot by slot before one of them denied, or Redis went away.

@@ -40,6 +40,7 @@ extension Gate {
     ///   - isFresh: the record was read for this request.
     ///   - isOutside: whether Redis' clock is beyond the key's validity; estimated where it isn't said.
     func judge(_ ask: Ask, _ entry: KeyEntry, isFresh: Bool, isOutside: Bool? = nil) {
+        ask.caller = nil
         if let reason = entry.standingRefusal {
             return refuse(ask, reason, entry, Confirmation(of: entry, unlessFresh: isFresh))
         }
@@ -60,6 +61,7 @@ extension Gate {
     }
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
+        ask.caller = ask.hash.map { Caller(entry: entry, hash: $0) }
         if case .announced = ask.request.kind { return finish(ask, .allow(Grant(to: entry))) }
         if case .recheck = ask.request.kind {
             return settle(ask, Charge([], .nothing), .grant(entry), Confirmation(of: entry))

@@ -24,9 +24,11 @@ extension Gate {
             guard !ask.request.takesTokens || configuration.onFailure != .closed else {
                 return finish(ask, unavailable(detail))
             }
-            guard let entry = records.use(ask.hash ?? CredentialHash(of: key)), entry.standingRefusal == nil,
-                entry.refusal(at: redisTime) == nil
-            else { return finish(ask, unavailable(detail)) }
+            let hash = ask.hash ?? CredentialHash(of: key)
+            guard let entry = records.use(hash), entry.standingRefusal == nil, entry.refusal(at: redisTime) == nil else {
+                return finish(ask, unavailable(detail))
+            }
+            ask.caller = Caller(entry: entry, hash: hash)
             if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
                 return finish(ask, .deny(Denial(reason: .toolNotAllowed(tool), principal: entry.principal)))
             }
@@ -65,6 +67,7 @@ extension Gate {
             item.bucket.local = share
             if !hasRoomHere(item, share, at: now) { isDenied = true }
         }
+        if !isDenied { ask.took = charge.largestShare }
         var lease: Lease?
         if !isDenied, charge.takesSlots {
             let slot = ask.slot ?? leases.newName()

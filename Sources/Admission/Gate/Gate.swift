@@ -14,7 +14,8 @@ package import Redis
 /// 6. `Gate+Leases`: the slots it holds in concurrency policies.
 /// 7. `Gate+Corrections`: what is given back, or charged afterwards.
 /// 8. `Gate+Plans`, `Gate+Watches`: what is asked again in the background, plans and the keys of open streams.
-/// 9. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
+/// 9. `Usage/Gate+Usage`: what callers have called, counted here and written once a second.
+/// 10. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
 ///
 /// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `timed` until it ends.
 package final class Gate {
@@ -57,6 +58,9 @@ package final class Gate {
     var lookupBudget = LookupBudget()
     var plans = Plans()
     var leases: Leases
+    var usage: Usage
+    /// Somebody waits for the last of it to be written.
+    var usageWritten: EventLoopPromise<Void>?
     var watches = Watches()
     var complaints = Complaints()
 
@@ -81,6 +85,7 @@ package final class Gate {
         unknowns = BoundedCache(capacity: recordCapacity)
         policyCounters = configuration.policies.map { _ in PolicyCounters() }
         leases = Leases(seed: .random(in: .min ... .max))
+        usage = Usage(configuration.policies)
         globalBuckets = BucketSet(
             for: .global, "", of: configuration.policies, named: names.globalBucket,
             allowance: \.allowance)
@@ -92,14 +97,21 @@ package final class Gate {
         redis?.start()
     }
 
-    /// What is still open, and whatever is asked from now on, is answered as without Redis.
+    /// What is still open, and whatever is asked from now on, is answered as without Redis. Ends when what was counted is
+    /// written, or a second has passed.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        let written = writeRestOfUsage()
         isClosed = true
         while let ask = timed.popFirst() { decideWithoutRedis(ask, "closed") }
-        // The connection's check refers to this gate.
-        defer { redis = nil }
-        return redis?.close() ?? eventLoop.makeSucceededVoidFuture()
+        written.assumeIsolated().whenComplete { _ in
+            guard let redis = self.redis else { return promise.succeed() }
+            // The connection's check refers to this gate.
+            self.redis = nil
+            redis.close().cascade(to: promise)
+        }
+        return promise.futureResult
     }
 
     /// Decides about one request, whose selection is of this configuration's policies. `completion` is called exactly once,
@@ -129,6 +141,7 @@ package final class Gate {
         renewLeases(now)
         pollPlans(now)
         askWatches(now)
+        writeUsage(now)
     }
 
     /// Puts an ask on the list of deadlines, once.
@@ -143,7 +156,10 @@ package final class Gate {
     func finish(_ ask: Ask, _ decision: Decision, _ receipt: Receipt? = nil) {
         guard let completion = ask.end() else { return }
         if receipt == nil { giveBack(ask) }
-        if !decision.isPreliminary(for: ask.request) { counters.count(decision) }
+        if !decision.isPreliminary(for: ask.request, by: configuration.policies) {
+            counters.count(decision)
+            countUsage(ask, decision)
+        }
         completion(decision, receipt)
     }
 }

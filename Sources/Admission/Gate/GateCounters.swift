@@ -40,6 +40,10 @@ package struct GateCounters: Sendable, Hashable {
     package var slotsLost = 0
     /// Streams ended because their key no longer held.
     package var streamsEnded = 0
+    /// Calls missing from the usage counters: too many keys and tools at once.
+    package var usageDropped = 0
+    /// Calls that may be missing from the usage counters: Redis didn't say whether it has added them.
+    package var usageLost = 0
 
     package init() {}
 
@@ -70,7 +74,7 @@ package struct GateCounters: Sendable, Hashable {
             \.suspended, \.costExceedsCapacity, \.toolNotAllowed, \.foreignSession, \.rateLimited, \.unavailable,
             \.deniedFromCache, \.unknownFromCache,
             \.recordHits, \.lookups, \.loads, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored,
-            \.lookupsRefused, \.corrections, \.slotsLost, \.streamsEnded,
+            \.lookupsRefused, \.corrections, \.slotsLost, \.streamsEnded, \.usageDropped, \.usageLost,
         ] as [WritableKeyPath<GateCounters, Int>] {
             sum[keyPath: path] += other[keyPath: path]
         }

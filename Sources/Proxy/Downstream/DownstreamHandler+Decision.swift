@@ -158,6 +158,8 @@ extension DownstreamHandler {
     // MARK: The answer
 
     func ask(_ request: AdmissionRequest) {
+        var request = request
+        request.waitedMicroseconds = waited.nanoseconds / 1_000
         asked = request
         let number = requestNumber
         shard.gate.admit(request, at: shard.now) { decision, receipt in
@@ -196,9 +198,11 @@ extension DownstreamHandler {
                 perform(exchange.admitted())
             }
         case .deny(let denial):
-            if let request = asked, let pause = pauseBeforeAskingAgain(denial) {
-                waited = waited + pause
-                return later(pause) { $0.ask(request) }
+            if let request = asked,
+                let pause = denial.pauseMicroseconds(having: request.waitedMicroseconds, by: snapshot.policies)
+            {
+                waited = waited + .microseconds(pause)
+                return later(.microseconds(pause)) { $0.ask(request) }
             }
             record.principal = denial.principal
             record.decision = "deny"
@@ -208,21 +212,6 @@ extension DownstreamHandler {
     }
 
     // MARK: Waiting
-
-    private static let slotPause = TimeAmount.milliseconds(100)
-
-    /// Where each policy that denies would rather have the request wait than go: until there is room.
-    private func pauseBeforeAskingAgain(_ denial: Denial) -> TimeAmount? {
-        guard case .rateLimited(let denying) = denial.reason, let limits = denial.limits else { return nil }
-        let longest = denying.map { snapshot.policies[$0].waitMicroseconds }.min() ?? 0
-        let speaking = limits.statuses[limits.speaking]
-        // When a slot comes free nobody knows.
-        let pause: TimeAmount =
-            if case .concurrency = speaking.allowance { Self.slotPause } else {
-                .microseconds(speaking.retryAfterMicroseconds)
-            }
-        return waited + pause <= .microseconds(Int64(longest)) ? pause : nil
-    }
 
     /// Goes on with this request after a while, if it is still there. Few requests wait, and each for another time: this is
     /// what the loop's own timers are for.

@@ -12,11 +12,11 @@ package enum Schema {
             upstreamHost.row, upstreamConnectTimeout.row, upstreamResponseTimeout.row, upstreamIdleTimeout.row,
             upstreamMaxConnections.row, redisURL.row, redisTimeout.row, redisOnFailure.row, redisLocalShare.row,
             keyPrefix.row, keyAccept.row, keyHeaders.row, keyForward.row, keyMaxActive.row, keyAnonymous.row,
-            .later("keys.retain"), routes.row, policies.row, corsOrigins.row, corsCredentials.row, corsMaxAge.row,
+            keyRetain.row, routes.row, policies.row, corsOrigins.row, corsCredentials.row, corsMaxAge.row,
             mcpBindSessions.row, mcpTrustHeaders.row, mcpReject.row, mcpHosts.row, mcpOrigins.row, mcpResource.row,
             mcpAuthorizationServers.row, mcpScopes.row, trustedProxies.row, clientAddress.row, mergeSlashes.row,
             drainDelay.row, drainTimeout.row,
-            .later("usage_retain"),
+            usageRetain.row,
             headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
             cacheEntries.row,
         ], nullable: ["mcp.resource_metadata"])
@@ -98,6 +98,10 @@ package enum Schema {
         "keys.anonymous", .choice(["deny": false, "allow": true]), default: "deny",
         "Whether requests without a key are refused, or only limited by address.")
 
+    static let keyRetain = Key(
+        "keys.retain", .duration(.seconds(3_600)...longestRetention), default: "90d",
+        "How long the record of a revoked key is kept, for who wants to know whose it was.")
+
     // MARK: Routes and policies
 
     static let routes = Key(
@@ -173,6 +177,9 @@ package enum Schema {
     static let drainTimeout = Key(
         "drain.timeout", .duration(.zero...longestTimeout), default: "30s",
         "From then until what is still under way is cut.")
+    static let usageRetain = Key(
+        "usage_retain", .duration(.seconds(86_400)...longestRetention), default: "400d",
+        "How long the counters of a day's calls are kept, which tollgatectl usage shows.")
     static let headerBytes = Key(
         "limits.header_bytes", .size(256...65_535), default: "32KiB", "Longest head of a request or response.")
     static let bodyBytes = Key(
@@ -190,4 +197,5 @@ package enum Schema {
         "Keys, addresses and failed look-ups that each loop remembers; a key takes about a KiB.")
 
     private static let longestTimeout = Duration.seconds(86_400)
+    private static let longestRetention = Duration.seconds(3_650 * 86_400)
 }

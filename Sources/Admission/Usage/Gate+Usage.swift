@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import Redis
+
+/// Who calls what how often: counted in memory where a decision is final, written a second later (docs/usage.md).
+extension Gate {
+    // MARK: Counting
+
+    /// A decision that is final, about a caller with a key that holds.
+    func countUsage(_ ask: Ask, _ decision: Decision) {
+        guard let caller = ask.caller, let isAllowed = decision.countsAsAllowed(for: ask.request) else { return }
+        let count = UsageTable.Count(allowed: isAllowed ? 1 : 0, denied: isAllowed ? 0 : 1)
+        let mark = UsageMark(caller: caller, day: usage.day, tools: ask.request.tools)
+        // Somebody else's session is paid by the address.
+        tally(mark, count, decision.isAboutForeignSession ? nil : ask.took)
+    }
+
+    /// The mark of a request that was counted, as far as it can turn out otherwise.
+    func usageMark(_ ask: Ask) -> UsageMark? {
+        ask.caller.map { UsageMark(caller: $0, day: usage.day, tools: ask.request.tools) }
+    }
+
+    /// What a request was charged, in these parts, turns out to be another cost.
+    func correctUsage(_ mark: UsageMark, of charges: [Charge], to trueCost: (Charge.Item) -> Int) {
+        let old = Charge.Share.largest(of: charges) { $0.cost }
+        // More than this isn't charged, whatever the handler says.
+        let new = Charge.Share.largest(of: charges) { min(trueCost($0), 2 * $0.bucket.capacity) }
+        guard old != new else { return }
+        if let old { tally(mark, UsageTable.Count(), old, sign: -1) }
+        if let new { tally(mark, UsageTable.Count(), new) }
+    }
+
+    /// A batch counts for each tool it calls, with what the call costs; what of the cost is for none of them counts as no
+    /// tool's.
+    private func tally(_ mark: UsageMark, _ count: UsageTable.Count, _ share: Charge.Share?, sign: Int = 1) {
+        guard mark.tools.count > 1 else {
+            let place = mark.tools.first.map(usage.tools.place) ?? UsageTools.none
+            var count = count
+            count.cost = sign * (share?.cost ?? 0)
+            return add(count, place, mark)
+        }
+        var left = share?.cost ?? 0
+        for tool in mark.tools {
+            let place = usage.tools.place(of: tool)
+            var count = count
+            if let share, left > 0 {
+                let policy = configuration.policies[share.policy]
+                let part = min(left, policy.cost(of: tool, called: usage.tools.names[Int(place)]))
+                count.cost = sign * part
+                left -= part
+            }
+            add(count, place, mark)
+        }
+        if left > 0 { add(UsageTable.Count(cost: sign * left), UsageTools.none, mark) }
+    }
+
+    private func add(_ count: UsageTable.Count, _ place: Int32, _ mark: UsageMark) {
+        let key = UsageTable.Key(credential: mark.caller.hash, day: mark.day, tool: place)
+        if !usage.table.add(count, to: key, of: mark.caller.entry.pointer, at: usage.seconds) {
+            counters.usageDropped += count.calls
+        }
+    }
+
+    // MARK: Writing
+
+    /// To be called every tick.
+    func writeUsage(_ now: NIODeadline) {
+        usage.turn(to: redisTime)
+        guard outage == nil, redis?.isReady == true else { return }
+        for chunk in usage.due(at: now) { write(chunk) }
+    }
+
+    /// Writes what is left, at the end; without Redis it is lost. Ends with the last answer, or when there is none for too
+    /// long: nobody ticks the connection any more.
+    func writeRestOfUsage() -> EventLoopFuture<Void> {
+        let rest = usage.rest()
+        let promise = eventLoop.makePromise(of: Void.self)
+        guard outage == nil, redis?.isReady == true else {
+            counters.usageLost += rest.reduce(0) { $0 + $1.calls }
+            promise.succeed()
+            return promise.futureResult
+        }
+        usageWritten = promise
+        for chunk in rest { write(chunk) }
+        endOfUsage()
+        eventLoop.assumeIsolated().scheduleTask(in: Usage.patience) {
+            self.usageWritten?.succeed()
+            self.usageWritten = nil
+        }
+        return promise.futureResult
+    }
+
+    private func endOfUsage() {
+        guard usage.underWay == 0, let promise = usageWritten else { return }
+        usageWritten = nil
+        promise.succeed()
+    }
+
+    private func write(_ chunk: UsageChunk) {
+        var call = RedisCommand(Self.usageScript, keyCount: 2 + chunk.cells.count)
+        call.append(names.organization(chunk.organization))
+        call.append(names.usage(chunk.organization, day: Int(chunk.day)))
+        for (_, cell) in chunk.cells { call.append(names.record(cell.pointer)) }
+        call.append(Int64(configuration.usageRetentionSeconds))
+        for (tool, cell) in chunk.cells {
+            call.append(Int64(cell.lastUse))
+            call.append("\(cell.pointer.id):\(usage.tools.labels[Int(tool)])")
+            call.append(Int64(cell.count.allowed))
+            call.append(Int64(cell.count.denied))
+            call.append(Int64(cell.count.cost))
+        }
+        send(call, before: eventLoop.now + Usage.patience) { result in
+            self.conclude(chunk, result)
+        }
+    }
+
+    /// A write that may have happened is never repeated: better one too few than one twice.
+    private func conclude(_ chunk: UsageChunk, _ result: Result<RedisReply, RedisError>) {
+        if case .failure(let error) = result, error.isRefusalBeforehand, !isClosed {
+            usage.keep(chunk, at: eventLoop.now)
+        } else {
+            usage.settle()
+            if case .failure = result { counters.usageLost += chunk.calls }
+        }
+        _ = heard(result, by: EmptyCollection())
+        endOfUsage()
+    }
+}
+
+extension Decision {
+    /// Nil where it says nothing about the caller: a request that is refused for what it is, Redis away, or a key that
+    /// doesn't hold, whose owner isn't the caller.
+    fileprivate func countsAsAllowed(for request: AdmissionRequest) -> Bool? {
+        if case .judged = request.kind { return nil }
+        guard case .deny(let denial) = self else { return true }
+        switch denial.reason {
+        case .costExceedsCapacity, .toolNotAllowed, .foreignSession, .rateLimited: return false
+        case .missing, .malformed, .unknown, .revoked, .expired, .notYetValid, .suspended, .limiterUnavailable:
+            return nil
+        }
+    }
+
+    fileprivate var isAboutForeignSession: Bool {
+        if case .deny(let denial) = self { denial.reason == .foreignSession } else { false }
+    }
+}
+
+extension Policy {
+    /// - Parameter name: of the tool, where the configuration has it.
+    fileprivate func cost(of tool: [UInt8]?, called name: String) -> Int {
+        guard match.tools.isEmpty || tool.map({ tool in match.tools.contains { $0.matches(tool) } }) == true else {
+            return 0
+        }
+        return cost(ofTool: name)
+    }
+}
+
+extension RedisError {
+    /// Nothing of the command was carried out: it never left, or the server refused it as a whole.
+    fileprivate var isRefusalBeforehand: Bool {
+        switch self {
+        case .notConnected, .overloaded: true
+        case .timeout, .connectionClosed, .protocolViolation, .shutdown: false
+        case .server:
+            // A script without flags isn't begun in these cases.
+            ["OOM", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "NOAUTH"]
+                .contains(serverCode)
+        }
+    }
+}
+
+extension Names {
+    /// A day's counters.
+    ///
+    /// - Parameter day: since 1970.
+    func usage(_ organization: String, day: Int) -> String {
+        "\(self.organization(organization)):u:\(CivilDate(day: day).basic)"
+    }
+}
