@@ -34,6 +34,10 @@ package struct AdmissionRequest {
     package var selection: PolicySelection
     /// The MCP session it belongs to, as the caller names it; nil where sessions aren't looked at.
     package var session: [UInt8]?
+    /// The client's own address, which a key may be bound to; nil where it has none.
+    package var clientAddress: IPAddress?
+    /// Scopes that it takes, all of them.
+    package var scopes: [String] = []
     /// Names of the tools it calls, which the key may be barred from; nil is a call without a readable name.
     package var tools: [[UInt8]?] = []
     /// How long it was held for room, by policies with `wait`.

@@ -42,6 +42,7 @@ package struct Grant: Sendable, Equatable {
     package var owner = SessionOwner.anybody
     /// Which tools the key may call; nil where it may call all.
     package var tools: ToolAccess?
+    package var scopes = KeyScopes()
 
     package init(principal: Principal? = nil, limits: LimitReport? = nil) {
         self.principal = principal
@@ -53,6 +54,7 @@ package struct Grant: Sendable, Equatable {
         guard let entry else { return }
         owner = SessionOwner(of: entry)
         tools = entry.record.tools.isUnrestricted ? nil : entry.record.tools
+        scopes = entry.record.scopes
     }
 }
 
@@ -63,6 +65,10 @@ package struct Denial: Sendable, Equatable {
         case missing, malformed, unknown, revoked, expired, notYetValid, suspended
         // 403: no wait helps
         case costExceedsCapacity(policy: Int, cost: Int, capacity: Int)
+        /// 403: the key is bound to other networks.
+        case addressNotAllowed
+        /// 403: these of the scopes that it takes, the key doesn't have.
+        case insufficientScope([String])
         /// 403: the first of the tools called that the key may not; nil for a call that names none.
         case toolNotAllowed([UInt8]?)
         /// 404: the session is another caller's, or was never opened.

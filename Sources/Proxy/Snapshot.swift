@@ -31,6 +31,8 @@ final class Snapshot: Sendable {
         let isPublic: Bool
         let isThrottled: Bool
         let isMCP: Bool
+        let scopes: [String]
+        let toolScopes: [Settings.ToolScopes]
         private let policies: [Policy]
         /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
@@ -46,6 +48,8 @@ final class Snapshot: Sendable {
             self.isPublic = route?.isPublic ?? isPublic
             isThrottled = route?.isThrottled ?? true
             isMCP = route?.isMCP ?? false
+            scopes = route?.scopes ?? []
+            toolScopes = route?.toolScopes ?? []
             self.policies = policies
             let messageSelection = PolicySelection(
                 of: policies, route: route?.path, method: "POST", readsContent: true)

@@ -74,16 +74,29 @@ package struct Settings: Sendable, Equatable {
         package var isPublic: Bool
         package var isThrottled: Bool
         package var isMCP: Bool
+        /// What a key must be good for, all of it.
+        package var scopes: [String]
+        /// What it must be good for besides, to call tools of these names; all that match count.
+        package var toolScopes: [ToolScopes]
 
         package init(
-            path: String, methods: [String] = [], isPublic: Bool = false, isThrottled: Bool = true, isMCP: Bool = false
+            path: String, methods: [String] = [], isPublic: Bool = false, isThrottled: Bool = true, isMCP: Bool = false,
+            scopes: [String] = [], toolScopes: [ToolScopes] = []
         ) {
             self.path = path
             self.methods = methods
             self.isPublic = isPublic
             self.isThrottled = isThrottled
             self.isMCP = isMCP
+            self.scopes = scopes
+            self.toolScopes = toolScopes
         }
+    }
+
+    /// What a key must be good for to call some tools.
+    package struct ToolScopes: Sendable, Hashable {
+        package var tools: Glob
+        package var scopes: [String]
     }
 
     package struct Log: Sendable, Equatable {

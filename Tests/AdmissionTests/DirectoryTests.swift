@@ -240,7 +240,7 @@ import Testing
             defer { client.close() }
             let fields = try await client.send(
                 "HMGET", "tg:1:{acme}:k:\(issued.id.local)", "key_hash", "is_active", "subject", "not_before",
-                "expires_at", "revoked_at", "limits", "tools")
+                "expires_at", "revoked_at", "limits", "tools", "scopes", "allow_from")
             let record = try #require(KeyRecord(fields.array ?? []))
             #expect(record.isActive && !record.isBounded)
             #expect(record.subject == issued.id.local)

@@ -12,9 +12,9 @@ import Testing
 
     private func key(
         notBefore: String? = nil, expires: String? = nil, revoked: String? = nil, active: String? = "1",
-        subject: String? = "7h3kq2mzxb", tools: String? = nil
+        subject: String? = "7h3kq2mzxb", tools: String? = nil, scopes: String? = nil, networks: String? = nil
     ) -> KeyRecord? {
-        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s", tools]))
+        KeyRecord(fields(["ab", active, subject, notBefore, expires, revoked, "search=5/s", tools, scopes, networks]))
     }
 
     @Test func readsTimesAsUnixSeconds() throws {
@@ -50,9 +50,34 @@ import Testing
         #expect(key(revoked: text) == nil)
     }
 
+    @Test(arguments: ["a  b", " a", "a ", "a\"b", "a\\", "\u{e4}", String(repeating: "x", count: 129)])
+    func isNoKeyWhereItsScopesCannotBeRead(text: String) {
+        #expect(key(scopes: text) == nil)
+    }
+
+    @Test(arguments: ["10.0.0.0/33", "10.0.0.1/8", "anywhere", "10.0.0.0/8  ::1", "Unix"])
+    func isNoKeyWhereItsNetworksCannotBeRead(text: String) {
+        #expect(key(networks: text) == nil)
+    }
+
+    @Test func scopesAndNetworksReadBack() throws {
+        let record = try #require(key(scopes: "b a:read", networks: "unix 10.0.0.0/8 2001:db8::1"))
+        #expect(record.scopes.text == "a:read b")
+        #expect(record.scopes.missing(of: ["c", "b", "c", "d"]) == ["c", "d"])
+        #expect(record.networks.text == "10.0.0.0/8 2001:db8::1/128 unix")
+        #expect(record.networks.permit(IPAddress("10.1.2.3"), isUnix: false))
+        #expect(!record.networks.permit(IPAddress("11.1.2.3"), isUnix: true))
+        #expect(record.networks.permit(nil, isUnix: true))
+        #expect(!record.networks.permit(nil, isUnix: false))
+        let free = try #require(key(scopes: "", networks: ""))
+        #expect(free.networks.isUnrestricted)
+        #expect(free.networks.permit(nil, isUnix: false))
+        #expect(free.scopes.tokens.isEmpty)
+    }
+
     @Test func isNoKeyWithoutHashOrSubject() {
-        #expect(KeyRecord(fields([nil, nil, nil, nil, nil, nil, nil, nil])) == nil)
-        #expect(KeyRecord(fields(["ab", "1", nil, nil, nil, nil, nil, nil])) == nil)
+        #expect(KeyRecord(fields([nil, nil, nil, nil, nil, nil, nil, nil, nil, nil])) == nil)
+        #expect(KeyRecord(fields(["ab", "1", nil, nil, nil, nil, nil, nil, nil, nil])) == nil)
         #expect(key(subject: "") == nil)
         #expect(KeyRecord([]) == nil)
     }

@@ -214,28 +214,6 @@ def test_one_caller_leaves_room_for_the_others(launch, upstream, ctl):
     until(lambda: post(daemon.port, greedy, call("a")).status == 200, "room again")
 
 
-def test_a_handler_that_reads_nothing_fills_no_memory(launch, folder, key):
-    # Every connection is made by the kernel, and nobody takes a byte.
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    daemon = launch(
-        f"http://127.0.0.1:{listener.getsockname()[1]}", loops=1, routes=MCP, policies=[{**HOUR, "limit": "1000/1h"}]
-    )
-    body = b'{"method":"a","id":1,"x":"' + b"x" * (4_194_304 - 100) + b'"}'
-    connections = []
-    for _ in range(60):
-        connection = Connection(daemon.port, timeout=3)
-        connections.append(connection)
-        try:
-            connection.send(head(key, f"Content-Length: {len(body)}") + body)
-        except OSError:
-            pass
-    resident = daemon.resident()
-    for connection in connections:
-        connection.close()
-    listener.close()
-    assert resident < 250 << 20
-
-
 # Interim answers
 
 

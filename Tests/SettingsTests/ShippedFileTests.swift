@@ -51,8 +51,10 @@ import Testing
     private static func paths(
         of element: Element, below parent: String, entries: inout [String: Set<String>]
     ) -> Set<String> {
-        // A cost may be a mapping of tools, whose names are the operator's.
-        guard case .mapping(let pairs) = element.content, parent != Schema.policyCost.path else { return [parent] }
+        // Costs and scopes may be mappings of tools, whose names are the operator's.
+        guard case .mapping(let pairs) = element.content,
+            parent != Schema.policyCost.path, parent != Schema.routeToolScopes.path
+        else { return [parent] }
         var paths: Set<String> = []
         for pair in pairs {
             let name = pair.key.scalar?.text ?? ""

@@ -62,10 +62,14 @@ package struct KeyDescription: Sendable, Equatable {
     package var revokedAt: Int?
     package var overrides: LimitOverrides
     package var tools: ToolAccess
+    package var scopes: KeyScopes
+    /// Where it may be used from.
+    package var networks: KeyNetworks
 
     /// In the order of the script: what admission reads, then what it doesn't.
     static let fields = [
-        "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "tools",
+        "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "tools", "scopes",
+        "allow_from",
         "name", "created_by_user_id", "created_at",
     ]
 
@@ -73,7 +77,7 @@ package struct KeyDescription: Sendable, Equatable {
     init?(_ id: KeyID, _ fields: [RedisReply], of organization: OrganizationRecord?, at nowMicroseconds: Int) {
         guard fields.count == Self.fields.count, fields.contains(where: { $0 != .null }) else { return nil }
         self.id = id
-        let record = KeyRecord(Array(fields.prefix(8)))
+        let record = KeyRecord(Array(fields.prefix(10)))
         status = Status(record, of: organization, at: nowMicroseconds)
         subject = fields[2].text ?? id.local
         notBefore = fields[3].number
@@ -81,9 +85,11 @@ package struct KeyDescription: Sendable, Equatable {
         revokedAt = fields[5].number
         overrides = record?.overrides ?? .none
         tools = ToolAccess(fields[7])
-        name = fields[8].text ?? ""
-        user = fields[9].text ?? ""
-        createdAt = fields[10].number
+        scopes = KeyScopes(fields[8]) ?? KeyScopes()
+        networks = KeyNetworks(fields[9]) ?? KeyNetworks()
+        name = fields[10].text ?? ""
+        user = fields[11].text ?? ""
+        createdAt = fields[12].number
     }
 }
 
@@ -102,8 +108,8 @@ extension KeyDescription.Status {
             case .expired: .expired
             case .notYetValid: .notYetValid
             case .suspended: .suspended
-            case .missing, .malformed, .unknown, .costExceedsCapacity, .toolNotAllowed, .foreignSession, .rateLimited,
-                .limiterUnavailable:
+            case .missing, .malformed, .unknown, .costExceedsCapacity, .addressNotAllowed, .insufficientScope,
+                .toolNotAllowed, .foreignSession, .rateLimited, .limiterUnavailable:
                 .unreadable
             }
     }

@@ -16,8 +16,9 @@ extension Gate {
 
     func judgeCredential(_ ask: Ask) {
         guard case .presented(let key) = ask.request.credential else {
-            if configuration.allowsAnonymous { return passWithoutCredential(ask) }
-            return refuse(ask, .missing)
+            // Who has no key has no scope either.
+            guard configuration.allowsAnonymous, ask.request.scopes.isEmpty else { return refuse(ask, .missing) }
+            return passWithoutCredential(ask)
         }
         guard configuration.format.accepts(key) else { return refuse(ask, .malformed) }
         judge(ask, by: CredentialHash(of: key))
@@ -66,8 +67,8 @@ extension Gate {
         if case .recheck = ask.request.kind {
             return settle(ask, Charge([], .nothing), .grant(entry), Confirmation(of: entry))
         }
-        if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
-            let intent = Intent.refuse(.toolNotAllowed(tool), entry.principal)
+        if let objection = entry.record.objection(to: ask.request) {
+            let intent = Intent.refuse(objection, entry.principal)
             return settle(ask, keyCharge(ask, entry, .one), intent, Confirmation(of: entry))
         }
         let looksOnly = !ask.request.takesTokens

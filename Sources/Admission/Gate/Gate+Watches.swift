@@ -93,8 +93,8 @@ extension Denial.Reason {
     fileprivate var isAboutTheKey: Bool {
         switch self {
         case .unknown, .revoked, .expired, .notYetValid, .suspended: true
-        case .missing, .malformed, .costExceedsCapacity, .toolNotAllowed, .foreignSession, .rateLimited,
-            .limiterUnavailable:
+        case .missing, .malformed, .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed,
+            .foreignSession, .rateLimited, .limiterUnavailable:
             false
         }
     }

@@ -17,20 +17,23 @@ extension Gate {
         case (.publicRoute, _):
             passWithoutRedis(ask, detail, nil)
         case (.protected, .absent), (.judged, .absent), (.announced, .absent):
-            if configuration.allowsAnonymous { return passWithoutRedis(ask, detail, nil) }
-            finish(ask, .deny(Denial(reason: .missing)))
+            guard configuration.allowsAnonymous, ask.request.scopes.isEmpty else {
+                return finish(ask, .deny(Denial(reason: .missing)))
+            }
+            passWithoutRedis(ask, detail, nil)
         case (.protected, .presented(let key)), (.judged, .presented(let key)), (.announced, .presented(let key)):
             guard configuration.format.accepts(key) else { return finish(ask, .deny(Denial(reason: .malformed))) }
             guard !ask.request.takesTokens || configuration.onFailure != .closed else {
                 return finish(ask, unavailable(detail))
             }
             let hash = ask.hash ?? CredentialHash(of: key)
-            guard let entry = records.use(hash), entry.standingRefusal == nil, entry.refusal(at: redisTime) == nil else {
+            guard let entry = records.use(hash), entry.standingRefusal == nil, entry.refusal(at: redisTime) == nil
+            else {
                 return finish(ask, unavailable(detail))
             }
             ask.caller = Caller(entry: entry, hash: hash)
-            if let tool = entry.record.tools.firstDenied(of: ask.request.tools) {
-                return finish(ask, .deny(Denial(reason: .toolNotAllowed(tool), principal: entry.principal)))
+            if let objection = entry.record.objection(to: ask.request) {
+                return finish(ask, .deny(Denial(reason: objection, principal: entry.principal)))
             }
             passWithoutRedis(ask, detail, entry)
         }

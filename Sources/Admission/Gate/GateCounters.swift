@@ -11,6 +11,8 @@ package struct GateCounters: Sendable, Hashable {
     package var notYetValid = 0
     package var suspended = 0
     package var costExceedsCapacity = 0
+    package var addressNotAllowed = 0
+    package var insufficientScope = 0
     package var toolNotAllowed = 0
     package var foreignSession = 0
     package var rateLimited = 0
@@ -60,6 +62,8 @@ package struct GateCounters: Sendable, Hashable {
             case .notYetValid: notYetValid += 1
             case .suspended: suspended += 1
             case .costExceedsCapacity: costExceedsCapacity += 1
+            case .addressNotAllowed: addressNotAllowed += 1
+            case .insufficientScope: insufficientScope += 1
             case .toolNotAllowed: toolNotAllowed += 1
             case .foreignSession: foreignSession += 1
             case .rateLimited: rateLimited += 1
@@ -71,7 +75,8 @@ package struct GateCounters: Sendable, Hashable {
     package static func += (sum: inout GateCounters, other: GateCounters) {
         for path in [
             \GateCounters.allowed, \.missing, \.malformed, \.unknown, \.revoked, \.expired, \.notYetValid,
-            \.suspended, \.costExceedsCapacity, \.toolNotAllowed, \.foreignSession, \.rateLimited, \.unavailable,
+            \.suspended, \.costExceedsCapacity, \.addressNotAllowed, \.insufficientScope, \.toolNotAllowed,
+            \.foreignSession, \.rateLimited, \.unavailable,
             \.deniedFromCache, \.unknownFromCache,
             \.recordHits, \.lookups, \.loads, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored,
             \.lookupsRefused, \.corrections, \.slotsLost, \.streamsEnded, \.usageDropped, \.usageLost,

@@ -3,7 +3,7 @@
 import Redis
 
 /// What admission reads of a key's hash: `key_hash is_active subject not_before expires_at revoked_at limits
-/// tools`.
+/// tools scopes allow_from`.
 struct KeyRecord: Sendable, Equatable {
     /// SHA-256 of the key in lowercase hexadecimal.
     var hash: [UInt8]
@@ -18,16 +18,19 @@ struct KeyRecord: Sendable, Equatable {
     var endsByRevocation: Bool
     var overrides: LimitOverrides
     var tools: ToolAccess
+    var scopes: KeyScopes
+    var networks: KeyNetworks
 
     /// Beyond all time that a script can count.
     static let never = 1 << 53
 
-    /// - Returns: nil where the record is missing, or says something about its validity that can't be read: then the key
-    ///   is none, rather than one without end.
+    /// - Returns: nil where the record is missing, or says something about its validity, scopes or networks that can't
+    ///   be read: then the key is none, rather than one without end or bounds.
     init?(_ fields: [RedisReply]) {
-        guard fields.count == 8, case .bytes(let hash) = fields[0], let subject = fields[2].text, !subject.isEmpty,
+        guard fields.count == 10, case .bytes(let hash) = fields[0], let subject = fields[2].text, !subject.isEmpty,
             let validFrom = instant(fields[3], absent: 0), let expiry = instant(fields[4], absent: Self.never),
-            let revocation = instant(fields[5], absent: Self.never)
+            let revocation = instant(fields[5], absent: Self.never), let scopes = KeyScopes(fields[8]),
+            let networks = KeyNetworks(fields[9])
         else { return nil }
         self.hash = hash
         self.isActive = fields[1].text == "1"
@@ -37,6 +40,8 @@ struct KeyRecord: Sendable, Equatable {
         self.endsByRevocation = revocation < expiry
         self.overrides = LimitOverrides(parsing: fields[6].text ?? "")
         self.tools = ToolAccess(fields[7])
+        self.scopes = scopes
+        self.networks = networks
     }
 
     var isBounded: Bool { validFrom > 0 || validUntil < Self.never }
@@ -45,6 +50,16 @@ struct KeyRecord: Sendable, Equatable {
     func standingRefusal(isSuspended: Bool) -> Denial.Reason? {
         if !isActive { return .revoked }
         return isSuspended ? .suspended : nil
+    }
+
+    /// Why the key, though it holds, may not do this: the first of where, for what, and with which tool.
+    func objection(to request: AdmissionRequest) -> Denial.Reason? {
+        guard networks.permit(request.clientAddress, isUnix: request.address == "unix") else {
+            return .addressNotAllowed
+        }
+        let missing = scopes.missing(of: request.scopes)
+        guard missing.isEmpty else { return .insufficientScope(missing) }
+        return tools.firstDenied(of: request.tools).map(Denial.Reason.toolNotAllowed)
     }
 
     /// Why it doesn't hold at this instant of Redis' clock; nil where it does.

@@ -22,7 +22,7 @@ let loadScriptSource = """
     local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], 'rev', 'status', 'limits', 'plan')}
     for i = 2, #KEYS do
       answer[i + 1] = redis.call('HMGET', KEYS[i], 'key_hash', 'is_active', 'subject', 'not_before', 'expires_at',
-        'revoked_at', 'limits', 'tools')
+        'revoked_at', 'limits', 'tools', 'scopes', 'allow_from')
     end
     return answer
     """

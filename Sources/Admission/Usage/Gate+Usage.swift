@@ -136,7 +136,9 @@ extension Decision {
         if case .judged = request.kind { return nil }
         guard case .deny(let denial) = self else { return true }
         switch denial.reason {
-        case .costExceedsCapacity, .toolNotAllowed, .foreignSession, .rateLimited: return false
+        case .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed, .foreignSession,
+            .rateLimited:
+            return false
         case .missing, .malformed, .unknown, .revoked, .expired, .notYetValid, .suspended, .limiterUnavailable:
             return nil
         }

@@ -111,9 +111,11 @@ extension DownstreamHandler {
         }
         // A body that is too large is refused after the credential was judged, and costs nothing; to bring no good one costs.
         pendingRefusal = unfitBody
-        let request = AdmissionRequest(
+        var request = AdmissionRequest(
             kind: pendingRefusal == nil ? .protected : .judged, isThrottled: route.isThrottled, credential: credential,
             address: client.subject, selection: selection)
+        request.clientAddress = client.address
+        request.scopes = route.scopes
         message == nil || pendingRefusal != nil ? ask(request) : askAboutMessage(request)
     }
 

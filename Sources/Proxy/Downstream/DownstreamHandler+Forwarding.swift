@@ -66,7 +66,7 @@ extension DownstreamHandler {
         RequestForwarding(
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
             asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
-            readsAnswer: message != nil && grant.tools != nil
+            readsAnswer: message != nil && toolRules != nil
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
@@ -135,7 +135,7 @@ extension DownstreamHandler {
         if isEventStream { shard.pool.discount(connection) }
         do throws(ToolListing.Flaw) {
             listing = try message.flatMap { message throws(ToolListing.Flaw) in
-                try ToolListing(response, to: message, traits.method, grant.tools)
+                try ToolListing(response, to: message, traits.method, toolRules)
             }
         } catch {
             return upstreamFailed(.upstreamInvalid)

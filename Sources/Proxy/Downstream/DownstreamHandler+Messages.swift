@@ -70,6 +70,7 @@ extension DownstreamHandler {
                 among: traits.method == .post ? route.messageSelection : request.selection, isFree: message.isFree,
                 hasKey: credentialWasPresented)
             request.tools = message.messages?.calledTools ?? []
+            for case let tool? in request.tools { request.scopes += route.toolScopes.scopes(ofTool: tool) }
             if snapshot.messages.bindsSessions { request.session = message.session }
         }
         ask(request)
@@ -108,7 +109,7 @@ extension DownstreamHandler {
             message?.read(messages)
             askFor(request)
         case .unreadable(let flaw, let mayBeBatch):
-            guard !mayBeBatch, !route.readsContent, grant.tools == nil else {
+            guard !mayBeBatch, !route.readsContent, toolRules == nil else {
                 return refuseMessage(flaw.description)
             }
             // Whatever it is, it is one, and the handler has words for it.
@@ -127,6 +128,9 @@ extension DownstreamHandler {
         shard.heldBytes -= held.bytes
         self.held = nil
     }
+
+    /// Nil where the caller may call every tool.
+    var toolRules: ToolRules? { ToolRules(grant.tools, route.toolScopes, of: grant.scopes) }
 
     // MARK: What costs nothing
 

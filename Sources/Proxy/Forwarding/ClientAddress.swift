@@ -28,6 +28,9 @@ struct ClientAddress: Sendable, Equatable {
             }
     }
 
+    /// Nil where there is none.
+    var address: IPAddress? { if case .ip(let address) = origin { address } else { nil } }
+
     /// The address itself, for logs.
     var text: String {
         if case .ip(let address) = origin, address.family == .v6 { address.description } else { subject }

@@ -12,7 +12,7 @@ enum ToolListing {
     private static let longestAnswer = 4 << 20
 
     /// One JSON text, held until it is whole.
-    case text(ByteBuffer, ToolAccess)
+    case text(ByteBuffer, ToolRules)
     /// Where the list was asked for, nothing passes that may be one and can't be read.
     case events(EventStreamFilter, isAsked: Bool)
 
@@ -22,7 +22,7 @@ enum ToolListing {
     }
 
     /// - Returns: nil for an answer that holds no list.
-    init?(_ response: ResponseHead, to message: MessageTraits, _ method: Method, _ tools: ToolAccess?) throws(Flaw) {
+    init?(_ response: ResponseHead, to message: MessageTraits, _ method: Method, _ tools: ToolRules?) throws(Flaw) {
         guard let tools, 200..<300 ~= response.status else { return nil }
         let isAsked = message.messages?.messages.contains { $0.isMethod("tools/list") } == true
         // A stream that is opened by itself repeats answers (Last-Event-ID), or has all of them (2024-11-05); and SDK 1.x sends

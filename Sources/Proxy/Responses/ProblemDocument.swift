@@ -87,8 +87,11 @@ package struct ProblemDocument {
         buffer.writeStaticString(",")
     }
 
-    /// Clients never read Retry-After, so the text says how long to wait.
+    /// Clients never read fields, so the text says how long to wait, or what is missing.
     private var message: String {
+        if case .scopes(let missing) = refusal.members {
+            return "\(refusal.detail): \(missing.joined(separator: " "))"
+        }
         guard let seconds = refusal.retryAfterSeconds else { return refusal.detail }
         return "\(refusal.detail): retry in \(seconds) s"
     }
@@ -109,6 +112,13 @@ package struct ProblemDocument {
             buffer.writeJSONString(path)
             buffer.writeStaticString(",\"method\":")
             buffer.writeJSONString(method)
+        case .scopes(let missing):
+            buffer.writeStaticString(",\"missing_scopes\":[")
+            for (position, scope) in missing.enumerated() {
+                if position > 0 { buffer.writeStaticString(",") }
+                buffer.writeJSONString(scope.utf8)
+            }
+            buffer.writeStaticString("]")
         case .quota(let violated, let report):
             buffer.writeStaticString(",\"violated-policies\":[")
             for (position, policy) in violated.enumerated() {

@@ -11,10 +11,12 @@ package struct Refusal {
         /// The route that isn't there, or the method it doesn't take. At most 256 bytes of path.
         case route(path: [UInt8], method: [UInt8])
         case quota(violated: [Int], report: LimitReport)
+        /// All that the key lacks.
+        case scopes([String])
     }
 
     package enum Challenge {
-        case missing, invalid
+        case missing, invalid, scopes
     }
 
     package var status: Int
@@ -128,6 +130,16 @@ extension Refusal {
                 reason: "cost_exceeds_capacity")
             refusal.occasion = .forGood
             refusal.rejection = policies[policy].reject
+            return refusal
+        case .addressNotAllowed:
+            var refusal = Refusal(403, "Address not allowed", reason: "address_not_allowed")
+            refusal.occasion = .forGood
+            return refusal
+        case .insufficientScope(let missing):
+            var refusal = Refusal(403, "Insufficient scope", reason: "insufficient_scope")
+            refusal.members = .scopes(missing)
+            refusal.challenge = .scopes
+            refusal.occasion = .forGood
             return refusal
         case .toolNotAllowed(let tool):
             let named = tool.map { "Tool '\(String(decoding: $0.prefix(longestTool), as: UTF8.self))'" } ?? "Tool"

@@ -84,6 +84,14 @@ struct RefusalWriter {
         case .invalid?:
             buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\", error=\"invalid_token\"")
             writeMetadata(into: &buffer)
+        case .scopes?:
+            // RFC 6750 §3.1.
+            guard case .scopes(let missing) = refusal.members else { return }
+            buffer.writeStaticString(
+                "WWW-Authenticate: Bearer realm=\"tollgate\", error=\"insufficient_scope\", scope=\"")
+            buffer.writeString(missing.joined(separator: " "))
+            buffer.writeStaticString("\"")
+            writeMetadata(into: &buffer)
         }
     }
 }

@@ -38,12 +38,29 @@ extension Form where Value == [RouteEntry] {
         let isMCP = section.value(Schema.routeIsMCP, &problems)
         let isPublic = section.value(Schema.routeIsPublic, &problems)
         let isThrottled = section.value(Schema.routeIsThrottled, &problems)
+        let scopes = section.optional(Schema.routeScopes, &problems) ?? []
+        let toolScopes = section.optional(Schema.routeToolScopes, &problems) ?? []
         guard let path else { return nil }
+        refuseUnaskedScopes(isPublic: isPublic, isMCP: isMCP, section, &problems)
         if isMCP { refuseWhatMCPDecides(path, methods, section, &problems) }
         let route = Settings.Route(
             path: path.text, methods: isMCP ? ["DELETE", "GET", "POST"] : methods ?? [], isPublic: isPublic,
-            isThrottled: isThrottled, isMCP: isMCP)
+            isThrottled: isThrottled, isMCP: isMCP, scopes: scopes, toolScopes: toolScopes)
         return RouteEntry(route: route, path: path, section: section)
+    }
+
+    private static func refuseUnaskedScopes(
+        isPublic: Bool, isMCP: Bool, _ section: Section, _ problems: inout ProblemList
+    ) {
+        for key in [Schema.routeScopes.path, Schema.routeToolScopes.path] where section.isGiven(key) && isPublic {
+            section.refuse(key, expected: "no scopes with public: true, which asks for no key", &problems)
+        }
+        if section.isGiven(Schema.routeToolScopes.path), !isMCP {
+            section.refuse(
+                Schema.routeToolScopes, expected: "mcp: true beside it",
+                hint: "only there it is read which tool is called",
+                &problems)
+        }
     }
 
     private static func refuseWhatMCPDecides(

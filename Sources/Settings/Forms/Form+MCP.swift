@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
+
 extension Form where Value == String {
     /// As Host says it; without a port, or with `:*`, for every port.
     static let allowedHost = text("a host such as api.example.com or localhost:8080") { text throws(Mismatch) in
@@ -47,4 +49,28 @@ extension Form where Value == String {
         guard let authority = Authority(isForAnyPort ? text.dropLast(2) : text[...]) else { return false }
         return !isForAnyPort || authority.port == nil
     }
+}
+
+extension Form where Value == [Settings.ToolScopes] {
+    static let toolScopes = Form(expectation: "lists of scopes by names or patterns of tools") {
+        element, path, problems in
+        guard case .mapping(let pairs) = element.content, !pairs.isEmpty else {
+            problems.refuse(element, path, expected: #"a mapping such as {"db_*": [db:write]}"#)
+            return nil
+        }
+        var rules: [Settings.ToolScopes] = []
+        for pair in pairs {
+            guard let name = pair.key.scalar?.text, ToolAccess.isWellFormed(name) else {
+                problems.refuse(
+                    pair.key, path, expected: "a name or pattern of tools, 1 to 128 characters without spaces")
+                continue
+            }
+            guard let scopes = list.read(pair.value, "\(path).\(name.shown)", &problems) else { continue }
+            rules.append(Settings.ToolScopes(tools: Glob(name), scopes: scopes))
+        }
+        return rules.count == pairs.count ? rules : nil
+    }
+
+    private static let list = Form<[String]>.list(
+        "a list of scopes such as [db:write]", of: .scope, emptyHint: "leave it out for none")
 }

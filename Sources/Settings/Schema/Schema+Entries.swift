@@ -8,7 +8,7 @@ extension Schema {
     package static let route = Table(
         [
             routePath.row, routeMethods.row, routeIsPublic.row, routeIsThrottled.row, routeIsMCP.row,
-            .later("scopes"), .later("openapi"),
+            routeScopes.row, routeToolScopes.row, .later("openapi"),
         ])
 
     static let routePath = Key("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
@@ -20,6 +20,13 @@ extension Schema {
     static let routeIsMCP = Key(
         "mcp", .boolean, default: "false",
         "An MCP endpoint: POST, GET and DELETE on the path and everything below; refusals are JSON-RPC errors.")
+
+    static let routeScopes = Key(
+        "scopes", .list("a list of scopes such as [listings:read]", of: .scope, emptyHint: "leave it out for none"),
+        "What a key must be good for, all of it; else 403. Default: nothing.")
+    static let routeToolScopes = Key(
+        "tool_scopes", .toolScopes,
+        "With mcp: what a key must be good for besides, by tools called: {\"db_*\": [db:write]}. All that match count.")
 
     package static let policy = Table(
         [
