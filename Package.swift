@@ -106,7 +106,7 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging, .serviceLifecycle,
+                "tollgate", "Admin", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging, .serviceLifecycle,
             ]),
         tests(
             "CommandTests", ["tollgatectl", "Admission", "Settings", .argumentParser, .subprocess],

@@ -75,6 +75,8 @@ struct Daemon {
             services.append(.init(service: admin))
         }
         services.append(.init(service: dataPlane))
+        services.append(
+            .init(service: RecordKeeper(settings, logger: logger, database: { dataPlane.database })))
         // Last, so that it ends first: a sidecar that drains is none to count on.
         services.append(
             .init(service: PolicyPublisher(settings, logger: logger, database: { dataPlane.database })))

@@ -21,7 +21,7 @@ struct Tollgatectl: AsyncParsableCommand {
             77 not permitted.
             """,
         version: "tollgatectl \(Version.current)",
-        subcommands: [Org.self, Key.self, QuotaCommand.self])
+        subcommands: [Org.self, Key.self, QuotaCommand.self, UsageCommand.self])
 
     static func main() async {
         await main(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))

@@ -11,7 +11,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
 @Suite struct UsageTests {
     private static let policies = [
         Policy(
-            name: "key", per: .key, limit: day, toolCosts: ["search": 5, "say hi": 2],
+            name: "key", per: .key, limit: day, toolCosts: ["search": 5, "say:hi": 2],
             match: Policy.Match(tools: [Glob("search"), Glob("db_*"), Glob("list")])),
         Policy(name: "org", per: .org, limit: day),
     ]
@@ -58,14 +58,14 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
         try await open { booth in
             let gate = try await booth.gate(Self.policies)
             for _ in 0..<3 { #expect(await gate.call(["search"], key: "laptop", costs: [5, 1]).isAllowed) }
-            #expect(await gate.call(["say hi"], key: "laptop", costs: [2, 1]).isAllowed)
+            #expect(await gate.call(["say:hi"], key: "laptop", costs: [2, 1]).isAllowed)
             #expect(await gate.call([], key: "laptop", costs: [0, 1]).isAllowed)
             #expect(await gate.call([], key: "phone", costs: [0, 0]).isAllowed)
             #expect(await gate.call(["db_read"], key: "phone", costs: [1, 1]).isAllowed)
             #expect(await gate.call([nil], key: "laptop", costs: [1, 1]).isAllowed)
             try await expectUsage(
                 [
-                    "laptop:search:a": 3, "laptop:search:c": 15, "laptop:say%20hi:a": 1, "laptop:say%20hi:c": 2,
+                    "laptop:search:a": 3, "laptop:search:c": 15, "laptop:say%3Ahi:a": 1, "laptop:say%3Ahi:c": 2,
                     "laptop:-:a": 2, "laptop:-:c": 2, "phone:-:a": 1, "phone:other:a": 1,
                     "phone:other:c": 1,
                 ], booth)

@@ -12,7 +12,7 @@ import Testing
 
     @Test(arguments: [
         "", "org", "org create", "org list", "org show", "key", "key issue", "key list", "key show", "key verify",
-        "key revoke", "quota", "quota show", "quota reset",
+        "key revoke", "quota", "quota show", "quota reset", "usage",
     ])
     func isAsInTheSnapshot(verb: String) async throws {
         let name = verb.isEmpty ? "tollgatectl" : verb

@@ -80,7 +80,7 @@ package struct Directory: Sendable {
     }
 
     /// Random, because a counter would repeat after a failover that lost the last change, and let a revoked key in.
-    private static func revision() -> String {
+    static func revision() -> String {
         let digits = String(UInt64.random(in: .min ... .max), radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }

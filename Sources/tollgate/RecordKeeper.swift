@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import Foundation
+import Logging
+import Redis
+import ServiceLifecycle
+import Settings
+
+/// Has old records removed, about once an hour, by one sidecar of all that share a database (docs/usage.md).
+///
+/// Each round has a connection of its own. While Redis is away there is none, and nothing is said of it: others do.
+struct RecordKeeper: Service {
+    /// Of each wait, half of it to one and a half times, so that sidecars started together don't come together.
+    struct Pace: Sendable {
+        var first = Duration.seconds(60)
+        var interval = Duration.seconds(3_600)
+        /// Between two steps.
+        var step = Duration.milliseconds(10)
+    }
+
+    private let endpoint: RedisEndpoint
+    private let namespace: String
+    private let retention: Duration
+    private let pace: Pace
+    /// The id of the database that requests are counted in; nil while none was seen.
+    private let database: @Sendable () -> [UInt8]?
+    private let logger: Logger
+
+    init(
+        _ settings: Settings, pace: Pace = Pace(), logger: Logger, database: @escaping @Sendable () -> [UInt8]?
+    ) {
+        endpoint = settings.redis.endpoint
+        namespace = settings.namespace
+        retention = settings.keys.retention
+        self.pace = pace
+        self.database = database
+        self.logger = logger
+    }
+
+    func run() async throws {
+        var wait = pace.first
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            // Ends early where the daemon does.
+            try? await cancelWhenGracefulShutdown { [wait] in
+                try await Task.sleep(for: wait * .random(in: 0.5...1.5))
+            }
+            guard !Task.isShuttingDownGracefully, !Task.isCancelled else { return }
+            await sweep()
+            wait = pace.interval
+        }
+    }
+
+    private func sweep() async {
+        guard let database = database() else { return }
+        do {
+            let removed = try await cancelWhenGracefulShutdown { try await removeOldRecords(database) }
+            guard let removed, removed > 0 else { return }
+            logger.info("records of revoked keys removed", metadata: ["records": "\(removed)"])
+        } catch is CancellationError {
+            // The next round begins where this one has.
+        } catch {
+            logger.warning("records of revoked keys can't be removed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func removeOldRecords(_ database: [UInt8]) async throws -> Int? {
+        let client = try await RedisClient.connect(to: endpoint)
+        defer { client.close() }
+        let step = pace.step
+        let retention = Retention(
+            client, namespace: namespace, retention: retention, who: "tollgate@\(ProcessInfo.processInfo.hostName)"
+        ) { try await Task.sleep(for: step) }
+        // No longer than the shortest wait, or a sidecar that is alone would find its own mark.
+        return try await retention.sweep(database: database, rest: pace.interval / 2)
+    }
+}

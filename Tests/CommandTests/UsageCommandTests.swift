@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct UsageCommandTests {
+    private func withKey(
+        _ body: (Tollgatectl, RedisServer, _ id: String, _ local: String) async throws -> Void
+    ) async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            _ = try await tollgatectl("org", "create", "acme")
+            let issued = try await tollgatectl("key", "issue", "--org", "acme", "--name", "a").output
+            let id = String(try #require(issued.firstMatch(of: /acme\/[a-z2-7]{10}/)).output)
+            let local = String(id.dropFirst(5))
+            _ = try await server.cli(
+                "HSET", "tg:1:{acme}:u:20261121", "\(local):search:a", "3", "\(local):search:c", "15",
+                "\(local):-:d", "2", "zzzzzzzzzz:search:a", "100", "zzzzzzzzzz:search:c", "500")
+            _ = try await server.cli(
+                "HSET", "tg:1:{acme}:u:20261123", "\(local):search:a", "1", "\(local):search:c", "5",
+                "\(local):say%20hi:a", "1000", "\(local):other:a", "7", "\(local):other:c", "7")
+            try await body(tollgatectl, server, id, local)
+        }
+    }
+
+    private let days = ["--from", "2026-11-21", "--to", "2026-11-23"]
+
+    @Test func daysAreAllThere() async throws {
+        try await withKey { tollgatectl, _, _, _ in
+            equal(
+                try await tollgatectl.run(["usage", "acme"] + days),
+                .init(
+                    code: 0,
+                    output: """
+                        DAY         ALLOWED  DENIED  COST
+                        2026-11-21      103       2   515
+                        2026-11-22        0       0     0
+                        2026-11-23     1008       0    12
+                        total          1111       2   527
+
+                        """, errors: ""))
+        }
+    }
+
+    @Test func keysAndToolsComeByTheirCalls() async throws {
+        try await withKey { tollgatectl, _, id, _ in
+            equal(
+                try await tollgatectl.run(["usage", "acme", "--by", "key"] + days),
+                .init(
+                    code: 0,
+                    output: """
+                        KEY              ALLOWED  DENIED  COST
+                        \(id)     1011       2    27
+                        acme/zzzzzzzzzz      100       0   500
+                        total               1111       2   527
+
+                        """, errors: ""))
+            equal(
+                try await tollgatectl.run(["usage", id, "--by=tool"] + days),
+                .init(
+                    code: 0,
+                    output: """
+                        TOOL    ALLOWED  DENIED  COST
+                        say hi     1000       0     0
+                        other         7       0     7
+                        search        4       0    20
+                        -             0       2     0
+                        total      1011       2    27
+
+                        """, errors: ""))
+        }
+    }
+
+    @Test func programsReadJSON() async throws {
+        try await withKey { tollgatectl, _, id, _ in
+            equal(
+                try await tollgatectl.run(["usage", id, "--by", "tool", "--json"] + days),
+                .init(
+                    code: 0,
+                    output: """
+                        {"subject":{"kind":"key","id":"\(id)"},"from":"2026-11-21","to":"2026-11-23","by":"tool","rows":[\
+                        {"tool":"say hi","allowed":1000,"denied":0,"cost":0},\
+                        {"tool":"other","allowed":7,"denied":0,"cost":7},\
+                        {"tool":"search","allowed":4,"denied":0,"cost":20},\
+                        {"tool":null,"allowed":0,"denied":2,"cost":0}],\
+                        "total":{"allowed":1011,"denied":2,"cost":27}}
+
+                        """, errors: ""))
+            equal(
+                try await tollgatectl("usage", "acme", "--json", "--from", "2026-11-23", "--to", "2026-11-23"),
+                .init(
+                    code: 0,
+                    output: """
+                        {"subject":{"kind":"org","id":"acme"},"from":"2026-11-23","to":"2026-11-23","by":"day","rows":[\
+                        {"day":"2026-11-23","allowed":1008,"denied":0,"cost":12}],\
+                        "total":{"allowed":1008,"denied":0,"cost":12}}
+
+                        """, errors: ""))
+        }
+    }
+
+    @Test func theLastSevenDaysAreWhatIsShown() async throws {
+        try await withKey { tollgatectl, server, _, _ in
+            let output = try await tollgatectl("usage", "acme").output
+            let seconds = try #require(try await server.cli("TIME").split(separator: "\n").first.flatMap { Double($0) })
+            let days = output.split(separator: "\n").dropFirst().dropLast().compactMap {
+                $0.split(separator: " ").first
+            }
+            let expected = (0..<7).map { day in
+                Date(timeIntervalSince1970: seconds - Double(6 - day) * 86_400).formatted(.iso8601).prefix(10)
+            }
+            #expect(days == expected)
+        }
+    }
+
+    @Test func noneSuchIs66() async throws {
+        try await withKey { tollgatectl, _, _, _ in
+            equal(
+                try await tollgatectl("usage", "nobody"),
+                .init(
+                    code: 66, output: "",
+                    errors:
+                        "tollgatectl: organization nobody does not exist; create it with: tollgatectl org create nobody\n"
+                ))
+            equal(
+                try await tollgatectl("usage", "acme/aaaaaaaaaa"),
+                .init(code: 66, output: "", errors: "tollgatectl: key acme/aaaaaaaaaa does not exist\n"))
+        }
+    }
+
+    @Test func tooManyDaysAre65() async throws {
+        try await withKey { tollgatectl, _, _, _ in
+            equal(
+                try await tollgatectl("usage", "acme", "--from", "1980-01-01", "--to", "2026-11-23"),
+                .init(
+                    code: 65, output: "", errors: "tollgatectl: --from: expected at most 3653 days before --to\n"))
+        }
+    }
+
+    @Test(arguments: [
+        ["usage"], ["usage", "Acme"], ["usage", "mcp_SecretSecret"], ["usage", "acme", "--from", "yesterday"],
+        ["usage", "acme", "--from", "2026-02-30"], ["usage", "acme", "--by", "week"],
+        ["usage", "acme", "--from", "2026-11-23", "--to", "2026-11-22"],
+    ])
+    func wrongUsageIs64(arguments: [String]) async throws {
+        let outcome = try await Tollgatectl(url: "unix:/nonexistent/redis.sock").run(arguments)
+        #expect((outcome.code, outcome.output) == (64, ""))
+        #expect(outcome.errors.hasPrefix("Error: "))
+        #expect(!outcome.errors.contains("SecretSecret"))
+    }
+}
