@@ -13,7 +13,7 @@ import pytest
 from fixtures.document import Reader, Shell, renewed, steps, without_varying
 from fixtures.programs import ROOT, built
 
-DOCUMENTS = ["README.md", "docs/API_KEY_GENERATION.md", "docs/headers.md", "docs/mcp.md", "docs/rate-limits.md"]
+DOCUMENTS = ["README.md", "docs/API_KEY_GENERATION.md", "docs/headers.md", "docs/mcp.md", "docs/rate-limits.md", "docs/usage.md"]
 
 SSH = """\
 Host vps
