@@ -247,10 +247,12 @@ final class GateDriver: Sendable {
         }.get()
     }
 
-    /// Cells that the gate counts in, those on their way to Redis left out.
-    func usageCells() async throws -> Int {
+    /// What the gate has counted; what is on its way to Redis is left out.
+    func counted() async throws -> UsageTable.Count {
         let gate = gate
-        return try await gate.eventLoop.submit { gate.value.usage.table.cells.count }.get()
+        return try await gate.eventLoop.submit {
+            gate.value.usage.table.cells.values.reduce(into: UsageTable.Count()) { $0 += $1.count }
+        }.get()
     }
 
     /// A decision, the time from the question to it on the gate's loop, and the longest that the loop went without a tick

@@ -128,7 +128,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             #expect(await gate.admit(.announced, key: "laptop").isAllowed)
             #expect(await gate.admit(.judged, key: "laptop").isAllowed)
             #expect(await gate.admit(.publicRoute).isAllowed)
-            #expect(try await gate.usageCells() == 0)
+            #expect(try await gate.counted() == UsageTable.Count())
             // One that was counted and is revoked since is its owner's no longer.
             #expect(await gate.call([], key: "phone", costs: [0, 1]).isAllowed)
             try await booth.change("phone", of: "acme", ["is_active": "0"])
@@ -249,7 +249,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             await gate.becomesReady(false)
             // Uncharged, so at no cost.
             for _ in 0..<10 { #expect(await gate.call(["search"], key: "laptop", costs: [5, 1]).isAllowed) }
-            #expect(try await gate.usageCells() == 1)
+            #expect(try await gate.counted() == UsageTable.Count(allowed: 10))
             try await booth.start()
             await gate.becomesReady()
             let client = try await RedisClient.connect(to: booth.endpoint)
@@ -270,6 +270,29 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
         }
     }
 
+    @Test func whatIsTakenHereIsCountedAsCost() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: 86_400_000_000))
+            ]) {
+                $0.onFailure = .local
+                $0.localShare = 0.5
+                $0.timeout = .seconds(1)
+            }
+            #expect(await gate.admit(.announced, key: "laptop").isAllowed)
+            try await booth.kill()
+            await gate.becomesReady(false)
+            for _ in 0..<2 { #expect(await gate.call([], key: "laptop", costs: [5]).isAllowed) }
+            #expect(await gate.call([], key: "laptop", costs: [5]).reason == .rateLimited(policies: [0]))
+            #expect(try await gate.counted() == UsageTable.Count(allowed: 2, denied: 1, cost: 10))
+            // Nobody to write it to.
+            try await gate.close()
+            #expect(try await gate.counters().usageLost == 3)
+        }
+    }
+
     @Test func aFullRedisLosesNothing() async throws {
         try await open { booth in
             let gate = try await booth.gate(Self.policies) { $0.onFailure = .open }
@@ -277,7 +300,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             try await expectUsage(["laptop:-:a": 1, "laptop:-:c": 1], booth)
             _ = try await booth.client.send("CONFIG", "SET", "maxmemory", "1")
             for _ in 0..<5 { #expect(await gate.call([], key: "laptop", costs: [0, 1]).isAllowed) }
-            while try await gate.usageCells() > 0 { try await Task.sleep(for: .milliseconds(5)) }
+            while try await gate.counted() != UsageTable.Count() { try await Task.sleep(for: .milliseconds(5)) }
             _ = try await booth.client.send("CONFIG", "SET", "maxmemory", "0")
             try await expectUsage(["laptop:-:a": 6, "laptop:-:c": 1], booth)
             #expect(try await gate.counters().usageLost == 0)
