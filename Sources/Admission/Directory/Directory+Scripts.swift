@@ -3,23 +3,29 @@
 import Redis
 
 extension Directory {
-    /// KEYS: meta, the organization. ARGV: an instance id for a database that has none, revision, organization.
+    /// KEYS: meta, the organization, the audit stream. ARGV: an instance id for a database that has none, revision,
+    /// organization, who, plan or '', the most active keys or ''.
     /// Answers `{created_at}` or `{'exists'}`.
     static let createScript = RedisScript(
         name: "create-organization",
         source: """
             #!lua
+            \(auditPrelude)
             redis.call('SET', KEYS[1], ARGV[1], 'NX')
             if redis.call('EXISTS', KEYS[2]) == 1 then return {'exists'} end
             local now = tonumber(redis.call('TIME')[1])
             redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'name', ARGV[3], 'status', 'active', 'created_at', now)
+            if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'plan', ARGV[5]) end
+            if ARGV[6] ~= '' then redis.call('HSET', KEYS[2], 'max_active_keys', ARGV[6]) end
+            note(KEYS[3], ARGV[4], 'org.create', ARGV[3], ARGV[5] ~= '' and 'plan ' .. ARGV[5] or '')
             return {now}
             """)
 
-    /// KEYS: meta, the organization, the record, all keys, active keys, the credential.
+    /// KEYS: meta, the organization, the record, all keys, active keys, the credential, the audit stream.
     /// ARGV: instance id, revision, organization, local id, hash, user, name, seconds to live or '', expiry or '', limits,
-    /// the most active keys where the organization says nothing else, tools or ''.
-    /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}` or `{'past'}`.
+    /// the most active keys where the organization says nothing else, tools or '', who, scopes or '', networks or '', seconds
+    /// until it begins or '', its beginning or ''.
+    /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}`, `{'past'}` or `{'never'}`.
     ///
     /// The active keys are scored by their expiry, so counting is dropping what has expired; as all of it is one script,
     /// however many operators issue at once, the count holds. Expiries are whole seconds, rounded up: a key never lives
@@ -28,9 +34,10 @@ extension Directory {
         name: "issue-key",
         source: """
             #!lua
+            \(auditPrelude)
             redis.call('SET', KEYS[1], ARGV[1], 'NX')
-            local organization = redis.call('HMGET', KEYS[2], 'rev', 'max_active_keys')
-            if not organization[1] then return {'missing'} end
+            local organization = redis.call('HMGET', KEYS[2], 'rev', 'max_active_keys', 'status')
+            if not organization[1] or organization[3] == 'deleted' then return {'missing'} end
             local time = redis.call('TIME')
             local now = tonumber(time[1])
             local expires = tonumber(ARGV[9])
@@ -39,21 +46,28 @@ extension Directory {
               if tonumber(time[2]) > 0 then expires = expires + 1 end
             end
             if expires and expires <= now then return {'past'} end
+            local begins = tonumber(ARGV[17])
+            if ARGV[16] ~= '' then begins = now + tonumber(ARGV[16]) end
+            if begins and expires and begins >= expires then return {'never'} end
             redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
             local maximum = tonumber(organization[2]) or tonumber(ARGV[11])
             if redis.call('ZCARD', KEYS[5]) >= maximum then return {'full', maximum} end
             redis.call('HSET', KEYS[3], 'organization_id', ARGV[3], 'key_hash', ARGV[5], 'created_by_user_id', ARGV[6],
               'is_active', '1', 'name', ARGV[7], 'subject', ARGV[4], 'created_at', now, 'limits', ARGV[10])
             if ARGV[12] ~= '' then redis.call('HSET', KEYS[3], 'tools', ARGV[12]) end
+            if ARGV[14] ~= '' then redis.call('HSET', KEYS[3], 'scopes', ARGV[14]) end
+            if ARGV[15] ~= '' then redis.call('HSET', KEYS[3], 'allow_from', ARGV[15]) end
+            if begins then redis.call('HSET', KEYS[3], 'not_before', string.format('%.0f', begins)) end
             if expires then redis.call('HSET', KEYS[3], 'expires_at', string.format('%.0f', expires)) end
             redis.call('ZADD', KEYS[4], now, ARGV[4])
             redis.call('ZADD', KEYS[5], expires or '+inf', ARGV[4])
             redis.call('HSET', KEYS[2], 'rev', ARGV[2])
             redis.call('SET', KEYS[6], ARGV[3] .. ' ' .. ARGV[4])
+            note(KEYS[7], ARGV[13], 'key.issue', ARGV[3] .. '/' .. ARGV[4], ARGV[7])
             return {now, expires}
             """)
 
-    /// KEYS: the organization, the record, active keys. ARGV: revision, local id.
+    /// KEYS: the organization, the record, active keys, the audit stream. ARGV: revision, local id, who, id.
     /// Answers `{'revoked'}`, `{'already'}` or `{'missing'}`.
     ///
     /// Redis undoes nothing of a script that fails half-way (a user of an ACL may lack one of its commands). So the revision
@@ -63,6 +77,7 @@ extension Directory {
         name: "revoke-key",
         source: """
             #!lua flags=allow-oom
+            \(auditPrelude)
             local active = redis.call('HGET', KEYS[2], 'is_active')
             if not active then return {'missing'} end
             if active == '1' then
@@ -70,6 +85,7 @@ extension Directory {
               redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', redis.call('TIME')[1])
             end
             redis.call('ZREM', KEYS[3], ARGV[2])
+            if active == '1' then note(KEYS[4], ARGV[3], 'key.revoke', ARGV[4], '') end
             return {active == '1' and 'revoked' or 'already'}
             """)
 }

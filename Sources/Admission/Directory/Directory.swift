@@ -9,17 +9,28 @@ package import Redis
 package struct Directory: Sendable {
     let redis: RedisClient
     let names: Names
+    /// Who changes something, as audit entries say.
+    let actor: String
 
-    package init(_ redis: RedisClient, namespace: String = "tg") {
+    package init(_ redis: RedisClient, namespace: String = "tg", actor: String = "unknown") {
         self.redis = redis
+        self.actor = actor
         names = Names(namespace: namespace)
     }
 
     /// - Returns: when it was created, in seconds since 1970.
-    package func createOrganization(_ id: OrganizationID) async throws(DirectoryError) -> Int {
+    ///
+    /// - Parameter maximumActiveKeys: nil leaves it to the sidecars' configuration.
+    package func createOrganization(
+        _ id: OrganizationID, plan: PlanName? = nil, maximumActiveKeys: Int? = nil
+    ) async throws(DirectoryError) -> Int {
+        if let plan { _ = try await self.plan(plan) }
         let reply = try await redis.answer(
-            Self.createScript, keys: [names.instance, names.organization(id.text)],
-            arguments: [Instance.proposal(), Self.revision(), id.text])
+            Self.createScript, keys: [names.instance, names.organization(id.text), names.audit(id.text)],
+            arguments: [
+                Instance.proposal(), Self.revision(), id.text, actor, plan?.text ?? "",
+                maximumActiveKeys.map(String.init) ?? "",
+            ])
         switch reply.first {
         case .integer(let createdAt)?: return Int(createdAt)
         case .bytes?: throw .organizationExists(id.text)
@@ -37,12 +48,13 @@ package struct Directory: Sendable {
             Self.issueScript,
             keys: [
                 names.instance, names.organization(organization), names.record(id), names.keys(organization),
-                names.activeKeys(organization), names.credential(hash),
+                names.activeKeys(organization), names.credential(hash), names.audit(organization),
             ],
             arguments: [
                 Instance.proposal(), Self.revision(), organization, id.local,
                 String(decoding: hash.hexadecimal, as: UTF8.self), order.user, order.name, order.expiry.relative,
                 order.expiry.absolute, order.limits, String(order.maximumActive), order.tools.text,
+                actor, order.scopes.text, order.networks.text, order.start.relative, order.start.absolute,
             ])
         switch reply.first {
         case .integer(let createdAt)?:
@@ -54,6 +66,7 @@ package struct Directory: Sendable {
             case "full":
                 throw .tooManyActiveKeys(organization, maximum: Int(reply.last?.integer ?? 0))
             case "past": throw .expiryInThePast
+            case "never": throw .neverValid
             default: throw .unexpectedReply
             }
         default: throw .unexpectedReply
@@ -68,8 +81,11 @@ package struct Directory: Sendable {
         let organization = id.organization.text
         let reply = try await redis.answer(
             Self.revokeScript,
-            keys: [names.organization(organization), names.record(id), names.activeKeys(organization)],
-            arguments: [Self.revision(), id.local])
+            keys: [
+                names.organization(organization), names.record(id), names.activeKeys(organization),
+                names.audit(organization),
+            ],
+            arguments: [Self.revision(), id.local, actor, id.text])
         guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
         switch String(decoding: word, as: UTF8.self) {
         case "revoked": return true
@@ -93,6 +109,16 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case keyMissing(String)
     case tooManyActiveKeys(String, maximum: Int)
     case expiryInThePast
+    /// It would begin after its end.
+    case neverValid
+    /// Revoked or expired, so there is nothing to replace.
+    case keyEnded(String, String)
+    /// It was replaced already, and its time of grace isn't over.
+    case keyRotating(String)
+    case planMissing(String)
+    case planInUse(String, by: [String])
+    /// Others changed the same thing each time.
+    case busy
     case unexpectedReply
     case redis(RedisError)
 }

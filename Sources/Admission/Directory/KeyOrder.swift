@@ -68,6 +68,10 @@ package struct KeyOrder: Sendable {
     /// As the record has them: `search=100/10s other=5/1m`.
     package var limits: String
     package var tools: ToolAccess
+    package var scopes = KeyScopes()
+    package var networks = KeyNetworks()
+    /// Before it the key is none.
+    package var start = Expiry.never
     package var prefix: String
     /// Where the organization's record says nothing else.
     package var maximumActive: Int

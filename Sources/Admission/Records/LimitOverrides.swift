@@ -9,6 +9,10 @@ package struct LimitOverrides: Sendable, Equatable {
 
     package static let none = LimitOverrides(parsing: "")
 
+    package init(_ allowances: [String: Allowance]) {
+        self.allowances = allowances
+    }
+
     /// Takes what it can: a broken entry must not lift the limits beside it. Of two for one policy the last counts.
     package init(parsing text: String) {
         for entry in text.split(separator: " ") {
