@@ -17,10 +17,29 @@ struct Connection: ParsableArguments {
         help: ArgumentHelp("First part of every Redis key; tg where nothing else is said.", valueName: "name"),
         transform: namespaceName)
     var namespace: String?
+    @Option(
+        name: .customLong("as"),
+        help: ArgumentHelp(
+            "Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.",
+            valueName: "who"),
+        transform: label)
+    var actor: String?
+
+    /// The directory, where changes are signed.
+    func directory(_ client: RedisClient, _ namespace: String) -> Directory {
+        Directory(client, namespace: namespace, actor: signature)
+    }
+
+    private var signature: String {
+        let environment = ProcessInfo.processInfo.environment
+        let user = [environment["TOLLGATE_USER"], environment["SUDO_USER"], environment["USER"]]
+            .compactMap { $0 }.first { !$0.isEmpty }
+        return actor ?? "\(user ?? "unknown")@\(ProcessInfo.processInfo.hostName)"
+    }
 
     /// Does something with the directory, see ``withRedis(configured:_:)``.
     func withDirectory<Value>(_ body: (Directory) async throws -> Value) async throws -> Value {
-        try await withRedis { client, namespace in try await body(Directory(client, namespace: namespace)) }
+        try await withRedis { client, namespace in try await body(directory(client, namespace)) }
     }
 
     /// Does something with Redis, and turns what stands in the way into a message and an exit code.

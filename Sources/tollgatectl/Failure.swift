@@ -46,6 +46,26 @@ extension Failure {
                     + "tollgatectl key revoke ID")
         case .expiryInThePast:
             self.init(.badData, "--expires: expected a moment in the future")
+        case .neverValid:
+            self.init(.badData, "--not-before: expected a moment before the key's end")
+        case .keyEnded(let id, let how):
+            self.init(
+                .refused, "key \(id) is \(how), so there is nothing to replace; issue one with: tollgatectl key issue")
+        case .keyRotating(let id):
+            self.init(
+                .refused,
+                "key \(id) was replaced already and works until its grace is over; replace the new one, or revoke this one"
+            )
+        case .planMissing(let name):
+            self.init(.notFound, "plan \(name) does not exist; make it with: tollgatectl plan set \(name) org=100/10s")
+        case .planInUse(let name, let users):
+            let shown = users.prefix(5).joined(separator: ", ") + (users.count > 5 ? ", …" : "")
+            self.init(
+                .refused,
+                "\(users.count) organizations are on plan \(name) (\(shown)); move them with: tollgatectl org plan NAME PLAN"
+            )
+        case .busy:
+            self.init(.unavailable, "others changed the same thing at the same time; try again")
         case .unexpectedReply:
             self.init(.unavailable, "\(endpoint) gave an answer that makes no sense; is it Redis 7 or later?")
         case .redis(let error):

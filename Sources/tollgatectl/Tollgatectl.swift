@@ -21,13 +21,17 @@ struct Tollgatectl: AsyncParsableCommand {
             77 not permitted.
             """,
         version: "tollgatectl \(Version.current)",
-        subcommands: [Org.self, Key.self, QuotaCommand.self, UsageCommand.self])
+        subcommands: [
+            Org.self, Key.self, Plan.self, QuotaCommand.self, UsageCommand.self, AuditCommand.self,
+        ])
 
     static func main() async {
         await main(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))
     }
 
-    /// `--redis` and `--namespace` may stand anywhere, also before the noun; the parser knows them with the verb.
+    private static let connectionOptions: Set<String> = ["--redis", "--namespace", "--as"]
+
+    /// `--redis`, `--namespace` and `--as` may stand anywhere, also before the noun; the parser knows them with the verb.
     static func movingConnectionOptionsLast(_ arguments: [String]) -> [String] {
         var kept: [String] = []
         var moved: [String] = []
@@ -35,10 +39,10 @@ struct Tollgatectl: AsyncParsableCommand {
         while let argument = rest.popFirst() {
             if argument == "--" {
                 return kept + moved + [argument] + rest
-            } else if argument == "--redis" || argument == "--namespace" {
+            } else if connectionOptions.contains(argument) {
                 moved.append(argument)
                 if let value = rest.popFirst() { moved.append(value) }
-            } else if argument.hasPrefix("--redis=") || argument.hasPrefix("--namespace=") {
+            } else if connectionOptions.contains(where: { argument.hasPrefix("\($0)=") }) {
                 moved.append(argument)
             } else {
                 kept.append(argument)
@@ -51,15 +55,28 @@ struct Tollgatectl: AsyncParsableCommand {
 struct Org: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Organizations: who keys belong to and whose calls count together.",
-        subcommands: [OrgCreate.self, OrgList.self, OrgShow.self])
+        subcommands: [
+            OrgCreate.self, OrgList.self, OrgShow.self, OrgSuspend.self, OrgResume.self, OrgLimit.self, OrgPlan.self,
+            OrgDelete.self,
+        ])
 }
 
 struct Key: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "API keys.", subcommands: [KeyIssue.self, KeyList.self, KeyShow.self, KeyVerify.self, KeyRevoke.self])
+        abstract: "API keys.",
+        subcommands: [
+            KeyIssue.self, KeyList.self, KeyShow.self, KeyVerify.self, KeyRevoke.self, KeyRotate.self, KeyLimit.self,
+        ])
+}
+
+struct Plan: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Plans: numbers that several organizations share.",
+        subcommands: [PlanSet.self, PlanList.self, PlanShow.self, PlanDelete.self])
 }
 
 struct QuotaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "quota", abstract: "What is left of the limits.", subcommands: [QuotaShow.self, QuotaReset.self])
+        commandName: "quota", abstract: "What is left of the limits.",
+        subcommands: [QuotaShow.self, QuotaReset.self, QuotaGrant.self])
 }

@@ -60,6 +60,9 @@ package struct KeyDescription: Sendable, Equatable {
     package var notBefore: Int?
     package var expiresAt: Int?
     package var revokedAt: Int?
+    /// The key that replaced it.
+    package var rotatedTo: KeyID?
+    package var lastUsedAt: Int?
     package var overrides: LimitOverrides
     package var tools: ToolAccess
     package var scopes: KeyScopes
@@ -70,7 +73,7 @@ package struct KeyDescription: Sendable, Equatable {
     static let fields = [
         "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "tools", "scopes",
         "allow_from",
-        "name", "created_by_user_id", "created_at",
+        "name", "created_by_user_id", "created_at", "rotated_to", "last_used_at",
     ]
 
     /// - Returns: nil where there is no record.
@@ -90,6 +93,8 @@ package struct KeyDescription: Sendable, Equatable {
         name = fields[10].text ?? ""
         user = fields[11].text ?? ""
         createdAt = fields[12].number
+        rotatedTo = fields[13].text.flatMap { KeyID("\(id.organization.text)/\($0)") }
+        lastUsedAt = fields[14].number
     }
 }
 

@@ -52,7 +52,7 @@ struct Names {
 
 extension Policy {
     /// Of what is kept in Redis: a bucket, slots or a quota's counter.
-    fileprivate var letter: String {
+    var letter: String {
         switch allowance.kind {
         case .rate: "b"
         case .concurrency: "c"

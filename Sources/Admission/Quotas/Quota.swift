@@ -1,39 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where one bucket stands, as the next request would find it. Times are for a call of cost 1.
+/// Where one policy stands for a subject, as the next request would find it. Times are for a call of cost 1.
 package struct Quota: Sendable, Equatable {
     /// Whose numbers are in force.
     package enum Source: String, Sendable, Equatable {
-        case configuration, organization, key
+        case configuration, plan, organization, key
     }
 
     package var policy: Policy
     /// In force, overrides included.
-    package var limit: Limit
+    package var allowance: Allowance
     package var source: Source
-    /// Tokens left; of a limit of 0 none, ever.
+    /// False: it is counted, but denies this subject nothing (shadow).
+    package var isEnforced: Bool
+    /// Tokens or slots left; of an allowance of 0 none, ever.
     package var remaining: Int
-    /// Until a call of cost 1 is admitted, 0 where it is now; nil where none ever is.
+    /// Until a call of cost 1 is admitted, 0 where it is now; nil where none ever is, or nobody knows.
     package var nextCallMicroseconds: Int?
-    /// Until nothing is owed; nil for a limit of 0.
+    /// Until nothing is owed; nil for an allowance of 0, and for slots.
     package var fullMicroseconds: Int?
 
-    package var capacity: Int { limit.count > 0 ? limit.burst : 0 }
+    package var capacity: Int { allowance.capacity }
 
-    /// - Parameter stored: what Redis holds of the bucket.
-    init(_ policy: Policy, limit: Limit, source: Source, stored: String?, at nowMicroseconds: Int) {
+    /// - Parameter stored: what Redis holds of it: a bucket's state, a quota's count, or how many slots are taken.
+    init(
+        _ policy: Policy, _ allowance: Allowance, source: Source, isEnforced: Bool, stored: String?,
+        at nowMicroseconds: Int
+    ) {
         self.policy = policy
-        self.limit = limit
+        self.allowance = allowance
         self.source = source
-        // As in `Bucket`: without a shape nothing passes.
-        guard limit.count > 0, let shape = try? BucketShape(limit) else {
-            remaining = 0
-            return
+        self.isEnforced = isEnforced
+        remaining = 0
+        guard allowance.capacity > 0 else { return }
+        switch allowance {
+        case .rate(let limit):
+            // As in `Bucket`: without a shape nothing passes.
+            guard let shape = try? BucketShape(limit) else { return }
+            var bucket = TokenBucket(shape, allowsDebt: policy.costField != nil, stored: stored)
+            let backlog = bucket.backlog(at: nowMicroseconds)
+            remaining = shape.remaining(backlog: backlog)
+            nextCallMicroseconds = shape.retryMicroseconds(backlog: backlog, cost: 1)
+            fullMicroseconds = shape.resetMicroseconds(backlog: backlog)
+        case .quota(let quota):
+            let used = stored.flatMap { Int($0) } ?? 0
+            let untilEnd = quota.period.window(at: nowMicroseconds).end - nowMicroseconds
+            remaining = max(0, quota.count - used)
+            nextCallMicroseconds = remaining > 0 ? 0 : untilEnd
+            fullMicroseconds = used > 0 ? untilEnd : 0
+        case .concurrency(let slots):
+            remaining = max(0, slots - (stored.flatMap { Int($0) } ?? 0))
+            nextCallMicroseconds = remaining > 0 ? 0 : nil
         }
-        var bucket = TokenBucket(shape, stored: stored)
-        let backlog = bucket.backlog(at: nowMicroseconds)
-        remaining = shape.remaining(backlog: backlog)
-        nextCallMicroseconds = shape.retryMicroseconds(backlog: backlog, cost: 1)
-        fullMicroseconds = shape.resetMicroseconds(backlog: backlog)
     }
 }

@@ -2,7 +2,7 @@
 
 package import Redis
 
-/// Reads and empties buckets for operators: the numbers that the next request would see, without charging any.
+/// Reads, empties and tops up buckets for operators: the numbers that the next request would see, without charging any.
 package struct Quotas: Sendable {
     private let redis: RedisClient
     private let names: Names
@@ -21,9 +21,12 @@ package struct Quotas: Sendable {
         package var key: KeyDescription?
         /// Where it is an organization or one of its keys.
         package var organization: OrganizationDescription?
+        /// That the organization is on, if there is such a one.
+        package var plan: PlanDescription?
     }
 
-    /// KEYS: buckets. Answers `{now in µs, their states…}`.
+    /// KEYS: what holds the state of each policy. ARGV: for each its kind, `b`, `q` or `c`.
+    /// Answers `{now in µs, their states…}`: texts, and of slots how many are taken.
     ///
     /// A script although it only reads: a primary that was demoted refuses it, where a plain MGET would still answer.
     private static let readScript = RedisScript(
@@ -31,56 +34,123 @@ package struct Quotas: Sendable {
         source: """
             #!lua flags=allow-oom
             local time = redis.call('TIME')
-            local answer = {time[1] * 1000000 + time[2]}
-            for i = 1, #KEYS do answer[i + 1] = redis.call('GET', KEYS[i]) end
+            local now = time[1] * 1000000 + time[2]
+            local answer = {now}
+            for i = 1, #KEYS do
+              if ARGV[i] == 'c' then
+                answer[i + 1] = tostring(redis.call('ZCOUNT', KEYS[i], string.format('(%.0f', now), '+inf'))
+              else
+                answer[i + 1] = redis.call('GET', KEYS[i])
+              end
+            end
             return answer
+            """)
+
+    /// KEYS: none. Answers `{now in µs}`.
+    private static let clockScript = RedisScript(
+        name: "clock",
+        source: """
+            #!lua flags=allow-oom
+            local time = redis.call('TIME')
+            return {time[1] * 1000000 + time[2]}
             """)
 
     /// - Throws: `.organizationMissing` or `.keyMissing`; of an address there is nothing to miss.
     package func owner(of subject: QuotaSubject) async throws(DirectoryError) -> Owner {
         switch subject {
         case .organization(let id):
-            return Owner(subject: subject, organization: try await directory.organization(id))
+            return try await owner(subject, of: id)
         case .key(let id):
             let key = try await directory.key(id)
-            return Owner(subject: subject, key: key, organization: try await directory.organization(id.organization))
+            var owner = try await owner(subject, of: id.organization)
+            owner.key = key
+            return owner
         case .address, .global:
             return Owner(subject: subject)
         }
     }
 
-    /// Where the owner's buckets stand, in list order: a key's are its own, its organization's and the global ones.
-    package func read(_ owner: Owner, of policies: [Policy]) async throws(DirectoryError) -> [Quota] {
-        let buckets = policies.compactMap { policy -> (policy: Policy, limit: Limit, name: String)? in
-            guard case .rate(let limit) = allowance(policy, owner), let name = bucket(policy, owner) else { return nil }
-            return (policy, limit, name)
+    private func owner(_ subject: QuotaSubject, of id: OrganizationID) async throws(DirectoryError) -> Owner {
+        let organization = try await directory.organization(id)
+        var owner = Owner(subject: subject, organization: organization)
+        guard let name = organization.plan.flatMap(PlanName.init) else { return owner }
+        do {
+            owner.plan = try await directory.plan(name)
+        } catch .planMissing {
+            // Sidecars go by the configuration then.
         }
-        guard !buckets.isEmpty else { return [] }
-        let reply = try await redis.answer(Self.readScript, keys: buckets.map(\.name), arguments: [])
-        guard reply.count == buckets.count + 1, let now = reply[0].integer else { throw .unexpectedReply }
-        return zip(buckets, reply.dropFirst()).map { bucket, state in
+        return owner
+    }
+
+    /// Where the owner stands with each policy that counts it, in list order: a key's are its own, its organization's and
+    /// the global ones.
+    package func read(_ owner: Owner, of policies: [Policy]) async throws(DirectoryError) -> [Quota] {
+        let now = try await now()
+        let counted = policies.compactMap { policy in
+            name(policy, owner).map { (policy: policy, allowance: allowance(policy, owner), name: $0) }
+        }
+        guard !counted.isEmpty else { return [] }
+        let reply = try await redis.answer(
+            Self.readScript, keys: counted.map { $0.allowance.name($0.name, at: now) },
+            arguments: counted.map(\.policy.letter))
+        guard reply.count == counted.count + 1, let time = reply[0].integer else { throw .unexpectedReply }
+        return zip(counted, reply.dropFirst()).map { one, state in
             Quota(
-                bucket.policy, limit: bucket.limit, source: source(bucket.policy, owner),
-                stored: state.text, at: Int(now))
+                one.policy, one.allowance, source: source(one.policy, owner),
+                isEnforced: one.policy.mode.enforces(one.policy.name, on: share(one.policy, owner)),
+                stored: state.text, at: Int(time))
         }
     }
 
-    /// Fills the bucket that the subject itself has of a policy.
+    /// Forgets what the subject itself has used of a policy. Slots of requests under way are free for others, though these go on.
     ///
-    /// - Returns: false where it was full.
+    /// - Returns: false where nothing was used.
     package func reset(_ owner: Owner, _ policy: Policy) async throws(DirectoryError) -> Bool {
-        guard let name = bucket(policy, owner) else { return false }
+        guard let name = name(policy, owner) else { return false }
+        let state = allowance(policy, owner).name(name, at: try await now())
         do {
-            return try await redis.send("DEL", name).integer == 1
+            return try await redis.send("DEL", state).integer == 1
         } catch {
             throw .redis(error)
         }
     }
 
+    /// Gives tokens back to the subject's own bucket or quota, at most what it holds when it is full.
+    ///
+    /// - Returns: where it stands then; nil where the policy has no tokens, or doesn't count the subject.
+    package func grant(_ tokens: Int, to owner: Owner, _ policy: Policy) async throws(DirectoryError) -> Quota? {
+        guard let name = name(policy, owner) else { return nil }
+        let (allowance, now) = (allowance(policy, owner), try await now())
+        let arguments: [String]
+        switch allowance {
+        case .concurrency: return nil
+        case .rate(let limit):
+            guard let shape = try? BucketShape(limit) else { return nil }
+            // What was taken just now, over everything that can be owed: nothing of it has leaked.
+            let most = shape.mostUnits(allowingDebt: policy.costField != nil)
+            let units = min(shape.units(ofCost: tokens), most)
+            arguments = ["1", "\(shape.unitsPerMicrosecond)", "\(most)", "\(units)", "0", "\(now)", "\(most)"]
+        case .quota(let quota):
+            arguments = ["0", "\(2 * quota.count)", "\(-tokens)"]
+        }
+        _ = try await redis.answer(
+            Self.correctScript, keys: [allowance.name(name, at: now)], arguments: arguments)
+        return try await read(owner, of: [policy]).first
+    }
+
+    private static let correctScript = RedisScript(name: "correct", source: correctScriptSource)
+
+    private func now() async throws(DirectoryError) -> Int {
+        guard let now = try await redis.answer(Self.clockScript, keys: [], arguments: []).first?.integer else {
+            throw .unexpectedReply
+        }
+        return Int(now)
+    }
+
     // MARK: What applies
 
     /// Nil where the policy counts others.
-    private func bucket(_ policy: Policy, _ owner: Owner) -> String? {
+    private func name(_ policy: Policy, _ owner: Owner) -> String? {
         switch (policy.subject, owner.subject) {
         case (.org, .organization(let id)):
             names.bucket(policy, ofOrganization: id.text)
@@ -99,22 +169,48 @@ package struct Quotas: Sendable {
         }
     }
 
+    /// The subject as it enters the share of subjects that a policy is enforced on; as in `BucketSet`.
+    private func share(_ policy: Policy, _ owner: Owner) -> String {
+        switch (policy.subject, owner.subject) {
+        case (.org, .organization(let id)): id.text
+        case (.org, .key(let id)): id.organization.text
+        case (.key, .key(let id)): "\(id.organization.text)/\(owner.key?.subject ?? id.local)"
+        case (_, .address(let address)): address
+        case (_, .global), (_, .organization), (_, .key): ""
+        }
+    }
+
     private func allowance(_ policy: Policy, _ owner: Owner) -> Allowance {
         switch policy.subject {
-        case .key: policy.allowance(key: owner.key?.overrides ?? .none, organization: organizationOverrides(owner))
-        case .org: policy.allowance(organization: organizationOverrides(owner))
+        case .key:
+            policy.allowance(
+                key: owner.key?.overrides ?? .none, organization: owner.organization?.overrides ?? .none,
+                plan: owner.plan?.overrides ?? .none)
+        case .org:
+            policy.allowance(
+                organization: owner.organization?.overrides ?? .none, plan: owner.plan?.overrides ?? .none)
         case .address, .global: policy.allowance
         }
     }
 
     private func source(_ policy: Policy, _ owner: Owner) -> Quota.Source {
-        guard policy.subject == .key || policy.subject == .org else { return .configuration }
-        if policy.subject == .key, owner.key?.overrides.allowances[policy.name] != nil { return .key }
-        return organizationOverrides(owner).allowances[policy.name] == nil ? .configuration : .organization
+        func has(_ overrides: LimitOverrides?) -> Bool {
+            overrides?.allowances[policy.name]?.kind == policy.allowance.kind
+        }
+        switch policy.subject {
+        case .address, .global: return .configuration
+        case .key where has(owner.key?.overrides): return .key
+        case .key, .org:
+            if has(owner.organization?.overrides) { return .organization }
+            return has(owner.plan?.overrides) ? .plan : .configuration
+        }
     }
+}
 
-    private func organizationOverrides(_ owner: Owner) -> LimitOverrides {
-        owner.organization?.overrides ?? .none
+extension Allowance {
+    /// What is stored under a policy's name: of a quota, by its window.
+    fileprivate func name(_ name: String, at now: Int) -> String {
+        if case .quota(let quota) = self { "\(name):\(quota.period.window(at: now).name)" } else { name }
     }
 }
 

@@ -15,6 +15,7 @@ struct KeyIssue: AsyncParsableCommand {
               tollgatectl key issue --org acme --name ci --user ada --expires 90d --json
               tollgatectl key issue --org acme --name batch --limit search=100/10s
               tollgatectl key issue --org acme --name reader --allow-tool 'get_*'
+              tollgatectl key issue --org acme --name office --scope listings:read --allow-from 203.0.113.0/24
             """)
 
     @Option(help: "The organization it belongs to.", transform: organization)
@@ -29,9 +30,24 @@ struct KeyIssue: AsyncParsableCommand {
     var expires: KeyOrder.Expiry?
     @Option(
         help: ArgumentHelp(
-            "Other numbers for a per-key policy: search=100/10s:200. Repeatable.", valueName: "policy=limit"),
-        transform: LimitOption.init)
-    var limit: [LimitOption] = []
+            "Other numbers for a per-key policy: search=100/10s:200, monthly=5000/month, streams=8. Repeatable.",
+            valueName: "policy=limit"),
+        transform: limitEdit)
+    var limit: [LimitEdit] = []
+    @Option(
+        help: ArgumentHelp("What it is good for, such as listings:read. Repeatable.", valueName: "scope"),
+        transform: scopeToken)
+    var scope: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Where it may be used from: 10.0.0.0/8, 2001:db8::1, or unix for Unix sockets. Repeatable.",
+            valueName: "network"),
+        transform: network)
+    var allowFrom: [String] = []
+    @Option(
+        help: ArgumentHelp("No key before this: a time from now (1h) or a moment.", valueName: "when"),
+        transform: Timestamp.expiry)
+    var notBefore: KeyOrder.Expiry?
     @Option(
         help: ArgumentHelp(
             "An MCP tool the key may call, * and ? match; with one, no others. Repeatable.", valueName: "pattern"),
@@ -53,8 +69,10 @@ struct KeyIssue: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func validate() throws {
-        let policies = limit.map(\.policy)
-        guard Set(policies).count == policies.count else {
+        guard limit.allSatisfy({ $0.allowance != nil }) else {
+            throw ValidationError("--limit: a new key has none to remove, so leave =default out")
+        }
+        guard Set(limit.map(\.policy)).count == limit.count else {
             throw ValidationError("--limit names a policy twice; give each once")
         }
     }
@@ -62,16 +80,20 @@ struct KeyIssue: AsyncParsableCommand {
     func run() async throws {
         var order = KeyOrder(
             organization: org, name: name, user: user ?? "", expiry: expires ?? .never,
-            limits: limit.map(\.text).joined(separator: " "),
+            limits: LimitOverrides.none.applying(limit).recordText,
             tools: ToolAccess(allowed: allowTool, denied: denyTool))
+        order.scopes = KeyScopes(Set(scope))
+        order.networks = KeyNetworks(parsing: allowFrom.joined(separator: " ")) ?? KeyNetworks()
+        order.start = notBefore ?? .never
         let settings = try config.map(PolicySource.read)
         if let settings {
             order.prefix = settings.keys.prefix
             order.maximumActive = settings.keys.maxActivePerOrganization
         }
         let issued = try await connection.withRedis(configured: settings?.namespace) { [order] client, namespace in
-            try await check(settings, Sidecars(client, namespace: namespace))
-            return try await Directory(client, namespace: namespace).issueKey(order)
+            try await LimitCheck(edits: limit, owner: .key, argument: "--limit")
+                .check(settings, Sidecars(client, namespace: namespace))
+            return try await connection.directory(client, namespace).issueKey(order)
         }
         do {
             try show(issued)
@@ -81,32 +103,6 @@ struct KeyIssue: AsyncParsableCommand {
                 "key \(issued.id.text) was issued but could not be shown (\(error)); revoke it with: tollgatectl key "
                     + "revoke \(issued.id.text)"
             ).report()
-        }
-    }
-
-    /// A key's overrides belong to the policies whose buckets are the key's own.
-    private func check(_ settings: Settings?, _ sidecars: Sidecars) async throws {
-        guard !limit.isEmpty else { return }
-        if let settings { return try refuseMisfits(settings.policies, of: "the configuration") }
-        let sets = try await PolicySource.published(sidecars)
-        if sets.isEmpty {
-            Output.warn("--limit is not checked: no sidecar has published its policies; give --config FILE to check it")
-        }
-        for set in sets { try refuseMisfits(set.set.policies, of: "the policies \(set.description)") }
-    }
-
-    private func refuseMisfits(_ policies: [Policy], of whom: String) throws(Failure) {
-        for option in limit {
-            guard let policy = policies.first(where: { $0.name == option.policy }) else {
-                let names = policies.map(\.name).joined(separator: ", ")
-                throw Failure(.badData, "--limit: no policy \(option.policy) in \(whom): there are \(names)")
-            }
-            guard policy.subject == .key else {
-                throw Failure(
-                    .badData,
-                    "--limit: policy \(option.policy) is per \(policy.subject.rawValue), a key can override only those per key"
-                )
-            }
         }
     }
 
@@ -130,25 +126,20 @@ struct KeyIssue: AsyncParsableCommand {
     }
 }
 
-/// `policy=limit`, the limit as the configuration writes it.
-struct LimitOption: Sendable, Equatable {
-    let policy: String
-    let limit: String
+private func scopeToken(_ text: String) throws -> String {
+    guard KeyScopes.isToken(text) else {
+        throw ValidationError(
+            "expected a scope such as listings:read: 1 to 128 visible characters, none of them \" or \\")
+    }
+    return text
+}
 
-    var text: String { "\(policy)=\(limit)" }
-
-    init(_ text: String) throws {
-        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, Policy.isName(parts[0]) else {
-            throw ValidationError("expected policy=limit such as search=100/10s")
-        }
-        do {
-            _ = try Limit(parsing: String(parts[1]))
-        } catch {
-            throw ValidationError("\(parts[0]): \(error)")
-        }
-        policy = String(parts[0])
-        limit = String(parts[1])
+private func network(_ text: String) throws -> String {
+    guard text != "unix" else { return text }
+    do throws(AddressBlock.Flaw) {
+        return try AddressBlock(parsing: text).description
+    } catch {
+        throw ValidationError("expected a network such as 10.0.0.0/8, an address, or unix: \(error)")
     }
 }
 
@@ -161,7 +152,7 @@ private func tool(_ text: String) throws -> Glob {
 }
 
 /// Text that people will read in lists: one line that shows something and has an end.
-private func label(_ text: String) throws -> String {
+func label(_ text: String) throws -> String {
     let breaks: Set<Unicode.GeneralCategory> = [.control, .lineSeparator, .paragraphSeparator]
     let scalars = text.unicodeScalars
     // Counted in scalars: a single character can be made of any number of them.

@@ -76,8 +76,11 @@ extension KeyDescription {
             ("id", .string(id.text)), ("org", .string(id.organization.text)), ("name", .string(name)),
             ("user", JSON(user.isEmpty ? nil : user)), ("status", .string(status.rawValue)),
             ("subject", .string(subject)), ("limits", overrides.json), ("tools", toolsJSON),
+            ("scopes", .array(scopes.tokens.sorted().map(JSON.string))),
+            ("allow_from", .array(networks.text.split(separator: " ").map { .string(String($0)) })),
             ("created_at", JSON(createdAt.map(Timestamp.text))), ("not_before", JSON(notBefore.map(Timestamp.text))),
             ("expires_at", JSON(expiresAt.map(Timestamp.text))), ("revoked_at", JSON(revokedAt.map(Timestamp.text))),
+            ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Timestamp.text))),
         ]
     }
 
@@ -103,8 +106,15 @@ extension KeyDescription {
             ("Expires", Table.Cell(expiresAt.map(Timestamp.text) ?? "never")),
         ]
         if !tools.isUnrestricted { fields.append(("Tools", Table.Cell(toolsText))) }
+        if !scopes.tokens.isEmpty { fields.append(("Scopes", Table.Cell(scopes.text))) }
+        if !networks.isUnrestricted { fields.append(("Only from", Table.Cell(networks.text))) }
         if let notBefore { fields.append(("Holds from", Table.Cell(Timestamp.text(notBefore)))) }
-        if let revokedAt { fields.append(("Revoked", Table.Cell(Timestamp.text(revokedAt)))) }
+        if let revokedAt {
+            let isOver = status == .revoked
+            fields.append((isOver ? "Revoked" : "Works until", Table.Cell(Timestamp.text(revokedAt))))
+        }
+        if let rotatedTo { fields.append(("Replaced by", Table.Cell(rotatedTo.text))) }
+        if let lastUsedAt { fields.append(("Last used", Table.Cell(Timestamp.text(lastUsedAt)))) }
         if subject != id.local { fields.append(("Counts as", Table.Cell("\(id.organization.text)/\(subject)"))) }
         return fields
     }

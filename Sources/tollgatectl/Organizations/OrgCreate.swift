@@ -8,19 +8,33 @@ struct OrgCreate: AsyncParsableCommand {
         commandName: "create",
         abstract: "Create an organization.",
         discussion: """
-            EXAMPLE:
+            EXAMPLES:
               tollgatectl org create acme
+              tollgatectl org create acme --plan pro --max-active-keys 20
             """)
 
     @Argument(help: "1 to 40 of a-z, 0-9, _ and -.", transform: organization)
     var name: OrganizationID
+    @Option(help: "The plan it is on.", transform: planName)
+    var plan: PlanName?
+    @Option(
+        help: ArgumentHelp(
+            "Keys that it may have at a time; what the configuration says, where nothing is said.", valueName: "count"))
+    var maxActiveKeys: Int?
     @Flag(help: "Print JSON: org, created_at.")
     var json = false
     @OptionGroup var connection: Connection
 
+    func validate() throws {
+        if let maxActiveKeys, !(0...1_000_000 ~= maxActiveKeys) {
+            throw ValidationError("--max-active-keys: expected a number from 0 to 1000000")
+        }
+    }
+
     func run() async throws {
         try await connection.withDirectory { directory in
-            let createdAt = try await directory.createOrganization(name)
+            let createdAt = try await directory.createOrganization(
+                name, plan: plan, maximumActiveKeys: maxActiveKeys)
             if json {
                 try Output.json([("org", .string(name.text)), ("created_at", .string(Timestamp.text(createdAt)))])
             } else {

@@ -71,7 +71,7 @@ extension OrganizationDescription {
     var json: [(String, JSON)] {
         [
             ("org", .string(id.text)), ("status", .string(isSuspended ? "suspended" : "active")),
-            ("active_keys", .integer(activeKeys)), ("keys", .integer(allKeys)),
+            ("plan", JSON(plan)), ("active_keys", .integer(activeKeys)), ("keys", .integer(allKeys)),
             ("max_active_keys", JSON(maximumActiveKeys)), ("limits", overrides.json),
             ("created_at", JSON(createdAt.map(Timestamp.text))),
         ]

@@ -14,7 +14,7 @@ struct OrgShow: AsyncParsableCommand {
 
     @Argument(help: "Its name.", transform: organization)
     var name: OrganizationID
-    @Flag(help: "Print JSON: org, status, active_keys, keys, max_active_keys, limits, created_at.")
+    @Flag(help: "Print JSON: org, status, plan, active_keys, keys, max_active_keys, limits, created_at.")
     var json = false
     @OptionGroup var connection: Connection
 
@@ -26,6 +26,7 @@ struct OrgShow: AsyncParsableCommand {
             try Output.fields([
                 ("Organization", Table.Cell(name.text)), ("Status", organization.statusCell),
                 ("Active keys", "\(organization.activeKeys)\(most)"), ("All keys", "\(organization.allKeys)"),
+                ("Plan", Table.Cell(organization.plan?.printable ?? "-")),
                 ("Own limits", Table.Cell(organization.overrides.text)),
                 ("Created", Table.Cell(organization.createdAt.map(Timestamp.text) ?? "-")),
             ])

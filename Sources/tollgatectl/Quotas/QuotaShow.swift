@@ -26,8 +26,8 @@ struct QuotaShow: AsyncParsableCommand {
     @Flag(
         help: """
             Print JSON: subject {kind, id}, key_status, and sets, each with source (live, published, file), hash, sidecars \
-            and policies: name, per, capacity, refill, cost, tool_costs, remaining, next_call_ms (null: never), full_ms, from \
-            (configuration, organization, key).
+            and policies: name, per, capacity, refill, cost, tool_costs, remaining, next_call_ms (null: never, or not known), \
+            full_ms, from (configuration, plan, organization, key), kind (limit, quota, concurrency), enforced.
             """)
     var json = false
     @OptionGroup var connection: Connection
@@ -107,14 +107,32 @@ extension Quota {
             Table.Cell(policy.name), Table.Cell(policy.subject.rawValue), "\(capacity)", Table.Cell(refill),
         ] + (showsCost ? [Table.Cell(policy.toolCosts.isEmpty ? "\(policy.cost)" : "by tool")] : []) + [
             Table.Cell("\(remaining)", isEmpty ? .bad : .good),
-            Table.Cell(TimeText.until(microseconds: nextCallMicroseconds), isEmpty ? .bad : .plain),
-            Table.Cell(TimeText.until(microseconds: fullMicroseconds)), Table.Cell(source.rawValue),
+            Table.Cell(nextText, isEmpty ? .bad : .plain),
+            Table.Cell(fullText), Table.Cell(fromText),
         ]
     }
 
-    /// `20/10s`: the limit without its burst, which is the capacity.
+    /// `20/10s`: the limit without its burst, which is the capacity; `5000/month`; `at a time`.
     private var refill: String {
-        Limit(count: limit.count, periodMicroseconds: limit.periodMicroseconds).description
+        switch allowance {
+        case .rate(let limit): Limit(count: limit.count, periodMicroseconds: limit.periodMicroseconds).description
+        case .quota(let quota): quota.description
+        case .concurrency: "at a time"
+        }
+    }
+
+    /// What becomes of a denial, where it isn't the usual.
+    private var fromText: String { isEnforced ? source.rawValue : "\(source.rawValue), shadow" }
+
+    /// When a slot comes free nobody knows.
+    private var nextText: String {
+        if case .concurrency = allowance, capacity > 0, remaining == 0 { return "when one ends" }
+        return TimeText.until(microseconds: nextCallMicroseconds)
+    }
+
+    private var fullText: String {
+        if case .concurrency = allowance { return "-" }
+        return TimeText.until(microseconds: fullMicroseconds)
     }
 
     var json: JSON {
@@ -124,6 +142,7 @@ extension Quota {
             ("tool_costs", .object(policy.toolCosts.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             ("remaining", .integer(remaining)), ("next_call_ms", JSON(TimeText.milliseconds(nextCallMicroseconds))),
             ("full_ms", JSON(TimeText.milliseconds(fullMicroseconds))), ("from", .string(source.rawValue)),
+            ("kind", .string(allowance.kind.rawValue)), ("enforced", .bool(isEnforced)),
         ])
     }
 }

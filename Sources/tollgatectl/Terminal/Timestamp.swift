@@ -26,6 +26,19 @@ enum Timestamp {
             "expected a time from now such as 90d, at most 36500d, or a moment such as 2027-01-01T00:00:00Z")
     }
 
+    /// A length of time, 0 too.
+    struct Grace: Sendable, Equatable {
+        var seconds: Int
+    }
+
+    static func grace(_ text: String) throws -> Grace {
+        if text == "0s" { return Grace(seconds: 0) }
+        guard let seconds = seconds(text) else {
+            throw ValidationError("expected a time such as 24h or 7d, at most 36500d, or 0s")
+        }
+        return Grace(seconds: seconds)
+    }
+
     private static func seconds(_ text: String) -> Int? {
         let units = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let unit = text.last.flatMap({ units[String($0)] }), text.utf8.count <= 8,

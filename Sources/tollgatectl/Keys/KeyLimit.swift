@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+import Settings
+
+struct KeyLimit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "limit",
+        abstract: "Give a key other numbers for the policies per key.",
+        discussion: """
+            They hold from the next request on. policy=default removes one.
+
+            EXAMPLES:
+              tollgatectl key limit acme/7h3kq2mzxb search=100/10s streams=8
+              tollgatectl key limit acme/7h3kq2mzxb search=default
+            """)
+
+    @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
+    var id: String
+    @Argument(
+        help: ArgumentHelp("search=100/10s, monthly=5000/month, streams=8.", valueName: "policy=limit"),
+        transform: limitEdit)
+    var limits: [LimitEdit]
+    @Flag(help: "Print JSON: id, limits.")
+    var json = false
+    @OptionGroup var source: PolicySource
+    @OptionGroup var connection: Connection
+
+    func validate() throws {
+        _ = try keyID(id)
+        try LimitCheck(edits: limits, owner: .key).validate()
+    }
+
+    func run() async throws {
+        let id = try keyID(id)
+        let settings = try source.settings()
+        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
+            try await LimitCheck(edits: limits, owner: .key).check(settings, Sidecars(client, namespace: namespace))
+            let overrides = try await connection.directory(client, namespace).setLimits(limits, of: id)
+            if json { return try Output.json([("id", .string(id.text)), ("limits", overrides.json)]) }
+            try Output.line("Own limits of key \(id.text): \(overrides.text)")
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+import Settings
+
+struct OrgLimit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "limit",
+        abstract: "Give an organization other numbers than its plan or the configuration.",
+        discussion: """
+            For policies per org, and per key for all its keys that have none of their own. They hold from the next request \
+            on. policy=default removes one.
+
+            EXAMPLES:
+              tollgatectl org limit acme org=100/10s:200 monthly=5000/month streams=8
+              tollgatectl org limit acme org=default
+            """)
+
+    @Argument(help: "Its name.", transform: organization)
+    var name: OrganizationID
+    @Argument(
+        help: ArgumentHelp("search=100/10s, monthly=5000/month, streams=8.", valueName: "policy=limit"),
+        transform: limitEdit)
+    var limits: [LimitEdit]
+    @Flag(help: "Print JSON: org, limits.")
+    var json = false
+    @OptionGroup var source: PolicySource
+    @OptionGroup var connection: Connection
+
+    func validate() throws {
+        try LimitCheck(edits: limits, owner: .organization).validate()
+    }
+
+    func run() async throws {
+        let settings = try source.settings()
+        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
+            try await LimitCheck(edits: limits, owner: .organization)
+                .check(settings, Sidecars(client, namespace: namespace))
+            let overrides = try await connection.directory(client, namespace).setLimits(limits, of: name)
+            if json { return try Output.json([("org", .string(name.text)), ("limits", overrides.json)]) }
+            try Output.line("Own limits of organization \(name.text): \(overrides.text)")
+        }
+    }
+}
+
+struct OrgPlan: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Put an organization on a plan, or on none.",
+        discussion: """
+            EXAMPLES:
+              tollgatectl org plan acme pro
+              tollgatectl org plan acme --none
+            """)
+
+    @Argument(help: "Its name.", transform: organization)
+    var name: OrganizationID
+    @Argument(help: "A plan's name.", transform: planName)
+    var plan: PlanName?
+    @Flag(help: "On none.")
+    var none = false
+    @Flag(help: "Print JSON: org, plan.")
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func validate() throws {
+        guard (plan == nil) == none else { throw ValidationError("give a plan, or else --none") }
+    }
+
+    func run() async throws {
+        try await connection.withDirectory { directory in
+            try await directory.setPlan(plan, of: name)
+            if json { return try Output.json([("org", .string(name.text)), ("plan", JSON(plan?.text))]) }
+            try Output.line("Organization \(name.text) is on \(plan.map { "plan \($0.text)" } ?? "no plan") now.")
+        }
+    }
+}
