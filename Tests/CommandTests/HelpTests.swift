@@ -11,8 +11,11 @@ import Testing
     private let tollgatectl = Tollgatectl(url: "")
 
     @Test(arguments: [
-        "", "org", "org create", "org list", "org show", "key", "key issue", "key list", "key show", "key verify",
-        "key revoke", "quota", "quota show", "quota reset", "usage",
+        "", "org", "org create", "org list", "org show", "org suspend", "org resume", "org limit", "org plan",
+        "org delete", "key", "key issue", "key list", "key show", "key verify", "key revoke", "key rotate", "key limit",
+        "plan", "plan set", "plan list", "plan show", "plan delete", "quota", "quota show", "quota reset",
+        "quota grant",
+        "usage", "audit",
     ])
     func isAsInTheSnapshot(verb: String) async throws {
         let name = verb.isEmpty ? "tollgatectl" : verb
@@ -23,7 +26,7 @@ import Testing
     }
 
     /// Each verb shows how it is used, and is among those above.
-    @Test(arguments: ["org", "key", "quota"]) func everyVerbHasAnExample(noun: String) async throws {
+    @Test(arguments: ["org", "key", "plan", "quota"]) func everyVerbHasAnExample(noun: String) async throws {
         let help = try await tollgatectl(noun, "--help").output
         let list = try #require(help.split(separator: "SUBCOMMANDS:\n").last).split(separator: "\n\n")[0]
         let verbs = list.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }

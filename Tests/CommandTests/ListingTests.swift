@@ -44,12 +44,12 @@ import Testing
 
                         """, errors: ""))
             let acme = """
-                {"org":"acme","status":"active","active_keys":2,"keys":3,"max_active_keys":null,\
+                {"org":"acme","status":"active","plan":null,"active_keys":2,"keys":3,"max_active_keys":null,\
                 "limits":{"org":"7/s"},"created_at":"2025-11-23T02:57:46Z"}
 
                 """
             let bravo = """
-                {"org":"bravo","status":"suspended","active_keys":0,"keys":0,"max_active_keys":null,\
+                {"org":"bravo","status":"suspended","plan":null,"active_keys":0,"keys":0,"max_active_keys":null,\
                 "limits":{},"created_at":"2025-11-23T02:57:46Z"}
 
                 """
@@ -64,6 +64,7 @@ import Testing
                         Status:       active
                         Active keys:  2
                         All keys:     3
+                        Plan:         -
                         Own limits:   org=7/s
                         Created:      2025-11-23T02:57:46Z
 
@@ -87,12 +88,13 @@ import Testing
             #expect(
                 active == """
                     {"id":"acme/aaaaaaaaaa","org":"acme","name":"laptop","user":"ada","status":"active",\
-                    "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},\
-                    "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"revoked_at":null}
+                    "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
+                    "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"revoked_at":null,\
+                    "rotated_to":null,"last_used_at":null}
                     {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
-                    "subject":"cccccccccc","limits":{"search":"5/m"},"tools":{"allow":[],"deny":[]},\
+                    "subject":"cccccccccc","limits":{"search":"5/m"},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z",\
-                    "revoked_at":null}
+                    "revoked_at":null,"rotated_to":null,"last_used_at":null}
 
                     """)
             equal(

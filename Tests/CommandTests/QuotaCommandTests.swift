@@ -101,7 +101,8 @@ import Testing
                     output: """
                         {"subject":{"kind":"org","id":"acme"},"key_status":null,"sets":[{"source":"live","hash":"h1",\
                         "sidecars":["web-1"],"policies":[{"name":"org","per":"org","capacity":7,"refill":"7/d","cost":1,\
-                        "tool_costs":{},"remaining":7,"next_call_ms":0,"full_ms":0,"from":"organization"}]}]}
+                        "tool_costs":{},"remaining":7,"next_call_ms":0,"full_ms":0,"from":"organization",\
+                        "kind":"limit","enforced":true}]}]}
 
                         """, errors: ""))
             _ = try await server.cli("HSET", "tg:1:{acme}", "limits", "org=0/d")

@@ -15,7 +15,7 @@ struct KeyIssue: AsyncParsableCommand {
               tollgatectl key issue --org acme --name ci --user ada --expires 90d --json
               tollgatectl key issue --org acme --name batch --limit search=100/10s
               tollgatectl key issue --org acme --name reader --allow-tool 'get_*'
-              tollgatectl key issue --org acme --name office --scope listings:read --allow-from 203.0.113.0/24
+              tollgatectl key issue --org acme --name office --allow-from 203.0.113.0/24
             """)
 
     @Option(help: "The organization it belongs to.", transform: organization)
