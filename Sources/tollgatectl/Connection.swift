@@ -32,9 +32,9 @@ struct Connection: ParsableArguments {
 
     private var signature: String {
         let environment = ProcessInfo.processInfo.environment
-        let user = [environment["TOLLGATE_USER"], environment["SUDO_USER"], environment["USER"]]
-            .compactMap { $0 }.first { !$0.isEmpty }
-        return actor ?? "\(user ?? "unknown")@\(ProcessInfo.processInfo.hostName)"
+        func variable(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+        let user = variable("SUDO_USER") ?? variable("USER") ?? "unknown"
+        return actor ?? variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
     }
 
     /// Does something with the directory, see ``withRedis(configured:_:)``.
