@@ -106,7 +106,8 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging, .serviceLifecycle,
+                "tollgate", "Admin", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging,
+                .serviceLifecycle,
             ]),
         tests(
             "CommandTests", ["tollgatectl", "Admission", "Settings", .argumentParser, .subprocess],
