@@ -105,3 +105,34 @@ def test_a_tool_that_the_key_may_not_call_is_denied_and_not_listed(launch, stepw
         assert (said[2]["code"], said[2]["message"]) == (40300, "Tool 'add' not allowed")
     else:
         assert said[2] == {"text": "Tool 'add' not allowed", "is_error": True}
+
+
+@pytest.mark.parametrize("line,mode,handler", ALL, ids=IDS)
+def test_a_tool_whose_scopes_the_key_lacks_is_denied_and_not_listed(launch, stepwise, ctl, redis, line, mode, handler):
+    routes = [{"path": "/mcp", "mcp": True, "scopes": ["mcp"], "tool_scopes": {"add": ["sum:write"], "a*": ["sum:read"]}}]
+    daemon = launch(stepwise(handler), routes=routes)
+    issued = ctl.issue()
+    org, name = issued["id"].split("/")
+    redis("HSET", f"tg:1:{{{org}}}:k:{name}", "scopes", "mcp")
+    said = told(line, daemon, issued["key"], mode, "tools", "add", "tools")
+    assert said[1] == said[3] == {"tools": ["climb"]}
+    words = "Insufficient scope: sum:write sum:read"
+    if said[0]["protocol"] >= "2026-07-28":
+        assert (said[2]["code"], said[2]["message"]) == (40300, words)
+        assert said[2]["data"]["missing_scopes"] == ["sum:write", "sum:read"]
+    else:
+        assert said[2] == {"text": words, "is_error": True}
+    redis("HSET", f"tg:1:{{{org}}}:k:{name}", "scopes", "mcp sum:read sum:write")
+    redis("HSET", f"tg:1:{{{org}}}", "rev", "0" * 16)
+    said = told(line, daemon, issued["key"], mode, "tools", "add")
+    assert said[1:] == [{"tools": ["add", "climb"]}, {"text": "42", "is_error": False}]
+
+
+@pytest.mark.parametrize("line,mode,handler", ALL, ids=IDS)
+def test_who_comes_from_elsewhere_is_told_by_the_first_answer(launch, stepwise, ctl, redis, line, mode, handler):
+    daemon = launch(stepwise(handler))
+    issued = ctl.issue()
+    org, name = issued["id"].split("/")
+    redis("HSET", f"tg:1:{{{org}}}:k:{name}", "allow_from", "10.0.0.0/8")
+    refused = told(line, daemon, issued["key"], mode, "add")[-1]
+    assert (refused["code"], refused["message"]) == (40300, "Address not allowed")

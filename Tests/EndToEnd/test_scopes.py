@@ -6,7 +6,7 @@ import os
 
 import pytest
 from fixtures.upstream import reply
-from fixtures.wire import ask
+from fixtures.wire import ask, until
 
 ROUTES = [
     {"path": "/health", "methods": ["GET"], "public": True},
@@ -181,6 +181,13 @@ def post(daemon, key, body: bytes, **fields: str):
     return ask(daemon.port, "POST", "/mcp", key, fields=fields, body=body)
 
 
+def said(answer) -> str:
+    """In-band, as the result of a tool."""
+    assert answer.status == 200
+    assert answer.json()["result"]["isError"] is True
+    return answer.json()["result"]["content"][0]["text"]
+
+
 def test_tools_take_scopes_of_all_rules_that_match(launch, upstream, issued):
     daemon = launch(upstream, routes=ROUTES, policies=SLOW)
     key, _ = issued(scopes="mcp db:read")
@@ -244,3 +251,168 @@ def test_without_redis_scopes_and_networks_hold(launch, upstream, issued, redis)
     assert ask(daemon.port, "GET", "/files/x", key).status == 200
     assert ask(daemon.port, "GET", "/api/listings", key).status == 403
     assert ask(daemon.port, "GET", "/api/listings", bound).status == 403
+
+
+def test_no_other_way_to_name_a_tool_gets_around_its_scopes(launch, upstream, issued):
+    daemon = launch(upstream, routes=ROUTES)
+    key, _ = issued(scopes="mcp db:read")
+    for body in (
+        rb'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\u0064b_drop"}}',
+        rb'{"jsonrpc":"2.0","id":1,"method":"tools\/call","params":{"name":"db_drop"}}',
+        b'[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"db_drop"}}]',
+    ):
+        assert b"Insufficient scope: db:write" in post(daemon, key, body).body
+    # One that asks for no answer gets none, and isn't run either.
+    notice = post(daemon, key, b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"db_drop"}}')
+    assert (notice.status, notice.json()["error"]["data"]["missing_scopes"]) == (403, ["db:write"])
+    gzipped = post(daemon, key, call("search"), **{"Content-Encoding": "gzip"})
+    assert gzipped.status == 415
+    twice = post(daemon, key, b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name":"db_drop"}}')
+    assert twice.status == 400
+    assert upstream.requests == []
+
+
+def test_fields_that_are_trusted_name_the_tool(launch, upstream, issued):
+    daemon = launch(upstream, routes=ROUTES, mcp={"trust_mcp_headers": True})
+    key, _ = issued(scopes="mcp db:read")
+    modern = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
+    for name in ({"Mcp-Name": "db_drop"}, {"Mcp-Name": "=?base64?ZGJfZHJvcA==?="}):
+        refused = post(daemon, key, call("db_drop"), **modern, **name)
+        assert b"Insufficient scope: db:write" in refused.body
+    assert upstream.requests == []
+    assert post(daemon, key, call("db_read"), **modern, **{"Mcp-Name": "db_read"}).status == 200
+
+
+def test_who_has_no_key_calls_the_tools_that_take_no_scope(launch, upstream):
+    routes = [{"path": "/mcp", "mcp": True, "tool_scopes": {"db_*": ["db:read"]}}]
+    daemon = launch(upstream, routes=routes, keys={"anonymous": "allow"}, mcp={"hosts": [], "origins": []})
+    assert post(daemon, None, call("search")).status == 200
+    refused = post(daemon, None, call("search", "db_read"))
+    assert (refused.status, refused.json()["error"]["data"]["detail"]) == (
+        401,
+        "Missing API key. Provide X-API-Key header.",
+    )
+    assert refused["WWW-Authenticate"] == 'Bearer realm="tollgate"'
+    tools = [{"name": name} for name in ("search", "db_read")]
+    listing = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).encode()
+    upstream.behaviour = lambda *_: reply(listing, fields={"Content-Type": "application/json"})
+    answer = post(daemon, None, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    assert answer.json()["result"]["tools"] == [{"name": "search"}]
+
+
+def test_where_oauth_is_configured_the_status_says_it(launch, upstream, issued):
+    """A client that can get a better token is told which (RFC 6750 §3.1)."""
+    metadata = {"resource": "https://mcp.example.com/mcp", "authorization_servers": ["https://id.example.com"]}
+    daemon = launch(upstream, routes=ROUTES, mcp={"resource_metadata": metadata})
+    refused = post(daemon, issued(scopes="mcp")[0], call("db_drop"))
+    assert refused.status == 403
+    assert refused["WWW-Authenticate"].startswith(
+        'Bearer realm="tollgate", error="insufficient_scope", scope="db:read db:write", resource_metadata="https://'
+    )
+    assert refused.json()["error"]["code"] == 40300
+
+
+def test_a_modern_client_is_told_in_band_as_well(launch, upstream, issued):
+    daemon = launch(upstream, routes=ROUTES)
+    refused = post(daemon, issued(scopes="mcp")[0], call("db_read"), **{"MCP-Protocol-Version": "2026-07-28"})
+    assert refused.status == 200
+    error = refused.json()["error"]
+    assert (error["code"], error["message"]) == (40300, "Insufficient scope: db:read")
+    assert (error["data"]["status"], error["data"]["missing_scopes"]) == (403, ["db:read"])
+
+
+def test_an_address_is_refused_in_band(launch, upstream, issued):
+    daemon = launch(upstream, routes=ROUTES)
+    key, _ = issued(allow_from="10.0.0.0/8")
+    refused = post(daemon, key, call("db_read"))
+    assert (refused.status, refused.json()["result"]) == (
+        200,
+        {"content": [{"type": "text", "text": "Address not allowed"}], "isError": True},
+    )
+    assert daemon.lines(1)[0]["status"] == 403
+    # Nothing in it could carry the answer.
+    assert ask(daemon.port, "GET", "/mcp", key, fields={"Accept": "text/event-stream"}).status == 403
+
+
+def test_a_scope_comes_before_a_tool_that_is_barred(launch, upstream, issued):
+    daemon = launch(upstream, routes=ROUTES)
+    key, _ = issued(scopes="mcp", tools="!db_*")
+    assert said(post(daemon, key, call("db_x"))) == "Insufficient scope: db:read"
+    richer, _ = issued(scopes="mcp db:read", tools="!db_*")
+    assert said(post(daemon, richer, call("db_x"))) == "Tool 'db_x' not allowed"
+
+
+# ---- What doesn't change it ------------------------------------------------------------------------------------------
+
+
+def test_a_route_without_limits_takes_scopes_all_the_same(launch, upstream, issued):
+    routes = [{"path": "/free", "throttle": False, "scopes": ["x"]}]
+    daemon = launch(upstream, routes=routes, policies=[{"name": "org", "per": "org", "limit": "2/1d"}])
+    key, _ = issued()
+    answers = [ask(daemon.port, "GET", "/free", key) for _ in range(4)]
+    # It costs nothing there.
+    assert [(answer.status, answer.limits()) for answer in answers] == [(403, (2, 2))] * 4
+    bound, _ = issued(scopes="x", allow_from="10.0.0.0/8")
+    assert ask(daemon.port, "GET", "/free", bound).status == 403
+    assert upstream.requests == []
+
+
+def test_another_spelling_of_the_path_takes_the_same_scopes(launch, upstream, issued, redis):
+    daemon = launch(upstream, routes=ROUTES)
+    key, key_id = issued(scopes="other")
+    assert ask(daemon.port, "GET", "/api/%6Cistings?x=1", key).status == 403
+    assert ask(daemon.port, "HEAD", "/api/listings", key).status == 403
+    # As text, not by its beginning or in other letters.
+    for scopes in ("listings", "listings:*", "LISTINGS:READ", "listings:read:all", "*"):
+        change(redis, key_id, scopes=scopes)
+        assert ask(daemon.port, "GET", "/api/listings", key).status == 403
+    assert upstream.requests == []
+
+
+def test_every_sidecar_and_loop_knows_of_a_change_at_the_next_request(launch, upstream, issued, redis):
+    daemons = [launch(upstream, loops=2, routes=ROUTES, policies=SLOW) for _ in range(2)]
+    key, key_id = issued(scopes="listings:read", allow_from="10.0.0.0/8")
+
+    def statuses() -> set[int]:
+        # Connections are dealt out to the loops in turn.
+        return {ask(daemon.port, "GET", "/api/listings", key).status for daemon in daemons for _ in range(4)}
+
+    assert statuses() == {403}
+    for fields, status in [
+        ({"allow_from": "127.0.0.1"}, 200),
+        ({"scopes": "other"}, 403),
+        ({"scopes": "other listings:read"}, 200),
+        ({"allow_from": "127.0.0.2"}, 403),
+        ({"allow_from": ""}, 200),
+        ({"allow_from": "unix 127.0.0.0/8"}, 200),
+        # What can't be read comes last: that it is no key is remembered for a second.
+        ({"allow_from": "nowhere"}, 401),
+    ]:
+        change(redis, key_id, **fields)
+        assert statuses() == {status}, fields
+
+
+@pytest.mark.parametrize("on_failure", ["open", "local"])
+def test_without_redis_mcp_clients_are_told_in_band_too(launch, upstream, issued, redis, on_failure):
+    daemon = launch(
+        upstream,
+        loops=1,
+        routes=ROUTES,
+        policies=[{"name": "org", "per": "org", "limit": "100/1s"}],
+        redis_settings={"on_failure": on_failure, "timeout": "200ms"},
+    )
+    lacking, _ = issued(scopes="db:read")
+    bound, _ = issued(scopes="mcp", allow_from="10.0.0.0/8")
+    good, _ = issued(scopes="mcp db:read")
+
+    def check():
+        assert said(post(daemon, lacking, call("db_x"))) == "Insufficient scope: mcp"
+        assert said(post(daemon, bound, call("db_x"))) == "Address not allowed"
+        assert said(post(daemon, good, call("db_drop"))) == "Insufficient scope: db:write"
+        assert post(daemon, good, call("db_x")).status == 200
+
+    check()
+    redis.kill()
+    until(lambda: ask(daemon.admin, "GET", "/readyz").status == 503, "the loss to be seen")
+    check()
+    assert len(upstream.requests) == 2
