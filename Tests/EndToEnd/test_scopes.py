@@ -253,6 +253,17 @@ def test_without_redis_scopes_and_networks_hold(launch, upstream, issued, redis)
     assert ask(daemon.port, "GET", "/api/listings", bound).status == 403
 
 
+@pytest.mark.parametrize("call", ["{}", '{"name":5}', '{"name":null}', '{"name":["db_drop"]}', '{"title":"db_drop"}'])
+def test_a_call_that_names_no_tool_takes_what_any_tool_takes(launch, upstream, issued, call):
+    """A handler may find a name where none can be read."""
+    daemon = launch(upstream, routes=ROUTES)
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%b}' % call.encode()
+    assert said(post(daemon, issued(scopes="mcp db:read")[0], body)) == "Insufficient scope: db:write"
+    assert upstream.requests == []
+    assert post(daemon, issued(scopes="mcp db:read db:write")[0], body).status == 200
+    assert len(upstream.requests) == 1
+
+
 def test_no_other_way_to_name_a_tool_gets_around_its_scopes(launch, upstream, issued):
     daemon = launch(upstream, routes=ROUTES)
     key, _ = issued(scopes="mcp db:read")
@@ -276,7 +287,7 @@ def test_fields_that_are_trusted_name_the_tool(launch, upstream, issued):
     daemon = launch(upstream, routes=ROUTES, mcp={"trust_mcp_headers": True})
     key, _ = issued(scopes="mcp db:read")
     modern = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
-    for name in ({"Mcp-Name": "db_drop"}, {"Mcp-Name": "=?base64?ZGJfZHJvcA==?="}):
+    for name in ({"Mcp-Name": "db_drop"}, {"Mcp-Name": "=?base64?ZGJfZHJvcA==?="}, {}):
         refused = post(daemon, key, call("db_drop"), **modern, **name)
         assert b"Insufficient scope: db:write" in refused.body
     assert upstream.requests == []
@@ -393,7 +404,8 @@ def test_every_sidecar_and_loop_knows_of_a_change_at_the_next_request(launch, up
 
 
 @pytest.mark.parametrize("on_failure", ["open", "local"])
-def test_without_redis_mcp_clients_are_told_in_band_too(launch, upstream, issued, redis, on_failure):
+@pytest.mark.parametrize("loss", ["killed", "emptied"])
+def test_without_redis_mcp_clients_are_told_in_band_too(launch, upstream, issued, redis, loss, on_failure):
     daemon = launch(
         upstream,
         loops=1,
@@ -412,7 +424,11 @@ def test_without_redis_mcp_clients_are_told_in_band_too(launch, upstream, issued
         assert post(daemon, good, call("db_x")).status == 200
 
     check()
-    redis.kill()
+    if loss == "killed":
+        redis.kill()
+    else:
+        redis("FLUSHALL")
+        redis("CLIENT", "KILL", "TYPE", "normal")
     until(lambda: ask(daemon.admin, "GET", "/readyz").status == 503, "the loss to be seen")
     check()
     assert len(upstream.requests) == 2

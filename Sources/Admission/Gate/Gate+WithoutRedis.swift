@@ -32,7 +32,8 @@ extension Gate {
                 return finish(ask, unavailable(detail))
             }
             ask.caller = Caller(entry: entry, hash: hash)
-            if let objection = entry.record.objection(to: ask.request) {
+            // A message is refused once it is read, or the refusal couldn't name its id.
+            if ask.request.kind != .announced, let objection = entry.record.objection(to: ask.request) {
                 return finish(ask, .deny(Denial(reason: objection, principal: entry.principal)))
             }
             passWithoutRedis(ask, detail, entry)

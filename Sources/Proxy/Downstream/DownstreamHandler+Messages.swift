@@ -70,7 +70,7 @@ extension DownstreamHandler {
                 among: traits.method == .post ? route.messageSelection : request.selection, isFree: message.isFree,
                 hasKey: credentialWasPresented)
             request.tools = message.messages?.calledTools ?? []
-            for case let tool? in request.tools { request.scopes += route.toolScopes.scopes(ofTool: tool) }
+            for tool in request.tools { request.scopes += route.toolScopes.scopes(ofTool: tool) }
             if snapshot.messages.bindsSessions { request.session = message.session }
         }
         ask(request)

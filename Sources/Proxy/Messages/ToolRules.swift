@@ -23,7 +23,8 @@ struct ToolRules {
 }
 
 extension [Settings.ToolScopes] {
-    func scopes(ofTool tool: [UInt8]) -> [String] {
-        filter { $0.tools.matches(tool) }.flatMap(\.scopes)
+    /// - Parameter tool: nil for a call without a readable name, which may be of any: a handler can find one elsewhere.
+    func scopes(ofTool tool: [UInt8]?) -> [String] {
+        filter { rule in tool.map(rule.tools.matches) ?? true }.flatMap(\.scopes)
     }
 }
