@@ -50,7 +50,12 @@ import Testing
             _ = await gate.admit(key: "laptop", isThrottled: false)
             _ = await gate.admit(key: "laptop", from: "198.51.100.1", isThrottled: false)
             let after = try await booth.owed()
-            #expect(after == before)
+            // What leaked in the meantime counts as used.
+            #expect(after.keys.sorted() == before.keys.sorted())
+            for (name, state) in before {
+                let (old, new) = (try #require(Int(state)), try #require(after[name].flatMap { Int($0) }))
+                #expect(name.contains(":q:") ? new == old : (old...old + 1_000_000).contains(new), "\(name)")
+            }
             let held = try await booth.client.send("ZCARD", "tg:1:{acme}:c:calls:laptop").integer
             #expect(held == 1)
         }

@@ -60,13 +60,13 @@ package struct TokenBucket: Sendable, Hashable {
         return (true, after)
     }
 
-    /// Corrects what a request took at `t0`, when `x0` units were owed before it, to another cost: more is added, up to the
-    /// most there may be; less is given back as far as it can't have leaked meanwhile, or a refund would admit twice what
-    /// has leaked once. Of what leaks, the older part leaks first: of `x0` all, of this request's tokens those it keeps.
+    /// Corrects what a request took at `t0` to another cost: more is added, up to the most there may be; less is given back
+    /// as far as it can't have leaked meanwhile, or a bucket could be used twice in the same time. What leaked first was
+    /// perhaps this request's, for what was owed before it may have been given back since; only what it keeps comes before.
     ///
     /// - Returns: the backlog after the correction.
     @discardableResult
-    package mutating func correct(_ cost: Int, to trueCost: Int, takenAt t0: Int, over x0: Int, at now: Int) -> Int {
+    package mutating func correct(_ cost: Int, to trueCost: Int, takenAt t0: Int, at now: Int) -> Int {
         let before = backlog(at: now)
         let (old, new) = (shape.units(ofCost: cost), shape.units(ofCost: trueCost))
         let after: Int
@@ -74,10 +74,11 @@ package struct TokenBucket: Sendable, Hashable {
             after = min(before + (new - old), mostUnits)
         } else {
             let (leaked, tooMuch) = max(0, now - t0).multipliedReportingOverflow(by: shape.unitsPerMicrosecond)
-            let gone = tooMuch ? Int.max : max(0, leaked - x0 - new)
+            let gone = tooMuch ? Int.max : max(0, leaked - new)
             after = max(0, before - max(0, old - new - gone))
         }
-        charge(to: after, at: now)
+        // Nothing owed is nothing known, as in Redis: a clock that goes back makes no debt of it.
+        if after > 0 { charge(to: after, at: now) } else { state = nil }
         return after
     }
 

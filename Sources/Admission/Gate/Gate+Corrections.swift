@@ -47,19 +47,19 @@ extension Gate {
     /// - Parameter trueCost: of an item that took something.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
         guard outage == nil else { return }
-        var changed: [(item: Charge.Item, cost: Int, before: Int)] = []
+        var changed: [(item: Charge.Item, cost: Int)] = []
         for (item, reply) in zip(taken.charge.items, taken.owed) where item.cost > 0 {
             let cost = trueCost(item)
-            guard cost != item.cost, let before = taken.owedBefore(item, Int(reply.integer ?? 0)) else { continue }
-            changed.append((item, cost, before))
+            guard cost != item.cost, taken.took(item, Int(reply.integer ?? 0)) else { continue }
+            changed.append((item, cost))
         }
         guard !changed.isEmpty else { return }
         counters.corrections += 1
         let rates = changed.filter { if case .rate = $0.item.bucket.meter { true } else { false } }
         var call = RedisCommand(Self.correctScript, keyCount: changed.count)
-        for (item, _, _) in changed { call.append(bytes: item.bucket.name(at: taken.at)) }
+        for (item, _) in changed { call.append(bytes: item.bucket.name(at: taken.at)) }
         call.append(Int64(rates.count))
-        for (item, cost, before) in changed {
+        for (item, cost) in changed {
             let bucket = item.bucket
             switch bucket.meter {
             case .nothing, .slots: break
@@ -69,7 +69,6 @@ extension Gate {
                 call.append(Int64(shape.units(ofCost: item.cost)))
                 call.append(Int64(min(shape.units(ofCost: cost), 2 * shape.capacityUnits)))
                 call.append(Int64(taken.at))
-                call.append(Int64(before))
             case .quota(let quota):
                 call.append(Int64(bucket.allowsDebt ? 2 * quota.count : quota.count))
                 call.append(Int64(min(cost, 2 * quota.count) - item.cost))
@@ -80,18 +79,12 @@ extension Gate {
 }
 
 extension Receipt.Taken {
-    /// What was owed in a bucket before the item took its part; nil where it took none that can be given back.
-    fileprivate func owedBefore(_ item: Charge.Item, _ owed: Int) -> Int? {
+    /// Whether the item took something that can be corrected: what didn't fit in shadow wasn't charged.
+    fileprivate func took(_ item: Charge.Item, _ owed: Int) -> Bool {
         switch item.bucket.meter {
-        case .nothing, .slots: return nil
-        case .rate(let shape):
-            let units = shape.units(ofCost: item.cost)
-            if !item.isShadow { return max(0, owed - units) }
-            // What didn't fit in shadow wasn't charged.
-            return owed + units <= shape.capacityUnits ? owed : nil
-        case .quota(let quota):
-            if !item.isShadow { return max(0, owed - item.cost) }
-            return owed + item.cost <= quota.count ? owed : nil
+        case .nothing, .slots: false
+        case .rate(let shape): !item.isShadow || owed + shape.units(ofCost: item.cost) <= shape.capacityUnits
+        case .quota(let quota): !item.isShadow || owed + item.cost <= quota.count
         }
     }
 }

@@ -28,7 +28,7 @@ struct LookupBudget {
     /// The key was there: it is not the address' failure.
     static func found(for address: AddressEntry, at now: NIODeadline) {
         let time = now.microseconds
-        address.failures.correct(1, to: 0, takenAt: time, over: 0, at: time)
+        address.failures.correct(1, to: 0, takenAt: time, at: time)
     }
 
     static func failureBucket() -> TokenBucket { TokenBucket(shape(failuresPerSecond)) }

@@ -126,10 +126,10 @@ package struct Quotas: Sendable {
         case .concurrency: return nil
         case .rate(let limit):
             guard let shape = try? BucketShape(limit) else { return nil }
-            // What was taken just now, over everything that can be owed: nothing of it has leaked.
+            // As if it were taken just now: nothing of it has leaked.
             let most = shape.mostUnits(allowingDebt: policy.costField != nil)
             let units = min(shape.units(ofCost: tokens), most)
-            arguments = ["1", "\(shape.unitsPerMicrosecond)", "\(most)", "\(units)", "0", "\(now)", "\(most)"]
+            arguments = ["1", "\(shape.unitsPerMicrosecond)", "\(most)", "\(units)", "0", "\(now)"]
         case .quota(let quota):
             arguments = ["0", "\(2 * quota.count)", "\(-tokens)"]
         }

@@ -7,8 +7,8 @@
 ///
 /// - KEYS: rates, then quotas.
 /// - ARGV: how many rates there are; then
-///   - for each rate: units leaking a microsecond, the most that may be owed, what was taken and what should have been, when
-///     (µs), and what was owed before, all in units;
+///   - for each rate: units leaking a microsecond, the most that may be owed, what was taken and what should have been, and
+///     when (µs), in units;
 ///   - for each quota: the most that may be counted, what to add, which may be negative.
 let correctScriptSource = """
     #!lua flags=allow-oom
@@ -19,16 +19,16 @@ let correctScriptSource = """
     for i = 1, #KEYS do
       local state = redis.call('GET', KEYS[i])
       if i <= rates then
-        local leak, most, old, new, taken, before = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]),
-          tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
-        at = at + 6
+        local leak, most, old, new, taken = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]),
+          tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+        at = at + 5
         local owed = 0
         local empty, rest = string.match(state or '', '^(%d+) ?(%d*)$')
         if empty then owed = math.min(math.max(0, (empty - now) * leak + (tonumber(rest) or 0)), most) end
         if new >= old then
           owed = math.min(owed + new - old, most)
         else
-          local gone = math.max(0, math.max(0, now - taken) * leak - before - new)
+          local gone = math.max(0, math.max(0, now - taken) * leak - new)
           owed = math.max(0, owed - math.max(0, old - new - gone))
         end
         if owed == 0 then
