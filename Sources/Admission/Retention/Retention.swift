@@ -184,7 +184,7 @@ package struct Retention: Sendable {
             Self.removeScript,
             keys: [
                 names.organization(organization), names.record(id), names.keys(organization),
-                names.activeKeys(organization), names.auditTrail(organization),
+                names.activeKeys(organization), names.audit(organization),
             ],
             arguments: [Directory.revision(), id.local, hash, String(seconds), who, id.text])
         return reply.first == .integer(1)
@@ -196,6 +196,4 @@ extension Names {
     var retentionLock: String { root + "retention" }
 
     fileprivate func credential(_ hexadecimal: String) -> String { root + "cred:" + hexadecimal }
-
-    fileprivate func auditTrail(_ organization: String) -> String { "\(self.organization(organization)):audit" }
 }

@@ -22,43 +22,24 @@ struct OrgSuspend: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withDirectory { directory in
-            try show(name, isSuspended: true, changed: try await directory.suspend(name, true), json: json)
+            try Output.status(of: name, isSuspended: true, changed: try await directory.suspend(name, true), json: json)
         }
     }
 }
 
-struct OrgResume: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resume",
-        abstract: "Let an organization that was suspended in again.",
-        discussion: """
-            EXAMPLE:
-              tollgatectl org resume acme
-            """)
-
-    @Argument(help: "Its name.", transform: organization)
-    var name: OrganizationID
-    @Flag(help: "Print JSON: org, status, changed (false: it was active before).")
-    var json = false
-    @OptionGroup var connection: Connection
-
-    func run() async throws {
-        try await connection.withDirectory { directory in
-            try show(name, isSuspended: false, changed: try await directory.suspend(name, false), json: json)
+extension Output {
+    /// What became of an organization that was suspended or resumed.
+    static func status(of name: OrganizationID, isSuspended: Bool, changed: Bool, json: Bool) throws(Output.Lost) {
+        let status = isSuspended ? "suspended" : "active"
+        if json {
+            try Output.json([("org", .string(name.text)), ("status", .string(status)), ("changed", .bool(changed))])
+        } else if changed {
+            try Output.line(
+                isSuspended
+                    ? "Organization \(name.text) suspended: all its keys are refused."
+                    : "Organization \(name.text) is active again.")
+        } else {
+            try Output.line("Organization \(name.text) was \(status) before.")
         }
-    }
-}
-
-private func show(_ name: OrganizationID, isSuspended: Bool, changed: Bool, json: Bool) throws(Output.Lost) {
-    let status = isSuspended ? "suspended" : "active"
-    if json {
-        try Output.json([("org", .string(name.text)), ("status", .string(status)), ("changed", .bool(changed))])
-    } else if changed {
-        try Output.line(
-            isSuspended
-                ? "Organization \(name.text) suspended: all its keys are refused."
-                : "Organization \(name.text) is active again.")
-    } else {
-        try Output.line("Organization \(name.text) was \(status) before.")
     }
 }

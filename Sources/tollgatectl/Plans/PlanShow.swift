@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import ArgumentParser
+
+struct PlanShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show a plan, and who is on it.",
+        discussion: """
+            EXAMPLE:
+              tollgatectl plan show pro
+            """)
+
+    @Argument(help: "Its name.", transform: planName)
+    var name: PlanName
+    @Flag(help: "Print JSON: plan, limits, created_at, changed_at, organizations.")
+    var json = false
+    @OptionGroup var connection: Connection
+
+    /// Names that people are shown.
+    private static let most = 20
+
+    func run() async throws {
+        try await connection.withDirectory { directory in
+            let plan = try await directory.plan(name)
+            let users = try await directory.organizations(on: name).map(\.text).sorted()
+            if json {
+                return try Output.json(plan.json + [("organizations", .array(users.map(JSON.string)))])
+            }
+            let shown = users.prefix(Self.most).joined(separator: ", ") + (users.count > Self.most ? ", …" : "")
+            try Output.fields([
+                ("Plan", Table.Cell(name.text)), ("Limits", Table.Cell(plan.overrides.text)),
+                ("Created", Table.Cell(plan.createdAt.map(Timestamp.text) ?? "-")),
+                ("Changed", Table.Cell(plan.changedAt.map(Timestamp.text) ?? "-")),
+                ("Organizations", Table.Cell(users.isEmpty ? "none" : "\(users.count): \(shown)")),
+            ])
+        }
+    }
+}
