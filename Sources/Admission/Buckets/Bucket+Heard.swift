@@ -12,6 +12,9 @@ struct Heard {
     /// Between these two, by this machine, Redis looked.
     var askedAt: NIODeadline
     var answeredAt: NIODeadline
+    /// The answer itself denied: then it isn't asked again before the wait is over for who got it, or a flood would ask again
+    /// and again in the time that a question takes.
+    var isDenial: Bool
     /// When somebody was last denied by this bucket, by Redis or here.
     var deniedAt: NIODeadline
     /// When somebody was last denied by it or by one beside it.
@@ -40,7 +43,7 @@ extension Bucket {
     func hear(_ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, wasDenied: Bool) {
         lastHeard = Heard(
             owed: owed, at: nowMicroseconds, askedAt: askedAt, answeredAt: answeredAt,
-            deniedAt: wasDenied ? answeredAt : lastHeard?.deniedAt ?? .uptimeNanoseconds(0), witnessedAt: answeredAt)
+            isDenial: wasDenied, deniedAt: wasDenied ? answeredAt : lastHeard?.deniedAt ?? .uptimeNanoseconds(0), witnessedAt: answeredAt)
     }
 
     /// An admission's answer, which matters only while there are denials.
@@ -51,6 +54,7 @@ extension Bucket {
             return
         }
         (heard.owed, heard.at, heard.askedAt, heard.answeredAt) = (owed, nowMicroseconds, askedAt, answeredAt)
+        heard.isDenial = false
         lastHeard = heard
     }
 
@@ -67,8 +71,8 @@ extension Bucket {
         return wait
     }
 
-    /// Until there is room for `cost` beside what is under way, if there is none now by the clock that is ahead; by the one
-    /// that lags, so that who waits that long passes.
+    /// Until there is room for `cost` beside what is under way, if there is none now; by the clock that lags, so that who waits
+    /// that long passes.
     private func wait(of cost: Int, after heard: Heard, at now: NIODeadline) -> Int? {
         switch meter {
         case .nothing: return nil
@@ -78,7 +82,8 @@ extension Bucket {
                 let (leaked, tooMuch) = (time - heard.at).multipliedReportingOverflow(by: shape.unitsPerMicrosecond)
                 return (tooMuch ? 0 : max(0, heard.owed - leaked)) + wanted
             }
-            guard lacking(at: heard.latest(at: now)) > 0 else { return nil }
+            let time = heard.isDenial ? heard.earliest(at: now) : heard.latest(at: now)
+            guard lacking(at: time) > 0 else { return nil }
             let units = max(1, lacking(at: heard.earliest(at: now)))
             return (units + shape.unitsPerMicrosecond - 1) / shape.unitsPerMicrosecond
         case .quota(let quota):
