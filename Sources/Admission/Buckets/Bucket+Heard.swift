@@ -43,7 +43,8 @@ extension Bucket {
     func hear(_ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, wasDenied: Bool) {
         lastHeard = Heard(
             owed: owed, at: nowMicroseconds, askedAt: askedAt, answeredAt: answeredAt,
-            isDenial: wasDenied, deniedAt: wasDenied ? answeredAt : lastHeard?.deniedAt ?? .uptimeNanoseconds(0), witnessedAt: answeredAt)
+            isDenial: wasDenied, deniedAt: wasDenied ? answeredAt : lastHeard?.deniedAt ?? .uptimeNanoseconds(0),
+            witnessedAt: answeredAt)
     }
 
     /// An admission's answer, which matters only while there are denials.
