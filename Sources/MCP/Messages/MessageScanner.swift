@@ -51,12 +51,13 @@ package struct MessageScanner {
     }
 
     /// Readers there are that take `[NaN]`, a byte order mark, UTF-16, and comments before the text. Only what begins as an
-    /// object, a string, a number or a word is sure to be one message at most.
+    /// object, a string, a number, a word or XML is sure to be one message at most.
     private var mayBeBatch: Bool {
         guard let first else { return false }
         return switch first {
-        case UInt8(ascii: "{"), UInt8(ascii: "\""), UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-            UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"):
+        case UInt8(ascii: "{"), UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: "-"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
             false
         default: true
         }
