@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fixtures.clients import python
 from fixtures.programs import ROOT, Control, Daemon
-from fixtures.redis_server import RedisServer
+from fixtures.redis_server import RedisServer, clock, not_at_the_end_of
 from fixtures.upstream import Upstream
 from fixtures.wire import until
 
@@ -93,6 +93,9 @@ def launch(folder, redis, budget):
         }
         if merged["routes"] is None:
             del merged["routes"]
+        quotas = [policy["quota"] for policy in merged.get("policies", []) if "quota" in policy]
+        if quotas:
+            not_at_the_end_of(3600 if any(quota.endswith("/hour") for quota in quotas) else 86400, clock(redis))
         daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env, inherit, within)
         daemons.append(daemon)
         daemon.start(wait=wait)

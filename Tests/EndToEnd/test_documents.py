@@ -7,11 +7,13 @@ TOLLGATE_RENEW_DOCUMENTS=1 writes into a document that differs what was printed;
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from fixtures.document import Reader, Shell, renewed, steps, without_varying
+from fixtures.document import DATED, Calendar, Reader, Shell, renewed, seconds, steps, without_varying
 from fixtures.programs import ROOT, built
+from fixtures.redis_server import not_at_the_end_of
 
 DOCUMENTS = ["README.md", "docs/API_KEY_GENERATION.md", "docs/headers.md", "docs/mcp.md", "docs/rate-limits.md", "docs/usage.md"]
 
@@ -29,8 +31,15 @@ Host vps
 
 
 @pytest.fixture
-def shell(folder):
+def at() -> str | None:
+    """What the reader's clock stands at, if it isn't now."""
+    return None
+
+
+@pytest.fixture
+def shell(folder, at):
     """As a reader has it: the programs in PATH, Redis on 6379, the demo handler on 8081, a server that ssh calls vps."""
+    not_at_the_end_of(86400, time.time())
     (folder / "bin").mkdir()
     for name in ("tollgate", "tollgatectl"):
         (folder / "bin" / name).symlink_to(built(name))
@@ -45,6 +54,7 @@ def shell(folder):
     shell = Shell(
         folder / "work",
         {**inherited, "PATH": f"{folder}/bin:{os.environ['PATH']}", "NO_COLOR": "1", "FOLDER": str(folder), "ROOT": str(ROOT)},
+        at,
     )
     server = Path(__file__).parent / "fixtures/ssh_server.py"
     shell.run(f'redis-server --port 6379 --save "" --dir {folder} >{folder}/redis.log &')
@@ -56,8 +66,7 @@ def shell(folder):
     shell.close()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_a_document_tells_the_truth(shell, document):
+def follow(shell, document: str):
     text = (ROOT / document).read_text()
     assert sum(expected is not None for _, expected in steps(text)) >= 2
     reader = Reader(shell)
@@ -65,6 +74,18 @@ def test_a_document_tells_the_truth(shell, document):
     if wrong and "TOLLGATE_RENEW_DOCUMENTS" in os.environ:
         (ROOT / document).write_text(renewed(text, reader.outputs))
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_tells_the_truth(shell, document):
+    follow(shell, document)
+
+
+@pytest.mark.parametrize("at", ["2028-02-29T12:00:00Z"])
+def test_a_document_is_true_on_any_day(shell, at):
+    """One, on one other day; `Tests/run --long` reads all of them on several."""
+    assert shell.run("date -u +%F").strip() == at[:10]
+    follow(shell, "docs/API_KEY_GENERATION.md")
 
 
 def test_every_console_block_of_every_document_is_run():
@@ -86,4 +107,34 @@ def test_the_reader_sees_what_differs(folder):
     shell.close()
     assert wrong == ["$ echo two\n--- the document says\nthree\n--- it printed\ntwo\n"]
     assert reader.real == {"mcp_" + "e" * 43: "mcp_" + "r" * 43}
-    assert without_varying("at 2026-01-02T03:04:05Z by web-1-4711-1d3d   x") == "at TIME by SIDECAR  x"
+    assert without_varying("by web-1-4711-1d3d   x") == "by SIDECAR  x"
+
+
+#: 29 February 2028, half a minute before its end, when reading begins; what is printed comes 40 s later.
+LATE = 1_835_481_570
+EXAMPLE = "2026-11-23T08:00:00Z Mon, 23 Nov 2026 08:00:01 GMT 1795421400 2026-11-23 2027-02-21"
+
+
+@pytest.mark.parametrize(
+    ("output", "agrees"),
+    [
+        ("2028-02-29T23:59:31Z Tue, 29 Feb 2028 23:59:31 GMT 1835482171 2028-02-29 2028-05-29", True),
+        ("2028-02-29T23:59:31.125Z Wed, 01 Mar 2028 00:00:10 GMT 1835482171 2028-03-01 2028-05-29", True),
+        # Half an hour, a quarter of an hour, two days, a month otherwise.
+        ("2028-02-29T23:59:31Z Tue, 29 Feb 2028 23:29:31 GMT 1835482171 2028-02-29 2028-05-29", False),
+        ("2028-02-29T23:59:31Z Tue, 29 Feb 2028 23:59:31 GMT 1835483071 2028-02-29 2028-05-29", False),
+        ("2028-02-29T23:59:31Z Tue, 29 Feb 2028 23:59:31 GMT 1835482171 2028-02-29 2028-05-27", False),
+        ("2028-01-29T23:59:31Z Sat, 29 Jan 2028 23:59:31 GMT 1832803771 2028-01-29 2028-04-28", False),
+    ],
+)
+def test_the_reader_compares_what_lies_between_dates(output, agrees):
+    clock = iter([LATE, *[LATE + 40] * 5])
+    assert (Calendar(lambda: next(clock)).with_examples(EXAMPLE, output) == EXAMPLE) is agrees
+
+
+def test_within_a_day_days_are_exact():
+    noon = LATE - 12 * 3600
+    assert [seconds(found) for found in DATED.finditer("1970-01-02 1795421400")] == [86400, 1795421400]
+    calendar = Calendar(lambda: noon)
+    assert calendar.with_examples("2026-11-23 2027-02-21", "2028-02-29 2028-05-29") == "2026-11-23 2027-02-21"
+    assert calendar.with_examples("2027-02-21", "2028-05-30") == "2028-05-30"
