@@ -4,14 +4,19 @@
 package struct ConnectionOptions: Sendable, Equatable {
     /// Known fields and `close`, named as options. All belong to the connection; see `take`.
     package private(set) var nominated: FieldSet = []
-    /// Whether a field that isn't known here is named, to be removed too.
-    package private(set) var namesOthers = false
-    private var otherCount = 0
+    /// Where the names of fields stand that aren't known here, to be removed too. Kept, because to read the values again for
+    /// each field of a head costs milliseconds.
+    package private(set) var others: [Range<Int>] = []
+    private var emptyCount = 0
 
-    /// More of them than anybody needs would make forwarding quadratic.
+    /// More of them than anybody needs: each field is compared with each.
     private static let maximumOthers = 16
+    /// RFC 9110 §5.6.1.2: "a reasonable number of empty list elements", but not enough to be a denial of service.
+    private static let maximumEmpty = 8
 
     package init() {}
+
+    package var namesOthers: Bool { !others.isEmpty }
 
     package var close: Bool { nominated.contains(.close) }
     package var keepAlive: Bool { nominated.contains(.keepAlive) }
@@ -27,18 +32,19 @@ package struct ConnectionOptions: Sendable, Equatable {
         var elements = ListElements(value)
         while let element = elements.next(in: span) {
             guard span.endOfToken(in: element) == element.upperBound else { throw .malformedConnection }
-            try take(PackedName(element, of: span), isRequest: isRequest)
+            try take(PackedName(element, of: span), at: element, isRequest: isRequest)
         }
+        emptyCount += elements.emptyCount
+        guard emptyCount <= Self.maximumEmpty else { throw .malformedConnection }
     }
 
-    private mutating func take(_ name: PackedName, isRequest: Bool) throws(HeadError) {
+    private mutating func take(_ name: PackedName, at element: Range<Int>, isRequest: Bool) throws(HeadError) {
         var field = KnownField.named(name)
         if field == .other, isRequest { field = KnownField.foldedName(name) }
         switch field {
         case .other:
-            otherCount += 1
-            guard otherCount <= Self.maximumOthers else { throw .malformedConnection }
-            namesOthers = true
+            guard others.count < Self.maximumOthers else { throw .malformedConnection }
+            others.append(element)
         case .close, .keepAlive, .upgrade, .te, .trailer, .http2Settings, .proxyConnection, .proxyAuthenticate,
             .proxyAuthorization:
             nominated.insert(field)

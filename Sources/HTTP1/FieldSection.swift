@@ -68,12 +68,7 @@ extension FieldSection {
         if connection.nominated.contains(field.foldedID) { return true }
         guard connection.namesOthers, field.id == .other, bytes.readableBytes > 0 else { return false }
         let span = bytes.readableBytesUInt8Span
-        for candidate in fields where candidate.id == .connection {
-            var options = ListElements(candidate.valueRange)
-            while let option = options.next(in: span) {
-                if span.equalIgnoringCase(option, field.nameRange) { return true }
-            }
-        }
+        for option in connection.others where span.equalIgnoringCase(option, field.nameRange) { return true }
         return false
     }
 
@@ -156,6 +151,8 @@ extension FieldSection {
 package struct ListElements {
     private var next: Int
     private let end: Int
+    /// That were left out so far.
+    package private(set) var emptyCount = 0
 
     package init(_ range: Range<Int>) {
         next = range.lowerBound
@@ -170,6 +167,7 @@ package struct ListElements {
             let element = span.trimmed(start..<next)
             next += 1
             if !element.isEmpty { return element }
+            emptyCount += 1
         }
         return nil
     }

@@ -134,6 +134,18 @@ import Testing
         #expect(head.fields.map { head.section.isNominated($0) } == [false, false, true, false])
     }
 
+    /// Milliseconds a request, when each field of the head had them read again.
+    @Test func connectionHasFewEmptyElements() throws {
+        func parse(commas: [Int]) throws -> RequestHead? {
+            let lines = commas.map { "Connection: x\(String(repeating: ",", count: $0))\r\n" }
+            return try self.parse("GET / HTTP/1.1\r\nHost: a\r\n\(lines.joined())\r\n")
+        }
+        #expect(try parse(commas: [9])?.connection.others.count == 1)
+        #expect(throws: HeadError.malformedConnection) { try parse(commas: [10]) }
+        #expect(throws: HeadError.malformedConnection) { try parse(commas: [31 * 1024]) }
+        #expect(throws: HeadError.malformedConnection) { try parse(commas: [5, 6]) }
+    }
+
     @Test func pathOfEveryFormIsTold() throws {
         func path(_ target: String, method: String = "GET") throws -> String {
             let head = try #require(try parse("\(method) \(target) HTTP/1.1\r\nHost: a:1\r\n\r\n"))
