@@ -23,7 +23,15 @@ extension DownstreamHandler {
             date: shard.date.value(), body: &shard.body, into: &shard.scratch)
         record.bytesOut += sent
         head.reset()
-        write(shard.scratch)
+        writeCopy(of: shard.scratch)
+    }
+
+    /// An answer that waits for its client takes no more room than it is long: what it was put together in may be many times
+    /// that.
+    private func writeCopy(of answer: ByteBuffer) {
+        var copy = ByteBufferAllocator().buffer(capacity: answer.readableBytes)
+        copy.writeImmutableBuffer(answer)
+        write(copy)
     }
 
     /// A page asks whether it may ask. That costs nobody a token, and Redis nothing.
@@ -62,7 +70,7 @@ extension DownstreamHandler {
             record.bytesOut += body.readableBytes
         }
         head.reset()
-        write(shard.scratch)
+        writeCopy(of: shard.scratch)
         perform(exchange.answered())
     }
 }

@@ -168,6 +168,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
         if context.channel.isWritable {
             disarmStall()
             upstream?.resumeReading()
+            // Requests that were sent ahead have waited for this.
+            if phase == .idle { process() }
         } else {
             armStall()
         }
@@ -194,7 +196,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     private var wantsInput: Bool {
         switch phase {
-        case .idle, .lingering: true
+        case .idle: isWritable
+        case .lingering: true
         case .closed: false
         case .exchanging:
             if exchange.forwardsBody {
@@ -238,7 +241,12 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     private func readHead() -> Progress {
         guard input.readableBytes > 0 else { return .starved }
-        if case .idle = armed { arm(.head) }
+        // Whoever takes no answers asks nothing more: most answers made here cost their caller nothing.
+        guard isWritable else { return .blocked }
+        switch armed {
+        case .idle, .linger: arm(.head)
+        case .none, .head: break
+        }
         do {
             guard try parser.parse(&input, into: &head) else { return .starved }
         } catch {
@@ -280,7 +288,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     /// The client closed its sending side and all it sent has been looked at, unless somebody still has to take it.
     private func afterInputEnded(_ progress: Progress) {
         switch phase {
-        case .idle:
+        case .idle where progress == .starved:
             phase = .lingering
             closeWhenWritten(lingering: false)
         case .exchanging where !exchange.isReceiving || progress == .starved:
@@ -288,7 +296,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
         case .exchanging where exchange.isTunnel:
             // The handler has yet to take what was sent before, and it won't be waited for without end.
             if case .none = armed { arm(.idle) }
-        case .exchanging, .lingering, .closed: break
+        case .idle, .exchanging, .lingering, .closed: break
         }
     }
 }
