@@ -47,6 +47,58 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(launch, upstream, key):
         assert daemon.wait(5) == 0
 
 
+def test_an_answer_that_had_begun_does_not_hold_up_the_drain(launch, upstream, key):
+    """Its head said nothing of closing, so its client keeps the connection when the body has ended."""
+    daemon = launch(upstream, drain={"timeout": "60s"})
+    turn = threading.Event()
+
+    def half(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        turn.wait(30)
+        return b"done"
+
+    upstream.behaviour = half
+    with Connection(daemon.port) as busy:
+        busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
+        assert "Connection" not in busy.head()
+        daemon.terminate()
+        until(lambda: not daemon.listens(), "the listener closing")
+        # Those that are idle have gone by now.
+        time.sleep(1.5)
+        turn.set()
+        assert busy.need(8) == b"halfdone"
+        # There is still time for one more request, which is told.
+        upstream.behaviour = lambda *_: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        assert busy.request("GET", "/health")["Connection"] == "close"
+        assert busy.at_end()
+    assert daemon.wait(10) == 0
+
+
+def test_what_a_drain_waits_for_ends_it(launch, upstream, key):
+    daemon = launch(upstream, drain={"timeout": "60s"})
+    turn = threading.Event()
+
+    def half(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        turn.wait(30)
+        return b"done"
+
+    upstream.behaviour = half
+    with Connection(daemon.port) as busy, Connection(daemon.port) as refused:
+        busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
+        assert busy.head().status == 200
+        # Refused, with a body that is never sent whole.
+        refused.send(b"POST /api/listings HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
+        assert refused.response("POST").status == 401
+        daemon.terminate()
+        until(lambda: not daemon.listens(), "the listener closing")
+        time.sleep(1.5)
+        turn.set()
+        assert busy.need(8) == b"halfdone"
+        assert busy.at_end() and refused.at_end()
+        assert daemon.wait(10) == 0
+
+
 def test_readyz_says_503_while_draining(launch, upstream, key):
     daemon = launch(upstream)
     turn = threading.Event()

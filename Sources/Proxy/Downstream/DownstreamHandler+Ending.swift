@@ -52,8 +52,7 @@ extension DownstreamHandler {
     func idleTimedOut() {
         armed = .none
         switch phase {
-        // A client that is slow to take its last response is not idle.
-        case .idle: isWritable ? closeNow() : arm(.idle)
+        case .idle: isIdle ? closeIdle() : arm(.idle)
         case .exchanging where exchange.isTunnel:
             // The client has closed its side, and the handler takes nothing of what it sent before.
             perform(exchange.clientLeft())
@@ -107,7 +106,11 @@ extension DownstreamHandler {
 
     func lingerTimedOut() {
         armed = .none
-        closeNow()
+        switch phase {
+        // Only while draining.
+        case .idle: isIdle ? closeIdle() : arm(.linger)
+        case .exchanging, .lingering, .closed: closeNow()
+        }
     }
 
     // MARK: Finishing a request
@@ -126,7 +129,8 @@ extension DownstreamHandler {
         case .next:
             record.logEnd(to: shard.accessLog, at: .now())
             phase = .idle
-            inputEnded ? disarm() : arm(.idle)
+            // While draining, its client has as long for a next request as those that were idle when the drain began.
+            inputEnded ? disarm() : arm(shard.isDraining ? .linger : .idle)
         case .close, .linger:
             record.logEnd(to: shard.accessLog, at: .now())
             phase = .lingering
@@ -225,8 +229,19 @@ extension DownstreamHandler {
         context?.close(promise: nil)
     }
 
+    /// Nothing is under way. A client that is slow to take its last response is not idle.
+    var isIdle: Bool { phase == .idle && input.readableBytes == 0 && isWritable }
+
+    private func closeIdle() {
+        phase = .lingering
+        disarm()
+        closeWhenWritten(lingering: false)
+    }
+
+    /// Draining: what remains of a refused request is not waited for either.
     func closeIfIdle() {
-        if phase == .idle, input.readableBytes == 0 { closeNow() }
+        if isIdle { return closeIdle() }
+        if phase == .exchanging, exchange.swallowsBody, isWritable { closeNow() }
     }
 
     /// The drain's time is over.
