@@ -457,7 +457,7 @@ def test_without_redis_a_known_key_is_told_in_band(launch, upstream, redis, key)
 
 
 def test_a_request_waits_for_room(launch, upstream, key):
-    daemon = launch(upstream, loops=1, policies=[{"name": "org", "per": "org", "limit": "2/1s", "wait": "2s"}])
+    daemon = launch(upstream, loops=1, policies=[{"name": "org", "per": "org", "limit": "2/1s", "wait": "20s"}])
     answers = []
 
     def one(path, method, body):
