@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Admission
@@ -29,7 +30,7 @@ import Testing
         var bucket = TokenBucket(shape)
         var now = 1_763_866_666_000_000
         let start = now
-        let wanted = 50_000
+        let wanted = Rounds.usually(50_000)
         for _ in 0..<limit.burst { #expect(bucket.take(1, at: now).isAdmitted) }
         for _ in 0..<wanted {
             let (isAdmitted, backlog) = bucket.take(1, at: now)
@@ -52,7 +53,7 @@ import Testing
             let clock = try AnyClock(booth.client)
             var dice = Dice(seed: 13)
             var cases = 0
-            while cases < 10_000 {
+            while cases < Rounds.usually(10_000) {
                 var steps: [AnyClock.Step] = []
                 var expected: [(verdicts: [Int], limit: Allowance)] = []
                 for index in 0..<250 {
@@ -118,13 +119,13 @@ import Testing
     @Test func refundsNeverAdmitMoreThanTheLimit() throws {
         var (wrong, naivelyWrong) = (0, 0)
         var dice = Dice(seed: 17)
-        let seeds = (0..<18_000).map { _ in dice.next() }
+        let seeds = (0..<Rounds.usually(18_000)).map { _ in dice.next() }
         for seed in seeds {
             if try Self.overAdmits(seed, naively: false) { wrong += 1 }
             if try Self.overAdmits(seed, naively: true) { naivelyWrong += 1 }
         }
         #expect(wrong == 0)
-        #expect(naivelyWrong > 3_000)
+        #expect(naivelyWrong > seeds.count / 6)
     }
 
     private static func overAdmits(_ seed: UInt64, naively: Bool) throws -> Bool {
@@ -227,6 +228,7 @@ import Testing
             var dice = Dice(seed: 19)
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
+            var compared = 0
             for _ in 0..<25 {
                 let policies = (0..<Int.random(in: 1...4, using: &dice)).map { index in
                     let allowance: Allowance =
@@ -247,18 +249,27 @@ import Testing
                 }
                 // One that denies in the end, whatever the others are.
                 let last = Policy(name: "last", per: .org, limit: Limit(count: 3, periodMicroseconds: 86_400_000_000))
+                let began = ContinuousClock.now
                 let gate = try await booth.gate(policies + [last])
                 while await gate.admit(key: "laptop").isAllowed {}
+                // It would renew its slots.
+                try await gate.close()
                 let before = try await booth.everything()
                 #expect(!before.isEmpty)
                 // Another gate, which remembers nothing, asks Redis each time.
                 let other = try await booth.gate(policies + [last])
                 #expect(await !other.admit(key: "laptop").isAllowed)
                 let after = try await booth.everything()
-                #expect(after == before)
+                // Slots end by themselves after 30 s, which a slow build may take.
+                if began.duration(to: .now) < .seconds(30) {
+                    #expect(after == before)
+                    compared += 1
+                }
+                try await other.close()
                 _ = try await booth.client.send(
                     "EVAL", "for _, k in ipairs(redis.call('KEYS', '*:[bqc]:*')) do redis.call('DEL', k) end", "0")
             }
+            #expect(compared > 0)
         }
     }
 

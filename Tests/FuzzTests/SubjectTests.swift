@@ -8,7 +8,7 @@ import Testing
 
 /// The fuzzers' subjects over what is known to be odd, and a few thousand changes of it: no input breaks a promise.
 @Suite struct SubjectTests {
-    private static let rounds = ProcessInfo.processInfo.environment["TOLLGATE_LONG"] == nil ? 3_000 : 100_000
+    private static let rounds = Rounds.usually(3_000, long: 100_000)
 
     @Test(arguments: Subject.allCases) func holdsForTheCorpusAndItsNeighbours(subject: Subject) throws {
         let seeds = try Self.seeds(of: subject)

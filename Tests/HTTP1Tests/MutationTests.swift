@@ -9,7 +9,7 @@ import Testing
 
 /// Random changes to the corpus: nothing traps, no cut changes the verdict, and what is accepted llhttp reads alike.
 @Suite struct MutationTests {
-    private static let rounds = 20_000
+    private static let rounds = Rounds.usually(20_000)
     private static let requests = sources(Corpus.shared.requests)
     private static let responses = sources(Corpus.shared.responses)
 

@@ -207,7 +207,7 @@ import Testing
     /// deliver them; the invariants in ``Exchange``'s comment hold after each.
     @Test func keepsItsInvariantsInAnyOrder() {
         var random = SplitMix(seed: 2026)
-        for schedule in 0..<100_000 {
+        for schedule in 0..<Rounds.usually(100_000) {
             var run = Run(Self.randomFacts(&random))
             for _ in 0..<40 where !run.isOver {
                 guard let event = Event.allCases.randomElement(using: &random) else { continue }

@@ -41,8 +41,7 @@ import Testing
     @Test(arguments: 0..<8)
     func randomlyChangedTextsAreReadOrRefused(seed: UInt64) {
         var random = SplitMix(seed: seed)
-        let rounds = ProcessInfo.processInfo.environment["TOLLGATE_LONG"] == nil ? 250 : 20_000
-        for _ in 0..<rounds {
+        for _ in 0..<Rounds.usually(250, long: 20_000) {
             var text = Array(Self.seeds[Int.random(in: 0..<Self.seeds.count, using: &random)].unicodeScalars)
             for _ in 0..<Int.random(in: 1...6, using: &random) { mutate(&text, &random) }
             var string = String.UnicodeScalarView()
