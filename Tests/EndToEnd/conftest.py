@@ -16,6 +16,31 @@ from fixtures.wire import until
 #: Ten minutes of load, which only `Tests/run --long` asks for.
 collect_ignore = [] if "TOLLGATE_SOAK" in os.environ else ["test_soak.py"]
 
+#: Every test runs on the debug build, with its assertions, but for those of `release_alone`. A test elsewhere that belongs
+#: to one of these carries the mark itself.
+MARKS = {
+    "release": (
+        "on the release build too: where octets are read and passed on, an optimized program may differ",
+        {"test_malformed.py", "test_mcp_wires.py", "test_restart.py", "test_streaming.py", "test_upstream.py"},
+    ),
+    "release_alone": (
+        "on the release build and no other: its speed and memory are what is promised, and the quickstart builds it",
+        {"test_fleet.py", "test_load.py", "test_quickstart.py", "test_quickstart_failures.py", "test_soak.py"},
+    ),
+}
+
+
+def pytest_configure(config):
+    for mark, (why, _) in MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {why}")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for mark, (_, files) in MARKS.items():
+            if item.path.name in files:
+                item.add_marker(mark)
+
 #: What most tests run under: the routes of the demo handler.
 ROUTES = [
     {"path": "/health", "methods": ["GET"], "public": True, "throttle": False},
