@@ -68,13 +68,15 @@ package struct PolicySelection: Sendable, Hashable {
         (indices, costs) = ([], [])
     }
 
-    /// Those that match a route and method, at their own costs.
+    /// Those that match one of the routes and the method, each once, at their own costs.
     ///
-    /// - Parameter readsContent: with those that ask about what a message says as well.
-    package init(of policies: [Policy], route: String?, method: String, readsContent: Bool = false) {
+    /// - Parameters:
+    ///   - routes: as listed; none: of no route.
+    ///   - readsContent: with those that ask about what a message says as well.
+    package init(of policies: [Policy], routes: [String], method: String, readsContent: Bool = false) {
         indices = policies.indices.filter { index in
             let match = policies[index].match
-            return match.covers(route: route, method: method) && (readsContent || !match.readsContent)
+            return match.covers(routes: routes, method: method) && (readsContent || !match.readsContent)
         }
         costs = indices.map { policies[$0].cost }
     }

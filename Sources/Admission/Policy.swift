@@ -16,7 +16,7 @@ package struct Policy: Sendable, Hashable {
     package struct Match: Sendable, Hashable {
         /// `path` of routes, as the configuration lists them.
         package var routes: [String]
-        /// HTTP methods, upper case.
+        /// HTTP methods, upper case; GET includes HEAD.
         package var methods: [String]
         /// JSON-RPC methods of MCP messages.
         package var mcpMethods: [Glob]
@@ -44,8 +44,14 @@ package struct Policy: Sendable, Hashable {
             !(mcpMethods.isEmpty && tools.isEmpty && prompts.isEmpty && resources.isEmpty)
         }
 
-        package func covers(route: String?, method: String) -> Bool {
-            (routes.isEmpty || route.map(routes.contains) == true) && (methods.isEmpty || methods.contains(method))
+        /// - Parameter taken: the routes that the request takes; none where it takes none that is listed.
+        package func covers(routes taken: [String], method: String) -> Bool {
+            (routes.isEmpty || taken.contains(where: routes.contains)) && covers(method: method)
+        }
+
+        /// Where GET is, HEAD is too, as in routes: a handler does the same work for it (RFC 9110 §9.3.2).
+        private func covers(method: String) -> Bool {
+            methods.isEmpty || methods.contains(method) || method == "HEAD" && methods.contains("GET")
         }
     }
 

@@ -28,6 +28,8 @@ final class Snapshot: Sendable {
     final class RoutePlan: Sendable {
         /// Its path as listed, for logs; nil where no route is.
         let pattern: String?
+        /// The paths by which policies know it.
+        private let listed: [String]
         let isPublic: Bool
         let isThrottled: Bool
         let isMCP: Bool
@@ -43,16 +45,37 @@ final class Snapshot: Sendable {
         /// By `Method.rawValue`.
         private let selections: [PolicySelection]
 
-        init(_ route: Settings.Route?, policies: [Policy], isPublic: Bool = false) {
-            pattern = route?.path
-            self.isPublic = route?.isPublic ?? isPublic
-            isThrottled = route?.isThrottled ?? true
-            isMCP = route?.isMCP ?? false
-            scopes = route?.scopes ?? []
-            toolScopes = route?.toolScopes ?? []
+        convenience init(_ route: Settings.Route?, policies: [Policy], isPublic: Bool = false) {
+            self.init(
+                pattern: route?.path, listed: route.map { [$0.path] } ?? [], isPublic: route?.isPublic ?? isPublic,
+                isThrottled: route?.isThrottled ?? true, isMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [],
+                toolScopes: route?.toolScopes ?? [], policies: policies)
+        }
+
+        /// What all of the routes ask for, together: of a request that takes one, and that a careless handler may read as the
+        /// others'. These can add, never take away; what is read of a request, and what logs call it, is the first one's.
+        convenience init(_ strict: RoutePlan, and loose: [RoutePlan]) {
+            let plans = [strict] + loose
+            self.init(
+                pattern: strict.pattern, listed: plans.flatMap(\.listed), isPublic: plans.allSatisfy(\.isPublic),
+                isThrottled: plans.contains(where: \.isThrottled), isMCP: strict.isMCP,
+                scopes: plans.flatMap(\.scopes).unique, toolScopes: plans.flatMap(\.toolScopes).unique,
+                policies: strict.policies)
+        }
+
+        private init(
+            pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, scopes: [String],
+            toolScopes: [Settings.ToolScopes], policies: [Policy]
+        ) {
+            self.pattern = pattern
+            self.listed = listed
+            self.isPublic = isPublic
+            self.isThrottled = isThrottled
+            self.isMCP = isMCP
+            self.scopes = scopes
+            self.toolScopes = toolScopes
             self.policies = policies
-            let messageSelection = PolicySelection(
-                of: policies, route: route?.path, method: "POST", readsContent: true)
+            let messageSelection = PolicySelection(of: policies, routes: listed, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
                 let policy = policies[$0]
                 return (policy.match.readsContent || !policy.toolCosts.isEmpty) && !policy.isHandshake
@@ -60,14 +83,14 @@ final class Snapshot: Sendable {
             matchesResources = messageSelection.indices.contains { !policies[$0].match.resources.isEmpty }
             self.messageSelection = messageSelection
             selections = Method.allCases.map {
-                PolicySelection(of: policies, route: route?.path, method: $0.name?.description ?? "")
+                PolicySelection(of: policies, routes: listed, method: $0.name?.description ?? "")
             }
         }
 
         /// - Parameter name: of the method, asked for only where it is none of the known ones.
         func selection(for method: Method, name: @autoclosure () -> String) -> PolicySelection {
             guard method == .other else { return selections[Int(method.rawValue)] }
-            return PolicySelection(of: policies, route: pattern, method: name())
+            return PolicySelection(of: policies, routes: listed, method: name())
         }
     }
 
@@ -142,7 +165,7 @@ final class Snapshot: Sendable {
         plans = settings.routes.map { RoutePlan($0, policies: policies) }
         connections = settings.limits.connections
         cacheEntries = settings.limits.cacheEntries
-        costFields = policies.compactMap(\.costField).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        costFields = policies.compactMap(\.costField).unique
         accountsForAnswers = policies.contains { !$0.chargeOn.isAll } || !costFields.isEmpty
         headerBytes = settings.limits.headerBytes
         bodyBytes = settings.limits.bodyBytes
@@ -160,5 +183,12 @@ extension AdmissionConfiguration.OnFailure {
         case .open: self = .open
         case .local: self = .local
         }
+    }
+}
+
+extension Sequence where Element: Equatable {
+    /// Each once, in order.
+    fileprivate var unique: [Element] {
+        reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 }

@@ -30,7 +30,22 @@ import Testing
     func readsContentWhereAnyOfTheFourIsGiven(match: Policy.Match, readsContent: Bool) {
         #expect(match.readsContent == readsContent)
         // Route and method are told without it.
-        #expect(match.covers(route: "/mcp", method: "POST"))
+        #expect(match.covers(routes: ["/mcp"], method: "POST"))
+    }
+
+    /// As in routes: a handler does the same work for both.
+    @Test func getIncludesHead() {
+        let reads = Policy.Match(methods: ["GET"])
+        #expect(["GET", "HEAD", "POST"].map { reads.covers(routes: [], method: $0) } == [true, true, false])
+        #expect(
+            ["GET", "HEAD"].map { Policy.Match(methods: ["HEAD"]).covers(routes: [], method: $0) } == [false, true])
+    }
+
+    @Test func asksOfAnyRouteThatIsTaken() {
+        let match = Policy.Match(routes: ["/a", "/b"])
+        #expect(match.covers(routes: ["/x", "/b"], method: "GET") && match.covers(routes: ["/a"], method: "GET"))
+        #expect(!match.covers(routes: ["/x"], method: "GET") && !match.covers(routes: [], method: "GET"))
+        #expect(Policy.Match().covers(routes: [], method: "GET"))
     }
 
     @Test func theHandshakeIsAPolicyLikeOthers() {

@@ -267,7 +267,7 @@ final class GateDriver: Sendable {
                 let request = AdmissionRequest(
                     kind: kind, isThrottled: isThrottled,
                     credential: key.map { .presented(Array("mcp_\($0)".utf8)) } ?? .absent, address: address,
-                    selection: PolicySelection(of: policies, route: route, method: method))
+                    selection: PolicySelection(of: policies, routes: route.map { [$0] } ?? [], method: method))
                 var answers = 0
                 let start = NIODeadline.now()
                 pace.value = Pace(lastTick: start)

@@ -33,14 +33,19 @@ extension RouteTable {
     }
 
     enum Outcome: Equatable {
+        /// As if nobody were careless.
+        var strict: Outcome { if case .both(let index, _) = self { .route(index) } else { self } }
+
         case refused(PathFlaw)
         case route(Int)
+        /// The others are those of a careless reading.
+        case both(Int, [Int])
         case anything, wellKnown, unknown
         case notAllowed(String)
 
         init(_ match: Match) {
             switch match {
-            case .route(let index): self = .route(index)
+            case .route(let index, let loose): self = loose.isEmpty ? .route(index) : .both(index, loose)
             case .anything: self = .anything
             case .wellKnown: self = .wellKnown
             case .unknown: self = .unknown

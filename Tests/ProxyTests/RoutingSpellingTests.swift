@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import HTTP1
 import Settings
 import TestSupport
@@ -7,7 +8,7 @@ import Testing
 
 @testable import Proxy
 
-/// No spelling of a protected path takes another route.
+/// No spelling of a path is asked for less than the path.
 @Suite struct RoutingSpellingTests {
     /// As unfavourable as it gets: whatever isn't recognized is served to anybody.
     private let routes = RouteTable([
@@ -23,12 +24,14 @@ import Testing
     @Test(
         arguments: [
             ("/api/listings", .route(3)), ("/%61pi/listings", .route(3)), ("/api/%6cistings", .route(3)),
-            ("/api/listings/", .route(3)), ("/api//listings", .route(3)), ("//api/listings", .route(3)),
-            ("/API/Listings", .route(3)), ("/api/LISTINGS//", .route(3)), ("/Mcp", .route(4)), ("/MCP/x", .route(4)),
-            ("//mcp", .route(4)), ("/mcp//", .route(4)), ("/mcp/", .route(4)), ("/v1/items:batch", .route(5)),
-            ("/v1/items%3abatch", .route(5)), ("/V1/items%3Abatch/", .route(5)),
-            ("/api/listings%3fx", .route(3)), ("/api/listings%23/x", .route(3)), ("/api/listings%20", .route(3)),
-            ("/api%20%20/%20/listings%20/", .route(3)), ("/mcp%3F", .route(4)),
+            ("/api/listings/", .both(0, [3])), ("/api//listings", .both(0, [3])), ("//api/listings", .both(0, [3])),
+            ("/API/Listings", .both(2, [3])), ("/api/LISTINGS//", .both(0, [3])), ("/Mcp", .both(0, [4])),
+            ("/MCP/x", .both(2, [4])),
+            ("//mcp", .both(0, [4])), ("/mcp//", .route(4)), ("/mcp/", .route(4)), ("/v1/items:batch", .route(5)),
+            ("/v1/items%3abatch", .both(6, [5])), ("/V1/items%3Abatch/", .both(0, [5])),
+            ("/api/listings%3fx", .both(1, [3])), ("/api/listings%23/x", .both(0, [3])),
+            ("/api/listings%20", .both(1, [3])),
+            ("/api%20%20/%20/listings%20/", .both(0, [3])), ("/mcp%3F", .both(0, [4])),
             ("/api/../api/listings", .refused(.dotSegment)), ("/api/%2e/listings", .refused(.dotSegment)),
             ("/api%2flistings", .refused(.encodedSlash)), ("/api%252flistings", .refused(.encodedTwice)),
             ("/%2561pi/listings", .refused(.encodedTwice)), ("/api\\listings", .refused(.backslash)),
@@ -42,23 +45,23 @@ import Testing
         #expect(try routes.match(path) == outcome)
     }
 
-    /// With the method in view: where the exact path would go to the public route, so do its spellings.
+    /// With the method in view: a route that doesn't take it asks for nothing.
     @Test func looksAtTheMethodToo() throws {
         #expect(try routes.match("/api/listings", method: "POST") == .route(1))
-        #expect(try routes.match("/API/listings", method: "POST") == .route(2))
-        #expect(try routes.match("/api/listings/", method: "POST") == .route(0))
+        #expect(try routes.match("/API/listings", method: "POST") == .both(2, [1]))
+        #expect(try routes.match("/api/listings/", method: "POST") == .both(0, [1]))
     }
 
-    @Test func leavesProtectedNeighboursAlone() throws {
+    @Test func asksForBothBetweenNeighbours() throws {
         let users = RouteTable([
             Settings.Route(path: "/users/{name}"), Settings.Route(path: "/users/me"),
             Settings.Route(path: "/{rest*}", isPublic: true),
         ])
-        #expect(try users.match("/users/ME") == .route(0))
+        #expect(try users.match("/users/ME") == .both(0, [1]))
         #expect(try users.match("/users/me") == .route(1))
         #expect(try users.match("/users/m%65") == .route(1))
         #expect(try users.match("/users/a%40b") == .route(0))
-        #expect(try users.match("/USERS/me") == .route(1))
+        #expect(try users.match("/USERS/me") == .both(2, [1]))
         #expect(try users.match("/users/") == .route(2))
     }
 
@@ -68,10 +71,10 @@ import Testing
             Settings.Route(path: "/v1/{id}"), Settings.Route(path: "/v1/items:batch"),
             Settings.Route(path: "/v1/open:door", isPublic: true),
         ])
-        #expect(try items.match("/v1/items%3Abatch") == .route(1))
+        #expect(try items.match("/v1/items%3Abatch") == .both(0, [1]))
         #expect(try items.match("/v1/items%3Abatches") == .route(0))
         // Nor does one make a protected path public, for handlers that don't decode.
-        #expect(try items.match("/v1/open%3Adoor") == .route(0))
+        #expect(try items.match("/v1/open%3Adoor") == .both(0, [2]))
     }
 
     /// What is listed word by word is what the operator wants, whatever resembles it.
@@ -90,17 +93,30 @@ import Testing
         #expect(try routes.match("//d") == .unknown)
         #expect(try routes.match("/status") == .route(0))
         #expect(try routes.match("/Status") == .route(1))
-        #expect(try routes.match("/STATUS") == .route(0))
+        #expect(try routes.match("/STATUS") == .both(6, [0, 1]))
         #expect(
             try RouteTable([
                 Settings.Route(path: "/Status", isPublic: true), Settings.Route(path: "/status"),
                 Settings.Route(path: "/{x}", isPublic: true),
-            ]).match("/STATUS") == .route(1))
+            ]).match("/STATUS") == .both(2, [0, 1]))
         #expect(try routes.match("/a") == .route(2))
         #expect(try routes.match("/a/") == .route(3))
         #expect(try routes.match("/b%20c") == .route(4))
         #expect(try routes.match("/B%20c") == .route(5))
-        #expect(try routes.match("/B%20C") == .route(4))
+        #expect(try routes.match("/B%20C") == .both(6, [4, 5]))
+    }
+
+    /// What is listed twice is the first's, in every spelling.
+    @Test func leavesWhatAnEarlierRouteTakes() throws {
+        let twice = RouteTable([
+            Settings.Route(path: "/x/{id}", methods: ["GET"], isPublic: true), Settings.Route(path: "/x/{id}"),
+            Settings.Route(path: "/X/{id}", methods: ["PUT"]), Settings.Route(path: "/{rest*}", isPublic: true),
+        ])
+        #expect(try twice.match("/x/1") == .route(0))
+        #expect(try twice.match("/x/1", method: "POST") == .route(1))
+        #expect(try twice.match("/X//1") == .both(3, [0]))
+        #expect(try twice.match("/X//1", method: "PUT") == .both(3, [1, 2]))
+        #expect(try twice.match("/x/1", method: "PUT") == .both(1, [2]))
     }
 
     /// Random spellings. Which of them some handler could take for the protected path says a reader that does everything
@@ -116,7 +132,7 @@ import Testing
                 concerned += 1
                 switch try routes.match(spelling) {
                 case .refused: break
-                case .route(index): passed += 1
+                case .route(index), .both(_, [index]): passed += 1
                 case let outcome: Issue.record("\(spelling) became \(outcome)")
                 }
             }
@@ -125,6 +141,79 @@ import Testing
         #expect(concerned > 20_000)
         #expect(passed > 2_000)
         #expect(concerned - passed > 2_000)
+    }
+
+    /// For random tables and spellings: what a request is asked for is all that its own route asks for, and all that the listed
+    /// path asks for that a careless handler reads.
+    @Test func neverAsksForLess() throws {
+        var random = SplitMix(seed: 23)
+        var joined = 0
+        for _ in 0..<300 {
+            let (routes, policies) = Self.table(using: &random)
+            let plans = routes.map { Snapshot.RoutePlan($0, policies: policies) }
+            let table = RouteTable(routes)
+            for _ in 0..<60 {
+                let listed = Int.random(in: routes.indices, using: &random)
+                let path = routes[listed].path.replacing(/{[a-z]+\*?}/, with: "x")
+                let spelling = Spelling.of(path, using: &random)
+                let method = ["GET", "HEAD", "POST"].randomElement(using: &random) ?? "GET"
+                let asked: Snapshot.RoutePlan
+                let strict: Int
+                switch try table.match(spelling, method: method) {
+                case .route(let index): (strict, asked) = (index, plans[index])
+                case .both(let index, let loose):
+                    (strict, asked) = (index, Snapshot.RoutePlan(plans[index], and: loose.map { plans[$0] }))
+                    joined += 1
+                    for other in loose { Self.expect(asked, toAskForAllOf: plans[other], method) }
+                default: continue
+                }
+                Self.expect(asked, toAskForAllOf: plans[strict], method)
+                #expect((asked.isMCP, asked.pattern) == (plans[strict].isMCP, plans[strict].pattern))
+                // The only route that is this path, to whomever: its spellings don't get around it.
+                let isTold = routes.filter { Spelling.mostCareless($0.path) == Spelling.mostCareless(path) }.count == 1
+                guard isTold, !routes[listed].path.contains("{"), Spelling.mostCareless(spelling) == path,
+                    try table.match(path, method: method) == .route(listed)
+                else { continue }
+                Self.expect(asked, toAskForAllOf: plans[listed], method)
+            }
+        }
+        #expect(joined > 300)
+    }
+
+    private static func expect(
+        _ asked: Snapshot.RoutePlan, toAskForAllOf plan: Snapshot.RoutePlan, _ name: String
+    ) {
+        let method = Method.allCases.first { $0.name?.description == name } ?? .get
+        let indices = asked.selection(for: method, name: name).indices
+        #expect(!asked.isPublic || plan.isPublic)
+        #expect(asked.isThrottled || !plan.isThrottled)
+        #expect(Set(asked.scopes).isSuperset(of: plan.scopes))
+        #expect(Set(indices).isSuperset(of: plan.selection(for: method, name: name).indices))
+        #expect(indices == indices.sorted() && Set(indices).count == indices.count)
+    }
+
+    private static func table(using random: inout SplitMix) -> ([Settings.Route], [Policy]) {
+        let segments = ["a", "b", "c:d", "{x}"]
+        let routes = (0..<Int.random(in: 2...9, using: &random)).map { _ in
+            let parts = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+                segments.randomElement(using: &random) ?? ""
+            }
+            let rest = Int.random(in: 0..<4, using: &random) == 0 ? ["{rest*}"] : []
+            return Settings.Route(
+                path: "/" + (parts + rest).joined(separator: "/"),
+                methods: Int.random(in: 0..<3, using: &random) == 0 ? ["GET"] : [],
+                isPublic: Int.random(in: 0..<3, using: &random) == 0,
+                isThrottled: Int.random(in: 0..<3, using: &random) > 0,
+                scopes: ["r", "s", "t"].filter { _ in Int.random(in: 0..<4, using: &random) == 0 })
+        }
+        let policies = (0..<6).map { number in
+            Policy(
+                name: "p\(number)", per: .key, limit: Limit(count: 1, periodMicroseconds: 1_000),
+                match: Policy.Match(
+                    routes: routes.map(\.path).filter { _ in Int.random(in: 0..<3, using: &random) == 0 },
+                    methods: Bool.random(using: &random) ? ["GET"] : []))
+        }
+        return (routes, policies)
     }
 
     /// Without routes, what is public is the unambiguous `/.well-known` alone.

@@ -65,7 +65,10 @@ extension DownstreamHandler {
             // What follows on it may be meant for the other end of a tunnel.
             refusal.closes = head.method == .connect
             return refuseCharged(refusal, client)
-        case .route(let index): route = snapshot.plan(of: index)
+        case .route(let index, let loose):
+            route =
+                loose.isEmpty
+                ? snapshot.plan(of: index) : shard.joinedPlans.plan(of: index, and: loose, in: snapshot)
         case .anything: route = snapshot.anyRoute
         case .wellKnown: route = snapshot.wellKnown
         }

@@ -11,6 +11,9 @@ struct MethodSet: Sendable, Equatable {
     /// What a route without `methods` takes, as far as Allow can tell: it takes every method but TRACE and CONNECT.
     static let common = MethodSet(["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
 
+    /// Of documents below `/.well-known` that no route lists: whoever looks for them has no key, and changes nothing.
+    static let wellKnown = MethodSet(["GET", "OPTIONS"])
+
     init() {}
 
     /// Where GET is, HEAD is too (RFC 9110 §9.3.2).

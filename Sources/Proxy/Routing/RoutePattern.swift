@@ -5,8 +5,8 @@
 /// `{name}` takes one segment that isn't empty. `{rest*}` takes what is left behind its slash, however many segments, or
 /// nothing: `/files/{rest*}` has `/files/` but not `/files`. Everything else is text; it matches whole segments, in any
 /// spelling that RFC 3986 §6.2.2 calls equivalent.
-struct RoutePattern: Sendable, Equatable {
-    enum Segment: Sendable, Equatable {
+struct RoutePattern: Sendable, Hashable {
+    enum Segment: Sendable, Hashable {
         /// Canonical, as `RequestTarget` has it.
         case text([UInt8])
         case parameter
@@ -85,6 +85,20 @@ extension RoutePattern.Segment {
 /// A canonical path as the most careless handler reads it: escapes decoded, before the query is looked for too; the case of
 /// letters, blanks at the end of a segment and empty segments ignored.
 enum LoosePath {
+    /// Whether the path is read as it is written.
+    static func isNormal(_ canonical: Span<UInt8>) -> Bool {
+        var last: UInt8 = 0
+        for position in 0..<canonical.count {
+            let octet = canonical[position]
+            switch octet {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "%"): return false
+            case UInt8(ascii: "/") where last == octet: return false
+            default: last = octet
+            }
+        }
+        return last != UInt8(ascii: "/")
+    }
+
     static func path(_ canonical: Span<UInt8>) -> [UInt8] {
         var loose: [UInt8] = []
         loose.reserveCapacity(canonical.count)

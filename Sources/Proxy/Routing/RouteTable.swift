@@ -6,18 +6,17 @@ package import Settings
 
 /// Which route a request takes, decided before any credential is looked at (design §3, "Routes").
 ///
-/// **No spelling of a protected path reaches another route.** What is ambiguous is refused by `RequestTarget`. Beyond that
+/// **No spelling of a path asks for less than the path.** What is ambiguous is refused by `RequestTarget`. Beyond that
 /// handlers differ in what they take for the same path: some ignore the case of letters, a slash at the end or doubled, or
-/// decode `%3A` before they route. So where a request would, by a parameter, take a route that asks for less (public, or not
-/// throttled), or its path has escapes left, it is matched again as the most careless handler would read it; if that gives a
-/// route that asks for a key and charges, it takes that one.
+/// decode `%3A` before they route. So where a parameter matched, the path is matched again as the most careless handler would
+/// read it; if that gives other routes, the request is asked for what all of them ask for.
 package struct RouteTable: Sendable {
     package enum Match: Equatable {
-        /// Index into the configured routes.
-        case route(Int)
+        /// Index into the configured routes, and those of other routes that a careless handler may read the path as.
+        case route(Int, loose: [Int])
         /// No routes are configured: everything is known and protected …
         case anything
-        /// … but this, which is served to anybody.
+        /// … but this: whoever only looks is served without a key.
         case wellKnown
         case unknown
         /// With the value of Allow, the union over all routes of that path, and the first of these routes: it says in which
@@ -28,8 +27,8 @@ package struct RouteTable: Sendable {
     fileprivate struct Entry: Sendable {
         var methods: MethodSet
         var takesAllMethods: Bool
-        /// Asks for no key, or doesn't charge for it.
-        var isLenient: Bool
+        /// Routes before it with the same pattern, which take what they take in any spelling.
+        var before: [Int] = []
         /// Without parameters: a path that it matches is the one that was listed, in so many words.
         var isLiteral: Bool
         /// Serves `/.well-known` and what is below, if its pattern matches.
@@ -54,26 +53,29 @@ package struct RouteTable: Sendable {
             let listed = mergesSlashes ? RoutePattern(route.path).withMergedSlashes : RoutePattern(route.path)
             return route.isMCP ? [listed, listed.below] : [listed]
         }
-        entries = zip(routes, patterns).map { Entry($0, $1[0]) }
+        var entries = zip(routes, patterns).map { Entry($0, $1[0]) }
+        var seen: [[RoutePattern]: [Int]] = [:]
+        for index in entries.indices {
+            entries[index].before = seen[patterns[index], default: []]
+            seen[patterns[index], default: []].append(index)
+        }
+        self.entries = entries
         var trie = RouteTrie()
         for (index, patterns) in patterns.enumerated() {
             for pattern in patterns { trie.insert(pattern, index) }
         }
         self.trie = trie
-        looseTrie = entries.count > 1 && entries.contains { !$0.isLenient } ? Self.looseTrie(entries, patterns) : nil
+        looseTrie = entries.count > 1 ? Self.looseTrie(patterns) : nil
     }
 
-    /// Where several routes are one path to a careless reader, those that ask for more come first.
-    private static func looseTrie(_ entries: [Entry], _ patterns: [[RoutePattern]]) -> RouteTrie {
+    private static func looseTrie(_ patterns: [[RoutePattern]]) -> RouteTrie {
         var trie = RouteTrie()
-        let indices =
-            entries.indices.filter { !entries[$0].isLenient } + entries.indices.filter { entries[$0].isLenient }
-        for index in indices {
-            for pattern in patterns[index] {
-                trie.insert(pattern.loose, index)
-                // `/files/` and `/files` are one path there.
-                if pattern.segments.last == .rest { trie.insert(pattern.withoutRest.loose, index) }
-            }
+        for (index, patterns) in patterns.enumerated() {
+            // `/files/` and `/files` are one path there.
+            let open = patterns.filter { $0.segments.last == .rest }.map(\.withoutRest)
+            var loose: [RoutePattern] = []
+            for pattern in (patterns + open).map(\.loose) where !loose.contains(pattern) { loose.append(pattern) }
+            for pattern in loose { trie.insert(pattern, index) }
         }
         return trie
     }
@@ -125,9 +127,8 @@ package struct RouteTable: Sendable {
         guard let entry else {
             return isKnown ? methodNotAllowed(path, target) : .unknown
         }
-        let found = entries[entry]
-        guard !found.isLiteral, found.isLenient || target.hasEscapes, !isPreflight else { return .route(entry) }
-        return .route(guarded(path, target, head) ?? entry)
+        return .route(
+            entry, loose: isPreflight || entries[entry].isLiteral ? [] : loose(path, target, head, not: entry))
     }
 
     /// A client that looks for a document below `/.well-known` must not be told to bring a key: it would start OAuth. So no
@@ -136,13 +137,19 @@ package struct RouteTable: Sendable {
         !target.isWellKnown || entries[entry].servesWellKnown
     }
 
-    /// The route of a careless reading, if it asks for a key and charges.
-    private func guarded(_ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead) -> Int? {
-        guard let looseTrie else { return nil }
-        let loose = looseTrie.first(matching: LoosePath.path(path).span) {
-            serves($0, target) && entries[$0].takes(methodOf: head)
+    /// The routes of a careless reading, where they are others.
+    private func loose(_ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead, not strict: Int) -> [Int] {
+        guard let looseTrie else { return [] }
+        let isWanted = { (entry: Int) in
+            serves(entry, target) && entries[entry].takes(methodOf: head)
+                && !entries[entry].before.contains { entries[$0].takes(methodOf: head) }
         }
-        return loose.flatMap { entries[$0].isLenient ? nil : $0 }
+        // Most paths are written as the most careless handler reads them, and not copied.
+        let loose =
+            LoosePath.isNormal(path)
+            ? looseTrie.all(matching: path, where: isWanted)
+            : looseTrie.all(matching: LoosePath.path(path).span, where: isWanted)
+        return loose == [strict] ? [] : loose.filter { $0 != strict }
     }
 
     /// What the path takes, for a preflight: the union over all its routes, as in Allow.
@@ -163,7 +170,7 @@ package struct RouteTable: Sendable {
 
     /// What all routes of the path take together, and the first of them.
     private func serving(_ path: Span<UInt8>, _ target: RequestTarget) -> (methods: MethodSet, first: Int?) {
-        guard !isEmpty else { return (.common, nil) }
+        guard !isEmpty else { return (target.isWellKnown ? .wellKnown : .common, nil) }
         var methods = MethodSet()
         var first: Int?
         _ = trie.first(matching: path) { entry in
@@ -181,7 +188,7 @@ extension RouteTable.Entry {
         let methods = route.isMCP && route.methods.isEmpty ? ["DELETE", "GET", "POST"] : route.methods
         self.init(
             methods: methods.isEmpty ? .common : MethodSet(methods), takesAllMethods: methods.isEmpty,
-            isLenient: route.isPublic || !route.isThrottled, isLiteral: pattern.isLiteral && !route.isMCP,
+            isLiteral: pattern.isLiteral && !route.isMCP,
             servesWellKnown: route.isPublic || pattern.namesWellKnown)
     }
 }

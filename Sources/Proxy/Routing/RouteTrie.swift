@@ -35,27 +35,39 @@ struct RouteTrie: Sendable {
     ///
     /// - Parameter path: empty, or beginning with a slash.
     func first(matching path: Span<UInt8>, where isWanted: (Int) -> Bool) -> Int? {
-        walk(from: 0, path, segmentAt: 1, where: isWanted)
+        walk(from: 0, path, segmentAt: 1) { $0.first(where: isWanted) }
+    }
+
+    /// All entries that are wanted of the pattern of which the first is, which need not be written alike.
+    func all(matching path: Span<UInt8>, where isWanted: (Int) -> Bool) -> [Int] {
+        var found: [Int] = []
+        _ = walk(from: 0, path, segmentAt: 1) { entries in
+            guard let first = entries.first(where: isWanted) else { return nil }
+            // Most often it is the only one, and nothing is copied.
+            found = entries.count == 1 ? entries : entries.filter(isWanted)
+            return first
+        }
+        return found
     }
 
     /// `start` is one behind the slash before the segment, so beyond the end if there is no further segment.
     private func walk(
-        from node: Int, _ path: Span<UInt8>, segmentAt start: Int, where isWanted: (Int) -> Bool
+        from node: Int, _ path: Span<UInt8>, segmentAt start: Int, choosing choose: ([Int]) -> Int?
     ) -> Int? {
-        guard start <= path.count else { return nodes[node].ends.first(where: isWanted) }
+        guard start <= path.count else { return choose(nodes[node].ends) }
         var end = start
         while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
         if let child = find(path.extracting(start..<end), in: node),
-            let entry = walk(from: child, path, segmentAt: end + 1, where: isWanted)
+            let entry = walk(from: child, path, segmentAt: end + 1, choosing: choose)
         {
             return entry
         }
         if end > start, let child = nodes[node].parameter,
-            let entry = walk(from: child, path, segmentAt: end + 1, where: isWanted)
+            let entry = walk(from: child, path, segmentAt: end + 1, choosing: choose)
         {
             return entry
         }
-        return nodes[node].rests.first(where: isWanted)
+        return choose(nodes[node].rests)
     }
 
     private func find(_ segment: Span<UInt8>, in node: Int) -> Int? {

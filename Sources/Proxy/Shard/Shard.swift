@@ -48,6 +48,7 @@ final class Shard {
     private let mostHeldBytes: Int
     /// Of callers whose requests cost nothing.
     var pacing: Pacing
+    var joinedPlans = JoinedPlans()
 
     /// One of the loops does what is to be done once for the process.
     private let isFirst: Bool

@@ -31,7 +31,9 @@ enum TargetSubject {
         }
         for table in tables {
             guard case .target(let target) = table.target(of: head) else { continue }
-            guard case .route(let index) = table.match(target, of: head), routes[index].isPublic else { continue }
+            guard case .route(let index, let loose) = table.match(target, of: head), routes[index].isPublic,
+                loose.allSatisfy({ routes[$0].isPublic })
+            else { continue }
             let path = Array(head.section.view(of: target.raw))
             precondition(!isProtected(CarelessPath.read(path)), "A protected path was served to anybody")
         }
