@@ -32,11 +32,16 @@ package struct BodyDecoder: Sendable {
     /// Payload that may still come.
     private var allowance: UInt64
     private let isRequest: Bool
+    private let withheld: [FieldName]
 
     /// - Parameters:
     ///   - maxBytes: of payload; nil for no limit.
-    ///   - isRequest: whether the names of trailers are also judged with `_` read as `-`.
-    package init(framing: BodyFraming, maxBytes: UInt64? = nil, isRequest: Bool = true) {
+    ///   - isRequest: whether the names of trailers are also judged with `_` read as `-`, and by ``FieldSway``.
+    ///   - withheld: trailers that are left out besides those known here.
+    package init(
+        framing: BodyFraming, maxBytes: UInt64? = nil, isRequest: Bool = true, withholding withheld: [FieldName] = []
+    ) {
+        self.withheld = withheld
         allowance = maxBytes ?? UInt64.max
         self.isRequest = isRequest
         switch framing {
@@ -138,7 +143,7 @@ package struct BodyDecoder: Sendable {
         }
         input.moveReaderIndex(forwardBy: lines.lineStart)
         if size == 0 {
-            state = .trailers(TrailerDecoder())
+            state = .trailers(TrailerDecoder(withholding: withheld))
         } else {
             guard size <= allowance else { throw .tooLarge }
             allowance -= size

@@ -6,17 +6,19 @@
 package struct Field: Sendable, Equatable {
     package let nameStart: UInt16
     package let nameLength: UInt8
-    /// The known field in the low six bits; bit 7 is set if the name matched only with `_` read as `-`.
+    /// The known field in the low six bits; bit 7 is set if the name matched only with `_` read as `-`, bit 6 if it may
+    /// choose for a handler.
     private let tag: UInt8
     package let valueStart: UInt16
     package let valueLength: UInt16
 
     private static let foldedBit: UInt8 = 0x80
+    private static let swayBit: UInt8 = 0x40
 
-    init(name: Range<Int>, value: Range<Int>, id: KnownField, isFolded: Bool) {
+    init(name: Range<Int>, value: Range<Int>, id: KnownField, isFolded: Bool, hasSway: Bool = false) {
         nameStart = UInt16(name.lowerBound)
         nameLength = UInt8(name.count)
-        tag = id.rawValue | (isFolded ? Self.foldedBit : 0)
+        tag = id.rawValue | (isFolded ? Self.foldedBit : 0) | (hasSway ? Self.swayBit : 0)
         valueStart = UInt16(value.lowerBound)
         valueLength = UInt16(value.count)
     }
@@ -30,8 +32,11 @@ package struct Field: Sendable, Equatable {
     /// variable as `X-Tollgate-Org` in CGI and WSGI handlers, so what removes the one has to remove the other. Requests only; in
     /// responses it equals `id`, since no handler behind us reads them.
     package var foldedID: KnownField {
-        KnownField(rawValue: tag & ~Self.foldedBit) ?? .other
+        KnownField(rawValue: tag & ~(Self.foldedBit | Self.swayBit)) ?? .other
     }
+
+    /// Of a request: its name is one that ``FieldSway`` tells of.
+    package var hasSway: Bool { tag & Self.swayBit != 0 }
 
     package var nameRange: Range<Int> {
         Int(nameStart)..<(Int(nameStart) + Int(nameLength))

@@ -18,10 +18,11 @@ extension FieldSection {
         let value = span.trimmed((colon + 1)..<line.upperBound)
         let name = PackedName(nameRange, of: span)
         let exact = KnownField.named(name)
-        let folded = exact == .other && folds ? KnownField.foldedName(name) : .other
+        let sway = exact == .other && folds ? FieldSway(nameRange, name, of: span) : .none
+        let folded = sway == .oddName ? KnownField.foldedName(name) : .other
         let field = Field(
             name: nameRange, value: value, id: exact == .other ? folded : exact,
-            isFolded: folded != .other)
+            isFolded: folded != .other, hasSway: sway != .none)
         append(field)
         return field
     }

@@ -72,6 +72,13 @@ extension FieldSection {
         return false
     }
 
+    /// What a field of a request may choose for a handler.
+    package func sway(of field: Field) -> FieldSway {
+        guard field.hasSway, holds(field.nameRange) else { return .none }
+        let span = bytes.readableBytesUInt8Span
+        return FieldSway(field.nameRange, PackedName(field.nameRange, of: span), of: span)
+    }
+
     /// The line of the field at that index, up to and including its CRLF.
     func lineRange(at index: Int) -> Range<Int> {
         let next = index + 1

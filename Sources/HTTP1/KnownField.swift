@@ -124,6 +124,12 @@ package struct FieldSet: Sendable, Equatable, ExpressibleByArrayLiteral {
         bits |= other.bits
     }
 
+    package func subtracting(_ other: FieldSet) -> FieldSet {
+        var result = self
+        result.bits &= ~other.bits
+        return result
+    }
+
     package func isDisjoint(with other: FieldSet) -> Bool {
         bits & other.bits == 0
     }

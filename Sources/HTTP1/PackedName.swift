@@ -55,13 +55,20 @@ struct PackedName: Equatable {
     /// CGI makes environment variables of names. Most handlers turn `-` alone into `_`, lighttpd and others whatever is no
     /// letter and no digit: `X.Tollgate~Org` is the same variable there as `X_Tollgate_Org`.
     var withHyphens: PackedName? {
-        guard Self.folds(first) || Self.folds(second) || Self.folds(third) || Self.folds(fourth) else { return nil }
+        guard isOdd == true else { return nil }
         var name = self
         name.first = Self.hyphenated(first)
         name.second = Self.hyphenated(second)
         name.third = Self.hyphenated(third)
         name.fourth = Self.hyphenated(fourth)
         return name
+    }
+
+    /// Whether it has an octet other than letters, digits and `-`; nil where it is too long to be told from what is packed.
+    @inline(__always)
+    var isOdd: Bool? {
+        guard length <= Self.capacity else { return nil }
+        return Self.folds(first) || Self.folds(second) || Self.folds(third) || Self.folds(fourth)
     }
 
     var hash: Int {

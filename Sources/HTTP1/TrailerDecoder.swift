@@ -6,10 +6,17 @@ import NIOCore
 ///
 /// RFC 9110 §6.5.1 keeps framing, routing, authentication and what steers the reader out of trailers, and some handlers
 /// merge them into the header section all the same. So a framing, routing or connection field is refused, every other
-/// field that is known here (identity, credentials, forwarding …) is left out, and what nobody here knows passes.
+/// field that is known here (identity, credentials, forwarding …) is left out, of requests also what may choose for a handler
+/// or hold a credential, and what nobody here knows passes.
 struct TrailerDecoder {
     private var lines = LineScanner()
     private var section = FieldSection()
+    /// Left out besides.
+    private let withheld: [FieldName]
+
+    init(withholding names: [FieldName] = []) {
+        withheld = names
+    }
 
     private static let maximumBytes = 8 * 1024
     private static let maximumFields = 64
@@ -46,7 +53,10 @@ struct TrailerDecoder {
 
     private func kept() -> ByteBuffer {
         var kept = ByteBuffer()
-        kept.writeFields(of: section, dropping: []) { $0.foldedID != .other }
+        kept.writeFields(of: section, dropping: []) { field in
+            field.foldedID != .other || field.hasSway
+                || withheld.contains { section.has(field, name: $0, folding: true) }
+        }
         return kept
     }
 }

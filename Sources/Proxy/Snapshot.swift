@@ -97,6 +97,9 @@ final class Snapshot: Sendable {
     let upstream: Upstream
     let routes: RouteTable
     let credentials: Credentials
+    let passedFields: PassedFields
+    /// A handler that does CORS itself has to see them; nobody is asked a key for them.
+    let forwardsPreflights: Bool
     let admission: AdmissionConfiguration
     let redis: RedisEndpoint
     let trustedProxies: TrustedProxies
@@ -145,6 +148,8 @@ final class Snapshot: Sendable {
         credentials = Credentials(
             fields: settings.keys.headers.compactMap(FieldName.init), format: format,
             isForwarded: settings.keys.forward)
+        passedFields = PassedFields(settings.upstream.forwardedFields.compactMap(FieldName.init))
+        forwardsPreflights = settings.cors == nil && settings.forwardsPreflights
         admission = AdmissionConfiguration(
             namespace: settings.namespace, policies: policies, format: format,
             allowsAnonymous: settings.keys.allowsAnonymous, timeout: TimeAmount(settings.redis.timeout),

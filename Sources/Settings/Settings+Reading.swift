@@ -28,6 +28,7 @@ extension Settings {
         let areRoutesWrong = routes == nil && root.isGiven(Schema.routes.path)
         policies?.refuseConflicts(routes: areRoutesWrong ? nil : routes ?? [], &problems)
         cors = CORS(root, &problems)
+        forwardsPreflights = root.value(Schema.preflights, &problems)
         mcp = MCP(root, listen: listen, allowsAnonymous: keys.allowsAnonymous, &problems)
         self.policies = Self.policies(policies, for: self.routes, rejecting: mcp.reject)
         trustedProxies = root.value(Schema.trustedProxies, &problems)
@@ -72,6 +73,12 @@ extension Settings {
                 got: "'\(clientAddressField)' of keys.headers",
                 &problems)
         }
+        let holding = Set(keys.headers.map(\.hyphenated))
+        if let name = upstream.forwardedFields.first(where: { holding.contains($0.hyphenated) }) {
+            root.refuse(
+                Schema.upstreamForwardFields, expected: "fields that hold no key", got: "'\(name)' of keys.headers",
+                hint: "keys.forward: true lets the handler see the key", &problems)
+        }
         // Port 0 is the kernel's choice: two of the same text are two addresses then.
         if let admin, admin.port != 0, listen.contains(.tcp(host: admin.host, port: admin.port)) {
             root.refuse(
@@ -89,6 +96,7 @@ extension Settings.Upstream {
         responseTimeout = root.value(Schema.upstreamResponseTimeout, &problems)
         idleTimeout = root.value(Schema.upstreamIdleTimeout, &problems)
         maxConnections = root.value(Schema.upstreamMaxConnections, &problems)
+        forwardedFields = root.value(Schema.upstreamForwardFields, &problems)
     }
 }
 

@@ -42,6 +42,8 @@ package struct Settings: Sendable, Equatable {
         package var responseTimeout: Duration
         package var idleTimeout: Duration
         package var maxConnections: Int
+        /// Names of request fields that pass although they may choose for the handler.
+        package var forwardedFields: [String]
     }
 
     package enum OnFailure: String, Sendable, Equatable, CaseIterable { case closed, open, local }
@@ -176,6 +178,8 @@ package struct Settings: Sendable, Equatable {
     package var policies: [Policy]
     /// Nil: the handler's own fields pass, and preflights with them.
     package var cors: CORS?
+    /// Without ``cors``: no key is asked for a preflight.
+    package var forwardsPreflights: Bool
     package var mcp: MCP
     /// CIDR blocks whose peers may set the client address field, as written.
     package var trustedProxies: [String]

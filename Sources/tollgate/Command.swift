@@ -91,7 +91,7 @@ struct Config: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Tell what is wrong with a configuration, without starting.",
             discussion: """
-                Exits with 0 if nothing is, else with 78. Flags and variables are left out of account.
+                Tells as well what is open without a key. Exits with 0 if nothing is, else with 78. Flags and variables are left out of account.
 
                 EXAMPLES:
                   tollgate config check /etc/tollgate.yaml
@@ -101,8 +101,9 @@ struct Config: ParsableCommand {
         var file: String
 
         func run() throws {
-            _ = try Configuration.read(ConfigurationSources(file: file))
-            try FileHandle.standardOutput.write(contentsOf: Data("\(file): ok\n".utf8))
+            let settings = try Configuration.read(ConfigurationSources(file: file))
+            let lines = ["ok"] + settings.openings.map { "open without a key: \($0)" }
+            try FileHandle.standardOutput.write(contentsOf: Data(lines.map { "\(file): \($0)\n" }.joined().utf8))
         }
     }
 }

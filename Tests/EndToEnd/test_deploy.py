@@ -16,6 +16,14 @@ SETTINGS = ROOT / "deploy/tollgate.yaml"
 MOST_EXPOSURE = 1.5
 
 
+def opened(settings: Path) -> str:
+    """What a check says of the shipped file beside that it is good."""
+    return (
+        f"{settings}: open without a key: GET, HEAD and OPTIONS of /.well-known/\n"
+        f"{settings}: open without a key: preflights (OPTIONS as browsers send it) of every path, unless preflights is refuse\n"
+    )
+
+
 def run(*command: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
@@ -71,7 +79,7 @@ def test_the_commands_of_the_unit_work(folder, redis, upstream, ctl, launch, key
         return [place.get(word, word) for word in line.split()]
 
     checked = run(*command("ExecStartPre"))
-    assert (checked.returncode, checked.stdout) == (0, f"{settings}: ok\n")
+    assert (checked.returncode, checked.stdout) == (0, f"{settings}: ok\n{opened(settings)}")
 
     # As EnvironmentFile= has it, variables go before the file.
     env = {
@@ -102,4 +110,4 @@ def test_the_unit_waits_longer_than_the_daemon_drains():
 
 def test_the_shipped_settings_are_accepted():
     done = run(built("tollgate"), "config", "check", SETTINGS)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{SETTINGS}: ok\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{SETTINGS}: ok\n{opened(SETTINGS)}", "")

@@ -46,6 +46,16 @@ import Testing
         #expect(latin1(input.readableBytesView) == "GET")
     }
 
+    /// Names that would be another's in a handler that merges trailers into the head, and those of credentials.
+    @Test func trailersThatChooseAreLeftOut() throws {
+        let lines =
+            "SCRIPT_NAME: 1\r\nA-Root-Path: 2\r\nX-Forwarded-Prefix: 3\r\nX-Tollgate-A: 4\r\nX-Mine: 5\r\nA: 6\r\n"
+        var decoder = BodyDecoder(framing: .chunked, withholding: ["X-Mine"].compactMap(FieldName.init))
+        #expect(try events(&decoder, "0\r\n\(lines)\r\n") == [.end(trailers: buffer("A: 6\r\n"))])
+        var response = BodyDecoder(framing: .chunked, isRequest: false)
+        #expect(try events(&response, "0\r\n\(lines)\r\n") == [.end(trailers: buffer(lines))])
+    }
+
     @Test func payloadIsNotCopied() throws {
         var decoder = BodyDecoder(framing: .chunked)
         var input = buffer("5\r\nhello\r\n")

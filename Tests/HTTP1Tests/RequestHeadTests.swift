@@ -80,6 +80,25 @@ import Testing
         #expect(head.fields.last?.foldedID == .other)
     }
 
+    @Test(
+        arguments: [
+            ("SCRIPT_NAME", .oddName), ("x.y", .oddName), ("X-Original_URL", .oddName), ("X_Tollgate_Org", .oddName),
+            ("A-Name-That-Is-Longer-Than-32-Octets_", .oddName), ("Daphne-Root-Path", .target),
+            ("x-root-path", .target),
+            ("X-ORIGINAL-URL", .target), ("X-Original-Uri", .target), ("x-rewrite-url", .target), ("Proxy", .target),
+            ("X-Script-Name", .target), ("X-HTTP-Method-Override", .target), ("X-HTTP-Method", .target),
+            ("X-Method-Override", .target), ("A-Name-That-Is-Longer-Than-32-Octets-Root-Path", .target),
+            ("X-Tollgate-Plan", .identity), ("x-tollgate-", .identity), ("X-Forwarded-Prefix", .forwarding),
+            ("X-Forwarded-", .forwarding), ("-Root-Path", .none), ("Root-Path", .none), ("X-Tollgate", .none),
+            ("X-Forwarded", .none), ("X-Original-URLs", .none), ("Proxy-A", .none), ("X-Y", .none), ("x", .none),
+            ("A-Name-That-Is-Longer-Than-32-Octets-Too", .none), ("X-Tollgate-Org", .none), ("Host_", .oddName),
+        ] as [(String, FieldSway)])
+    func namesThatChooseAreTold(_ name: String, _ sway: FieldSway) throws {
+        let head = try #require(try parse("GET / HTTP/1.1\r\nHost: a\r\n\(name): x\r\nB: \r\n\r\n"))
+        #expect(head.section.sway(of: head.fields[1]) == sway)
+        #expect(head.fields.map(\.hasSway) == [false, sway != .none, false])
+    }
+
     @Test func fieldIsEightBytes() {
         #expect(MemoryLayout<Field>.size == 8)
         #expect(KnownField.allCases.count <= 64)

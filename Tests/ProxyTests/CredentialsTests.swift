@@ -45,12 +45,29 @@ import Testing
 
     @Test(arguments: [
         ("X-API-Key: mcp_a", true), ("X_API_Key: mcp_a", true), ("Authorization: Bearer mcp_a", true),
-        ("X-API-Key: theirs", false), ("Authorization: Bearer theirs", false), ("Authorization: mcp_a", false),
-        ("X-Other: mcp_a", false),
+        ("X-API-Key: theirs", false), ("Authorization: Bearer theirs", false), ("X-Other: mcp_a", false),
+        // In forms that nobody looks for, too.
+        ("Authorization: mcp_a", true), ("Authorization: BEARER\tmcp_a", true), ("Authorization: Basic mcp_a", true),
+        ("Authorization: Token token=\"mcp_a\", x=y", true), ("Authorization: Bearer theirs,mcp_a", true),
+        ("X-API-Key: theirs mcp_a", true), ("X-API-Key: key:mcp_a;v=1", true), ("Authorization: mcp_", false),
+        ("Authorization: Bearer amcp_a", false), ("Authorization: Basic bWNwX2E6", false),
+        ("Authorization: Bearer eyJ.mcp_a.x", false),
     ])
-    func onlyOurKeysAreStripped(field: String, isStripped: Bool) throws {
+    func ourKeysAreStrippedInAnyForm(field: String, isStripped: Bool) throws {
         let head = try RoutingHeads.head("/", fields: [field])
         let last = try #require(head.fields.last)
         #expect(credentials.strips(last, of: head) == isStripped)
+    }
+
+    @Test func aPatternIsAWordToo() throws {
+        let credentials = Credentials(
+            fields: ["X-Mine"].compactMap(FieldName.init),
+            format: CredentialFormat(prefix: "mcp_", accept: ["team:*", "sk/?-prod"]), isForwarded: false)
+        for field in ["X-Mine: a team:x", "Authorization: Bearer sk/1-prod", "authorization: sk/1-prod, x"] {
+            let head = try RoutingHeads.head("/", fields: [field])
+            #expect(try credentials.strips(#require(head.fields.last), of: head))
+        }
+        let head = try RoutingHeads.head("/", fields: ["X-API-Key: team:x"])
+        #expect(try !credentials.strips(#require(head.fields.last), of: head))
     }
 }

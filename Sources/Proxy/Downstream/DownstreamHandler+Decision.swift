@@ -17,7 +17,7 @@ extension DownstreamHandler {
                 asksForUpgrade: traits.asksForWebSocket),
             at: .now())
         bodyLimit = snapshot.bodyBytes
-        decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(bodyLimit))
+        decoder = requestBody()
         if traits.hasBody { arm(.idle) }
         record.identify(head, &shard.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
@@ -25,6 +25,11 @@ extension DownstreamHandler {
         let client = peer.client(of: head, trusted: snapshot.trustedProxies)
         record.client = client
         decide(client)
+    }
+
+    func requestBody() -> BodyDecoder {
+        BodyDecoder(
+            framing: traits.framing, maxBytes: UInt64(bodyLimit), withholding: snapshot.credentials.trailerNames)
     }
 
     private func startExchange(_ facts: Exchange.Facts, at now: NIODeadline) {
@@ -55,7 +60,7 @@ extension DownstreamHandler {
         {
             return answer(metadata)
         }
-        let isPreflight = head.isPreflight
+        let isPreflight = head.isPreflight && (snapshot.crossOrigin != nil || snapshot.forwardsPreflights)
         switch snapshot.routes.match(target, of: head, isPreflight: isPreflight) {
         case .unknown:
             return refuseCharged(.unknownRoute(path: path(of: target), method: methodOctets), client)
@@ -70,14 +75,24 @@ extension DownstreamHandler {
                 loose.isEmpty
                 ? snapshot.plan(of: index) : shard.joinedPlans.plan(of: index, and: loose, in: snapshot)
         case .anything: route = snapshot.anyRoute
-        case .wellKnown: route = snapshot.wellKnown
+        case .wellKnown:
+            // A client that looks for a document there must not be told to bring a key: it would start OAuth.
+            if snapshot.credentials.find(in: head) == .none {
+                guard MethodSet.wellKnown.contains(methodOf: head) else {
+                    return refuseCharged(
+                        .methodNotAllowed(
+                            path: path(of: target), method: methodOctets, allow: MethodSet.wellKnown.allow),
+                        client)
+                }
+                route = snapshot.wellKnown
+            }
         }
         record.route = route.pattern
         if isPreflight, let crossOrigin = snapshot.crossOrigin {
             return answerPreflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head))
         }
         if route.isMCP, !isPreflight, let refusal = readMessageFields() { return refuseCharged(refusal, client) }
-        // Without `cors` a preflight is the handler's business; it carries no credential by its nature.
+        // Without `cors` a preflight is the handler's business, unless it is refused; it carries no credential by its nature.
         if route.isPublic || isPreflight {
             return askPublic(client)
         }

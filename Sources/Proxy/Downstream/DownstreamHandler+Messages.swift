@@ -21,7 +21,7 @@ extension DownstreamHandler {
         if let refusal = snapshot.messages.browserGuard.refusal(of: head) { return refusal }
         guard readsBody else { return nil }
         bodyLimit = min(bodyLimit, snapshot.messages.bodyBytes)
-        decoder = BodyDecoder(framing: traits.framing, maxBytes: UInt64(bodyLimit))
+        decoder = requestBody()
         return nil
     }
 

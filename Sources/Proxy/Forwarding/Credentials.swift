@@ -14,6 +14,10 @@ struct Credentials: Sendable {
     }
 
     private let fields: [FieldName]
+    /// Where a key is a key even if it isn't looked for: Authorization always is among them.
+    private let stripped: [FieldName]
+    /// Under which a trailer never goes on (RFC 9110 §6.5.1), beside the names that the parser knows.
+    let trailerNames: [FieldName]
     private let format: CredentialFormat
     private let isForwarded: Bool
 
@@ -22,6 +26,8 @@ struct Credentials: Sendable {
     ///   - isForwarded: the handler gets the credential too.
     init(fields: [FieldName], format: CredentialFormat, isForwarded: Bool) {
         self.fields = fields
+        trailerNames = fields.filter { $0.id == .other }
+        stripped = fields + FieldName.authorization.filter { !fields.contains($0) }
         self.format = format
         self.isForwarded = isForwarded
     }
@@ -43,15 +49,38 @@ struct Credentials: Sendable {
         return found.map(Finding.one) ?? .none
     }
 
-    /// Whether the field holds a key of ours, which is none of the handler's business. Anything else there is its own.
+    /// Whether a key of ours stands in the field, in whatever form: that is none of the handler's business. What is stripped is
+    /// wider than what is looked for; anything else there is the handler's own.
     func strips(_ field: Field, of head: RequestHead) -> Bool {
-        guard !isForwarded else { return false }
-        for name in fields where head.section.has(field, name: name, folding: true) {
-            let value = head.view(of: field.valueRange)
-            let token = name.id == .authorization ? Self.bearerToken(value) : value
-            if let token, format.accepts(token) { return true }
+        !isForwarded && mayHold(field, of: head) && holdsKey(head.view(of: field.valueRange))
+    }
+
+    /// Whether credentials are given in the field, by whichever of its spellings.
+    func mayHold(_ field: Field, of head: RequestHead) -> Bool {
+        stripped.contains { head.section.has(field, name: $0, folding: true) }
+    }
+
+    /// Whether a word of the value may be a key, or a run of a key's usual octets within one: `Bearer mcp_…`,
+    /// `token="mcp_…"`, `theirs,mcp_…`.
+    private func holdsKey(_ value: ByteBufferView) -> Bool {
+        holdsKey(value) { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: ",") }
+            || holdsKey(value, in: Self.isUsual)
+    }
+
+    private func holdsKey(_ value: ByteBufferView, in isInside: (UInt8) -> Bool) -> Bool {
+        var start = value.startIndex
+        while start < value.endIndex {
+            var end = start
+            while end < value.endIndex, isInside(value[end]) { end += 1 }
+            if end > start, format.accepts(value[start..<end]) { return true }
+            start = end + 1
         }
         return false
+    }
+
+    /// What keys are made of, and their prefixes.
+    private static func isUsual(_ octet: UInt8) -> Bool {
+        PathOctet.isUnreserved(octet)
     }
 
     private func isPresent(_ name: FieldName, in head: RequestHead) -> Bool {
@@ -77,4 +106,8 @@ struct Credentials: Sendable {
         while position < value.endIndex, value[position] == UInt8(ascii: " ") { position += 1 }
         return value[position...]
     }
+}
+
+extension FieldName {
+    fileprivate static let authorization = [FieldName("Authorization")].compactMap { $0 }
 }

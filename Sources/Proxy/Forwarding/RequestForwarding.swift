@@ -11,8 +11,8 @@ struct RequestForwarding {
     private static let ours: FieldSet = [
         .host, .contentLength, .xCorrelationID, .xTollgateOrg, .xTollgateKeyID, .xForwardedFor,
     ]
-    /// Of a peer that isn't trusted.
-    private static let claims: FieldSet = [.forwarded, .xForwardedProto, .xForwardedHost]
+    /// Of a peer that isn't trusted; `X-Forwarded-…` of other names besides.
+    private static let claims: FieldSet = [.forwarded, .xForwardedProto, .xForwardedHost, .xRealIP]
 
     let head: RequestHead
     let snapshot: Snapshot
@@ -23,6 +23,8 @@ struct RequestForwarding {
     var holdsBody = false
     /// What the handler sends is read on the way.
     var readsAnswer = false
+    /// It is a preflight that nobody was asked a key for.
+    var isOpenPreflight = false
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
         buffer.writeRequestLine(of: head)
@@ -56,12 +58,27 @@ struct RequestForwarding {
 
     private func writeKeptFields(into buffer: inout ByteBuffer) {
         var dropped = FieldSet.hopByHop.union(Self.ours)
-        if !peer.isTrusted { dropped.formUnion(Self.claims) }
+        if !peer.isTrusted { dropped.formUnion(Self.claims.subtracting(snapshot.passedFields.known)) }
         if holdsBody { dropped.insert(.expect) }
         if readsAnswer { dropped.insert(.acceptEncoding) }
+        // A preflight has none by its nature; nobody has judged what this one brings.
+        if isOpenPreflight { dropped.insert(.cookie) }
         buffer.writeFields(of: head.section, dropping: dropped) { field in
-            !peer.isTrusted && snapshot.trustedProxies.isClientAddressField(field, of: head)
-                || snapshot.credentials.strips(field, of: head)
+            if field.hasSway, !snapshot.passedFields.contains(field, of: head), isWithheld(head.section.sway(of: field))
+            {
+                return true
+            }
+            if !peer.isTrusted, snapshot.trustedProxies.isClientAddressField(field, of: head) { return true }
+            return isOpenPreflight
+                ? snapshot.credentials.mayHold(field, of: head) : snapshot.credentials.strips(field, of: head)
+        }
+    }
+
+    private func isWithheld(_ sway: FieldSway) -> Bool {
+        switch sway {
+        case .none: false
+        case .oddName, .target, .identity: true
+        case .forwarding: !peer.isTrusted
         }
     }
 

@@ -64,6 +64,22 @@ extension Form where Value == String {
         }
     }
 
+    /// One that passes although it may choose for the handler: none that concerns the connection, holds credentials or is set
+    /// by us. Nor another spelling of such a one, which some handlers take for it.
+    static let passedField = text("the name of a header field such as X-Forwarded-Prefix") { text throws(Mismatch) in
+        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
+        let name = text.hyphenated
+        guard !reservedFields.contains(name), !unpassable.contains(name), !name.hasPrefix("x-tollgate-") else {
+            throw Mismatch(got: "'\(text)', which is never passed on as it comes")
+        }
+        return text
+    }
+
+    private static let unpassable: Set<String> = [
+        "authorization", "close", "proxy-authorization", "x-api-key", "x-forwarded-for", "x-forwarded-host",
+        "x-forwarded-proto",
+    ]
+
     private static func checkFieldName(_ text: String) throws(Mismatch) {
         guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
         guard !reservedFields.contains(text.lowercased()) else {
@@ -101,6 +117,13 @@ extension Settings {
     package static func isNamespace(_ text: String) -> Bool {
         (1...32).contains(text.utf8.count)
             && text.utf8.allSatisfy { $0.isLetter || $0.isDigit || ".-_".utf8.contains($0) }
+    }
+}
+
+extension String {
+    /// A field name as CGI and WSGI handlers may read it: in one case, all but letters and digits as `-`.
+    var hyphenated: String {
+        String(decoding: lowercased().utf8.map { $0.isLetter || $0.isDigit ? $0 : UInt8(ascii: "-") }, as: UTF8.self)
     }
 }
 

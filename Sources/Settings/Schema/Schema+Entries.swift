@@ -75,7 +75,7 @@ extension Schema {
         "Paths of routes, as routes lists them, that the policy is limited to.")
     static let policyMethods = Key(
         "match.methods", .list("a list of methods", of: .method, emptyHint: "leave it out for all methods"),
-        "Methods that the policy is limited to.")
+        "Methods that the policy is limited to; GET includes HEAD.")
     static let policyMCPMethods = Key(
         "match.mcp_methods", .globs("tools/*"), "Methods of MCP messages that the policy is limited to; * and ? match.")
     static let policyTools = Key("match.tools", .globs("db_*"), "Tools whose calls the policy is limited to.")

@@ -10,10 +10,12 @@ package enum Schema {
         [
             listen.row, loops.row, namespace.row, admin.row, logLevel.row, logAccess.row, upstreamURL.row,
             upstreamHost.row, upstreamConnectTimeout.row, upstreamResponseTimeout.row, upstreamIdleTimeout.row,
-            upstreamMaxConnections.row, redisURL.row, redisTimeout.row, redisOnFailure.row, redisLocalShare.row,
+            upstreamMaxConnections.row, upstreamForwardFields.row, redisURL.row, redisTimeout.row, redisOnFailure.row,
+            redisLocalShare.row,
             keyPrefix.row, keyAccept.row, keyHeaders.row, keyForward.row, keyMaxActive.row, keyAnonymous.row,
             keyRetain.row, routes.row, policies.row, corsOrigins.row, corsCredentials.row, corsMaxAge.row,
-            mcpBindSessions.row, mcpTrustHeaders.row, mcpReject.row, mcpHosts.row, mcpOrigins.row, mcpResource.row,
+            preflights.row, mcpBindSessions.row, mcpTrustHeaders.row, mcpReject.row, mcpHosts.row, mcpOrigins.row,
+            mcpResource.row,
             mcpAuthorizationServers.row, mcpScopes.row, trustedProxies.row, clientAddress.row, mergeSlashes.row,
             drainDelay.row, drainTimeout.row,
             usageRetain.row,
@@ -64,6 +66,13 @@ package enum Schema {
     static let upstreamMaxConnections = Key(
         "upstream.max_connections", .integer(1...100_000), default: "256",
         "Connections to the handler; as many requests may wait.")
+
+    static let upstreamForwardFields = Key(
+        "upstream.forward_fields",
+        .list(
+            "a list of header fields", of: .passedField, isEmptyAllowed: true, identity: { $0.lowercased() }),
+        default: "[]",
+        "Request fields that are dropped unless they stand here, since they choose path or method for some handlers.")
 
     // MARK: Redis
 
@@ -126,6 +135,11 @@ package enum Schema {
     static let corsMaxAge = Key(
         "cors.max_age", .integer(0...86_400),
         "Seconds for which a browser may remember the answer to a preflight. Default: 600.")
+
+    static let preflights = Key(
+        "preflights", .choice(["forward": true, "refuse": false]), default: "forward",
+        "Without cors: the handler gets preflights, and no key is asked (forward), or they are like any OPTIONS (refuse)."
+    )
 
     // MARK: MCP
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a request field that isn't known here may choose for a handler, by its name alone.
+///
+/// Handlers and what lies before them (WSGI and ASGI servers, frameworks, rewriting proxies) take mount point, path, method
+/// and caller from such fields, past the request line that was judged. So none of these reaches a handler unasked.
+package enum FieldSway: Sendable, Equatable {
+    case none
+    /// An octet that is no letter, digit or `-`. CGI and WSGI make one variable of `X_Name`, `X.Name` and `X-Name`, and of
+    /// some such names variables of their own: `SCRIPT_NAME` moves a request to another path of gunicorn's.
+    case oddName
+    /// Path, mount point or method, or where a proxy is (CVE-2016-5385).
+    case target
+    /// `X-Tollgate-…`, which only Tollgate says.
+    case identity
+    /// `X-Forwarded-…`: the word of a proxy.
+    case forwarding
+}
+
+extension FieldSway {
+    /// Lower case. What their readers are: IIS and Symfony, nginx' ingress, Envoy, Azure, WSGI middleware for a prefix, CGI,
+    /// Rack::Sendfile (CVE-2025-61780), and whatever overrides methods.
+    private static let targets = [
+        "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url", "x-envoy-original-path",
+        "x-waws-unencoded-url", "x-script-name", "script-name", "x-path-info", "path-info", "proxy", "x-sendfile-type",
+        "x-accel-mapping", "x-http-method-override", "x-http-method", "x-method-override",
+    ].map { PackedName(Array($0.utf8)) }
+
+    /// One bit for each length that one of them has.
+    private static let lengths: UInt64 = targets.reduce(0) { $0 | 1 &<< UInt64($1.length) }
+
+    /// - Parameters:
+    ///   - name: a token that is no known field's.
+    ///   - packed: the same.
+    @inline(__always)
+    init(_ name: Range<Int>, _ packed: PackedName, of span: Span<UInt8>) {
+        if packed.isOdd ?? span.isOddName(name) {
+            self = .oddName
+        } else if span.begins(name, with: "x-tollgate-", third: UInt8(ascii: "t")) {
+            self = .identity
+        } else if span.begins(name, with: "x-forwarded-", third: UInt8(ascii: "f")) {
+            self = .forwarding
+        } else if span.ends(name, with: "-root-path") || Self.isTarget(packed) {
+            self = .target
+        } else {
+            self = .none
+        }
+    }
+
+    private static func isTarget(_ name: PackedName) -> Bool {
+        guard name.length <= PackedName.capacity, lengths &>> UInt64(name.length) & 1 != 0 else { return false }
+        return targets.contains(name)
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate func isOddName(_ name: Range<Int>) -> Bool {
+        for position in name where !Octet.isAlphanumeric(self[position]) && self[position] != UInt8(ascii: "-") {
+            return true
+        }
+        return false
+    }
+
+    /// - Parameters:
+    ///   - text: in lower case.
+    ///   - third: its third octet, in which most names differ.
+    @inline(__always)
+    fileprivate func begins(_ name: Range<Int>, with text: StaticString, third: UInt8) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard name.count >= count, Octet.lowercased(self[name.lowerBound + 2]) == third else { return false }
+        return holds(text, at: name.lowerBound..<(name.lowerBound + count), ignoringCase: true)
+    }
+
+    @inline(__always)
+    fileprivate func ends(_ name: Range<Int>, with text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard name.count > count, self[name.upperBound - count] == UInt8(ascii: "-") else { return false }
+        return holds(text, at: (name.upperBound - count)..<name.upperBound, ignoringCase: true)
+    }
+}
