@@ -77,6 +77,8 @@ package struct Denial: Sendable, Equatable {
         case rateLimited(policies: [Int])
         /// 503: Redis is away, late, or was swapped; `detail` is for the log.
         case limiterUnavailable(detail: String)
+        /// 503: so many keys turn out to be none that this one wasn't looked up in time.
+        case lookupBudget
     }
 
     package var reason: Reason

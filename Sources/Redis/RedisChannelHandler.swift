@@ -13,9 +13,6 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Beyond this a buffer that a burst has left behind is given back.
     private static let keptCapacity = 256 * 1024
 
-    /// Between two ticks that should be 10 ms apart: the process was stopped, or its machine.
-    private static let standstill = TimeAmount.milliseconds(500)
-
     private let reader: ReplyReader
     private let longestQueue: Int
     private var context: ChannelHandlerContext?
@@ -34,6 +31,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// When the first came of the replies, one after another, that nobody waited for any more; nil after one in time, and
     /// when all have come: who owes nothing isn't behind.
     private var lateSince: NIODeadline?
+    /// Late replies that nobody was told yet: while the connection may be a reply behind, they may be another's.
+    private var doubtful: [(tell: ReplyQueue.Late, reply: RedisReply)] = []
 
     init(longestReply: Int, longestQueue: Int, at now: NIODeadline) {
         reader = ReplyReader(longestReply: longestReply)
@@ -50,21 +49,26 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     // MARK: Sending
 
-    func send(_ command: RedisCommand, deadline: NIODeadline, _ completion: @escaping Completion) {
+    /// - Parameter late: has a reply that comes when `completion` was told `.timeout`, once another one came in time or none
+    ///   is due: it is this command's then.
+    func send(
+        _ command: RedisCommand, deadline: NIODeadline, late: ReplyQueue.Late? = nil,
+        _ completion: @escaping Completion
+    ) {
         guard context != nil, failure == nil else {
             return completion(.failure(failure ?? .notConnected("closed")))
         }
         guard queue.count < longestQueue else { return completion(.failure(.overloaded)) }
-        guard let script = command.script else { return enqueue(command, deadline: deadline, completion) }
+        guard let script = command.script else { return enqueue(command, deadline: deadline, late: late, completion) }
         guard let call = calls[script] else {
             return load(script, deadline: deadline) { loaded in
                 switch loaded {
-                case .success: self.send(command, deadline: deadline, completion)
+                case .success: self.send(command, deadline: deadline, late: late, completion)
                 case .failure(let error): completion(.failure(error))
                 }
             }
         }
-        enqueue(command, calling: call, retried: command, deadline: deadline, completion)
+        enqueue(command, calling: call, retried: command, deadline: deadline, late: late, completion)
     }
 
     /// SCRIPT LOAD, whose reply is the digest to call it by.
@@ -88,10 +92,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func enqueue(
         _ command: RedisCommand, calling call: ByteBuffer? = nil, retried: RedisCommand? = nil, deadline: NIODeadline,
-        _ completion: @escaping Completion
+        late: ReplyQueue.Late? = nil, _ completion: @escaping Completion
     ) {
         command.write(calling: call, into: &outbound)
-        queue.append(ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, call: retried))
+        queue.append(
+            ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, call: retried, late: late))
         scheduleFlush()
     }
 
@@ -114,10 +119,14 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     /// Answers every caller whose time is over.
     func expire(at now: NIODeadline) {
-        // Who doesn't listen can't call it silence.
-        if now - clock >= Self.standstill { (heardAt, lateSince) = (now, nil) }
         clock = now
         for completion in queue.expire(at: now) { completion(.failure(.timeout)) }
+    }
+
+    /// This process stood still: who doesn't listen can't call it silence.
+    func shift(by excess: TimeAmount) {
+        queue.shift(by: excess)
+        (clock, heardAt, lateSince) = (clock + excess, heardAt + excess, lateSince.map { $0 + excess })
     }
 
     /// How long the server has owed a reply and said nothing, or nothing in time; zero when it owes none. As of the last
@@ -184,17 +193,27 @@ final class RedisChannelHandler: ChannelInboundHandler {
         }
         heardAt = clock
         guard let completion = slot.completion else {
+            if let late = slot.late { doubtful.append((late, reply)) }
             lateSince = queue.count == 0 ? nil : lateSince ?? clock
+            if lateSince == nil { tellLate() }
             return
         }
         lateSince = nil
+        tellLate()
         guard case .error(let line) = reply else { return completion(.success(reply)) }
         if line.hasPrefix("NOSCRIPT "), let command = slot.call, let script = command.script {
-            return sendAgain(command, script, deadline: slot.deadline, completion)
+            return sendAgain(command, script, slot, completion)
         }
         completion(.failure(.server(line)))
         // This was the primary once. Where the name leads now, there may be the new one.
         if line.hasPrefix("READONLY ") { close(.server(line)) }
+    }
+
+    private func tellLate() {
+        guard !doubtful.isEmpty else { return }
+        let late = doubtful
+        doubtful = []
+        for (tell, reply) in late { tell(reply) }
     }
 
     /// It wasn't applied, so sending it again charges once. Once only: the second slot holds no call.
@@ -202,11 +221,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Commands are carried out in order, so the call needn't wait for SCRIPT LOAD's reply. Of all calls that find the
     /// script gone the first loads it.
     private func sendAgain(
-        _ command: RedisCommand, _ script: RedisScript, deadline: NIODeadline, _ completion: @escaping Completion
+        _ command: RedisCommand, _ script: RedisScript, _ slot: ReplyQueue.Slot, _ completion: @escaping Completion
     ) {
         if reloading.insert(script).inserted {
-            load(script, deadline: deadline) { _ in self.reloading.remove(script) }
+            load(script, deadline: slot.deadline) { _ in self.reloading.remove(script) }
         }
-        enqueue(command, calling: calls[script], deadline: deadline, completion)
+        enqueue(command, calling: calls[script], deadline: slot.deadline, late: slot.late, completion)
     }
 }

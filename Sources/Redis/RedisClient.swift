@@ -7,8 +7,6 @@ import NIOPosix
 ///
 /// For the CLI and for tests; requests take a ``RedisConnection`` on their loop. Close it in the end.
 package final class RedisClient: Sendable {
-    private static let tick = TimeAmount.milliseconds(10)
-
     private let handler: NIOLoopBound<RedisChannelHandler>
     private let ticking: RepeatedTask
     private let timeout: TimeAmount
@@ -43,8 +41,15 @@ package final class RedisClient: Sendable {
     private init(handler: NIOLoopBound<RedisChannelHandler>, timeout: TimeAmount) {
         self.handler = handler
         self.timeout = timeout
-        ticking = handler.eventLoop.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
-            handler.value.expire(at: handler.eventLoop.now)
+        let pace = NIOLoopBoundBox.makeBoxSendingValue(TickPace(), eventLoop: handler.eventLoop)
+        ticking = handler.eventLoop.scheduleRepeatedTask(
+            initialDelay: TickPace.interval, delay: TickPace.interval
+        ) { _ in
+            let now = handler.eventLoop.now
+            // Ctrl-Z, for example.
+            let tick = pace.value.tick(at: now)
+            if tick.excess > .zero { handler.value.shift(by: tick.excess) }
+            if tick.expires { handler.value.expire(at: now) }
         }
     }
 

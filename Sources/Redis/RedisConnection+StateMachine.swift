@@ -129,6 +129,11 @@ extension RedisConnection {
             }
         }
 
+        /// The process stood still, and a server that prepares isn't to blame for it.
+        mutating func shift(by excess: TimeAmount) {
+            if case .preparing(let link, let since) = state { state = .preparing(link, since: since + excess) }
+        }
+
         enum Ending {
             case close(Link)
             case await

@@ -5,7 +5,8 @@ package import NIOCore
 
 /// A loop's way to Redis: one pipelined connection that is made again whenever it is lost.
 ///
-/// 1. A command sent while there is no connection waits for one within its own deadline.
+/// 1. A command sent while there is no connection waits for one within its own deadline, but only until an attempt is
+///    refused: from then on, and until one succeeds, nobody waits.
 /// 2. A new connection authenticates, selects its database, loads its scripts and passes the owner's `onConnect` check
 ///    before any command is sent on it.
 /// 3. A server that owes a reply and says nothing in time for `silence` is taken for gone: its host may be. Until then its
@@ -16,6 +17,7 @@ package import NIOCore
 /// It lives on its event loop and is called there alone. Who starts it has to close it.
 package final class RedisConnection {
     package typealias Completion = (Result<RedisReply, RedisError>) -> Void
+    package typealias Late = (RedisReply) -> Void
     /// Judges a new connection through the given function, which sends on it; a failure closes it.
     package typealias ConnectCheck = (
         _ send: @escaping (RedisCommand, @escaping Completion) -> Void,
@@ -40,7 +42,8 @@ package final class RedisConnection {
 
     private struct Waiter {
         let command: RedisCommand
-        let deadline: NIODeadline
+        var deadline: NIODeadline
+        let late: Late?
         let completion: Completion
     }
 
@@ -52,7 +55,11 @@ package final class RedisConnection {
     private let logger: Logger
     private var machine: StateMachine<RedisChannelHandler>
     private var waiters = CircularBuffer<Waiter>()
+    private var pace = TickPace()
     private var endings: [EventLoopPromise<Void>] = []
+
+    /// The last attempt to connect failed.
+    private var isRefused = false
 
     /// Called when `isReady` has changed.
     package var onStateChange: ((Bool) -> Void)?
@@ -100,20 +107,28 @@ package final class RedisConnection {
 
     /// `completion` is called exactly once, on the loop: with the reply, with the server's error as `.server`, or with what
     /// stood in the way. After `.timeout` and `.connectionClosed` the command may have been applied.
-    package func send(_ command: RedisCommand, deadline: NIODeadline, _ completion: @escaping Completion) {
+    ///
+    /// - Parameter late: told the reply if it comes after `.timeout`, on the same connection and beyond doubt.
+    package func send(
+        _ command: RedisCommand, deadline: NIODeadline, late: Late? = nil, _ completion: @escaping Completion
+    ) {
         switch machine.state {
         case .ready(let handler, _):
-            handler.send(command, deadline: deadline, completion)
+            handler.send(command, deadline: deadline, late: late, completion)
         case .closing, .closed:
             completion(.failure(.shutdown))
         case .idle, .connecting, .preparing, .waiting:
+            guard !isRefused else { return completion(.failure(notConnected)) }
             guard waiters.count < configuration.longestQueue else { return completion(.failure(.overloaded)) }
-            waiters.append(Waiter(command: command, deadline: deadline, completion: completion))
+            waiters.append(Waiter(command: command, deadline: deadline, late: late, completion: completion))
         }
     }
 
     /// Ends what is out of time. The owner's tick calls it, every 10 ms: no timer per command.
     package func expire(now: NIODeadline) {
+        let tick = pace.tick(at: now)
+        if tick.excess > .zero { shift(by: tick.excess) }
+        guard tick.expires else { return }
         expireWaiters(at: now)
         switch machine.state {
         case .preparing(let handler, _), .ready(let handler, _): handler.expire(at: now)
@@ -123,6 +138,15 @@ package final class RedisConnection {
         case .none: break
         case .connect: connect()
         case .giveUp(let handler, let error): handler.close(error)
+        }
+    }
+
+    private func shift(by excess: TimeAmount) {
+        for index in waiters.indices { waiters[index].deadline = waiters[index].deadline + excess }
+        machine.shift(by: excess)
+        switch machine.state {
+        case .preparing(let handler, _), .ready(let handler, _): handler.shift(by: excess)
+        case .idle, .connecting, .waiting, .closing, .closed: break
         }
     }
 
@@ -202,7 +226,7 @@ package final class RedisConnection {
     private func ready(_ handler: RedisChannelHandler) {
         let now = eventLoop.now
         guard machine.prepared(handler, at: now) else { return }
-        lastFailure = nil
+        (lastFailure, isRefused) = (nil, false)
         logger.info("redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
         onStateChange?(true)
         let error = notConnected
@@ -211,7 +235,7 @@ package final class RedisConnection {
             if waiter.deadline <= now {
                 waiter.completion(.failure(error))
             } else {
-                send(waiter.command, deadline: waiter.deadline, waiter.completion)
+                send(waiter.command, deadline: waiter.deadline, late: waiter.late, waiter.completion)
             }
         }
     }
@@ -228,7 +252,11 @@ package final class RedisConnection {
                     metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
             }
             lastFailure = error
+            isRefused = !wasReady
             if wasReady { onStateChange?(false) }
+            guard isRefused else { return }
+            let error = notConnected
+            for waiter in takeWaiters() { waiter.completion(.failure(error)) }
         }
     }
 

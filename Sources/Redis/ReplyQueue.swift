@@ -8,14 +8,17 @@ import NIOCore
 /// - A command whose caller has stopped waiting therefore keeps its slot until its reply has come.
 struct ReplyQueue {
     typealias Completion = (Result<RedisReply, RedisError>) -> Void
+    typealias Late = (RedisReply) -> Void
 
     struct Slot {
         /// Nil once the caller has been answered.
         var completion: Completion?
-        let deadline: NIODeadline
-        let sentAt: NIODeadline
+        var deadline: NIODeadline
+        var sentAt: NIODeadline
         /// A script's call, kept as long as NOSCRIPT may ask for it again.
         let call: RedisCommand?
+        /// Told a reply that comes when its caller has been answered.
+        var late: Late?
     }
 
     private var slots = CircularBuffer<Slot>(initialCapacity: 64)
@@ -51,6 +54,15 @@ struct ReplyQueue {
             }
         }
         return expired
+    }
+
+    /// Moves every deadline: the time was nobody's.
+    mutating func shift(by excess: TimeAmount) {
+        for index in slots.indices {
+            slots[index].deadline = slots[index].deadline + excess
+            slots[index].sentAt = slots[index].sentAt + excess
+        }
+        if nextDeadline < .distantFuture { nextDeadline = nextDeadline + excess }
     }
 
     /// - Returns: the callers who still wait, oldest first.

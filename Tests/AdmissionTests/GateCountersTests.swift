@@ -16,6 +16,8 @@ import Testing
             counters.count(.deny(Denial(reason: reason)))
             #expect(counters[keyPath: counter] == 1)
         }
+        counters.count(.deny(Denial(reason: .lookupBudget)))
+        #expect(counters.unavailable == 2)
         counters.count(.allow(Grant()))
         #expect(counters.allowed == 1)
     }

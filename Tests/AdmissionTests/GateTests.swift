@@ -299,34 +299,6 @@ private let minute = 60_000_000
         }
     }
 
-    /// One address has twenty failed look-ups a second, all of them two hundred a loop: what is more costs Redis nothing,
-    /// and says so. Keys that are known go on.
-    @Test func lookUpsAreBoundedFirstByAddress() async throws {
-        try await Tollbooth.open { booth in
-            try await booth.organization("acme")
-            for key in 0..<30 { try await booth.key("key\(key)", of: "acme") }
-            let gate = try await booth.gate([])
-            // Keys that exist are nobody's failure.
-            for key in 0..<30 { #expect(await gate.admit(key: "key\(key)").isAllowed) }
-            var unknown = 0
-            for junk in 0..<60 {
-                let decision = await gate.admit(key: "junk\(junk)")
-                unknown += decision.reason == .unknown ? 1 : 0
-                #expect(decision.reason == .unknown || decision.isUnavailable)
-            }
-            // Twenty at once, and however many came back while they were asked.
-            #expect((20..<60).contains(unknown))
-            #expect(await gate.admit(key: "key7").isAllowed)
-            #expect(await gate.admit(key: "junk-of-another", from: "203.0.113.10").reason == .unknown)
-            let refused = try await gate.counters().lookupsRefused
-            #expect(refused == 60 - unknown)
-            for junk in 0..<400 {
-                _ = await gate.admit(key: "more\(junk)", from: "198.51.100.\(junk % 200)")
-            }
-            #expect(try await gate.counters().lookupsRefused > refused)
-        }
-    }
-
     @Test func aKeyMayBecomeKnownASecondAfterItWasNot() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")

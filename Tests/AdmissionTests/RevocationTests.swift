@@ -106,8 +106,8 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
         }
     }
 
-    /// Every request finds another revision: it is read once more, then it is 503, never a guess.
-    @Test func anOrganizationThatKeepsChangingIsUnavailable() async throws {
+    /// Request after request finds another revision: each reads it again until it holds, and nobody is refused for it.
+    @Test func anOrganizationThatKeepsChangingIsReadAgain() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
@@ -117,17 +117,11 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             let changing = Task {
                 while !Task.isCancelled { try await booth.touch("acme") }
             }
-            var outcomes: [Bool] = []
-            for _ in 0..<300 {
-                let decision = await gate.admit(key: "laptop")
-                #expect(decision.isAllowed || decision.isUnavailable)
-                outcomes.append(decision.isAllowed)
-            }
+            for _ in 0..<300 { #expect(await gate.admit(key: "laptop").isAllowed) }
             changing.cancel()
             _ = await changing.result
             let counters = try await gate.counters()
             #expect(counters.stale > 0)
-            #expect(outcomes.contains(true))
             #expect(await gate.admit(key: "laptop").isAllowed)
         }
     }

@@ -70,6 +70,7 @@ import Testing
                 #expect(await redis.send("PING", within: .milliseconds(200)) == .failure(.notConnected(wrong)))
                 #expect(await redis.lastFailure == .server(wrong))
                 try await server.says("OK", to: "ACL", "SETUSER", "app", "on", ">secret", "+@all")
+                await redis.becomes(ready: true)
                 #expect(await redis.send("PING") == .success(.status("PONG")))
                 #expect(await redis.lastFailure == nil)
             }
@@ -162,6 +163,9 @@ import Testing
                     }
                 }
             ) { redis in
+                // Nobody waits for the attempt after the one that failed.
+                #expect(await redis.send("GET", "n") == .failure(.notConnected("not this one")))
+                await redis.becomes(ready: true)
                 #expect(await redis.send("GET", "n") == .success(.bytes(Array("2".utf8))))
                 #expect(checks.withLock { $0 } == 2)
             }

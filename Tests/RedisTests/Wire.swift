@@ -13,6 +13,9 @@ final class Wire {
     /// In the order of the answers.
     private(set) var answers: [(name: String, result: Result<RedisReply, RedisError>)] = []
     private(set) var closures: [RedisError] = []
+    /// Replies that came too late.
+    private(set) var late: [String: RedisReply] = [:]
+    private var pace = TickPace()
 
     init(longestReply: Int = 1024 * 1024, longestQueue: Int = 10_000) throws {
         handler = RedisChannelHandler(
@@ -42,7 +45,8 @@ final class Wire {
         _ command: RedisCommand, as name: String, within timeout: TimeAmount = .milliseconds(50),
         then: @escaping () -> Void = {}
     ) {
-        handler.send(command, deadline: now + timeout) { [weak self] result in
+        handler.send(command, deadline: now + timeout, late: { [weak self] in self?.late[name] = $0 }) {
+            [weak self] result in
             self?.answers.append((name, result))
             then()
         }
@@ -77,7 +81,9 @@ final class Wire {
     /// Without a tick until the end of it.
     func standStill(for time: TimeAmount) {
         channel.embeddedEventLoop.advanceTime(by: time)
-        handler.expire(at: now)
+        let tick = pace.tick(at: now)
+        if tick.excess > .zero { handler.shift(by: tick.excess) }
+        if tick.expires { handler.expire(at: now) }
     }
 
     var replies: [String: RedisReply] {

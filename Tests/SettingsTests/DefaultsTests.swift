@@ -22,7 +22,7 @@ import Testing
         #expect(settings.upstream.maxConnections == 256)
         #expect(settings.upstream.forwardedFields.isEmpty)
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379)))
-        #expect(settings.redis.timeout == .milliseconds(50))
+        #expect(settings.redis.timeout == .milliseconds(250))
         #expect(settings.redis.onFailure == .closed)
         #expect(settings.redis.localShare == 0.5)
         #expect(settings.keys.prefix == "mcp_")

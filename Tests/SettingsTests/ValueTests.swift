@@ -22,7 +22,7 @@ import Testing
           max_connections: 256
         redis:
           url: redis://127.0.0.1:6379/0
-          timeout: 50ms
+          timeout: 250ms
           on_failure: closed
           local_share: 0.5
         keys:

@@ -114,7 +114,7 @@ extension KeyDescription.Status {
             case .notYetValid: .notYetValid
             case .suspended: .suspended
             case .missing, .malformed, .unknown, .costExceedsCapacity, .addressNotAllowed, .insufficientScope,
-                .toolNotAllowed, .foreignSession, .rateLimited, .limiterUnavailable:
+                .toolNotAllowed, .foreignSession, .rateLimited, .limiterUnavailable, .lookupBudget:
                 .unreadable
             }
     }

@@ -21,7 +21,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var format: CredentialFormat
     /// Requests without a credential pass on protected routes, charged like public ones.
     package var allowsAnonymous: Bool
-    /// Budget of one decision, all its trips together.
+    /// Budget of one question. A decision that asks several waits for all of them no longer than twice that.
     package var timeout: TimeAmount
     package var onFailure: OnFailure
     /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They
@@ -34,7 +34,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
 
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat, allowsAnonymous: Bool = false,
-        timeout: TimeAmount = .milliseconds(50), onFailure: OnFailure = .closed, localShare: Double = 1,
+        timeout: TimeAmount = .milliseconds(250), onFailure: OnFailure = .closed, localShare: Double = 1,
         paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace

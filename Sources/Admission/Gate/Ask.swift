@@ -8,9 +8,13 @@ final class Ask {
 
     let request: AdmissionRequest
     let startedAt: NIODeadline
-    let deadline: NIODeadline
-    /// How many answers of Redis the gate had heard when this began.
-    let answersBefore: Int
+    /// It ends then, whatever it waits for: twice the budget of a question.
+    private(set) var deadline: NIODeadline
+    /// When what it waits for should have come: an answer, or its turn to ask.
+    private(set) var patience: NIODeadline
+    private let timeout: TimeAmount
+    /// How many answers of Redis the gate had heard when it began to wait.
+    private(set) var answersBefore = 0
     /// Nil once it was called.
     private(set) var completion: Completion?
 
@@ -23,6 +27,8 @@ final class Ask {
     var turns = 0
     /// Whether it stands in the gate's list of deadlines.
     var isTimed = false
+    /// It ended by being let through.
+    private(set) var wasServed = false
     /// Of a charge that is paid slot by slot: what was paid so far, and where those buckets stand.
     var paid: [Receipt.Taken] = []
     var statuses: [LimitStatus] = []
@@ -34,21 +40,34 @@ final class Ask {
     var slot: [UInt8]?
 
     init(
-        _ request: AdmissionRequest, at now: NIODeadline, within timeout: TimeAmount, answersBefore: Int,
-        _ completion: @escaping Completion
+        _ request: AdmissionRequest, at now: NIODeadline, within timeout: TimeAmount, _ completion: @escaping Completion
     ) {
         self.request = request
-        self.startedAt = now
-        self.deadline = now + timeout
-        self.answersBefore = answersBefore
+        self.timeout = timeout
+        startedAt = now
+        patience = now + timeout
+        deadline = patience + timeout
         self.completion = completion
     }
 
     var isDone: Bool { completion == nil }
 
+    /// It begins to wait, for no longer than the budget of one question.
+    func expect(at now: NIODeadline, answersBefore: Int) {
+        patience = min(now + timeout, deadline)
+        self.answersBefore = answersBefore
+    }
+
+    /// The process stood still: the time was nobody's.
+    func shift(by excess: TimeAmount) {
+        deadline = deadline + excess
+        patience = patience + excess
+    }
+
     /// Gives out the completion, which ends the ask.
-    func end() -> Completion? {
+    func end(_ decision: Decision) -> Completion? {
         defer { completion = nil }
+        if case .allow = decision { wasServed = completion != nil }
         return completion
     }
 }

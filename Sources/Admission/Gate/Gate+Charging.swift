@@ -38,7 +38,6 @@ extension Gate {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
             return finish(ask, decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash))
         }
-        wait(ask)
         if charge.takesSlots, ask.slot == nil { ask.slot = leases.newName() }
         guard configuration.paysBySlot else {
             let question = Question(charge: charge, intent: intent, confirmation: confirmation)
@@ -62,7 +61,8 @@ extension Gate {
         let charge = question.charge
         for item in charge.items { item.bucket.underWay += item.cost }
         let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? redisTime : 0)
-        send(call, before: ask.deadline) { result in
+        wait(ask)
+        send(call, before: ask.patience, late: { self.giveBackLate(ask, charge, $0) }) { result in
             for item in charge.items { item.bucket.underWay -= item.cost }
             self.conclude(ask, question, result)
         }
@@ -78,7 +78,7 @@ extension Gate {
         let taken = Receipt.Taken(charge: charge, at: Int(answer[0].integer ?? 0), owed: answer[2...])
         guard !ask.isDone, outage == nil else {
             // Too late, and nobody is served for it.
-            if verdict == .admitted { giveBack(taken, slot: ask.slot) }
+            if verdict == .admitted, !ask.wasServed { giveBack(taken, slot: ask.slot) }
             return ask.isDone ? () : decideWithoutRedis(ask, outage ?? "closed")
         }
         switch verdict {
@@ -125,12 +125,20 @@ extension Gate {
         }
     }
 
+    /// The answer to a question that was given up. Who was let through without it has used what it took.
+    private func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply) {
+        guard !ask.wasServed, let answer = reply.array, let at = time(of: answer),
+            charge.verdict(of: answer) == .admitted
+        else { return }
+        giveBack(Receipt.Taken(charge: charge, at: at, owed: answer[2...]), slot: ask.slot)
+    }
+
     private func askAgain(_ ask: Ask, _ confirmation: Confirmation, after verdict: AdmitVerdict) {
         guard let hash = ask.hash else { return decideWithoutRedis(ask, "no credential to ask again for") }
         if verdict == .stale {
+            // However often it changes, the budget ends this.
             counters.stale += 1
             ask.staleAnswers += 1
-            guard ask.staleAnswers < 2 else { return finish(ask, unavailable("the organization keeps changing")) }
             load(ask, confirmation.entry.pointer, hash)
         } else {
             // The clock has passed an end of validity since it was estimated; it may do so at both ends, not more.

@@ -37,6 +37,9 @@ extension Gate {
         outage == nil && instance.id != nil && redis?.isReady == true
     }
 
+    /// Whether Redis is told what nobody waits for: also one that doesn't answer, since it may be slow.
+    var isToldOfChanges: Bool { !isClosed && condition != .swapped }
+
     /// Why Redis needn't be asked; nil where it is worth trying.
     var outage: String? {
         if isClosed { return "closed" }
@@ -74,28 +77,35 @@ extension Gate {
     }
 
     func send(
-        _ call: RedisCommand, before deadline: NIODeadline, _ then: @escaping RedisConnection.Completion
+        _ call: RedisCommand, before deadline: NIODeadline, late: RedisConnection.Late? = nil,
+        _ then: @escaping RedisConnection.Completion
     ) {
         guard let redis else { return then(.failure(.shutdown)) }
-        redis.send(call, deadline: deadline, then)
+        redis.send(call, deadline: deadline, late: late, then)
+    }
+
+    /// When a script answered; nil where it isn't a time that can be counted with.
+    func time(of answer: [RedisReply]) -> Int? {
+        guard let time = answer.first?.integer, 0...Int64(KeyRecord.never) ~= time else { return nil }
+        return Int(time)
     }
 
     /// The elements of a script's answer, the first of which is Redis' time. Where there is none, the asks are decided
-    /// without.
+    /// without, except those that waited for another's question and have time left to ask their own.
     func heard(_ result: Result<RedisReply, RedisError>, by asks: some Sequence<Ask>) -> [RedisReply]? {
         switch result {
         case .success(let reply):
             noteAnswer()
             // Whatever answers here, no number of its may be one that can't be counted with.
-            guard let elements = reply.array, let time = elements.first?.integer, 0...Int64(KeyRecord.never) ~= time
-            else {
+            guard let elements = reply.array, let time = time(of: elements) else {
                 asks.forEach { decideWithoutRedis($0, "unexpected answer of a script") }
                 return nil
             }
-            lastTime = (Int(time), eventLoop.now)
+            lastTime = (time, eventLoop.now)
             return elements
         case .failure(.timeout):
-            // The list of deadlines ends the asks, each in its time.
+            let now = eventLoop.now
+            for ask in asks where !ask.isDone && ask.patience <= now { timeOut(ask) }
             return nil
         case .failure(let error):
             if case .server = error {
@@ -139,7 +149,8 @@ extension Gate {
     func timeOut(_ ask: Ask) {
         counters.timeouts += 1
         noteSilence(during: ask)
-        decideWithoutRedis(ask, "no answer of Redis in time")
+        decideWithoutRedis(
+            ask, ask.staleAnswers > 1 ? "the organization keeps changing" : "no answer of Redis in time")
     }
 
     // MARK: Which database

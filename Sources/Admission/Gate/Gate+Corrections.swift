@@ -46,7 +46,7 @@ extension Gate {
 
     /// - Parameter trueCost: of an item that took something.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
-        guard outage == nil else { return }
+        guard isToldOfChanges else { return }
         var changed: [(item: Charge.Item, cost: Int)] = []
         for (item, reply) in zip(taken.charge.items, taken.owed) where item.cost > 0 {
             let cost = trueCost(item)

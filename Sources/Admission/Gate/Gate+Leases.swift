@@ -33,7 +33,7 @@ extension Gate {
     }
 
     func sendRelease(of slot: [UInt8], in buckets: [Bucket]) {
-        guard outage == nil else { return }
+        guard isToldOfChanges else { return }
         var call = RedisCommand(Self.releaseScript, keyCount: buckets.count)
         for bucket in buckets { call.append(bytes: bucket.name) }
         call.append(bytes: slot)

@@ -128,7 +128,7 @@ extension Gate {
             case .org: bucket = entry?.organization.buckets[index]
             case .key: bucket = entry?.buckets[index]
             case .address:
-                let known = address ?? addressEntry(ask.request.address).buckets
+                let known = address ?? addressBuckets(ask.request.address)
                 address = known
                 bucket = known[index]
             }
@@ -137,14 +137,13 @@ extension Gate {
         return Charge(buckets, price)
     }
 
-    func addressEntry(_ address: String) -> AddressEntry {
+    private func addressBuckets(_ address: String) -> BucketSet {
         if let known = addresses.use(address) { return known }
         let names = names
-        let entry = AddressEntry(
-            BucketSet(
-                for: .address, address, of: configuration.policies,
-                named: { names.bucket($0, ofAddress: address) }, allowance: \.allowance))
-        addresses.insert(entry, for: address)
-        return entry
+        let buckets = BucketSet(
+            for: .address, address, of: configuration.policies,
+            named: { names.bucket($0, ofAddress: address) }, allowance: \.allowance)
+        addresses.insert(buckets, for: address)
+        return buckets
     }
 }

@@ -49,32 +49,57 @@ extension Gate {
             lookups[hash]?.append(ask)
             return
         }
-        let address = addressEntry(ask.request.address)
-        guard case .recheck = ask.request.kind
-        else {
-            guard lookupBudget.take(for: address, at: eventLoop.now) else {
-                counters.lookupsRefused += 1
-                return finish(ask, unavailable("too many unknown keys"))
-            }
-            return sendLookup(ask, hash, for: address)
+        lookups[hash] = [ask]
+        if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
+        switch lookupBudget.begin(hash, from: LookupBudget.Origin(ask.request), at: eventLoop.now, until: ask.patience)
+        {
+        case .now(let block): sendLookup(hash, before: ask.patience, of: block)
+        case .later: break
+        case .never: refuseLookup(hash)
         }
-        sendLookup(ask, hash, for: address)
     }
 
-    private func sendLookup(_ ask: Ask, _ hash: CredentialHash, for address: AddressEntry) {
-        lookups[hash] = [ask]
+    /// To be called every tick: there may be room for look-ups that wait.
+    func lookUpWaiting(_ now: NIODeadline) {
+        let (ready, late) = lookupBudget.advance(at: now)
+        for hash in late { refuseLookup(hash) }
+        for (hash, block) in ready {
+            let asks = lookups[hash]?.filter { !$0.isDone } ?? []
+            guard let first = asks.first else {
+                lookups[hash] = nil
+                lookupBudget.end(block, asFailure: false, at: now)
+                continue
+            }
+            lookups[hash] = asks
+            for ask in asks { wait(ask) }
+            sendLookup(hash, before: first.patience, of: block)
+        }
+    }
+
+    private func refuseLookup(_ hash: CredentialHash) {
+        for ask in lookups.removeValue(forKey: hash) ?? [] where !ask.isDone {
+            counters.lookupsRefused += 1
+            finish(ask, .deny(Denial(reason: .lookupBudget)))
+        }
+    }
+
+    private func sendLookup(_ hash: CredentialHash, before deadline: NIODeadline, of block: LookupBudget.Block?) {
         counters.lookups += 1
         var call = RedisCommand(Self.lookupScript, keyCount: 2)
         call.append(names.instance)
         call.append(names.credential(hash))
-        send(call, before: ask.deadline) { result in
+        send(call, before: deadline) { result in
             let asks = self.lookups.removeValue(forKey: hash) ?? []
-            guard let answer = self.heard(result, by: asks) else { return }
+            let isUnknown = result.isUnknownKey
+            if let block { self.lookupBudget.end(block, asFailure: isUnknown, at: self.eventLoop.now) }
+            guard let answer = self.heard(result, by: asks) else {
+                for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
+                return
+            }
             guard answer.count == 3 else { return asks.forEach { self.decideWithoutRedis($0, "unexpected look-up") } }
             // Before a key that worked becomes unknown: is this still the database that knew it?
             self.compareInstance(answer[1])
             let pointer = RecordPointer(answer[2])
-            if pointer != nil { LookupBudget.found(for: address, at: self.eventLoop.now) }
             self.follow(pointer, hash, asks)
         }
     }
@@ -133,7 +158,10 @@ extension Gate {
     }
 
     private func conclude(_ wants: [OrganizationLoad.Want], _ result: Result<RedisReply, RedisError>) {
-        guard let answer = heard(result, by: wants.flatMap(\.asks)) else { return }
+        guard let answer = heard(result, by: wants.flatMap(\.asks)) else {
+            for want in wants { for ask in want.asks where !ask.isDone { load(ask, want.pointer, want.hash) } }
+            return
+        }
         guard answer.count == wants.count + 2, let fields = answer[1].array else {
             for want in wants { want.asks.forEach { decideWithoutRedis($0, "unexpected record") } }
             return
@@ -178,5 +206,13 @@ extension Gate {
                 lookUp(ask, want.hash)
             }
         }
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    /// A look-up's answer that there is no such key.
+    fileprivate var isUnknownKey: Bool {
+        guard case .success(let reply) = self, let answer = reply.array, answer.count == 3 else { return false }
+        return RecordPointer(answer[2]) == nil
     }
 }

@@ -77,7 +77,7 @@ extension Gate {
 
     private func recheck(_ credential: CredentialHash, at now: NIODeadline) {
         let request = AdmissionRequest(kind: .recheck, address: "", selection: PolicySelection())
-        let ask = Ask(request, at: now, within: configuration.timeout, answersBefore: answers) { decision, _ in
+        let ask = Ask(request, at: now, within: configuration.timeout) { decision, _ in
             guard case .deny(let denial) = decision, denial.reason.isAboutTheKey else { return }
             for watch in self.watches.removeAll(of: credential) {
                 self.counters.streamsEnded += 1
@@ -94,7 +94,7 @@ extension Denial.Reason {
         switch self {
         case .unknown, .revoked, .expired, .notYetValid, .suspended: true
         case .missing, .malformed, .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed,
-            .foreignSession, .rateLimited, .limiterUnavailable:
+            .foreignSession, .rateLimited, .limiterUnavailable, .lookupBudget:
             false
         }
     }

@@ -45,9 +45,10 @@ package final class Gate {
 
     /// Oldest first, as all have the same budget.
     var timed = CircularBuffer<Ask>()
+    private var pace = TickPace()
     var records: BoundedCache<CredentialHash, KeyEntry>
     var organizations: BoundedCache<String, Organization>
-    var addresses: BoundedCache<String, AddressEntry>
+    var addresses: BoundedCache<String, BucketSet>
     /// Apart from the records, so that junk can't evict keys.
     var unknowns: BoundedCache<CredentialHash, NIODeadline>
     var lookups: [CredentialHash: [Ask]] = [:]
@@ -55,7 +56,7 @@ package final class Gate {
     var pointers: [CredentialHash: RecordPointer] = [:]
     var loads: [String: OrganizationLoad] = [:]
     let globalBuckets: BucketSet
-    var lookupBudget = LookupBudget()
+    var lookupBudget: LookupBudget
     var plans = Plans()
     var leases: Leases
     var usage: Usage
@@ -83,6 +84,7 @@ package final class Gate {
         organizations = BoundedCache(capacity: recordCapacity)
         addresses = BoundedCache(capacity: recordCapacity)
         unknowns = BoundedCache(capacity: recordCapacity)
+        lookupBudget = LookupBudget(blocks: recordCapacity)
         policyCounters = configuration.policies.map { _ in PolicyCounters() }
         leases = Leases(seed: .random(in: .min ... .max))
         usage = Usage(configuration.policies)
@@ -115,13 +117,13 @@ package final class Gate {
     }
 
     /// Decides about one request, whose selection is of this configuration's policies. `completion` is called exactly once,
-    /// on the loop, before the timeout has passed by more than a tick; often before this returns.
+    /// on the loop, before twice the timeout has passed by more than a tick; often before this returns.
     /// Who is admitted has a receipt, if there is anything to know of it later; its slot is held until `release`.
     package func admit(
         _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision, Receipt?) -> Void
     ) {
         eventLoop.assertInEventLoop()
-        let ask = Ask(request, at: now, within: configuration.timeout, answersBefore: answers, completion)
+        let ask = Ask(request, at: now, within: configuration.timeout, completion)
         if let outage { return decideWithoutRedis(ask, outage) }
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
@@ -132,7 +134,11 @@ package final class Gate {
 
     /// Ends what is out of time and looks after a Redis that was lost. To be called every 10 ms.
     package func expire(now: NIODeadline) {
+        let tick = pace.tick(at: now)
+        if tick.excess > .zero { for ask in timed { ask.shift(by: tick.excess) } }
         redis?.expire(now: now)
+        guard tick.expires else { return }
+        lookUpWaiting(now)
         while let ask = timed.first, ask.isDone || ask.deadline <= now {
             timed.removeFirst()
             if !ask.isDone { timeOut(ask) }
@@ -144,8 +150,9 @@ package final class Gate {
         writeUsage(now)
     }
 
-    /// Puts an ask on the list of deadlines, once.
+    /// An ask begins to wait for an answer, or for its turn to ask.
     func wait(_ ask: Ask) {
+        ask.expect(at: eventLoop.now, answersBefore: answers)
         guard !ask.isTimed else { return }
         ask.isTimed = true
         while let first = timed.first, first.isDone { timed.removeFirst() }
@@ -154,7 +161,7 @@ package final class Gate {
 
     /// The one way out. Changes state first: the completion may ask again.
     func finish(_ ask: Ask, _ decision: Decision, _ receipt: Receipt? = nil) {
-        guard let completion = ask.end() else { return }
+        guard let completion = ask.end(decision) else { return }
         if receipt == nil { giveBack(ask) }
         if !decision.isPreliminary(for: ask.request, by: configuration.policies) {
             counters.count(decision)

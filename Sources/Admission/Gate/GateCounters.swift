@@ -34,7 +34,7 @@ package struct GateCounters: Sendable, Hashable {
     package var withoutRedis = 0
     /// Overrides found in records that don't fit this configuration.
     package var overridesIgnored = 0
-    /// Look-ups of keys not known here that weren't made: too many at once.
+    /// Look-ups of keys not known here that weren't made: too many before them were of none.
     package var lookupsRefused = 0
     /// Admissions corrected afterwards: given back, or to what the handler said it cost.
     package var corrections = 0
@@ -67,7 +67,7 @@ package struct GateCounters: Sendable, Hashable {
             case .toolNotAllowed: toolNotAllowed += 1
             case .foreignSession: foreignSession += 1
             case .rateLimited: rateLimited += 1
-            case .limiterUnavailable: unavailable += 1
+            case .limiterUnavailable, .lookupBudget: unavailable += 1
             }
         }
     }

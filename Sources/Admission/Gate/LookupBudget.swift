@@ -2,54 +2,144 @@
 
 import NIOCore
 
-/// How many keys that aren't known here may be looked up, so that junk costs Redis little (docs/design.md §4): first of each
-/// address those that turn out to be none, then all together.
+/// How many keys that aren't known here may be looked up, so that junk costs Redis little (docs/design.md, "Limits").
+///
+/// 1. A look-up is charged when its key turns out to be none, to its address block and to all together. Until then it is under
+///    way, and what is under way has its room: good keys use up nothing, however many come at once.
+/// 2. Who finds no room waits for it. Blocks that have sent junk wait behind all others and leave them a quarter.
 struct LookupBudget {
-    /// A loop.
-    static let perSecond = 200
-    /// An address and loop, of keys that don't exist.
-    static let failuresPerSecond = 20
+    /// Failures of a loop; each costs Redis 10 µs.
+    static let perSecond = 2_000
+    /// Of one block.
+    static let blockPerSecond = 500
+    /// A block with more failures than these is a bad one, until they have leaked.
+    static let forgiven = 20
+    /// What bad blocks leave to others.
+    private static let reserve = perSecond / 4
+    /// In either queue; further ones are refused at once.
+    static let mostWaiting = 2_000
 
-    private var all = TokenBucket(Self.shape(perSecond))
+    /// IPv4 addresses by their /24, IPv6 by their /48: who has one of those has all of it.
+    enum Origin: Hashable {
+        case block(IPAddress)
+        case named(String)
 
-    /// Takes one look-up.
-    ///
-    /// - Returns: false where there is none left.
-    mutating func take(for address: AddressEntry, at now: NIODeadline) -> Bool {
-        let time = now.microseconds
-        let failures = Self.shape(Self.failuresPerSecond)
-        guard failures.admits(cost: 1, backlog: address.failures.backlog(at: time)),
-            all.take(1, at: time).isAdmitted
-        else { return false }
-        _ = address.failures.take(1, at: time)
-        return true
+        init(_ request: AdmissionRequest) {
+            self = request.clientAddress.map { .block($0.neighborhood) } ?? .named(request.address)
+        }
     }
 
-    /// The key was there: it is not the address' failure.
-    static func found(for address: AddressEntry, at now: NIODeadline) {
-        let time = now.microseconds
-        address.failures.correct(1, to: 0, takenAt: time, at: time)
+    final class Block {
+        fileprivate var failures = TokenBucket(BucketShape(perSecond: blockPerSecond))
+        fileprivate var underWay = 0
+
+        fileprivate func isBad(at time: Int) -> Bool {
+            failures.backlog(at: time) > failures.shape.units(ofCost: forgiven)
+        }
     }
 
-    static func failureBucket() -> TokenBucket { TokenBucket(shape(failuresPerSecond)) }
+    enum Beginning {
+        case now(Block)
+        case later
+        case never
+    }
 
-    private static func shape(_ perSecond: Int) -> BucketShape {
-        BucketShape(perSecond: perSecond)
+    private struct Waiting {
+        let hash: CredentialHash
+        let block: Block
+        let until: NIODeadline
+    }
+
+    private var blocks: BoundedCache<Origin, Block>
+    private var failures = TokenBucket(BucketShape(perSecond: perSecond))
+    private var underWay = 0
+    /// Oldest first.
+    private var good: [Waiting] = []
+    private var bad: [Waiting] = []
+
+    /// - Parameter blocks: so many are remembered.
+    init(blocks: Int) {
+        self.blocks = BoundedCache(capacity: blocks)
+    }
+
+    /// A look-up is due: it goes now, or is given out by `advance` once there is room.
+    mutating func begin(
+        _ hash: CredentialHash, from origin: Origin, at now: NIODeadline, until deadline: NIODeadline
+    ) -> Beginning {
+        let block = block(origin)
+        let isBad = block.isBad(at: now.microseconds)
+        // Nobody overtakes who waits for the same.
+        if good.isEmpty, !isBad || bad.isEmpty, hasRoom(block, isBad, at: now) {
+            take(block)
+            return .now(block)
+        }
+        guard (isBad ? bad.count : good.count) < Self.mostWaiting else { return .never }
+        let waiting = Waiting(hash: hash, block: block, until: deadline)
+        if isBad { bad.append(waiting) } else { good.append(waiting) }
+        return .later
+    }
+
+    /// Its key was none, or not as far as is known.
+    mutating func end(_ block: Block, asFailure isFailure: Bool, at now: NIODeadline) {
+        underWay -= 1
+        block.underWay -= 1
+        guard isFailure else { return }
+        _ = failures.take(1, at: now.microseconds)
+        _ = block.failures.take(1, at: now.microseconds)
+    }
+
+    /// - Returns: the look-ups that there is room for now, which have begun, and those that have waited in vain.
+    mutating func advance(at now: NIODeadline) -> (ready: [(CredentialHash, Block)], late: [CredentialHash]) {
+        guard !good.isEmpty || !bad.isEmpty else { return ([], []) }
+        var (ready, late): ([(CredentialHash, Block)], [CredentialHash]) = ([], [])
+        for isBad in [false, true] {
+            var left: [Waiting] = []
+            for waiting in isBad ? bad : good {
+                if waiting.until <= now {
+                    late.append(waiting.hash)
+                } else if hasRoom(waiting.block, isBad, at: now) {
+                    take(waiting.block)
+                    ready.append((waiting.hash, waiting.block))
+                } else {
+                    left.append(waiting)
+                }
+            }
+            if isBad { bad = left } else { good = left }
+        }
+        return (ready, late)
+    }
+
+    private mutating func take(_ block: Block) {
+        underWay += 1
+        block.underWay += 1
+    }
+
+    private mutating func hasRoom(_ block: Block, _ isBad: Bool, at now: NIODeadline) -> Bool {
+        let time = now.microseconds
+        let asked = underWay + 1 + (isBad ? Self.reserve : 0)
+        return failures.shape.admits(cost: asked, backlog: failures.backlog(at: time))
+            && block.failures.shape.admits(cost: block.underWay + 1, backlog: block.failures.backlog(at: time))
+    }
+
+    private mutating func block(_ origin: Origin) -> Block {
+        if let known = blocks.use(origin) { return known }
+        let block = Block()
+        blocks.insert(block, for: origin)
+        return block
+    }
+}
+
+extension IPAddress {
+    /// The lowest address of the block that one caller may well have: /24, or /48.
+    fileprivate var neighborhood: IPAddress {
+        switch family {
+        case .v4: IPAddress(v4: UInt32(value) & 0xFFFF_FF00)
+        case .v6: IPAddress(v6: (value >> 80) << 80)
+        }
     }
 }
 
 extension NIODeadline {
     /// Of a clock that keeps one origin.
     var microseconds: Int { Int(uptimeNanoseconds / 1_000) }
-}
-
-/// An address as this loop knows it.
-final class AddressEntry {
-    let buckets: BucketSet
-    /// Look-ups of keys that turned out to be none.
-    var failures = LookupBudget.failureBucket()
-
-    init(_ buckets: BucketSet) {
-        self.buckets = buckets
-    }
 }

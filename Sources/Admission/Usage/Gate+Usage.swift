@@ -139,7 +139,8 @@ extension Decision {
         case .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed, .foreignSession,
             .rateLimited:
             return false
-        case .missing, .malformed, .unknown, .revoked, .expired, .notYetValid, .suspended, .limiterUnavailable:
+        case .missing, .malformed, .unknown, .revoked, .expired, .notYetValid, .suspended, .limiterUnavailable,
+            .lookupBudget:
             return nil
         }
     }

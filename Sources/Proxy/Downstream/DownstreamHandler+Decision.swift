@@ -15,7 +15,7 @@ extension DownstreamHandler {
                 declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !shard.isDraining,
                 expectsContinue: head.present.contains(.expect), acceptsEventStream: head.acceptsEventStream,
                 asksForUpgrade: traits.asksForWebSocket),
-            at: .now())
+            at: shard.readClock())
         bodyLimit = snapshot.bodyBytes
         decoder = requestBody()
         if traits.hasBody { arm(.idle) }
@@ -158,7 +158,7 @@ extension DownstreamHandler {
             Exchange.Facts(
                 isIdempotent: false, hasBody: true, declaredLength: nil, keepsAlive: false, expectsContinue: false,
                 acceptsEventStream: false),
-            at: .now())
+            at: shard.readClock())
         traits = RequestTraits()
         head.reset()
         record.identifyUnread(&shard.correlationIDs)
@@ -182,7 +182,7 @@ extension DownstreamHandler {
         request.waitedMicroseconds = waited.nanoseconds / 1_000
         asked = request
         let number = requestNumber
-        shard.gate.admit(request, at: shard.now) { decision, receipt in
+        shard.gate.admit(request, at: shard.readClock()) { decision, receipt in
             self.decided(decision, receipt, for: number)
         }
     }
@@ -194,7 +194,7 @@ extension DownstreamHandler {
             return
         }
         self.receipt = receipt
-        record.decidedAt = .now()
+        record.decidedAt = shard.readClock()
         switch decision {
         case .allow(let grant):
             self.grant = grant

@@ -61,7 +61,7 @@ extension DownstreamHandler {
 
     private func sendRequest() {
         guard let upstream else { return }
-        record.sentAt = .now()
+        record.sentAt = shard.readClock()
         shard.scratch.clear()
         RequestForwarding(
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,

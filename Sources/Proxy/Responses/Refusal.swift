@@ -161,6 +161,10 @@ extension Refusal {
             var refusal = unavailable("Rate limiter unavailable", reason: "limiter_unavailable")
             refusal.occasion = .forNow
             return refusal
+        case .lookupBudget:
+            var refusal = unavailable("Too many unknown API keys", reason: "lookup_budget")
+            refusal.occasion = .forNow
+            return refusal
         }
     }
 

@@ -63,6 +63,13 @@ struct DeadlineQueue<Owner: AnyObject> {
         remove(token.index)
     }
 
+    /// Moves all: the time was nobody's.
+    mutating func shift(by excess: TimeAmount) {
+        for index in entries.indices where entries[index].owner != nil {
+            entries[index].deadline = entries[index].deadline + excess
+        }
+    }
+
     /// Takes out the oldest entry whose deadline has come, or nil. One at a time, because the owner may re-enter.
     mutating func popExpired(at now: NIODeadline) -> Owner? {
         let head = entries[0].next

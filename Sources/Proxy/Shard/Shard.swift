@@ -4,6 +4,7 @@ import Admission
 import HTTP1
 import Logging
 import NIOCore
+import Redis
 import Telemetry
 
 /// Everything one event loop owns: its client connections, its admission gate with a Redis connection, its upstream pool,
@@ -11,7 +12,6 @@ import Telemetry
 final class Shard {
     /// Bytes outstanding on a connection at which its other side is no longer read, and at which it is again.
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
-    static let tick = TimeAmount.milliseconds(10)
     /// How long a connection that is closing listens, so that its last response isn't lost to a reset.
     private static let linger = TimeAmount.seconds(1)
     /// A request may be under way on an idle connection when the drain begins.
@@ -24,7 +24,10 @@ final class Shard {
     let snapshot: Snapshot
     let gate: Gate
     let troubles: Troubles
+    /// As it was last read: by the tick, and where a request begins, is asked about and is answered. What is armed in such a
+    /// turn is armed by the time it is, and in any other turn at most a tick too early.
     private(set) var now = NIODeadline.now()
+    private var pace = TickPace()
     /// Every answer from now on is its connection's last.
     var isDraining = false
     private var drainBegan = NIODeadline.distantFuture
@@ -90,7 +93,7 @@ final class Shard {
     func start() {
         gate.start()
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        timer = eventLoop.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
+        timer = eventLoop.scheduleRepeatedTask(initialDelay: TickPace.interval, delay: TickPace.interval) { _ in
             bound.value.expire(at: .now())
         }
     }
@@ -154,9 +157,17 @@ final class Shard {
 
     // MARK: Time
 
+    func readClock() -> NIODeadline {
+        now = .now()
+        return now
+    }
+
     private func expire(at now: NIODeadline) {
         self.now = now
+        let tick = pace.tick(at: now)
+        if tick.excess > .zero { shift(by: tick.excess) }
         gate.expire(now: now)
+        guard tick.expires else { return }
         pool.expire(at: now)
         while let connection = responseDeadlines.popExpired(at: now) { connection.responseTimedOut() }
         while let connection = headDeadlines.popExpired(at: now) { connection.headTimedOut() }
@@ -169,6 +180,16 @@ final class Shard {
             drainBegan = .distantFuture
             for connection in connections.values { connection.closeIfIdle() }
         }
+    }
+
+    private func shift(by excess: TimeAmount) {
+        pool.shift(by: excess)
+        responseDeadlines.shift(by: excess)
+        headDeadlines.shift(by: excess)
+        idleDeadlines.shift(by: excess)
+        lingerDeadlines.shift(by: excess)
+        stallDeadlines.shift(by: excess)
+        if drainBegan < .distantFuture { drainBegan = drainBegan + excess }
     }
 
     // MARK: End

@@ -247,6 +247,12 @@ final class UpstreamPool {
         _ = endDeadlines.arm(connection, at: shard.now)
     }
 
+    /// The process stood still. What is idle grows old all the same: the handler's clock went on.
+    func shift(by excess: TimeAmount) {
+        endDeadlines.shift(by: excess)
+        ticketDeadlines.shift(by: excess)
+    }
+
     func expire(at now: NIODeadline) {
         while let connection = idleDeadlines.popExpired(at: now) {
             connection.close()

@@ -79,8 +79,8 @@ package enum Schema {
     static let redisURL = Key(
         "redis.url", .redisURL, default: "redis://127.0.0.1:6379/0", "Where keys and buckets are.")
     static let redisTimeout = Key(
-        "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "50ms",
-        "Budget of one decision, all its round trips together.")
+        "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "250ms",
+        "Budget of one question to Redis. A request asks at most three and waits at most twice this.")
     static let redisOnFailure = Key(
         "redis.on_failure",
         .choice(["closed": Settings.OnFailure.closed, "open": .open, "local": .local]), default: "closed",

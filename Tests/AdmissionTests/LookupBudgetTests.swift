@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+
+@testable import Admission
+
+@Suite struct LookupBudgetTests {
+    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    private let patience = TimeAmount.milliseconds(250)
+
+    /// Looks keys of an origin up until one has to wait, which then leaves, and says that all are none.
+    ///
+    /// - Returns: how many were looked up.
+    private func spend(
+        _ budget: inout LookupBudget, from origin: String, atMost most: Int = .max, at now: NIODeadline
+    ) -> Int {
+        var count = 0
+        while count < most {
+            guard
+                case .now(let block) = budget.begin(
+                    hash("\(origin) \(count)"), from: .named(origin), at: now, until: now + patience)
+            else { break }
+            budget.end(block, asFailure: true, at: now)
+            count += 1
+        }
+        _ = budget.advance(at: now + patience)
+        return count
+    }
+
+    private func hash(_ name: String) -> CredentialHash { CredentialHash(of: Array(name.utf8)) }
+
+    private func begins(_ budget: inout LookupBudget, from origin: String, at now: NIODeadline) -> Bool {
+        let beginning = budget.begin(hash("one of \(origin)"), from: .named(origin), at: now, until: now + patience)
+        return if case .now = beginning { true } else { false }
+    }
+
+    @Test func aBlockHasItsFailuresAndAllHaveTheirs() {
+        var budget = LookupBudget(blocks: 100)
+        #expect(spend(&budget, from: "a", at: start) == 500)
+        #expect(spend(&budget, from: "b", at: start) == 500)
+        // A quarter is left for blocks without a history.
+        #expect(spend(&budget, from: "c", at: start) == 500)
+        #expect(spend(&budget, from: "d", at: start) == 21)
+        #expect(begins(&budget, from: "good", at: start))
+    }
+
+    @Test func whatWaitsGoesWhenThereIsRoomAndBadBlocksLast() {
+        var budget = LookupBudget(blocks: 200)
+        for origin in 0..<3 { _ = spend(&budget, from: "bad \(origin)", at: start) }
+        for origin in 0..<25 { _ = spend(&budget, from: "new \(origin)", atMost: 20, at: start) }
+        // Now nothing is left, for anybody. The bad one came first.
+        #expect(!begins(&budget, from: "bad 0", at: start))
+        #expect(!begins(&budget, from: "good", at: start))
+        #expect(budget.advance(at: start).ready.isEmpty)
+        let later = start + .milliseconds(10)
+        #expect(budget.advance(at: later).ready.map(\.0) == [hash("one of good")])
+        // A quarter of a second is what the bad one would need; its time is over just then.
+        #expect(budget.advance(at: start + .milliseconds(249)).late.isEmpty)
+        #expect(budget.advance(at: start + patience).late == [hash("one of bad 0")])
+    }
+
+    @Test func whatIsUnderWayTakesRoomUntilItIsKnown() throws {
+        var budget = LookupBudget(blocks: 100)
+        var blocks: [LookupBudget.Block] = []
+        while case .now(let block) = budget.begin(
+            hash("\(blocks.count)"), from: .named("a"), at: start, until: start + patience)
+        {
+            blocks.append(block)
+        }
+        #expect(blocks.count == 500)
+        #expect(budget.advance(at: start).ready.isEmpty)
+        budget.end(try #require(blocks.first), asFailure: false, at: start)
+        #expect(budget.advance(at: start).ready.map(\.0) == [hash("500")])
+    }
+
+    @Test func whoCantWaitIsRefused() {
+        var budget = LookupBudget(blocks: 100)
+        _ = spend(&budget, from: "a", at: start)
+        for number in 0..<LookupBudget.mostWaiting {
+            guard case .later = budget.begin(hash("\(number)"), from: .named("a"), at: start, until: start + patience)
+            else { return #expect(Bool(false), "\(number)") }
+        }
+        guard case .never = budget.begin(hash("more"), from: .named("a"), at: start, until: start + patience) else {
+            return #expect(Bool(false), "there is room without end")
+        }
+    }
+
+    @Test(arguments: [
+        ("203.0.113.9", "203.0.113.200", true), ("203.0.113.9", "203.0.114.9", false),
+        ("2001:db8:1:2::3", "2001:db8:1:ffff::1", true), ("2001:db8:1::1", "2001:db8:2::1", false),
+        ("::ffff:203.0.113.1", "203.0.113.9", true),
+    ])
+    func blocksAreWhatOneCallerMayHave(one: String, other: String, areOne: Bool) {
+        func origin(_ text: String) -> LookupBudget.Origin {
+            var request = AdmissionRequest(kind: .protected, address: text, selection: PolicySelection())
+            request.clientAddress = IPAddress(text)
+            return LookupBudget.Origin(request)
+        }
+        #expect((origin(one) == origin(other)) == areOne)
+    }
+
+    // MARK: With Redis
+
+    /// Junk of one address beyond its look-ups waits, and is refused when its time is over; it costs Redis nothing. Others
+    /// notice nothing, and keys that are known go on.
+    @Test func junkBeyondItsLookUpsIsRefused() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            for key in 0..<20 { try await booth.key("key\(key)", of: "acme") }
+            let gate = try await booth.gate([]) { $0.timeout = .milliseconds(300) }
+            await gate.knows("key0")
+            let began = ContinuousClock.now
+            let reasons = await withTaskGroup(of: Denial.Reason?.self) { group in
+                for junk in 0..<2_000 { group.addTask { await gate.admit(key: "junk\(junk)").reason } }
+                // All of it has been asked about, or waits.
+                group.addTask {
+                    #expect(await gate.admit(key: "key0").isAllowed)
+                    for key in 1..<20 { #expect(await gate.admit(key: "key\(key)", from: "198.51.100.1").isAllowed) }
+                    return nil
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            let seconds = (ContinuousClock.now - began) / .seconds(1)
+            let unknown = reasons.count { $0 == .unknown }
+            #expect(unknown >= LookupBudget.blockPerSecond)
+            #expect(Double(unknown) <= Double(LookupBudget.blockPerSecond) * (1 + seconds))
+            #expect(reasons.count { $0 == .lookupBudget } == 2_000 - unknown)
+            #expect(try await gate.counters().lookupsRefused == 2_000 - unknown)
+        }
+    }
+
+    /// After a start every key is unknown here.
+    @Test func goodKeysUseUpNoLookUps() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            let count = LookupBudget.blockPerSecond * 2
+            for key in 0..<count { try await booth.key("key\(key)", of: "acme") }
+            let gate = try await booth.gate([])
+            await withTaskGroup { group in
+                for key in 0..<count { group.addTask { await gate.admit(key: "key\(key)").isAllowed } }
+                for await isAllowed in group { #expect(isAllowed) }
+            }
+        }
+    }
+}

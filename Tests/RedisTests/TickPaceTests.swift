@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+
+@testable import Redis
+
+@Suite struct TickPaceTests {
+    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+
+    /// Milliseconds after the first tick, and what each is to do: how far deadlines move, and whether they end then.
+    @Test(
+        arguments: [
+            ([0, 10, 20, 30], [(0, true), (0, true), (0, true), (0, true)]),
+            // A busy loop is a little late, and that is its own time.
+            ([0, 35, 70], [(0, true), (0, true), (0, true)]),
+            ([0, 36, 46], [(0, true), (26, false), (0, true)]),
+            ([0, 60_000, 60_010], [(0, true), (59_990, false), (0, true)]),
+            // However often it stands still, time goes on.
+            ([0, 70, 140, 210, 220], [(0, true), (60, false), (60, true), (60, false), (0, true)]),
+        ] as [([Int64], [(Int64, Bool)])])
+    func movesDeadlinesByTheExcess(ticks: [Int64], expected: [(Int64, Bool)]) {
+        var pace = TickPace()
+        let found = ticks.map { pace.tick(at: start + .milliseconds($0)) }
+        #expect(found.map(\.excess) == expected.map { .milliseconds($0.0) })
+        #expect(found.map(\.expires) == expected.map(\.1))
+    }
+}
