@@ -80,7 +80,7 @@ def test_junk_costs_redis_little_and_good_keys_nothing_of_theirs(launch, upstrea
     before = admits(redis)
 
     def junk(number: int, turn: int) -> dict[str, str]:
-        # Of five addresses, and one that behaves itself.
+        # Of five addresses in one block, and one that behaves itself.
         return {"X-API-Key": f"mcp_junk{number}x{turn}", "X-Forwarded-For": f"198.51.100.{number % 5}"}
 
     good = []
@@ -93,14 +93,15 @@ def test_junk_costs_redis_little_and_good_keys_nothing_of_theirs(launch, upstrea
 
     watcher = threading.Thread(target=owner)
     watcher.start()
+    began = time.monotonic()
     seen = hammer(daemon, junk, 2.5, 10)
+    took = time.monotonic() - began
     watcher.join()
-    assert set(seen) == {401, 503}
+    assert set(seen) <= {401, 503}
     assert good == [200] * 20
-    # Twenty failures a second and address, at most, with as many at once.
-    assert seen[401] <= 5 * 20 * 4.5
+    # Five hundred failures a second and block, at most, with as many at once.
+    assert seen[401] <= 500 * (1 + took)
     assert admits(redis) - before <= seen[401] + 20 + 10
-    assert seen[503] > seen[401]
     refused = ask(daemon.port, "GET", PATH, "mcp_junk", fields={"X-Forwarded-For": "198.51.100.1"})
     if refused.status == 503:
         assert refused["Retry-After"] == "1"
