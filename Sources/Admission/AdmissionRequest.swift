@@ -13,6 +13,9 @@ package struct AdmissionRequest {
         case judged
         /// A credential decides, and nobody pays yet but who has none to show: what is asked for is still to be read.
         case announced
+        /// What was announced never came whole: the key that a credential names pays one token of each rate, and nobody waits
+        /// for the answer.
+        case abandoned
         /// A credential decides whether a stream may stay open; nobody pays.
         case recheck
     }
@@ -44,7 +47,13 @@ package struct AdmissionRequest {
     package var waitedMicroseconds: Int64 = 0
 
     /// Whether an admission takes tokens; otherwise it only looks.
-    var takesTokens: Bool { isThrottled && (kind == .protected || kind == .publicRoute || kind == .refusal) }
+    var takesTokens: Bool {
+        guard isThrottled else { return false }
+        return switch kind {
+        case .protected, .publicRoute, .refusal, .abandoned: true
+        case .judged, .announced, .recheck: false
+        }
+    }
 
     package init(
         kind: Kind, isThrottled: Bool = true, credential: Credential = .absent, address: String,

@@ -12,6 +12,7 @@ extension Decision {
     func isPreliminary(for request: AdmissionRequest, by policies: [Policy]) -> Bool {
         switch (self, request.kind) {
         case (.allow, .announced), (_, .recheck): true
+        case (_, .abandoned): false
         case (.deny(let denial), .announced), (.deny(let denial), .refusal), (.deny(let denial), .publicRoute),
             (.deny(let denial), .protected), (.deny(let denial), .judged):
             denial.pauseMicroseconds(having: request.waitedMicroseconds, by: policies) != nil
@@ -21,7 +22,7 @@ extension Decision {
 }
 
 /// Who a request counts against.
-package struct Principal: Sendable, Equatable {
+package struct Principal: Sendable, Hashable {
     package var organization: String
     /// `<org>/<10 of a–z2–7>`, as tollgatectl prints it.
     package var keyID: String

@@ -50,11 +50,12 @@ package final class ProxyService: Sendable {
             settings, upstreamAddress: await UpstreamAddress.resolve(settings.upstream, logger: logger))
         let loops = Array(group.makeIterator())
         let instance = Instance()
+        let heldBodies = HeldBodies()
         let troubles = Troubles(logger: logger)
         let shards = try await ShardTable(loops: loops) { loop, index in
             Shard(
                 eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count),
-                instance: instance, accessLog: accessLog, troubles: troubles, logger: logger)
+                instance: instance, heldBodies: heldBodies, accessLog: accessLog, troubles: troubles, logger: logger)
         }
         do {
             _ = try await shards.map { $0.start() }

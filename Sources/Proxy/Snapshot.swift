@@ -129,6 +129,7 @@ final class Snapshot: Sendable {
     let headerBytes: Int
     let bodyBytes: Int
     let headerTimeout: TimeAmount
+    let bodyTimeout: TimeAmount
     let idleTimeout: TimeAmount
 
     init(_ settings: Settings, upstreamAddress: SocketAddress?) throws {
@@ -175,6 +176,7 @@ final class Snapshot: Sendable {
         headerBytes = settings.limits.headerBytes
         bodyBytes = settings.limits.bodyBytes
         headerTimeout = TimeAmount(settings.limits.headerTimeout)
+        bodyTimeout = TimeAmount(settings.limits.bodyTimeout)
         idleTimeout = TimeAmount(settings.limits.idleTimeout)
     }
 

@@ -208,6 +208,7 @@ extension Settings.Limits {
         let mcpBodyBytes = root.value(Schema.mcpBodyBytes, &problems)
         self.mcpBodyBytes = root.isGiven(Schema.mcpBodyBytes.path) ? mcpBodyBytes : min(mcpBodyBytes, bodyBytes)
         headerTimeout = root.value(Schema.headerTimeout, &problems)
+        bodyTimeout = root.value(Schema.bodyTimeout, &problems)
         idleTimeout = root.value(Schema.idleTimeout, &problems)
         connections = root.value(Schema.connections, &problems)
         cacheEntries = root.value(Schema.cacheEntries, &problems)

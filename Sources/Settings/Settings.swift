@@ -156,6 +156,8 @@ package struct Settings: Sendable, Equatable {
         package var bodyBytes: Int
         package var mcpBodyBytes: Int
         package var headerTimeout: Duration
+        /// From the first octet of a body that is read before it is decided about to its end.
+        package var bodyTimeout: Duration
         package var idleTimeout: Duration
         package var connections: Int
         /// Of each kind, that each loop remembers.

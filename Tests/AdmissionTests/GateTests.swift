@@ -102,6 +102,24 @@ private let minute = 60_000_000
         }
     }
 
+    @Test func whatWasAbandonedCostsItsKeyATokenOfEachRate() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: 1440 * minute)),
+                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: 1440 * minute), cost: 3),
+                Policy(name: "calls", per: .key, .concurrency(1)),
+                Policy(name: "month", per: .key, .quota(CalendarQuota(count: 9, per: .month))),
+            ])
+            for left in [4, 3] {
+                #expect(await gate.admit(.abandoned, key: "laptop").remaining == [left, 1, 9])
+            }
+            // A bad key is a guess like any other.
+            #expect(await gate.admit(.abandoned, key: "desktop").remaining == [1])
+        }
+    }
+
     @Test func aPublicRouteIsPaidByAddressAndGlobal() async throws {
         try await Tollbooth.open { booth in
             let gate = try await booth.gate([

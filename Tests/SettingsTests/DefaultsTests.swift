@@ -52,6 +52,7 @@ import Testing
         #expect(settings.limits.bodyBytes == 16_777_216)
         #expect(settings.limits.mcpBodyBytes == 4_194_304)
         #expect(settings.limits.headerTimeout == .seconds(10))
+        #expect(settings.limits.bodyTimeout == .seconds(30))
         #expect(settings.limits.idleTimeout == .seconds(75))
         #expect(settings.limits.connections == 10_000)
     }

@@ -71,6 +71,9 @@ extension Gate {
             let intent = Intent.refuse(objection, entry.principal)
             return settle(ask, keyCharge(ask, entry, .one), intent, Confirmation(of: entry))
         }
+        if case .abandoned = ask.request.kind {
+            return settle(ask, keyCharge(ask, entry, .one), .grant(entry), Confirmation(of: entry))
+        }
         let looksOnly = !ask.request.takesTokens
         guard ask.request.session == nil else {
             return settle(ask, keyCharge(ask, entry), .grant(entry), Confirmation(of: entry))

@@ -12,7 +12,7 @@ extension Gate {
         switch (ask.request.kind, ask.request.credential) {
         case (.recheck, _):
             finish(ask, unavailable(detail))
-        case (.refusal, _):
+        case (.refusal, _), (.abandoned, _):
             finish(ask, .allow(Grant()))
         case (.publicRoute, _):
             passWithoutRedis(ask, detail, nil)

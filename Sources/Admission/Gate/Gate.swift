@@ -128,7 +128,7 @@ package final class Gate {
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
-        case .protected, .judged, .announced, .recheck: judgeCredential(ask)
+        case .protected, .judged, .announced, .abandoned, .recheck: judgeCredential(ask)
         }
     }
 

@@ -134,6 +134,7 @@ extension Decision {
     /// doesn't hold, whose owner isn't the caller.
     fileprivate func countsAsAllowed(for request: AdmissionRequest) -> Bool? {
         if case .judged = request.kind { return nil }
+        if case .abandoned = request.kind { return false }
         guard case .deny(let denial) = self else { return true }
         switch denial.reason {
         case .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed, .foreignSession,

@@ -62,7 +62,7 @@ extension DownstreamHandler {
                 arm(.idle)
                 if exchange.awaitsResponse { perform(exchange.upstreamFailed(.upstreamTimeout)) }
             } else {
-                perform(exchange.requestBroke(.bodyTimeout))
+                breakBody(.bodyTimeout)
             }
         case .exchanging, .lingering, .closed: break
         }
@@ -169,6 +169,7 @@ extension DownstreamHandler {
     }
 
     func depart() {
+        chargeUnfinished()
         abandon(reason: "client_closed")
         closeNow()
     }

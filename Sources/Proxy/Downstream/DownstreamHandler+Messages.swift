@@ -79,10 +79,8 @@ extension DownstreamHandler {
     // MARK: The body
 
     func readMessageBody() {
-        guard shard.heldBytes < shard.mostHeldBytes(forCallersWithKey: grant.principal != nil) else {
-            return refuse(.unavailable("Too many messages under way", reason: "held_bodies"), limits: nil)
-        }
-        held = HeldBody()
+        held = HeldBody(of: grant.principal.map(HeldShares.Holder.key) ?? .address(record.client.subject))
+        bodyDeadline = shard.bodyDeadlines.arm(self, at: shard.now)
         exchange.holdBody()
         if head.expectsContinue {
             // Nobody else will: the handler gets the request with its body.
@@ -95,14 +93,18 @@ extension DownstreamHandler {
     }
 
     func hold(_ payload: ByteBuffer) {
-        shard.heldBytes += held?.append(payload) ?? 0
-        guard shard.heldBytes > shard.mostHeldBytes(forCallersWithKey: grant.principal != nil) else { return }
-        refuse(.unavailable("Too many messages under way", reason: "held_bodies"), limits: nil)
+        held?.append(payload)
+        guard let held, held.needed > 0 else { return }
+        guard shard.heldBodies.grant(held.needed, to: held.holder) else {
+            return refuse(.unavailable("Too many messages under way", reason: "held_bodies"), limits: nil)
+        }
+        self.held?.granted += held.needed
     }
 
     func heldBodyEnded(_ trailers: ByteBuffer?) {
         guard exchange.awaitsResponse, let outcome = held?.end(trailers), let request = announced else { return }
         disarm()
+        cancelBodyDeadline()
         announced = nil
         switch outcome {
         case .messages(let messages):
@@ -123,10 +125,44 @@ extension DownstreamHandler {
         refuseCharged(.unreadableMessage(detail), record.client)
     }
 
+    func heldBodyTimedOut() {
+        bodyDeadline = nil
+        guard phase == .exchanging, exchange.holdsBody else { return }
+        breakBody(.bodyTimeout)
+        process()
+    }
+
+    /// The body is none, or none in time. One that was to be read before its decision is paid for all the same.
+    func breakBody(_ fault: Exchange.Fault) {
+        chargeUnfinished()
+        perform(exchange.requestBroke(fault))
+    }
+
+    /// A message that never comes whole has kept memory: a call is paid for it, and nobody waits for that.
+    func chargeUnfinished() {
+        guard held != nil, var request = announced, !shard.isDraining else { return }
+        announced = nil
+        if case .protected = request.kind, case .presented = request.credential {
+            request.kind = .abandoned
+        } else {
+            request.kind = .refusal
+        }
+        let gate = shard.gate
+        gate.admit(request, at: shard.now) { _, receipt in
+            if let receipt { gate.release(receipt) }
+        }
+    }
+
     func releaseHeldBody() {
+        cancelBodyDeadline()
         guard let held else { return }
-        shard.heldBytes -= held.bytes
+        if held.granted > 0 { shard.heldBodies.release(held.granted, of: held.holder) }
         self.held = nil
+    }
+
+    private func cancelBodyDeadline() {
+        if let bodyDeadline { shard.bodyDeadlines.cancel(bodyDeadline) }
+        bodyDeadline = nil
     }
 
     /// Nil where the caller may call every tool.

@@ -65,6 +65,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var message: MessageTraits?
     /// Its body, from when it is read until the handler gets it.
     var held: HeldBody?
+    /// Runs until it is whole.
+    var bodyDeadline: DeadlineQueue<DownstreamHandler>.Token?
     /// What will be asked when it is known what the body asks for.
     var announced: AdmissionRequest?
     /// What was asked last, to be asked again where a policy has requests wait; and for how long this one has waited.
@@ -280,7 +282,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
                 return .starved
             }
         } catch {
-            perform(exchange.requestBroke(error == .tooLarge ? .bodyTooLarge : .bodyMalformed))
+            breakBody(error == .tooLarge ? .bodyTooLarge : .bodyMalformed)
             return .made
         }
     }

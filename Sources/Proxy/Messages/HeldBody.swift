@@ -8,16 +8,24 @@ struct HeldBody {
     /// Smaller slices are copied together: each would keep the whole buffer it was read into.
     private static let smallSlice = 16 * 1024
 
+    let holder: HeldShares.Holder
     private(set) var slices: [ByteBuffer] = []
     private(set) var trailers: ByteBuffer?
     /// What it keeps of the process' memory.
     private(set) var bytes = 0
+    /// What of that its holder was given room for.
+    var granted = 0
     private var scanner = MessageScanner()
 
-    /// - Returns: by how much it has grown.
-    mutating func append(_ payload: ByteBuffer) -> Int {
+    init(of holder: HeldShares.Holder) {
+        self.holder = holder
+    }
+
+    /// The room it takes beyond what was granted. A small body takes none: as much may lie unread on every connection.
+    var needed: Int { bytes > Self.smallSlice ? bytes - granted : 0 }
+
+    mutating func append(_ payload: ByteBuffer) {
         scanner.scan(payload)
-        let before = bytes
         if payload.readableBytes >= Self.smallSlice {
             slices.append(payload)
             bytes += payload.storageCapacity
@@ -30,7 +38,6 @@ struct HeldBody {
             slices.append(payload)
             bytes += payload.storageCapacity
         }
-        return bytes - before
     }
 
     mutating func end(_ trailers: ByteBuffer?) -> MessageScanner.Outcome {

@@ -17,9 +17,6 @@ final class Shard {
     /// A request may be under way on an idle connection when the drain begins.
     private static let drainGrace = TimeAmount.seconds(1)
 
-    /// In the whole process.
-    private static let mostHeldBytes = 64 << 20
-
     let eventLoop: any EventLoop
     let snapshot: Snapshot
     let gate: Gate
@@ -33,6 +30,7 @@ final class Shard {
     private var drainBegan = NIODeadline.distantFuture
 
     var headDeadlines: DeadlineQueue<DownstreamHandler>
+    var bodyDeadlines: DeadlineQueue<DownstreamHandler>
     var idleDeadlines: DeadlineQueue<DownstreamHandler>
     var lingerDeadlines: DeadlineQueue<DownstreamHandler>
     var stallDeadlines: DeadlineQueue<DownstreamHandler>
@@ -46,9 +44,8 @@ final class Shard {
     /// Where bodies of our own are, whose length stands before them.
     var body = ByteBuffer()
 
-    /// What bodies of MCP messages keep of memory while it is found out what they ask for.
-    var heldBytes = 0
-    private let mostHeldBytes: Int
+    /// Of all loops.
+    let heldBodies: HeldBodies
     /// Of callers whose requests cost nothing.
     var pacing: Pacing
     var joinedPlans = JoinedPlans()
@@ -66,10 +63,11 @@ final class Shard {
     /// - Parameters:
     ///   - share: of the process' connections, to clients and to the handler, what this loop may have.
     init(
-        eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, instance: Instance, accessLog: AccessLog?,
-        troubles: Troubles, logger: Logger
+        eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, instance: Instance,
+        heldBodies: HeldBodies, accessLog: AccessLog?, troubles: Troubles, logger: Logger
     ) {
         self.eventLoop = eventLoop
+        self.heldBodies = heldBodies
         self.snapshot = snapshot
         gate = Gate(
             configuration: snapshot.admission, endpoint: snapshot.redis, instance: instance, on: eventLoop,
@@ -79,9 +77,9 @@ final class Shard {
         isFirst = share.index == 0
         maximumConnections = share.of(snapshot.connections)
         upstreamCapacity = share.of(snapshot.upstream.maxConnections)
-        mostHeldBytes = share.of(Self.mostHeldBytes)
         pacing = Pacing(loops: share.count)
         headDeadlines = DeadlineQueue(duration: snapshot.headerTimeout)
+        bodyDeadlines = DeadlineQueue(duration: snapshot.bodyTimeout)
         idleDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
         lingerDeadlines = DeadlineQueue(duration: Self.linger)
         stallDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
@@ -132,11 +130,6 @@ final class Shard {
 
     private static let plainLastChunk = ByteBuffer(string: "0\r\n\r\n")
 
-    /// Strangers may take half, so that there is room for who has a key.
-    func mostHeldBytes(forCallersWithKey hasKey: Bool) -> Int {
-        hasKey ? mostHeldBytes : mostHeldBytes / 2
-    }
-
     // MARK: Connections
 
     /// False: there are as many as configured, this one is told so and closed.
@@ -171,6 +164,7 @@ final class Shard {
         pool.expire(at: now)
         while let connection = responseDeadlines.popExpired(at: now) { connection.responseTimedOut() }
         while let connection = headDeadlines.popExpired(at: now) { connection.headTimedOut() }
+        while let connection = bodyDeadlines.popExpired(at: now) { connection.heldBodyTimedOut() }
         while let connection = idleDeadlines.popExpired(at: now) { connection.idleTimedOut() }
         while let connection = lingerDeadlines.popExpired(at: now) { connection.lingerTimedOut() }
         while let connection = stallDeadlines.popExpired(at: now) { connection.stalled() }

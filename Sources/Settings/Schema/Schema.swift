@@ -19,7 +19,8 @@ package enum Schema {
             mcpAuthorizationServers.row, mcpScopes.row, trustedProxies.row, clientAddress.row, mergeSlashes.row,
             drainDelay.row, drainTimeout.row,
             usageRetain.row,
-            headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, idleTimeout.row, connections.row,
+            headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, bodyTimeout.row, idleTimeout.row,
+            connections.row,
             cacheEntries.row,
         ], nullable: ["mcp.resource_metadata"])
 
@@ -201,6 +202,9 @@ package enum Schema {
     static let headerTimeout = Key(
         "limits.header_timeout", .duration(.milliseconds(1)...longestTimeout), default: "10s",
         "From the first octet of a request, or from accept, to the end of its head.")
+    static let bodyTimeout = Key(
+        "limits.body_timeout", .duration(.milliseconds(1)...longestTimeout), default: "30s",
+        "For the whole of an MCP message, which is read before it is decided about. Beyond it a call is paid for.")
     static let idleTimeout = Key(
         "limits.idle_timeout", .duration(.milliseconds(1)...longestTimeout), default: "75s",
         "Between requests, and without an octet within the body of one.")
