@@ -144,11 +144,83 @@ def test_a_list_that_cannot_be_read_is_not_passed(launch, upstream, reader, medi
     assert b"put" not in listed(daemon.port, reader, json.dumps(message("tools/list")).encode())
 
 
-def test_no_other_request_is_answered_with_a_list(launch, upstream, reader):
-    """SDK 1.x sends the answer to whichever stream was opened last for an id."""
-    upstream.behaviour = lambda *_: reply(b"data: " + LISTED + b"\n\n", fields={"Content-Type": "text/event-stream"})
+NESTED = b"[[" + LISTED + b"]]"
+ODD = {
+    "utf-16": LISTED.decode().encode("utf-16"),
+    "utf-16 without a mark": LISTED.decode().encode("utf-16-be"),
+    "two marks": b"\xef\xbb\xbf" * 2 + LISTED,
+    "a list within a list": NESTED,
+    "tools within a list": LISTED.replace(b'{"name":"put"}', b'[{"name":"put"}]'),
+    "a comment": b"/**/" + LISTED,
+    "a prefix": b")]}'\n" + LISTED,
+}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
+def test_a_list_that_others_read_is_cut(launch, upstream, reader, body):
+    upstream.behaviour = lambda *_: reply(body, fields={"Content-Type": "application/json"})
     daemon = launch(upstream, routes=MCP, policies=[HOUR])
-    assert b"put" not in listed(daemon.port, reader, json.dumps(message("ping")).encode())
+    assert listed(daemon.port, reader, json.dumps(message("tools/list")).encode()) == b""
+    upstream.behaviour = lambda *_: reply(
+        b"data: " + body.replace(b"\n", b"\ndata: ") + b"\n\n", fields={"Content-Type": "text/event-stream"}
+    )
+    assert listed(daemon.port, reader, json.dumps(message("tools/list")).encode()) == b""
+
+
+@pytest.mark.parametrize("media", ["application/json", "text/event-stream"])
+def test_no_charset_makes_a_list_another(launch, upstream, reader, media):
+    upstream.behaviour = lambda *_: reply(LISTED, fields={"Content-Type": f"{media}; charset=utf-7"})
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    assert post(daemon.port, reader, message("tools/list")).status == 502
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "media, body",
+    [
+        ("application/json", MARK + LISTED),
+        ("text/event-stream", MARK + b"data: " + LISTED + b"\n\n"),
+        ("text/event-stream", b"data: " + MARK + LISTED + b"\n\n"),
+    ],
+)
+def test_a_mark_hides_no_list(launch, upstream, reader, media, body):
+    upstream.behaviour = lambda *_: reply(body, fields={"Content-Type": media})
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    told = listed(daemon.port, reader, json.dumps(message("tools/list")).encode())
+    assert b'"get"' in told and b"put" not in told
+
+
+@pytest.mark.parametrize(
+    "media", ["text/event-stream", "application/json", "Application/JSON;charset=utf-8", "application/vnd.api+json", None]
+)
+@pytest.mark.parametrize("asked", [message("ping"), call("get"), message("notifications/x", id=None)], ids=["ping", "call", "notice"])
+def test_no_other_request_is_answered_with_a_list(launch, upstream, reader, media, asked):
+    """SDK 1.x sends the answer to whichever of two requests with the same id came last."""
+    body = b"data: " + LISTED + b"\n\n" if media == "text/event-stream" else LISTED
+    upstream.behaviour = lambda *_: reply(body, fields={"Content-Type": media} if media else None)
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    told = listed(daemon.port, reader, json.dumps(asked).encode())
+    assert b'"get"' in told and b"put" not in told
+    # What a page or a GET brings is no other thing.
+    told = ask(daemon.port, "GET", "/mcp", reader).body
+    assert b'"get"' in told and b"put" not in told
+
+
+ANSWERS = {
+    "what isn't JSON": (b'{"id":1,"result":{"x":NaN}}', "application/json"),
+    "what is long": (b'{"id":1,"result":{"x":"' + b"x" * (5 << 20) + b'"}}', "application/json"),
+    "what is none": (LISTED, "text/plain"),
+    "nothing": (b"", "application/json"),
+}
+
+
+@pytest.mark.parametrize("body, media", ANSWERS.values(), ids=ANSWERS.keys())
+def test_an_answer_that_nobody_asked_a_list_for_passes(launch, upstream, reader, body, media):
+    upstream.behaviour = lambda *_: reply(body, fields={"Content-Type": media})
+    daemon = launch(upstream, routes=MCP, policies=[HOUR])
+    assert post(daemon.port, reader, call("get")).body == body
 
 
 # Refusals

@@ -23,6 +23,7 @@ import Testing
             #"[{"result":{"tools":[]}},{"result":{"tools":[{"name":"a"}]}}]"#
         ),
         (#"{"result":{"tools":[{"n\u0061me":"\u006eo"}]}}"#, #"{"result":{"tools":[]}}"#),
+        ("\u{FEFF}\(list)", "\u{FEFF}\(shorter)"),
     ])
     func leavesOutWhatIsBarred(text: String, expected: String) {
         #expect(Self.filtered(text) == expected)
@@ -43,6 +44,8 @@ import Testing
         #"{"result":{"tools":[{"name":"a","x":NaN}]}}"#, #" [{"result":{"tools":[{"name":"no"}]}"#,
         String(repeating: "[", count: 65) + String(repeating: "]", count: 65),
         #"{"result":{"tools":[{"name":"\#(String(repeating: "a", count: 4097))"}]}}"#,
+        #"[[{"result":{"tools":[{"name":"no"}]}}]]"#, #"{"result":{"tools":[[{"name":"no"}]]}}"#,
+        "\u{FEFF}\u{FEFF}\(list)", "/**/\(list)", "\0{\0}", "{\0}\0",
     ])
     func whatCannotBeReadIsNoList(text: String) {
         #expect(throws: ToolList.Unreadable.self) {
@@ -53,6 +56,21 @@ import Testing
         #expect(!filter.hasPassedUnreadable)
         _ = filter.filter(ByteBuffer(string: "data: \(text)\n\n"))
         #expect(filter.hasPassedUnreadable)
+    }
+
+    @Test(arguments: ["x", "no JSON", "/messages?session_id=1", "\u{FEFF}x"])
+    func otherWordsAreNoJSONButPassAsEvents(text: String) {
+        #expect(throws: ToolList.Unreadable.self) {
+            try ToolList.readable(ByteBuffer(string: text), permits: Self.permits)
+        }
+        var filter = EventStreamFilter(permits: Self.permits)
+        _ = filter.filter(ByteBuffer(string: "data: \(text)\n\n"))
+        #expect(!filter.hasPassedUnreadable)
+    }
+
+    @Test(arguments: ["", " \r\n\t", "\u{FEFF}", "\u{FEFF} "])
+    func nothingIsNoList(text: String) throws {
+        #expect(try ToolList.readable(ByteBuffer(string: text), permits: Self.permits) == nil)
     }
 
     private static let list = #"{"id":1,"result":{"tools":[{"name":"a"},{"name":"no"}]}}"#
@@ -70,6 +88,10 @@ import Testing
         ),
         ("data: x\rdata: y\r\rdata: \(list)\r\r", "data: x\rdata: y\r\rdata: \(shorter)\n\n"),
         ("data: \(list)\n", ""),
+        ("\u{FEFF}data: \(list)\n\ndata: \(list)\n\n", "data: \(shorter)\n\ndata: \(shorter)\n\n"),
+        ("\u{FEFF}data: x\n\n", "\u{FEFF}data: x\n\n"), ("data: \u{FEFF}\(list)\n\n", "data: \u{FEFF}\(shorter)\n\n"),
+        // Elsewhere it is part of a field's name, which no client knows.
+        ("data: x\n\n\u{FEFF}data: \(list)\n\n", "data: x\n\n\u{FEFF}data: \(list)\n\n"),
         ("data: \(shorter)\n", "data: \(shorter)\n"), ("\n\n:x\n\ndata\n\n", "\n\n:x\n\ndata\n\n"),
     ])
     func filtersEventsHoweverTheyAreCut(text: String, expected: String) {

@@ -14,6 +14,8 @@ package struct EventStreamFilter {
     private var lineIsEmpty = true
     private var followsCarriageReturn = false
     private var isTooLong = false
+    /// A mark at the beginning of the stream is no part of its first line.
+    private var isFirst = true
     /// A line feed at the beginning is the rest of the line that ended the event before.
     private var isRestKept = true
     /// An event has passed that may hold a list nobody could look into.
@@ -31,7 +33,7 @@ package struct EventStreamFilter {
             append(part, &passed)
             passed.writeImmutableBuffer(isTooLong ? event : filteredEvent())
             event.clear()
-            isTooLong = false
+            (isTooLong, isFirst) = (false, false)
         }
         append(rest, &passed)
         return passed
@@ -102,7 +104,9 @@ package struct EventStreamFilter {
     }
 
     private func lines() -> [ByteBufferView] {
-        event.readableBytesView.split(omittingEmptySubsequences: false) { $0 == 0x0A || $0 == 0x0D }
+        var text = event.readableBytesView
+        if isFirst, text.starts(with: ToolList.mark) { text = text.dropFirst(ToolList.mark.count) }
+        return text.split(omittingEmptySubsequences: false) { $0 == 0x0A || $0 == 0x0D }
     }
 
     /// The event's data without the tools that are barred; nil where none had to be left out.
@@ -116,10 +120,13 @@ package struct EventStreamFilter {
         do throws(ToolList.Unreadable) {
             return try ToolList.readable(data, permits: permits)
         } catch {
-            hasPassedUnreadable = true
+            // Other words than JSON are common here, and hold no list in any encoding.
+            if data.readableBytesView.contains(where: Self.isBracket) { hasPassedUnreadable = true }
             return nil
         }
     }
+
+    private static func isBracket(_ octet: UInt8) -> Bool { octet == UInt8(ascii: "{") || octet == UInt8(ascii: "[") }
 
     private static let field = Array("data".utf8)
 

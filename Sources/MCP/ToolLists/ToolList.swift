@@ -4,26 +4,42 @@ package import NIOCore
 
 /// The answer to `tools/list` without the tools that a key may not call.
 package enum ToolList {
-    /// It begins as a list may, and can't be read to its end (`NaN`, too deep, a name too long): others read on.
+    /// It isn't JSON to us (`NaN`, UTF-16, too deep, a name too long, a list within a list): others may read a list in it.
     package struct Unreadable: Error {}
+
+    /// A byte order mark in UTF-8. Python's readers take one before JSON.
+    static let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// - Returns: as `readable`; nil for what is unreadable too.
     package static func filtered(_ text: ByteBuffer, permits: ([UInt8]) -> Bool) -> ByteBuffer? {
         do throws(Unreadable) { return try readable(text, permits: permits) } catch { return nil }
     }
 
-    /// - Parameter text: one JSON text, whole.
-    /// - Returns: the text with these tools left out and every other octet as it was; nil where none had to be, and where it
-    ///   doesn't begin as JSON that could hold one.
+    /// - Parameter text: one JSON text, whole, perhaps behind a mark.
+    /// - Returns: the text with these tools left out and every other octet as it was; nil where none had to be, and where
+    ///   there is no text.
     package static func readable(_ text: ByteBuffer, permits: ([UInt8]) -> Bool) throws(Unreadable) -> ByteBuffer? {
+        guard !text.readableBytesView.starts(with: mark) else {
+            var (unmarked, marked) = (text, ByteBuffer(bytes: mark))
+            unmarked.moveReaderIndex(forwardBy: mark.count)
+            guard let filtered = try unmarkedReadable(unmarked, permits: permits) else { return nil }
+            marked.writeImmutableBuffer(filtered)
+            return marked
+        }
+        return try unmarkedReadable(text, permits: permits)
+    }
+
+    private static func unmarkedReadable(
+        _ text: ByteBuffer, permits: ([UInt8]) -> Bool
+    ) throws(Unreadable) -> ByteBuffer? {
         var scanner = JSONScanner(ToolListVisitor())
         do throws(JSONScanner<ToolListVisitor>.Failure) {
             try scanner.scan(text)
             try scanner.finish()
         } catch {
-            let first = text.readableBytesView.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
-            guard first == UInt8(ascii: "{") || first == UInt8(ascii: "[") else { return nil }
-            throw Unreadable()
+            let isBlank = text.readableBytesView.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0D }
+            guard isBlank else { throw Unreadable() }
+            return nil
         }
         var filtered = ByteBuffer()
         var copied = 0
@@ -69,6 +85,7 @@ private struct ToolListVisitor: JSONVisitor {
     private var tool: Tool?
 
     mutating func begin(_ container: JSONContainer, at offset: Int) throws(MessageFlaw) {
+        if container == .array, roles.last == .batch || roles.last == .tools { throw .nestedBatch }
         let role = role(of: container)
         roles.append(role)
         member = nil
