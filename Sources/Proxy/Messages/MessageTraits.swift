@@ -35,9 +35,10 @@ struct MessageTraits {
         case .delete: isFree = true
         case .post:
             // Handlers compare the fields from this version on; before it nobody does.
-            guard trustsFields, era == .modern, let method = head.value(of: .mcpMethod) else { return }
-            let name = head.value(of: .mcpName).map(head.octets)
-            let message = Message(mirroredMethod: head.octets(in: method), name: name)
+            guard trustsFields, era == .modern, let method = head.value(of: .mcpMethod),
+                let message = Message(
+                    mirroredMethod: head.octets(in: method), name: head.value(of: .mcpName).map(head.octets))
+            else { return }
             messages = Messages([message])
             isFree = message.isFree
         case .head, .put, .patch, .options, .trace, .connect, .other: break
