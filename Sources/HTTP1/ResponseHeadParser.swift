@@ -71,8 +71,11 @@ package struct ResponseHeadParser: Sendable {
         let isBodiless = method == .head || head.status < 200 || head.status == 204 || head.status == 304
         head.framing = isBodiless ? .none : told ?? .untilClose
         let connection = head.section.connection
+        // What has no body may announce one (RFC 9110 §9.3.2), and handlers there are that send it: waitress 3 after HEAD.
+        let isCleanAfterwards = !isBodiless || told == nil || told == .length(0)
         head.keepsAlive =
-            !connection.close && head.framing != .untilClose && (head.version == .http11 || connection.keepAlive)
+            !connection.close && head.framing != .untilClose && isCleanAfterwards
+            && (head.version == .http11 || connection.keepAlive)
     }
 
     /// `HTTP/1.x SP 3DIGIT [SP reason]` (RFC 9112 §4).

@@ -36,7 +36,15 @@ import Testing
         ("HTTP/1.1 200 OK\r\n\r\n", .get, false), ("HTTP/1.1 200 OK\r\n\r\n", .head, true),
         ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", .get, false),
         ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", .get, true),
-        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", .get, true),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", .get, true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .head, true),
+        // A body that is announced may come, whether it may or not.
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", .get, false),
+        ("HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", .get, false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", .head, false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", .head, false),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", .get, false),
+        ("HTTP/1.1 204 No Content\r\n\r\n", .get, true),
     ])
     func connectionIsReusedOnlyBehindASelfDelimitedResponse(_ text: String, _ method: Method, _ keepsAlive: Bool) throws
     {
