@@ -90,6 +90,13 @@ package struct PolicySelection: Sendable, Hashable {
         costs = indices.map { policies[$0].cost }
     }
 
+    /// Those of them whose index passes.
+    package func filter(_ isKept: (Int) -> Bool) -> PolicySelection {
+        var kept = PolicySelection()
+        for (index, cost) in zip(indices, costs) where isKept(index) { kept.append(index, cost: cost) }
+        return kept
+    }
+
     package mutating func append(_ policy: Int, cost: Int) {
         indices.append(policy)
         costs.append(cost)

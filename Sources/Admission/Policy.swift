@@ -162,6 +162,24 @@ extension Policy {
     }
 
     package var isHandshake: Bool { name == Self.handshakeName }
+
+    package static let openStreamsName = "open-streams"
+
+    /// How many streams a key may have open at a time. It asks about what stays open for as long as the client likes, a GET
+    /// for events and `subscriptions/listen`, and about nothing else.
+    package static func openStreams(
+        concurrency: Int = 100, mode: Mode = .enforce, reject: Reject = .auto, waitMicroseconds: Int = 0
+    ) -> Policy {
+        Policy(
+            name: openStreamsName, per: .key, .concurrency(concurrency), mode: mode,
+            match: Match(mcpMethods: [Glob("subscriptions/listen")]), reject: reject,
+            waitMicroseconds: waitMicroseconds)
+    }
+
+    package var isOpenStreams: Bool { name == Self.openStreamsName }
+
+    /// It is there wherever MCP is spoken, whatever a configuration says.
+    package var isBuiltInForMessages: Bool { isHandshake || isOpenStreams }
 }
 
 extension Policy.Mode: CustomStringConvertible {

@@ -19,7 +19,7 @@ package struct Receipt {
     let lease: Lease?
     /// Nil for callers without a key.
     let credential: CredentialHash?
-    /// Nil where no caller was counted, and where nothing was taken.
+    /// Nil where no caller was counted.
     let usage: UsageMark?
 
     /// - Returns: nil where there is nothing to know.

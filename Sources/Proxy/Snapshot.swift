@@ -42,6 +42,8 @@ final class Snapshot: Sendable {
         let matchesResources: Bool
         /// Those that may ask about a message, by what it says.
         let messageSelection: PolicySelection
+        /// Those that ask about a GET for events.
+        let streamSelection: PolicySelection
         /// By `Method.rawValue`.
         private let selections: [PolicySelection]
 
@@ -78,13 +80,16 @@ final class Snapshot: Sendable {
             let messageSelection = PolicySelection(of: policies, routes: listed, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
                 let policy = policies[$0]
-                return (policy.match.readsContent || !policy.toolCosts.isEmpty) && !policy.isHandshake
+                return (policy.match.readsContent || !policy.toolCosts.isEmpty)
+                    && !policy.isBuiltInForMessages
             }
             matchesResources = messageSelection.indices.contains { !policies[$0].match.resources.isEmpty }
             self.messageSelection = messageSelection
             selections = Method.allCases.map {
                 PolicySelection(of: policies, routes: listed, method: $0.name?.description ?? "")
             }
+            streamSelection = PolicySelection(of: policies, routes: listed, method: "GET", readsContent: true)
+                .filter { !policies[$0].match.readsContent || policies[$0].isOpenStreams }
         }
 
         /// - Parameter name: of the method, asked for only where it is none of the known ones.

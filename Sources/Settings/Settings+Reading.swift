@@ -42,14 +42,14 @@ extension Settings {
         if let descriptors { fit(into: descriptors, root, &problems) }
     }
 
-    /// Where MCP is spoken there is a policy for its first words.
+    /// Where MCP is spoken there are policies for its first words and for what stays open.
     private static func policies(
         _ entries: [PolicyEntry]?, for routes: [Route], rejecting reject: Policy.Reject
     ) -> [Policy] {
         var policies = entries?.map { $0.policy(rejecting: reject) } ?? Policy.builtIn().map { $0.rejecting(reject) }
-        if routes.contains(where: \.isMCP), !policies.contains(where: \.isHandshake) {
-            policies.append(.handshake(reject: reject))
-        }
+        guard routes.contains(where: \.isMCP) else { return policies }
+        if !policies.contains(where: \.isHandshake) { policies.append(.handshake(reject: reject)) }
+        if !policies.contains(where: \.isOpenStreams) { policies.append(.openStreams(reject: reject)) }
         return policies
     }
 

@@ -60,6 +60,16 @@ import Testing
         #expect(Policy.builtIn().allSatisfy { !$0.isHandshake })
     }
 
+    @Test func openStreamsAreAPolicyLikeOthers() {
+        let policy = Policy.openStreams()
+        #expect((policy.isOpenStreams, policy.isHandshake, policy.isBuiltInForMessages) == (true, false, true))
+        #expect(policy.name == "open-streams")
+        #expect((policy.subject, policy.callers) == (.key, .authenticated))
+        #expect(policy.allowance == .concurrency(100))
+        #expect(policy.match == Policy.Match(mcpMethods: [Glob("subscriptions/listen")]))
+        #expect(Policy.builtIn().allSatisfy { !$0.isOpenStreams })
+    }
+
     @Test func rejectIsSpeltAsInTheFile() {
         #expect(Policy.Reject.allCases.map(\.rawValue) == ["auto", "http", "jsonrpc", "tool_error"])
     }

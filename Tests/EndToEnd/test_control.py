@@ -222,7 +222,7 @@ def test_a_plan_from_beginning_to_end(daemon, ctl, redis):
     sources = {policy["name"]: policy["from"] for policy in one["policies"]}
     assert sources == {
         "org": "plan", "search": "configuration", "monthly": "configuration", "streams": "configuration",
-        "trial": "configuration", "handshake": "configuration",
+        "trial": "configuration", "handshake": "configuration", "open-streams": "configuration",
     }  # fmt: skip
     assert failed(ctl, 73, "plan", "delete", "pro") == (
         "tollgatectl: 1 organizations are on plan pro (acme); move them with: tollgatectl org plan NAME PLAN\n"
@@ -253,7 +253,7 @@ def test_quotas_of_every_kind_are_shown_filled_and_topped_up(daemon, ctl, redis)
     policies = shown()
     assert {name: (policy["kind"], policy["remaining"]) for name, policy in policies.items()} == {
         "org": ("limit", 47), "search": ("limit", 17), "monthly": ("quota", 27), "streams": ("concurrency", 3),
-        "trial": ("limit", 2), "handshake": ("limit", 120),
+        "trial": ("limit", 2), "handshake": ("limit", 120), "open-streams": ("concurrency", 100),
     }  # fmt: skip
     assert (policies["monthly"]["refill"], policies["streams"]["refill"]) == ("30/month", "at a time")
     assert [name for name, policy in policies.items() if not policy["enforced"]] == ["trial"]
@@ -271,7 +271,8 @@ def test_quotas_of_every_kind_are_shown_filled_and_topped_up(daemon, ctl, redis)
     ctl("quota", "reset", "acme", "--yes")
     ctl("quota", "reset", issued["id"], "--yes")
     left = {name: policy["remaining"] for name, policy in shown().items()}
-    assert left == {"org": 50, "search": 20, "monthly": 30, "streams": 4, "trial": 5, "handshake": 120}
+    built_in = {"handshake": 120, "open-streams": 100}
+    assert left == {"org": 50, "search": 20, "monthly": 30, "streams": 4, "trial": 5, **built_in}
 
 
 # ---- Audit -----------------------------------------------------------------------------------------------------------

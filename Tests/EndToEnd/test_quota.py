@@ -28,6 +28,10 @@ def _sidecars(ctl) -> int:
     return sum(len(one["sidecars"]) for one in json.loads(done.stdout)["sets"]) if done.returncode == 0 else 0
 
 
+#: What a key has besides where MCP is spoken.
+BUILT_IN = {"handshake": 120, "open-streams": 100}
+
+
 def remaining(ctl, *subject: str) -> dict[str, int]:
     (one,) = sets(ctl, *subject)
     return {policy["name"]: policy["remaining"] for policy in one["policies"]}
@@ -43,12 +47,12 @@ def test_it_shows_what_the_next_request_is_told(launch, upstream, ctl):
     daemon = launch(upstream, policies=SLOW)
     issued = ctl.issue()
     published(ctl, 1)
-    assert remaining(ctl, issued["id"]) == {"org": 20, "search": 8, "ceiling": 30, "handshake": 120}
+    assert remaining(ctl, issued["id"]) == {"org": 20, "search": 8, "ceiling": 30, **BUILT_IN}
     answer = ask(daemon.port, "GET", "/api/listings", issued["key"])
     assert answer.status == 200
     shown = remaining(ctl, issued["id"])
-    # The answer is of a route that has no handshake.
-    assert shown == {**told(answer), "handshake": 120} == {"org": 19, "search": 5, "ceiling": 29, "handshake": 120}
+    # The answer is of a route that has none of these.
+    assert shown == {**told(answer), **BUILT_IN} == {"org": 19, "search": 5, "ceiling": 29, **BUILT_IN}
     assert ask(daemon.port, "GET", "/nowhere").status == 404
     assert remaining(ctl, "127.0.0.1") == {"address": 8}
     # Looking has charged nothing.

@@ -46,8 +46,8 @@ import Testing
             {name: a, per: key, limit: 9/1s, cost: 3}, {name: b, per: key, limit: 9/1s, cost: {search: 5, ping: 0, 7: 9}},
             {name: c, per: key, limit: 0/1s, cost: {search: 5}}
             """)
-        #expect(policies.map(\.cost) == [3, 1, 1, 1])
-        #expect(policies.map(\.toolCosts) == [[:], ["search": 5, "ping": 0, "7": 9], ["search": 5], [:]])
+        #expect(policies.map(\.cost) == [3, 1, 1, 1, 1])
+        #expect(policies.map(\.toolCosts) == [[:], ["search": 5, "ping": 0, "7": 9], ["search": 5], [:], [:]])
     }
 
     @Test func waits() throws {
@@ -56,7 +56,7 @@ import Testing
             {name: a, per: key, limit: 5/1s}, {name: b, per: key, limit: 5/1s, wait: 1500ms},
             {name: c, per: key, limit: 5/1s, wait: 30s}
             """)
-        #expect(policies.map(\.waitMicroseconds) == [0, 1_500_000, 30_000_000, 0])
+        #expect(policies.map(\.waitMicroseconds) == [0, 1_500_000, 30_000_000, 0, 0])
     }
 
     @Test(arguments: [
@@ -69,16 +69,16 @@ import Testing
             policies: [{name: a, per: key, limit: 5/1s}, {name: b, per: key, limit: 5/1s, reject: http}]
             """)
         #expect(settings.mcp.reject == reject)
-        #expect(settings.policies.map(\.name) == ["a", "b", "handshake"])
-        #expect(settings.policies.map(\.reject) == [reject, .http, reject])
+        #expect(settings.policies.map(\.name) == ["a", "b", "handshake", "open-streams"])
+        #expect(settings.policies.map(\.reject) == [reject, .http, reject, reject])
         #expect(try parse("mcp: {reject: \(word)}").policies.map(\.reject) == [reject, reject])
     }
 
-    // MARK: The handshake
+    // MARK: The handshake, and open streams
 
-    @Test func whereMCPIsSpokenTheHandshakeIsTheLastPolicy() throws {
-        #expect(try parse(Self.route).policies == Policy.builtIn() + [.handshake()])
-        #expect(try policies("").map(\.name) == ["handshake"])
+    @Test func whereMCPIsSpokenTheLastPoliciesAreItsOwn() throws {
+        #expect(try parse(Self.route).policies == Policy.builtIn() + [.handshake(), .openStreams()])
+        #expect(try policies("").map(\.name) == ["handshake", "open-streams"])
         #expect(try parse("routes: [{path: /api}]").policies == Policy.builtIn())
         #expect(try parse("policies: []").policies.isEmpty)
     }
@@ -89,7 +89,7 @@ import Testing
             {name: handshake, limit: 5/1m, burst: 9, mode: enforce, reject: http, wait: 2s},
             {name: a, per: key, limit: 5/1s}
             """)
-        #expect(policies.map(\.name) == ["handshake", "a"])
+        #expect(policies.map(\.name) == ["handshake", "a", "open-streams"])
         #expect(
             policies[0]
                 == .handshake(
@@ -107,6 +107,17 @@ import Testing
         #expect(policy.allowance.description == limit)
         #expect((policy.subject, policy.callers, policy.cost) == (.key, .authenticated, 1))
         #expect(policy.match == Policy.handshake().match)
+    }
+
+    @Test func openStreamsHaveAnotherNumber() throws {
+        let policies = try policies("{name: open-streams, concurrency: 7, mode: 25%, reject: http, wait: 2s}")
+        #expect(policies.map(\.name) == ["open-streams", "handshake"])
+        #expect(
+            policies[0]
+                == .openStreams(concurrency: 7, mode: .share(2_500), reject: .http, waitMicroseconds: 2_000_000))
+        #expect(try self.policies("{name: open-streams, per: key}")[0] == .openStreams())
+        #expect(try self.policies("{name: open-streams, concurrency: 0}")[0].allowance == .concurrency(0))
+        #expect(Policy.openStreams().allowance == .concurrency(100))
     }
 
     // MARK: The mapping mcp

@@ -25,7 +25,9 @@ import Testing
     @Test func holdsWithEverythingInForce() throws {
         let settings = try Settings.parse(Self.texts().uncommented, named: "tollgate.yaml")
         #expect(settings.routes.map(\.path) == ["/health", "/api/listings", "/api/listings/{id}", "/mcp"])
-        #expect(settings.policies.map(\.name) == ["address", "org", "tools", "monthly", "streams", "handshake"])
+        #expect(
+            settings.policies.map(\.name)
+                == ["address", "org", "tools", "monthly", "streams", "handshake", "open-streams"])
         #expect(settings.loops == 2)
     }
 

@@ -76,7 +76,7 @@ import Testing
                 Policy(
                     name: "search", per: .key, limit: Limit(count: 5, periodMicroseconds: 60_000_000),
                     match: Policy.Match(routes: ["/mcp"], methods: ["POST"])),
-                .handshake(),
+                .handshake(), .openStreams(),
             ])
         settings.routes = []
         settings.policies = Policy.builtIn()

@@ -120,7 +120,7 @@ extension Gate {
             let lease = whole.takesSlots ? hold(ask.slot, whole) : nil
             let receipt = Receipt(
                 charge.items.isEmpty ? nil : taken, earlier: earlier, lease, ask.hash,
-                ask.took == nil ? nil : usageMark(ask))
+                usageMark(ask))
             finish(ask, decision, receipt)
         }
     }

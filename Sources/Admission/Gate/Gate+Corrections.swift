@@ -8,8 +8,8 @@ package enum Outcome {
     /// It never reached the handler, through no fault of the caller's.
     case undelivered
     /// The status of the handler's answer, and what it says the request has cost: for each field that policies name, nil
-    /// where it says nothing usable.
-    case answered(status: Int, cost: (String) -> Int?)
+    /// where it says nothing usable. What was let through for nothing may turn out to be a call.
+    case answered(status: Int, isCallAfterAll: Bool = false, cost: (String) -> Int?)
 }
 
 /// What was charged is corrected when it turns out otherwise (docs/design.md §4). Nobody waits for it.
@@ -19,10 +19,10 @@ extension Gate {
         func trueCost(_ item: Charge.Item) -> Int {
             switch outcome {
             case .undelivered: return 0
-            case .answered(let status, let cost):
+            case .answered(let status, let isCallAfterAll, let cost):
                 let policy = policies[item.bucket.policy]
-                if !policy.chargeOn.contains(status) { return 0 }
-                return policy.costField.flatMap(cost) ?? item.cost
+                guard item.cost > 0 || isCallAfterAll, policy.chargeOn.contains(status) else { return 0 }
+                return policy.costField.flatMap(cost) ?? (isCallAfterAll ? policy.cost(ofTool: nil) : item.cost)
             }
         }
         if let taken = receipt.taken { correct(taken, to: trueCost) }
@@ -44,11 +44,11 @@ extension Gate {
         if let slot, taken.charge.takesSlots { sendRelease(of: slot, in: taken.charge.slotBuckets) }
     }
 
-    /// - Parameter trueCost: of an item that took something.
+    /// - Parameter trueCost: of each item.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
         guard isToldOfChanges else { return }
         var changed: [(item: Charge.Item, cost: Int)] = []
-        for (item, reply) in zip(taken.charge.items, taken.owed) where item.cost > 0 {
+        for (item, reply) in zip(taken.charge.items, taken.owed) {
             let cost = trueCost(item)
             guard cost != item.cost, taken.took(item, Int(reply.integer ?? 0)) else { continue }
             changed.append((item, cost))
@@ -72,6 +72,7 @@ extension Gate {
             case .quota(let quota):
                 call.append(Int64(bucket.allowsDebt ? 2 * quota.count : quota.count))
                 call.append(Int64(min(cost, 2 * quota.count) - item.cost))
+                call.append(Int64(bucket.counter(of: quota, at: taken.at).window.end))
             }
         }
         send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, by: EmptyCollection()) }

@@ -131,7 +131,7 @@ package struct Quotas: Sendable {
             let units = min(shape.units(ofCost: tokens), most)
             arguments = ["1", "\(shape.unitsPerMicrosecond)", "\(most)", "\(units)", "0", "\(now)"]
         case .quota(let quota):
-            arguments = ["0", "\(2 * quota.count)", "\(-tokens)"]
+            arguments = ["0", "\(2 * quota.count)", "\(-tokens)", "0"]
         }
         _ = try await redis.answer(
             Self.correctScript, keys: [allowance.name(name, at: now)], arguments: arguments)

@@ -9,7 +9,8 @@
 /// - ARGV: how many rates there are; then
 ///   - for each rate: units leaking a microsecond, the most that may be owed, what was taken and what should have been, and
 ///     when (µs), in units;
-///   - for each quota: the most that may be counted, what to add, which may be negative.
+///   - for each quota: the most that may be counted, what to add, which may be negative, and the window's end in µs: nothing
+///     may be counted in it yet.
 let correctScriptSource = """
     #!lua flags=allow-oom
     local time = redis.call('TIME')
@@ -41,12 +42,16 @@ let correctScriptSource = """
           redis.call('SET', KEYS[i], state, 'PX', string.format('%.0f', math.ceil(wait / 1000)))
         end
       else
-        local used = tonumber(state or '')
-        if used then
-          used = math.max(0, math.min(used + tonumber(ARGV[at + 1]), tonumber(ARGV[at])))
-          redis.call('SET', KEYS[i], string.format('%.0f', used), 'KEEPTTL')
+        local used, more, ends = tonumber(state or ''), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+        if used or more > 0 and now < ends then
+          local count = string.format('%.0f', math.max(0, math.min((used or 0) + more, tonumber(ARGV[at]))))
+          if used then
+            redis.call('SET', KEYS[i], count, 'KEEPTTL')
+          else
+            redis.call('SET', KEYS[i], count, 'PXAT', string.format('%.0f', ends / 1000 + 3600000))
+          end
         end
-        at = at + 2
+        at = at + 3
       end
     end
     return {now}

@@ -65,9 +65,14 @@ extension DownstreamHandler {
             if route.matchesResources, message.messages?.haveNormalResources == false {
                 return refuseMessage("a resource's URI that is not in its normal form")
             }
+            let candidates =
+                switch traits.method {
+                case .post: route.messageSelection
+                case .get where message.isFree: route.streamSelection
+                case .get, .head, .put, .patch, .delete, .options, .trace, .connect, .other: request.selection
+                }
             request.selection = PolicySelection(
-                message.messages, of: snapshot.policies,
-                among: traits.method == .post ? route.messageSelection : request.selection, isFree: message.isFree,
+                message.messages, of: snapshot.policies, among: candidates, isFree: message.isFree,
                 hasKey: credentialWasPresented)
             request.tools = message.messages?.calledTools ?? []
             for tool in request.tools { request.scopes += route.toolScopes.scopes(ofTool: tool) }
@@ -134,13 +139,13 @@ extension DownstreamHandler {
 
     /// The body is none, or none in time. One that was to be read before its decision is paid for all the same.
     func breakBody(_ fault: Exchange.Fault) {
-        chargeUnfinished()
+        chargeUnfinished(isLate: fault == .bodyTimeout)
         perform(exchange.requestBroke(fault))
     }
 
-    /// A message that never comes whole has kept memory: a call is paid for it, and nobody waits for that.
-    func chargeUnfinished() {
-        guard held != nil, var request = announced, !shard.isDraining else { return }
+    /// A message that doesn't come whole in time, or has kept memory in vain, is paid for like a call, and nobody waits for that.
+    func chargeUnfinished(isLate: Bool = false) {
+        guard let held, isLate || held.granted > 0, var request = announced, !shard.isDraining else { return }
         announced = nil
         if case .protected = request.kind, case .presented = request.credential {
             request.kind = .abandoned
@@ -177,6 +182,12 @@ extension DownstreamHandler {
     }
 
     var freeCaller: String { grant.principal?.keyID ?? record.client.subject }
+
+    /// A stream that is opened costs nothing; whoever asks for one and is given something else has made a call.
+    func isCallAfterAll(_ response: ResponseHead) -> Bool {
+        guard let message, message.isFree, traits.method == .get, route.isThrottled else { return false }
+        return 200..<300 ~= response.status && !response.isEventStream
+    }
 
     func giveTurnBack() {
         guard let paced else { return }

@@ -9,10 +9,12 @@ import NIOCore
 extension DownstreamHandler {
     /// The handler has answered.
     func accountForAnswer(_ response: ResponseHead) {
-        guard let receipt, snapshot.accountsForAnswers else { return }
+        let isCallAfterAll = isCallAfterAll(response)
+        guard let receipt, snapshot.accountsForAnswers || isCallAfterAll else { return }
         shard.gate.account(
             for: receipt,
-            .answered(status: response.status) { [snapshot, troubles = shard.troubles] field in
+            .answered(status: response.status, isCallAfterAll: isCallAfterAll) {
+                [snapshot, troubles = shard.troubles] field in
                 switch snapshot.reportedCost(in: response, field) {
                 case .tokens(let cost):
                     troubles.costs.succeeded()

@@ -14,7 +14,10 @@ extension PolicySelection {
         for index in candidates.indices {
             let policy = policies[index]
             guard let messages else {
-                if !policy.match.readsContent { append(index, cost: isFree ? 0 : policy.cost(ofTool: nil)) }
+                // Of what no message says, a stream alone is free and asked about.
+                if !policy.match.readsContent || policy.isOpenStreams && isFree {
+                    append(index, cost: isFree ? 0 : policy.cost(ofTool: nil))
+                }
                 continue
             }
             let matching = messages.messages.filter(policy.match.covers)

@@ -61,7 +61,8 @@ extension Form where Value == [PolicyEntry] {
         }
         let before = [Schema.policyCallers.path, Schema.policyCost.path]
         let behind = [
-            Schema.policyChargeOn.path, Schema.policyCostField.path, Schema.policyRoutes.path, Schema.policyMethods.path,
+            Schema.policyChargeOn.path, Schema.policyCostField.path, Schema.policyRoutes.path,
+            Schema.policyMethods.path,
         ]
         for path in before + numbers + behind + Schema.policyContent.map(\.path) where section.isGiven(path) {
             section.refuse(path, expected: "no such key for the built-in policy \(name), \(purpose)", &problems)

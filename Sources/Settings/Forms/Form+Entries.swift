@@ -126,6 +126,7 @@ extension Form where Value == [PolicyEntry] {
     static let policies = entries("a list of policies", isEmptyAllowed: true, Schema.policy) { section, problems in
         let name = section.required(Schema.policyName, &problems)
         if name == Policy.handshakeName { return handshake(section, &problems) }
+        if name == Policy.openStreamsName { return openStreams(section, &problems) }
         let subject = section.required(Schema.policySubject, &problems)
         let callers = section.optional(Schema.policyCallers, &problems)
         let allowance = allowance(of: section, &problems)
@@ -151,43 +152,6 @@ extension Form where Value == [PolicyEntry] {
                 toolCosts: cost.byTool, match: match, reject: reject, waitMicroseconds: wait.microseconds,
                 chargeOn: chargeOn, costField: costField),
             section: section)
-    }
-
-    /// Other numbers for the built-in policy. Whom and what it counts is what it is for; the rest may be given.
-    private static func handshake(_ section: Section, _ problems: inout ProblemList) -> PolicyEntry? {
-        let standard = Policy.handshake().allowance.description
-        let text =
-            section.isGiven(Schema.policyLimit.path)
-            ? section.optional(Schema.policyLimit, &problems) : LimitText(text: standard)
-        let limit = limit(text, of: section, &problems)
-        let mode = section.value(Schema.policyMode, &problems)
-        let reject = section.optional(Schema.policyReject, &problems) ?? .auto
-        let wait = section.value(Schema.policyWait, &problems)
-        if let subject = section.optional(Schema.policySubject, &problems), subject != .key {
-            section.refuse(
-                Schema.policySubject, expected: "key, or nothing, for the built-in policy handshake", &problems)
-        }
-        refuseForHandshake(Schema.policyCallers, section, &problems)
-        refuseForHandshake(Schema.policyCost, section, &problems)
-        refuseForHandshake(Schema.policyQuota, section, &problems)
-        refuseForHandshake(Schema.policyConcurrency, section, &problems)
-        refuseForHandshake(Schema.policyChargeOn, section, &problems)
-        refuseForHandshake(Schema.policyCostField, section, &problems)
-        for key in [Schema.policyRoutes, Schema.policyMethods] { refuseForHandshake(key, section, &problems) }
-        for key in Schema.policyContent { refuseForHandshake(key, section, &problems) }
-        guard let limit else { return nil }
-        return PolicyEntry(
-            policy: .handshake(limit: limit, mode: mode, reject: reject, waitMicroseconds: wait.microseconds),
-            section: section)
-    }
-
-    private static func refuseForHandshake<Given>(
-        _ key: Key<Given>, _ section: Section, _ problems: inout ProblemList
-    ) {
-        guard section.isGiven(key.path) else { return }
-        section.refuse(
-            key, expected: "no such key for the built-in policy handshake, which counts initialize and server/discover",
-            &problems)
     }
 
     /// What the policy gives: one of the three kinds.
@@ -234,7 +198,7 @@ extension Form where Value == [PolicyEntry] {
     /// A limit with its burst, which is written behind it or as a key of its own.
     ///
     /// - Parameter text: nil where it was refused.
-    private static func limit(_ text: LimitText?, of section: Section, _ problems: inout ProblemList) -> Limit? {
+    static func limit(_ text: LimitText?, of section: Section, _ problems: inout ProblemList) -> Limit? {
         let burst = section.optional(Schema.policyBurst, &problems)
         guard let text else { return nil }
         let isBurstWrong = burst == nil && section.isGiven(Schema.policyBurst.path)
@@ -271,11 +235,11 @@ extension Form where Value == [PolicyEntry] {
 extension PolicyEntry {
     /// What messages say is read on `mcp` routes alone, and only a POST has one.
     fileprivate func refuseWhatNoMessageMeets(_ routes: [RouteEntry], _ problems: inout ProblemList) {
-        guard !policy.isHandshake else {
+        guard !policy.isBuiltInForMessages else {
             guard !routes.contains(where: \.route.isMCP) else { return }
             return section.refuse(
-                Schema.policyName, expected: "a route with mcp: true for the built-in policy handshake", got: "none",
-                &problems)
+                Schema.policyName, expected: "a route with mcp: true for the built-in policy \(policy.name)",
+                got: "none", &problems)
         }
         guard policy.match.readsContent || !policy.toolCosts.isEmpty else { return }
         if !policy.match.methods.isEmpty, !policy.match.methods.contains("POST") {

@@ -119,7 +119,8 @@ package enum Schema {
     static let policies = Key(
         "policies", .policies,
         "Limits. Default: address (15/10s, per address) and org (20/10s, per org). A list replaces both. "
-            + "Where a route is mcp there is handshake too (120/1m, per key); an entry of that name gives other numbers."
+            + "Where a route is mcp there are handshake (120/1m) and open-streams (100 at a time) too, per key; an entry "
+            + "of that name gives other numbers."
     )
 
     // MARK: Browsers

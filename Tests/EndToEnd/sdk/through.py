@@ -71,6 +71,7 @@ class Sidecars:
                     {"name": "org", "per": "org", "limit": "1000000/1s"},
                     # Of one key, as all tests have, only so many sessions a minute are expected.
                     {"name": "handshake", "limit": "1000000/1s"},
+                    {"name": "open-streams", "concurrency": 1000000},
                 ],
                 # The SDK's tests send bodies of up to 4 MiB and a little more.
                 "limits": {"body_bytes": "64MiB"},
