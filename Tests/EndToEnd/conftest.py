@@ -61,8 +61,14 @@ def folder():
 
 
 @pytest.fixture
-def redis(folder):
-    server = RedisServer(folder)
+def clocks() -> list:
+    """A command that gives Redis and the daemons of a test their clocks; the machine's where there is none."""
+    return []
+
+
+@pytest.fixture
+def redis(folder, clocks):
+    server = RedisServer(folder, clocks)
     server.start()
     yield server
     server.stop()
@@ -92,7 +98,7 @@ def budget() -> str:
 
 
 @pytest.fixture
-def launch(folder, redis, budget):
+def launch(folder, redis, budget, clocks):
     """Starts daemons with the settings of a test: `launch(upstream=…, policies=…)`."""
     daemons: list[Daemon] = []
 
@@ -121,7 +127,7 @@ def launch(folder, redis, budget):
         quotas = [policy["quota"] for policy in merged.get("policies", []) if "quota" in policy]
         if quotas:
             not_at_the_end_of(3600 if any(quota.endswith("/hour") for quota in quotas) else 86400, clock(redis))
-        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env, inherit, within)
+        daemon = Daemon(folder / f"daemon{len(daemons)}", merged, arguments, env, inherit, [*clocks, *(within or [])])
         daemons.append(daemon)
         daemon.start(wait=wait)
         if wait and ready:
