@@ -169,12 +169,18 @@ def test_an_expired_key_is_401_by_the_clock_of_redis(tollgate, ctl):
     assert set(statuses) <= {200, 401}
 
 
-def test_a_token_bucket_counts_down_and_says_when_to_come_back(tollgate, key, upstream):
+def test_a_token_bucket_counts_down_and_says_when_to_come_back(tollgate, ctl, upstream):
     with Connection(tollgate.port) as connection:
-        # The bucket starts to refill with the first call, so the counting has to fit into one token's time or wait it out.
-        began = time.time()
-        answers = [connection.request("GET", "/api/listings", {"X-API-Key": key}) for _ in range(21)]
-        took = time.time() - began
+        # The bucket starts to refill with the first call, so the counting has to fit into one token's time. Where the
+        # machine is too busy for that, another bucket is tried.
+        for attempt in range(20):
+            key = ctl.issue(f"acme{attempt}")["key"]
+            upstream.requests.clear()
+            began = time.time()
+            answers = [connection.request("GET", "/api/listings", {"X-API-Key": key}) for _ in range(21)]
+            took = time.time() - began
+            if took < 0.5:
+                break
         assert took < 0.5, f"21 calls took {took:.2f} s: this machine is too busy to count within one token's time"
         assert [answer.status for answer in answers] == [200] * 20 + [429]
         assert [answer.limits() for answer in answers] == [(20, 19 - n) for n in range(20)] + [(20, 0)]
@@ -261,22 +267,23 @@ def test_matching_limits_a_policy_to_its_routes_and_methods(launch, upstream, ke
     assert not any(name in answer for answer in reads for name in LIMIT_FIELDS)
 
 
-def test_404_and_401_charge_the_address_and_are_429_once_it_is_empty(tollgate, key):
+def test_404_and_401_charge_the_address_and_are_429_once_it_is_empty(launch, upstream, key):
+    # So slow that nothing comes back while it is counted.
+    slow = [{"name": "address", "per": "address", "limit": "15/1h"}, {"name": "org", "per": "org", "limit": "20/1h"}]
+    tollgate = launch(upstream, policies=slow)
     with Connection(tollgate.port) as connection:
-        began = time.time()
         answers = [connection.request("GET", "/nowhere" if n % 2 else "/api/listings") for n in range(15)]
         denied = [connection.request("GET", target) for target in ("/nowhere", "/api/listings", "/open")]
         denied.append(connection.request("DELETE", "/api/listings"))
         denied.append(connection.request("GET", "/api/listings", {"X-API-Key": BAD_KEY}))
         allowed = connection.request("GET", "/api/listings", {"X-API-Key": key})
         unthrottled = connection.request("GET", "/health")
-        assert time.time() - began < 0.6, "this machine is too busy to count within one token's time"
     assert [answer.status for answer in answers] == [401, 404] * 7 + [401]
     assert [answer.limits() for answer in answers] == [(15, 14 - n) for n in range(15)]
     for answer in denied:
         assert answer.status == 429
         assert answer.json()["violated-policies"] == ["address"]
-        assert answer["Retry-After"] == "1"
+        assert 180 <= int(answer["Retry-After"]) <= 240
         assert answer.limits() == (15, 0)
     # A valid key on a protected route is not refused for an address that others emptied.
     assert allowed.status == 200

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from fixtures.programs import built
-from fixtures.wire import Connection, ask, until
+from fixtures.wire import Connection, Stopwatch, ask, until
 
 
 def test_livez_and_readyz(tollgate):
@@ -44,7 +44,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(launch, upstream, key):
         assert busy.at_end()
         # An idle connection closes after a second in which a request could still have been under way.
         assert idle.at_end()
-        assert daemon.wait(5) == 0
+        assert daemon.wait() == 0
 
 
 def test_an_answer_that_had_begun_does_not_hold_up_the_drain(launch, upstream, key):
@@ -110,7 +110,7 @@ def test_readyz_says_503_while_draining(launch, upstream, key):
         until(lambda: ask(daemon.admin, "GET", "/readyz").status == 503, "/readyz 503")
         turn.set()
         assert busy.response().status == 200
-    assert daemon.wait(5) == 0
+    assert daemon.wait() == 0
 
 
 def test_a_stream_is_cut_when_the_drain_is_over(launch, upstream, key):
@@ -126,12 +126,12 @@ def test_a_stream_is_cut_when_the_drain_is_over(launch, upstream, key):
             f"GET /mcp HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nAccept: text/event-stream\r\n\r\n".encode()
         )
         assert connection.head().status == 200
-        began = time.monotonic()
+        began, watch = time.monotonic(), Stopwatch()
         daemon.terminate()
         while connection.more():
             pass
-        assert 0.2 < time.monotonic() - began < 3
-    assert daemon.wait(5) == 0
+        assert time.monotonic() - began > 0.2 and watch.took() < 3
+    assert daemon.wait() == 0
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
@@ -145,20 +145,20 @@ def test_a_second_signal_ends_at_once(launch, upstream, key, first):
         daemon.process.send_signal(first)
         until(lambda: not daemon.listens(), "the listener closing")
         assert not daemon.exited()
-        began = time.monotonic()
+        watch = Stopwatch()
         daemon.process.send_signal(signal.SIGTERM)
-        code = daemon.wait(2)
-        assert time.monotonic() - began < 1
+        code = daemon.wait()
+        assert watch.took() < 1
         # It did not finish what was in flight, and says so.
         assert code > 0
     turn.set()
 
 
 def test_an_idle_daemon_ends_promptly(tollgate):
-    began = time.monotonic()
+    watch = Stopwatch()
     tollgate.terminate()
-    assert tollgate.wait(5) == 0
-    assert time.monotonic() - began < 2
+    assert tollgate.wait() == 0
+    assert watch.took() < 2
 
 
 def test_a_port_that_is_taken_is_said_so(launch, upstream):
