@@ -158,7 +158,7 @@ def test_a_unix_socket_whose_queue_is_full_is_waited_for(launch, folder, key):
     place = str(folder / "handler.sock")
     # Room for two in the queue, and nobody looks.
     with socket.create_server(place, family=socket.AF_UNIX, backlog=1) as listener:
-        daemon = launch(f"unix:{place}", loops=1, policies=WIDE, upstream_settings={"connect_timeout": "5s"})
+        daemon = launch(f"unix:{place}", loops=1, policies=WIDE, upstream_settings={"connect_timeout": "2s"})
         callers = [Connection(daemon.port) for _ in range(30)]
         for caller in callers:
             caller.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
@@ -176,7 +176,7 @@ def test_a_unix_socket_whose_queue_is_full_is_waited_for(launch, folder, key):
         for caller in late:
             caller.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
         assert late[-1].response().status == 504
-        assert time.monotonic() - began > 4.9
+        assert time.monotonic() - began > 1.9
         for caller in [*callers, *late]:
             caller.close()
 

@@ -5,7 +5,8 @@ import json
 import threading
 import time
 
-from fixtures.redis_server import clock
+import pytest
+from fixtures.redis_server import clock, not_at_the_end_of
 from fixtures.upstream import reply
 from fixtures.wire import Closed, Connection, Truncated, ask, until
 from test_mcp_messages import call, message, post
@@ -15,6 +16,12 @@ WIDE = [
     {"name": "tools", "per": "key", "limit": "100000/1d", "match": {"tools": ["*"]}, "cost": {"search": 5, "say:hi": 2}},
 ]
 ANSWER = reply(b'{"jsonrpc":"2.0","id":1,"result":{}}', fields={"Content-Type": "application/json"})
+
+
+@pytest.fixture(autouse=True)
+def one_day(redis):
+    """What is counted is of the day that it is looked for in."""
+    not_at_the_end_of(86400, clock(redis))
 
 
 def usage(ctl, *arguments: str) -> dict:
