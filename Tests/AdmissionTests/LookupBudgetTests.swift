@@ -60,6 +60,15 @@ import Testing
         #expect(budget.advance(at: start + patience).late == [hash("one of bad 0")])
     }
 
+    @Test func timeThatStoodStillIsNobodysWait() {
+        var budget = LookupBudget(blocks: 100)
+        _ = spend(&budget, from: "bad", at: start)
+        #expect(!begins(&budget, from: "bad", at: start))
+        budget.shift(by: .seconds(60))
+        let later = start + .seconds(60)
+        #expect(budget.advance(at: later).ready.map(\.0) == [hash("one of bad")])
+    }
+
     @Test func whatIsUnderWayTakesRoomUntilItIsKnown() throws {
         var budget = LookupBudget(blocks: 100)
         var blocks: [LookupBudget.Block] = []

@@ -35,6 +35,21 @@ import Testing
         #expect(queue.popExpired(at: start + .milliseconds(1500))?.name == 0)
     }
 
+    /// The process stood still for a while.
+    @Test func aShiftMovesAllThatAreArmed() {
+        var queue = DeadlineQueue<Owner>(duration: .seconds(1))
+        let first = queue.arm(Owner(0), at: start)
+        _ = queue.arm(Owner(1), at: start + .milliseconds(10))
+        queue.shift(by: .seconds(5))
+        #expect(queue.popExpired(at: start + .milliseconds(5_999)) == nil)
+        queue.rearm(first, at: start + .milliseconds(5_999))
+        #expect(queue.popExpired(at: start + .milliseconds(6_010))?.name == 1)
+        #expect(queue.popExpired(at: start + .milliseconds(6_998)) == nil)
+        #expect(queue.popExpired(at: start + .milliseconds(6_999))?.name == 0)
+        _ = queue.arm(Owner(2), at: start + .seconds(7))
+        #expect(queue.popExpired(at: start + .seconds(8))?.name == 2)
+    }
+
     @Test func aTokenOutlivedByItsEntryTouchesNobodyElse() {
         var queue = DeadlineQueue<Owner>(duration: .seconds(1))
         let old = queue.arm(Owner(0), at: start)

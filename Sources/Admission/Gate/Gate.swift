@@ -135,7 +135,10 @@ package final class Gate {
     /// Ends what is out of time and looks after a Redis that was lost. To be called every 10 ms.
     package func expire(now: NIODeadline) {
         let tick = pace.tick(at: now)
-        if tick.excess > .zero { for ask in timed { ask.shift(by: tick.excess) } }
+        if tick.excess > .zero {
+            for ask in timed { ask.shift(by: tick.excess) }
+            lookupBudget.shift(by: tick.excess)
+        }
         redis?.expire(now: now)
         guard tick.expires else { return }
         lookUpWaiting(now)

@@ -47,7 +47,7 @@ struct LookupBudget {
     private struct Waiting {
         let hash: CredentialHash
         let block: Block
-        let until: NIODeadline
+        var until: NIODeadline
     }
 
     private var blocks: BoundedCache<Origin, Block>
@@ -107,6 +107,12 @@ struct LookupBudget {
             if isBad { bad = left } else { good = left }
         }
         return (ready, late)
+    }
+
+    /// The process stood still: the time was nobody's.
+    mutating func shift(by excess: TimeAmount) {
+        for index in good.indices { good[index].until = good[index].until + excess }
+        for index in bad.indices { bad[index].until = bad[index].until + excess }
     }
 
     private mutating func take(_ block: Block) {
