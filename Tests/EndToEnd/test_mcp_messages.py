@@ -147,6 +147,12 @@ def test_who_asks_for_a_stream_and_gets_something_else_has_made_a_call(launch, u
     assert left(daemon, key) == {"org": 18 - 2 * cost, "month": 18 - 2 * cost}
 
 
+def test_usage_has_what_a_stream_that_was_none_costs(launch, upstream, key, ctl):
+    daemon = launch(upstream, loops=1, routes=[{"path": "/mcp", "mcp": True}], policies=[{**HOUR, "cost": 2}])
+    ask(daemon.port, "GET", "/mcp", key, fields={"Accept": "text/event-stream"})
+    until(lambda: json.loads(ctl("usage", "acme", "--json"))["total"]["cost"] == 2, "the cost")
+
+
 # Streams that are open
 
 

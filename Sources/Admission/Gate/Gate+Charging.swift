@@ -119,8 +119,7 @@ extension Gate {
             guard case .allow = decision else { return finish(ask, decision) }
             let lease = whole.takesSlots ? hold(ask.slot, whole) : nil
             let receipt = Receipt(
-                charge.items.isEmpty ? nil : taken, earlier: earlier, lease, ask.hash,
-                usageMark(ask))
+                charge.items.isEmpty ? nil : taken, earlier: earlier, lease, ask.hash, usageMark(ask))
             finish(ask, decision, receipt)
         }
     }

@@ -92,11 +92,11 @@ extension Charge {
         var policy: Int
         var cost: Int
 
-        /// - Parameter cost: of an item that took something.
+        /// - Parameter cost: of an item.
         static func largest(of charges: some Sequence<Charge>, _ cost: (Item) -> Int) -> Share? {
             var largest: Share?
             for charge in charges {
-                for item in charge.items[..<(charge.rates + charge.quotas)] where !item.isShadow && item.cost > 0 {
+                for item in charge.items[..<(charge.rates + charge.quotas)] where !item.isShadow {
                     let cost = cost(item)
                     if cost > largest?.cost ?? 0 { largest = Share(policy: item.bucket.policy, cost: cost) }
                 }
