@@ -136,6 +136,8 @@ final class Snapshot: Sendable {
     let headerTimeout: TimeAmount
     let bodyTimeout: TimeAmount
     let idleTimeout: TimeAmount
+    /// At most as long as the idle timeout.
+    let stallTimeout: TimeAmount
 
     init(_ settings: Settings, upstreamAddress: SocketAddress?) throws {
         let policies = settings.policies
@@ -183,6 +185,7 @@ final class Snapshot: Sendable {
         headerTimeout = TimeAmount(settings.limits.headerTimeout)
         bodyTimeout = TimeAmount(settings.limits.bodyTimeout)
         idleTimeout = TimeAmount(settings.limits.idleTimeout)
+        stallTimeout = TimeAmount(min(settings.limits.stallTimeout, settings.limits.idleTimeout))
     }
 
     func plan(of index: Int) -> RoutePlan { plans[index] }

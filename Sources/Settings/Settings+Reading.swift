@@ -210,7 +210,9 @@ extension Settings.Limits {
         headerTimeout = root.value(Schema.headerTimeout, &problems)
         bodyTimeout = root.value(Schema.bodyTimeout, &problems)
         idleTimeout = root.value(Schema.idleTimeout, &problems)
+        stallTimeout = root.value(Schema.stallTimeout, &problems)
         connections = root.value(Schema.connections, &problems)
+        connectionsPerAddress = root.optional(Schema.connectionsPerAddress, &problems)
         cacheEntries = root.value(Schema.cacheEntries, &problems)
         wantedConnections = connections
     }

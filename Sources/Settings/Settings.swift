@@ -159,7 +159,11 @@ package struct Settings: Sendable, Equatable {
         /// From the first octet of a body that is read before it is decided about to its end.
         package var bodyTimeout: Duration
         package var idleTimeout: Duration
+        /// For a client to take something of an answer; and what its body's pace is averaged over.
+        package var stallTimeout: Duration
         package var connections: Int
+        /// Nil: a quarter of ``connections``.
+        package var connectionsPerAddress: Int?
         /// Of each kind, that each loop remembers.
         package var cacheEntries: Int
         /// What ``connections`` would be if the process had descriptors enough; the same in most cases.

@@ -375,11 +375,9 @@ def test_bodies_that_stop_are_cut_and_the_handler_is_left(launch, upstream, key)
         framing = "Transfer-Encoding: chunked" if number % 2 else "Content-Length: 100"
         head = f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n{framing}\r\n\r\n"
         connection.send(head.encode() + (b"5\r\nhe" if number % 2 else b"he"))
-    until(lambda: upstream.accepted == 50, "all of them at the handler")
     for connection in slow:
         answer = connection.response("POST")
         assert answer.status == 408 and answer["Connection"] == "close"
         connection.close()
-    until(lambda: upstream.open == 0, "the handler being left")
-    # None of them was a whole request.
-    assert upstream.requests == []
+    # None of them was worth a connection to the handler.
+    assert upstream.accepted == 0

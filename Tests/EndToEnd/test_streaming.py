@@ -15,6 +15,11 @@ def chunk(octets: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(octets), octets)
 
 
+#: Of a body, what is here before a connection to the handler is taken for it.
+GATHERED = b"x" * 16384
+BEGINNING = chunk(GATHERED)
+
+
 def open_stream(connection: Connection, key: str, target: str = "/mcp"):
     connection.send(
         f"GET {target} HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nX-API-Key: {key}\r\n\r\n".encode()
@@ -51,6 +56,7 @@ def test_a_request_body_leaves_as_it_arrives(tollgate, upstream, key):
     with Connection(tollgate.port) as connection:
         connection.send(
             f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            + BEGINNING
         )
         assert heads.wait(10)
         for number in range(5):
@@ -59,7 +65,7 @@ def test_a_request_body_leaves_as_it_arrives(tollgate, upstream, key):
             seen.append(number)
         connection.send(b"0\r\n\r\n")
         assert connection.response("POST").status == 200
-    assert upstream.last.body == b"".join(b"piece-%d" % n for n in range(5))
+    assert upstream.last.body == GATHERED + b"".join(b"piece-%d" % n for n in range(5))
 
 
 def test_a_chunked_body_may_be_cut_anywhere_and_goes_on(tollgate, upstream, key):
@@ -72,7 +78,7 @@ def test_a_chunked_body_may_be_cut_anywhere_and_goes_on(tollgate, upstream, key)
         upstream.received = b""
         with Connection(tollgate.port) as connection:
             fields = {"X-API-Key": key, "Transfer-Encoding": "chunked"}
-            connection.send(request_bytes("POST", "/files/x", fields))
+            connection.send(request_bytes("POST", "/files/x", fields) + BEGINNING)
             assert heads.wait(10)
             connection.send(b"5\r\nfirst" + middle[:cut])
             until(lambda: b"first" in upstream.received, f"the first chunk, cut {cut} behind it, at the handler")
@@ -80,7 +86,7 @@ def test_a_chunked_body_may_be_cut_anywhere_and_goes_on(tollgate, upstream, key)
             until(lambda: b"second" in upstream.received, f"the second chunk, cut {cut} behind it, at the handler")
             connection.send(end[cut:])
             assert connection.response("POST").status == 200
-        assert upstream.last.body == b"firstsecond"
+        assert upstream.last.body == GATHERED + b"firstsecond"
 
 
 @pytest.mark.parametrize("loops", [1, 2])
@@ -202,7 +208,8 @@ def test_an_early_answer_is_forwarded_before_the_body_ends(tollgate, upstream, k
     upstream.on_head = early
     with Connection(tollgate.port) as connection:
         connection.send(
-            f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nContent-Length: 1000\r\n\r\nabc".encode()
+            f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nContent-Length: 100000\r\n\r\n".encode()
+            + GATHERED
         )
         answer = connection.response("POST")
         assert (answer.status, answer.body) == (422, b"no")

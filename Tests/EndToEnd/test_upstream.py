@@ -252,13 +252,15 @@ def test_a_connection_that_the_handler_closed_while_idle_is_not_a_502(launch, up
     assert len(upstream.requests) == 20
 
 
-def test_more_requests_than_connections_wait_their_turn_and_no_longer(launch, upstream, key):
+def test_more_requests_than_connections_wait_their_turn_and_no_longer(launch, upstream, ctl):
     daemon = launch(
         upstream,
         loops=1,
         policies=[{"name": "org", "per": "org", "limit": "1000/1s"}],
         upstream_settings={"max_connections": 2, "connect_timeout": "300ms"},
     )
+    # Of one caller half of them would be the most.
+    keys = [ctl.issue(f"org{number}")["key"] for number in range(5)]
     release = threading.Event()
 
     def later(*_):
@@ -267,9 +269,8 @@ def test_more_requests_than_connections_wait_their_turn_and_no_longer(launch, up
 
     upstream.behaviour = later
     connections = [Connection(daemon.port) for _ in range(5)]
-    request = f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode()
-    for connection in connections:
-        connection.send(request)
+    for connection, key in zip(connections, keys, strict=True):
+        connection.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
     upstream.wait_for(2)
     # As many as there are connections may wait; the one beyond that is refused at once, those that waited in vain after
     # connect_timeout.

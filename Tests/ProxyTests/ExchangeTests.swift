@@ -17,7 +17,7 @@ import Testing
 
     private func attached(_ facts: Exchange.Facts = facts(), isReused: Bool = true) -> Exchange {
         var exchange = Exchange(facts)
-        _ = exchange.admitted()
+        if exchange.admitted() == .gather { _ = exchange.bodyGathered() }
         #expect(exchange.upstreamAttached(isReused: isReused) == .sendRequest)
         return exchange
     }
@@ -32,8 +32,42 @@ import Testing
     }
 
     @Test func aPostTakesOnlyAFreshConnection() {
-        var exchange = Exchange(Self.facts(isIdempotent: false, hasBody: true, declaredLength: 3))
+        var exchange = Exchange(Self.facts(isIdempotent: false))
         #expect(exchange.admitted() == .acquire(.recent))
+    }
+
+    // MARK: The beginning of a body
+
+    @Test func aBodyBeginsBeforeAConnectionIsTaken() {
+        var exchange = Exchange(Self.facts(isIdempotent: false, hasBody: true))
+        #expect(exchange.admitted() == .gather)
+        #expect(exchange.gathersBody && !exchange.forwardsBody)
+        #expect(exchange.bodyGathered() == .acquire(.recent))
+        #expect(!exchange.gathersBody)
+        #expect(exchange.bodyGathered() == .none)
+    }
+
+    @Test func aShortBodyIsWholeBeforeAConnectionIsTaken() {
+        var exchange = Exchange(Self.facts(hasBody: true, declaredLength: 3))
+        #expect(exchange.admitted() == .gather)
+        #expect(exchange.requestEnded() == .acquire(.any))
+        #expect(exchange.upstreamAttached(isReused: true) == .sendRequest)
+        // Whole before it was sent, so no answer to it is early.
+        #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: false))
+        #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .pool, downstream: .next))
+    }
+
+    @Test func whoeverExpectsA100IsNotWaitedFor() {
+        var exchange = Exchange(Self.facts(hasBody: true, declaredLength: 3, expectsContinue: true))
+        #expect(exchange.admitted() == .acquire(.any))
+    }
+
+    @Test func aBodyThatStopsBeforeAConnectionIsTakenIsAnswered() {
+        var exchange = Exchange(Self.facts(hasBody: true))
+        _ = exchange.admitted()
+        #expect(exchange.requestBroke(.bodyTimeout) == .answer(.bodyTimeout, closing: true))
+        #expect(exchange.bodyGathered() == .none)
+        #expect(exchange.answered() == .finish(upstream: .none, downstream: .linger))
     }
 
     @Test func anEarlyResponseEndsTheConnections() {
@@ -139,6 +173,7 @@ import Testing
     @Test func aConnectionThatComesTooLateGoesBack() {
         var exchange = Exchange(Self.facts(hasBody: true))
         _ = exchange.admitted()
+        _ = exchange.bodyGathered()
         #expect(exchange.requestBroke(.bodyTimeout) == .answer(.bodyTimeout, closing: true))
         _ = exchange.answered()
         #expect(exchange.upstreamAttached(isReused: false) == .returnUnused)
@@ -199,7 +234,7 @@ import Testing
     // MARK: Model
 
     private enum Event: CaseIterable {
-        case admitted, refused, attached, unavailable, informed, began, switched, ended, closed, failed
+        case admitted, refused, gathered, attached, unavailable, informed, began, switched, ended, closed, failed
         case requestEnded, requestBroke, inputClosed, left, stop
     }
 
@@ -260,6 +295,7 @@ import Testing
                 responses += 1
                 _ = exchange.refused(closing: .random(using: &random))
                 settle(exchange.answered())
+            case .gathered where exchange.gathersBody: settle(exchange.bodyGathered())
             case .attached where isAcquiring:
                 isAcquiring = false
                 attachments += 1
@@ -295,7 +331,10 @@ import Testing
         mutating func settle(_ action: Exchange.Action) {
             switch action {
             case .none: break
+            case .gather:
+                if isAcquiring || holdsUpstream || responses > 0 { violation = "gathered too late" }
             case .acquire:
+                if exchange.gathersBody { violation = "gathers while it acquires" }
                 if holdsUpstream { violation = "acquired a second connection" }
                 isAcquiring = true
             case .sendRequest: if !holdsUpstream { violation = "sent without a connection" }

@@ -54,6 +54,8 @@ import Testing
         #expect(settings.limits.headerTimeout == .seconds(10))
         #expect(settings.limits.bodyTimeout == .seconds(30))
         #expect(settings.limits.idleTimeout == .seconds(75))
+        #expect(settings.limits.stallTimeout == .seconds(30))
+        #expect(settings.limits.connectionsPerAddress == nil)
         #expect(settings.limits.connections == 10_000)
     }
 

@@ -39,6 +39,7 @@ extension DownstreamHandler {
         record.begin(at: now)
         pendingRefusal = nil
         (message, held, announced, asked, waited, listing) = (nil, nil, nil, nil, .zero, nil)
+        gathered = GatheredBody()
         grant = Grant()
         settleReceipt()
         credentialWasPresented = false

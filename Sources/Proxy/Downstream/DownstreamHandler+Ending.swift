@@ -74,36 +74,6 @@ extension DownstreamHandler {
         perform(exchange.upstreamFailed(.upstreamTimeout))
     }
 
-    /// From here on the client is watched: what was written waits for it.
-    func armStall() {
-        guard stallDeadline == nil, let context else { return }
-        takenBefore = taken(context)
-        stallDeadline = shard.stallDeadlines.arm(self, at: shard.now)
-    }
-
-    func disarmStall() {
-        if let stallDeadline { shard.stallDeadlines.cancel(stallDeadline) }
-        stallDeadline = nil
-    }
-
-    /// A client that has taken not one byte all the while has gone, or is out to use up connections, ours and the handler's.
-    func stalled() {
-        stallDeadline = nil
-        guard phase != .closed, let context else { return }
-        guard taken(context) == takenBefore else { return armStall() }
-        if record.isOpen { record.reason = "client_stalled" }
-        reset()
-    }
-
-    private func taken(_ context: ChannelHandlerContext) -> Int {
-        do {
-            return written - (try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0)
-        } catch {
-            // A channel that is closed holds nothing.
-            return written
-        }
-    }
-
     func lingerTimedOut() {
         armed = .none
         switch phase {
@@ -118,6 +88,7 @@ extension DownstreamHandler {
     /// The response is complete: settle with both sides.
     func finish(upstream upstreamEnd: Exchange.UpstreamEnd, downstream: Exchange.DownstreamEnd) {
         cancelResponseDeadline()
+        endPace()
         releaseHeldBody()
         settleReceipt()
         asked = nil
@@ -163,7 +134,7 @@ extension DownstreamHandler {
     }
 
     /// Closes so that nothing of what still waits is sent, and nobody takes the end for a clean one.
-    private func reset() {
+    func reset() {
         guard let socket = context?.channel as? any SocketOptionProvider else { return closeNow() }
         socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).assumeIsolated().whenComplete { _ in self.closeNow() }
     }
@@ -189,6 +160,8 @@ extension DownstreamHandler {
 
     /// Gives up the connection to the handler, or the wait for one.
     func releaseUpstream() {
+        endPace()
+        gathered = GatheredBody()
         if let ticket { shard.pool.cancel(ticket) }
         ticket = nil
         let connection = upstream
@@ -209,13 +182,13 @@ extension DownstreamHandler {
         guard let context else { return }
         let allWritten = context.eventLoop.makePromise(of: Void.self)
         allWritten.futureResult.assumeIsolated().whenComplete { _ in
-            self.disarmStall()
+            self.endStallWatch()
             guard lingering, !self.inputEnded, self.phase == .lingering else { return self.closeNow() }
             self.arm(.linger)
             self.context?.close(mode: .output, promise: nil)
             self.resumeReading()
         }
-        armStall()
+        watchStall()
         context.write(wrapOutboundOut(ByteBuffer()), promise: allWritten)
         flushResponse()
     }

@@ -10,11 +10,15 @@ import Telemetry
 extension DownstreamHandler {
     func perform(_ action: Exchange.Action) {
         switch action {
-        case .none: break
+        // What has come of the body already is read next.
+        case .none, .gather: break
         case .acquire(let freshness):
             upstream = nil
             // Without a ticket the answer has come already, and what it led to may hold one of its own.
-            if let ticket = shard.pool.acquire(for: self, freshness, at: shard.now) { self.ticket = ticket }
+            let caller = grant.principal.map { UpstreamCaller.key($0.keyID) } ?? .address(record.client.subject)
+            if let ticket = shard.pool.acquire(for: self, of: caller, freshness, at: shard.now) {
+                self.ticket = ticket
+            }
         case .answer(let fault, let closing):
             answer(fault, closing: closing)
         case .sendRequest, .returnUnused:
@@ -79,7 +83,9 @@ extension DownstreamHandler {
             forwardEnd(held.trailers)
             releaseHeldBody()
             flushUpstream()
-        } else if !traits.hasBody {
+        } else if traits.hasBody {
+            forwardGathered()
+        } else {
             armResponseDeadline()
             flushUpstream()
         }
@@ -93,6 +99,7 @@ extension DownstreamHandler {
 
     func forwardEnd(_ trailers: ByteBuffer?) {
         disarm()
+        endPace()
         guard let upstream else { return }
         if traits.framing == .chunked {
             upstream.write(shard.lastChunk(trailers))
@@ -133,7 +140,10 @@ extension DownstreamHandler {
         cancelResponseDeadline()
         record.answeredAt = .now()
         let isEventStream = response.isEventStream
-        if isEventStream { shard.pool.discount(connection) }
+        if isEventStream {
+            shard.pool.discount(connection)
+            endPace()
+        }
         do throws(ToolListing.Flaw) {
             listing = try message.flatMap { message throws(ToolListing.Flaw) in
                 try ToolListing(response, to: message, traits.method, toolRules)
@@ -210,6 +220,7 @@ extension DownstreamHandler {
 
     func write(_ buffer: ByteBuffer) {
         written += buffer.readableBytes
+        watchStall()
         context?.write(wrapOutboundOut(buffer), promise: nil)
     }
 

@@ -70,7 +70,7 @@ extension Exchange.Fault {
     /// Whether it happened before the handler could have begun to work.
     fileprivate var isOurs: Bool {
         switch self {
-        case .upstreamUnreachable, .upstreamConnectTimeout, .upstreamQueueFull, .exhausted: true
+        case .upstreamUnreachable, .upstreamConnectTimeout, .upstreamQueueFull, .upstreamShare, .exhausted: true
         case .upstreamClosed, .upstreamInvalid, .upstreamTimeout, .bodyMalformed, .bodyTooLarge, .bodyTimeout: false
         }
     }

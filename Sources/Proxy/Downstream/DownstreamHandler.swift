@@ -90,17 +90,23 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var credentialWasPresented = false
     var route: Snapshot.RoutePlan
 
+    /// The beginning of a body, until there is enough of it.
+    var gathered = GatheredBody()
     var upstream: UpstreamConnection?
     var ticket: UpstreamPool.Ticket?
     var upstreamNeedsFlush = false
     var responseDeadline: DeadlineQueue<DownstreamHandler>.Token?
     var responseFraming = BodyFraming.none
+    /// While the client sends a body to the handler.
+    var pace: BodyPace?
+    var paceDeadline: DeadlineQueue<DownstreamHandler>.Token?
 
     var armed = ArmedDeadline.none
-    /// Runs while there are bytes that the client doesn't take.
+    /// Runs while there may be bytes that the client doesn't take.
     var stallDeadline: DeadlineQueue<DownstreamHandler>.Token?
-    /// Bytes that had left for the client when that deadline was set.
-    var takenBefore = 0
+    /// Bytes that had left for the client when it was last looked, and since when it is that many.
+    var taken: Int?
+    var takenAt = NIODeadline.distantPast
     /// Bytes written so far; some of them may still wait.
     var written = 0
     private var isReadWithheld = false
@@ -168,12 +174,9 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
-            disarmStall()
             upstream?.resumeReading()
             // Requests that were sent ahead have waited for this.
             if phase == .idle { process() }
-        } else {
-            armStall()
         }
         context.fireChannelWritabilityChanged()
     }
@@ -182,7 +185,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
         let wasExchanging = phase == .exchanging
         phase = .closed
         disarm()
-        disarmStall()
+        endStallWatch()
         shard.forget(self)
         if wasExchanging { perform(exchange.clientLeft()) }
         input.clear()
@@ -206,7 +209,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
                 // What is left may be the beginning of a chunk's line: it takes more to make something of it.
                 isStarved && upstream?.isWritable == true
             } else {
-                exchange.swallowsBody || exchange.holdsBody || input.readableBytes < Self.readAhead
+                exchange.swallowsBody || exchange.holdsBody || exchange.gathersBody || input.readableBytes < Self.readAhead
             }
         }
     }
@@ -262,9 +265,13 @@ final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     private func readBody() -> Progress {
-        let (forwards, holds) = (exchange.forwardsBody, exchange.holdsBody)
-        guard forwards || holds || exchange.swallowsBody else { return .blocked }
-        if forwards, upstream?.isWritable != true { return .blocked }
+        let (forwards, holds, gathers) = (exchange.forwardsBody, exchange.holdsBody, exchange.gathersBody)
+        guard forwards || holds || gathers || exchange.swallowsBody else { return .blocked }
+        if forwards, upstream?.isWritable != true {
+            pace?.block(at: shard.now)
+            return .blocked
+        }
+        pace?.unblock(at: shard.now)
         do {
             switch try decoder.decode(&input) {
             case .payload(let payload)?:
@@ -272,9 +279,11 @@ final class DownstreamHandler: ChannelDuplexHandler {
                 rearmIdle()
                 if forwards { forwardBody(payload) }
                 if holds { hold(payload) }
+                if gathers { gather(payload) }
                 return .made
             case .end(let trailers)?:
                 if forwards { forwardEnd(trailers) }
+                if gathers { gatheredEnded(trailers) }
                 perform(exchange.requestEnded())
                 if holds { heldBodyEnded(trailers) }
                 return .made

@@ -43,6 +43,8 @@ package struct Exchange {
     /// What went wrong, where a response of our own stands in for the handler's.
     package enum Fault: Sendable, Equatable {
         case upstreamUnreachable, upstreamConnectTimeout, upstreamQueueFull
+        /// The caller has as many connections to the handler as one may.
+        case upstreamShare
         case upstreamClosed, upstreamInvalid, upstreamTimeout
         /// The process lacks what a connection takes.
         case exhausted
@@ -73,6 +75,8 @@ package struct Exchange {
 
     package enum Action: Sendable, Equatable {
         case none
+        /// Read the beginning of the body, then call ``bodyGathered()``.
+        case gather
         case acquire(Freshness)
         /// Write the request's head to the connection that was attached; its body follows as it comes.
         case sendRequest
@@ -94,7 +98,7 @@ package struct Exchange {
 
     private enum RequestState { case receiving, complete, broken }
     private enum UpstreamState: Equatable {
-        case none, acquiring, released
+        case none, gathering, acquiring, released
         case attached(isReused: Bool)
     }
     private enum ResponseState { case awaited, answering, forwarding, complete, ended }
@@ -110,7 +114,7 @@ package struct Exchange {
     private var upstreamSpoke = false
     /// The response began before the request had ended.
     private var isEarly = false
-    private var isEventStream = false
+    package private(set) var isEventStream = false
     /// The handler has switched protocols: the request and the response have become the two directions of a tunnel.
     package private(set) var isTunnel = false
     private var persists: Bool
@@ -146,6 +150,9 @@ package struct Exchange {
     /// Body bytes are kept until there is a decision about them.
     package var holdsBody: Bool { isHolding && request == .receiving && response == .awaited && upstream == .none }
 
+    /// Body bytes are kept until there are enough of them to take a connection for.
+    package var gathersBody: Bool { upstream == .gathering && request == .receiving && response == .awaited }
+
     package var isReceiving: Bool { request == .receiving }
 
     package var isAttached: Bool {
@@ -162,6 +169,21 @@ package struct Exchange {
 
     package mutating func admitted() -> Action {
         precondition(response == .awaited && upstream == .none, "A request is admitted once")
+        // Whoever expects a 100 sends nothing before the handler has said it.
+        guard request == .complete || facts.expectsContinue else {
+            upstream = .gathering
+            return .gather
+        }
+        return acquire()
+    }
+
+    /// Enough of the body is here: a connection is taken for it.
+    package mutating func bodyGathered() -> Action {
+        guard upstream == .gathering, response == .awaited else { return .none }
+        return acquire()
+    }
+
+    private mutating func acquire() -> Action {
         upstream = .acquiring
         return .acquire(facts.isIdempotent ? .any : .recent)
     }
@@ -257,6 +279,7 @@ package struct Exchange {
     package mutating func requestEnded() -> Action {
         guard request == .receiving else { return .none }
         request = .complete
+        if upstream == .gathering, response == .awaited { return acquire() }
         guard response == .complete else { return .none }
         response = .ended
         return .finish(upstream: .none, downstream: persists ? .next : .close)

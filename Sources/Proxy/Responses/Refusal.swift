@@ -187,6 +187,7 @@ extension Refusal {
         case .upstreamTimeout: self = .upstreamTimeout("upstream_timeout")
         case .upstreamInvalid: self = .upstreamInvalid()
         case .upstreamQueueFull: self = .unavailable("Too many requests under way", reason: "upstream_queue_full")
+        case .upstreamShare: self = .unavailable("Too many requests under way", reason: "upstream_share")
         case .exhausted: self = .unavailable("Overloaded", reason: "exhausted")
         case .bodyMalformed: self = .malformed(400, "Malformed request body")
         case .bodyTooLarge: self = .bodyTooLarge(limit: bodyLimit)

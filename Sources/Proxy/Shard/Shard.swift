@@ -33,7 +33,9 @@ final class Shard {
     var bodyDeadlines: DeadlineQueue<DownstreamHandler>
     var idleDeadlines: DeadlineQueue<DownstreamHandler>
     var lingerDeadlines: DeadlineQueue<DownstreamHandler>
+    /// When it is looked whether clients take what is there for them.
     var stallDeadlines: DeadlineQueue<DownstreamHandler>
+    var paceDeadlines: DeadlineQueue<DownstreamHandler>
     var responseDeadlines: DeadlineQueue<DownstreamHandler>
 
     var correlationIDs: CorrelationIDGenerator
@@ -82,7 +84,8 @@ final class Shard {
         bodyDeadlines = DeadlineQueue(duration: snapshot.bodyTimeout)
         idleDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
         lingerDeadlines = DeadlineQueue(duration: Self.linger)
-        stallDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
+        stallDeadlines = DeadlineQueue(duration: .nanoseconds(max(1, snapshot.stallTimeout.nanoseconds / 4)))
+        paceDeadlines = DeadlineQueue(duration: snapshot.stallTimeout)
         responseDeadlines = DeadlineQueue(duration: snapshot.upstream.responseTimeout)
         correlationIDs = CorrelationIDGenerator()
         scratch = ByteBufferAllocator().buffer(capacity: 2048)
@@ -167,7 +170,8 @@ final class Shard {
         while let connection = bodyDeadlines.popExpired(at: now) { connection.heldBodyTimedOut() }
         while let connection = idleDeadlines.popExpired(at: now) { connection.idleTimedOut() }
         while let connection = lingerDeadlines.popExpired(at: now) { connection.lingerTimedOut() }
-        while let connection = stallDeadlines.popExpired(at: now) { connection.stalled() }
+        while let connection = stallDeadlines.popExpired(at: now) { connection.lookForStall() }
+        while let connection = paceDeadlines.popExpired(at: now) { connection.paceExpired() }
         accessLog?.tick(now)
         if isFirst { troubles.settle(at: now) }
         if now >= drainBegan + Self.drainGrace {

@@ -42,6 +42,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
     var isConnected = false
     /// Against the pool's capacity; streams are not.
     var isCounted = true
+    /// Against whose share.
+    var caller: UpstreamCaller?
 
     init(pool: UpstreamPool, headLimit: Int) {
         self.pool = pool

@@ -15,16 +15,31 @@ import NIOPosix
 ///    handler closes them.
 /// 2. At most `capacity` are open; as many requests may wait for one, no longer than the connect timeout.
 /// 3. A connection that carries a stream no longer counts: streams would otherwise use up the pool for good.
+/// 4. One caller has or waits for at most half of them. Its further requests are parked: nothing is begun for them, and they
+///    stand in nobody's way, until it gives something back.
 final class UpstreamPool {
     /// A place in the queue. Cancelling empties it where it stands.
     final class Ticket {
-        fileprivate var waiter: DownstreamHandler?
-        /// A connect was begun for this one: its timeout is the connect's.
-        fileprivate var isConnecting: Bool
+        fileprivate enum State {
+            /// A connect was begun for this one: its timeout is the connect's.
+            case connecting
+            case waiting
+            /// Its caller has its share.
+            case parked
+        }
 
-        fileprivate init(waiter: DownstreamHandler, isConnecting: Bool) {
+        fileprivate var waiter: DownstreamHandler?
+        fileprivate var state: State
+        fileprivate let caller: UpstreamCaller
+        fileprivate let freshness: Exchange.Freshness
+
+        fileprivate init(
+            _ waiter: DownstreamHandler, _ state: State, _ caller: UpstreamCaller, _ freshness: Exchange.Freshness
+        ) {
             self.waiter = waiter
-            self.isConnecting = isConnecting
+            self.state = state
+            self.caller = caller
+            self.freshness = freshness
         }
     }
 
@@ -48,7 +63,9 @@ final class UpstreamPool {
     private var endDeadlines = DeadlineQueue<UpstreamConnection>(duration: .seconds(1))
     private var tickets = CircularBuffer<Ticket>()
     private var ticketDeadlines: DeadlineQueue<Ticket>
+    /// Of them, those that are neither cancelled nor parked.
     private var waiting = 0
+    private var shares: UpstreamShares
     /// Connections that count: being made, idle or carrying a request.
     private var open = 0
     private var isClosed = false
@@ -57,6 +74,7 @@ final class UpstreamPool {
         self.shard = shard
         self.eventLoop = eventLoop
         self.capacity = capacity
+        shares = UpstreamShares(capacity: capacity)
         address = configuration.address
         connectTimeout = configuration.connectTimeout
         responseHeadLimit = configuration.responseHeadLimit
@@ -73,33 +91,57 @@ final class UpstreamPool {
 
     /// Answers by `upstreamArrived` or `upstreamMissing` on the waiter, perhaps before it returns.
     /// - Returns: the place in the queue while the answer is outstanding.
-    func acquire(for waiter: DownstreamHandler, _ freshness: Exchange.Freshness, at now: NIODeadline) -> Ticket? {
+    func acquire(
+        for waiter: DownstreamHandler, of caller: UpstreamCaller, _ freshness: Exchange.Freshness, at now: NIODeadline
+    ) -> Ticket? {
+        switch shares.take(for: caller) {
+        case .taken: break
+        case .parked:
+            let ticket = Ticket(waiter, .parked, caller, freshness)
+            tickets.append(ticket)
+            _ = ticketDeadlines.arm(ticket, at: now)
+            return ticket
+        case .refused:
+            waiter.upstreamMissing(.upstreamShare)
+            return nil
+        }
         if let connection = takeIdle(freshness, at: now) {
+            connection.caller = caller
             waiter.upstreamArrived(connection, isReused: true)
             return nil
         }
-        guard open < capacity else {
-            guard waiting < capacity else {
-                waiter.upstreamMissing(.upstreamQueueFull)
-                return nil
-            }
-            let ticket = Ticket(waiter: waiter, isConnecting: false)
+        let ticket = Ticket(waiter, .waiting, caller, freshness)
+        if open < capacity {
+            enqueue(ticket)
+            begin(for: ticket, at: now)
+        } else if waiting < capacity {
             enqueue(ticket)
             _ = ticketDeadlines.arm(ticket, at: now)
-            // Those that are idle are too old for this request: the oldest makes room.
-            idle.first { $0.isActive }?.close()
-            return ticket
+            makeRoom()
+        } else {
+            giveBack(of: caller)
+            waiter.upstreamMissing(.upstreamQueueFull)
+            return nil
         }
-        let ticket = Ticket(waiter: waiter, isConnecting: true)
-        enqueue(ticket)
-        connect(until: now + connectTimeout)
         return ticket.waiter == nil ? nil : ticket
     }
 
     func cancel(_ ticket: Ticket) {
         guard ticket.waiter != nil else { return }
         ticket.waiter = nil
+        guard ticket.state != .parked else { return shares.leave(ticket.caller) }
         waiting -= 1
+        giveBack(of: ticket.caller)
+    }
+
+    /// Those that are idle are too old for who waits: the oldest goes.
+    private func makeRoom() {
+        idle.first { $0.isActive }?.close()
+    }
+
+    private func begin(for ticket: Ticket, at now: NIODeadline) {
+        ticket.state = .connecting
+        connect(until: now + connectTimeout)
     }
 
     private func takeIdle(_ freshness: Exchange.Freshness, at now: NIODeadline) -> UpstreamConnection? {
@@ -122,23 +164,70 @@ final class UpstreamPool {
         waiting += 1
     }
 
-    private func nextWaiter(where matches: (Ticket) -> Bool = { _ in true }) -> DownstreamHandler? {
+    private func dropCancelled() {
         while let first = tickets.first, first.waiter == nil { tickets.removeFirst() }
-        guard let index = tickets.firstIndex(where: { $0.waiter != nil && matches($0) }) else { return nil }
+    }
+
+    /// Takes the first one out that waits and matches.
+    private func nextWaiter(
+        where matches: (Ticket) -> Bool = { _ in true }
+    ) -> (waiter: DownstreamHandler, caller: UpstreamCaller)? {
+        dropCancelled()
+        guard let index = tickets.firstIndex(where: { $0.waiter != nil && $0.state != .parked && matches($0) }) else {
+            return nil
+        }
         let ticket = tickets.remove(at: index)
-        let waiter = ticket.waiter
+        guard let waiter = ticket.waiter else { return nil }
         ticket.waiter = nil
         waiting -= 1
-        return waiter
+        return (waiter, ticket.caller)
+    }
+
+    /// No connection comes for the first one for which one was to be made.
+    private func disappoint(_ fault: Exchange.Fault) {
+        guard let (waiter, caller) = nextWaiter(where: { $0.state == .connecting }) else { return }
+        giveBack(of: caller)
+        waiter.upstreamMissing(fault)
+    }
+
+    // MARK: Shares
+
+    /// One request less of that caller: another of its may go on.
+    private func giveBack(of caller: UpstreamCaller) {
+        if let ticket = unpark(caller) { serve(ticket) }
+    }
+
+    /// - Returns: what may go on, and has to be served.
+    private func unpark(_ caller: UpstreamCaller) -> Ticket? {
+        guard shares.giveBack(of: caller),
+            let ticket = tickets.first(where: { $0.waiter != nil && $0.state == .parked && $0.caller == caller })
+        else { return nil }
+        shares.takeParked(of: caller)
+        ticket.state = .waiting
+        waiting += 1
+        return ticket
+    }
+
+    /// Does for one that waits what is done for one that comes.
+    private func serve(_ ticket: Ticket) {
+        let now = shard.now
+        guard let waiter = ticket.waiter, ticket.state == .waiting, !isClosed else { return }
+        if let connection = takeIdle(ticket.freshness, at: now) {
+            ticket.waiter = nil
+            waiting -= 1
+            connection.caller = ticket.caller
+            waiter.upstreamArrived(connection, isReused: true)
+        } else if open < capacity {
+            begin(for: ticket, at: now)
+        } else {
+            makeRoom()
+        }
     }
 
     // MARK: Connecting
 
     private func connect(until deadline: NIODeadline) {
-        guard let address else {
-            nextWaiter(where: \.isConnecting)?.upstreamMissing(.upstreamUnreachable)
-            return
-        }
+        guard let address else { return disappoint(.upstreamUnreachable) }
         open += 1
         let connection = UpstreamConnection(pool: self, headLimit: responseHeadLimit)
         // The initializer may run later, but on this loop.
@@ -168,8 +257,7 @@ final class UpstreamPool {
         guard !isClosed else { return connection.close() }
         guard connection.isActive else {
             closed(connection)
-            nextWaiter(where: \.isConnecting)?.upstreamMissing(.upstreamClosed)
-            return
+            return disappoint(.upstreamClosed)
         }
         offer(connection, isReused: false)
     }
@@ -185,29 +273,38 @@ final class UpstreamPool {
         }
         open -= 1
         shard.troubles.connecting.failed(error, at: shard.now)
-        let waiter = nextWaiter(where: \.isConnecting)
+        let disappointed = nextWaiter { $0.state == .connecting }
         // Before the waiter goes on: its next request must not take the place of those that wait already.
         connectForWaiters()
-        waiter?.upstreamMissing(Exchange.Fault(connecting: error))
+        guard let (waiter, caller) = disappointed else { return }
+        giveBack(of: caller)
+        waiter.upstreamMissing(Exchange.Fault(connecting: error))
     }
 
     private func connectForWaiters() {
         guard !isClosed, open < capacity else { return }
-        guard let ticket = tickets.first(where: { $0.waiter != nil && !$0.isConnecting }) else { return }
-        ticket.isConnecting = true
-        connect(until: shard.now + connectTimeout)
+        guard let ticket = tickets.first(where: { $0.waiter != nil && $0.state == .waiting }) else { return }
+        begin(for: ticket, at: shard.now)
     }
 
     // MARK: Coming back
 
     /// The connection is clean and may carry the next request.
     func release(_ connection: UpstreamConnection) {
-        guard !isClosed, connection.isActive, recount(connection) else { return connection.close() }
-        offer(connection, isReused: true)
+        let ticket = connection.caller.flatMap { unpark($0) }
+        connection.caller = nil
+        if !isClosed, connection.isActive, recount(connection) {
+            offer(connection, isReused: true)
+        } else {
+            connection.close()
+        }
+        // It may have been for this one that the connection came.
+        if let ticket { serve(ticket) }
     }
 
     private func offer(_ connection: UpstreamConnection, isReused: Bool) {
-        if let waiter = nextWaiter() {
+        if let (waiter, caller) = nextWaiter() {
+            connection.caller = caller
             waiter.upstreamArrived(connection, isReused: isReused)
             return
         }
@@ -220,7 +317,10 @@ final class UpstreamPool {
         guard connection.isCounted else { return }
         connection.isCounted = false
         open -= 1
+        let caller = connection.caller
+        connection.caller = nil
         connectForWaiters()
+        if let caller { giveBack(of: caller) }
     }
 
     /// - Returns: whether there is room for one that counts again, now that its stream is over.
@@ -261,10 +361,12 @@ final class UpstreamPool {
             connection.cutOff()
         }
         while let ticket = ticketDeadlines.popExpired(at: now) {
-            guard !ticket.isConnecting, let waiter = ticket.waiter else { continue }
+            guard ticket.state != .connecting, let waiter = ticket.waiter else { continue }
+            let fault = ticket.state == .parked ? Exchange.Fault.upstreamShare : .upstreamQueueFull
             cancel(ticket)
-            waiter.upstreamMissing(.upstreamQueueFull)
+            waiter.upstreamMissing(fault)
         }
+        dropCancelled()
     }
 
     func close() {

@@ -20,7 +20,7 @@ package enum Schema {
             drainDelay.row, drainTimeout.row,
             usageRetain.row,
             headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, bodyTimeout.row, idleTimeout.row,
-            connections.row,
+            stallTimeout.row, connections.row, connectionsPerAddress.row,
             cacheEntries.row,
         ], nullable: ["mcp.resource_metadata"])
 
@@ -209,8 +209,14 @@ package enum Schema {
     static let idleTimeout = Key(
         "limits.idle_timeout", .duration(.milliseconds(1)...longestTimeout), default: "75s",
         "Between requests, and without an octet within the body of one.")
+    static let stallTimeout = Key(
+        "limits.stall_timeout", .duration(.milliseconds(1)...longestTimeout), default: "30s",
+        "While a client takes nothing of its answer, until it is cut; over it a body on its way must average 1 KiB/s.")
     static let connections = Key(
         "limits.connections", .integer(1...1_000_000), default: "10000", "Client connections at a time.")
+    static let connectionsPerAddress = Key(
+        "limits.connections_per_address", .integer(1...1_000_000),
+        "Those of one address; trusted_proxies and Unix sockets may have all. Default: a quarter of limits.connections.")
     static let cacheEntries = Key(
         "limits.cache_entries", .integer(100...10_000_000), default: "50000",
         "Keys, addresses and failed look-ups that each loop remembers; a key takes about a KiB.")

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// What a client owes while its body holds a connection to the handler: so many octets a second, averaged over a window,
+/// for as long as the handler takes them.
+struct BodyPace {
+    static let bytesPerSecond: Int64 = 1024
+
+    private let began: NIODeadline
+    private let receivedBefore: Int
+    private var blockedSince: NIODeadline?
+    private var blocked = TimeAmount.zero
+
+    init(received: Int, at now: NIODeadline) {
+        began = now
+        receivedBefore = received
+    }
+
+    /// The handler takes no more for now.
+    mutating func block(at now: NIODeadline) {
+        if blockedSince == nil { blockedSince = now }
+    }
+
+    mutating func unblock(at now: NIODeadline) {
+        guard let since = blockedSince else { return }
+        blockedSince = nil
+        blocked = blocked + (now - since)
+    }
+
+    /// - Parameter received: of the whole body so far.
+    func isKept(received: Int, at now: NIODeadline) -> Bool {
+        let waited = blocked + (blockedSince.map { now - $0 } ?? .zero)
+        let milliseconds = (now - began - waited).nanoseconds / 1_000_000
+        return Int64(received - receivedBefore) >= milliseconds * Self.bytesPerSecond / 1000
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Whose request a connection is taken for.
+enum UpstreamCaller: Hashable, Sendable {
+    case key(String)
+    /// Of whoever has no key.
+    case address(String)
+}
+
+/// How many connections each caller has or waits for, so that none has more than half. Who has none is not remembered.
+struct UpstreamShares {
+    private struct Holding {
+        var taken = 0
+        /// Requests that wait for the caller's own others to end.
+        var parked = 0
+    }
+
+    enum Verdict: Equatable {
+        case taken
+        /// The caller has its share: the request may wait for a part of it.
+        case parked
+        /// As many of its requests wait already.
+        case refused
+    }
+
+    private let most: Int
+    private var holdings: [UpstreamCaller: Holding] = [:]
+
+    init(capacity: Int) {
+        most = max(1, capacity / 2)
+    }
+
+    var isEmpty: Bool { holdings.isEmpty }
+
+    mutating func take(for caller: UpstreamCaller) -> Verdict {
+        var holding = holdings[caller] ?? Holding()
+        defer { holdings[caller] = holding }
+        if holding.taken < most {
+            holding.taken += 1
+            return .taken
+        }
+        guard holding.parked < most else { return .refused }
+        holding.parked += 1
+        return .parked
+    }
+
+    /// - Returns: whether a request of the same caller is parked, which now may ``takeParked(of:)``.
+    mutating func giveBack(of caller: UpstreamCaller) -> Bool {
+        guard var holding = holdings[caller] else {
+            preconditionFailure("Cannot give back what was not taken")
+        }
+        holding.taken -= 1
+        holdings[caller] = holding.taken + holding.parked > 0 ? holding : nil
+        return holding.parked > 0
+    }
+
+    /// A request that was parked has what another gave back.
+    mutating func takeParked(of caller: UpstreamCaller) {
+        holdings[caller]?.parked -= 1
+        holdings[caller]?.taken += 1
+    }
+
+    /// A request that was parked waits no longer.
+    mutating func leave(_ caller: UpstreamCaller) {
+        guard var holding = holdings[caller] else {
+            preconditionFailure("Cannot leave where nobody waits")
+        }
+        holding.parked -= 1
+        holdings[caller] = holding.taken + holding.parked > 0 ? holding : nil
+    }
+}
