@@ -52,13 +52,14 @@ package final class ProxyService: Sendable {
         let instance = Instance()
         let heldBodies = HeldBodies()
         let troubles = Troubles(logger: logger)
+        let ledger = ConnectionLedger(most: snapshot.connections, mostOfAddress: snapshot.connectionsPerAddress)
         let shards = try await ShardTable(loops: loops) { loop, index in
             Shard(
-                eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count),
+                eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count), ledger: ledger,
                 instance: instance, heldBodies: heldBodies, accessLog: accessLog, troubles: troubles, logger: logger)
         }
         do {
-            _ = try await shards.map { $0.start() }
+            _ = try await shards.map { $0.start(among: shards) }
             try await awaitGates(shards)
             let listeners = try await Listeners.open(
                 settings.listen, inherited: inherited, group: group, shards: shards, trouble: troubles.accepting)

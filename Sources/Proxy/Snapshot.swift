@@ -129,6 +129,8 @@ final class Snapshot: Sendable {
 
     /// Of the whole process.
     let connections: Int
+    /// Of one address in the whole process.
+    let connectionsPerAddress: Int
     /// Of each loop.
     let cacheEntries: Int
     let headerBytes: Int
@@ -177,6 +179,7 @@ final class Snapshot: Sendable {
         wellKnown = RoutePlan(nil, policies: policies, isPublic: true)
         plans = settings.routes.map { RoutePlan($0, policies: policies) }
         connections = settings.limits.connections
+        connectionsPerAddress = settings.limits.connectionsPerAddress ?? max(1, settings.limits.connections / 4)
         cacheEntries = settings.limits.cacheEntries
         costFields = policies.compactMap(\.costField).unique
         accountsForAnswers = policies.contains { !$0.chargeOn.isAll } || !costFields.isEmpty

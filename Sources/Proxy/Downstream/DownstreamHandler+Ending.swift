@@ -11,7 +11,7 @@ import NIOCore
 
 extension DownstreamHandler {
     enum DeadlineClass {
-        case head, idle, linger
+        case head, kept, idle, linger
     }
 
     // MARK: Deadlines
@@ -20,6 +20,7 @@ extension DownstreamHandler {
         disarm()
         switch kind {
         case .head: armed = .head(shard.headDeadlines.arm(self, at: shard.now))
+        case .kept: armed = .kept(shard.keptDeadlines.arm(self, at: shard.now))
         case .idle: armed = .idle(shard.idleDeadlines.arm(self, at: shard.now))
         case .linger: armed = .linger(shard.lingerDeadlines.arm(self, at: shard.now))
         }
@@ -33,6 +34,7 @@ extension DownstreamHandler {
         switch armed {
         case .none: break
         case .head(let token): shard.headDeadlines.cancel(token)
+        case .kept(let token): shard.keptDeadlines.cancel(token)
         case .idle(let token): shard.idleDeadlines.cancel(token)
         case .linger(let token): shard.lingerDeadlines.cancel(token)
         }
@@ -52,7 +54,7 @@ extension DownstreamHandler {
     func idleTimedOut() {
         armed = .none
         switch phase {
-        case .idle: isIdle ? closeIdle() : arm(.idle)
+        case .idle: isIdle ? closeIdle() : arm(.kept)
         case .exchanging where exchange.isTunnel:
             // The client has closed its side, and the handler takes nothing of what it sent before.
             perform(exchange.clientLeft())
@@ -101,7 +103,7 @@ extension DownstreamHandler {
             record.logEnd(to: shard.accessLog, at: .now())
             phase = .idle
             // While draining, its client has as long for a next request as those that were idle when the drain began.
-            inputEnded ? disarm() : arm(shard.isDraining ? .linger : .idle)
+            inputEnded ? disarm() : arm(shard.isDraining ? .linger : .kept)
         case .close, .linger:
             record.logEnd(to: shard.accessLog, at: .now())
             phase = .lingering
@@ -206,7 +208,7 @@ extension DownstreamHandler {
     /// Nothing is under way. A client that is slow to take its last response is not idle.
     var isIdle: Bool { phase == .idle && input.readableBytes == 0 && isWritable }
 
-    private func closeIdle() {
+    func closeIdle() {
         phase = .lingering
         disarm()
         closeWhenWritten(lingering: false)
@@ -225,19 +227,5 @@ extension DownstreamHandler {
         case .idle, .lingering: closeNow()
         case .closed: break
         }
-    }
-
-    /// One connection too many. It is answered before a byte of it is read.
-    func turnAway() {
-        phase = .lingering
-        record.begin(at: .now())
-        record.identifyUnread(&shard.correlationIDs)
-        record.client = peer.client
-        record.decision = "deny"
-        let refusal = Refusal.unavailable("Too many connections", reason: "connection_limit")
-        record.reason = refusal.reason
-        writeRefusal(refusal, closing: true)
-        record.logEnd(to: shard.accessLog, at: .now())
-        closeWhenWritten(lingering: true)
     }
 }

@@ -27,6 +27,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     enum ArmedDeadline {
         case none
         case head(DeadlineQueue<DownstreamHandler>.Token)
+        case kept(DeadlineQueue<DownstreamHandler>.Token)
         case idle(DeadlineQueue<DownstreamHandler>.Token)
         case linger(DeadlineQueue<DownstreamHandler>.Token)
     }
@@ -47,6 +48,10 @@ final class DownstreamHandler: ChannelDuplexHandler {
     unowned let shard: Shard
     let snapshot: Snapshot
     let peer: Peer
+    /// Against `limits.connections`.
+    var isCounted = false
+    /// Whether there is room is still to be found out.
+    var awaitsRoom = false
     var context: ChannelHandlerContext?
 
     var phase = Phase.idle
@@ -137,7 +142,11 @@ final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        guard shard.admits(self) else { return turnAway() }
+        switch shard.admit(self) {
+        case .admitted: break
+        case .pending: awaitsRoom = true
+        case .refused(let crowding): return turnAway(crowding)
+        }
         // From accept, so that a connection that says nothing is not kept.
         arm(.head)
         context.fireChannelActive()
@@ -201,7 +210,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     private var wantsInput: Bool {
         switch phase {
-        case .idle: isWritable
+        case .idle: isWritable && !awaitsRoom
         case .lingering: true
         case .closed: false
         case .exchanging:
@@ -209,7 +218,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
                 // What is left may be the beginning of a chunk's line: it takes more to make something of it.
                 isStarved && upstream?.isWritable == true
             } else {
-                exchange.swallowsBody || exchange.holdsBody || exchange.gathersBody || input.readableBytes < Self.readAhead
+                exchange.swallowsBody || exchange.holdsBody || exchange.gathersBody
+                    || input.readableBytes < Self.readAhead
             }
         }
     }
@@ -247,10 +257,10 @@ final class DownstreamHandler: ChannelDuplexHandler {
     private func readHead() -> Progress {
         guard input.readableBytes > 0 else { return .starved }
         // Whoever takes no answers asks nothing more: most answers made here cost their caller nothing.
-        guard isWritable else { return .blocked }
+        guard isWritable, !awaitsRoom else { return .blocked }
         switch armed {
-        case .idle, .linger: arm(.head)
-        case .none, .head: break
+        case .kept, .linger: arm(.head)
+        case .none, .head, .idle: break
         }
         do {
             guard try parser.parse(&input, into: &head) else { return .starved }

@@ -79,6 +79,11 @@ struct DeadlineQueue<Owner: AnyObject> {
         return owner
     }
 
+    /// Takes out the oldest entry, whether its deadline has come or not.
+    mutating func popFirst() -> Owner? {
+        popExpired(at: .distantFuture)
+    }
+
     private func isLive(_ token: Token) -> Bool {
         let entry = entries[Int(token.index)]
         return entry.generation == token.generation && entry.owner != nil

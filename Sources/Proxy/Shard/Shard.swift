@@ -31,7 +31,10 @@ final class Shard {
 
     var headDeadlines: DeadlineQueue<DownstreamHandler>
     var bodyDeadlines: DeadlineQueue<DownstreamHandler>
+    /// Within a body.
     var idleDeadlines: DeadlineQueue<DownstreamHandler>
+    /// Between two requests.
+    var keptDeadlines: DeadlineQueue<DownstreamHandler>
     var lingerDeadlines: DeadlineQueue<DownstreamHandler>
     /// When it is looked whether clients take what is there for them.
     var stallDeadlines: DeadlineQueue<DownstreamHandler>
@@ -53,8 +56,11 @@ final class Shard {
     var joinedPlans = JoinedPlans()
 
     /// One of the loops does what is to be done once for the process.
-    private let isFirst: Bool
-    private let maximumConnections: Int
+    private var isFirst: Bool { index == 0 }
+    let index: Int
+    let ledger: ConnectionLedger
+    /// All loops, this one among them; to be asked for room. Nil before the start and after the end.
+    var others: ShardTable?
     private let upstreamCapacity: Int
     private var connections: [ObjectIdentifier: DownstreamHandler] = [:]
     private var timer: RepeatedTask?
@@ -65,7 +71,7 @@ final class Shard {
     /// - Parameters:
     ///   - share: of the process' connections, to clients and to the handler, what this loop may have.
     init(
-        eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, instance: Instance,
+        eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, ledger: ConnectionLedger, instance: Instance,
         heldBodies: HeldBodies, accessLog: AccessLog?, troubles: Troubles, logger: Logger
     ) {
         self.eventLoop = eventLoop
@@ -76,13 +82,14 @@ final class Shard {
             logger: logger, recordCapacity: snapshot.cacheEntries)
         self.accessLog = accessLog.map(AccessLogBuffer.init)
         self.troubles = troubles
-        isFirst = share.index == 0
-        maximumConnections = share.of(snapshot.connections)
+        index = share.index
+        self.ledger = ledger
         upstreamCapacity = share.of(snapshot.upstream.maxConnections)
         pacing = Pacing(loops: share.count)
         headDeadlines = DeadlineQueue(duration: snapshot.headerTimeout)
         bodyDeadlines = DeadlineQueue(duration: snapshot.bodyTimeout)
         idleDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
+        keptDeadlines = DeadlineQueue(duration: snapshot.idleTimeout)
         lingerDeadlines = DeadlineQueue(duration: Self.linger)
         stallDeadlines = DeadlineQueue(duration: .nanoseconds(max(1, snapshot.stallTimeout.nanoseconds / 4)))
         paceDeadlines = DeadlineQueue(duration: snapshot.stallTimeout)
@@ -91,7 +98,8 @@ final class Shard {
         scratch = ByteBufferAllocator().buffer(capacity: 2048)
     }
 
-    func start() {
+    func start(among others: ShardTable) {
+        self.others = others
         gate.start()
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleRepeatedTask(initialDelay: TickPace.interval, delay: TickPace.interval) { _ in
@@ -135,18 +143,20 @@ final class Shard {
 
     // MARK: Connections
 
-    /// False: there are as many as configured, this one is told so and closed.
-    func admits(_ connection: DownstreamHandler) -> Bool {
-        guard connections.count < maximumConnections else {
-            troubles.crowding.failed(at: now)
-            return false
-        }
-        troubles.crowding.succeeded()
+    /// It was counted.
+    func enter(_ connection: DownstreamHandler) {
+        connection.isCounted = true
         connections[ObjectIdentifier(connection)] = connection
-        return true
+    }
+
+    func uncount(_ connection: DownstreamHandler) {
+        guard connection.isCounted else { return }
+        connection.isCounted = false
+        ledger.leave(connection.ledgerAddress)
     }
 
     func forget(_ connection: DownstreamHandler) {
+        uncount(connection)
         connections[ObjectIdentifier(connection)] = nil
         settleDrain()
     }
@@ -169,6 +179,7 @@ final class Shard {
         while let connection = headDeadlines.popExpired(at: now) { connection.headTimedOut() }
         while let connection = bodyDeadlines.popExpired(at: now) { connection.heldBodyTimedOut() }
         while let connection = idleDeadlines.popExpired(at: now) { connection.idleTimedOut() }
+        while let connection = keptDeadlines.popExpired(at: now) { connection.idleTimedOut() }
         while let connection = lingerDeadlines.popExpired(at: now) { connection.lingerTimedOut() }
         while let connection = stallDeadlines.popExpired(at: now) { connection.lookForStall() }
         while let connection = paceDeadlines.popExpired(at: now) { connection.paceExpired() }
@@ -184,9 +195,12 @@ final class Shard {
         pool.shift(by: excess)
         responseDeadlines.shift(by: excess)
         headDeadlines.shift(by: excess)
+        bodyDeadlines.shift(by: excess)
         idleDeadlines.shift(by: excess)
+        keptDeadlines.shift(by: excess)
         lingerDeadlines.shift(by: excess)
         stallDeadlines.shift(by: excess)
+        paceDeadlines.shift(by: excess)
         if drainBegan < .distantFuture { drainBegan = drainBegan + excess }
     }
 
@@ -214,6 +228,7 @@ final class Shard {
 
     func close() -> EventLoopFuture<Void> {
         timer?.cancel()
+        others = nil
         pool.close()
         accessLog?.flush()
         return gate.close()

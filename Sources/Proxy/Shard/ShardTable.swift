@@ -29,6 +29,21 @@ struct ShardTable: Sendable {
         bound.eventLoop.execute { bound.value.welcome(descriptor) }
     }
 
+    var count: Int { shards.count }
+
+    /// Asks the other loops one after the other to close an idle connection, until one has.
+    func makeRoom(besides index: Int, _ then: @escaping @Sendable (Bool) -> Void) {
+        makeRoom((1..<shards.count).map { (index + $0) % shards.count }, then)
+    }
+
+    private func makeRoom(_ rest: [Int], _ then: @escaping @Sendable (Bool) -> Void) {
+        guard let first = rest.first else { return then(false) }
+        let bound = shards[first]
+        bound.eventLoop.execute {
+            bound.value.makeRoom() ? then(true) : makeRoom(Array(rest.dropFirst()), then)
+        }
+    }
+
     /// Runs `body` on every loop and collects what comes back.
     func map<Result: Sendable>(_ body: @escaping @Sendable (Shard) throws -> Result) async throws -> [Result] {
         var results: [Result] = []

@@ -72,6 +72,7 @@ struct Troubles: Sendable {
     let accepting: Trouble
     let connecting: Trouble
     let crowding: Trouble
+    let sharing: Trouble
     let costs: Trouble
 
     init(logger: Logger) {
@@ -80,6 +81,9 @@ struct Troubles: Sendable {
         crowding = Trouble(
             logger: logger, began: "more connections than limits.connections, refusing them",
             ended: "connections are taken again")
+        sharing = Trouble(
+            logger: logger, began: "more connections of one address than limits.connections_per_address, refusing them",
+            ended: "connections of every address are taken again")
         costs = Trouble(
             logger: logger, began: "the handler reports costs that are no whole numbers: charging what was foreseen",
             ended: "the handler reports costs again")
@@ -91,6 +95,7 @@ struct Troubles: Sendable {
         accepting.settle(at: now)
         connecting.settle(at: now)
         crowding.settle(at: now)
+        sharing.settle(at: now)
         costs.settle(at: now)
     }
 }

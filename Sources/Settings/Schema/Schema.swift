@@ -216,7 +216,7 @@ package enum Schema {
         "limits.connections", .integer(1...1_000_000), default: "10000", "Client connections at a time.")
     static let connectionsPerAddress = Key(
         "limits.connections_per_address", .integer(1...1_000_000),
-        "Those of one address; trusted_proxies and Unix sockets may have all. Default: a quarter of limits.connections.")
+        "Those of one address, trusted_proxies and Unix sockets apart. Default: a quarter of limits.connections.")
     static let cacheEntries = Key(
         "limits.cache_entries", .integer(100...10_000_000), default: "50000",
         "Keys, addresses and failed look-ups that each loop remembers; a key takes about a KiB.")

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOConcurrencyHelpers
+
+/// How many client connections the process has, in all and of each address. An address without one is not remembered.
+///
+/// Shared by all loops, so that none turns away while there is room; its lock is taken when a connection comes or goes,
+/// never for a request.
+final class ConnectionLedger: Sendable {
+    enum Verdict: Equatable {
+        case admitted
+        /// It is counted, and one too many: another has to make room, or it has to leave.
+        case crowded
+        /// The address has its share; it isn't counted.
+        case shareTaken
+    }
+
+    private struct State {
+        var count = 0
+        var byAddress: [String: Int] = [:]
+    }
+
+    private let most: Int
+    private let mostOfAddress: Int
+    private let state = NIOLockedValueBox(State())
+
+    init(most: Int, mostOfAddress: Int) {
+        self.most = most
+        self.mostOfAddress = mostOfAddress
+    }
+
+    /// How many there are now.
+    var count: Int { state.withLockedValue { $0.count } }
+
+    /// - Parameter address: nil for whoever may have them all.
+    func enter(_ address: String?) -> Verdict {
+        state.withLockedValue { state in
+            if let address {
+                let taken = state.byAddress[address] ?? 0
+                guard taken < mostOfAddress else { return .shareTaken }
+                state.byAddress[address] = taken + 1
+            }
+            state.count += 1
+            return state.count <= most ? .admitted : .crowded
+        }
+    }
+
+    /// One that was counted goes.
+    func leave(_ address: String?) {
+        state.withLockedValue { state in
+            state.count -= 1
+            guard let address, let taken = state.byAddress[address] else { return }
+            state.byAddress[address] = taken > 1 ? taken - 1 : nil
+        }
+    }
+}

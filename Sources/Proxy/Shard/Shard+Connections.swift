@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Which connections a loop has, and who may have one.
+extension Shard {
+    enum Admission: Equatable {
+        case admitted
+        /// Another loop is asked to make room; the connection is told.
+        case pending
+        case refused(Crowding)
+    }
+
+    /// Why there is no room.
+    enum Crowding: Equatable {
+        /// `limits.connections`
+        case process
+        /// `limits.connections_per_address`
+        case address
+    }
+
+    /// Of kept connections that are looked at for one that is idle.
+    private static let mostLookedAt = 16
+
+    func admit(_ connection: DownstreamHandler) -> Admission {
+        switch ledger.enter(connection.ledgerAddress) {
+        case .shareTaken:
+            troubles.sharing.failed(at: now)
+            return .refused(.address)
+        case .admitted: break
+        case .crowded:
+            if makeRoom() { break }
+            guard let others, others.count > 1 else {
+                ledger.leave(connection.ledgerAddress)
+                troubles.crowding.failed(at: now)
+                return .refused(.process)
+            }
+            enter(connection)
+            askOthers(others, for: connection)
+            return .pending
+        }
+        troubles.crowding.succeeded()
+        troubles.sharing.succeeded()
+        enter(connection)
+        return .admitted
+    }
+
+    /// Closes the connection that has been between two requests for longest.
+    ///
+    /// - Returns: whether there was one; it is no longer counted.
+    func makeRoom() -> Bool {
+        for _ in 0..<Self.mostLookedAt {
+            guard let oldest = keptDeadlines.popFirst() else { return false }
+            if oldest.makesRoom() { return true }
+        }
+        return false
+    }
+
+    private func askOthers(_ others: ShardTable, for connection: DownstreamHandler) {
+        let bound = NIOLoopBound((self, connection), eventLoop: eventLoop)
+        others.makeRoom(besides: index) { [eventLoop] isMade in
+            eventLoop.execute {
+                let (shard, connection) = bound.value
+                // The client may have left meanwhile.
+                guard connection.phase == .idle else { return }
+                if isMade {
+                    shard.troubles.crowding.succeeded()
+                    connection.welcome()
+                } else {
+                    shard.troubles.crowding.failed(at: shard.now)
+                    connection.turnAway(.process)
+                }
+            }
+        }
+    }
+}
