@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attempts to get more out of an MCP route than a key may have: raw clients against a real daemon and a real Redis."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -445,7 +446,8 @@ def test_bodies_that_are_left_give_their_memory_back(launch, upstream, key):
     body = b'{"method":"a","id":1,"x":"' + b"x" * 1_500_000 + b'"}'
     octets = head(key, f"Content-Length: {len(body)}") + body
     for ahead in (1, 0) * 20:
-        with Connection(daemon.port) as connection:
+        with Connection(daemon.port) as connection, contextlib.suppress(OSError):
+            # On a busy machine those before it may still be held, and it is refused before all is sent.
             connection.send(octets[: len(octets) - ahead])
     # How soon that is seen is the machine's business; then there is room at once, on whichever loop.
     until(lambda: len(daemon.lines()) >= 40, "the end of all that were left", 90)
