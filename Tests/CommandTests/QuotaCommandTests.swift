@@ -144,6 +144,45 @@ import Testing
         }
     }
 
+    /// Whose definition a bucket goes by is nobody's to guess.
+    @Test func whatSidecarsDisagreeAboutIsNotChanged() async throws {
+        let sidecars = [("web-1", "h1", 1), ("web-2", "h1", 3), ("old", "h2", 2)]
+        try await withKey(sidecars: sidecars) { tollgatectl, server, id in
+            let other = """
+                {"policies":[{"name":"org","per":"org","limit":"100/d","cost":3},\
+                {"name":"search","per":"key","limit":"9/d"},{"name":"ceiling","per":"org","limit":"50/s"}]}
+                """
+            _ = try await server.cli("SET", "tg:1:policies:h2", other)
+            let bucket = "tg:1:{acme}:b:search:\(id.dropFirst(5))"
+            for name in [bucket, "tg:1:{acme}:b:org"] { try await owe(90_000, name, in: server) }
+            func refused(_ arguments: String..., policy: String, one: String, other: String) async throws {
+                let outcome = try await tollgatectl.run(["quota"] + arguments)
+                let expected = Tollgatectl.Outcome(
+                    code: 65, output: "",
+                    errors: """
+                        tollgatectl: policy \(policy) is \(one) to the policies of 2 sidecars web-1, web-2, and \(other) to \
+                        those of sidecar old; give all sidecars one configuration, or name the one to go by with --config FILE
+
+                        """)
+                #expect(outcome == expected)
+            }
+            try await refused("reset", id, "search", policy: "search", one: "2/d:4 per key", other: "9/d per key")
+            try await refused("reset", id, policy: "search", one: "2/d:4 per key", other: "9/d per key")
+            try await refused("grant", id, "search", "1", policy: "search", one: "2/d:4 per key", other: "9/d per key")
+            try await refused("reset", "--global", policy: "ceiling", one: "50/s per global", other: "50/s per org")
+            try await refused("reset", "203.0.113.9", policy: "address", one: "9/d per address", other: "unknown")
+            #expect(try await server.cli("EXISTS", bucket) == "1")
+
+            // They agree on the numbers of this one.
+            let agreed = try await tollgatectl("quota", "reset", "acme", "org")
+            #expect(agreed == .init(code: 0, output: "Policy org of organization acme is full again.\n", errors: ""))
+            let file = "\(server.directory)/tollgate.yaml"
+            try Data("policies: [{name: search, per: key, limit: 9/1d}]".utf8).write(to: URL(filePath: file))
+            let named = try await tollgatectl("quota", "reset", id, "search", "--config", file)
+            #expect(named == .init(code: 0, output: "Policy search of key \(id) is full again.\n", errors: ""))
+        }
+    }
+
     @Test func withoutSidecarsTheLastPoliciesAreShown() async throws {
         try await withKey(sidecars: [("web-1", "h1", 600)]) { tollgatectl, _, _ in
             let outcome = try await tollgatectl("quota", "show", "203.0.113.9")

@@ -10,7 +10,7 @@ struct QuotaGrant: AsyncParsableCommand {
         abstract: "Give tokens back, at most as many as are used.",
         discussion: """
             Of a limit or a quota that counts the organization, key or address itself. Sidecars that have just refused it may \
-            go on for a second.
+            go on for a second. Where sidecars disagree about the policy, name their configuration with --config.
 
             EXAMPLES:
               tollgatectl quota grant acme monthly 500
@@ -41,11 +41,7 @@ struct QuotaGrant: AsyncParsableCommand {
             let quotas = Quotas(client, namespace: namespace)
             let owner = try await quotas.owner(of: subject)
             let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
-            let own = sets.flatMap(\.set.policies).filter { $0.subject == subject.kind }
-            guard let found = own.first(where: { $0.name == policy }) else {
-                let names = Set(own.map(\.name)).sorted().joined(separator: ", ")
-                throw Failure(.badData, "no policy \(policy) counts \(subject.name); there are \(names)")
-            }
+            let found = try OwnPolicies(of: subject, in: sets).named(policy)
             guard let quota = try await quotas.grant(tokens, to: owner, found) else {
                 throw Failure(.badData, "policy \(policy) has no tokens to give: it counts requests under way")
             }

@@ -10,7 +10,8 @@ struct QuotaReset: AsyncParsableCommand {
         abstract: "Fill buckets: what was used is forgotten.",
         discussion: """
             Only what the subject itself is counted by: a key's own limits, not its organization's. Sidecars that have just \
-            refused it may go on for a second. Asks before it touches more than one bucket.
+            refused it may go on for a second. Asks before it touches more than one bucket. Where sidecars disagree about \
+            a policy, name their configuration with --config.
 
             EXAMPLES:
               tollgatectl quota reset acme org
@@ -44,7 +45,8 @@ struct QuotaReset: AsyncParsableCommand {
             let quotas = Quotas(client, namespace: namespace)
             let owner = try await quotas.owner(of: subject)
             let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
-            let policies = try choose(policy, of: subject, from: sets)
+            let own = OwnPolicies(of: subject, in: sets)
+            let policies = try policy.map { [try own.named($0)] } ?? own.all()
             if policies.count > 1, !yes {
                 try Prompt.confirm(
                     "Fill \(policies.count) buckets of \(subject.name) (\(policies.map(\.name).joined(separator: ", ")))?",
@@ -78,25 +80,5 @@ struct QuotaReset: AsyncParsableCommand {
             }
             return (parsed, name)
         }
-    }
-
-    /// The policies whose buckets are the subject's own, each once however many sets have it.
-    private func choose(
-        _ name: String?, of subject: QuotaSubject, from sets: [PolicySetInForce]
-    ) throws(Failure) -> [Policy] {
-        var own: [Policy] = []
-        for policy in sets.flatMap(\.set.policies) where policy.subject == subject.kind {
-            if !own.contains(where: { $0.name == policy.name }) { own.append(policy) }
-        }
-        guard !own.isEmpty else {
-            throw Failure(.badData, "no policy counts \(subject.name): there is nothing to reset")
-        }
-        guard let name else { return own }
-        guard let policy = own.first(where: { $0.name == name }) else {
-            throw Failure(
-                .badData,
-                "no policy \(name) counts \(subject.name); there are \(own.map(\.name).joined(separator: ", "))")
-        }
-        return [policy]
     }
 }
