@@ -39,6 +39,16 @@ extension Gate {
         send(call, before: eventLoop.now + configuration.timeout) { result in
             guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 3 else { return then(false) }
             if self.plans.revision == nil { self.plans.revision = answer[1] }
+            if let length = answer[2].integer {
+                self.complaints.once("length of plan \(plan)") {
+                    self.logger.error(
+                        "plan refused: too long",
+                        metadata: [
+                            "plan": "\(plan)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)",
+                        ])
+                }
+                return then(false)
+            }
             let isMissing = answer[2] == .null
             let overrides = LimitOverrides(parsing: answer[2].text ?? "")
             if isMissing {

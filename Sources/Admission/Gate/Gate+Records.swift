@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
 import Redis
 
@@ -31,11 +32,22 @@ final class OrganizationLoad {
     }
 
     /// Begins the next trip and returns what the last one was for.
-    func advance() -> [Want] {
-        let done = inFlight
+    ///
+    /// - Parameter count: so many of them were read; the others go along with the next.
+    func advance(past count: Int) -> [Want] {
+        let done = Array(inFlight.prefix(count))
+        next.insert(contentsOf: inFlight.dropFirst(count), at: 0)
         inFlight = Array(next.prefix(Self.mostAtOnce))
         next.removeFirst(inFlight.count)
         return done
+    }
+}
+
+extension OrganizationLoad {
+    /// How many of what is in flight an answer is about: all of it, unless the reply was full before.
+    func read(by result: Result<RedisReply, RedisError>) -> Int {
+        guard case .success(.array(let answer)) = result, answer.count > 2 else { return inFlight.count }
+        return min(answer.count - 2, inFlight.count)
     }
 }
 
@@ -135,12 +147,14 @@ extension Gate {
         let load = OrganizationLoad()
         loads[pointer.organization] = load
         load.add(ask, pointer, hash)
-        advance(load, of: pointer.organization)
+        advance(load, of: pointer.organization, past: 0)
     }
 
     @discardableResult
-    private func advance(_ load: OrganizationLoad, of organization: String) -> [OrganizationLoad.Want] {
-        let done = load.advance()
+    private func advance(
+        _ load: OrganizationLoad, of organization: String, past count: Int
+    ) -> [OrganizationLoad.Want] {
+        let done = load.advance(past: count)
         guard !load.inFlight.isEmpty else {
             loads[organization] = nil
             return done
@@ -150,7 +164,7 @@ extension Gate {
         call.append(names.organization(organization))
         for want in load.inFlight { call.append(names.record(want.pointer)) }
         send(call, before: eventLoop.now + configuration.timeout) { result in
-            let wants = self.advance(load, of: organization)
+            let wants = self.advance(load, of: organization, past: load.read(by: result))
             for want in wants { self.pointers[want.hash] = nil }
             self.conclude(wants, result)
         }
@@ -161,6 +175,9 @@ extension Gate {
         guard let answer = heard(result, by: wants.flatMap(\.asks)) else {
             for want in wants { for ask in want.asks where !ask.isDone { load(ask, want.pointer, want.hash) } }
             return
+        }
+        if answer.count == 2, let length = answer[1].integer {
+            return refuseTooLong(wants, wants.first?.pointer.organization ?? "", length)
         }
         guard answer.count == wants.count + 2, let fields = answer[1].array else {
             for want in wants { want.asks.forEach { decideWithoutRedis($0, "unexpected record") } }
@@ -180,6 +197,10 @@ extension Gate {
         _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>
     ) {
         for (want, fields) in zip(wants, records) {
+            if let length = fields.integer {
+                refuseTooLong([want], want.pointer.principal.keyID, length)
+                continue
+            }
             guard let organization, let record = fields.array.flatMap(KeyRecord.init),
                 record.hash == want.hash.hexadecimal
             else {
@@ -189,6 +210,21 @@ extension Gate {
             let entry = entry(want.hash, want.pointer, record, organization)
             for ask in want.asks where !ask.isDone {
                 if let outage { decideWithoutRedis(ask, outage) } else { judge(ask, entry, isFresh: true) }
+            }
+        }
+    }
+
+    /// More than anybody may write, or one loop's connection would carry: its own requests are refused, nobody else's.
+    private func refuseTooLong(_ wants: [OrganizationLoad.Want], _ owner: String, _ length: Int64) {
+        complaints.once("length of \(owner)") {
+            logger.error(
+                "record refused: too long",
+                metadata: ["owner": "\(owner)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)"])
+        }
+        for want in wants {
+            records.remove(want.hash)
+            for ask in want.asks where !ask.isDone {
+                if let outage { decideWithoutRedis(ask, outage) } else { finish(ask, unavailable("record too long")) }
             }
         }
     }

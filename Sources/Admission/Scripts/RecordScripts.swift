@@ -3,26 +3,37 @@
 // Reads are scripts too: `#!lua` without `no-writes` makes a demoted primary refuse them (READONLY), where a plain GET
 // would go on answering from what it had.
 
-/// Which record a credential names. Answers `{now in µs, instance id, pointer}`.
+/// Which record a credential names. Answers `{now in µs, instance id, pointer}`; of a pointer that is too long to be
+/// one, its beginning.
 ///
 /// - KEYS: `<namespace>:1:meta`, `<namespace>:1:cred:<sha256hex>`.
 let lookupScriptSource = """
     #!lua
     local time = redis.call('TIME')
-    return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}
+    return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1]),
+      redis.call('GETRANGE', KEYS[2], 0, \(RecordBounds.pointer - 1))}
     """
 
 /// An organization and some of its keys as of one moment. Answers `{now in µs, organization's fields, key's fields…}`, in
-/// the order of `OrganizationRecord` and `KeyRecord`.
+/// the order of `OrganizationRecord` and `KeyRecord`; of one beyond its bound the length instead, after which of an
+/// organization nothing follows. A reply ends with the record that fills it: the others have to be asked for again.
 ///
 /// - KEYS: the organization's hash, then the records.
 let loadScriptSource = """
     #!lua
+    \(boundedReadPrelude)
     local time = redis.call('TIME')
-    local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], 'rev', 'status', 'limits', 'plan')}
+    local organization, total = read(KEYS[1], {'rev', 'status', 'limits', 'plan'}, {'limits'})
+    local answer = {time[1] * 1000000 + time[2], organization}
+    if type(organization) == 'number' then return answer end
+    local fields = {'key_hash', 'is_active', 'subject', 'not_before', 'expires_at', 'revoked_at', 'limits', 'tools',
+      'scopes', 'allow_from'}
+    local rules = {\(RecordBounds.ruleFields)}
     for i = 2, #KEYS do
-      answer[i + 1] = redis.call('HMGET', KEYS[i], 'key_hash', 'is_active', 'subject', 'not_before', 'expires_at',
-        'revoked_at', 'limits', 'tools', 'scopes', 'allow_from')
+      if total > \(RecordBounds.reply - RecordBounds.record) then break end
+      local record, length = read(KEYS[i], fields, rules)
+      answer[i + 1] = record
+      total = total + length + 128
     end
     return answer
     """
@@ -38,11 +49,16 @@ let instanceScriptSource = """
     return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])}
     """
 
-/// The revision of all plans, and the numbers of one. Answers `{now in µs, revision, limits}`.
+/// The revision of all plans, and the numbers of one. Answers `{now in µs, revision, limits}`; of limits beyond their
+/// bound, how long they are.
 ///
 /// - KEYS: `<namespace>:1:plans`, and perhaps a plan.
 let planScriptSource = """
     #!lua
     local time = redis.call('TIME')
-    return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1]), KEYS[2] and redis.call('HGET', KEYS[2], 'limits')}
+    local now, revision = time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])
+    if not KEYS[2] then return {now, revision} end
+    local length = redis.call('HSTRLEN', KEYS[2], 'limits')
+    if length > \(RecordBounds.rules) then return {now, revision, length} end
+    return {now, revision, redis.call('HGET', KEYS[2], 'limits')}
     """
