@@ -34,7 +34,9 @@ struct Connection: ParsableArguments {
         let environment = ProcessInfo.processInfo.environment
         func variable(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
         let user = variable("SUDO_USER") ?? variable("USER") ?? "unknown"
-        return actor ?? variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
+        let name = actor ?? variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
+        // It stands in every entry of the audit trail; --as can't be longer.
+        return String(String.UnicodeScalarView(name.unicodeScalars.prefix(100)))
     }
 
     /// Does something with the directory, see ``withRedis(configured:_:)``.

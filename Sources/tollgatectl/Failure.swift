@@ -51,11 +51,25 @@ extension Failure {
         case .keyEnded(let id, let how):
             self.init(
                 .refused, "key \(id) is \(how), so there is nothing to replace; issue one with: tollgatectl key issue")
-        case .keyRotating(let id):
+        case .keyRotating(let id, let new):
+            let replacement = new.map { " by \($0)" } ?? ""
             self.init(
                 .refused,
-                "key \(id) was replaced already and works until its grace is over; replace the new one, or revoke this one"
-            )
+                "key \(id) was replaced already\(replacement) and works until its grace is over; to end it now: "
+                    + "tollgatectl key revoke \(id)")
+        case .keyInGrace(let old, let id):
+            self.init(
+                .refused,
+                "key \(id) has replaced \(old), which works until its grace is over; before the next replacement, end "
+                    + "that with: tollgatectl key revoke \(old)")
+        case .rulesTooLong(let owner, let octets, let longest):
+            let field = longest.map { ", most of them \($0)" } ?? ""
+            self.init(
+                .badData,
+                "\(owner) would have \(octets) bytes of rules\(field); limits, tools, scopes and networks may have "
+                    + "\(RecordBounds.rules) together, so use patterns such as db_*, or several keys")
+        case .labelTooLong(let field):
+            self.init(.badData, "the \(field) of a key has at most \(RecordBounds.label) bytes")
         case .planMissing(let name):
             self.init(.notFound, "plan \(name) does not exist; make it with: tollgatectl plan set \(name) org=100/10s")
         case .planInUse(let name, let users):

@@ -182,7 +182,7 @@ def test_both_keys_work_in_the_time_of_grace_and_share_their_buckets(daemon, ctl
     assert answer.status == 200
     assert dict(re.findall(r'"(\w+)";r=(\d+)', answer["RateLimit"]))["search"] == "6997"
     refused = failed(ctl, 73, "key", "rotate", old["id"])
-    assert "was replaced already" in refused
+    assert f"was replaced already by {new['id']}" in refused
     shown = json.loads(ctl("key", "show", new["id"], "--json"))
     assert (shown["subject"], shown["scopes"], shown["limits"]) == (old["id"].split("/")[1], ["a"], {"search": "7000/d"})
     assert shown["tools"]["allow"] == ["x*"]
@@ -204,6 +204,48 @@ def test_rotation_needs_no_free_place_and_makes_none(daemon, ctl):
     assert f"It replaces {keys[0]['id']}, which works until " in said
     assert get(daemon, keys[0]["key"]).status == 200
     assert "5 active keys" in failed(ctl, 73, "key", "issue", "--org", "acme", "--name", "sixth")
+
+
+def test_fifteen_rotations_leave_two_working_keys(daemon, ctl):
+    first = ctl.issue()
+    keys, refused = [first], 0
+    for _ in range(15):
+        done = ctl.run("key", "rotate", keys[-1]["id"], "--grace", "1h", "--json")
+        if done.returncode == 0:
+            keys.append(json.loads(done.stdout))
+        else:
+            old, new = keys[-2]["id"], keys[-1]["id"]
+            assert (done.returncode, done.stdout, done.stderr) == (
+                73, "",
+                f"tollgatectl: key {new} has replaced {old}, which works until its grace is over; before the next "
+                f"replacement, end that with: tollgatectl key revoke {old}\n",
+            )  # fmt: skip
+            refused += 1
+    assert (len(keys), refused) == (2, 14)
+    assert [get(daemon, one["key"]).status for one in keys] == [200, 200]
+    # As it says.
+    ctl.revoke(first["id"])
+    third = json.loads(ctl("key", "rotate", keys[1]["id"], "--grace", "30d", "--json"))
+    assert [get(daemon, one["key"]).status for one in [*keys, third]] == [401, 200, 200]
+    for grace in ["31d", "721h", "36500d"]:
+        said = failed(ctl, 64, "key", "rotate", third["id"], "--grace", grace)
+        assert "expected a time such as 24h or 7d, at most 30d, or 0s" in said
+
+
+def test_both_keys_of_a_subject_have_one_number(daemon, ctl):
+    """Alternating between two definitions of one bucket filled it again and again."""
+    old = ctl.issue("acme", "laptop", "--limit", "search=3/1d")
+    new = json.loads(ctl("key", "rotate", old["id"], "--json"))
+    said = ctl("key", "limit", new["id"], "search=4/1d:5")
+    assert said == f"Own limits of keys {new['id']} and {old['id']}: search=4/d:5\n"
+    statuses = [get(daemon, (old, new)[number % 2]["key"]).status for number in range(40)]
+    assert statuses == [200] * 5 + [429] * 35
+    for one in (old, new):
+        assert json.loads(ctl("key", "show", one["id"], "--json"))["limits"] == {"search": "4/d:5"}
+    ctl("key", "limit", old["id"], "search=default")
+    # A loop may go on with a denial that it remembers for a second.
+    for one in (old, new):
+        until(lambda one=one: capacities(get(daemon, one["key"]))["search"] == 20, "the configuration's number")
 
 
 # ---- Plans -----------------------------------------------------------------------------------------------------------
@@ -273,6 +315,29 @@ def test_quotas_of_every_kind_are_shown_filled_and_topped_up(daemon, ctl, redis)
     left = {name: policy["remaining"] for name, policy in shown().items()}
     built_in = {"handshake": 120, "open-streams": 100}
     assert left == {"org": 50, "search": 20, "monthly": 30, "streams": 4, "trial": 5, **built_in}
+
+
+def test_what_cannot_be_chosen_is_not_changed(launch, upstream, daemon, ctl):
+    """With two live sets the first was taken, whichever that was."""
+    issued = ctl.issue()
+    other = launch(upstream, policies=[*POLICIES[1:], {"name": "org", "per": "org", "limit": "20/1d"}])
+    until(lambda: "disagree" in ctl.run("quota", "show", "--global").stderr, "two sets")
+    shown = json.loads(ctl("quota", "show", "acme", "--json"))
+    sidecars = [name for one in shown["sets"] for name in one["sidecars"]]
+    assert len(sidecars) == 2
+    for _ in range(2):
+        assert get(daemon, issued["key"]).status == 200
+    for verb in (["reset", "acme", "org"], ["reset", "acme", "--yes"], ["grant", "acme", "org", "1"]):
+        said = failed(ctl, 65, "quota", *verb)
+        assert "policy org is " in said and "50/d per org" in said and "20/d per org" in said
+        assert "--config FILE" in said and all(name in said for name in sidecars)
+    # Of this one they say the same.
+    assert ctl("quota", "reset", issued["id"], "search").endswith("is full again.\n")
+    assert " of 20 left" in ctl("quota", "grant", "acme", "org", "1", "--config", str(other.config))
+    shown = ctl.run("quota", "show", "acme")
+    assert shown.returncode == 0 and "they run by 2 policy sets" in shown.stderr
+    other.stop()
+    assert ctl("quota", "reset", "acme", "org").startswith("Policy org of organization acme ")
 
 
 # ---- Audit -----------------------------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ package struct KeyDescription: Sendable, Equatable {
     package var revokedAt: Int?
     /// The key that replaced it.
     package var rotatedTo: KeyID?
+    /// The key that it replaced.
+    package var rotatedFrom: KeyID?
     package var lastUsedAt: Int?
     package var overrides: LimitOverrides
     package var tools: ToolAccess
@@ -74,6 +76,7 @@ package struct KeyDescription: Sendable, Equatable {
         "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "tools", "scopes",
         "allow_from",
         "name", "created_by_user_id", "created_at", "rotated_to", "last_used_at",
+        "rotated_from",
     ]
 
     /// - Returns: nil where there is no record.
@@ -81,7 +84,9 @@ package struct KeyDescription: Sendable, Equatable {
         guard fields.count == Self.fields.count, fields.contains(where: { $0 != .null }) else { return nil }
         self.id = id
         let record = KeyRecord(Array(fields.prefix(10)))
-        status = Status(record, of: organization, at: nowMicroseconds)
+        // A number in place of a text: it is longer than may be, and no sidecar reads it.
+        let isTooLong = fields.prefix(10).contains { $0.integer != nil }
+        status = isTooLong ? .unreadable : Status(record, of: organization, at: nowMicroseconds)
         subject = fields[2].text ?? id.local
         notBefore = fields[3].number
         expiresAt = fields[4].number
@@ -93,8 +98,9 @@ package struct KeyDescription: Sendable, Equatable {
         name = fields[10].text ?? ""
         user = fields[11].text ?? ""
         createdAt = fields[12].number
-        rotatedTo = fields[13].text.flatMap { KeyID("\(id.organization.text)/\($0)") }
+        rotatedTo = fields[13].text.flatMap(id.sibling)
         lastUsedAt = fields[14].number
+        rotatedFrom = fields[15].text.flatMap(id.sibling)
     }
 }
 

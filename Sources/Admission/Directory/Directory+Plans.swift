@@ -70,6 +70,7 @@ extension Directory {
     ///
     /// - Returns: whether it is new.
     package func setPlan(_ name: PlanName, _ overrides: LimitOverrides) async throws(DirectoryError) -> Bool {
+        try overrides.checkLength(of: "plan \(name.text)")
         let reply = try await redis.answer(
             Self.setPlanScript, keys: planKeys(name),
             arguments: [Self.revision(), actor, name.text, overrides.recordText, overrides.recordText])

@@ -21,15 +21,28 @@ extension Directory {
             """)
 
     /// KEYS: the organization, then records. ARGV: how many of the fields that follow are the organization's.
-    /// Answers `{now in µs, organization's fields, fields of each record…}`.
+    /// Answers `{now in µs, organization's fields, fields of each record…}`; in a record that is too long, the length
+    /// of a long field in its place.
     private static let describeKeysScript = RedisScript(
         name: "describe-keys",
         source: """
             #!lua flags=allow-oom
+            \(boundedReadPrelude)
             local time = redis.call('TIME')
             local own = tonumber(ARGV[1])
+            local fields, rules = {unpack(ARGV, own + 2)}, {\(RecordBounds.ruleFields)}
             local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], unpack(ARGV, 2, own + 1))}
-            for i = 2, #KEYS do answer[i + 1] = redis.call('HMGET', KEYS[i], unpack(ARGV, own + 2)) end
+            for i = 2, #KEYS do
+              local record = read(KEYS[i], fields, rules)
+              if type(record) == 'number' then
+                record = {}
+                for place, field in ipairs(fields) do
+                  local length = redis.call('HSTRLEN', KEYS[i], field)
+                  record[place] = length > \(RecordBounds.label) and length or redis.call('HGET', KEYS[i], field)
+                end
+              end
+              answer[i + 1] = record
+            end
             return answer
             """)
 

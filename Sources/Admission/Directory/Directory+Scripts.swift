@@ -67,25 +67,39 @@ extension Directory {
             return {now, expires}
             """)
 
-    /// KEYS: the organization, the record, active keys, the audit stream. ARGV: revision, local id, who, id.
+    /// KEYS: the organization, the record, active keys, the audit stream, and the record that it replaced, if it did.
+    /// ARGV: revision, local id, who, id, local id of what it replaced.
     /// Answers `{'revoked'}`, `{'already'}` or `{'missing'}`.
     ///
     /// Redis undoes nothing of a script that fails half-way (a user of an ACL may lack one of its commands). So the revision
     /// goes first: no record says revoked while sidecars trust the one they remember. What is left then, the place among
     /// the active keys, the next attempt takes. A full memory is no reason to let a key live: `allow-oom`.
+    ///
+    /// What it replaced takes its place while it works on. Else a key in grace would count nowhere, and with each one
+    /// that is issued, replaced and revoked there would be one more.
     static let revokeScript = RedisScript(
         name: "revoke-key",
         source: """
             #!lua flags=allow-oom
             \(auditPrelude)
+            \(workingKeyPrelude)
             local active = redis.call('HGET', KEYS[2], 'is_active')
+            local now = tonumber(redis.call('TIME')[1])
             if not active then return {'missing'} end
             if active == '1' then
               if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'rev', ARGV[1]) end
-              redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', redis.call('TIME')[1])
+              redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', now)
             end
             redis.call('ZREM', KEYS[3], ARGV[2])
             if active == '1' then note(KEYS[4], ARGV[3], 'key.revoke', ARGV[4], '') end
+            if KEYS[5] and works(KEYS[5], now) then
+              local ends = math.huge
+              for _, moment in ipairs(redis.call('HMGET', KEYS[5], 'revoked_at', 'expires_at')) do
+                moment = tonumber(moment or '') or 0
+                if moment > 0 and moment < ends then ends = moment end
+              end
+              redis.call('ZADD', KEYS[3], ends < math.huge and string.format('%.0f', ends) or '+inf', ARGV[5])
+            end
             return {active == '1' and 'revoked' or 'already'}
             """)
 }

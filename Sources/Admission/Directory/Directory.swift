@@ -40,6 +40,7 @@ package struct Directory: Sendable {
 
     /// Makes a key and stores its hash; the key itself is nowhere but in what is returned.
     package func issueKey(_ order: KeyOrder) async throws(DirectoryError) -> IssuedKey {
+        try order.checkLengths()
         let key = IssuedKey.randomKey(prefix: order.prefix)
         let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
         let organization = order.organization.text
@@ -79,13 +80,14 @@ package struct Directory: Sendable {
     @discardableResult
     package func revokeKey(_ id: KeyID) async throws(DirectoryError) -> Bool {
         let organization = id.organization.text
+        let replaced = try await predecessor(of: id)
         let reply = try await redis.answer(
             Self.revokeScript,
             keys: [
                 names.organization(organization), names.record(id), names.activeKeys(organization),
                 names.audit(organization),
-            ],
-            arguments: [Self.revision(), id.local, actor, id.text])
+            ] + (replaced.map { [names.record($0)] } ?? []),
+            arguments: [Self.revision(), id.local, actor, id.text, replaced?.local ?? ""])
         guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
         switch String(decoding: word, as: UTF8.self) {
         case "revoked": return true
@@ -113,8 +115,14 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case neverValid
     /// Revoked or expired, so there is nothing to replace.
     case keyEnded(String, String)
-    /// It was replaced already, and its time of grace isn't over.
-    case keyRotating(String)
+    /// It was replaced already, by that key if it is known, and its time of grace isn't over.
+    case keyRotating(String, to: String?)
+    /// Works on until its grace is over; before that its replacement can't be replaced.
+    case keyInGrace(String, replacedBy: String)
+    /// More than ``RecordBounds/rules`` in one record, most of them in one field.
+    case rulesTooLong(of: String, octets: Int, longest: String? = nil)
+    /// A name, or whom a key is for, is longer than ``RecordBounds/label``.
+    case labelTooLong(String)
     case planMissing(String)
     case planInUse(String, by: [String])
     /// Others changed the same thing each time.

@@ -41,6 +41,9 @@ package struct KeyID: Sendable, Hashable {
         self.init(organization: organization, local: String(parts[1]))
     }
 
+    /// Another key of its organization; nil where the text names none.
+    func sibling(_ local: String) -> KeyID? { KeyID("\(organization.text)/\(local)") }
+
     static func randomLocal() -> String {
         let octets = (0..<localLength).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
         return String(decoding: octets, as: UTF8.self)
@@ -88,6 +91,18 @@ package struct KeyOrder: Sendable {
         self.tools = tools
         self.prefix = prefix
         self.maximumActive = maximumActive
+    }
+
+    /// Every sidecar that meets the key reads its record.
+    func checkLengths() throws(DirectoryError) {
+        for (field, text) in [("name", name), ("user", user)] where text.utf8.count > RecordBounds.label {
+            throw .labelTooLong(field)
+        }
+        let rules = [("limits", limits), ("tools", tools.text), ("scopes", scopes.text), ("networks", networks.text)]
+            .map { (field: $0, octets: $1.utf8.count) }
+        let octets = rules.reduce(0) { $0 + $1.octets }
+        guard octets > RecordBounds.rules, let longest = rules.max(by: { $0.octets < $1.octets }) else { return }
+        throw .rulesTooLong(of: "a key", octets: octets, longest: longest.field)
     }
 }
 

@@ -9,7 +9,8 @@ struct KeyLimit: AsyncParsableCommand {
         commandName: "limit",
         abstract: "Give a key other numbers for the policies per key.",
         discussion: """
-            They hold from the next request on. policy=default removes one.
+            They hold from the next request on. policy=default removes one. While a replaced key works on, it and its \
+            replacement get the same numbers.
 
             EXAMPLES:
               tollgatectl key limit acme/7h3kq2mzxb search=100/10s streams=8
@@ -37,9 +38,10 @@ struct KeyLimit: AsyncParsableCommand {
         let settings = try source.settings()
         try await connection.withRedis(configured: settings?.namespace) { client, namespace in
             try await LimitCheck(edits: limits, owner: .key).check(settings, Sidecars(client, namespace: namespace))
-            let overrides = try await connection.directory(client, namespace).setLimits(limits, of: id)
+            let (overrides, other) = try await connection.directory(client, namespace).setLimits(limits, of: id)
             if json { return try Output.json([("id", .string(id.text)), ("limits", overrides.json)]) }
-            try Output.line("Own limits of key \(id.text): \(overrides.text)")
+            let keys = other.map { "keys \(id.text) and \($0.text)" } ?? "key \(id.text)"
+            try Output.line("Own limits of \(keys): \(overrides.text)")
         }
     }
 }

@@ -9,8 +9,8 @@ struct KeyRotate: AsyncParsableCommand {
         commandName: "rotate",
         abstract: "Replace a key by a new one and show that, once.",
         discussion: """
-            The new key may what the old one may, counts in the same buckets and ends when it would have ended. Both work \
-            until the grace is over.
+            The new key has the old key's permissions, limits and expiry date, and shares its buckets. Both work until \
+            the grace is over; before that, the new key can't be replaced.
 
             EXAMPLES:
               tollgatectl key rotate acme/7h3kq2mzxb
@@ -20,7 +20,8 @@ struct KeyRotate: AsyncParsableCommand {
 
     @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
     var id: String
-    @Option(help: "How long the old one works on: 24h, 7d; 0s ends it at once.", transform: Timestamp.grace)
+    @Option(
+        help: "How long the old one works on: 24h, 7d, at most 30d; 0s ends it at once.", transform: Timestamp.grace)
     var grace = Timestamp.Grace(seconds: 86_400)
     @Option(
         help: ArgumentHelp("The sidecars' configuration: for its namespace and key prefix.", valueName: "file"),

@@ -33,8 +33,8 @@ enum Timestamp {
 
     static func grace(_ text: String) throws -> Grace {
         if text == "0s" { return Grace(seconds: 0) }
-        guard let seconds = seconds(text) else {
-            throw ValidationError("expected a time such as 24h or 7d, at most 36500d, or 0s")
+        guard let seconds = seconds(text), seconds <= Directory.longestGrace else {
+            throw ValidationError("expected a time such as 24h or 7d, at most 30d, or 0s")
         }
         return Grace(seconds: seconds)
     }
