@@ -10,6 +10,24 @@ package struct Receipt {
         let charge: Charge
         let at: Int
         let owed: ArraySlice<RedisReply>
+        /// Of each rate; empty where none expires early.
+        private let expiries: ArraySlice<RedisReply>
+
+        /// - Parameter answer: of the script, that has a verdict on `charge`.
+        init(charge: Charge, _ answer: [RedisReply]) {
+            self.charge = charge
+            at = Int(answer[0].integer ?? 0)
+            owed = answer[2...].prefix(charge.items.count)
+            expiries = answer[2...].dropFirst(charge.items.count)
+        }
+
+        /// Microseconds until the state expires, if that is before all that is owed has leaked by the item's own rate.
+        func expiry(ofItem index: Int) -> Int? {
+            guard index < expiries.count, let expiry = expiries[expiries.startIndex + index].integer, expiry > 0 else {
+                return nil
+            }
+            return Int(expiry)
+        }
     }
 
     /// Nil where nothing was taken from Redis.

@@ -6,13 +6,14 @@ import Logging
 import Redis
 import ServiceLifecycle
 import Settings
+import Synchronization
 
 /// Publishes which policies this sidecar goes by and that it runs, so that tollgatectl shows quotas without its file and
 /// sees where two disagree (docs/design.md §4).
 ///
 /// Each beat has a connection of its own for a moment: one in 20 s costs nothing, and there is no state to lose. While Redis
 /// is away nothing is published, which is said once; requests are not concerned.
-struct PolicyPublisher: Service {
+final class PolicyPublisher: Service {
     /// While there is nothing to publish to.
     private static let retryInterval = Duration.seconds(1)
 
@@ -24,6 +25,10 @@ struct PolicyPublisher: Service {
     /// The id of the database that requests are counted in; nil while none was seen.
     private let database: @Sendable () -> [UInt8]?
     private let logger: Logger
+    private let others = Mutex(OtherPolicySets())
+
+    /// Policy sets of other sidecars that were met, as a scrape wants it.
+    var otherPolicySets: Int { others.withLock(\.count) }
 
     init(_ settings: Settings, logger: Logger, database: @escaping @Sendable () -> [UInt8]?) {
         endpoint = settings.redis.endpoint
@@ -61,8 +66,18 @@ struct PolicyPublisher: Service {
         guard let database = database() else { return false }
         let client = try await RedisClient.connect(to: endpoint)
         defer { client.close() }
-        return try await Sidecars(client, namespace: namespace).beat(
-            name, policies: policies, text: text, database: database)
+        let sidecars = Sidecars(client, namespace: namespace)
+        guard try await sidecars.beat(name, policies: policies, text: text, database: database) else { return false }
+        lookAround(among: try await sidecars.live())
+        return true
+    }
+
+    private func lookAround(among live: [Sidecars.Live]) {
+        for other in others.withLock({ $0.see(live, own: policies.hash) }) {
+            logger.notice(
+                "another sidecar goes by other policies: each counts by its own numbers",
+                metadata: ["sidecar": "\(other.name)", "policies": "\(other.hash)", "own": "\(policies.hash)"])
+        }
     }
 
     private func retire() async {

@@ -8,8 +8,8 @@ import Testing
 
 /// What Redis should hold and answer, written from the definitions: docs/design.md §4, docs/rate-limits.md.
 private struct World {
-    var rates: [[UInt8]: TokenBucket] = [:]
-    /// The same in exact fractions, as long as a bucket was only charged.
+    private var rates: [[UInt8]: BucketState] = [:]
+    /// The same in exact fractions, as long as a bucket was only charged, and by one set of numbers.
     var exact: [[UInt8]: ExactBucket] = [:]
     /// By counter, which has its window in its name.
     var quotas: [[UInt8]: Int] = [:]
@@ -54,12 +54,20 @@ private struct World {
         switch bucket.meter {
         case .nothing: return 0
         case .rate(let shape):
-            // A look cuts what is too much.
+            // A look moves what a clock gone back left in the future.
             _ = exact[bucket.name]?.level(at: now)
-            return rates[bucket.name, default: TokenBucket(shape, allowsDebt: bucket.allowsDebt)].backlog(at: now)
+            return rate(bucket, shape) { $0.backlog(at: now) }
         case .quota: return quotas[bucket.name(at: now)] ?? 0
         case .slots: return slots[bucket.name]?.values.count { $0 > now } ?? 0
         }
+    }
+
+    /// Whatever numbers wrote the state, the bucket goes by its own.
+    @discardableResult
+    mutating func rate<Answer>(_ bucket: Bucket, _ shape: BucketShape, _ act: (inout TokenBucket) -> Answer) -> Answer {
+        var held = TokenBucket(shape, allowsDebt: bucket.allowsDebt, state: rates[bucket.name])
+        defer { rates[bucket.name] = held.state }
+        return act(&held)
     }
 
     private mutating func take(_ item: Charge.Item, _ takes: Bool, owed: Int, at now: Int, slot: [UInt8]) {
@@ -68,7 +76,7 @@ private struct World {
         case .nothing: break
         case .rate(let shape):
             guard takes else { return }
-            rates[bucket.name]?.charge(to: owed + shape.units(ofCost: item.cost), at: now)
+            rate(bucket, shape) { $0.charge(to: owed + shape.units(ofCost: item.cost), at: now) }
             exact[bucket.name]?.charge(item.cost, at: now)
         case .quota:
             if takes { quotas[bucket.name(at: now), default: 0] += item.cost }
@@ -137,13 +145,16 @@ private struct World {
         var steps: [AnyClock.Step] = []
         var expected: [Expected] = []
         private var world = World()
-        private var buckets: [Bucket] = []
+        /// Of one or two policy sets, which share the names of their buckets.
+        private var sets: [[Bucket]] = []
         private var now = 0
         private var admissions: [Admission] = []
         private var slotCount = 0
 
         init(_ dice: inout Dice, round: Int) throws {
             now = Int.random(in: 1_600_000_000_000_000...4_000_000_000_000_000, using: &dice)
+            let disagree = round.isMultiple(of: 2)
+            var buckets: [Bucket] = []
             for index in 0..<Int.random(in: 1...5, using: &dice) {
                 let (allowance, costField) = Self.allowance(&dice)
                 let policy = Policy(name: "p\(index)", per: .key, allowance, costField: costField)
@@ -151,11 +162,23 @@ private struct World {
                     policy: index, of: policy, allowance: allowance, name: Array("r\(round)b\(index)".utf8),
                     isEnforced: Int.random(in: 0..<4, using: &dice) > 0)
                 buckets.append(bucket)
-                guard case .rate(let shape) = bucket.meter else { continue }
-                world.rates[bucket.name] = TokenBucket(shape, allowsDebt: bucket.allowsDebt)
+                guard case .rate(let shape) = bucket.meter, !disagree else { continue }
                 if case .rate(let limit) = allowance, !shape.isRounded, !bucket.allowsDebt {
                     world.exact[bucket.name] = ExactBucket(limit)
                 }
+            }
+            sets = disagree ? [buckets, buckets.map { Self.disagreeing($0, &dice) }] : [buckets]
+        }
+
+        /// The same but for the numbers of a rate.
+        private static func disagreeing(_ bucket: Bucket, _ dice: inout Dice) -> Bucket {
+            guard case .rate = bucket.meter else { return bucket }
+            while true {
+                let (allowance, costField) = Self.allowance(&dice)
+                guard case .rate(let limit) = allowance, limit.count > 0 else { continue }
+                return Bucket(
+                    policy: bucket.policy, of: Policy(name: "p", per: .key, allowance, costField: costField),
+                    allowance: allowance, name: bucket.name, isEnforced: bucket.isEnforced)
             }
         }
 
@@ -192,7 +215,7 @@ private struct World {
             case 1: pause = Int.random(in: 0...90 * 86_400_000_000, using: &dice)
             case 2: pause = -Int.random(in: 0...3_600_000_000, using: &dice)
             case 3..<7:
-                let rate = buckets.compactMap {
+                let rate = sets.joined().compactMap {
                     if case .rate(let limit) = $0.allowance, limit.count > 0 { limit } else { nil }
                 }
                 .randomElement(using: &dice)
@@ -205,6 +228,7 @@ private struct World {
         private mutating func admit(_ dice: inout Dice) throws {
             let price: Charge.Price =
                 [.full, .full, .full, .full, .refused, .one, .nothing].randomElement(using: &dice) ?? .full
+            let buckets = sets.randomElement(using: &dice) ?? []
             let charge = Charge(
                 buckets.filter { _ in Int.random(in: 0..<5, using: &dice) > 0 }.map { bucket in
                     (bucket, Int.random(in: 0...min(9, max(1, bucket.capacity)), using: &dice))
@@ -278,26 +302,30 @@ private struct World {
                     )
                     let most = shape.mostUnits(allowingDebt: item.bucket.allowsDebt)
                     keys.append(item.bucket.name)
-                    words += [shape.unitsPerMicrosecond, most, old, new, admission.at].map {
+                    words += [shape.unitsPerMicrosecond, shape.unitsPerToken, most, old, new, admission.at].map {
                         Array("\($0)".utf8)
                     }
                     rates += 1
                     world.exact[item.bucket.name] = nil
                     // The model takes whole tokens; what is more than two capacities is cut in both.
-                    world.rates[item.bucket.name]?.correct(
-                        item.cost, to: min(cost, 2 * shape.capacity), takenAt: admission.at, at: now)
+                    world.rate(item.bucket, shape) {
+                        _ = $0.correct(item.cost, to: min(cost, 2 * shape.capacity), takenAt: admission.at, at: now)
+                    }
                 case .quota: continue
                 }
             }
             for item in admission.charge.items where item.cost > 0 && item.bucket.isEnforced {
                 guard case .quota(let quota) = item.bucket.meter else { continue }
                 let cost = factor == 0 ? 0 : item.cost * factor - 1
-                let name = quota.period.window(at: admission.at).name
-                let key = item.bucket.name + Array(":\(name)".utf8)
+                let window = quota.period.window(at: admission.at)
+                let key = item.bucket.name + Array(":\(window.name)".utf8)
                 keys.append(key)
                 let most = item.bucket.allowsDebt ? 2 * quota.count : quota.count
-                words += [most, cost - item.cost].map { Array("\($0)".utf8) }
-                if let used = world.quotas[key] { world.quotas[key] = max(0, min(used + cost - item.cost, most)) }
+                let more = cost - item.cost
+                words += [most, more, window.end].map { Array("\($0)".utf8) }
+                if world.quotas[key] != nil || more > 0 && now < window.end {
+                    world.quotas[key] = max(0, min(world.quotas[key, default: 0] + more, most))
+                }
             }
             guard !keys.isEmpty else { return }
             steps.append(.init(.correct, keys: keys, arguments: [Array("\(rates)".utf8)] + words, at: now))
@@ -316,7 +344,7 @@ private struct World {
 
         /// Slots that are gone are taken again as long as there is room.
         private mutating func renew(_ dice: inout Dice) throws {
-            guard let bucket = buckets.first(where: { if case .slots = $0.meter { true } else { false } }) else {
+            guard let bucket = sets[0].first(where: { if case .slots = $0.meter { true } else { false } }) else {
                 return try admit(&dice)
             }
             let names = Set(admissions.filter { $0.charge.slotBuckets.contains { $0 === bucket } }.map(\.slot))

@@ -7,8 +7,8 @@ import Testing
 @testable import Admission
 @testable import Redis
 
-/// Runs the scripts as they ship, thousands of steps in one call, but for two things: the clock is the test's, and nothing
-/// expires by the server's.
+/// Runs the scripts as they ship, thousands of steps in one call, but for what they call Redis by: the clock is the test's, and
+/// keys expire by it, or not at all.
 ///
 /// Keys are cleared at the end of each batch, which is a world of its own.
 struct AnyClock {
@@ -39,7 +39,8 @@ struct AnyClock {
     private let client: RedisClient
     private let script: RedisScript
 
-    init(_ client: RedisClient) throws {
+    /// - Parameter expires: whether rates and quotas expire; sets of slots, which go by their scores, never do here.
+    init(_ client: RedisClient, expires: Bool = false) throws {
         self.client = client
         let functions = try [admitScriptSource, correctScriptSource, renewScriptSource, releaseScriptSource].map(
             Self.body)
@@ -47,8 +48,9 @@ struct AnyClock {
             name: "any clock",
             source: """
                 #!lua
-                local scripts = {}
-                \(functions.enumerated().map { "scripts[\($0 + 1)] = function(KEYS, ARGV, time)\n\($1)\nend" }
+                local scripts, expires = {}, \(expires)
+                \(Self.server)
+                \(functions.enumerated().map { "scripts[\($0 + 1)] = function(KEYS, ARGV, redis)\n\($1)\nend" }
                     .joined(separator: "\n"))
                 local answers, touched, at = {}, {}, 1
                 while at <= #ARGV do
@@ -62,7 +64,8 @@ struct AnyClock {
                   for i = 1, na do arguments[i] = ARGV[at + 4 + nk + i] end
                   at = at + 5 + nk + na
                   local numbers = {}
-                  for i, number in ipairs(scripts[which](keys, arguments, {seconds, micros})) do
+                  clock = {seconds, micros}
+                  for i, number in ipairs(scripts[which](keys, arguments, server)) do
                     numbers[i] = string.format('%.0f', number)
                   end
                   answers[#answers + 1] = table.concat(numbers, ' ')
@@ -93,21 +96,37 @@ struct AnyClock {
         return answers
     }
 
-    /// A script's body as a function of its clock, that leaves no expiry behind. Each replacement has to be there, or the
-    /// test would be of another script.
+    /// What a script calls instead of Redis: `clock` is TIME, and `ends` has the last millisecond of keys.
+    private static let server = """
+        local clock, ends = nil, {}
+        local function forget(key)
+          local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+          if ends[key] and now > ends[key] then
+            ends[key] = nil
+            redis.call('DEL', key)
+          end
+          return now
+        end
+        local server = {call = function(name, ...)
+          local words = {...}
+          if name == 'TIME' then return clock end
+          if name == 'PEXPIRE' then return 1 end
+          for i = 1, name == 'MGET' and #words or 1 do forget(words[i]) end
+          if name == 'PEXPIRETIME' then return ends[words[1]] or -1 end
+          if name == 'SET' then
+            if expires and words[3] == 'PX' then ends[words[1]] = forget(words[1]) + words[4] end
+            if expires and words[3] == 'PXAT' then ends[words[1]] = tonumber(words[4]) end
+            return redis.call('SET', words[1], words[2])
+          end
+          if name == 'DEL' then ends[words[1]] = nil end
+          return redis.call(name, ...)
+        end}
+        """
+
     private static func body(of source: String) throws -> String {
-        var lines = source.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        try #require(lines.removeFirst().hasPrefix("#!lua"))
-        try #require(lines.count { $0 == "local time = redis.call('TIME')" } == 1)
-        lines.removeAll { $0 == "local time = redis.call('TIME')" }
-        return lines.map { line in
-            var line = line
-            for expiry in [", 'PX', string.format('%.0f', math.ceil(wait / 1000))", ", 'KEEPTTL'"] {
-                line = line.replacing(expiry, with: "")
-            }
-            line = line.replacing(", 'PXAT', string.format('%.0f', ends / 1000 + 3600000)", with: "")
-            return line.contains("'PEXPIRE'") ? "" : line
-        }.joined(separator: "\n")
+        let (first, rest) = try #require(source.firstIndex(of: "\n").map { (source[..<$0], source[$0...]) })
+        try #require(first.hasPrefix("#!lua"))
+        return String(rest)
     }
 }
 

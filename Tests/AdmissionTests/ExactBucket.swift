@@ -6,8 +6,7 @@ import TestSupport
 /// The oracle: a token bucket in exact rational arithmetic, written from the definition alone.
 ///
 /// A level is a fraction of tokens over the period in microseconds, so one token is `period` parts, `count` parts leak a
-/// microsecond, and nothing is ever rounded. It is kept as level and instant, not as the instant of emptiness that the
-/// product stores.
+/// microsecond, and nothing is ever rounded. Where the clock goes back, the level is the same from there on.
 struct ExactBucket {
     let limit: Limit
     private var level: Int128 = 0
@@ -20,10 +19,8 @@ struct ExactBucket {
     private var capacity: Int128 { Int128(limit.burst) * Int128(limit.periodMicroseconds) }
 
     mutating func level(at now: Int) -> Int128 {
-        let level = max(0, level - (Int128(now) - instant) * Int128(limit.count))
-        guard level > capacity else { return level }
-        set(capacity, at: now)
-        return capacity
+        instant = min(instant, Int128(now))
+        return max(0, level - (Int128(now) - instant) * Int128(limit.count))
     }
 
     mutating func set(_ level: Int128, at now: Int) {
@@ -46,7 +43,7 @@ struct ExactBucket {
     }
 
     mutating func remaining(at now: Int) -> Int {
-        Int((capacity - level(at: now)) / Int128(limit.periodMicroseconds))
+        Int(max(0, capacity - level(at: now)) / Int128(limit.periodMicroseconds))
     }
 
     mutating func retryMicroseconds(_ cost: Int, at now: Int) -> Int {

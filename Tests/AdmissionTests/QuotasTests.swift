@@ -114,7 +114,8 @@ import Testing
                 try await booth.client.send("TIME").array?.compactMap { $0.text.flatMap { Int($0) } })
             let now = time[0] * 1_000_000 + time[1]
             // 20 tokens of 72 minutes each are owed.
-            _ = try await booth.client.send("SET", "tg:1:{acme}:b:org", "\(now + 86_400_000_000)")
+            let state = BucketState(owed: 20, unitsPerToken: 1, writtenAt: now)
+            _ = try await booth.client.set("tg:1:{acme}:b:org", to: state.packed)
             let org = try #require(try await read(quotas, "acme").first)
             #expect(org.remaining == 0)
             let (next, full) = (try #require(org.nextCallMicroseconds), try #require(org.fullMicroseconds))
@@ -132,25 +133,21 @@ import Testing
         }
     }
 
-    /// What a script wrote, a bucket in this process reads, whatever the numbers.
-    @Test func aStoredStateIsReadAsTheScriptReadsIt() throws {
-        var dice = SplitMix(seed: 11)
-        for _ in 0..<2_000 {
-            let limit = Limit(
-                count: 1 + dice.next(below: 100_000), periodMicroseconds: 1_000 * (1 + dice.next(below: 100_000)),
-                burst: 1 + dice.next(below: 1_000))
-            guard let shape = try? BucketShape(limit) else { continue }
-            let now = 1_700_000_000_000_000 + dice.next(below: 1_000_000_000)
-            let backlog = dice.next(below: shape.capacityUnits + 1)
-            var charged = TokenBucket(shape)
-            charged.charge(to: backlog, at: now)
-            let (wait, rest) = backlog.quotientAndRemainder(dividingBy: shape.unitsPerMicrosecond)
-            let read = TokenBucket(shape, stored: rest > 0 ? "\(now + wait) \(rest)" : "\(now + wait)")
-            try #require(read == charged)
-        }
-        let shape = try BucketShape(Limit(count: 1, periodMicroseconds: 1_000_000))
-        for text in [nil, "", "x", "-5", "1.5", "1 2 3", "99999999999999999999999"] {
-            #expect(TokenBucket(shape, stored: text) == TokenBucket(shape))
+    /// A debt of others' numbers: none of it is hidden, nothing takes longer than its state lasts.
+    @Test func whatOthersWroteIsShownByTheSubjectsNumbers() async throws {
+        try await withQuotas { quotas, booth in
+            let time = try #require(
+                try await booth.client.send("TIME").array?.compactMap { $0.text.flatMap { Int($0) } })
+            let now = time[0] * 1_000_000 + time[1]
+            let state = BucketState(owed: 3_000, unitsPerToken: 100, writtenAt: now)
+            _ = try await booth.client.set("tg:1:{acme}:b:org", to: state.packed, expiringIn: 3_600_000)
+            let org = try #require(try await read(quotas, "acme").first)
+            #expect(org.remaining == 0)
+            let (next, full) = (try #require(org.nextCallMicroseconds), try #require(org.fullMicroseconds))
+            #expect(next == full && (3_540_000_000...3_600_002_000).contains(next))
+            let owner = try await quotas.owner(of: try #require(QuotaSubject("acme")))
+            let granted = try #require(try await quotas.grant(12, to: owner, policies[1]))
+            #expect(granted.remaining == 2)
         }
     }
 

@@ -115,4 +115,16 @@ import Testing
             }
         }
     }
+
+    @Test func anotherSetIsNewsOnceUntilItIsGone() {
+        func live(_ name: String, _ hash: String) -> Sidecars.Live { .init(name: name, hash: hash, age: .zero) }
+        var others = OtherPolicySets()
+        #expect(others.see([live("me", "a"), live("twin", "a")], own: "a").isEmpty)
+        let news = others.see([live("x", "b"), live("me", "a"), live("y", "b"), live("z", "c")], own: "a")
+        #expect(news.map(\.name) == ["x", "z"])
+        #expect(others.see([live("y", "b"), live("z", "c")], own: "a").isEmpty)
+        #expect(others.see([live("z", "c")], own: "a").isEmpty)
+        #expect(others.see([live("x", "b"), live("z", "c")], own: "a").map(\.hash) == ["b"])
+        #expect(others.count == 3)
+    }
 }

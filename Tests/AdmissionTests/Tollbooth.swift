@@ -320,6 +320,20 @@ final class GateDriver: Sendable {
     }
 }
 
+extension RedisClient {
+    /// Any octets, as `send` takes texts alone.
+    func set(_ key: String, to octets: [UInt8], expiringIn milliseconds: Int64? = nil) async throws -> RedisReply {
+        var command = RedisCommand("SET")
+        command.append(key)
+        command.append(bytes: octets)
+        if let milliseconds {
+            command.append("PX")
+            command.append(milliseconds)
+        }
+        return try await send(command)
+    }
+}
+
 extension Decision {
     var reason: Denial.Reason? {
         if case .deny(let denial) = self { denial.reason } else { nil }

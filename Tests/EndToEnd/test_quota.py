@@ -96,6 +96,8 @@ def test_daemons_that_disagree_show(launch, upstream, ctl):
     assert "warning: the sidecars disagree: they run by 2 policy sets" in done.stderr
     found = json.loads(done.stdout)["sets"]
     assert [(len(one["sidecars"]), one["policies"][0]["capacity"]) for one in found] == [(2, 20), (1, 7)]
+    # The later one has seen the earlier ones' set, once; these see its own with their next beat.
+    assert other.times_said("another sidecar goes by other policies: each counts by its own numbers") == 1
     other.stop()
     # It takes its beat back when it ends; nobody waits for it to run out.
     published(ctl, 2)

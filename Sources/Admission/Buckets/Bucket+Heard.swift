@@ -9,6 +9,8 @@ struct Heard {
     var owed: Int
     /// Redis' clock then.
     var at: Int
+    /// When the state expires, by Redis' clock, if that is before all of it has leaked.
+    var expiresAt: Int?
     /// Between these two, by this machine, Redis looked.
     var askedAt: NIODeadline
     var answeredAt: NIODeadline
@@ -39,22 +41,33 @@ extension Bucket {
 
     /// A denial's answer, in which this bucket had part.
     ///
-    /// - Parameter wasDenied: by this bucket.
-    func hear(_ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, wasDenied: Bool) {
+    /// - Parameters:
+    ///   - wasDenied: by this bucket.
+    ///   - expiry: µs until the state expires, if that is before all of it has leaked.
+    func hear(
+        _ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, wasDenied: Bool,
+        expiry: Int? = nil
+    ) {
         lastHeard = Heard(
-            owed: owed, at: nowMicroseconds, askedAt: askedAt, answeredAt: answeredAt,
+            owed: owed, at: nowMicroseconds, expiresAt: expiry.map { nowMicroseconds + $0 }, askedAt: askedAt,
+            answeredAt: answeredAt,
             isDenial: wasDenied, deniedAt: wasDenied ? answeredAt : lastHeard?.deniedAt ?? .uptimeNanoseconds(0),
             witnessedAt: answeredAt)
     }
 
     /// An admission's answer, which matters only while there are denials.
-    func hearOfAdmission(_ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline) {
+    ///
+    /// - Parameter expiry: as in `hear`; what it only looked at may be others' writing.
+    func hearOfAdmission(
+        _ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, expiry: Int? = nil
+    ) {
         guard var heard = lastHeard else { return }
         guard answeredAt - heard.witnessedAt <= Self.longestBelief else {
             lastHeard = nil
             return
         }
         (heard.owed, heard.at, heard.askedAt, heard.answeredAt) = (owed, nowMicroseconds, askedAt, answeredAt)
+        heard.expiresAt = expiry.map { nowMicroseconds + $0 }
         heard.isDenial = false
         lastHeard = heard
     }
@@ -80,13 +93,16 @@ extension Bucket {
         case .rate(let shape):
             let wanted = shape.units(ofCost: underWay) + shape.units(ofCost: cost) - shape.capacityUnits
             func lacking(at time: Int) -> Int {
+                if let expiresAt = heard.expiresAt, time >= expiresAt { return wanted }
                 let (leaked, tooMuch) = (time - heard.at).multipliedReportingOverflow(by: shape.unitsPerMicrosecond)
                 return (tooMuch ? 0 : max(0, heard.owed - leaked)) + wanted
             }
             let time = heard.isDenial ? heard.earliest(at: now) : heard.latest(at: now)
             guard lacking(at: time) > 0 else { return nil }
-            let units = max(1, lacking(at: heard.earliest(at: now)))
-            return (units + shape.unitsPerMicrosecond - 1) / shape.unitsPerMicrosecond
+            let earliest = heard.earliest(at: now)
+            let wait = shape.leakMicroseconds(max(1, lacking(at: earliest)))
+            guard let expiresAt = heard.expiresAt, expiresAt > earliest else { return wait }
+            return min(wait, expiresAt - earliest + shape.leakMicroseconds(max(0, wanted)))
         case .quota(let quota):
             let window = quota.period.window(at: heard.at)
             guard heard.owed + underWay + cost > quota.count, window.contains(heard.latest(at: now)) else { return nil }
@@ -96,6 +112,12 @@ extension Bucket {
         }
     }
 
+    /// Until the state that was last heard of expires, if that is before all of it has leaked.
+    func expiry(at now: NIODeadline) -> Int? {
+        guard let heard = lastHeard, let expiresAt = heard.expiresAt else { return nil }
+        return max(1, expiresAt - heard.earliest(at: now))
+    }
+
     /// What is owed now, as far as is known here; nil where nothing is.
     func owed(at now: NIODeadline) -> Int? {
         guard let heard = lastHeard else { return nil }
@@ -103,8 +125,10 @@ extension Bucket {
         case .nothing: return nil
         case .rate(let shape):
             var bucket = TokenBucket(shape, allowsDebt: allowsDebt)
+            let earliest = heard.earliest(at: now)
+            if let expiresAt = heard.expiresAt, earliest >= expiresAt { return 0 }
             bucket.charge(to: heard.owed, at: heard.at)
-            return bucket.backlog(at: heard.earliest(at: now))
+            return bucket.backlog(at: earliest)
         case .quota, .slots: return heard.owed
         }
     }

@@ -98,19 +98,20 @@ extension BucketShape {
 
     /// Until the bucket is full again: nothing owed.
     package func resetMicroseconds(backlog: Int) -> Int {
-        dividedUp(max(0, backlog))
+        leakMicroseconds(max(0, backlog))
     }
 
     /// Until a call of `cost` is admitted; 0 where it is now.
     package func retryMicroseconds(backlog: Int, cost: Int) -> Int {
-        cost == 0 ? 0 : dividedUp(max(0, backlog + units(ofCost: cost) - capacityUnits))
+        cost == 0 ? 0 : leakMicroseconds(max(0, backlog + units(ofCost: cost) - capacityUnits))
     }
 
     package func admits(cost: Int, backlog: Int) -> Bool {
         cost == 0 || backlog + units(ofCost: cost) <= capacityUnits
     }
 
-    private func dividedUp(_ units: Int) -> Int {
+    /// How long so many units take to leak.
+    package func leakMicroseconds(_ units: Int) -> Int {
         (units + unitsPerMicrosecond - 1) / unitsPerMicrosecond
     }
 }

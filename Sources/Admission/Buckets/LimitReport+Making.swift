@@ -6,7 +6,8 @@ extension LimitStatus {
     /// - Parameters:
     ///   - owed: after the decision: units of a rate, tokens of a quota, slots.
     ///   - now: by the clock that quotas go by.
-    init?(_ item: Charge.Item, owed: Int, at now: Int, isDenied: Bool) {
+    ///   - expiry: µs until the state of a rate expires, if that is before all of it has leaked at this rate.
+    init?(_ item: Charge.Item, owed: Int, at now: Int, isDenied: Bool, expiry: Int? = nil) {
         let bucket = item.bucket
         switch bucket.meter {
         case .nothing: return nil
@@ -14,6 +15,7 @@ extension LimitStatus {
             self.init(
                 policy: bucket.policy, allowance: bucket.allowance, shape: shape, cost: item.cost, backlog: owed,
                 isDenied: isDenied)
+            if let expiry { cut(to: Int64(expiry)) }
         case .quota(let quota):
             self.init(
                 policy: bucket.policy, quota: quota, window: bucket.counter(of: quota, at: now).window, used: owed,
@@ -32,6 +34,13 @@ extension LimitStatus {
             retryAfterMicroseconds: isDenied ? Int64(shape.retryMicroseconds(backlog: backlog, cost: cost)) : 0,
             isDenied: isDenied, allowance: allowance,
             nextTokenAfterMicroseconds: Int64(shape.retryMicroseconds(backlog: backlog, cost: 1)))
+    }
+
+    /// Nothing is owed any more once the state has expired.
+    private mutating func cut(to microseconds: Int64) {
+        resetAfterMicroseconds = min(resetAfterMicroseconds, microseconds)
+        retryAfterMicroseconds = min(retryAfterMicroseconds, microseconds)
+        nextTokenAfterMicroseconds = min(nextTokenAfterMicroseconds, microseconds)
     }
 
     init(policy: Int, slots: Int, used: Int, isDenied: Bool) {

@@ -75,7 +75,7 @@ extension Gate {
         guard let verdict = charge.verdict(of: answer) else {
             return ask.isDone ? () : decideWithoutRedis(ask, "unexpected answer of the script")
         }
-        let taken = Receipt.Taken(charge: charge, at: Int(answer[0].integer ?? 0), owed: answer[2...])
+        let taken = Receipt.Taken(charge: charge, answer)
         guard !ask.isDone, outage == nil else {
             // Too late, and nobody is served for it.
             if verdict == .admitted, !ask.wasServed { giveBack(taken, slot: ask.slot) }
@@ -126,10 +126,10 @@ extension Gate {
 
     /// The answer to a question that was given up. Who was let through without it has used what it took.
     private func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply) {
-        guard !ask.wasServed, let answer = reply.array, let at = time(of: answer),
+        guard !ask.wasServed, let answer = reply.array, time(of: answer) != nil,
             charge.verdict(of: answer) == .admitted
         else { return }
-        giveBack(Receipt.Taken(charge: charge, at: at, owed: answer[2...]), slot: ask.slot)
+        giveBack(Receipt.Taken(charge: charge, answer), slot: ask.slot)
     }
 
     private func askAgain(_ ask: Ask, _ confirmation: Confirmation, after verdict: AdmitVerdict) {
@@ -154,19 +154,20 @@ extension Gate {
         let answeredAt = isDenied ? eventLoop.now : ask.startedAt
         var statuses: [LimitStatus] = []
         statuses.reserveCapacity(taken.charge.items.count)
-        for (item, reply) in zip(taken.charge.items, taken.owed) {
-            let (bucket, owed) = (item.bucket, Int(reply.integer ?? 0))
+        for (index, (item, reply)) in zip(taken.charge.items, taken.owed).enumerated() {
+            let (bucket, owed, expiry) = (item.bucket, Int(reply.integer ?? 0), taken.expiry(ofItem: index))
             let lacksRoom = !item.hasRoom(beside: owed)
             if bucket.isEnforced {
                 let isRefused = isDenied && lacksRoom
                 if isDenied {
                     bucket.hear(
-                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused)
+                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused,
+                        expiry: expiry)
                 } else if bucket.lastHeard != nil {
                     bucket.hearOfAdmission(
-                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: eventLoop.now)
+                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: eventLoop.now, expiry: expiry)
                 }
-                if let status = LimitStatus(item, owed: owed, at: taken.at, isDenied: isRefused) {
+                if let status = LimitStatus(item, owed: owed, at: taken.at, isDenied: isRefused, expiry: expiry) {
                     policyCounters[bucket.policy].count(status, of: item, isDenied: isDenied)
                     statuses.append(status)
                 }
@@ -193,7 +194,8 @@ extension Gate {
             guard !item.isShadow, let owed = item.bucket.owed(at: now) else { return nil }
             // Both clocks are estimates: a bucket that refuses has less than the cost, whatever they say.
             let least = wait == nil ? 0 : item.leastOwedByARefusal
-            var status = LimitStatus(item, owed: max(owed, least), at: time, isDenied: wait != nil)
+            var status = LimitStatus(
+                item, owed: max(owed, least), at: time, isDenied: wait != nil, expiry: item.bucket.expiry(at: now))
             if let wait { status?.retryAfterMicroseconds = Int64(wait) }
             if let status { policyCounters[item.bucket.policy].count(status, of: item, isDenied: true) }
             return status
@@ -229,16 +231,16 @@ extension Gate {
 }
 
 extension Charge {
-    /// What an answer of the script says of this charge; nil where no such answer can be: as many numbers as buckets, none
-    /// beyond what its bucket may owe, and one without room where it denies.
+    /// What an answer of the script says of this charge; nil where no such answer can be: as many numbers as buckets, and
+    /// perhaps as many more as rates, none beyond what can be counted, and one without room where it denies. Others may have let
+    /// more be owed than the bucket holds.
     fileprivate func verdict(of answer: [RedisReply]) -> AdmitVerdict? {
         guard answer.count > 1, let verdict = answer[1].integer.flatMap(AdmitVerdict.init) else { return nil }
         guard verdict.isAboutBuckets else { return verdict }
-        let owed = answer[2...]
-        guard owed.count == items.count else { return nil }
+        guard answer.count == 2 + items.count || answer.count == 2 + items.count + rates else { return nil }
         var lacksRoom = false
-        for (item, reply) in zip(items, owed) {
-            guard let owed = reply.integer, 0...Int64(item.bucket.mostOwed) ~= owed else { return nil }
+        for (item, reply) in zip(items, answer[2...]) {
+            guard let owed = reply.integer, 0...Int64(Limit.largestNumber) ~= owed else { return nil }
             if !item.isShadow, !item.hasRoom(beside: Int(owed)) { lacksRoom = true }
         }
         return lacksRoom || verdict == .admitted ? verdict : nil
@@ -262,13 +264,6 @@ extension Charge.Item {
         case .rate(let shape): shape.capacityUnits - shape.units(ofCost: cost) + 1
         case .quota, .slots: max(0, bucket.capacity - cost + 1)
         }
-    }
-}
-
-extension Bucket {
-    /// What the script may say at most. A quota may have been larger, and so may a number of slots.
-    fileprivate var mostOwed: Int {
-        if case .rate(let shape) = meter { shape.mostUnits(allowingDebt: allowsDebt) } else { Limit.largestNumber }
     }
 }
 

@@ -65,6 +65,7 @@ extension Gate {
             case .nothing, .slots: break
             case .rate(let shape):
                 call.append(Int64(shape.unitsPerMicrosecond))
+                call.append(Int64(shape.unitsPerToken))
                 call.append(Int64(shape.mostUnits(allowingDebt: bucket.allowsDebt)))
                 call.append(Int64(shape.units(ofCost: item.cost)))
                 call.append(Int64(min(shape.units(ofCost: cost), 2 * shape.capacityUnits)))

@@ -70,7 +70,7 @@ extension Charge.Item {
         case .rate(let shape):
             call.append(Int64(shape.unitsPerMicrosecond))
             call.append(Int64(shape.capacityUnits))
-            call.append(Int64(shape.mostUnits(allowingDebt: bucket.allowsDebt)))
+            call.append(Int64(shape.unitsPerToken))
             call.append(Int64(sign * shape.units(ofCost: cost)))
         case .quota(let quota):
             let window = bucket.counter(of: quota, at: now).window

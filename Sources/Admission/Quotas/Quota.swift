@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Redis
+
 /// Where one policy stands for a subject, as the next request would find it. Times are for a call of cost 1.
 package struct Quota: Sendable, Equatable {
     /// Whose numbers are in force.
@@ -22,9 +24,11 @@ package struct Quota: Sendable, Equatable {
 
     package var capacity: Int { allowance.capacity }
 
-    /// - Parameter stored: what Redis holds of it: a bucket's state, a quota's count, or how many slots are taken.
+    /// - Parameters:
+    ///   - stored: what Redis holds of it: a bucket's state, a quota's count, or how many slots are taken.
+    ///   - expiry: µs until that expires; nil where it doesn't.
     init(
-        _ policy: Policy, _ allowance: Allowance, source: Source, isEnforced: Bool, stored: String?,
+        _ policy: Policy, _ allowance: Allowance, source: Source, isEnforced: Bool, stored: RedisReply, expiry: Int?,
         at nowMicroseconds: Int
     ) {
         self.policy = policy
@@ -37,20 +41,27 @@ package struct Quota: Sendable, Equatable {
         case .rate(let limit):
             // As in `Bucket`: without a shape nothing passes.
             guard let shape = try? BucketShape(limit) else { return }
-            var bucket = TokenBucket(shape, allowsDebt: policy.costField != nil, stored: stored)
+            var bucket = TokenBucket(shape, state: BucketState(stored))
             let backlog = bucket.backlog(at: nowMicroseconds)
             remaining = shape.remaining(backlog: backlog)
-            nextCallMicroseconds = shape.retryMicroseconds(backlog: backlog, cost: 1)
-            fullMicroseconds = shape.resetMicroseconds(backlog: backlog)
+            nextCallMicroseconds = min(shape.retryMicroseconds(backlog: backlog, cost: 1), expiry ?? .max)
+            fullMicroseconds = min(shape.resetMicroseconds(backlog: backlog), expiry ?? .max)
         case .quota(let quota):
-            let used = stored.flatMap { Int($0) } ?? 0
+            let used = stored.text.flatMap { Int($0) } ?? 0
             let untilEnd = quota.period.window(at: nowMicroseconds).end - nowMicroseconds
             remaining = max(0, quota.count - used)
             nextCallMicroseconds = remaining > 0 ? 0 : untilEnd
             fullMicroseconds = used > 0 ? untilEnd : 0
         case .concurrency(let slots):
-            remaining = max(0, slots - (stored.flatMap { Int($0) } ?? 0))
+            remaining = max(0, slots - (stored.text.flatMap { Int($0) } ?? 0))
             nextCallMicroseconds = remaining > 0 ? 0 : nil
         }
+    }
+}
+
+extension BucketState {
+    fileprivate init?(_ stored: RedisReply) {
+        guard case .bytes(let packed) = stored else { return nil }
+        self.init(packed: packed)
     }
 }

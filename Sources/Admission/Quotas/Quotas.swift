@@ -26,7 +26,8 @@ package struct Quotas: Sendable {
     }
 
     /// KEYS: what holds the state of each policy. ARGV: for each its kind, `b`, `q` or `c`.
-    /// Answers `{now in µs, their states…}`: texts, and of slots how many are taken.
+    /// Answers `{now in µs, state, last, state, last…}`: what is stored, of slots how many are taken, and the last ms of it, or
+    /// less than 0.
     ///
     /// A script although it only reads: a primary that was demoted refuses it, where a plain MGET would still answer.
     private static let readScript = RedisScript(
@@ -38,10 +39,11 @@ package struct Quotas: Sendable {
             local answer = {now}
             for i = 1, #KEYS do
               if ARGV[i] == 'c' then
-                answer[i + 1] = tostring(redis.call('ZCOUNT', KEYS[i], string.format('(%.0f', now), '+inf'))
+                answer[2 * i] = tostring(redis.call('ZCOUNT', KEYS[i], string.format('(%.0f', now), '+inf'))
               else
-                answer[i + 1] = redis.call('GET', KEYS[i])
+                answer[2 * i] = redis.call('GET', KEYS[i])
               end
+              answer[2 * i + 1] = redis.call('PEXPIRETIME', KEYS[i])
             end
             return answer
             """)
@@ -93,12 +95,14 @@ package struct Quotas: Sendable {
         let reply = try await redis.answer(
             Self.readScript, keys: counted.map { $0.allowance.name($0.name, at: now) },
             arguments: counted.map(\.policy.letter))
-        guard reply.count == counted.count + 1, let time = reply[0].integer else { throw .unexpectedReply }
-        return zip(counted, reply.dropFirst()).map { one, state in
-            Quota(
+        guard reply.count == 2 * counted.count + 1, let time = reply[0].integer else { throw .unexpectedReply }
+        return counted.enumerated().map { index, one in
+            let last = reply[2 * index + 2].integer ?? -1
+            return Quota(
                 one.policy, one.allowance, source: source(one.policy, owner),
                 isEnforced: one.policy.mode.enforces(one.policy.name, on: share(one.policy, owner)),
-                stored: state.text, at: Int(time))
+                stored: reply[2 * index + 1], expiry: last < 0 ? nil : max(1, Int((last + 1) * 1_000 - time)),
+                at: Int(time))
         }
     }
 
@@ -126,10 +130,12 @@ package struct Quotas: Sendable {
         case .concurrency: return nil
         case .rate(let limit):
             guard let shape = try? BucketShape(limit) else { return nil }
-            // As if it were taken just now: nothing of it has leaked.
             let most = shape.mostUnits(allowingDebt: policy.costField != nil)
-            let units = min(shape.units(ofCost: tokens), most)
-            arguments = ["1", "\(shape.unitsPerMicrosecond)", "\(most)", "\(units)", "0", "\(now)"]
+            let units = min(shape.units(ofCost: tokens), Limit.largestNumber)
+            // As if it were taken this instant: nothing of it has leaked.
+            let taken = Limit.largestNumber
+            let numbers = [1, shape.unitsPerMicrosecond, shape.unitsPerToken, most, units, 0, taken]
+            arguments = numbers.map { "\($0)" }
         case .quota(let quota):
             arguments = ["0", "\(2 * quota.count)", "\(-tokens)", "0"]
         }

@@ -2,14 +2,18 @@
 
 /// The one question of a warm request: does the record still stand, and do all buckets admit?
 ///
-/// Answers `{now in µs, verdict, what is owed in each bucket…}`; verdicts are `AdmitVerdict`. Owed are units of a rate, tokens
-/// of a quota, or slots: after the decision, of a shadow bucket before it. Nothing is written but by an admission, and where
-/// something had to be cut that a clock gone back, or a lowered limit, left behind (docs/design.md §4).
+/// Answers `{now in µs, verdict, what is owed in each bucket…}`; verdicts are `AdmitVerdict`. Owed are units of a rate, at most
+/// 2^53, tokens of a quota, or slots: after the decision, of a shadow bucket before it. Where the state of a rate expires
+/// before all of it leaks at this rate, since others wrote it by another one, a number for each rate follows: µs until then, 0
+/// where it doesn't.
+///
+/// Nothing is written but by an admission, and where a state was written in the future: a clock that went back
+/// (docs/decisions/0011-state-of-a-bucket.md).
 ///
 /// - KEYS: the organization's hash, if a revision is given; the session, if a subject is; then rates, quotas, sets of slots.
 /// - ARGV: revision or empty; the key holds from and until, in µs; whether `now` is expected within them (1) or not (0);
 ///   the subject that the session has to belong to, or empty; how many rates and quotas there are; then
-///   - for each rate: units leaking a microsecond, capacity, the most that may be owed, cost, all in units;
+///   - for each rate: units leaking a microsecond, capacity, units a token, cost, all but the third in units;
 ///   - for each quota: tokens, cost, the window's beginning and end in µs;
 ///   - for each set of slots: how many, and 1 to take one, 0 to look; last of all, where there is a set, the name of what is taken.
 ///
@@ -18,6 +22,7 @@
 /// A slot is a member of a sorted set, scored by when it ends unless renewed: 30 s from now.
 let admitScriptSource = """
     #!lua
+    \(bucketSource)
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
     local first = 1
@@ -36,24 +41,16 @@ let admitScriptSource = """
     if total == 0 then return {now, 1} end
     local rates, quotas = tonumber(ARGV[6]), tonumber(ARGV[7])
     local counted = rates + quotas
-    local answer, leaks, takes, told, cut = {now, 1}, {}, {}, {}, {}
+    local answer, leaks, tokens, takes, told, debts, ahead, expiries = {now, 1}, {}, {}, {}, {}, {}, {}
     local states = counted > 0 and redis.call('MGET', unpack(KEYS, first, first + counted - 1))
     local at = 8
     for i = 1, total do
       local owed, full, cost = 0
       if i <= rates then
-        local leak = tonumber(ARGV[at])
-        full, cost, leaks[i] = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3]), leak
-        local empty, rest = string.match(states[i] or '', '^(%d+) ?(%d*)$')
-        if empty then
-          owed = (empty - now) * leak + (tonumber(rest) or 0)
-          if owed < 0 then
-            owed = 0
-          elseif owed > full then
-            local most = tonumber(ARGV[at + 2])
-            if owed > most then owed, cut[i] = most, true end
-          end
-        end
+        leaks[i], full, tokens[i], cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]),
+          tonumber(ARGV[at + 3])
+        owed, ahead[i] = owes(states[i], tokens[i], leaks[i], now)
+        debts[i] = owed
         at = at + 4
       elseif i <= counted then
         full, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
@@ -71,21 +68,24 @@ let admitScriptSource = """
         takes[i], told[i] = cost, true
         if cost > 0 and owed + cost > full then answer[2] = 0 end
       end
-      answer[i + 2] = owed
+      answer[i + 2] = math.min(owed, 2^53)
     end
     local admitted = answer[2] == 1
     for i = 1, total do
       local key, owed, take = KEYS[first + i - 1], answer[i + 2], admitted and takes[i] or 0
       if i <= rates then
-        if take > 0 or cut[i] then
-          local leak = leaks[i]
-          owed = owed + take
-          local rest = owed % leak
-          local wait = (owed - rest) / leak
-          local state = string.format(rest > 0 and '%.0f %.0f' or '%.0f', now + wait, rest)
-          if rest > 0 then wait = wait + 1 end
-          redis.call('SET', key, state, 'PX', string.format('%.0f', math.ceil(wait / 1000)))
+        owed = debts[i] + take
+        if take > 0 then
+          keep(key, struct.pack('<ddd', owed, tokens[i], now), owed / leaks[i])
           if told[i] then answer[i + 2] = owed end
+        elseif owed > 0 then
+          if ahead[i] then renew(key, states[i], now, owed / leaks[i]) end
+          local last = told[i] and redis.call('PEXPIRETIME', key) or -1
+          -- It is gone when its last millisecond is over.
+          if last >= 0 and (last + 1) * 1000 - now < owed / leaks[i] then
+            expiries = expiries or {}
+            expiries[i] = math.max(1, (last + 1) * 1000 - now)
+          end
         end
       elseif i <= counted then
         if take > 0 then
@@ -107,6 +107,7 @@ let admitScriptSource = """
         end
       end
     end
+    for i = 1, expiries and rates or 0 do answer[total + 2 + i] = expiries[i] or 0 end
     return answer
     """
 
