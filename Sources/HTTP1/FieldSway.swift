@@ -13,21 +13,24 @@ package enum FieldSway: Sendable, Equatable {
     case target
     /// `X-Tollgate-…`, which only Tollgate says.
     case identity
-    /// `X-Forwarded-…`: the word of a proxy.
+    /// `X-Forwarded-…` and others by which a proxy says who the client is, and whom it asked.
     case forwarding
 }
 
 extension FieldSway {
     /// Lower case. What their readers are: IIS and Symfony, nginx' ingress, Envoy, Azure, WSGI middleware for a prefix, CGI,
     /// Rack::Sendfile (CVE-2025-61780), and whatever overrides methods.
-    private static let targets = [
+    private static let targets = Names([
         "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url", "x-envoy-original-path",
         "x-waws-unencoded-url", "x-script-name", "script-name", "x-path-info", "path-info", "proxy", "x-sendfile-type",
         "x-accel-mapping", "x-http-method-override", "x-http-method", "x-method-override",
-    ].map { PackedName(Array($0.utf8)) }
+    ])
 
-    /// One bit for each length that one of them has.
-    private static let lengths: UInt64 = targets.reduce(0) { $0 | 1 &<< UInt64($1.length) }
+    /// Those of CDNs, load balancers and older proxies; Rails and others look through several of them.
+    private static let clients = Names([
+        "client-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "cf-connecting-ipv6",
+        "fastly-client-ip", "x-original-forwarded-for", "x-original-host", "x-forwarded", "forwarded-for",
+    ])
 
     /// - Parameters:
     ///   - name: a token that is no known field's.
@@ -40,16 +43,30 @@ extension FieldSway {
             self = .identity
         } else if span.begins(name, with: "x-forwarded-", third: UInt8(ascii: "f")) {
             self = .forwarding
-        } else if span.ends(name, with: "-root-path") || Self.isTarget(packed) {
+        } else if span.ends(name, with: "-root-path") || Self.targets.contains(packed) {
             self = .target
+        } else if Self.clients.contains(packed) {
+            self = .forwarding
         } else {
             self = .none
         }
     }
+}
 
-    private static func isTarget(_ name: PackedName) -> Bool {
+/// A few names, with one bit for each length that one of them has: most others differ in that.
+private struct Names: Sendable {
+    private let names: [PackedName]
+    private let lengths: UInt64
+
+    /// - Parameter names: in lower case.
+    init(_ names: [String]) {
+        self.names = names.map { PackedName(Array($0.utf8)) }
+        lengths = self.names.reduce(0) { $0 | 1 &<< UInt64($1.length) }
+    }
+
+    func contains(_ name: PackedName) -> Bool {
         guard name.length <= PackedName.capacity, lengths &>> UInt64(name.length) & 1 != 0 else { return false }
-        return targets.contains(name)
+        return names.contains(name)
     }
 }
 

@@ -60,6 +60,9 @@ def test_forwarding_fields_are_for_trusted_peers(launch, upstream, key):
         "x-forwarded-port": "1",
         "X-Forwarded-Ssl": "on",
         "X-Real-IP": "203.0.113.9",
+        "True-Client-IP": "203.0.113.9",
+        "CF-Connecting-IP": "203.0.113.9",
+        "X-Original-Host": "bank.example",
     }
     names = {name.lower() for name in fields}
     ask(launch(upstream).port, "GET", "/api/listings", key, fields=fields)
