@@ -399,8 +399,8 @@ private let minute = 60_000_000
             ])
             for _ in 0..<4 { _ = await gate.admit(key: "laptop") }
             try await booth.change("laptop", of: "acme", ["limits": "key=20/10m"])
-            // A bucket is a time to be full again: four of ten are eight of twenty.
-            #expect(await gate.admit(key: "laptop").remaining == [11])
+            // A bucket is what is owed in tokens: four of ten are four of twenty.
+            #expect(await gate.admit(key: "laptop").remaining == [15])
             try await booth.change("laptop", of: "acme", ["limits": "key=0/10m"])
             #expect(
                 await gate.admit(key: "laptop").reason == .costExceedsCapacity(policy: 0, cost: 1, capacity: 0))
