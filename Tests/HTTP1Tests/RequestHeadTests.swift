@@ -90,7 +90,8 @@ import Testing
             ("X-Method-Override", .target), ("A-Name-That-Is-Longer-Than-32-Octets-Root-Path", .target),
             ("X-Tollgate-Plan", .identity), ("x-tollgate-", .identity), ("X-Forwarded-Prefix", .forwarding),
             ("X-Forwarded-", .forwarding), ("True-Client-IP", .forwarding), ("CF-Connecting-IP", .forwarding),
-            ("client-ip", .forwarding), ("X-Forwarded", .forwarding), ("-Root-Path", .none), ("Root-Path", .none), ("X-Tollgate", .none),
+            ("client-ip", .forwarding), ("X-Forwarded", .forwarding), ("-Root-Path", .none), ("Root-Path", .none),
+            ("X-Tollgate", .none),
             ("Client", .none), ("X-Original-URLs", .none), ("Proxy-A", .none), ("X-Y", .none), ("x", .none),
             ("A-Name-That-Is-Longer-Than-32-Octets-Too", .none), ("X-Tollgate-Org", .none), ("Host_", .oddName),
         ] as [(String, FieldSway)])
