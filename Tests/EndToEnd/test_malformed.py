@@ -88,6 +88,10 @@ BAD_BODIES: dict[str, bytes] = {
 }
 
 
+#: So much of a body is here before the handler is asked.
+GATHERED = b"good" * 4096
+
+
 @pytest.mark.parametrize("octets", BAD_HEADS.values(), ids=BAD_HEADS.keys())
 def test_of_a_bad_head_nothing_reaches_the_handler(tollgate, upstream, key, octets):
     # A good key makes sure that it isn't the missing one that stopped the request.
@@ -112,8 +116,9 @@ def test_of_a_bad_head_nothing_reaches_the_handler(tollgate, upstream, key, octe
 @pytest.mark.parametrize("octets", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_of_a_body_that_turns_bad_no_whole_request_reaches_the_handler(tollgate, upstream, key, octets):
     with Connection(tollgate.port) as connection:
-        connection.send(POST + f"X-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + b"4\r\ngood\r\n")
-        until(lambda: upstream.received.endswith((b"good\r\n", b"good")), "the good chunk at the handler")
+        connection.send(POST + f"X-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        connection.send(b"%x\r\n%b\r\n" % (len(GATHERED), GATHERED))
+        until(lambda: upstream.received.endswith((GATHERED + b"\r\n", GATHERED)), "the good chunk at the handler")
         connection.send(octets)
         answer = connection.response("POST")
         assert answer.status == 400
@@ -124,11 +129,23 @@ def test_of_a_body_that_turns_bad_no_whole_request_reaches_the_handler(tollgate,
     assert ask(tollgate.port, "GET", "/api/listings", key).status == 200
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\na\r\nhalf"])
+@pytest.mark.parametrize("octets", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_of_a_short_body_that_turns_bad_nothing_reaches_the_handler(tollgate, upstream, key, octets):
+    with Connection(tollgate.port) as connection:
+        connection.send(POST + f"X-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + b"4\r\ngood\r\n")
+        connection.send(octets)
+        answer = connection.response("POST")
+        assert answer.status == 400
+        assert answer["Connection"] == "close"
+        assert connection.at_end()
+    assert upstream.received == b""
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 20000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n4e20\r\n"])
 def test_of_a_body_that_breaks_off_no_whole_request_reaches_the_handler(tollgate, upstream, key, framing):
     connection = Connection(tollgate.port)
-    connection.send(POST + f"X-API-Key: {key}\r\n{framing}".encode())
-    until(lambda: upstream.received.endswith(b"half") or b"half" in upstream.received, "half a body at the handler")
+    connection.send(POST + f"X-API-Key: {key}\r\n{framing}".encode() + GATHERED + b"half")
+    until(lambda: b"half" in upstream.received, "half a body at the handler")
     connection.close()
     until(lambda: upstream.open == 0, "the upstream connection ending")
     assert upstream.requests == []
