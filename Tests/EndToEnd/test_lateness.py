@@ -7,6 +7,7 @@ import time
 
 import pytest
 from fixtures.redis_relay import RedisRelay
+from fixtures.upstream import reply
 from fixtures.wire import Connection, ask, request_bytes, until
 
 ORG = [{"name": "org", "per": "org", "limit": "20000/7d"}]
@@ -108,6 +109,58 @@ def test_open_admits_no_more_for_a_pause(launch, upstream, ctl):
     assert [ask(daemon.port, "GET", "/api/listings", key).status for key in keys] == [200] * 30
     # None of these is refused from memory.
     assert pause_while_asking(daemon, keys) == [429] * 30
+
+
+def pause(daemon, seconds: float, meanwhile=lambda: None):
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        meanwhile()
+        time.sleep(seconds)
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+
+
+def test_an_answer_that_came_during_a_pause_is_in_time(launch, upstream, key):
+    came, answers = threading.Event(), threading.Event()
+
+    def wait(*_):
+        came.set()
+        assert answers.wait(30)
+        return reply(b"ok")
+
+    upstream.behaviour = wait
+    daemon = launch(upstream, loops=1, policies=ORG, upstream_settings={"response_timeout": "1s"})
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
+        assert came.wait(30)
+        pause(daemon, 2.5, answers.set)
+        assert connection.response().status == 200
+
+
+def test_a_head_that_came_during_a_pause_is_in_time(launch, upstream, key):
+    daemon = launch(upstream, loops=1, policies=ORG, limits={"header_timeout": "1s"})
+    head = request_bytes("GET", "/api/listings", {"X-API-Key": key})
+    with Connection(daemon.port) as connection:
+        connection.send(head[:20])
+        # The loop that answers this has read the other before.
+        assert ask(daemon.port, "GET", "/health").status == 200
+        pause(daemon, 2.5, lambda: connection.send(head[20:]))
+        assert connection.response().status == 200
+
+
+def test_who_takes_nothing_during_a_pause_has_not_stalled(launch, upstream, key):
+    body = b"x" * (8 << 20)
+    upstream.behaviour = lambda *_: reply(body)
+    daemon = launch(upstream, loops=1, policies=ORG, limits={"stall_timeout": "3s"})
+    with Connection(daemon.port, receive_buffer=4096) as connection:
+        connection.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
+        assert connection.more()
+        # It has been looked at once; once or twice more before it takes the rest.
+        time.sleep(1.1)
+        pause(daemon, 4)
+        time.sleep(1.1)
+        answer = connection.response()
+        assert (answer.status, len(answer.body)) == (200, len(body))
 
 
 # ---- A slow Redis ----------------------------------------------------------------------------------------------------

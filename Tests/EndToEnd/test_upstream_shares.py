@@ -112,6 +112,38 @@ def test_whoever_waits_for_a_100_is_sent_on_at_once(open_door, upstream):
     assert upstream.last.body == b"hello"
 
 
+@pytest.mark.parametrize(
+    "fields", [{"Content-Length": "1000"}, {"Transfer-Encoding": "chunked"}], ids=["length", "chunked"]
+)
+def test_a_body_that_drips_gives_its_slot_back(launch, upstream, key, fields):
+    """It owes its pace from admission on: a slot is held for it before a connection is."""
+    daemon = launch(
+        upstream,
+        loops=1,
+        policies=[{"name": "slots", "per": "global", "concurrency": 1}],
+        routes=[{"path": "/api/listings"}],
+        limits={"stall_timeout": f"{STALL}s", "idle_timeout": "60s"},
+    )
+    octet = b"x" if "Content-Length" in fields else b"1\r\nx\r\n"
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("POST", "/api/listings", {"X-API-Key": key, **fields}))
+        until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 429, "the slot being taken")
+        began = time.monotonic()
+        connection.socket.settimeout(0.1)
+        while not connection.pending:
+            connection.send(octet)
+            with contextlib.suppress(TimeoutError):
+                connection.more()
+            assert time.monotonic() - began < 20
+        answer = connection.response("POST")
+        problem(answer, 408, "Request Timeout", "Request body not received in time")
+        assert answer["Connection"] == "close"
+        assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    late = until(lambda: [line for line in daemon.lines() if line.get("reason") == "request_timeout"], "its line")
+    assert [line["status"] for line in late] == [408]
+    assert {request.method for request in upstream.requests} == {"GET"}
+
+
 # MARK: The rest of it
 
 
@@ -137,12 +169,12 @@ def test_a_body_that_drips_later_is_408(open_door, upstream, beginning):
 
 def test_a_body_that_keeps_its_pace_is_not(open_door, upstream):
     daemon = open_door()
-    size = GATHERED + 40 * 200
+    size = GATHERED + 40 * 2000
     with Connection(daemon.port) as connection:
         connection.send(request_bytes("POST", "/open", {"Content-Length": str(size)}) + b"x" * GATHERED)
         for _ in range(40):
             time.sleep(0.08)
-            connection.send(b"x" * 200)
+            connection.send(b"x" * 2000)
         assert connection.response("POST").status == 200
     assert len(upstream.last.body) == size
 
@@ -166,7 +198,6 @@ def test_a_slow_handler_is_not_the_clients_fault(open_door, upstream):
 
 def test_a_stream_may_be_sent_to_as_slowly_as_one_likes(open_door, upstream):
     daemon = open_door()
-    over = threading.Event()
 
     def stream(_, peer):
         peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -180,7 +211,6 @@ def test_a_stream_may_be_sent_to_as_slowly_as_one_likes(open_door, upstream):
         time.sleep(3 * STALL)
         connection.send(b"x")
         assert upstream.open == 1
-        over.set()
 
 
 # MARK: Taking the answer
@@ -227,6 +257,45 @@ def test_a_stream_may_find_its_reader_asleep(open_door, upstream):
         assert connection.head().status == 200
         time.sleep(4 * STALL)
         assert upstream.open == 1
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+SOCKET = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
+@pytest.mark.parametrize("stall", ["1s", "30s"])
+@pytest.mark.parametrize("began, fields", [(EVENTS, {}), (SOCKET, UPGRADE)], ids=["events", "a socket"])
+def test_a_stream_whose_reader_takes_nothing_is_cut_after_the_idle_timeout(launch, upstream, began, fields, stall):
+    daemon = launch(
+        upstream,
+        loops=1,
+        routes=[{"path": "/open", "public": True}],
+        limits={"stall_timeout": stall, "idle_timeout": "3s"},
+    )
+
+    def pour(_, peer):
+        peer.sendall(began)
+        with contextlib.suppress(OSError):
+            while True:
+                peer.sendall(b"data: %s\n\n" % (b"x" * 4096))
+
+    upstream.behaviour = pour
+    with Connection(daemon.port, receive_buffer=4096) as connection:
+        connection.send(request_bytes("GET", "/open", fields))
+        assert connection.head().status in (200, 101)
+        at = time.monotonic()
+        until(lambda: upstream.open == 0, "the handler being left", 12)
+        assert time.monotonic() - at > 3 * 0.9
+    assert daemon.lines(2)[-1]["reason"] == "client_stalled"
 
 
 # MARK: Shares

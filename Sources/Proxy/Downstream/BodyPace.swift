@@ -2,18 +2,18 @@
 
 import NIOCore
 
-/// What a client owes while its body holds a connection to the handler: so many octets a second, averaged over a window,
-/// for as long as the handler takes them.
+/// What a client owes while its body holds slots or a connection to the handler: so many octets a second, averaged over a
+/// window, for as long as they are taken.
+///
+/// The window is its owner's deadline, which moves if the process stands still.
 struct BodyPace {
     static let bytesPerSecond: Int64 = 1024
 
-    private let began: NIODeadline
     private let receivedBefore: Int
     private var blockedSince: NIODeadline?
     private var blocked = TimeAmount.zero
 
-    init(received: Int, at now: NIODeadline) {
-        began = now
+    init(received: Int) {
         receivedBefore = received
     }
 
@@ -28,10 +28,12 @@ struct BodyPace {
         blocked = blocked + (now - since)
     }
 
-    /// - Parameter received: of the whole body so far.
-    func isKept(received: Int, at now: NIODeadline) -> Bool {
+    /// - Parameters:
+    ///   - received: of the whole body so far.
+    ///   - window: what has passed since it began.
+    func isKept(received: Int, over window: TimeAmount, at now: NIODeadline) -> Bool {
         let waited = blocked + (blockedSince.map { now - $0 } ?? .zero)
-        let milliseconds = (now - began - waited).nanoseconds / 1_000_000
+        let milliseconds = (window - waited).nanoseconds / 1_000_000
         return Int64(received - receivedBefore) >= milliseconds * Self.bytesPerSecond / 1000
     }
 }

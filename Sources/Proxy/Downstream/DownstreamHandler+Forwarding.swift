@@ -10,9 +10,11 @@ import Telemetry
 extension DownstreamHandler {
     func perform(_ action: Exchange.Action) {
         switch action {
+        case .none: break
         // What has come of the body already is read next.
-        case .none, .gather: break
+        case .gather: beginPace()
         case .acquire(let freshness):
+            endPace()
             upstream = nil
             // Without a ticket the answer has come already, and what it led to may hold one of its own.
             let caller = grant.principal.map { UpstreamCaller.key($0.keyID) } ?? .address(record.client.subject)

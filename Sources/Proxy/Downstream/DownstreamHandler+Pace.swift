@@ -3,7 +3,8 @@
 import HTTP1
 import NIOCore
 
-/// What a client owes while it holds a connection to the handler, which are few: to send its body, and to take its answer.
+/// What a client owes while it holds slots and a connection to the handler, which are few: to send its body, and to take its
+/// answer.
 extension DownstreamHandler {
     // MARK: Before: the beginning of the body
 
@@ -27,14 +28,15 @@ extension DownstreamHandler {
 
     // MARK: Sending
 
-    private func beginPace() {
-        var pace = BodyPace(received: record.bytesIn, at: shard.now)
-        if upstream?.isWritable != true { pace.block(at: shard.now) }
+    /// From admission on, but for the wait for a connection.
+    func beginPace() {
+        var pace = BodyPace(received: record.bytesIn)
+        if exchange.forwardsBody, upstream?.isWritable != true { pace.block(at: shard.now) }
         self.pace = pace
         paceDeadline = shard.paceDeadlines.arm(self, at: shard.now)
     }
 
-    /// The body is whole, nobody waits for it any more, or it is one direction of a stream.
+    /// The body is whole, nobody waits for it now, or it is one direction of a stream.
     func endPace() {
         if let paceDeadline { shard.paceDeadlines.cancel(paceDeadline) }
         (pace, paceDeadline) = (nil, nil)
@@ -42,8 +44,9 @@ extension DownstreamHandler {
 
     func paceExpired() {
         paceDeadline = nil
-        guard phase == .exchanging, exchange.forwardsBody, let pace else { return }
-        guard !pace.isKept(received: record.bytesIn, at: shard.now) else { return beginPace() }
+        guard phase == .exchanging, exchange.forwardsBody || exchange.gathersBody, let pace else { return }
+        let window = shard.paceDeadlines.duration
+        guard !pace.isKept(received: record.bytesIn, over: window, at: shard.now) else { return beginPace() }
         // Where the answer has begun it can only be cut.
         record.reason = "request_timeout"
         perform(exchange.requestBroke(.bodyTimeout))
@@ -62,7 +65,7 @@ extension DownstreamHandler {
     /// would cost more than to write.
     func watchStall() {
         guard stallDeadline == nil else { return }
-        (taken, takenAt) = (nil, shard.now)
+        taken = nil
         stallDeadline = shard.stallDeadlines.arm(self, at: shard.now)
     }
 
@@ -78,10 +81,14 @@ extension DownstreamHandler {
         let waiting = bytesWaiting(context)
         guard waiting > 0 else { return }
         if taken != written - waiting {
-            (taken, takenAt) = (written - waiting, shard.now)
-        } else if shard.now - takenAt >= stallPatience {
-            if record.isOpen { record.reason = "client_stalled" }
-            return reset()
+            (taken, takenFor) = (written - waiting, .zero)
+        } else {
+            // Looks are counted, not time: while the process stood still nobody could take anything.
+            takenFor = takenFor + shard.stallDeadlines.duration
+            guard takenFor < stallPatience else {
+                if record.isOpen { record.reason = "client_stalled" }
+                return reset()
+            }
         }
         stallDeadline = shard.stallDeadlines.arm(self, at: shard.now)
     }

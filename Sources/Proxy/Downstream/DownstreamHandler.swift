@@ -102,16 +102,16 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var upstreamNeedsFlush = false
     var responseDeadline: DeadlineQueue<DownstreamHandler>.Token?
     var responseFraming = BodyFraming.none
-    /// While the client sends a body to the handler.
+    /// While the client owes a body.
     var pace: BodyPace?
     var paceDeadline: DeadlineQueue<DownstreamHandler>.Token?
 
     var armed = ArmedDeadline.none
     /// Runs while there may be bytes that the client doesn't take.
     var stallDeadline: DeadlineQueue<DownstreamHandler>.Token?
-    /// Bytes that had left for the client when it was last looked, and since when it is that many.
+    /// Bytes that had left for the client when it was last looked, and for how many looks' time it has been that many.
     var taken: Int?
-    var takenAt = NIODeadline.distantPast
+    var takenFor = TimeAmount.zero
     /// Bytes written so far; some of them may still wait.
     var written = 0
     private var isReadWithheld = false
