@@ -29,6 +29,22 @@ import Testing
         #expect(ledger.enter("203.0.113.9") == .admitted)
     }
 
+    @Test func nobodyLeavesWhoWasNotCounted() async {
+        await #expect(processExitsWith: .failure) {
+            ConnectionLedger(most: 2, mostOfAddress: 2).leave(nil)
+        }
+    }
+
+    @Test func noAddressLeavesTwice() async {
+        await #expect(processExitsWith: .failure) {
+            let ledger = ConnectionLedger(most: 2, mostOfAddress: 2)
+            _ = ledger.enter("203.0.113.9")
+            _ = ledger.enter(nil)
+            ledger.leave("203.0.113.9")
+            ledger.leave("203.0.113.9")
+        }
+    }
+
     @Test func nobodyIsRememberedInTheEnd() {
         let ledger = ConnectionLedger(most: 100, mostOfAddress: 2)
         for _ in 0..<3 {

@@ -35,6 +35,32 @@ import Testing
         #expect(shares.take(for: .address("unix")) == .taken)
     }
 
+    @Test func nobodyGivesBackWhatItHasNot() async {
+        await #expect(processExitsWith: .failure) {
+            var shares = UpstreamShares(capacity: 2)
+            _ = shares.take(for: .key("a"))
+            _ = shares.take(for: .key("a"))
+            _ = shares.giveBack(of: .key("a"))
+            _ = shares.giveBack(of: .key("a"))
+        }
+    }
+
+    @Test func nobodyGoesOnWhoDidNotWait() async {
+        await #expect(processExitsWith: .failure) {
+            var shares = UpstreamShares(capacity: 4)
+            _ = shares.take(for: .key("a"))
+            shares.takeParked(of: .key("a"))
+        }
+    }
+
+    @Test func nobodyLeavesWhoDidNotWait() async {
+        await #expect(processExitsWith: .failure) {
+            var shares = UpstreamShares(capacity: 4)
+            _ = shares.take(for: .key("a"))
+            shares.leave(.key("a"))
+        }
+    }
+
     /// Whatever comes and goes in whatever order, nobody is remembered in the end.
     @Test func nothingIsLeftBehind() {
         var random = SplitMix(seed: 12)

@@ -48,8 +48,12 @@ final class ConnectionLedger: Sendable {
     /// One that was counted goes.
     func leave(_ address: String?) {
         state.withLockedValue { state in
+            precondition(state.count > 0, "More leave than were counted")
             state.count -= 1
-            guard let address, let taken = state.byAddress[address] else { return }
+            guard let address else { return }
+            guard let taken = state.byAddress[address] else {
+                preconditionFailure("One leaves whose address was not counted")
+            }
             state.byAddress[address] = taken > 1 ? taken - 1 : nil
         }
     }

@@ -46,7 +46,7 @@ struct UpstreamShares {
 
     /// - Returns: whether a request of the same caller is parked, which now may ``takeParked(of:)``.
     mutating func giveBack(of caller: UpstreamCaller) -> Bool {
-        guard var holding = holdings[caller] else {
+        guard var holding = holdings[caller], holding.taken > 0 else {
             preconditionFailure("Cannot give back what was not taken")
         }
         holding.taken -= 1
@@ -56,13 +56,17 @@ struct UpstreamShares {
 
     /// A request that was parked has what another gave back.
     mutating func takeParked(of caller: UpstreamCaller) {
-        holdings[caller]?.parked -= 1
-        holdings[caller]?.taken += 1
+        guard var holding = holdings[caller], holding.parked > 0, holding.taken < most else {
+            preconditionFailure("Cannot go on where nobody waits for what was given back")
+        }
+        holding.parked -= 1
+        holding.taken += 1
+        holdings[caller] = holding
     }
 
     /// A request that was parked waits no longer.
     mutating func leave(_ caller: UpstreamCaller) {
-        guard var holding = holdings[caller] else {
+        guard var holding = holdings[caller], holding.parked > 0 else {
             preconditionFailure("Cannot leave where nobody waits")
         }
         holding.parked -= 1
