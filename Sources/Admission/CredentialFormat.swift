@@ -22,7 +22,10 @@ package struct CredentialFormat: Sendable, Hashable {
         }
     }
 
-    package func accepts(_ key: some RandomAccessCollection<UInt8>) -> Bool {
+    package func accepts(_ key: [UInt8]) -> Bool { accepts(key[...]) }
+
+    /// Not generic: callers are in another module, and a head may hold thousands of words that have to be looked at.
+    package func accepts(_ key: ArraySlice<UInt8>) -> Bool {
         guard !key.isEmpty, key.count <= Self.longestKey, key.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             return false
         }

@@ -381,3 +381,78 @@ def test_bodies_that_stop_are_cut_and_the_handler_is_left(launch, upstream, key)
         connection.close()
     # None of them was worth a connection to the handler.
     assert upstream.accepted == 0
+
+
+# MARK: Heads that cost
+
+ROOM = 31 * 1024
+NOMINATED = [f"x-nominated-{number:02}" for number in range(16)]
+
+
+def filled(name: str, piece: str, room: int = ROOM) -> list[tuple[str, str]]:
+    return [(name, piece * (room // len(piece)))]
+
+
+def spread(name: str, count: int = 240) -> list[tuple[str, str]]:
+    """As many fields as fit, each nearly one of those that end with the connection."""
+    return [(f"{name}{number:03}", "v" * (ROOM // count - len(name) - 8)) for number in range(count)]
+
+
+#: Each as long as a head may be, and made to be gone over as often as possible.
+COSTLY = {
+    "fields beside nominated ones": [("Connection", ", ".join(NOMINATED)), *spread("x-nominated-")],
+    "short fields": [
+        ("Connection", ", ".join(NOMINATED)),
+        *[(f"x-nominated-0{number:03}", "") for number in range(240)],
+    ],
+    "addresses": filled("X-Forwarded-For", "192.0.2.1, "),
+    "forwarded": filled("Forwarded", 'for="[2001:db8::1]";proto=http, '),
+    "commas": filled("Accept", "a,"),
+    "types": filled("Accept", "text/event-stream;q=0.1,"),
+    "cookies": filled("Cookie", "a=b; "),
+    "keys": filled("Authorization", "Bearer mcp_"),
+    "patterns": filled("Authorization", "sk-" + "-pro" * 127 + " "),
+    "words": filled("Authorization", "mcp_ "),
+    "beginnings": filled("Authorization", "~mcp"),
+    "languages": filled("Accept-Encoding", "gzip;q=0,"),
+    "vias": filled("Via", "1.1 a,"),
+    "a path": [],
+}
+MOST_SECONDS = 0.08 if IS_DEBUG else 0.002
+
+
+def answer_all(connection: socket.socket, *_):
+    while True:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            octets = connection.recv(BLOCK)
+            if not octets:
+                return
+            received += octets
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+def test_no_head_costs_more_than_two_milliseconds(launch, handler, key, kind):
+    daemon = launch(
+        handler(answer_all).url,
+        loops=1,
+        policies=WIDE,
+        keys={"accept": ["mcp_", "sk-*-prod"]},
+        routes=[{"path": "/{rest*}"}],
+        trusted_proxies=["127.0.0.0/8"],
+        log={"level": "info", "access": "off"},
+    )
+    path = "/" + "a/" * (4 * 1024 if kind == "a path" else 1)
+    lines = [f"GET {path} HTTP/1.1", "Host: h", f"X-API-Key: {key}"]
+    head = "\r\n".join([*lines, *(f"{name}: {value}" for name, value in COSTLY[kind])]).encode() + b"\r\n\r\n"
+    assert len(head) < 32 * 1024
+    count = 200
+    with Connection(daemon.port) as connection:
+        connection.send(head)
+        assert connection.response().status == 200
+        before = daemon.processor_time()
+        for _ in range(count):
+            connection.send(head)
+            assert connection.response().status == 200
+        assert (daemon.processor_time() - before) / count <= MOST_SECONDS

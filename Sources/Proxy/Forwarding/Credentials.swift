@@ -52,7 +52,7 @@ struct Credentials: Sendable {
     /// Whether a key of ours stands in the field, in whatever form: that is none of the handler's business. What is stripped is
     /// wider than what is looked for; anything else there is the handler's own.
     func strips(_ field: Field, of head: RequestHead) -> Bool {
-        !isForwarded && mayHold(field, of: head) && holdsKey(head.view(of: field.valueRange))
+        !isForwarded && mayHold(field, of: head) && holdsKey(Array(head.view(of: field.valueRange)))
     }
 
     /// Whether credentials are given in the field, by whichever of its spellings.
@@ -62,12 +62,12 @@ struct Credentials: Sendable {
 
     /// Whether a word of the value may be a key, or a run of a key's usual octets within one: `Bearer mcp_…`,
     /// `token="mcp_…"`, `theirs,mcp_…`.
-    private func holdsKey(_ value: ByteBufferView) -> Bool {
+    private func holdsKey(_ value: [UInt8]) -> Bool {
         holdsKey(value) { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: ",") }
             || holdsKey(value, in: Self.isUsual)
     }
 
-    private func holdsKey(_ value: ByteBufferView, in isInside: (UInt8) -> Bool) -> Bool {
+    private func holdsKey(_ value: [UInt8], in isInside: (UInt8) -> Bool) -> Bool {
         var start = value.startIndex
         while start < value.endIndex {
             var end = start
@@ -91,8 +91,8 @@ struct Credentials: Sendable {
     private func credential(in field: Field, _ name: FieldName, of head: RequestHead) -> [UInt8]? {
         let value = head.view(of: field.valueRange)
         guard name.id == .authorization else { return Array(value) }
-        guard let token = Self.bearerToken(value), format.accepts(token) else { return nil }
-        return Array(token)
+        guard let token = Self.bearerToken(value).map({ Array($0) }), format.accepts(token) else { return nil }
+        return token
     }
 
     /// `Bearer <token>`, the scheme in any case (RFC 9110 §11.1), one or more spaces between.
