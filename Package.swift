@@ -101,7 +101,7 @@ let package = Package(
         tests(
             "HTTP1Tests", ["HTTP1", "FuzzSubjects", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("MCPTests", ["MCP", .nioCore, .subprocess], resources: [.copy("read_messages.py")]),
-        tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioPosix, .logging]),
+        tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioEmbedded, .nioPosix, .logging]),
         tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
         tests(
             "DaemonTests",

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
+import NIOEmbedded
+import Redis
 import Testing
 
 @testable import Admission
@@ -107,6 +110,43 @@ import Testing
             return LookupBudget.Origin(request)
         }
         #expect((origin(one) == origin(other)) == areOne)
+    }
+
+    // MARK: By a gate
+
+    /// Never connected, so that a look-up is under way until its time is over.
+    @Test func whoJoinedLaterWaitsOn() {
+        let loop = EmbeddedEventLoop()
+        let gate = Gate(
+            configuration: AdmissionConfiguration(policies: [], format: CredentialFormat(prefix: "mcp_", accept: [])),
+            endpoint: RedisEndpoint(.unix(path: "/nonexistent")), instance: Instance(), on: loop,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        var decisions: [String: Decision] = [:]
+        func ask(_ name: String, _ key: String, from address: String) {
+            let request = AdmissionRequest(
+                kind: .protected, credential: .presented(Array("mcp_\(key)".utf8)), address: address,
+                selection: PolicySelection())
+            gate.admit(request, at: loop.now) { decision, _ in decisions[name] = decision }
+        }
+        func pass(_ milliseconds: Int) {
+            for _ in 0..<(milliseconds / 10) {
+                loop.advanceTime(by: .milliseconds(10))
+                gate.expire(now: loop.now)
+            }
+        }
+        for junk in 0..<LookupBudget.blockPerSecond { ask("junk", "junk\(junk)", from: "203.0.113.9") }
+        ask("first", "key", from: "203.0.113.9")
+        pass(240)
+        ask("later", "key", from: "198.51.100.1")
+        #expect(decisions.isEmpty)
+        pass(10)
+        #expect(decisions["first"]?.reason == .lookupBudget)
+        #expect(decisions["later"] == nil)
+        pass(240)
+        #expect(decisions["later"] == nil)
+        pass(10)
+        #expect(decisions["later"]?.isUnavailable == true)
+        #expect(gate.counters.lookupsRefused == 1)
     }
 
     // MARK: With Redis

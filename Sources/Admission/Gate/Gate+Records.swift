@@ -67,14 +67,21 @@ extension Gate {
         {
         case .now(let block): sendLookup(hash, before: ask.patience, of: block)
         case .later: break
-        case .never: refuseLookup(hash)
+        case .never:
+            lookups[hash] = nil
+            refuseLookup(ask)
         }
     }
 
     /// To be called every tick: there may be room for look-ups that wait.
     func lookUpWaiting(_ now: NIODeadline) {
         let (ready, late) = lookupBudget.advance(at: now)
-        for hash in late { refuseLookup(hash) }
+        for hash in late {
+            // Who joined later has patience left, and waits for a turn of its own.
+            for ask in lookups.removeValue(forKey: hash) ?? [] where !ask.isDone {
+                if ask.patience > now { lookUp(ask, hash) } else { refuseLookup(ask) }
+            }
+        }
         for (hash, block) in ready {
             let asks = lookups[hash]?.filter { !$0.isDone } ?? []
             guard let first = asks.first else {
@@ -88,11 +95,9 @@ extension Gate {
         }
     }
 
-    private func refuseLookup(_ hash: CredentialHash) {
-        for ask in lookups.removeValue(forKey: hash) ?? [] where !ask.isDone {
-            counters.lookupsRefused += 1
-            finish(ask, .deny(Denial(reason: .lookupBudget)))
-        }
+    private func refuseLookup(_ ask: Ask) {
+        counters.lookupsRefused += 1
+        finish(ask, .deny(Denial(reason: .lookupBudget)))
     }
 
     private func sendLookup(_ hash: CredentialHash, before deadline: NIODeadline, of block: LookupBudget.Block?) {

@@ -81,6 +81,7 @@ struct LookupBudget {
 
     /// Its key was none, or not as far as is known.
     mutating func end(_ block: Block, asFailure isFailure: Bool, at now: NIODeadline) {
+        precondition(underWay > 0 && block.underWay > 0, "Cannot end a look-up that hasn't begun")
         underWay -= 1
         block.underWay -= 1
         guard isFailure else { return }
