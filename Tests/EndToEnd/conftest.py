@@ -93,7 +93,7 @@ def key(ctl) -> str:
 
 @pytest.fixture
 def budget() -> str:
-    """Of one decision. Long, since a busy test machine is no outage of Redis; where outages are the subject it is short."""
+    """Of one question. Long, since a busy test machine is no outage of Redis; where outages are the subject it is short."""
     return "2s"
 
 

@@ -4,7 +4,7 @@
 import threading
 import time
 
-from fixtures.wire import Connection, ask
+from fixtures.wire import Connection, ask, request_bytes, until
 
 PATH = "/api/listings"
 
@@ -102,8 +102,35 @@ def test_junk_costs_redis_little_and_good_keys_nothing_of_theirs(launch, upstrea
     # Five hundred failures a second and block, at most, with as many at once.
     assert seen[401] <= 500 * (1 + took)
     assert admits(redis) - before <= seen[401] + 20 + 10
-    refused = ask(daemon.port, "GET", PATH, "mcp_junk", fields={"X-Forwarded-For": "198.51.100.1"})
-    if refused.status == 503:
-        assert refused["Retry-After"] == "1"
     # Another address isn't held to what these did.
     assert ask(daemon.port, "GET", PATH, "mcp_other", fields={"X-Forwarded-For": "203.0.113.4"}).status == 401
+
+
+def test_junk_beyond_the_budget_is_told_and_logged_as_such(launch, upstream):
+    daemon = launch(
+        upstream,
+        loops=1,
+        policies=[{"name": "org", "per": "org", "limit": "1000000/1s"}],
+        redis_settings={"timeout": "400ms"},
+    )
+    connections = [Connection(daemon.port) for _ in range(1000)]
+    turn, refused = 0, []
+
+    def are_refused() -> bool:
+        """More at once than one block of addresses may look up within the time that one waits."""
+        nonlocal turn, refused
+        turn += 1
+        junk = [request_bytes("GET", PATH, {"X-API-Key": f"mcp_{turn:03}{number:040}"}) for number in range(1000)]
+        for connection, octets in zip(connections, junk):
+            connection.send(octets)
+        answers = [connection.response() for connection in connections]
+        assert {answer.status for answer in answers} <= {401, 503}
+        refused = [answer for answer in answers if answer.status == 503]
+        return bool(refused)
+
+    until(are_refused, "a look-up beyond the budget")
+    for connection in connections:
+        connection.close()
+    assert {answer["Retry-After"] for answer in refused} == {"1"}
+    logged = [line for line in daemon.lines(1000 * turn) if line["status"] == 503]
+    assert [(line["reason"], line["decision"]) for line in logged] == [("lookup_budget", "deny")] * len(refused)

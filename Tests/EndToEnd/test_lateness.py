@@ -8,7 +8,7 @@ import time
 import pytest
 from fixtures.redis_relay import RedisRelay
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, request_bytes, until
+from fixtures.wire import Connection, Stopwatch, ask, request_bytes, until
 
 ORG = [{"name": "org", "per": "org", "limit": "20000/7d"}]
 
@@ -173,6 +173,18 @@ def test_a_cold_key_has_the_budget_for_each_question(launch, upstream, key, rela
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
 
 
+def test_a_request_waits_at_most_twice_the_budget(launch, upstream, key, relay):
+    """Each of its three questions is answered within the budget, but all of them are not within two."""
+    daemon = launch(upstream, loops=1, redis_url=relay.url, policies=ORG, redis_settings={"timeout": "1s"})
+    relay.delay = lambda command: 0.9
+    began, watch = time.monotonic(), Stopwatch()
+    refused = ask(daemon.port, "GET", "/api/listings", key)
+    took, ours = time.monotonic() - began, watch.took()
+    assert (refused.status, refused["Retry-After"]) == (503, "1")
+    # Three times 0.9 would be 2.7, and three budgets 3.
+    assert 1.9 < took and ours < 2.6
+
+
 def test_late_answers_give_back_what_they_took(launch, upstream, key, relay):
     daemon = launch(upstream, loops=1, redis_url=relay.url, policies=ORG, redis_settings={"timeout": "250ms"})
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
@@ -222,7 +234,7 @@ def test_an_absent_redis_is_answered_for_at_once(launch, redis, upstream, key):
 
 def test_junk_from_ten_addresses_costs_good_keys_nothing(launch, upstream, ctl):
     # Without a policy for addresses it is the look-ups alone that bound junk.
-    daemon = launch(upstream, loops=1, policies=ORG, log={"level": "info", "access": "stdout"})
+    daemon = launch(upstream, loops=1, policies=ORG)
     keys = [ctl.issue(f"org{number}", f"key{place}")["key"] for number in range(4) for place in range(5)]
     over = threading.Event()
     junk: list[int] = []
