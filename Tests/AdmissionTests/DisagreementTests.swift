@@ -176,22 +176,33 @@ import Testing
     @Test(arguments: pairs) func aPlanChangedUnderLoadAdmitsNoMoreThanTheBound(texts: [String]) async throws {
         let limits = try texts.map(Limit.init(parsing:))
         try await Tollbooth.open { booth in
-            try await booth.organization("acme")
+            try await booth.organization("acme", plan: "pro")
             try await booth.key("laptop", of: "acme")
             let policies = [Policy(name: "org", per: .org, limit: limits[0])]
             let gates = [try await booth.gate(policies), try await booth.gate(policies)]
+            var inForce = 1
+            try await booth.plan("pro", limits: "org=\(limits[1])")
+            var charged: Set<Int> = []
             try await Self.expectBound(limits) { turn in
-                let inForce = turn / 7 % 5 / 4
-                if turn.isMultiple(of: 7) { try await booth.organization("acme", limits: "org=\(limits[inForce])") }
-                // By the second it only looks: a denial would be remembered beyond the next change.
-                let decision = await gates[turn % 2].admit(key: "laptop", isThrottled: inForce == 0)
-                return inForce == 0 ? decision : nil
+                // A few calls by the second, which leave room for the first, then four times as long by the first.
+                let next = turn < 5 ? 1 : turn / 50 % 5 / 4
+                if next != inForce {
+                    inForce = next
+                    try await booth.plan("pro", limits: "org=\(limits[next])")
+                    try await gates[0].adopts("org=\(limits[next])", of: "pro")
+                }
+                // The other one learns of it ten calls later, if not by itself.
+                if turn % 50 == 15 { try await gates[1].adopts("org=\(limits[next])", of: "pro") }
+                let decision = await gates[turn % 2].admit(key: "laptop")
+                if turn.isMultiple(of: 2), decision.isAllowed { charged.insert(next) }
+                return decision
             }
+            #expect(charged == [0, 1])
         }
     }
 
-    /// - Parameter ask: asks once more; nil where it was not about a call.
-    private static func expectBound(_ limits: [Limit], _ ask: (Int) async throws -> Decision?) async throws {
+    /// - Parameter ask: asks once more.
+    private static func expectBound(_ limits: [Limit], _ ask: (Int) async throws -> Decision) async throws {
         // Who is asked by which doesn't matter, as both always ask.
         let fastest = try #require(limits.max { $0.count * $1.periodMicroseconds < $1.count * $0.periodMicroseconds })
         let most = Limit(
@@ -199,7 +210,7 @@ import Testing
             burst: limits.map(\.burst).max())
         var (ledger, denied) = (Ledger(), 0)
         for turn in 0..<1_500 {
-            guard let decision = try await ask(turn) else { continue }
+            let decision = try await ask(turn)
             switch decision.reason {
             case nil: ledger.note(most, admitted: 1, at: Int(try #require(decision.limits).nowMicroseconds))
             case .rateLimited:
@@ -218,21 +229,20 @@ import Testing
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
-            let fast = try await booth.gate([
-                Policy(name: "org", per: .org, limit: Limit(count: 200, periodMicroseconds: Self.second))
-            ])
+            let quick = Limit(count: 200, periodMicroseconds: 4 * Self.second)
+            let fast = try await booth.gate([Policy(name: "org", per: .org, limit: quick, cost: 200)])
             let slow = try await booth.gate([
                 Policy(name: "org", per: .org, limit: Limit(count: 2, periodMicroseconds: 86_400_000_000))
             ])
-            for turn in 0..<200 { #expect(await fast.admit(key: "laptop").isAllowed, "\(turn)") }
+            #expect(await fast.admit(key: "laptop").isAllowed)
             // The first asks Redis, the second what the first was told.
             for _ in 0..<2 {
                 let denied = await slow.admit(key: "laptop")
                 let status = try #require(denied.limits).statuses[0]
                 #expect(denied.reason == .rateLimited(policies: [0]))
                 #expect(status.remaining == 0)
-                #expect((1...1_001_000).contains(status.retryAfterMicroseconds))
-                #expect((1...1_001_000).contains(status.resetAfterMicroseconds))
+                #expect((1...4_001_000).contains(status.retryAfterMicroseconds))
+                #expect((1...4_001_000).contains(status.resetAfterMicroseconds))
             }
             let wait = try #require(await slow.admit(key: "laptop").limits).statuses[0].retryAfterMicroseconds
             try await Task.sleep(for: .microseconds(wait))

@@ -60,10 +60,20 @@ final class Tollbooth: Sendable {
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    func organization(_ name: String, status: String = "active", limits: String = "") async throws {
+    func organization(
+        _ name: String, status: String = "active", limits: String = "", plan: String = ""
+    ) async throws {
         try await set(
             "tg:1:{\(name)}",
-            ["rev": Self.revision(), "name": name, "status": status, "limits": limits, "created_at": "1763866666"])
+            [
+                "rev": Self.revision(), "name": name, "status": status, "limits": limits, "plan": plan,
+                "created_at": "1763866666",
+            ])
+    }
+
+    func plan(_ name: String, limits: String) async throws {
+        try await set("tg:1:plan:\(name)", ["limits": limits])
+        _ = try await client.send("SET", "tg:1:plans", Self.revision())
     }
 
     /// A key `mcp_<id>` of the organization, as it would be issued now.
@@ -280,6 +290,18 @@ final class GateDriver: Sendable {
                 }
             }
         }
+    }
+
+    /// Asks about plans at once, and returns when it goes by these numbers of one.
+    func adopts(_ limits: String, of plan: String) async throws {
+        let (gate, overrides) = (gate, LimitOverrides(parsing: limits))
+        func adopted() async throws -> Bool {
+            try await gate.eventLoop.submit {
+                gate.value.plans.nextPoll = .uptimeNanoseconds(0)
+                return gate.value.plans.overrides[plan] == overrides
+            }.get()
+        }
+        while try await !adopted() { try await Task.sleep(for: .milliseconds(1)) }
     }
 
     /// Asks until Redis' answer about the key has come in time, so that its record is at hand.
