@@ -27,9 +27,6 @@ final class PolicyPublisher: Service {
     private let logger: Logger
     private let others = Mutex(OtherPolicySets())
 
-    /// Policy sets of other sidecars that were met, as a scrape wants it.
-    var otherPolicySets: Int { others.withLock(\.count) }
-
     init(_ settings: Settings, logger: Logger, database: @escaping @Sendable () -> [UInt8]?) {
         endpoint = settings.redis.endpoint
         namespace = settings.namespace
@@ -73,10 +70,14 @@ final class PolicyPublisher: Service {
     }
 
     private func lookAround(among live: [Sidecars.Live]) {
-        for other in others.withLock({ $0.see(live, own: policies.hash) }) {
+        let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
+        for other in news {
             logger.notice(
                 "another sidecar goes by other policies: each counts by its own numbers",
-                metadata: ["sidecar": "\(other.name)", "policies": "\(other.hash)", "own": "\(policies.hash)"])
+                metadata: [
+                    "sidecar": "\(other.name)", "policies": "\(other.hash)", "own": "\(policies.hash)",
+                    "policies.met": "\(count)",
+                ])
         }
     }
 
