@@ -4,6 +4,9 @@ package import NIOCore
 
 /// Notices a tick that comes late, because the process or its machine stood still. Nobody else is to blame for that time, and
 /// what came meanwhile lies unread in the sockets: all deadlines move by it once, and are looked at one tick later.
+///
+/// Whoever has deadlines judges by one of its own. Those of one loop agree because one tick hands them the same `now`, each
+/// once: a shard its gate, and a gate its connection.
 package struct TickPace {
     package static let interval = TimeAmount.milliseconds(10)
     /// A loop that is merely busy is less late.

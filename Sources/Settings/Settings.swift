@@ -50,7 +50,7 @@ package struct Settings: Sendable, Equatable {
 
     package struct RedisSettings: Sendable, Equatable {
         package var endpoint: RedisEndpoint
-        /// Budget of one decision.
+        /// Budget of one question. A request waits at most twice this.
         package var timeout: Duration
         package var onFailure: OnFailure
         package var localShare: Double

@@ -91,7 +91,8 @@ struct Config: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Tell what is wrong with a configuration, without starting.",
             discussion: """
-                Tells as well what is open without a key. Exits with 0 if nothing is, else with 78. Flags and variables are left out of account.
+                Tells as well what is open without a key. Exits with 0 if nothing is, else with 78. Flags and \
+                variables are left out of account.
 
                 EXAMPLES:
                   tollgate config check /etc/tollgate.yaml

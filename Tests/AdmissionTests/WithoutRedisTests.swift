@@ -33,7 +33,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
                 #expect(decision.isUnavailable)
                 #expect(took <= .milliseconds(100) + stall)
             }
-            // After three that waited for a connection in vain nobody waits.
+            // Where nobody listens nobody waits.
             let (_, took, stall) = await gate.timed(key: "laptop")
             #expect(took < .milliseconds(35) + stall)
             await expectRefusalsAsUsual(gate)

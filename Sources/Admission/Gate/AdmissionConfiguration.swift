@@ -21,7 +21,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var format: CredentialFormat
     /// Requests without a credential pass on protected routes, charged like public ones.
     package var allowsAnonymous: Bool
-    /// Budget of one question. A decision that asks several waits for all of them no longer than twice that.
+    /// Budget of one question. A request waits at most twice this.
     package var timeout: TimeAmount
     package var onFailure: OnFailure
     /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They

@@ -81,7 +81,7 @@ package enum Schema {
         "redis.url", .redisURL, default: "redis://127.0.0.1:6379/0", "Where keys and buckets are.")
     static let redisTimeout = Key(
         "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "250ms",
-        "Budget of one question to Redis. A request asks at most three and waits at most twice this.")
+        "Budget of one question to Redis. A request waits at most twice this.")
     static let redisOnFailure = Key(
         "redis.on_failure",
         .choice(["closed": Settings.OnFailure.closed, "open": .open, "local": .local]), default: "closed",
