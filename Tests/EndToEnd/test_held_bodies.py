@@ -96,6 +96,32 @@ def test_strangers_hold_an_eighth_each(launch, upstream, key, holders):
     assert post(daemon.port, key, LARGE, path="/keyed").status == 200
 
 
+@pytest.mark.parametrize("caller, mebibytes", [("key", 17), ("address", 9)])
+def test_a_message_beyond_its_callers_share_is_413(launch, upstream, key, caller, mebibytes):
+    """However often it is sent it would not fit."""
+    daemon = launch(
+        upstream,
+        loops=1,
+        routes=[{**MCP[0], "public": caller == "address"}],
+        policies=[{"name": "all", "per": caller, "limit": "20/1h"}],
+        limits={"body_bytes": "32MiB", "mcp_body_bytes": "32MiB"},
+    )
+    key = key if caller == "key" else None
+    with Connection(daemon.port) as connection:
+        connection.send(head(key, "Transfer-Encoding: chunked"))
+        # The answer may come, and the connection end, before all is sent.
+        with contextlib.suppress(OSError):
+            for _ in range(mebibytes):
+                connection.send(b"%x\r\n%s\r\n" % (MIB, b" " * MIB))
+        answer = connection.response()
+        assert (answer.status, answer["Connection"]) == (413, "close")
+        assert answer.json()["error"]["code"] == 41300
+        assert "Retry-After" not in answer
+    assert daemon.lines(1)[0]["reason"] == "body_too_large"
+    # It was paid for, and its room is free again.
+    assert remaining(post(daemon.port, key, LARGE)) == {"all": 18}
+
+
 def drip(connection: Connection, every: float):
     """An octet now and then, until there is an answer."""
     connection.socket.settimeout(every)

@@ -25,6 +25,11 @@ import Testing
         func grant(_ bytes: Int, to holder: HeldShares.Holder) -> Bool { shares.grant(bytes, to: holder) }
     }
 
+    @Test func aHolderHasOneShareWhateverOthersHold() {
+        #expect(HeldShares.most(of: Self.key("a", of: "acme")) == 16 * Self.mebibyte)
+        #expect(HeldShares.most(of: .address("203.0.113.9")) == 8 * Self.mebibyte)
+    }
+
     @Test func aKeyHoldsAQuarterAndItsOrganizationHalf() {
         let room = Room()
         #expect(room.take(Self.key("a", of: "acme")) == 16)

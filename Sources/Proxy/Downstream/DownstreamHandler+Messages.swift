@@ -101,6 +101,11 @@ extension DownstreamHandler {
         held?.append(payload)
         guard let held, held.needed > 0 else { return }
         guard shard.heldBodies.grant(held.needed, to: held.holder) else {
+            guard held.bytes <= HeldShares.most(of: held.holder) else {
+                // To try again would not help.
+                chargeUnfinished()
+                return refuse(.bodyBeyondShare, limits: nil)
+            }
             return refuse(.unavailable("Too many messages under way", reason: "held_bodies"), limits: nil)
         }
         self.held?.granted += held.needed

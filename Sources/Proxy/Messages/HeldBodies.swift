@@ -50,6 +50,11 @@ struct HeldShares {
     /// Nobody holds anything.
     var isEmpty: Bool { held.isEmpty }
 
+    /// What one caller may hold while nobody else holds anything.
+    static func most(of holder: Holder) -> Int {
+        parts(of: holder).map(\.most).min() ?? 0
+    }
+
     mutating func grant(_ bytes: Int, to holder: Holder) -> Bool {
         let parts = Self.parts(of: holder)
         guard parts.allSatisfy({ held[$0, default: 0] + bytes <= $0.most }) else { return false }

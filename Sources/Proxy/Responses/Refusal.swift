@@ -71,6 +71,13 @@ extension Refusal {
         return refusal
     }
 
+    /// A message within `limits.mcp_body_bytes`, but beyond what its caller may have the process hold.
+    package static var bodyBeyondShare: Refusal {
+        var refusal = Refusal(413, "Request body takes more memory than one caller may hold", reason: "body_too_large")
+        refusal.closes = true
+        return refusal
+    }
+
     package static func bodyTooLarge(limit: Int) -> Refusal {
         var refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: "body_too_large")
         refusal.closes = true
