@@ -21,11 +21,12 @@ package struct Receipt {
             expiries = answer[2...].dropFirst(charge.items.count)
         }
 
-        /// Microseconds until the state expires, if that is before all that is owed has leaked by the item's own rate.
+        /// Microseconds until the state expires, if that is before all that is owed has leaked by the item's own rate. Nil as well
+        /// where the answer has no number that can be counted with.
         func expiry(ofItem index: Int) -> Int? {
-            guard index < expiries.count, let expiry = expiries[expiries.startIndex + index].integer, expiry > 0 else {
-                return nil
-            }
+            guard index < expiries.count, let expiry = expiries[expiries.startIndex + index].integer,
+                1...Int64(KeyRecord.never) ~= expiry
+            else { return nil }
             return Int(expiry)
         }
     }

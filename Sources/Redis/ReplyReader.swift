@@ -3,7 +3,7 @@
 import CHiredis
 import NIOCore
 
-/// hiredis' reader, and with it all the `unsafe` of this project.
+/// hiredis' reader, and with it all the `unsafe` of this project but the call of one clock.
 ///
 /// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once. It lives and dies with its
 /// connection: an error leaves it unusable. hiredis 0.14 and 1.x both serve; RESP3 is never asked for.

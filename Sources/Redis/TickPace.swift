@@ -5,14 +5,17 @@ package import NIOCore
 /// Notices a tick that comes late, because the process or its machine stood still. Nobody else is to blame for that time, and
 /// what came meanwhile lies unread in the sockets: all deadlines move by it once, and are looked at one tick later.
 ///
-/// Whoever has deadlines judges by one of its own. Those of one loop agree because one tick hands them the same `now`, each
-/// once: a shard its gate, and a gate its connection.
+/// Whoever has deadlines judges by one of its own. Those of one loop look at the same tick one after the other: a shard, its
+/// gate, and the gate's connection.
+///
+/// Time in which the loop worked is its callers' time, however late the tick: else whoever keeps it busy stretches the deadlines
+/// of all.
 package struct TickPace {
     package static let interval = TimeAmount.milliseconds(10)
-    /// A loop that is merely busy is less late.
+    /// So long may a thread wait for its turn on a machine that is well.
     private static let tolerance = TimeAmount.milliseconds(25)
 
-    private var last: NIODeadline?
+    private var last: (at: NIODeadline, worked: TimeAmount)?
     private var isReading = false
 
     package init() {}
@@ -26,9 +29,10 @@ package struct TickPace {
         package let expires: Bool
     }
 
-    package mutating func tick(at now: NIODeadline) -> Tick {
-        defer { last = now }
-        let excess = last.map { now - $0 - Self.interval } ?? .zero
+    /// - Parameter worked: for how long its thread has had a processor, since whenever.
+    package mutating func tick(at now: NIODeadline, having worked: TimeAmount = .workedByThisThread) -> Tick {
+        defer { last = (now, worked) }
+        let excess = last.map { now - $0.at - (worked - $0.worked) - Self.interval } ?? .zero
         let isLate = excess > Self.tolerance
         isReading = isLate && !isReading
         return Tick(excess: isLate ? excess : .zero, expires: !isReading)

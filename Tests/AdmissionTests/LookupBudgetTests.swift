@@ -63,6 +63,32 @@ import Testing
         #expect(budget.advance(at: start + patience).late == [hash("one of bad 0")])
     }
 
+    /// Five blocks that send as much junk as each may send for good: together more than there is.
+    @Test func whoSendsNoMoreThanABlockMayIsBadAllTheSame() {
+        var budget = LookupBudget(blocks: 200)
+        for step in 0..<200 {
+            let now = start + .milliseconds(10) * Int64(step)
+            for origin in 0..<5 { _ = spend(&budget, from: "bad \(origin)", atMost: 5, at: now) }
+            guard case .now(let block) = budget.begin(hash("good"), from: .named("good"), at: now, until: now + patience)
+            else { return #expect(Bool(false), "\(step)") }
+            budget.end(block, asFailure: false, at: now)
+        }
+    }
+
+    /// A block that nobody knows yet has few places among those of others.
+    @Test func nobodyFillsTheQueueOfGoodBlocks() {
+        var budget = LookupBudget(blocks: 200)
+        for number in 0..<3_000 {
+            _ = budget.begin(hash("\(number)"), from: .named("new"), at: start, until: start + patience)
+        }
+        for number in 0..<1_500 {
+            _ = budget.begin(hash("other \(number)"), from: .named("other \(number / 400)"), at: start, until: start + patience)
+        }
+        guard case .later = budget.begin(hash("good"), from: .named("good"), at: start, until: start + patience) else {
+            return #expect(Bool(false), "there is no place left")
+        }
+    }
+
     @Test func timeThatStoodStillIsNobodysWait() {
         var budget = LookupBudget(blocks: 100)
         _ = spend(&budget, from: "bad", at: start)

@@ -49,6 +49,26 @@ import Testing
         }
     }
 
+    /// As much as can be owed, by units that are as small as can be, until the end of time: whatever wrote that.
+    @Test func aStateOfNobodysMakingEndsNobody() async throws {
+        try await withQuotas { quotas, booth in
+            let hostile = "redis.call('SET', KEYS[1], struct.pack('<ddd', 2^53, 1, ARGV[1]), 'PXAT', ARGV[2])"
+            let time = try #require(try await booth.client.send("TIME").array)
+            let now = try #require(time[0].text) + "000000"
+            for last in ["9223372036854775", "9223372036854775000"] {
+                _ = try await booth.client.send("EVAL", hostile, "1", "tg:1:{acme}:b:org", now, last)
+                let gate = try await booth.gate(policies)
+                await gate.knows("aaaaaaaaaa")
+                let decision = await gate.admit(key: "aaaaaaaaaa")
+                #expect(decision.reason == .rateLimited(policies: [1]))
+                #expect(try #require(decision.limits).statuses[0].remaining == 0)
+                let shown = try #require(try await read(quotas, "acme").first)
+                #expect(shown.remaining == 0)
+                #expect(try #require(shown.fullMicroseconds) > 86_400_000_000)
+            }
+        }
+    }
+
     @Test func nothingIsCharged() async throws {
         try await withQuotas { quotas, booth in
             let gate = try await booth.gate(policies)

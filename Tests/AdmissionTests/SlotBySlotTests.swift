@@ -99,7 +99,9 @@ extension Tollbooth {
         let entries = try await client.send("SLOWLOG", "GET", "-1").array ?? []
         return entries.compactMap { entry in
             guard let words = entry.array.flatMap({ $0.count > 3 ? $0[3].array : nil })?.map({ $0.text ?? "" }),
-                words.first == "EVALSHA", words.count > 3, let count = Int(words[2])
+                words.first == "EVALSHA", words.count > 3, let count = Int(words[2]),
+                // Usage is written once a second, whenever that is.
+                !words[3].contains("}:u:")
             else { return nil }
             return Set(
                 words[3..<min(3 + count, words.count)].map { name in

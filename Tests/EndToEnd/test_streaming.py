@@ -183,6 +183,30 @@ def test_a_handler_that_dies_in_a_counted_body_does_not_look_like_a_clean_end(to
         connection.request("GET", "/api/listings", {"X-API-Key": key})
 
 
+def test_who_closed_its_side_before_a_stream_began_has_left(tollgate, upstream, key):
+    asked, may_begin, left = threading.Event(), threading.Event(), threading.Event()
+
+    def stream(_, socket):
+        asked.set()
+        assert may_begin.wait(30)
+        socket.sendall(SSE)
+        if socket.recv(1) == b"":
+            left.set()
+
+    upstream.behaviour = stream
+    with Connection(tollgate.port) as connection:
+        # Without Accept, nobody knows that this will be a stream.
+        connection.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
+        assert asked.wait(30)
+        connection.socket.shutdown(socket.SHUT_WR)
+        # What is asked on another connection of the same loop is answered behind the end of this one's input.
+        for _ in range(8):
+            with Connection(tollgate.port) as other:
+                assert other.request("GET", "/nowhere").status == 404
+        may_begin.set()
+        assert left.wait(30)
+
+
 def test_a_half_closed_caller_still_gets_its_answers(tollgate, upstream, key):
     turn = threading.Event()
 

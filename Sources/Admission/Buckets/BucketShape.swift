@@ -47,11 +47,11 @@ package struct BucketShape: Sendable, Hashable {
             isRounded: token * Int128(count) != Int128(period) * leak)
     }
 
-    /// So many tokens a second, at most a million, and as many at once.
-    init(perSecond count: Int) {
+    /// So many tokens a second, at most a million, and as many at once unless told otherwise.
+    init(perSecond count: Int, burst: Int? = nil) {
         precondition((1...1_000_000).contains(count), "A rate that needs no rounding")
         let divisor = greatestCommonDivisor(count, 1_000_000)
-        self.init(leak: count / divisor, token: 1_000_000 / divisor, burst: count, isRounded: false)
+        self.init(leak: count / divisor, token: 1_000_000 / divisor, burst: burst ?? count, isRounded: false)
     }
 
     private init(leak: Int, token: Int, burst: Int, isRounded: Bool) {

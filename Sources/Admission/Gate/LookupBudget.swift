@@ -12,8 +12,13 @@ struct LookupBudget {
     static let perSecond = 2_000
     /// Of one block.
     static let blockPerSecond = 500
-    /// A block with more failures than these is a bad one, until they have leaked.
+    /// A block with more failures than these is a bad one, until they are forgotten. That takes long, or who sends just less junk
+    /// than a block may would never be one, and a few such blocks had the whole budget.
     static let forgiven = 20
+    private static let forgottenPerSecond = 5
+    private static let mostRemembered = 300
+    /// Of one block beside good ones, before it is known what it brings.
+    private static let mostWaitingOfBlock = 200
     /// What bad blocks leave to others.
     private static let reserve = perSecond / 4
     /// In either queue; further ones are refused at once.
@@ -31,10 +36,13 @@ struct LookupBudget {
 
     final class Block {
         fileprivate var failures = TokenBucket(BucketShape(perSecond: blockPerSecond))
+        fileprivate var remembered = TokenBucket(BucketShape(perSecond: forgottenPerSecond, burst: mostRemembered))
         fileprivate var underWay = 0
+        /// Beside good ones.
+        fileprivate var waiting = 0
 
         fileprivate func isBad(at time: Int) -> Bool {
-            failures.backlog(at: time) > failures.shape.units(ofCost: forgiven)
+            waiting >= mostWaitingOfBlock || remembered.backlog(at: time) > remembered.shape.units(ofCost: forgiven)
         }
     }
 
@@ -75,7 +83,12 @@ struct LookupBudget {
         }
         guard (isBad ? bad.count : good.count) < Self.mostWaiting else { return .never }
         let waiting = Waiting(hash: hash, block: block, until: deadline)
-        if isBad { bad.append(waiting) } else { good.append(waiting) }
+        if isBad {
+            bad.append(waiting)
+        } else {
+            block.waiting += 1
+            good.append(waiting)
+        }
         return .later
     }
 
@@ -87,6 +100,7 @@ struct LookupBudget {
         guard isFailure else { return }
         _ = failures.take(1, at: now.microseconds)
         _ = block.failures.take(1, at: now.microseconds)
+        _ = block.remembered.take(1, at: now.microseconds)
     }
 
     /// - Returns: the look-ups that there is room for now, which have begun, and those that have waited in vain.
@@ -105,7 +119,13 @@ struct LookupBudget {
                     left.append(waiting)
                 }
             }
-            if isBad { bad = left } else { good = left }
+            if isBad {
+                bad = left
+            } else {
+                for waiting in good { waiting.block.waiting -= 1 }
+                for waiting in left { waiting.block.waiting += 1 }
+                good = left
+            }
         }
         return (ready, late)
     }

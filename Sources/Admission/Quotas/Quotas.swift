@@ -95,9 +95,12 @@ package struct Quotas: Sendable {
         let reply = try await redis.answer(
             Self.readScript, keys: counted.map { $0.allowance.name($0.name, at: now) },
             arguments: counted.map(\.policy.letter))
-        guard reply.count == 2 * counted.count + 1, let time = reply[0].integer else { throw .unexpectedReply }
+        guard reply.count == 2 * counted.count + 1, let time = reply[0].integer, 0...Int64(KeyRecord.never) ~= time else {
+            throw .unexpectedReply
+        }
         return counted.enumerated().map { index, one in
-            let last = reply[2 * index + 2].integer ?? -1
+            // Whoever set it may have meant for ever.
+            let last = min(reply[2 * index + 2].integer ?? -1, Int64(KeyRecord.never) / 1_000)
             return Quota(
                 one.policy, one.allowance, source: source(one.policy, owner),
                 isEnforced: one.policy.mode.enforces(one.policy.name, on: share(one.policy, owner)),

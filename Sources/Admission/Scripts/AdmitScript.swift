@@ -84,7 +84,7 @@ let admitScriptSource = """
           -- It is gone when its last millisecond is over.
           if last >= 0 and (last + 1) * 1000 - now < owed / leaks[i] then
             expiries = expiries or {}
-            expiries[i] = math.max(1, (last + 1) * 1000 - now)
+            expiries[i] = math.min(math.max(1, (last + 1) * 1000 - now), 2^53)
           end
         end
       elseif i <= counted then

@@ -171,6 +171,8 @@ extension DownstreamHandler {
         if isEventStream {
             record.logBegin(to: shard.accessLog, at: .now())
             watchStream()
+            // Who closed its side before anybody knew that this is a stream has left.
+            if inputEnded { perform(exchange.clientLeft()) }
         }
     }
 
