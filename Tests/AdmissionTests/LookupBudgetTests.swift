@@ -69,7 +69,9 @@ import Testing
         for step in 0..<200 {
             let now = start + .milliseconds(10) * Int64(step)
             for origin in 0..<5 { _ = spend(&budget, from: "bad \(origin)", atMost: 5, at: now) }
-            guard case .now(let block) = budget.begin(hash("good"), from: .named("good"), at: now, until: now + patience)
+            guard
+                case .now(let block) = budget.begin(
+                    hash("good"), from: .named("good"), at: now, until: now + patience)
             else { return #expect(Bool(false), "\(step)") }
             budget.end(block, asFailure: false, at: now)
         }
@@ -82,7 +84,8 @@ import Testing
             _ = budget.begin(hash("\(number)"), from: .named("new"), at: start, until: start + patience)
         }
         for number in 0..<1_500 {
-            _ = budget.begin(hash("other \(number)"), from: .named("other \(number / 400)"), at: start, until: start + patience)
+            _ = budget.begin(
+                hash("other \(number)"), from: .named("other \(number / 400)"), at: start, until: start + patience)
         }
         guard case .later = budget.begin(hash("good"), from: .named("good"), at: start, until: start + patience) else {
             return #expect(Bool(false), "there is no place left")

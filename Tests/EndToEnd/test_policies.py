@@ -191,7 +191,7 @@ def test_free_messages_take_slots_too(launch, upstream, key, redis):
         connection.send(request_bytes("GET", "/mcp", {"X-API-Key": key, "Accept": "text/event-stream"}))
         head = connection.head()
         assert head.status == 200
-        assert left(head) == {"streams": 0, "org": 5}
+        assert left(head) == {"streams": 0, "org": 5, "open-streams": 99}
         again = ask(daemon.port, "GET", "/mcp", key, fields={"Accept": "text/event-stream"})
         assert again.status == 429
     until(lambda: not redis.names("tg:1:{acme}:c:*"), "the slot given back")

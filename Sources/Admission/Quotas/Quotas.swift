@@ -95,7 +95,8 @@ package struct Quotas: Sendable {
         let reply = try await redis.answer(
             Self.readScript, keys: counted.map { $0.allowance.name($0.name, at: now) },
             arguments: counted.map(\.policy.letter))
-        guard reply.count == 2 * counted.count + 1, let time = reply[0].integer, 0...Int64(KeyRecord.never) ~= time else {
+        guard reply.count == 2 * counted.count + 1, let time = reply[0].integer, 0...Int64(KeyRecord.never) ~= time
+        else {
             throw .unexpectedReply
         }
         return counted.enumerated().map { index, one in
