@@ -106,14 +106,34 @@ def test_without_a_key_the_handshake_costs_like_anything(launch, upstream):
     assert remaining(post(daemon.port, None, message("initialize"))) == {"address": 19}
 
 
-def test_streams_and_ends_of_sessions_are_free(launch, upstream, key):
-    daemon = launch(upstream, policies=[HOUR], mcp={"bind_sessions": False})
+def test_streams_are_free(launch, upstream, key):
+    daemon = launch(upstream, policies=[HOUR])
     upstream.behaviour = lambda *_: reply(b"data: 1\n\n", fields={"Content-Type": "Text/Event-Stream; charset=utf-8"})
     stream = ask(daemon.port, "GET", "/mcp", key, fields={"Accept": "text/event-stream"})
     assert remaining(stream) == {"org": 20, "open-streams": 99}
-    assert remaining(ask(daemon.port, "DELETE", "/mcp", key))["org"] == 20
     # What asks for no stream is a request like others.
     assert remaining(ask(daemon.port, "GET", "/mcp", key))["org"] == 19
+
+
+def test_the_end_of_a_session_is_free(launch, upstream, key):
+    upstream.behaviour = opens_sessions
+    daemon = launch(upstream, policies=[{**HOUR, "limit": "2/1h"}])
+    with_session = {"Mcp-Session-Id": post(daemon.port, key, message("initialize"))["Mcp-Session-Id"]}
+    # One that ends none is a call, at and below the path.
+    assert remaining(ask(daemon.port, "DELETE", "/mcp", key))["org"] == 1
+    assert remaining(ask(daemon.port, "DELETE", "/mcp/items/5", key))["org"] == 0
+    seen = len(upstream.requests)
+    assert ask(daemon.port, "DELETE", "/mcp/items/5", key).status == 429
+    assert len(upstream.requests) == seen
+    # Who has nothing left can still end what it opened.
+    assert ask(daemon.port, "DELETE", "/mcp", key, fields=with_session).status == 204
+    assert ask(daemon.port, "DELETE", "/mcp", key, fields=with_session).status == 404
+
+
+def test_where_sessions_are_nobodys_their_end_is_a_call(launch, upstream, key):
+    daemon = launch(upstream, policies=[HOUR], mcp={"bind_sessions": False})
+    told = ask(daemon.port, "DELETE", "/mcp", key, fields={"Mcp-Session-Id": SESSION})
+    assert remaining(told)["org"] == 19
 
 
 def left(daemon, key: str) -> dict[str, int]:
@@ -145,6 +165,59 @@ def test_who_asks_for_a_stream_and_gets_something_else_has_made_a_call(launch, u
     upstream.behaviour = lambda *_: reply(b"ok")
     # Nobody waits for the charge, but the next question stands behind it.
     assert left(daemon, key) == {"org": 18 - 2 * cost, "month": 18 - 2 * cost}
+
+
+FOR_EVENTS = {"Accept": "text/event-stream"}
+
+
+def opens_streams(path: str, other: bytes = reply(b"{}", fields={"Content-Type": "application/json"})):
+    """A handler with event streams at one path alone."""
+    stream = reply(b"data: 1\n\n", fields={"Content-Type": "text/event-stream"})
+    return lambda request, _: stream if request.target == path else other
+
+
+@pytest.mark.parametrize("anonymous", [False, True], ids=["key", "address"])
+def test_who_has_nothing_left_gets_nothing_for_a_stream(launch, upstream, key, anonymous):
+    policy = {"name": "five", "per": "address" if anonymous else "org", "limit": "5/1h"}
+    route = {"path": "/mcp", "mcp": True, "public": anonymous}
+    daemon = launch(upstream, loops=1, routes=[route], policies=[policy])
+    upstream.behaviour = opens_streams("/mcp")
+    caller = None if anonymous else key
+    with Connection(daemon.port) as connection:
+        fields = FOR_EVENTS | ({} if anonymous else {"X-API-Key": key})
+        statuses = [connection.request("GET", "/mcp/items/5", fields).status for _ in range(30)]
+    assert statuses == [200] * 5 + [429] * 25
+    assert len(upstream.requests) == 5
+    # A real stream beside it is no way around.
+    assert ask(daemon.port, "GET", "/mcp", caller, fields=FOR_EVENTS).status == 429
+
+
+def test_a_stream_after_all_is_free_again(launch, upstream, key):
+    daemon = launch(upstream, loops=1, routes=[{"path": "/mcp", "mcp": True}], policies=[HOUR, OPEN])
+    upstream.behaviour = opens_streams("/mcp", reply(b"", "405 Method Not Allowed"))
+    other = reply(b"{}", fields={"Content-Type": "application/json"})
+
+    def org(path: str) -> int:
+        return remaining(ask(daemon.port, "GET", path, key, fields=FOR_EVENTS))["org"]
+
+    assert org("/mcp/none") == 20
+    upstream.behaviour = opens_streams("/mcp", other)
+    assert org("/mcp/none") == 20
+    # The first is charged by now, and the next is priced: one each. An answer that says nothing of streams changes nothing.
+    assert org("/mcp/none") == 18
+    upstream.behaviour = opens_streams("/mcp", reply(b"", "405 Method Not Allowed"))
+    assert [org("/mcp/none"), org("/mcp"), org("/mcp"), org("/mcp/none")] == [17, 16, 16, 16]
+
+
+def test_a_stream_that_is_paid_for_takes_a_place_too(launch, streaming, key):
+    daemon = launch(streaming, loops=1, routes=[{"path": "/mcp", "mcp": True}], policies=[HOUR, OPEN])
+    serves = streaming.behaviour
+    streaming.behaviour = lambda *_: reply(b"{}", fields={"Content-Type": "application/json"})
+    ask(daemon.port, "GET", "/mcp", key, fields=FOR_EVENTS)
+    streaming.behaviour = serves
+    streams = [open_stream(daemon, key) for _ in range(3)]
+    assert [stream.answer.status for stream in streams] == [200, 200, 429]
+    assert remaining(streams[0].answer) == {"org": 18, "open-streams": 1}
 
 
 def test_usage_has_what_a_stream_that_was_none_costs(launch, upstream, key, ctl):

@@ -40,6 +40,7 @@ extension DownstreamHandler {
         pendingRefusal = nil
         (message, held, announced, asked, waited, listing) = (nil, nil, nil, nil, .zero, nil)
         gathered = GatheredBody()
+        streamCaller = nil
         grant = Grant()
         settleReceipt()
         credentialWasPresented = false

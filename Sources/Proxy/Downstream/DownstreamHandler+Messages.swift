@@ -15,7 +15,7 @@ extension DownstreamHandler {
         if let flaw = MessageTraits.flaw(of: head) {
             return Refusal(400, flaw, reason: "malformed_message")
         }
-        message = MessageTraits(head, trustsFields: snapshot.messages.trustsFields)
+        message = MessageTraits(head, snapshot.messages)
         // What passes in a tunnel is read by nobody: no limit and no rule of a key would hold there.
         traits.asksForWebSocket = false
         if let refusal = snapshot.messages.browserGuard.refusal(of: head) { return refusal }
@@ -61,6 +61,7 @@ extension DownstreamHandler {
 
     private func askFor(_ request: AdmissionRequest) {
         var request = request
+        priceFalseStream(request)
         if let message {
             if route.matchesResources, message.messages?.haveNormalResources == false {
                 return refuseMessage("a resource's URI that is not in its normal form")
@@ -68,12 +69,11 @@ extension DownstreamHandler {
             let candidates =
                 switch traits.method {
                 case .post: route.messageSelection
-                case .get where message.isFree: route.streamSelection
+                case .get where message.asksForStream: route.streamSelection
                 case .get, .head, .put, .patch, .delete, .options, .trace, .connect, .other: request.selection
                 }
             request.selection = PolicySelection(
-                message.messages, of: snapshot.policies, among: candidates, isFree: message.isFree,
-                hasKey: credentialWasPresented)
+                message, of: snapshot.policies, among: candidates, hasKey: credentialWasPresented)
             request.tools = message.messages?.calledTools ?? []
             for tool in request.tools { request.scopes += route.toolScopes.scopes(ofTool: tool) }
             if snapshot.messages.bindsSessions { request.session = message.session }
@@ -188,10 +188,24 @@ extension DownstreamHandler {
 
     var freeCaller: String { grant.principal?.keyID ?? record.client.subject }
 
+    /// Whoever was given something else than a stream lately pays for the next before it runs.
+    private func priceFalseStream(_ request: AdmissionRequest) {
+        guard let message, message.asksForStream, route.isThrottled else { return }
+        let caller = FalseStreams.Caller(request, route: route.pattern)
+        streamCaller = caller
+        if shard.falseStreams.isRemembered(caller, at: shard.now) { self.message?.isFree = false }
+    }
+
     /// A stream that is opened costs nothing; whoever asks for one and is given something else has made a call.
-    func isCallAfterAll(_ response: ResponseHead) -> Bool {
-        guard let message, message.isFree, traits.method == .get, route.isThrottled else { return false }
-        return 200..<300 ~= response.status && !response.isEventStream
+    /// - Returns: whether it was a call, and is still to be charged.
+    func judgeStream(by response: ResponseHead) -> Bool {
+        guard let message, let streamCaller, 200..<300 ~= response.status else { return false }
+        guard !response.isEventStream else {
+            shard.falseStreams.forget(streamCaller)
+            return false
+        }
+        shard.falseStreams.remember(streamCaller, at: shard.now)
+        return message.isFree
     }
 
     func giveTurnBack() {

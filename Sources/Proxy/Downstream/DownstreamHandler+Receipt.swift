@@ -9,7 +9,7 @@ import NIOCore
 extension DownstreamHandler {
     /// The handler has answered.
     func accountForAnswer(_ response: ResponseHead) {
-        let isCallAfterAll = isCallAfterAll(response)
+        let isCallAfterAll = judgeStream(by: response)
         guard let receipt, snapshot.accountsForAnswers || isCallAfterAll else { return }
         shard.gate.account(
             for: receipt,

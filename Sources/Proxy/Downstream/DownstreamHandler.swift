@@ -79,6 +79,8 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var waited = TimeAmount.zero
     /// Who has taken a turn that this request, which costs nothing, is waiting for.
     var paced: String?
+    /// Who asks for an event stream.
+    var streamCaller: FalseStreams.Caller?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     var heldFlushes = 0
     var bodyLimit = 0

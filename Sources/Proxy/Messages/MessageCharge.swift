@@ -6,17 +6,17 @@ import MCP
 /// Which policies ask about a message, and what it costs by each (docs/design.md §5, "Charged").
 extension PolicySelection {
     /// - Parameters:
+    ///   - traits: without messages to be read it is charged as one.
     ///   - candidates: the policies that match route and method.
-    ///   - messages: nil where there are none to be read: charged as one.
     ///   - hasKey: the caller has a `handshake` bucket of its own.
-    init(_ messages: Messages?, of policies: [Policy], among candidates: PolicySelection, isFree: Bool, hasKey: Bool) {
+    init(_ traits: MessageTraits, of policies: [Policy], among candidates: PolicySelection, hasKey: Bool) {
         self.init()
         for index in candidates.indices {
             let policy = policies[index]
-            guard let messages else {
-                // Of what no message says, a stream alone is free and asked about.
-                if !policy.match.readsContent || policy.isOpenStreams && isFree {
-                    append(index, cost: isFree ? 0 : policy.cost(ofTool: nil))
+            guard let messages = traits.messages else {
+                // Of what no message says, a stream alone is asked about.
+                if !policy.match.readsContent || policy.isOpenStreams && traits.asksForStream {
+                    append(index, cost: traits.isFree ? 0 : policy.cost(ofTool: nil))
                 }
                 continue
             }

@@ -8,6 +8,7 @@ struct MessageOptions: Sendable {
     /// Of one body, before it is known what it asks for.
     let bodyBytes: Int
     let bindsSessions: Bool
+    /// The handler refuses messages whose fields say otherwise.
     let trustsFields: Bool
     /// Of refusals that no policy makes.
     let rejection: Policy.Reject

@@ -15,6 +15,8 @@ struct MessageTraits {
     var messages: Messages?
     /// Asks for no work: nobody pays, and who sends too much of it waits.
     var isFree = false
+    /// A GET for events, which stay open.
+    var asksForStream = false
 
     /// Why these fields can't be taken; nil where they can.
     static func flaw(of head: RequestHead) -> String? {
@@ -26,16 +28,18 @@ struct MessageTraits {
         return nil
     }
 
-    /// - Parameter trustsFields: the handler refuses messages whose fields say otherwise.
-    init(_ head: RequestHead, trustsFields: Bool) {
+    init(_ head: RequestHead, _ options: MessageOptions) {
         if let version = head.value(of: .mcpProtocolVersion) { era = Era(protocolVersion: head.view(of: version)) }
         session = head.value(of: .mcpSessionID).map(head.octets)
         switch head.method {
-        case .get: isFree = head.acceptsEventStream
-        case .delete: isFree = true
+        case .get:
+            asksForStream = head.acceptsEventStream
+            isFree = asksForStream
+        // Free is the end of a session that is the caller's. What ends none is a call.
+        case .delete: isFree = session != nil && options.bindsSessions
         case .post:
             // Handlers compare the fields from this version on; before it nobody does.
-            guard trustsFields, era == .modern, let method = head.value(of: .mcpMethod),
+            guard options.trustsFields, era == .modern, let method = head.value(of: .mcpMethod),
                 let message = Message(
                     mirroredMethod: head.octets(in: method), name: head.value(of: .mcpName).map(head.octets))
             else { return }

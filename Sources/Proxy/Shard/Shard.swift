@@ -53,6 +53,7 @@ final class Shard {
     let heldBodies: HeldBodies
     /// Of callers whose requests cost nothing.
     var pacing: Pacing
+    var falseStreams = FalseStreams()
     var joinedPlans = JoinedPlans()
 
     /// One of the loops does what is to be done once for the process.
