@@ -33,6 +33,8 @@ final class Snapshot: Sendable {
         let isPublic: Bool
         let isThrottled: Bool
         let isMCP: Bool
+        /// A careless handler may read the path as an `mcp` route's.
+        let mayBeMCP: Bool
         let scopes: [String]
         let toolScopes: [Settings.ToolScopes]
         private let policies: [Policy]
@@ -50,8 +52,9 @@ final class Snapshot: Sendable {
         convenience init(_ route: Settings.Route?, policies: [Policy], isPublic: Bool = false) {
             self.init(
                 pattern: route?.path, listed: route.map { [$0.path] } ?? [], isPublic: route?.isPublic ?? isPublic,
-                isThrottled: route?.isThrottled ?? true, isMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [],
-                toolScopes: route?.toolScopes ?? [], policies: policies)
+                isThrottled: route?.isThrottled ?? true, isMCP: route?.isMCP ?? false,
+                mayBeMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [], toolScopes: route?.toolScopes ?? [],
+                policies: policies)
         }
 
         /// What all of the routes ask for, together: of a request that takes one, and that a careless handler may read as the
@@ -61,19 +64,21 @@ final class Snapshot: Sendable {
             self.init(
                 pattern: strict.pattern, listed: plans.flatMap(\.listed), isPublic: plans.allSatisfy(\.isPublic),
                 isThrottled: plans.contains(where: \.isThrottled), isMCP: strict.isMCP,
-                scopes: plans.flatMap(\.scopes).unique, toolScopes: plans.flatMap(\.toolScopes).unique,
+                mayBeMCP: plans.contains(where: \.mayBeMCP), scopes: plans.flatMap(\.scopes).unique,
+                toolScopes: plans.flatMap(\.toolScopes).unique,
                 policies: strict.policies)
         }
 
         private init(
-            pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, scopes: [String],
-            toolScopes: [Settings.ToolScopes], policies: [Policy]
+            pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, mayBeMCP: Bool,
+            scopes: [String], toolScopes: [Settings.ToolScopes], policies: [Policy]
         ) {
             self.pattern = pattern
             self.listed = listed
             self.isPublic = isPublic
             self.isThrottled = isThrottled
             self.isMCP = isMCP
+            self.mayBeMCP = mayBeMCP
             self.scopes = scopes
             self.toolScopes = toolScopes
             self.policies = policies

@@ -2,11 +2,11 @@
 
 import Admission
 import HTTP1
-import Settings
 import TestSupport
 import Testing
 
 @testable import Proxy
+@testable import Settings
 
 /// No spelling of a path is asked for less than the path.
 @Suite struct RoutingSpellingTests {
@@ -40,6 +40,11 @@ import Testing
             // Others keep the route that is theirs.
             ("/api/other", .route(1)), ("/v1/items", .route(6)), ("/v1/a%3Ab", .route(6)), ("/x/y", .route(2)),
             ("/mcps", .route(0)), ("/", .route(0)), ("/api/listings/5", .route(0)),
+            // Suffixes: of the last segment that is one.
+            ("/api/listings.json", .both(1, [3])), ("/api/listings.", .both(1, [3])), ("/mcp.json", .both(0, [4])),
+            ("/api/Listings%2ejson/", .both(0, [3])), ("/api/listings%20.a.b%3f", .both(1, [3])),
+            ("/v1/items%3abatch.xml", .both(6, [5])), ("/mcp/x.json", .route(4)),
+            ("/api.json/listings", .route(2)), ("/api/.listings", .route(1)), ("/api/x.json", .route(1)),
         ] as [(String, RouteTable.Outcome)])
     func resolves(_ path: String, _ outcome: RouteTable.Outcome) throws {
         #expect(try routes.match(path) == outcome)
@@ -104,6 +109,26 @@ import Testing
         #expect(try routes.match("/b%20c") == .route(4))
         #expect(try routes.match("/B%20c") == .route(5))
         #expect(try routes.match("/B%20C") == .both(6, [4, 5]))
+    }
+
+    @Test func suffixesAreReadLooselyOfListedPathsToo() throws {
+        let routes = RouteTable([
+            Settings.Route(path: "/report.pdf"), Settings.Route(path: "/.env"), Settings.Route(path: "/v1.0/{rest*}"),
+            Settings.Route(path: "/admin.json", isPublic: true), Settings.Route(path: "/admin"),
+            Settings.Route(path: "/{rest*}", isPublic: true),
+        ])
+        #expect(try routes.match("/report.pdf") == .route(0))
+        #expect(try routes.match("/Report.pdf") == .both(5, [0]))
+        #expect(try routes.match("/report") == .both(5, [0]))
+        #expect(try routes.match("/report.csv") == .both(5, [0]))
+        #expect(try routes.match("/.env") == .route(1))
+        #expect(try routes.match("/.env.json") == .both(5, [1]))
+        #expect(try routes.match("/.git") == .route(5))
+        #expect(try routes.match("/V1.0/x.json") == .both(5, [2]))
+        #expect(try routes.match("/v1.1/x") == .route(5))
+        // What is listed word by word is at its word.
+        #expect(try routes.match("/admin.json") == .route(3))
+        #expect(try routes.match("/admin.xml") == .both(5, [3, 4]))
     }
 
     /// What is listed twice is the first's, in every spelling.
@@ -185,6 +210,12 @@ import Testing
     ) {
         let method = Method.allCases.first { $0.name?.description == name } ?? .get
         let indices = asked.selection(for: method, name: name).indices
+        for rule in plan.toolScopes { #expect(asked.toolScopes.contains(rule)) }
+        #expect(Set(asked.messageSelection.indices).isSuperset(of: plan.messageSelection.indices))
+        #expect(Set(asked.streamSelection.indices).isSuperset(of: plan.streamSelection.indices))
+        #expect(asked.readsContent || !plan.readsContent)
+        #expect(asked.matchesResources || !plan.matchesResources)
+        #expect(asked.mayBeMCP || !plan.mayBeMCP)
         #expect(!asked.isPublic || plan.isPublic)
         #expect(asked.isThrottled || !plan.isThrottled)
         #expect(Set(asked.scopes).isSuperset(of: plan.scopes))
@@ -199,19 +230,23 @@ import Testing
                 segments.randomElement(using: &random) ?? ""
             }
             let rest = Int.random(in: 0..<4, using: &random) == 0 ? ["{rest*}"] : []
+            let isMCP = rest.isEmpty && Int.random(in: 0..<4, using: &random) == 0
+            let toolScopes = ["u", "v"].filter { _ in isMCP && Bool.random(using: &random) }
             return Settings.Route(
                 path: "/" + (parts + rest).joined(separator: "/"),
                 methods: Int.random(in: 0..<3, using: &random) == 0 ? ["GET"] : [],
                 isPublic: Int.random(in: 0..<3, using: &random) == 0,
-                isThrottled: Int.random(in: 0..<3, using: &random) > 0,
-                scopes: ["r", "s", "t"].filter { _ in Int.random(in: 0..<4, using: &random) == 0 })
+                isThrottled: Int.random(in: 0..<3, using: &random) > 0, isMCP: isMCP,
+                scopes: ["r", "s", "t"].filter { _ in Int.random(in: 0..<4, using: &random) == 0 },
+                toolScopes: toolScopes.map { Settings.ToolScopes(tools: Glob("\($0)_*"), scopes: [$0]) })
         }
         let policies = (0..<6).map { number in
             Policy(
                 name: "p\(number)", per: .key, limit: Limit(count: 1, periodMicroseconds: 1_000),
                 match: Policy.Match(
                     routes: routes.map(\.path).filter { _ in Int.random(in: 0..<3, using: &random) == 0 },
-                    methods: Bool.random(using: &random) ? ["GET"] : []))
+                    methods: Bool.random(using: &random) ? ["GET"] : [],
+                    tools: number == 4 ? [Glob("u_*")] : [], resources: number == 5 ? [Glob("file:*")] : []))
         }
         return (routes, policies)
     }
@@ -232,6 +267,9 @@ private enum Spelling {
     static func of(_ path: String, using random: inout SplitMix) -> String {
         var spelling = ""
         for scalar in path.unicodeScalars { spelling += self.of(scalar, using: &random) }
+        if Int.random(in: 0..<12, using: &random) == 0 {
+            spelling += [".json", ".", "%2Exml", ".a.b"].randomElement(using: &random) ?? "."
+        }
         switch Int.random(in: 0..<12, using: &random) {
         case 0: spelling += "/"
         case 1: spelling += "/."
@@ -266,7 +304,7 @@ private enum Spelling {
     }
 
     /// Decodes twice and takes overlong forms, reads `\` as `/`, drops parameters, resolves dots, merges slashes, ignores
-    /// case and a slash at the end.
+    /// case, a slash at the end and a suffix.
     static func mostCareless(_ spelling: String) -> String {
         let decoded = withoutOverlong(decode(decode(Array(spelling.utf8))))
         let text = String(decoding: decoded, as: UTF8.self).lowercased().replacing("\\", with: "/")
@@ -278,6 +316,9 @@ private enum Spelling {
             case "..": _ = segments.popLast()
             default: segments.append(segment)
             }
+        }
+        if let last = segments.popLast() {
+            segments.append(last.dropFirst().firstIndex(of: ".").map { last[..<$0] } ?? last)
         }
         return "/" + segments.joined(separator: "/")
     }

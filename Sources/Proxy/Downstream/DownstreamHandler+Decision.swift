@@ -203,7 +203,7 @@ extension DownstreamHandler {
             // Known since the announcement, where it is the address that pays now.
             record.principal = grant.principal ?? record.principal
             if case .announced? = asked?.kind { return readMessageBody() }
-            if let refusal = pendingRefusal {
+            if let refusal = pendingRefusal ?? refusalOfUnreadMessage {
                 record.decision = "deny"
                 refuse(refusal, limits: grant.limits)
             } else {

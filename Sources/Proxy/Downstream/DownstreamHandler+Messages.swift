@@ -178,6 +178,15 @@ extension DownstreamHandler {
     /// Nil where the caller may call every tool.
     var toolRules: ToolRules? { ToolRules(grant.tools, route.toolScopes, of: grant.scopes) }
 
+    /// Nobody reads a body on a route that isn't `mcp`. Where a careless handler would take it for a message, that is no way
+    /// around what is asked of messages.
+    var refusalOfUnreadMessage: Refusal? {
+        guard route.mayBeMCP, !route.isMCP, traits.method == .post, route.readsContent || toolRules != nil else {
+            return nil
+        }
+        return .unknownRoute(path: Array(record.path), method: Array("POST".utf8))
+    }
+
     // MARK: What costs nothing
 
     /// How long a request that nobody pays for has to wait.

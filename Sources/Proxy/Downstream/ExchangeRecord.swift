@@ -92,6 +92,8 @@ struct ExchangeRecord {
     // MARK: What answers repeat
 
     var correlationID: ByteBufferView { view(0..<idLength) }
+    /// As sent, without the query.
+    var path: ByteBufferView { view(pathRange) }
     var publicHost: ByteBufferView { view(hostRange) }
     /// Empty where it is plain `http`.
     var publicScheme: ByteBufferView { view(schemeRange) }

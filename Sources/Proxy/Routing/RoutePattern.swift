@@ -50,12 +50,16 @@ struct RoutePattern: Sendable, Hashable {
 
     /// As the most careless handler reads it: `LoosePath` does the same to paths.
     var loose: RoutePattern {
-        RoutePattern(
-            segments.compactMap { segment in
-                guard case .text(let text) = segment else { return segment }
-                let loose = LoosePath.segment(text)
-                return loose.isEmpty ? nil : .text(loose)
-            })
+        var loose = segments.compactMap { segment -> Segment? in
+            guard case .text(let text) = segment else { return segment }
+            let loose = LoosePath.segment(text)
+            return loose.isEmpty ? nil : .text(loose)
+        }
+        if case .text(var last)? = loose.last {
+            LoosePath.removeSuffix(&last)
+            loose[loose.count - 1] = .text(last)
+        }
+        return RoutePattern(loose)
     }
 }
 
@@ -83,20 +87,24 @@ extension RoutePattern.Segment {
 }
 
 /// A canonical path as the most careless handler reads it: escapes decoded, before the query is looked for too; the case of
-/// letters, blanks at the end of a segment and empty segments ignored.
+/// letters, blanks at the end of a segment, empty segments and the suffix of the last one ignored (`/admin.json`, `/admin.`).
 enum LoosePath {
     /// Whether the path is read as it is written.
     static func isNormal(_ canonical: Span<UInt8>) -> Bool {
         var last: UInt8 = 0
+        var hasSuffix = false
         for position in 0..<canonical.count {
             let octet = canonical[position]
             switch octet {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "%"): return false
             case UInt8(ascii: "/") where last == octet: return false
-            default: last = octet
+            case UInt8(ascii: "/"): hasSuffix = false
+            case UInt8(ascii: ".") where last != UInt8(ascii: "/"): hasSuffix = true
+            default: break
             }
+            last = octet
         }
-        return last != UInt8(ascii: "/")
+        return last != UInt8(ascii: "/") && !hasSuffix
     }
 
     static func path(_ canonical: Span<UInt8>) -> [UInt8] {
@@ -112,7 +120,17 @@ enum LoosePath {
         }
         removeBlanks(&loose)
         if loose.last == UInt8(ascii: "/") { loose.removeLast() }
+        removeSuffix(&loose)
         return loose
+    }
+
+    /// Frameworks take `.json` behind a path for the form of the answer (`/admin(.:format)` in Rails), some file systems drop
+    /// a dot at the end. A name that begins with a dot has no other.
+    static func removeSuffix(_ loose: inout [UInt8]) {
+        let start = loose.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+        guard let dot = loose[start...].dropFirst().firstIndex(of: UInt8(ascii: ".")) else { return }
+        loose.removeSubrange(dot...)
+        removeBlanks(&loose)
     }
 
     private static func endsPath(_ octet: UInt8) -> Bool {
