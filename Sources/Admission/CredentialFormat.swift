@@ -22,6 +22,19 @@ package struct CredentialFormat: Sendable, Hashable {
         }
     }
 
+    /// Whether a key with one of the prefixes begins at the position, whatever follows it.
+    package func begins(_ text: [UInt8], at position: Int) -> Bool {
+        for case .prefix(let prefix) in entries {
+            let end = position + prefix.count
+            if end < text.count, text[position] == prefix.first, (0x21...0x7E).contains(text[end]),
+                text[position..<end].elementsEqual(prefix)
+            {
+                return true
+            }
+        }
+        return false
+    }
+
     package func accepts(_ key: [UInt8]) -> Bool { accepts(key[...]) }
 
     /// Not generic: callers are in another module, and a head may hold thousands of words that have to be looked at.

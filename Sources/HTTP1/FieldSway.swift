@@ -19,18 +19,25 @@ package enum FieldSway: Sendable, Equatable {
 
 extension FieldSway {
     /// Lower case. What their readers are: IIS and Symfony, nginx' ingress, Envoy, Azure, WSGI middleware for a prefix, CGI,
-    /// Rack::Sendfile (CVE-2025-61780), and whatever overrides methods.
-    private static let targets = Names([
-        "x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url", "x-envoy-original-path",
-        "x-waws-unencoded-url", "x-script-name", "script-name", "x-path-info", "path-info", "proxy", "x-sendfile-type",
-        "x-accel-mapping", "x-http-method-override", "x-http-method", "x-method-override",
-    ])
+    /// Rack::Sendfile (CVE-2025-61780), Next.js (CVE-2025-29927), and whatever overrides methods or hosts.
+    static let targets = [
+        "x-original-url", "x-original-uri", "x-original-path", "x-original-method", "x-rewrite-url", "x-rewrite-uri",
+        "x-override-url", "x-envoy-original-path", "x-envoy-original-method", "x-waws-unencoded-url", "x-script-name",
+        "script-name", "x-path-info", "path-info", "proxy", "x-sendfile-type", "x-accel-mapping",
+        "x-http-method-override", "x-http-method", "x-method-override", "x-http-host-override", "x-matched-path",
+        "x-now-route-matches", "x-invoke-path", "x-invoke-query", "x-middleware-subrequest", "x-middleware-rewrite",
+        "x-middleware-override-headers",
+    ]
+    private static let targetNames = Names(targets)
 
     /// Those of CDNs, load balancers and older proxies; Rails and others look through several of them.
-    private static let clients = Names([
+    static let clients = [
         "client-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "cf-connecting-ipv6",
-        "fastly-client-ip", "x-original-forwarded-for", "x-original-host", "x-forwarded", "forwarded-for",
-    ])
+        "fastly-client-ip", "proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip", "x-remote-ip", "x-remote-addr",
+        "x-originating-ip", "x-original-forwarded-for", "x-original-host", "x-forwarded", "forwarded-for",
+        "x-url-scheme",
+    ]
+    private static let clientNames = Names(clients)
 
     /// - Parameters:
     ///   - name: a token that is no known field's.
@@ -43,9 +50,9 @@ extension FieldSway {
             self = .identity
         } else if span.begins(name, with: "x-forwarded-", third: UInt8(ascii: "f")) {
             self = .forwarding
-        } else if span.ends(name, with: "-root-path") || Self.targets.contains(packed) {
+        } else if span.ends(name, with: "-root-path") || Self.targetNames.contains(packed) {
             self = .target
-        } else if Self.clients.contains(packed) {
+        } else if Self.clientNames.contains(packed) {
             self = .forwarding
         } else {
             self = .none

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HTTP1
 import NIOCore
 import Testing
 
 @testable import FuzzSubjects
+@testable import HTTP1
 
 /// What a request head tells besides what the corpus asserts.
 @Suite struct RequestHeadTests {
@@ -99,6 +99,15 @@ import Testing
         let head = try #require(try parse("GET / HTTP/1.1\r\nHost: a\r\n\(name): x\r\nB: \r\n\r\n"))
         #expect(head.section.sway(of: head.fields[1]) == sway)
         #expect(head.fields.map(\.hasSway) == [false, sway != .none, false])
+    }
+
+    @Test(arguments: FieldSway.targets + FieldSway.clients)
+    func everyListedNameIsTold(_ name: String) throws {
+        let sway: FieldSway = FieldSway.targets.contains(name) ? .target : .forwarding
+        for name in [name, name.uppercased()] {
+            let head = try #require(try parse("GET / HTTP/1.1\r\nHost: a\r\n\(name): x\r\n\(name)s: x\r\n\r\n"))
+            #expect(head.fields[1...].map { head.section.sway(of: $0) } == [sway, .none])
+        }
     }
 
     @Test func fieldIsEightBytes() {

@@ -51,12 +51,26 @@ import Testing
         ("Authorization: Token token=\"mcp_a\", x=y", true), ("Authorization: Bearer theirs,mcp_a", true),
         ("X-API-Key: theirs mcp_a", true), ("X-API-Key: key:mcp_a;v=1", true), ("Authorization: mcp_", false),
         ("Authorization: Bearer amcp_a", false), ("Authorization: Basic bWNwX2E6", false),
-        ("Authorization: Bearer eyJ.mcp_a.x", false),
+        ("Authorization: Bearer eyJmcp_a.x", false), ("Authorization: Bearer %2mcp_a", false),
+        // Within a run of a key's octets.
+        ("Authorization: Bearer ~mcp_a", true), ("Authorization: Bearer a-mcp_a.b", true),
+        ("Authorization: Bearer eyJ.mcp_a.x", true), ("X-API-Key: %22mcp_a%22", true), ("X-API-Key: x_mcp_a", true),
+        ("Authorization: Bearer ~mcp_", false), ("Authorization: Bearer ~mcp_\u{E9}", false),
+        ("Authorization: Bearer ~mcp_a\u{E9}", true),
     ])
     func ourKeysAreStrippedInAnyForm(field: String, isStripped: Bool) throws {
         let head = try RoutingHeads.head("/", fields: [field])
         let last = try #require(head.fields.last)
         #expect(credentials.strips(last, of: head) == isStripped)
+    }
+
+    /// Longer than any key: it is where a key begins that counts.
+    @Test func aKeyBeforeOrBehindALongRunIsStripped() throws {
+        let run = String(repeating: "-", count: 8_000)
+        for (value, isStripped) in [(run, false), (run + "mcp_a", true), ("~mcp_a" + run, true), (run + "mcp", false)] {
+            let head = try RoutingHeads.head("/", fields: ["Authorization: Bearer \(value)"])
+            #expect(try credentials.strips(#require(head.fields.last), of: head) == isStripped)
+        }
     }
 
     @Test func aPatternIsAWordToo() throws {

@@ -60,11 +60,29 @@ struct Credentials: Sendable {
         stripped.contains { head.section.has(field, name: $0, folding: true) }
     }
 
-    /// Whether a word of the value may be a key, or a run of a key's usual octets within one: `Bearer mcp_…`,
-    /// `token="mcp_…"`, `theirs,mcp_…`.
+    /// Whether a word of the value may be a key, or a run of a key's usual octets within one, or whether one with a prefix begins
+    /// within such a run: `Bearer mcp_…`, `token="mcp_…"`, `theirs,mcp_…`, `~mcp_…`, `%22mcp_…`.
     private func holdsKey(_ value: [UInt8]) -> Bool {
         holdsKey(value) { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: ",") }
-            || holdsKey(value, in: Self.isUsual)
+            || holdsKey(value, in: Self.isUsual) || beginsKey(value)
+    }
+
+    /// Not behind a letter or digit: in such a place stands what somebody else's token is made of.
+    private func beginsKey(_ value: [UInt8]) -> Bool {
+        // Of the octets before: whether the last is a letter or digit, and how much of an escape they are.
+        var isInside = false
+        var escape = 0
+        for position in value.indices {
+            if !isInside || escape == 3, format.begins(value, at: position) { return true }
+            let octet = value[position]
+            isInside = PathOctet.isAlphanumeric(octet)
+            if octet == UInt8(ascii: "%") {
+                escape = 1
+            } else {
+                escape = 1...2 ~= escape && PathOctet.hexValue(octet) != nil ? escape + 1 : 0
+            }
+        }
+        return false
     }
 
     private func holdsKey(_ value: [UInt8], in isInside: (UInt8) -> Bool) -> Bool {

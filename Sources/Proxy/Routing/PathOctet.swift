@@ -9,6 +9,15 @@ enum PathOctet {
         return octet < 128 && (word &>> UInt64(octet & 63)) & 1 != 0
     }
 
+    static func isAlphanumeric(_ octet: UInt8) -> Bool {
+        switch octet {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
+        default: false
+        }
+    }
+
     /// What may stand in a segment unescaped: unreserved, sub-delims, `:` and `@` (§3.3).
     static func isPathCharacter(_ octet: UInt8) -> Bool {
         if isUnreserved(octet) { return true }
