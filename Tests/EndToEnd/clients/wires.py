@@ -18,6 +18,7 @@ class Recorder:
     """What was sent, and how each was answered: name, status, media type."""
 
     def __init__(self):
+        self.asked = 0
         self.answers: list[tuple[str, int, str]] = []
         self.session: str | None = None
         self.resumed: list[str] = []
@@ -34,11 +35,20 @@ class Recorder:
         if sent.method == "GET" and media == "text/event-stream":
             self.streaming.set()
 
+    async def count(self, _: httpx.Request) -> None:
+        self.asked += 1
+
+    async def settled(self) -> None:
+        """A result on a stream may come before the answer to the POST that asked for it."""
+        with anyio.fail_after(30):
+            while len(self.answers) < self.asked:
+                await anyio.sleep(0.01)
+
     def client(self, **fields: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             headers={"X-API-Key": os.environ["TOLLGATE_KEY"], **fields},
             timeout=30,
-            event_hooks={"response": [self.keep]},
+            event_hooks={"request": [self.count], "response": [self.keep]},
         )
 
 
@@ -93,6 +103,7 @@ async def converse(url: str, handler: str, run: str, mode: str = "legacy", old: 
             if wanted.get("announce"):
                 await session.call("announce", {})
                 await announced.wait()
+            await recorder.settled()
     return {
         **said,
         "seen": seen,
