@@ -81,7 +81,7 @@ final class Wire {
     /// Without a tick until the end of it.
     func standStill(for time: TimeAmount) {
         channel.embeddedEventLoop.advanceTime(by: time)
-        let tick = pace.tick(at: now)
+        let tick = pace.tick(at: now, having: .zero)
         if tick.excess > .zero { handler.shift(by: tick.excess) }
         if tick.expires { handler.expire(at: now) }
     }
