@@ -327,7 +327,7 @@ def many_descriptors():
 def test_two_thousand_idle_streams_are_sixteen_kilobytes_each(launch, key, many_descriptors):
     count = 2000
     handler = Streams()
-    daemon = launch(handler.url, policies=WIDE)
+    daemon = launch(handler.url, policies=[*WIDE, {"name": "open-streams", "concurrency": count + 1}])
     open_stream(daemon.port, key).close()
     before = daemon.resident("VmRSS")
     streams = [open_stream(daemon.port, key) for _ in range(count)]
