@@ -244,7 +244,9 @@ def test_one_connection_each_way_serves_all_loops(launch, upstream, key):
     daemon = launch(
         upstream, loops=2, policies=WIDE, limits={"connections": 1}, upstream_settings={"max_connections": 1}
     )
-    assert [ask(daemon.port, "GET", "/api/listings", key).status for _ in range(6)] == [200] * 6
+    # The one place is free when the loop that had it has seen the end of its client, which may come behind the next client.
+    for _ in range(6):
+        until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "the place of who has left")
 
 
 # Numbers are looked at before they are counted with, even those of Redis.
