@@ -47,17 +47,22 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(launch, upstream, key):
         assert daemon.wait() == 0
 
 
-def test_an_answer_that_had_begun_does_not_hold_up_the_drain(launch, upstream, key):
-    """Its head said nothing of closing, so its client keeps the connection when the body has ended."""
-    daemon = launch(upstream, drain={"timeout": "60s"})
-    turn = threading.Event()
+def in_two_halves(turn: threading.Event):
+    """Answers with a head and half a body; the rest is sent when it is its turn."""
 
-    def half(_, connection):
+    def answer(_, connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
         turn.wait(30)
         return b"done"
 
-    upstream.behaviour = half
+    return answer
+
+
+def test_an_answer_that_had_begun_does_not_hold_up_the_drain(launch, upstream, key):
+    """Its head said nothing of closing, so its client keeps the connection when the body has ended."""
+    daemon = launch(upstream, drain={"timeout": "60s"})
+    turn = threading.Event()
+    upstream.behaviour = in_two_halves(turn)
     with Connection(daemon.port) as busy:
         busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
         assert "Connection" not in busy.head()
@@ -77,13 +82,7 @@ def test_an_answer_that_had_begun_does_not_hold_up_the_drain(launch, upstream, k
 def test_what_a_drain_waits_for_ends_it(launch, upstream, key):
     daemon = launch(upstream, drain={"timeout": "60s"})
     turn = threading.Event()
-
-    def half(_, connection):
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
-        turn.wait(30)
-        return b"done"
-
-    upstream.behaviour = half
+    upstream.behaviour = in_two_halves(turn)
     with Connection(daemon.port) as busy, Connection(daemon.port) as refused:
         busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
         assert busy.head().status == 200

@@ -216,21 +216,25 @@ def test_a_stream_may_be_sent_to_as_slowly_as_one_likes(open_door, upstream):
 # MARK: Taking the answer
 
 
-def test_a_reader_that_takes_nothing_is_cut_however_little_waits_for_it(open_door, upstream):
-    """Less than the bytes at which the handler is slowed, and more than the kernel takes for it."""
-    daemon = open_door()
-    size = 1 << 20
+def pouring(media: str):
+    """Answers with a MiB of a body that doesn't end."""
 
-    def pour(_, peer):
-        peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(size >> 12):
+    def answer(_, peer):
+        peer.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(256):
             peer.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
         # Not the end of it.
         peer.settimeout(60)
         with contextlib.suppress(OSError):
             peer.recv(1)
 
-    upstream.behaviour = pour
+    return answer
+
+
+def test_a_reader_that_takes_nothing_is_cut_however_little_waits_for_it(open_door, upstream):
+    """Less than the bytes at which the handler is slowed, and more than the kernel takes for it."""
+    daemon = open_door()
+    upstream.behaviour = pouring("text/plain")
     with Connection(daemon.port, receive_buffer=4096) as connection:
         connection.send(request_bytes("GET", "/open"))
         until(lambda: upstream.open == 1, "the handler being reached")
@@ -242,16 +246,7 @@ def test_a_reader_that_takes_nothing_is_cut_however_little_waits_for_it(open_doo
 
 def test_a_stream_may_find_its_reader_asleep(open_door, upstream):
     daemon = open_door()
-
-    def stream(_, peer):
-        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(256):
-            peer.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
-        peer.settimeout(60)
-        with contextlib.suppress(OSError):
-            peer.recv(1)
-
-    upstream.behaviour = stream
+    upstream.behaviour = pouring("text/event-stream")
     with Connection(daemon.port, receive_buffer=4096) as connection:
         connection.send(request_bytes("GET", "/open"))
         assert connection.head().status == 200
