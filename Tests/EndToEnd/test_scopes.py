@@ -57,17 +57,16 @@ def test_all_scopes_of_a_route_are_needed_and_all_that_is_missing_is_named(launc
     nothing, _ = issued()
     reader, reader_id = issued(scopes="listings:read other")
     assert ask(daemon.port, "GET", "/api/listings", reader).status == 200
-    for key, method, missing in [
-        (nothing, "GET", ["listings:read"]),
-        (nothing, "POST", ["listings:read", "listings:write"]),
-        (reader, "POST", ["listings:write"]),
+    for key, method, taken, missing in [
+        (nothing, "GET", "listings:read", ["listings:read"]),
+        (nothing, "POST", "listings:read listings:write", ["listings:read", "listings:write"]),
+        (reader, "POST", "listings:read listings:write", ["listings:write"]),
     ]:
         refused = ask(daemon.port, method, "/api/listings", key)
         assert refused.status == 403
         assert refused["Content-Type"] == "application/problem+json"
-        assert refused["WWW-Authenticate"] == (
-            f'Bearer realm="tollgate", error="insufficient_scope", scope="{" ".join(missing)}"'
-        )
+        # A client that gets itself a key for what it is challenged for must not lose what it has.
+        assert refused["WWW-Authenticate"] == f'Bearer realm="tollgate", error="insufficient_scope", scope="{taken}"'
         problem = refused.json()
         assert (problem["status"], problem["detail"]) == (403, "Insufficient scope")
         assert problem["missing_scopes"] == missing
@@ -97,7 +96,8 @@ def test_when_nothing_is_left_it_is_429(launch, upstream, issued):
 
 def test_without_a_key_it_is_401_even_where_none_is_needed(launch, upstream, issued):
     daemon = launch(upstream, routes=ROUTES, keys={"anonymous": "allow"})
-    assert ask(daemon.port, "GET", "/api/listings").status == 401
+    refused = ask(daemon.port, "GET", "/api/listings")
+    assert (refused.status, refused["WWW-Authenticate"]) == (401, 'Bearer realm="tollgate", scope="listings:read"')
     assert ask(daemon.port, "GET", "/files/x").status == 200
     assert ask(daemon.port, "GET", "/health").status == 200
 
@@ -203,15 +203,30 @@ def test_tools_take_scopes_of_all_rules_that_match(launch, upstream, issued):
         "id": 1,
         "result": {"content": [{"type": "text", "text": "Insufficient scope: db:write"}], "isError": True},
     }
-    assert refused["WWW-Authenticate"] == 'Bearer realm="tollgate", error="insufficient_scope", scope="db:write"'
+    challenge = 'Bearer realm="tollgate", error="insufficient_scope", scope="mcp db:read db:write"'
+    assert refused["WWW-Authenticate"] == challenge
     other, _ = issued()
     batch = post(daemon, other, call("db_drop", "search"))
     texts = [element["result"]["content"][0]["text"] for element in batch.json()]
     assert texts == ["Insufficient scope: mcp db:read db:write"] * 2
+    assert batch["WWW-Authenticate"] == challenge
     listed = post(daemon, other, b'{"jsonrpc":"2.0","id":"x","method":"tools/list"}')
     assert listed.json()["error"]["code"] == 40300
     assert listed.json()["error"]["data"]["missing_scopes"] == ["mcp"]
     assert len(upstream.requests) == 3
+
+
+@pytest.mark.parametrize("presented, error", [(None, ""), ("mcp_unknown", ', error="invalid_token"')])
+def test_who_has_no_key_is_told_the_scopes_to_ask_for(launch, upstream, presented, error):
+    """MCP 2025-11-25: what a client asks a token for first. What the body calls is not known by then."""
+    daemon = launch(upstream, routes=ROUTES)
+    for refused in (
+        post(daemon, presented, call("db_drop")),
+        ask(daemon.port, "GET", "/mcp", presented, fields={"Accept": "text/event-stream"}),
+    ):
+        assert (refused.status, refused["WWW-Authenticate"]) == (401, f'Bearer realm="tollgate"{error}, scope="mcp"')
+    # Where nothing is asked for, nothing is named.
+    assert ask(daemon.port, "GET", "/files/x", presented)["WWW-Authenticate"] == f'Bearer realm="tollgate"{error}'
 
 
 def test_a_list_leaves_out_what_the_scopes_do_not_reach(launch, upstream, issued):
@@ -303,7 +318,7 @@ def test_who_has_no_key_calls_the_tools_that_take_no_scope(launch, upstream):
         401,
         "Missing API key. Provide X-API-Key header.",
     )
-    assert refused["WWW-Authenticate"] == 'Bearer realm="tollgate"'
+    assert refused["WWW-Authenticate"] == 'Bearer realm="tollgate", scope="db:read"'
     tools = [{"name": name} for name in ("search", "db_read")]
     listing = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).encode()
     upstream.behaviour = lambda *_: reply(listing, fields={"Content-Type": "application/json"})
@@ -318,9 +333,11 @@ def test_where_oauth_is_configured_the_status_says_it(launch, upstream, issued):
     refused = post(daemon, issued(scopes="mcp")[0], call("db_drop"))
     assert refused.status == 403
     assert refused["WWW-Authenticate"].startswith(
-        'Bearer realm="tollgate", error="insufficient_scope", scope="db:read db:write", resource_metadata="https://'
+        'Bearer realm="tollgate", error="insufficient_scope", scope="mcp db:read db:write", '
+        'resource_metadata="https://'
     )
-    assert refused.json()["error"]["code"] == 40300
+    error = refused.json()["error"]
+    assert (error["code"], error["data"]["missing_scopes"]) == (40300, ["db:read", "db:write"])
 
 
 def test_a_modern_client_is_told_in_band_as_well(launch, upstream, issued):

@@ -228,7 +228,8 @@ extension DownstreamHandler {
             }
             record.principal = denial.principal
             record.decision = "deny"
-            refuse(.denied(denial, policies: snapshot.policies), limits: denial.limits)
+            refuse(
+                .denied(denial, policies: snapshot.policies, scopes: asked?.scopes ?? []), limits: denial.limits)
         }
         process()
     }

@@ -75,7 +75,11 @@ extension DownstreamHandler {
             request.selection = PolicySelection(
                 message, of: snapshot.policies, among: candidates, hasKey: credentialWasPresented)
             request.tools = message.messages?.calledTools ?? []
-            for tool in request.tools { request.scopes += route.toolScopes.scopes(ofTool: tool) }
+            for tool in request.tools {
+                for scope in route.toolScopes.scopes(ofTool: tool) where !request.scopes.contains(scope) {
+                    request.scopes.append(scope)
+                }
+            }
             if snapshot.messages.bindsSessions { request.session = message.session }
         }
         ask(request)

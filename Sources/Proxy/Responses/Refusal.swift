@@ -25,6 +25,8 @@ package struct Refusal {
     package var reason: StaticString
     package var members: Members = .none
     package var challenge: Challenge?
+    /// All that the request takes, which the challenge names.
+    package var scopes: [String] = []
     /// Value of Allow.
     package var allow: [UInt8]?
     package var retryAfterSeconds: Int64?
@@ -121,7 +123,15 @@ extension Refusal {
 
     /// A denial of admission's in HTTP's words. The full reason stays with the log: the caller can't tell a revoked key
     /// from one that never was.
-    package static func denied(_ denial: Denial, policies: [Policy]) -> Refusal {
+    ///
+    /// - Parameter scopes: that the request takes.
+    package static func denied(_ denial: Denial, policies: [Policy], scopes: [String]) -> Refusal {
+        var refusal = denied(denial, policies: policies)
+        refusal.scopes = scopes
+        return refusal
+    }
+
+    private static func denied(_ denial: Denial, policies: [Policy]) -> Refusal {
         switch denial.reason {
         case .missing:
             return unauthorized("Missing API key. Provide X-API-Key header.", .missing, reason: "missing")

@@ -65,33 +65,28 @@ struct RefusalWriter {
         return sent
     }
 
-    /// RFC 9728 §5.1: where a client learns who issues tokens.
-    private func writeMetadata(into buffer: inout ByteBuffer) {
+    private func writeChallenge(_ refusal: Refusal, into buffer: inout ByteBuffer) {
+        guard let challenge = refusal.challenge else { return }
+        buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\"")
+        // RFC 6750 §3.1.
+        switch challenge {
+        case .missing: break
+        case .invalid: buffer.writeStaticString(", error=\"invalid_token\"")
+        case .scopes: buffer.writeStaticString(", error=\"insufficient_scope\"")
+        }
+        // All of them, also those that the key has: clients replace what they have by what they are challenged for
+        // (MCP 2025-11-25, "Scope Challenge Handling").
+        if !refusal.scopes.isEmpty {
+            buffer.writeStaticString(", scope=\"")
+            buffer.writeString(refusal.scopes.joined(separator: " "))
+            buffer.writeStaticString("\"")
+        }
+        // RFC 9728 §5.1: where a client learns who issues tokens.
         if let metadata = snapshot.resourceMetadata {
             buffer.writeStaticString(", resource_metadata=\"")
             buffer.writeBytes(metadata.location)
             buffer.writeStaticString("\"")
         }
         buffer.writeStaticString("\r\n")
-    }
-
-    private func writeChallenge(_ refusal: Refusal, into buffer: inout ByteBuffer) {
-        switch refusal.challenge {
-        case nil: break
-        case .missing?:
-            buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\"")
-            writeMetadata(into: &buffer)
-        case .invalid?:
-            buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\", error=\"invalid_token\"")
-            writeMetadata(into: &buffer)
-        case .scopes?:
-            // RFC 6750 §3.1.
-            guard case .scopes(let missing) = refusal.members else { return }
-            buffer.writeStaticString(
-                "WWW-Authenticate: Bearer realm=\"tollgate\", error=\"insufficient_scope\", scope=\"")
-            buffer.writeString(missing.joined(separator: " "))
-            buffer.writeStaticString("\"")
-            writeMetadata(into: &buffer)
-        }
     }
 }
