@@ -724,6 +724,26 @@ def test_a_session_belongs_to_the_key_that_opened_it(launch, upstream, redis, ct
     assert post(again.port, owner, call("a"), with_session).status == 404
 
 
+def test_where_there_are_no_sessions_an_id_means_nothing(launch, upstream, ctl):
+    """FastMCP's own proxy passes on what a client of 2026-07-28 sends, the id of its own client's session too."""
+    upstream.behaviour = opens_sessions
+    owner, other = ctl.issue()["key"], ctl.issue()["key"]
+    daemon = launch(upstream)
+    assert post(daemon.port, owner, message("initialize"))["Mcp-Session-Id"] == SESSION
+    upstream.behaviour = lambda request: reply(b"{}", fields={"Content-Type": "application/json"})
+    modern = {"MCP-Protocol-Version": "2026-07-28"}
+    for session in ("never-opened", SESSION):
+        assert post(daemon.port, other, call("a"), {"Mcp-Session-Id": session, **modern}).status == 200
+        # An older handler, which doesn't look at the version, finds no session of somebody else's there.
+        assert upstream.requests[-1].get("Mcp-Session-Id") is None
+        assert upstream.requests[-1].get("MCP-Protocol-Version") == "2026-07-28"
+    # It ends none either: a DELETE is a call like any other.
+    before = ask(daemon.port, "GET", "/api/listings", other).limits()[1]
+    assert ask(daemon.port, "DELETE", "/mcp", other, fields={"Mcp-Session-Id": SESSION, **modern}).limits()[1] == before - 1
+    assert upstream.requests[-1].get("Mcp-Session-Id") is None
+    assert post(daemon.port, owner, call("a"), {"Mcp-Session-Id": SESSION}).status == 200
+
+
 def calls(redis) -> int:
     """Scripts that Redis ran so far."""
     [line] = [line for line in redis("INFO", "commandstats").decode().split("\r\n") if line.startswith("cmdstat_evalsha:")]

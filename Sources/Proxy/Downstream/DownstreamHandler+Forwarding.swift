@@ -72,7 +72,7 @@ extension DownstreamHandler {
         RequestForwarding(
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
             asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
-            readsAnswer: message != nil && toolRules != nil,
+            readsAnswer: message != nil && toolRules != nil, hasIdleSession: message?.hasIdleSession ?? false,
             isOpenPreflight: snapshot.forwardsPreflights && head.isPreflight
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)

@@ -23,6 +23,8 @@ struct RequestForwarding {
     var holdsBody = false
     /// What the handler sends is read on the way.
     var readsAnswer = false
+    /// Its `Mcp-Session-Id` means nothing, and was not looked up.
+    var hasIdleSession = false
     /// It is a preflight that nobody was asked a key for.
     var isOpenPreflight = false
 
@@ -61,6 +63,7 @@ struct RequestForwarding {
         if !peer.isTrusted { dropped.formUnion(Self.claims.subtracting(snapshot.passedFields.known)) }
         if holdsBody { dropped.insert(.expect) }
         if readsAnswer { dropped.insert(.acceptEncoding) }
+        if hasIdleSession { dropped.insert(.mcpSessionID) }
         // A preflight has none by its nature; nobody has judged what this one brings.
         if isOpenPreflight { dropped.insert(.cookie) }
         buffer.writeFields(of: head.section, dropping: dropped) { field in

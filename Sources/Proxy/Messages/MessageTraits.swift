@@ -11,6 +11,9 @@ struct MessageTraits {
     var era = Era.legacy
     /// Value of `Mcp-Session-Id`.
     var session: [UInt8]?
+    /// It has a session's id where there are no sessions: servers of that era ignore the field (SEP-2567), and an older one must
+    /// not find there a session that nobody has looked up.
+    var hasIdleSession = false
     /// Nil while the body isn't read, and where there is none that could be.
     var messages: Messages?
     /// Asks for no work: nobody pays, and who sends too much of it waits.
@@ -30,7 +33,10 @@ struct MessageTraits {
 
     init(_ head: RequestHead, _ options: MessageOptions) {
         if let version = head.value(of: .mcpProtocolVersion) { era = Era(protocolVersion: head.view(of: version)) }
-        session = head.value(of: .mcpSessionID).map(head.octets)
+        if let id = head.value(of: .mcpSessionID) {
+            hasIdleSession = era == .modern && options.bindsSessions
+            if !hasIdleSession { session = head.octets(in: id) }
+        }
         switch head.method {
         case .get:
             asksForStream = head.acceptsEventStream

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plugin of pytest that puts a sidecar in front of every server that a test of the MCP SDK starts, and keeps the results.
+"""A plugin of pytest that puts a sidecar in front of every server that a test of an SDK starts, and keeps the results.
 
 Runs where the SDK's own tests run, in their environment. By TOLLGATE_SDK_MODE:
 
 direct   as the SDK runs them; only the results are kept
-real     2.x: in front of uvicorn instead of the bridge in the process, without a sidecar, to tell the two apart
+real     with a bridge: in front of uvicorn instead of the bridge in the process, without a sidecar, to tell the two apart
 through  with a sidecar in front of each server, and a key on each request
 
-1.x starts its servers in processes and says by a fixture on which port: the sidecar listens there, and the server is moved.
-2.x bridges client and server in the process; what replaces the bridge is in `sockets_bridge.py`.
+By TOLLGATE_SDK_BRIDGES: the modules whose name for the bridge between client and server in the process is replaced by the one
+in `sockets_bridge.py`. Without it (1.x) servers start in processes, and a fixture says on which port: the sidecar listens
+there, and the server is moved.
 """
 
 import importlib
@@ -107,8 +108,10 @@ class Plugin:
         self.mode = mode
         self.results: dict[str, dict] = {}
         self.sidecars = Sidecars() if mode == "through" else None
+        #: The modules that know the bridge.
+        self.bridges = os.environ["TOLLGATE_SDK_BRIDGES"].split()
         #: Whether the tests are those of 1.x, whose servers have ports.
-        self.moves = mode == "through" and not Path("tests/interaction").exists()
+        self.moves = mode == "through" and not self.bridges
         #: The ports that tests know, and where the servers went that were to listen there.
         self.moved: dict[int, int] = {}
 
@@ -210,10 +213,9 @@ def replace_bridge(plugin: Plugin):
     from sockets_bridge import SocketsBridge
 
     SocketsBridge.sidecars = plugin.sidecars
-    package = importlib.import_module("tests.interaction.transports")
-    bridge = importlib.import_module("tests.interaction.transports._bridge")
-    SocketsBridge.in_process = bridge.StreamingASGITransport
-    package.StreamingASGITransport = bridge.StreamingASGITransport = SocketsBridge
+    for module in map(importlib.import_module, plugin.bridges):
+        SocketsBridge.in_process = module.StreamingASGITransport
+        module.StreamingASGITransport = SocketsBridge
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -225,5 +227,5 @@ def pytest_load_initial_conftests(early_config):
     if plugin.moves:
         move_servers(plugin)
         bring_the_key(plugin)
-    elif mode != "direct" and Path("tests/interaction").exists():
+    elif mode != "direct" and plugin.bridges:
         replace_bridge(plugin)
