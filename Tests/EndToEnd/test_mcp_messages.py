@@ -730,7 +730,7 @@ def test_where_there_are_no_sessions_an_id_means_nothing(launch, upstream, ctl):
     owner, other = ctl.issue()["key"], ctl.issue()["key"]
     daemon = launch(upstream)
     assert post(daemon.port, owner, message("initialize"))["Mcp-Session-Id"] == SESSION
-    upstream.behaviour = lambda request: reply(b"{}", fields={"Content-Type": "application/json"})
+    upstream.behaviour = lambda *_: reply(b"{}", fields={"Content-Type": "application/json"})
     modern = {"MCP-Protocol-Version": "2026-07-28"}
     for session in ("never-opened", SESSION):
         assert post(daemon.port, other, call("a"), {"Mcp-Session-Id": session, **modern}).status == 200
