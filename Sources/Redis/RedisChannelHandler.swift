@@ -139,6 +139,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
         return clock - min(max(oldest, heardAt), lateSince ?? .distantFuture)
     }
 
+    /// No reply is due.
+    var isIdle: Bool { queue.count == 0 }
+
     func close(_ error: RedisError) {
         if failure == nil { failure = error }
         context?.close(promise: nil)

@@ -76,13 +76,16 @@ extension RedisConnection {
         enum Loss {
             case none
             case reconnects(wasReady: Bool)
+            /// Nobody has lost anything: connect at once.
+            case renews
             case closed
         }
 
         /// - Parameters:
         ///   - link: nil where connecting failed.
+        ///   - wasIdle: no reply was due on it. Servers close such connections after a while (Redis' `timeout`).
         ///   - jitter: 0 to 1; the wait is from half the backoff to all of it.
-        mutating func lost(_ link: Link?, at now: NIODeadline, jitter: Double) -> Loss {
+        mutating func lost(_ link: Link?, at now: NIODeadline, wasIdle: Bool = false, jitter: Double) -> Loss {
             switch state {
             case .connecting where link == nil:
                 waitForNext(at: now, jitter: jitter)
@@ -91,6 +94,11 @@ extension RedisConnection {
                 waitForNext(at: now, jitter: jitter)
                 return .reconnects(wasReady: false)
             case .ready(let current, let since) where current === link:
+                if wasIdle, now - since >= timing.stability {
+                    backoff = timing.shortestBackoff
+                    state = .connecting
+                    return .renews
+                }
                 if now - since >= timing.stability { backoff = timing.shortestBackoff }
                 waitForNext(at: now, jitter: jitter)
                 return .reconnects(wasReady: true)

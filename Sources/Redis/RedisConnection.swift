@@ -12,7 +12,8 @@ package import NIOCore
 /// 3. A server that owes a reply and says nothing in time for `silence` is taken for gone: its host may be. Until then its
 ///    commands time out one by one, and `longestQueue` bounds what piles up.
 /// 4. Lost or refused, it is made again after 10 to 20 ms, then twice as long each time up to half a second, jittered so that
-///    a fleet doesn't come back in one moment.
+///    a fleet doesn't come back in one moment. Closed while no reply was due it is made again at once, and no operator is
+///    told: servers close connections that idle.
 ///
 /// It lives on its event loop and is called there alone. Who starts it has to close it.
 package final class RedisConnection {
@@ -60,6 +61,8 @@ package final class RedisConnection {
 
     /// The last attempt to connect failed.
     private var isRefused = false
+    /// The last connection was closed while it was idle.
+    private var isRenewing = false
 
     /// Called when `isReady` has changed.
     package var onStateChange: ((Bool) -> Void)?
@@ -226,8 +229,9 @@ package final class RedisConnection {
     private func ready(_ handler: RedisChannelHandler) {
         let now = eventLoop.now
         guard machine.prepared(handler, at: now) else { return }
-        (lastFailure, isRefused) = (nil, false)
-        logger.info("redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
+        logger.log(
+            level: isRenewing ? .debug : .info, "redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
+        (lastFailure, isRefused, isRenewing) = (nil, false, false)
         onStateChange?(true)
         let error = notConnected
         for waiter in takeWaiters() {
@@ -241,9 +245,17 @@ package final class RedisConnection {
     }
 
     private func lost(_ handler: RedisChannelHandler?, _ error: RedisError) {
-        switch machine.lost(handler, at: eventLoop.now, jitter: .random(in: 0...1)) {
+        let wasIdle = if case .connectionClosed = error, let handler { handler.isIdle } else { false }
+        switch machine.lost(handler, at: eventLoop.now, wasIdle: wasIdle, jitter: .random(in: 0...1)) {
         case .none: break
         case .closed: ended()
+        case .renews:
+            logger.debug(
+                "redis closed an idle connection",
+                metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
+            isRenewing = true
+            onStateChange?(false)
+            connect()
         case .reconnects(let wasReady):
             // Once an outage and once more for each new reason, not once an attempt.
             if error != lastFailure {
@@ -251,7 +263,7 @@ package final class RedisConnection {
                     "redis unavailable",
                     metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
             }
-            lastFailure = error
+            (lastFailure, isRenewing) = (error, false)
             isRefused = !wasReady
             if wasReady { onStateChange?(false) }
             guard isRefused else { return }

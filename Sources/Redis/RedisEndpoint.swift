@@ -57,7 +57,9 @@ extension RedisEndpoint {
     /// `sun_path` on Linux holds 108 bytes with its NUL.
     private static let longestSocketPath = 107
 
+    /// - Parameter text: white space around it is passed over: files of secrets end in a line feed.
     package init(parsing text: String) throws(RedisEndpointError) {
+        let text = text.trimmingWhiteSpace
         if let rest = text.dropping(prefix: "redis://") {
             try self.init(tcp: rest)
         } else if let rest = text.dropping(prefix: "unix:") {

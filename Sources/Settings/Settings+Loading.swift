@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Redis
+
 /// Where a configuration comes from: flags beat the environment, which beats the file, which beats the defaults.
 package struct ConfigurationSources: Sendable {
     /// What can be said without a file.
@@ -41,7 +43,7 @@ package struct ConfigurationSources: Sendable {
     /// Path of a YAML file; messages name it as it is written here.
     package var file: String?
     package var flags: [Option: String]
-    /// The process environment. A variable that is set but empty counts as absent.
+    /// The process environment, as ``Swift/Dictionary/variable(_:)`` reads it.
     package var environment: [String: String]
     /// That the process may have, which bounds its connections; nil where the configuration isn't to run here.
     package var descriptors: Int?
@@ -117,7 +119,7 @@ extension ConfigurationSources {
     /// The least important first.
     fileprivate var overrides: [(path: String, element: Element)] {
         let variables = Option.allCases.compactMap { option -> (String, Element)? in
-            guard let text = environment[option.variable], !text.isEmpty else { return nil }
+            guard let text = environment.variable(option.variable) else { return nil }
             return (option.path, Element(option, text, at: .variable(option.variable)))
         }
         let flags = Option.allCases.compactMap { option in
@@ -132,10 +134,17 @@ extension Element {
     fileprivate init(_ option: ConfigurationSources.Option, _ text: String, at place: Place) {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
         if option == .listen, parts.count > 1 {
-            self = Element(content: .list(parts.map { Element(String($0), at: place) }), place: place)
+            self = Element(content: .list(parts.map { Element($0.trimmingWhiteSpace, at: place) }), place: place)
         } else {
             self = Element(text, at: place)
         }
+    }
+}
+
+extension [String: String] {
+    /// A variable of an environment without the white space around it; nil where nothing is left.
+    package func variable(_ name: String) -> String? {
+        self[name].map(\.trimmingWhiteSpace).flatMap { $0.isEmpty ? nil : $0 }
     }
 }
 

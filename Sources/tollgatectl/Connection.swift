@@ -32,9 +32,8 @@ struct Connection: ParsableArguments {
 
     private var signature: String {
         let environment = ProcessInfo.processInfo.environment
-        func variable(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
-        let user = variable("SUDO_USER") ?? variable("USER") ?? "unknown"
-        let name = actor ?? variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
+        let user = environment.variable("SUDO_USER") ?? environment.variable("USER") ?? "unknown"
+        let name = actor ?? environment.variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
         // It stands in every entry of the audit trail; --as can't be longer.
         return String(String.UnicodeScalarView(name.unicodeScalars.prefix(100)))
     }
@@ -70,7 +69,7 @@ struct Connection: ParsableArguments {
 
     private var endpoint: RedisEndpoint {
         get throws {
-            let variable = ProcessInfo.processInfo.environment["TOLLGATE_REDIS_URL"].flatMap { $0.isEmpty ? nil : $0 }
+            let variable = ProcessInfo.processInfo.environment.variable("TOLLGATE_REDIS_URL")
             do {
                 return try RedisEndpoint(parsing: redis ?? variable ?? "redis://127.0.0.1:6379/0")
             } catch {

@@ -43,9 +43,10 @@ import Testing
 
         func refused(jitter: Double = 1) -> String { lost(nil, jitter: jitter) }
 
-        func lost(_ link: Link?, jitter: Double = 1) -> String {
-            switch machine.lost(link, at: now, jitter: jitter) {
+        func lost(_ link: Link?, wasIdle: Bool = false, jitter: Double = 1) -> String {
+            switch machine.lost(link, at: now, wasIdle: wasIdle, jitter: jitter) {
             case .none: "nothing"
+            case .renews: "renews"
             case .reconnects(let wasReady): wasReady ? "reconnects, was ready" : "reconnects"
             case .closed: "closed"
             }
@@ -171,5 +172,22 @@ import Testing
         _ = run.refused()
         #expect(run.close() == "done")
         #expect(run.tick(after: .hours(1)) == "nothing")
+    }
+
+    /// At once, and with the shortest wait if that fails; but a server that closes what was just made is not asked without end.
+    @Test func anIdleConnectionIsRenewed() {
+        let run = Run()
+        run.becomeReady()
+        #expect(run.tick(after: .seconds(1)) == "nothing")
+        #expect(run.lost(run.link, wasIdle: true) == "renews")
+        #expect(!run.isReady)
+        #expect(run.refused() == "reconnects")
+        #expect(run.wait == .milliseconds(20))
+        #expect(run.tick(after: .milliseconds(20)) == "connect")
+        _ = run.connected()
+        #expect(run.prepared())
+        #expect(run.tick(after: .milliseconds(999)) == "nothing")
+        #expect(run.lost(run.link, wasIdle: true) == "reconnects, was ready")
+        #expect(run.wait == .milliseconds(40))
     }
 }

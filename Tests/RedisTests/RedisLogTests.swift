@@ -25,10 +25,28 @@ import Testing
             #expect(logged.first == connected)
             #expect(logged.last == connected)
             let lost = "redis.error=connection lost: the server closed the connection"
-            #expect(logged.contains("error redis unavailable \(place) \(lost)"))
+            // No reply was due; only a connection that had just been made is missed.
+            let closed = ["error redis unavailable", "debug redis closed an idle connection"]
+            #expect(closed.contains { logged.contains("\($0) \(place) \(lost)") })
             #expect(logged.contains("error redis unavailable \(place) redis.error=not connected: no such socket"))
             #expect(logged.count <= 5, "\(logged)")
             #expect(!logged.joined().contains("secret"))
+        }
+    }
+
+    /// `timeout 1`: the server closes what has been idle for a second or two.
+    @Test func anIdleConnectionIsRenewedWithoutAWord() async throws {
+        let log = RecordedLog()
+        try await RedisServer.run(.init(configuration: ["timeout 1"])) { server in
+            let endpoint = try RedisEndpoint(parsing: "unix:\(server.socketPath)")
+            try await ConnectionDriver.run(endpoint, logger: log.logger) { redis in
+                await redis.becomes(ready: true)
+                while log.lines.count(where: { $0.hasPrefix("debug redis closed an idle connection") }) < 2 {
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                await redis.becomes(ready: true)
+            }
+            #expect(log.lines.filter { !$0.hasPrefix("debug ") } == ["info redis connected redis.endpoint=\(endpoint)"])
         }
     }
 

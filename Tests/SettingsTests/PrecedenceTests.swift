@@ -63,6 +63,29 @@ import Testing
         #expect(try settings == Settings.load())
     }
 
+    /// Files of secrets end in a line feed, and so do variables that are made of them.
+    @Test func whiteSpaceAroundAVariableIsPassedOver() throws {
+        let settings = try Settings.load(
+            ConfigurationSources(environment: [
+                "TOLLGATE_REDIS_URL": "redis://:geheim@redis:6379/2\n", "TOLLGATE_UPSTREAM": " http://app:3000\r\n",
+                "TOLLGATE_LISTEN": "127.0.0.1:1, 127.0.0.1:2\n", "TOLLGATE_ADMIN": "\n",
+                "TOLLGATE_LOG_LEVEL": "\tdebug ",
+            ]))
+        #expect(
+            settings.redis.endpoint == RedisEndpoint(.tcp(host: "redis", port: 6379), password: "geheim", database: 2))
+        #expect(settings.upstream.location == .tcp(host: "app", port: 3000))
+        #expect(settings.listen == [.tcp(host: "127.0.0.1", port: 1), .tcp(host: "127.0.0.1", port: 2)])
+        #expect(try settings.admin == Settings.load().admin)
+        #expect(settings.log.level == .debug)
+    }
+
+    /// As a block of YAML, or in quotes.
+    @Test func whiteSpaceAroundAURLIsPassedOver() throws {
+        let settings = try load("redis: {url: \"redis://redis/1 \"}\nupstream:\n  url: |\n    http://app:3000\n")
+        #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "redis", port: 6379), database: 1))
+        #expect(settings.upstream.location == .tcp(host: "app", port: 3000))
+    }
+
     @Test func severalAddressesAreSeparatedByCommas() throws {
         let settings = try Settings.load(
             ConfigurationSources(flags: [.listen: "127.0.0.1:1,[::1]:1"]))

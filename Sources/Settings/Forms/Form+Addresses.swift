@@ -99,7 +99,8 @@ extension Form where Value == Settings.TCPAddress? {
 }
 
 extension Form where Value == Settings.Upstream.Location {
-    static let upstreamURL = Form.text("the handler's URL such as http://127.0.0.1:8081") { text throws(Mismatch) in
+    static let upstreamURL = Form.text("the handler's URL such as http://127.0.0.1:8081") { written throws(Mismatch) in
+        let text = written.trimmingWhiteSpace
         if text.hasPrefix(SocketPath.prefix) { return .unix(path: try SocketPath.read(text, isListened: false)) }
         if text.hasPrefix("https://") {
             throw Mismatch(

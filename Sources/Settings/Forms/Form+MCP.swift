@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import Redis
 
 extension Form where Value == String {
     /// As Host says it; without a port, or with `:*`, for every port.
@@ -27,7 +28,8 @@ extension Form where Value == String {
     }
 
     /// An absolute http or https URL, as it goes into a field and a document.
-    static let webURL = text("a URL such as https://api.example.com/mcp") { text throws(Mismatch) in
+    static let webURL = text("a URL such as https://api.example.com/mcp") { written throws(Mismatch) in
+        let text = written.trimmingWhiteSpace
         guard let scheme = ["https://", "http://"].first(where: text.hasPrefix) else { throw Mismatch() }
         let rest = text.dropFirst(scheme.count)
         let authority = rest.prefix { $0 != "/" }
