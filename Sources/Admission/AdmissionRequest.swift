@@ -31,7 +31,8 @@ package struct AdmissionRequest {
     /// False on routes with `throttle: false`: buckets are peeked at cost 0, no 429 and no 503 comes of them.
     package var isThrottled: Bool
     package var credential: Credential
-    /// The client address as a bucket subject: `203.0.113.9`, an IPv6 /64 in RFC 5952 form, or `unix`.
+    /// The client address as a bucket subject, by the configuration's prefix: `203.0.113.9`, `2001:db8::/64` in RFC 5952
+    /// form, or `unix`.
     package var address: String
     /// The policies that match the request's route and method, chosen when the configuration was read.
     package var selection: PolicySelection
@@ -57,12 +58,13 @@ package struct AdmissionRequest {
 
     package init(
         kind: Kind, isThrottled: Bool = true, credential: Credential = .absent, address: String,
-        selection: PolicySelection
+        clientAddress: IPAddress? = nil, selection: PolicySelection
     ) {
         self.kind = kind
         self.isThrottled = isThrottled
         self.credential = credential
         self.address = address
+        self.clientAddress = clientAddress
         self.selection = selection
     }
 }

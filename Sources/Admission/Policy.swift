@@ -87,6 +87,8 @@ package struct Policy: Sendable, Hashable {
     package var waitMicroseconds: Int
     /// Responses that are paid for; a request answered otherwise gets back what it took.
     package var chargeOn: StatusSet
+    /// What tells the callers of `per: address` apart; the standard for all others.
+    package var addressPrefix = AddressPrefix()
     /// The field of a response in which the handler says what the request has cost, lower case; nil: it isn't asked.
     package var costField: String?
 

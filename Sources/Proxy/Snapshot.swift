@@ -167,7 +167,8 @@ final class Snapshot: Sendable {
         forwardsPreflights = settings.cors == nil && settings.forwardsPreflights
         admission = AdmissionConfiguration(
             namespace: settings.namespace, policies: policies, format: format,
-            allowsAnonymous: settings.keys.allowsAnonymous, timeout: TimeAmount(settings.redis.timeout),
+            addressPrefix: settings.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
+            timeout: TimeAmount(settings.redis.timeout),
             onFailure: AdmissionConfiguration.OnFailure(settings.redis.onFailure),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))

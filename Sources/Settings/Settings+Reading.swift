@@ -30,7 +30,11 @@ extension Settings {
         cors = CORS(root, &problems)
         forwardsPreflights = root.value(Schema.preflights, &problems)
         mcp = MCP(root, listen: listen, allowsAnonymous: keys.allowsAnonymous, &problems)
-        self.policies = Self.policies(policies, for: self.routes, rejecting: mcp.reject)
+        addressPrefix = AddressPrefix(
+            ipv4: root.value(Schema.addressPrefixIPv4, &problems), ipv6: root.value(Schema.addressPrefixIPv6, &problems)
+        )
+        self.policies = Self.policies(
+            policies, for: self.routes, rejecting: mcp.reject, countingBy: addressPrefix)
         trustedProxies = root.value(Schema.trustedProxies, &problems)
         clientAddressField = root.value(Schema.clientAddress, &problems)
         mergesSlashes = root.value(Schema.mergeSlashes, &problems)
@@ -44,9 +48,12 @@ extension Settings {
 
     /// Where MCP is spoken there are policies for its first words and for what stays open.
     private static func policies(
-        _ entries: [PolicyEntry]?, for routes: [Route], rejecting reject: Policy.Reject
+        _ entries: [PolicyEntry]?, for routes: [Route], rejecting reject: Policy.Reject,
+        countingBy prefix: AddressPrefix
     ) -> [Policy] {
-        var policies = entries?.map { $0.policy(rejecting: reject) } ?? Policy.builtIn().map { $0.rejecting(reject) }
+        var policies =
+            entries?.map { $0.policy(rejecting: reject, countingBy: prefix) }
+            ?? Policy.builtIn().map { $0.rejecting(reject).counting(by: prefix) }
         guard routes.contains(where: \.isMCP) else { return policies }
         if !policies.contains(where: \.isHandshake) { policies.append(.handshake(reject: reject)) }
         if !policies.contains(where: \.isOpenStreams) { policies.append(.openStreams(reject: reject)) }

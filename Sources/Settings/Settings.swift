@@ -190,6 +190,8 @@ package struct Settings: Sendable, Equatable {
     /// CIDR blocks whose peers may set the client address field, as written.
     package var trustedProxies: [String]
     package var clientAddressField: String
+    /// What tells clients apart by their address; policies have theirs, which may differ.
+    package var addressPrefix: AddressPrefix
     package var mergesSlashes: Bool
     package var drainDelay: Duration
     package var drainTimeout: Duration

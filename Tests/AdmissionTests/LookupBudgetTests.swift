@@ -130,15 +130,29 @@ import Testing
     @Test(arguments: [
         ("203.0.113.9", "203.0.113.200", true), ("203.0.113.9", "203.0.114.9", false),
         ("2001:db8:1:2::3", "2001:db8:1:ffff::1", true), ("2001:db8:1::1", "2001:db8:2::1", false),
-        ("::ffff:203.0.113.1", "203.0.113.9", true),
+        ("::ffff:203.0.113.1", "203.0.113.9", true), ("64:ff9b::203.0.113.1", "203.0.113.9", true),
+        ("64:ff9b::203.0.113.1", "64:ff9b::203.0.114.1", false),
     ])
     func blocksAreWhatOneCallerMayHave(one: String, other: String, areOne: Bool) {
-        func origin(_ text: String) -> LookupBudget.Origin {
-            var request = AdmissionRequest(kind: .protected, address: text, selection: PolicySelection())
-            request.clientAddress = IPAddress(text)
-            return LookupBudget.Origin(request)
-        }
         #expect((origin(one) == origin(other)) == areOne)
+    }
+
+    /// Longer ones leave them as wide as they are: who has a /64 may well have a /48.
+    @Test(arguments: [
+        ("203.0.113.9", "203.0.99.9", AddressPrefix(ipv4: 16, ipv6: 64), true),
+        ("203.0.113.9", "203.0.113.200", AddressPrefix(ipv4: 32, ipv6: 64), true),
+        ("2001:db8:1::1", "2001:db8:ff::1", AddressPrefix(ipv4: 32, ipv6: 40), true),
+        ("2001:db8:1:2::3", "2001:db8:1:3::3", AddressPrefix(ipv4: 32, ipv6: 128), true),
+    ])
+    func blocksAreNoNarrowerThanAddressesCount(one: String, other: String, prefix: AddressPrefix, areOne: Bool) {
+        #expect((origin(one, by: prefix) == origin(other, by: prefix)) == areOne)
+    }
+
+    private func origin(_ text: String, by prefix: AddressPrefix = AddressPrefix()) -> LookupBudget.Origin {
+        LookupBudget.Origin(
+            AdmissionRequest(
+                kind: .protected, address: text, clientAddress: IPAddress(text), selection: PolicySelection()),
+            by: prefix)
     }
 
     // MARK: By a gate

@@ -47,6 +47,20 @@ import Testing
         #expect(PolicySet(parsing: text, hash: set.hash) == set)
     }
 
+    @Test func lengthsOfAddressesAreWrittenWhereTheyAreNotTheStandard() throws {
+        var blocks = Policy(name: "blocks", per: .address, limit: Limit(count: 5, periodMicroseconds: 60_000_000))
+        blocks.addressPrefix = AddressPrefix(ipv4: 24, ipv6: 56)
+        let (set, text) = PolicySet.published([blocks])
+        #expect(
+            text == """
+                {"policies":[{"address_prefix":{"ipv4":24,"ipv6":56},"applies_to":"anonymous","cost":1,"limit":"5/m",\
+                "match":{"methods":[],"routes":[]},"name":"blocks","per":"address"}]}
+                """)
+        #expect(PolicySet(parsing: text, hash: set.hash) == set)
+        let odd = try #require(PolicySet(parsing: text.replacing("56", with: "156"), hash: "h"))
+        #expect(odd.policies.isEmpty && odd.unknown == ["blocks"])
+    }
+
     /// Of an older version, without them.
     @Test func whatIsNotWrittenIsNotAsked() throws {
         let text = """

@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "Acme", "acme/short", "10.0.0.0/8", "2001:db8::/48", "1.2.3", "mcp_secret!", "acme/aaaaaaaaaa/b",
+        "", "Acme", "acme/short", "10.0.0.1/8", "2001:db8::/129", "1.2.3", "mcp_secret!", "acme/aaaaaaaaaa/b",
     ])
     func otherTextsAreNobody(text: String) {
         #expect(QuotaSubject(text) == nil)

@@ -217,9 +217,11 @@ final class GateDriver: Sendable {
 
     func admit(
         _ kind: AdmissionRequest.Kind = .protected, key: String? = nil, from address: String = "203.0.113.9",
-        route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
+        client: IPAddress? = nil, route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
     ) async -> Decision {
-        await timed(kind, key: key, from: address, route: route, method: method, isThrottled: isThrottled).decision
+        await timed(
+            kind, key: key, from: address, client: client, route: route, method: method, isThrottled: isThrottled
+        ).decision
     }
 
     /// A request that calls tools, at these costs by each policy, and what became of it, if it was admitted.
@@ -269,7 +271,7 @@ final class GateDriver: Sendable {
     /// meanwhile: on a busy machine the gate can be no better than that.
     func timed(
         _ kind: AdmissionRequest.Kind = .protected, key: String? = nil, from address: String = "203.0.113.9",
-        route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
+        client: IPAddress? = nil, route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
     ) async -> (decision: Decision, took: TimeAmount, stall: TimeAmount) {
         let (gate, policies, pace, receipts) = (gate, policies, pace, receipts)
         return await withCheckedContinuation { continuation in
@@ -277,6 +279,7 @@ final class GateDriver: Sendable {
                 let request = AdmissionRequest(
                     kind: kind, isThrottled: isThrottled,
                     credential: key.map { .presented(Array("mcp_\($0)".utf8)) } ?? .absent, address: address,
+                    clientAddress: client,
                     selection: PolicySelection(of: policies, routes: route.map { [$0] } ?? [], method: method))
                 var answers = 0
                 let start = NIODeadline.now()

@@ -225,7 +225,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ["show"], ["show", "Acme"], ["show", "acme", "--global"], ["show", "acme/short"], ["show", "10.0.0.0/8"],
+        ["show"], ["show", "Acme"], ["show", "acme", "--global"], ["show", "acme/short"], ["show", "10.0.0.1/8"],
         ["reset"], ["reset", "acme", "Not_A_Policy"], ["reset", "--global", "one", "two"], ["reset", "acme", "a", "b"],
     ])
     func wrongUsageIs64(arguments: [String]) async throws {

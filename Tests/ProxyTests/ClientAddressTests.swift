@@ -41,6 +41,29 @@ import Testing
         #expect(peer.forwardedText == Array(text.utf8))
     }
 
+    /// The subject of a peer, and of the same address in a trusted peer's word; logs have the address itself.
+    @Test(arguments: [
+        ("2001:db8:1:2ff::4", "2001:db8:1:200::/56"), ("203.0.113.9", "203.0.113.0/24"),
+        ("64:ff9b::cb00:7109", "203.0.113.0/24"),
+    ])
+    func countsByTheConfiguredPrefix(_ text: String, _ subject: String) throws {
+        let prefix = AddressPrefix(ipv4: 24, ipv6: 56)
+        let trusted = try trusted()
+        let direct = try Peer(ip(text), trusted: trusted, countedBy: prefix).client
+        let head = try RoutingHeads.head("/", fields: ["X-Forwarded-For: \(text)"])
+        let told = try Peer(ip("::1"), trusted: trusted, countedBy: prefix).client(of: head, trusted: trusted)
+        #expect(direct == told)
+        #expect(direct.subject == subject)
+        #expect(direct.text == text)
+    }
+
+    /// What counts as an IPv4 address isn't trusted as one: only `::ffff:0:0/96` is the address itself.
+    @Test func aTranslatedAddressIsNoTrustedOne() throws {
+        let peer = try Peer(ip("64:ff9b::7f00:1"), trusted: trusted())
+        #expect(!peer.isTrusted)
+        #expect(peer.client.subject == "127.0.0.1")
+    }
+
     @Test func believesUnixPeersIfConfigured() throws {
         let address = try SocketAddress(unixDomainSocketPath: "/run/x.sock")
         let peer = try Peer(address, trusted: trusted())

@@ -44,6 +44,7 @@ import Testing
         #expect(settings.mcp.resourceMetadata == nil)
         #expect(settings.trustedProxies == ["127.0.0.0/8", "::1/128", "unix"])
         #expect(settings.clientAddressField == "X-Forwarded-For")
+        #expect(settings.addressPrefix == AddressPrefix(ipv4: 32, ipv6: 64))
         #expect(settings.mergesSlashes == false)
         #expect(settings.drainDelay == .zero)
         #expect(settings.drainTimeout == .seconds(30))

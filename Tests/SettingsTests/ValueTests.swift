@@ -280,6 +280,25 @@ import Testing
                 == ["10.0.0.0/8", "fd00::/8", "192.0.2.1", "unix"])
     }
 
+    @Test func addressPrefixes() throws {
+        let settings = try parse(
+            """
+            address_prefix: {ipv6: 56}
+            policies:
+              - {name: a, per: address, limit: 1/s}
+              - {name: b, per: address, limit: 1/s, address_prefix: {ipv4: 24}}
+              - {name: c, per: address, limit: 1/s, address_prefix: {ipv6: 64}}
+              - {name: d, per: key, limit: 1/s}
+            """)
+        #expect(settings.addressPrefix == AddressPrefix(ipv4: 32, ipv6: 56))
+        #expect(
+            settings.policies.map(\.addressPrefix) == [
+                AddressPrefix(ipv4: 32, ipv6: 56), AddressPrefix(ipv4: 24, ipv6: 56), AddressPrefix(ipv4: 32, ipv6: 64),
+                AddressPrefix(),
+            ])
+        #expect(try parse("address_prefix: {ipv4: 16}").policies[0].addressPrefix == AddressPrefix(ipv4: 16, ipv6: 64))
+    }
+
     @Test func plainTextsOfYAML11AreTexts() throws {
         // Octal and sexagesimal numbers, dates: version 1.1 would read something else.
         #expect(try parse("namespace: 010").namespace == "010")

@@ -37,14 +37,10 @@ package struct AddressBlock: Sendable, Hashable {
             else { throw .prefixLength(maximum: unread + bits) }
             length = number - unread
         }
-        let shift = UInt128(bits - length)
         base = address
         prefixLength = length
-        let network = (address.value >> shift) << shift
-        guard network == address.value else {
-            let lowest = address.family == .v4 ? IPAddress(v4: UInt32(network)) : IPAddress(v6: network)
-            throw .hostBits(network: "\(lowest)/\(length)")
-        }
+        let network = address.network(length)
+        guard network == address else { throw .hostBits(network: "\(network)/\(length)") }
     }
 
     package init?(_ text: String) {

@@ -51,17 +51,4 @@ extension IPAddress: CustomStringConvertible {
     package var description: String {
         IPAddressText(self).string
     }
-
-    /// Who the address counts as: IPv4 whole, IPv6 by its /64 (`2001:db8::/64`), since a single line is given that many.
-    package var subject: String {
-        switch family {
-        case .v4: return description
-        case .v6:
-            var text = IPAddressText(IPAddress(v6: (value >> 64) << 64))
-            text.append(UInt8(ascii: "/"))
-            text.append(UInt8(ascii: "6"))
-            text.append(UInt8(ascii: "4"))
-            return text.string
-        }
-    }
 }

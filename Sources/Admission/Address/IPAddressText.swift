@@ -2,7 +2,7 @@
 
 /// Addresses as text, read and written in place: a trusted proxy in front means one to read for every request.
 struct IPAddressText {
-    /// Eight groups of four, seven colons and `/64` are 42 octets.
+    /// Eight groups of four, seven colons and a length are at most 43 octets.
     private var octets = InlineArray<48, UInt8>(repeating: 0)
     private var count = 0
 
@@ -19,9 +19,22 @@ struct IPAddressText {
         return String(copying: text)
     }
 
-    mutating func append(_ octet: UInt8) {
+    private mutating func append(_ octet: UInt8) {
         octets[count] = octet
         count += 1
+    }
+
+    /// `/64`
+    mutating func append(length: Int) {
+        append(UInt8(ascii: "/"))
+        append(decimal: UInt32(length))
+    }
+
+    /// At most three digits.
+    private mutating func append(decimal number: UInt32) {
+        if number >= 100 { append(UInt8(ascii: "0") + UInt8(number / 100)) }
+        if number >= 10 { append(UInt8(ascii: "0") + UInt8(number / 10 % 10)) }
+        append(UInt8(ascii: "0") + UInt8(number % 10))
     }
 }
 
@@ -30,10 +43,7 @@ struct IPAddressText {
 extension IPAddressText {
     private mutating func appendV4(_ value: UInt32) {
         for shift in stride(from: UInt32(24), through: 0, by: -8) {
-            let part = UInt8(truncatingIfNeeded: value >> shift)
-            if part >= 100 { append(UInt8(ascii: "0") + part / 100) }
-            if part >= 10 { append(UInt8(ascii: "0") + part / 10 % 10) }
-            append(UInt8(ascii: "0") + part % 10)
+            append(decimal: value >> shift & 0xFF)
             if shift > 0 { append(UInt8(ascii: ".")) }
         }
     }

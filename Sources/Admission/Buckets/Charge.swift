@@ -56,19 +56,23 @@ struct Charge {
 
     private init() {}
 
-    /// Its parts, by whose bucket it is, first those of the organization and its key: each lies in one hash slot.
-    func bySlot(_ subject: (Bucket) -> Policy.Subject) -> [Charge] {
-        var parts = [Charge(), Charge(), Charge()]
+    /// Its parts, by whose bucket it is, first those of the organization and its key: each lies in one hash slot. An address
+    /// has one for each length that it is counted by.
+    func bySlot(_ policies: [Policy]) -> [Charge] {
+        var (organization, global) = (Charge(), Charge())
+        var addresses: [(prefix: AddressPrefix, part: Charge)] = []
         for item in items {
-            let place =
-                switch subject(item.bucket) {
-                case .key, .org: 0
-                case .address: 1
-                case .global: 2
-                }
-            parts[place].append(item.bucket, item.cost)
+            let policy = policies[item.bucket.policy]
+            switch policy.subject {
+            case .key, .org: organization.append(item.bucket, item.cost)
+            case .global: global.append(item.bucket, item.cost)
+            case .address:
+                let known = addresses.firstIndex { $0.prefix == policy.addressPrefix }
+                if known == nil { addresses.append((policy.addressPrefix, Charge())) }
+                addresses[known ?? addresses.count - 1].part.append(item.bucket, item.cost)
+            }
         }
-        return parts.filter { !$0.items.isEmpty }
+        return ([organization] + addresses.map(\.part) + [global]).filter { !$0.items.isEmpty }
     }
 
     private mutating func append(_ bucket: Bucket, _ cost: Int) {

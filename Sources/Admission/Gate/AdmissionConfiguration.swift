@@ -19,6 +19,8 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     /// In list order; requests name them by index.
     package var policies: [Policy]
     package var format: CredentialFormat
+    /// What tells callers apart by their address, where a policy doesn't say.
+    package var addressPrefix: AddressPrefix
     /// Requests without a credential pass on protected routes, charged like public ones.
     package var allowsAnonymous: Bool
     /// Budget of one question. A request waits at most twice this.
@@ -33,13 +35,15 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var usageRetentionSeconds: Int
 
     package init(
-        namespace: String = "tg", policies: [Policy], format: CredentialFormat, allowsAnonymous: Bool = false,
+        namespace: String = "tg", policies: [Policy], format: CredentialFormat,
+        addressPrefix: AddressPrefix = AddressPrefix(), allowsAnonymous: Bool = false,
         timeout: TimeAmount = .milliseconds(250), onFailure: OnFailure = .closed, localShare: Double = 1,
         paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace
         self.policies = policies
         self.format = format
+        self.addressPrefix = addressPrefix
         self.allowsAnonymous = allowsAnonymous
         self.timeout = timeout
         self.onFailure = onFailure

@@ -44,7 +44,7 @@ extension Gate {
             return self.ask(ask, question, session, prepared: prepared)
         }
         let policies = configuration.policies
-        var parts = charge.bySlot { policies[$0.policy].subject }
+        var parts = charge.bySlot(policies)
         // The record and the session lie where the organization's buckets do.
         let beginsWithOrganization = parts.first?.items.contains { policies[$0.bucket.policy].subject.isOfOrganization }
         if confirmation != nil || session != nil, beginsWithOrganization != true {

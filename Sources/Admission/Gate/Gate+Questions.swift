@@ -120,7 +120,7 @@ extension Gate {
         _ ask: Ask, _ entry: KeyEntry?, _ price: Charge.Price, where isAsked: (Policy) -> Bool
     ) -> Charge {
         let policies = configuration.policies
-        var address: BucketSet?
+        var ofAddress: (prefix: AddressPrefix, buckets: BucketSet)?
         let selection = ask.request.selection
         var buckets: [(bucket: Bucket, cost: Int)] = []
         buckets.reserveCapacity(selection.indices.count)
@@ -131,15 +131,23 @@ extension Gate {
             case .org: bucket = entry?.organization.buckets[index]
             case .key: bucket = entry?.buckets[index]
             case .address:
-                let known = address ?? addressBuckets(ask.request.address)
-                address = known
-                bucket = known[index]
+                let prefix = policies[index].addressPrefix
+                let known = ofAddress?.prefix == prefix ? ofAddress?.buckets : nil
+                let buckets = known ?? addressBuckets(subject(of: ask.request, by: prefix))
+                ofAddress = (prefix, buckets)
+                bucket = buckets[index]
             }
             if let bucket { buckets.append((bucket, cost)) }
         }
         return Charge(buckets, price)
     }
 
+    private func subject(of request: AdmissionRequest, by prefix: AddressPrefix) -> String {
+        guard prefix != configuration.addressPrefix, let address = request.clientAddress else { return request.address }
+        return address.subject(by: prefix)
+    }
+
+    /// Those of the policies that tell callers apart in this way; what it has of others is asked for under another name.
     private func addressBuckets(_ address: String) -> BucketSet {
         if let known = addresses.use(address) { return known }
         let names = names

@@ -63,7 +63,9 @@ extension Gate {
         }
         lookups[hash] = [ask]
         if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
-        switch lookupBudget.begin(hash, from: LookupBudget.Origin(ask.request), at: eventLoop.now, until: ask.patience)
+        switch lookupBudget.begin(
+            hash, from: LookupBudget.Origin(ask.request, by: configuration.addressPrefix), at: eventLoop.now,
+            until: ask.patience)
         {
         case .now(let block): sendLookup(hash, before: ask.patience, of: block)
         case .later: break

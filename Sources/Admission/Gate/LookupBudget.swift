@@ -24,13 +24,14 @@ struct LookupBudget {
     /// In either queue; further ones are refused at once.
     static let mostWaiting = 2_000
 
-    /// IPv4 addresses by their /24, IPv6 by their /48: who has one of those has all of it.
+    /// IPv4 addresses by their /24, IPv6 by their /48, or by less where addresses count by less: who has one of those has
+    /// all of it.
     enum Origin: Hashable {
         case block(IPAddress)
         case named(String)
 
-        init(_ request: AdmissionRequest) {
-            self = request.clientAddress.map { .block($0.neighborhood) } ?? .named(request.address)
+        init(_ request: AdmissionRequest, by prefix: AddressPrefix) {
+            self = request.clientAddress.map { .block($0.neighborhood(prefix)) } ?? .named(request.address)
         }
     }
 
@@ -157,12 +158,10 @@ struct LookupBudget {
 }
 
 extension IPAddress {
-    /// The lowest address of the block that one caller may well have: /24, or /48.
-    fileprivate var neighborhood: IPAddress {
-        switch family {
-        case .v4: IPAddress(v4: UInt32(value) & 0xFFFF_FF00)
-        case .v6: IPAddress(v6: (value >> 80) << 80)
-        }
+    /// The lowest address of the block that one caller may well have.
+    fileprivate func neighborhood(_ prefix: AddressPrefix) -> IPAddress {
+        let widest = AddressPrefix(ipv4: min(24, prefix.ipv4), ipv6: min(48, prefix.ipv6))
+        return counted.network(widest.length(of: counted.family))
     }
 }
 

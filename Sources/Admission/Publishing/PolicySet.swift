@@ -5,7 +5,8 @@ import Foundation
 /// The policies that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
 ///
 /// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order, "limit"
-/// being an allowance of any kind, and where they are given "mode", "tool_costs", "reject", "wait" (µs), "charge_on", "cost_header" and in "match" "mcp_methods", "tools", "prompts", "resources". Members
+/// being an allowance of any kind, and where they are given "mode", "tool_costs", "reject", "wait" (µs), "charge_on", "cost_header",
+/// "address_prefix":{"ipv4","ipv6"} and in "match" "mcp_methods", "tools", "prompts", "resources". Members
 /// this version doesn't know are passed over, and a policy of a kind it doesn't know is kept by name alone, since sidecars
 /// of another version may share the database.
 package struct PolicySet: Sendable, Equatable {
@@ -60,6 +61,11 @@ private struct Document: Codable {
             var resources: [String]?
         }
 
+        struct Prefix: Codable {
+            var ipv4: Int
+            var ipv6: Int
+        }
+
         var name: String
         var per: String
         var applies_to: String?
@@ -73,6 +79,7 @@ private struct Document: Codable {
         var wait: Int?
         var charge_on: [String]?
         var cost_header: String?
+        var address_prefix: Prefix?
     }
 
     var policies: [Entry]
@@ -92,19 +99,34 @@ extension Document.Entry {
         wait = policy.waitMicroseconds == 0 ? nil : policy.waitMicroseconds
         charge_on = policy.chargeOn.isAll ? nil : policy.chargeOn.texts
         cost_header = policy.costField
+        let prefix = policy.addressPrefix
+        address_prefix = prefix == AddressPrefix() ? nil : Prefix(ipv4: prefix.ipv4, ipv6: prefix.ipv6)
     }
 
     /// Nil where this version can't count it.
     var policy: Policy? {
         guard Policy.isName(name), let subject = Policy.Subject(rawValue: per), let limit,
             let allowance = try? Allowance(parsing: limit), let mode = Policy.Mode(mode ?? "enforce"),
-            let chargeOn = charge_on.map(StatusSet.init) ?? .all
+            let chargeOn = charge_on.map(StatusSet.init) ?? .all,
+            let addressPrefix = AddressPrefix(address_prefix)
         else { return nil }
-        return Policy(
+        var policy = Policy(
             name: name, per: subject, appliesTo: applies_to.flatMap(Policy.Callers.init), allowance,
             mode: mode, cost: cost ?? 1, toolCosts: tool_costs ?? [:], match: match?.match ?? Policy.Match(),
             reject: reject.flatMap(Policy.Reject.init) ?? .auto, waitMicroseconds: wait ?? 0, chargeOn: chargeOn,
             costField: cost_header)
+        policy.addressPrefix = addressPrefix
+        return policy
+    }
+}
+
+extension AddressPrefix {
+    /// Nil where there are no such lengths.
+    fileprivate init?(_ prefix: Document.Entry.Prefix?) {
+        self.init()
+        guard let prefix else { return }
+        guard Self.lengths(of: .v4) ~= prefix.ipv4, Self.lengths(of: .v6) ~= prefix.ipv6 else { return nil }
+        self.init(ipv4: prefix.ipv4, ipv6: prefix.ipv6)
     }
 }
 

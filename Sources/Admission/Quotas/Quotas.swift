@@ -67,7 +67,7 @@ package struct Quotas: Sendable {
             var owner = try await owner(subject, of: id.organization)
             owner.key = key
             return owner
-        case .address, .global:
+        case .address, .unixPeers, .global:
             return Owner(subject: subject)
         }
     }
@@ -168,13 +168,12 @@ package struct Quotas: Sendable {
             names.bucket(policy, ofOrganization: id.organization.text)
         case (.key, .key(let id)):
             names.bucket(policy, ofKey: owner.key?.subject ?? id.local, in: id.organization.text)
-        case (.address, .address(let address)):
-            names.bucket(policy, ofAddress: address)
+        case (.address, _):
+            owner.subject.address(by: policy).map { names.bucket(policy, ofAddress: $0) }
         case (.global, .key), (.global, .global):
             names.globalBucket(policy)
-        case (.org, .address), (.org, .global), (.key, .organization), (.key, .address), (.key, .global),
-            (.address, .organization), (.address, .key), (.address, .global), (.global, .organization),
-            (.global, .address):
+        case (.org, .address), (.org, .unixPeers), (.org, .global), (.key, .organization), (.key, .address),
+            (.key, .unixPeers), (.key, .global), (.global, .organization), (.global, .address), (.global, .unixPeers):
             nil
         }
     }
@@ -185,7 +184,7 @@ package struct Quotas: Sendable {
         case (.org, .organization(let id)): id.text
         case (.org, .key(let id)): id.organization.text
         case (.key, .key(let id)): "\(id.organization.text)/\(owner.key?.subject ?? id.local)"
-        case (_, .address(let address)): address
+        case (_, .address), (_, .unixPeers): owner.subject.address(by: policy) ?? ""
         case (_, .global), (_, .organization), (_, .key): ""
         }
     }
@@ -221,17 +220,5 @@ extension Allowance {
     /// What is stored under a policy's name: of a quota, by its window.
     fileprivate func name(_ name: String, at now: Int) -> String {
         if case .quota(let quota) = self { "\(name):\(quota.period.window(at: now).name)" } else { name }
-    }
-}
-
-extension QuotaSubject {
-    /// Which policies' buckets are the subject's own.
-    package var kind: Policy.Subject {
-        switch self {
-        case .organization: .org
-        case .key: .key
-        case .address: .address
-        case .global: .global
-        }
     }
 }

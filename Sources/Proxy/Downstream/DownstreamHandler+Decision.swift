@@ -115,7 +115,8 @@ extension DownstreamHandler {
     private func askPublic(_ client: ClientAddress) {
         if let refusal = unfitBody { return refuse(refusal, limits: nil) }
         let request = AdmissionRequest(
-            kind: .publicRoute, isThrottled: route.isThrottled, address: client.subject, selection: selection)
+            kind: .publicRoute, isThrottled: route.isThrottled, address: client.subject,
+            clientAddress: client.address, selection: selection)
         message == nil ? ask(request) : askAboutMessage(request)
     }
 
@@ -133,8 +134,7 @@ extension DownstreamHandler {
         pendingRefusal = unfitBody
         var request = AdmissionRequest(
             kind: pendingRefusal == nil ? .protected : .judged, isThrottled: route.isThrottled, credential: credential,
-            address: client.subject, selection: selection)
-        request.clientAddress = client.address
+            address: client.subject, clientAddress: client.address, selection: selection)
         request.scopes = route.scopes
         message == nil || pendingRefusal != nil ? ask(request) : askAboutMessage(request)
     }
@@ -174,7 +174,7 @@ extension DownstreamHandler {
         pendingRefusal = refusal
         ask(
             AdmissionRequest(
-                kind: .refusal, address: client.subject, selection: selection))
+                kind: .refusal, address: client.subject, clientAddress: client.address, selection: selection))
     }
 
     // MARK: The answer

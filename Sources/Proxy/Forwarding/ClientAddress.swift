@@ -13,16 +13,16 @@ struct ClientAddress: Sendable, Equatable {
     }
 
     let origin: Origin
-    /// Whom address policies charge: `203.0.113.9`, `2001:db8::/64`, `unix`.
+    /// Whom it counts as, where a policy has no prefix of its own: `203.0.113.9`, `2001:db8::/64`, `unix`.
     let subject: String
 
     static let unknown = ClientAddress(.unknown)
 
-    init(_ origin: Origin) {
+    init(_ origin: Origin, countedBy prefix: AddressPrefix = AddressPrefix()) {
         self.origin = origin
         subject =
             switch origin {
-            case .ip(let address): address.subject
+            case .ip(let address): address.subject(by: prefix)
             case .unix: "unix"
             case .unknown: "unknown"
             }
@@ -33,6 +33,9 @@ struct ClientAddress: Sendable, Equatable {
 
     /// The address itself, for logs.
     var text: String {
-        if case .ip(let address) = origin, address.family == .v6 { address.description } else { subject }
+        switch origin {
+        case .ip(let address): address.description
+        case .unix, .unknown: subject
+        }
     }
 }

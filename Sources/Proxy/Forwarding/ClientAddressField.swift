@@ -69,10 +69,13 @@ struct Peer: Sendable {
     let isTrusted: Bool
     /// What `X-Forwarded-For` gets appended; nil for a Unix peer, which has no address.
     let forwardedText: [UInt8]?
+    private let prefix: AddressPrefix
 
-    init(_ address: SocketAddress?, trusted: TrustedProxies) {
+    /// - Parameter prefix: by which clients are told apart.
+    init(_ address: SocketAddress?, trusted: TrustedProxies, countedBy prefix: AddressPrefix = AddressPrefix()) {
         let origin = ClientAddress.Origin(address)
-        client = ClientAddress(origin)
+        self.prefix = prefix
+        client = ClientAddress(origin, countedBy: prefix)
         isTrusted = trusted.trusts(origin)
         forwardedText = if case .ip = origin { Array(client.text.utf8) } else { nil }
     }
@@ -94,7 +97,7 @@ struct Peer: Sendable {
                 guard trusted.trusts(address) else { break walk }
             }
         }
-        return reached.map { ClientAddress(.ip($0)) } ?? client
+        return reached.map { ClientAddress(.ip($0), countedBy: prefix) } ?? client
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import NIOCore
 import NIOPosix
 
@@ -19,7 +20,7 @@ extension Shard {
     private func setUp(_ channel: any Channel) throws {
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
-        let peer = Peer(address, trusted: snapshot.trustedProxies)
+        let peer = Peer(address, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
         try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: self, peer: peer))
     }
 }

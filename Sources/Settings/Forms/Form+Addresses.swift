@@ -169,6 +169,10 @@ extension Form where Value == Settings.Log.Access {
     }
 }
 
+extension Form where Value == Int {
+    static func prefixLength(of family: IPAddress.Family) -> Self { integer(AddressPrefix.lengths(of: family)) }
+}
+
 extension Form where Value == String {
     /// A block of addresses as written, or `unix` for the peers of a Unix socket.
     static let trustedProxy = Form.text("a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix") {

@@ -62,7 +62,7 @@ extension Form where Value == [PolicyEntry] {
         let before = [Schema.policyCallers.path, Schema.policyCost.path]
         let behind = [
             Schema.policyChargeOn.path, Schema.policyCostField.path, Schema.policyRoutes.path,
-            Schema.policyMethods.path,
+            Schema.policyMethods.path, Schema.policyPrefixIPv4.path, Schema.policyPrefixIPv6.path,
         ]
         for path in before + numbers + behind + Schema.policyContent.map(\.path) where section.isGiven(path) {
             section.refuse(path, expected: "no such key for the built-in policy \(name), \(purpose)", &problems)

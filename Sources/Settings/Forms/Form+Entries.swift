@@ -108,9 +108,17 @@ struct PolicyEntry: Sendable {
     let policy: Policy
     let section: Section
 
-    /// - Parameter reject: where the entry doesn't say.
-    func policy(rejecting reject: Policy.Reject) -> Policy {
-        section.isGiven(Schema.policyReject.path) ? policy : policy.rejecting(reject)
+    /// - Parameters:
+    ///   - reject: where the entry doesn't say.
+    ///   - prefix: likewise, each of its lengths.
+    func policy(rejecting reject: Policy.Reject, countingBy prefix: AddressPrefix) -> Policy {
+        let policy = section.isGiven(Schema.policyReject.path) ? policy : policy.rejecting(reject)
+        let isIPv4Given = section.isGiven(Schema.policyPrefixIPv4.path)
+        let isIPv6Given = section.isGiven(Schema.policyPrefixIPv6.path)
+        return policy.counting(
+            by: AddressPrefix(
+                ipv4: isIPv4Given ? policy.addressPrefix.ipv4 : prefix.ipv4,
+                ipv6: isIPv6Given ? policy.addressPrefix.ipv6 : prefix.ipv6))
     }
 }
 
@@ -118,6 +126,14 @@ extension Policy {
     func rejecting(_ reject: Reject) -> Policy {
         var policy = self
         policy.reject = reject
+        return policy
+    }
+
+    /// Of others than addresses it changes nothing.
+    func counting(by prefix: AddressPrefix) -> Policy {
+        guard subject == .address else { return self }
+        var policy = self
+        policy.addressPrefix = prefix
         return policy
     }
 }
@@ -143,15 +159,31 @@ extension Form where Value == [PolicyEntry] {
             resources: section.optional(Schema.policyResources, &problems) ?? [])
         let chargeOn = section.optional(Schema.policyChargeOn, &problems) ?? .all
         let costField = section.optional(Schema.policyCostField, &problems)
+        let prefix = addressPrefix(of: section, &problems)
         guard let name, let subject, let allowance else { return nil }
+        if subject != .address {
+            for key in [Schema.policyPrefixIPv4.path, Schema.policyPrefixIPv6.path] where section.isGiven(key) {
+                section.refuse(
+                    key, expected: "no such key with per: \(subject.rawValue), which counts no addresses", &problems)
+            }
+        }
         if let callers { refuseImpossible(callers, per: subject, section, &problems) }
         refuseImpossible(cost, of: allowance, section, &problems)
         return PolicyEntry(
             policy: Policy(
                 name: name, per: subject, appliesTo: callers, allowance, mode: mode, cost: cost.fixed,
                 toolCosts: cost.byTool, match: match, reject: reject, waitMicroseconds: wait.microseconds,
-                chargeOn: chargeOn, costField: costField),
+                chargeOn: chargeOn, costField: costField
+            ).counting(by: prefix),
             section: section)
+    }
+
+    /// What isn't given is filled in when the whole configuration is known.
+    private static func addressPrefix(of section: Section, _ problems: inout ProblemList) -> AddressPrefix {
+        var prefix = AddressPrefix()
+        if let length = section.optional(Schema.policyPrefixIPv4, &problems) { prefix.ipv4 = length }
+        if let length = section.optional(Schema.policyPrefixIPv6, &problems) { prefix.ipv6 = length }
+        return prefix
     }
 
     /// What the policy gives: one of the three kinds.

@@ -33,7 +33,7 @@ extension Schema {
             policyName.row, policySubject.row, policyCallers.row, policyLimit.row, policyBurst.row, policyQuota.row,
             policyConcurrency.row, policyCost.row, policyMode.row, policyReject.row, policyWait.row,
             policyChargeOn.row, policyCostField.row, policyRoutes.row, policyMethods.row, policyMCPMethods.row,
-            policyTools.row, policyPrompts.row, policyResources.row,
+            policyTools.row, policyPrompts.row, policyResources.row, policyPrefixIPv4.row, policyPrefixIPv6.row,
         ])
 
     static let policyName = Key("name", .policyName, "Its name in fields, logs and Redis keys.")
@@ -82,6 +82,11 @@ extension Schema {
     static let policyPrompts = Key("match.prompts", .globs("review_*"), "Prompts that the policy is limited to.")
     static let policyResources = Key(
         "match.resources", .globs("file:///*"), "URIs of resources that the policy is limited to.")
+    static let policyPrefixIPv4 = Key(
+        "address_prefix.ipv4", .prefixLength(of: .v4),
+        "With per: address, leading bits of an IPv4 address that count as one caller. Default: address_prefix.ipv4.")
+    static let policyPrefixIPv6 = Key(
+        "address_prefix.ipv6", .prefixLength(of: .v6), "The same of an IPv6 address. Default: address_prefix.ipv6.")
     /// What it takes the body of a request to know.
     static let policyContent = [policyMCPMethods, policyTools, policyPrompts, policyResources]
 }

@@ -16,7 +16,8 @@ package enum Schema {
             keyRetain.row, routes.row, policies.row, corsOrigins.row, corsCredentials.row, corsMaxAge.row,
             preflights.row, mcpBindSessions.row, mcpTrustHeaders.row, mcpReject.row, mcpHosts.row, mcpOrigins.row,
             mcpResource.row,
-            mcpAuthorizationServers.row, mcpScopes.row, trustedProxies.row, clientAddress.row, mergeSlashes.row,
+            mcpAuthorizationServers.row, mcpScopes.row, trustedProxies.row, clientAddress.row,
+            addressPrefixIPv4.row, addressPrefixIPv6.row, mergeSlashes.row,
             drainDelay.row, drainTimeout.row,
             usageRetain.row,
             headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, bodyTimeout.row, idleTimeout.row,
@@ -182,6 +183,12 @@ package enum Schema {
     static let clientAddress = Key(
         "client_address", .clientAddressField, default: "X-Forwarded-For",
         "The field in which trusted proxies tell the client's address.")
+    static let addressPrefixIPv4 = Key(
+        "address_prefix.ipv4", .prefixLength(of: .v4), default: "32",
+        "Leading bits of an IPv4 address that count as one caller; 64:ff9b::a.b.c.d (NAT64) counts as a.b.c.d.")
+    static let addressPrefixIPv6 = Key(
+        "address_prefix.ipv6", .prefixLength(of: .v6), default: "64",
+        "The same of an IPv6 address: a line has a /64, a customer of many providers a /56.")
     static let mergeSlashes = Key(
         "merge_slashes", .boolean, default: "false", "Whether // in a path is the same as /.")
 

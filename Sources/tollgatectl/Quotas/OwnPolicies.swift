@@ -16,7 +16,7 @@ struct OwnPolicies {
         self.sets = sets
         self.subject = subject
         var policies: [Policy] = []
-        for policy in sets.flatMap(\.set.policies) where policy.subject == subject.kind {
+        for policy in sets.flatMap(\.set.policies) where subject.isCounted(by: policy) {
             if !policies.contains(where: { $0.name == policy.name }) { policies.append(policy) }
         }
         self.policies = policies
@@ -60,16 +60,19 @@ private struct View: Equatable {
     var subject: Policy.Subject?
     var allowance: Allowance?
     var allowsDebt = false
+    var addressPrefix: AddressPrefix?
 
     init(of name: String, in set: PolicySet) {
         guard let policy = set.policies.first(where: { $0.name == name }) else { return }
         subject = policy.subject
         allowance = policy.allowance
         allowsDebt = policy.costField != nil
+        addressPrefix = policy.addressPrefix
     }
 
     var text: String {
         guard let subject, let allowance else { return "unknown" }
-        return "\(allowance) per \(subject.rawValue)\(allowsDebt ? ", with debt" : "")"
+        let prefix = addressPrefix.flatMap { $0 == AddressPrefix() ? nil : " by /\($0.ipv4) and /\($0.ipv6)" } ?? ""
+        return "\(allowance) per \(subject.rawValue)\(prefix)\(allowsDebt ? ", with debt" : "")"
     }
 }

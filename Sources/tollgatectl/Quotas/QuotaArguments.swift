@@ -41,8 +41,8 @@ extension QuotaSubject {
         switch self {
         case .organization(let id): "organization \(id.text)"
         case .key(let id): "key \(id.text)"
-        case .address("unix"): "Unix sockets' peers"
-        case .address(let address): "address \(address)"
+        case .unixPeers: "Unix sockets' peers"
+        case .address(let block): "address \(block.shortest)"
         case .global: "everybody"
         }
     }
@@ -51,8 +51,14 @@ extension QuotaSubject {
         switch self {
         case .organization(let id): .object([("kind", .string("org")), ("id", .string(id.text))])
         case .key(let id): .object([("kind", .string("key")), ("id", .string(id.text))])
-        case .address(let address): .object([("kind", .string("address")), ("id", .string(address))])
+        case .address(let block): .object([("kind", .string("address")), ("id", .string(block.shortest))])
+        case .unixPeers: .object([("kind", .string("address")), ("id", .string("unix"))])
         case .global: .object([("kind", .string("global")), ("id", .null)])
         }
     }
+}
+
+extension AddressBlock {
+    /// One address without its length.
+    fileprivate var shortest: String { prefixLength == base.family.bits ? "\(base)" : "\(self)" }
 }
