@@ -18,7 +18,6 @@ final class Snapshot: Sendable {
         /// `http://host:port`, lower case: how an absolute Location names the handler itself.
         var origin: [UInt8]
         var connectTimeout: TimeAmount
-        var responseTimeout: TimeAmount
         var idleTimeout: TimeAmount
         var maxConnections: Int
         var responseHeadLimit: Int
@@ -37,6 +36,7 @@ final class Snapshot: Sendable {
         let mayBeMCP: Bool
         let scopes: [String]
         let toolScopes: [Settings.ToolScopes]
+        let responseTime: ResponseTime
         private let policies: [Policy]
         /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
@@ -49,11 +49,15 @@ final class Snapshot: Sendable {
         /// By `Method.rawValue`.
         private let selections: [PolicySelection]
 
-        convenience init(_ route: Settings.Route?, policies: [Policy], isPublic: Bool = false) {
+        convenience init(
+            _ route: Settings.Route?, policies: [Policy], responseTimeout: Settings.Timeout, isPublic: Bool = false
+        ) {
             self.init(
                 pattern: route?.path, listed: route.map { [$0.path] } ?? [], isPublic: route?.isPublic ?? isPublic,
                 isThrottled: route?.isThrottled ?? true, isMCP: route?.isMCP ?? false,
                 mayBeMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [], toolScopes: route?.toolScopes ?? [],
+                responseTime: ResponseTime(
+                    responseTimeout, ofRoute: route?.responseTimeout, isMCP: route?.isMCP ?? false),
                 policies: policies)
         }
 
@@ -65,13 +69,13 @@ final class Snapshot: Sendable {
                 pattern: strict.pattern, listed: plans.flatMap(\.listed), isPublic: plans.allSatisfy(\.isPublic),
                 isThrottled: plans.contains(where: \.isThrottled), isMCP: strict.isMCP,
                 mayBeMCP: plans.contains(where: \.mayBeMCP), scopes: plans.flatMap(\.scopes).unique,
-                toolScopes: plans.flatMap(\.toolScopes).unique,
+                toolScopes: plans.flatMap(\.toolScopes).unique, responseTime: strict.responseTime,
                 policies: strict.policies)
         }
 
         private init(
             pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, mayBeMCP: Bool,
-            scopes: [String], toolScopes: [Settings.ToolScopes], policies: [Policy]
+            scopes: [String], toolScopes: [Settings.ToolScopes], responseTime: ResponseTime, policies: [Policy]
         ) {
             self.pattern = pattern
             self.listed = listed
@@ -81,6 +85,7 @@ final class Snapshot: Sendable {
             self.mayBeMCP = mayBeMCP
             self.scopes = scopes
             self.toolScopes = toolScopes
+            self.responseTime = responseTime
             self.policies = policies
             let messageSelection = PolicySelection(of: policies, routes: listed, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
@@ -154,7 +159,6 @@ final class Snapshot: Sendable {
             authority: Array(settings.upstream.authority.utf8),
             origin: Array("http://\(settings.upstream.sentHost ?? settings.upstream.authority)".lowercased().utf8),
             connectTimeout: TimeAmount(settings.upstream.connectTimeout),
-            responseTimeout: TimeAmount(settings.upstream.responseTimeout),
             idleTimeout: TimeAmount(settings.upstream.idleTimeout),
             maxConnections: settings.upstream.maxConnections,
             responseHeadLimit: settings.limits.headerBytes)
@@ -181,9 +185,10 @@ final class Snapshot: Sendable {
         crossOrigin = settings.cors.map(CrossOriginSharing.init)
         messages = MessageOptions(settings)
         resourceMetadata = settings.mcp.resourceMetadata.map(ResourceMetadata.init)
-        anyRoute = RoutePlan(nil, policies: policies)
-        wellKnown = RoutePlan(nil, policies: policies, isPublic: true)
-        plans = settings.routes.map { RoutePlan($0, policies: policies) }
+        let responseTimeout = settings.upstream.responseTimeout
+        anyRoute = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout)
+        wellKnown = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout, isPublic: true)
+        plans = settings.routes.map { RoutePlan($0, policies: policies, responseTimeout: responseTimeout) }
         connections = settings.limits.connections
         connectionsPerAddress = settings.limits.connectionsPerAddress ?? max(1, settings.limits.connections / 4)
         cacheEntries = settings.limits.cacheEntries

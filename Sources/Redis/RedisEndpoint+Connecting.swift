@@ -3,12 +3,6 @@
 import NIOCore
 import NIOPosix
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
 extension RedisEndpoint {
     /// A connection as the server accepts it, nothing sent on it yet.
     ///
@@ -32,7 +26,7 @@ extension RedisEndpoint {
         let connecting: EventLoopFuture<any Channel>
         switch address {
         case .tcp(let host, let port):
-            for (option, value) in Self.keepalive { bootstrap = bootstrap.channelOption(option, value: value) }
+            bootstrap = bootstrap.keptAlive(idle: 30, interval: 5, count: 3)
             // A loop has one queue for names, in order: an address need not wait there behind a name server that is gone.
             if let address = try? SocketAddress(ipAddress: host, port: port) {
                 connecting = bootstrap.connect(to: address)
@@ -47,18 +41,6 @@ extension RedisEndpoint {
             }
             return NIOLoopBound(handler, eventLoop: channel.eventLoop)
         }
-    }
-
-    /// While no command is due, only the kernel can find out that a host is gone, or keep a firewall from forgetting us.
-    private static var keepalive: [(ChannelOptions.Types.SocketOption, SocketOptionValue)] {
-        var options = [(ChannelOptions.Types.SocketOption.socketOption(.so_keepalive), SocketOptionValue(1))]
-        #if os(Linux)
-            // In seconds: the first question, the next, and how many go unanswered.
-            for (name, value) in [(TCP_KEEPIDLE, 30), (TCP_KEEPINTVL, 5), (TCP_KEEPCNT, 3)] {
-                options.append((.tcpOption(.init(rawValue: name)), SocketOptionValue(value)))
-            }
-        #endif
-        return options
     }
 
     /// An error that the greeting met, as it may be shown.

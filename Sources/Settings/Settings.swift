@@ -24,6 +24,11 @@ package struct Settings: Sendable, Equatable {
         case unix(path: String)
     }
 
+    package enum Timeout: Sendable, Equatable {
+        case off
+        case after(Duration)
+    }
+
     package struct Upstream: Sendable, Equatable {
         /// What is sent on as Host.
         package enum Host: Sendable, Equatable {
@@ -38,8 +43,8 @@ package struct Settings: Sendable, Equatable {
         package var location: Location
         package var forwardedHost: Host
         package var connectTimeout: Duration
-        /// Until the response head, from the end of the request body; streams are exempt.
-        package var responseTimeout: Duration
+        /// Until the response head, from the end of the request body; what may become a stream is exempt.
+        package var responseTimeout: Timeout
         package var idleTimeout: Duration
         package var maxConnections: Int
         /// Names of request fields that pass although they may choose for the handler.
@@ -80,10 +85,12 @@ package struct Settings: Sendable, Equatable {
         package var scopes: [String]
         /// What it must be good for besides, to call tools of these names; all that match count.
         package var toolScopes: [ToolScopes]
+        /// Nil: as ``Upstream/responseTimeout`` has it. Else of all requests, those for streams too.
+        package var responseTimeout: Timeout?
 
         package init(
             path: String, methods: [String] = [], isPublic: Bool = false, isThrottled: Bool = true, isMCP: Bool = false,
-            scopes: [String] = [], toolScopes: [ToolScopes] = []
+            scopes: [String] = [], toolScopes: [ToolScopes] = [], responseTimeout: Timeout? = nil
         ) {
             self.path = path
             self.methods = methods
@@ -92,6 +99,7 @@ package struct Settings: Sendable, Equatable {
             self.isMCP = isMCP
             self.scopes = scopes
             self.toolScopes = toolScopes
+            self.responseTimeout = responseTimeout
         }
     }
 

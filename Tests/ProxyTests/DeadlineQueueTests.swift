@@ -89,4 +89,20 @@ import Testing
             #expect(queue.popExpired(at: now) == nil)
         }
     }
+
+    @Test func deadlinesOfSeveralDurationsExpireByThemselves() {
+        var queues = DeadlineQueues<Owner>()
+        _ = queues.arm(Owner(0), for: .seconds(9), at: start)
+        let cancelled = queues.arm(Owner(1), for: .seconds(1), at: start)
+        _ = queues.arm(Owner(2), for: .seconds(1), at: start + .milliseconds(1))
+        queues.cancel(cancelled)
+        #expect(queues.popExpired(at: start + .seconds(1)) == nil)
+        #expect(queues.popExpired(at: start + .seconds(2))?.name == 2)
+        queues.shift(by: .seconds(1))
+        #expect(queues.popExpired(at: start + .seconds(9)) == nil)
+        #expect(queues.popExpired(at: start + .seconds(10))?.name == 0)
+        // What was taken out is stale.
+        queues.cancel(cancelled)
+        #expect(queues.popExpired(at: .distantFuture) == nil)
+    }
 }

@@ -175,7 +175,7 @@ import Testing
         var joined = 0
         for _ in 0..<300 {
             let (routes, policies) = Self.table(using: &random)
-            let plans = routes.map { Snapshot.RoutePlan($0, policies: policies) }
+            let plans = routes.map { Snapshot.RoutePlan($0, policies: policies, responseTimeout: .off) }
             let table = RouteTable(routes)
             for _ in 0..<60 {
                 let listed = Int.random(in: routes.indices, using: &random)

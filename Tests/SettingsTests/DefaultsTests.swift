@@ -17,7 +17,7 @@ import Testing
         #expect(settings.upstream.location == .tcp(host: "127.0.0.1", port: 8081))
         #expect(settings.upstream.forwardedHost == .upstream)
         #expect(settings.upstream.connectTimeout == .seconds(1))
-        #expect(settings.upstream.responseTimeout == .seconds(60))
+        #expect(settings.upstream.responseTimeout == .after(.seconds(60)))
         #expect(settings.upstream.idleTimeout == .seconds(4))
         #expect(settings.upstream.maxConnections == 256)
         #expect(settings.upstream.forwardedFields.isEmpty)

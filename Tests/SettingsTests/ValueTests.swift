@@ -17,7 +17,7 @@ import Testing
           url: http://127.0.0.1:8081
           host: upstream
           connect_timeout: 1s
-          response_timeout: 60s           # to the response head; streams are exempt
+          response_timeout: 60s           # to the response head; what accepts event streams is exempt
           idle_timeout: 4s                # below uvicorn's 5 s keep-alive
           max_connections: 256
         redis:
@@ -105,6 +105,10 @@ import Testing
         let settings = try parse("admin: \(word)\nlog: {access: \(word)}")
         #expect(settings.admin == nil)
         #expect(settings.log.access == .off)
+        let routes = "routes: [{path: /a, response_timeout: \(word)}, {path: /b, response_timeout: 5m}, {path: /c}]"
+        let timeouts = try parse("upstream: {response_timeout: \(word)}\n\(routes)")
+        #expect(timeouts.upstream.responseTimeout == .off)
+        #expect(timeouts.routes.map(\.responseTimeout) == [.off, .after(.seconds(300)), nil])
     }
 
     @Test(arguments: [
@@ -112,8 +116,8 @@ import Testing
         ("2m", .seconds(120)), ("24h", .seconds(86_400)), ("1d", .seconds(86_400)), ("007s", .seconds(7)),
     ])
     func durations(text: String, value: Duration) throws {
-        #expect(try parse("upstream: {response_timeout: \(text)}").upstream.responseTimeout == value)
-        #expect(try parse("upstream: {response_timeout: '\(text)'}").upstream.responseTimeout == value)
+        #expect(try parse("upstream: {response_timeout: \(text)}").upstream.responseTimeout == .after(value))
+        #expect(try parse("upstream: {response_timeout: '\(text)'}").upstream.responseTimeout == .after(value))
     }
 
     @Test(arguments: [

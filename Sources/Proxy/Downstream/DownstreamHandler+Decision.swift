@@ -13,7 +13,7 @@ extension DownstreamHandler {
             Exchange.Facts(
                 isIdempotent: traits.method.isIdempotent, hasBody: traits.hasBody,
                 declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !shard.isDraining,
-                expectsContinue: head.present.contains(.expect), acceptsEventStream: head.acceptsEventStream,
+                expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
                 asksForUpgrade: traits.asksForWebSocket),
             at: shard.readClock())
         bodyLimit = snapshot.bodyBytes

@@ -73,7 +73,15 @@ extension DownstreamHandler {
     func responseTimedOut() {
         responseDeadline = nil
         guard phase == .exchanging else { return }
+        guard route.responseTime.bound(of: traits) != nil else { return waitLikeStream() }
         perform(exchange.upstreamFailed(.upstreamTimeout))
+    }
+
+    /// The answer may never begin, and its client wants it all the same: from here on it counts as a stream does, but for its
+    /// caller's share of the pool.
+    private func waitLikeStream() {
+        watchStream()
+        if let upstream { shard.pool.makeWay(upstream) }
     }
 
     func lingerTimedOut() {

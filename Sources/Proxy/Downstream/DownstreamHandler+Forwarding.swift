@@ -118,7 +118,8 @@ extension DownstreamHandler {
 
     private func armResponseDeadline() {
         guard exchange.awaitsResponse else { return }
-        responseDeadline = shard.responseDeadlines.arm(self, at: shard.now)
+        let bound = route.responseTime.bound(of: traits)
+        responseDeadline = shard.responseDeadlines.arm(self, for: bound ?? route.responseTime.patience, at: shard.now)
     }
 
     /// The handler takes bytes again.

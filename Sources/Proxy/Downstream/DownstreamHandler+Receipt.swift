@@ -37,7 +37,7 @@ extension DownstreamHandler {
     func watchStream() {
         guard let receipt, watch == nil else { return }
         let number = requestNumber
-        watch = shard.gate.watch(receipt) { [weak self] in self?.endStream(number, because: "key_ended") }
+        watch = shard.gate.watch(receipt) { [weak self] in self?.endStream(number, because: .keyEnded) }
         watchSlot()
     }
 
@@ -45,14 +45,14 @@ extension DownstreamHandler {
     func watchSlot() {
         guard let receipt else { return }
         let number = requestNumber
-        shard.gate.watchSlot(of: receipt) { [weak self] in self?.endStream(number, because: "slot_lost") }
+        shard.gate.watchSlot(of: receipt) { [weak self] in self?.endStream(number, because: .slotLost) }
     }
 
-    /// As if the handler had died.
-    private func endStream(_ number: UInt64, because reason: StaticString) {
+    /// As if the handler had died; one that hasn't begun is refused.
+    private func endStream(_ number: UInt64, because fault: Exchange.Fault) {
         guard number == requestNumber, phase == .exchanging else { return }
-        record.reason = reason
-        perform(exchange.upstreamFailed(.upstreamClosed))
+        record.reason = Refusal(fault, bodyLimit: bodyLimit).reason
+        perform(exchange.upstreamFailed(fault))
         process()
     }
 
@@ -71,7 +71,9 @@ extension Exchange.Fault {
     fileprivate var isOurs: Bool {
         switch self {
         case .upstreamUnreachable, .upstreamConnectTimeout, .upstreamQueueFull, .upstreamShare, .exhausted: true
-        case .upstreamClosed, .upstreamInvalid, .upstreamTimeout, .bodyMalformed, .bodyTooLarge, .bodyTimeout: false
+        case .upstreamClosed, .upstreamInvalid, .upstreamTimeout, .bodyMalformed, .bodyTooLarge, .bodyTimeout,
+            .keyEnded, .slotLost:
+            false
         }
     }
 }

@@ -102,7 +102,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var upstream: UpstreamConnection?
     var ticket: UpstreamPool.Ticket?
     var upstreamNeedsFlush = false
-    var responseDeadline: DeadlineQueue<DownstreamHandler>.Token?
+    var responseDeadline: DeadlineQueues<DownstreamHandler>.Token?
     var responseFraming = BodyFraming.none
     /// While the client owes a body.
     var pace: BodyPace?

@@ -8,6 +8,8 @@ struct RequestTraits {
     var version = HTTPVersion.http11
     var framing = BodyFraming.none
     var asksForWebSocket = false
+    /// The client would take a stream of events.
+    var acceptsEventStream = false
 
     init() {}
 
@@ -16,6 +18,7 @@ struct RequestTraits {
         version = head.version
         framing = head.framing
         asksForWebSocket = head.asksForWebSocket
+        acceptsEventStream = head.acceptsEventStream
     }
 
     var hasBody: Bool { framing.hasBody }

@@ -49,6 +49,8 @@ package struct Exchange {
         /// The process lacks what a connection takes.
         case exhausted
         case bodyMalformed, bodyTooLarge, bodyTimeout
+        /// What it was admitted by holds no longer.
+        case keyEnded, slotLost
     }
 
     /// How old a pooled connection may be. A request that can't be repeated must not meet one the handler is closing.

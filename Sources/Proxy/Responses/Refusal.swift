@@ -209,6 +209,8 @@ extension Refusal {
         case .bodyMalformed: self = .malformed(400, "Malformed request body")
         case .bodyTooLarge: self = .bodyTooLarge(limit: bodyLimit)
         case .bodyTimeout: self = .timedOut("Request body not received in time")
+        case .keyEnded: self = .unauthorized(Self.invalidKey, .invalid, reason: "key_ended")
+        case .slotLost: self = .unavailable("Too many requests under way", reason: "slot_lost")
         }
     }
 }

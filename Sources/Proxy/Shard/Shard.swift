@@ -39,7 +39,7 @@ final class Shard {
     /// When it is looked whether clients take what is there for them.
     var stallDeadlines: DeadlineQueue<DownstreamHandler>
     var paceDeadlines: DeadlineQueue<DownstreamHandler>
-    var responseDeadlines: DeadlineQueue<DownstreamHandler>
+    var responseDeadlines = DeadlineQueues<DownstreamHandler>()
 
     var correlationIDs: CorrelationIDGenerator
     var date = DateField()
@@ -94,7 +94,6 @@ final class Shard {
         lingerDeadlines = DeadlineQueue(duration: Self.linger)
         stallDeadlines = DeadlineQueue(duration: .nanoseconds(max(1, snapshot.stallTimeout.nanoseconds / 4)))
         paceDeadlines = DeadlineQueue(duration: snapshot.stallTimeout)
-        responseDeadlines = DeadlineQueue(duration: snapshot.upstream.responseTimeout)
         correlationIDs = CorrelationIDGenerator()
         scratch = ByteBufferAllocator().buffer(capacity: 2048)
     }

@@ -40,7 +40,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var idleToken: DeadlineQueue<UpstreamConnection>.Token?
     /// The pool knows of it; a connect that fails is the pool's business.
     var isConnected = false
-    /// Against the pool's capacity; streams are not.
+    /// Against the pool's capacity; streams are not, nor is what waits without a bound.
     var isCounted = true
     /// Against whose share.
     var caller: UpstreamCaller?

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOPosix
+import Redis
 
 #if canImport(Glibc)
     import Glibc
@@ -14,7 +15,8 @@ import NIOPosix
 /// 1. The most recently used idle connection is taken first (LIFO), so that the rest grow old and close before the
 ///    handler closes them.
 /// 2. At most `capacity` are open; as many requests may wait for one, no longer than the connect timeout.
-/// 3. A connection that carries a stream no longer counts: streams would otherwise use up the pool for good.
+/// 3. A connection that carries a stream no longer counts: streams would otherwise use up the pool for good. One that may
+///    become one makes way after a while, but counts against its caller until its response begins.
 /// 4. One caller has or waits for at most half of them. Its further requests are parked: nothing is begun for them, and they
 ///    stand in nobody's way, until it gives something back.
 final class UpstreamPool {
@@ -232,7 +234,11 @@ final class UpstreamPool {
         let connection = UpstreamConnection(pool: self, headLimit: responseHeadLimit)
         // The initializer may run later, but on this loop.
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
-        let connected = ClientBootstrap(group: eventLoop)
+        var bootstrap = ClientBootstrap(group: eventLoop)
+        // A request may wait for its answer without end, on a connection on which nothing comes.
+        if !address.isUnix { bootstrap = bootstrap.keptAlive(idle: 60, interval: 15, count: 4) }
+        let connected =
+            bootstrap
             .connectTimeout(connectTimeout)
             .channelOption(.socketOption(.so_rcvbuf), value: Self.receiveBuffer)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -314,13 +320,19 @@ final class UpstreamPool {
 
     /// The connection no longer counts: it is gone, or its response is a stream, which may last for ever.
     func discount(_ connection: UpstreamConnection) {
+        let caller = connection.caller
+        connection.caller = nil
+        makeWay(connection)
+        if let caller { giveBack(of: caller) }
+    }
+
+    /// Nobody knows how long its response will take: others get its place, and its caller's share keeps it. The handler has
+    /// said nothing yet, so this is no way to as many connections as one likes.
+    func makeWay(_ connection: UpstreamConnection) {
         guard connection.isCounted else { return }
         connection.isCounted = false
         open -= 1
-        let caller = connection.caller
-        connection.caller = nil
         connectForWaiters()
-        if let caller { giveBack(of: caller) }
     }
 
     /// - Returns: whether there is room for one that counts again, now that its stream is over.

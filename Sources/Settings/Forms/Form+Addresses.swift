@@ -88,9 +88,7 @@ extension Form where Value == Settings.TCPAddress {
 
 extension Form where Value == Settings.TCPAddress? {
     static let listenOrOff = Form.scalar("an address such as 127.0.0.1:9901, or off") { scalar throws(Mismatch) in
-        if case .truth(false) = scalar.kind { return nil }
-        // In JSON it can only be written as a text.
-        if scalar.text == "off" { return nil }
+        if scalar.isOff { return nil }
         if scalar.text.hasPrefix(SocketPath.prefix) {
             throw Mismatch(got: "a Unix socket, which is not supported in this version")
         }

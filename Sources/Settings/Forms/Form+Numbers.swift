@@ -65,22 +65,25 @@ extension Form where Value == Double {
 extension Form where Value == Duration {
     /// `<n>(ms|s|m|h|d)`. The bounds are whole milliseconds and are written the same way in messages.
     static func duration(_ range: ClosedRange<Duration>) -> Self {
-        let expectation = "a duration such as 30s or 500ms"
-        return scalar(expectation) { scalar throws(Mismatch) in
-            guard scalar.kind.isNumberOrText, let (number, unit) = scalar.text.splitAfterDigits else {
-                throw Mismatch()
-            }
-            guard let milliseconds = Self.millisecondsByUnit[unit] else {
-                throw Mismatch(hint: Self.durationHint(number, unit))
-            }
-            let (value, overflow) = number.multipliedReportingOverflow(by: milliseconds)
-            // Far beyond any range, and far from where a Duration overflows.
-            guard !overflow, value < 1 << 53, range.contains(.milliseconds(value)) else {
-                throw Mismatch(
-                    expected: "a duration from \(range.lowerBound.written) to \(range.upperBound.written)")
-            }
-            return .milliseconds(value)
+        scalar(durationExpectation) { scalar throws(Mismatch) in try read(scalar, range) }
+    }
+
+    fileprivate static let durationExpectation = "a duration such as 30s or 500ms"
+
+    fileprivate static func read(_ scalar: Scalar, _ range: ClosedRange<Duration>) throws(Mismatch) -> Duration {
+        guard scalar.kind.isNumberOrText, let (number, unit) = scalar.text.splitAfterDigits else {
+            throw Mismatch()
         }
+        guard let milliseconds = Self.millisecondsByUnit[unit] else {
+            throw Mismatch(hint: Self.durationHint(number, unit))
+        }
+        let (value, overflow) = number.multipliedReportingOverflow(by: milliseconds)
+        // Far beyond any range, and far from where a Duration overflows.
+        guard !overflow, value < 1 << 53, range.contains(.milliseconds(value)) else {
+            throw Mismatch(
+                expected: "a duration from \(range.lowerBound.written) to \(range.upperBound.written)")
+        }
+        return .milliseconds(value)
     }
 
     private static let millisecondsByUnit = ["ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
@@ -95,6 +98,19 @@ extension Form where Value == Duration {
         default: nil
         }
     }
+}
+
+extension Form where Value == Settings.Timeout {
+    static func timeout(_ range: ClosedRange<Duration>) -> Self {
+        scalar("\(Form<Duration>.durationExpectation), or off") { scalar throws(Mismatch) in
+            scalar.isOff ? .off : .after(try Form<Duration>.read(scalar, range))
+        }
+    }
+}
+
+extension Scalar {
+    /// In JSON it can only be written as a text.
+    var isOff: Bool { if case .truth(false) = kind { true } else { text == "off" } }
 }
 
 extension Duration {

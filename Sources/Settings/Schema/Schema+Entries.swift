@@ -8,7 +8,7 @@ extension Schema {
     package static let route = Table(
         [
             routePath.row, routeMethods.row, routeIsPublic.row, routeIsThrottled.row, routeIsMCP.row,
-            routeScopes.row, routeToolScopes.row, .later("openapi"),
+            routeScopes.row, routeToolScopes.row, routeResponseTimeout.row, .later("openapi"),
         ])
 
     static let routePath = Key("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
@@ -27,6 +27,10 @@ extension Schema {
     static let routeToolScopes = Key(
         "tool_scopes", .toolScopes,
         "With mcp: what a key must be good for besides, by tools called: {\"db_*\": [db:write]}. All that match count.")
+
+    static let routeResponseTimeout = Key(
+        "response_timeout", upstreamResponseTimeout.form,
+        "As upstream.response_timeout, here in its place, and for requests that accept event streams too.")
 
     package static let policy = Table(
         [

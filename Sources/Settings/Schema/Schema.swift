@@ -60,8 +60,8 @@ package enum Schema {
         "upstream.connect_timeout", .duration(.milliseconds(1)...longestTimeout), default: "1s",
         "Until a connection is made, or a place in a full pool is free.")
     static let upstreamResponseTimeout = Key(
-        "upstream.response_timeout", .duration(.milliseconds(1)...longestTimeout), default: "60s",
-        "From the end of a request to the head of its response; streams are exempt.")
+        "upstream.response_timeout", .timeout(.milliseconds(1)...longestTimeout), default: "60s",
+        "From the end of a request to the head of its response. What may become a stream is exempt: docs/proxying.md.")
     static let upstreamIdleTimeout = Key(
         "upstream.idle_timeout", .duration(.milliseconds(1)...longestTimeout), default: "4s",
         "How long an unused connection is kept. Keep it below the handler's own (uvicorn: 5 s).")
