@@ -126,6 +126,8 @@ final class Snapshot: Sendable {
     /// Nil: the handler sees to it itself.
     let crossOrigin: CrossOriginSharing?
     let messages: MessageOptions
+    /// On `mcp` routes: which pages may ask is decided here, and told to browsers here.
+    let judgesOrigins: Bool
     /// Nil: keys are all there is.
     let resourceMetadata: ResourceMetadata?
     /// Fields of answers in which the handler says what a request has cost, lower case.
@@ -184,6 +186,7 @@ final class Snapshot: Sendable {
         varyField = Array("Vary: \(settings.keys.headers.joined(separator: ", "))\r\n".utf8)
         crossOrigin = settings.cors.map(CrossOriginSharing.init)
         messages = MessageOptions(settings)
+        judgesOrigins = messages.browserGuard.knowsOrigins && crossOrigin != nil
         resourceMetadata = settings.mcp.resourceMetadata.map(ResourceMetadata.init)
         let responseTimeout = settings.upstream.responseTimeout
         anyRoute = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout)

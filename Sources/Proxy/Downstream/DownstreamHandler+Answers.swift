@@ -10,6 +10,7 @@ import Telemetry
 extension DownstreamHandler {
     func writeRefusal(_ refusal: Refusal, closing: Bool) {
         record.status = refusal.status
+        if traits.hidesRefusals { shard.troubles.unreadableRefusals.tell() }
         cancelResponseDeadline()
         shard.scratch.clear()
         let sent = RefusalWriter(

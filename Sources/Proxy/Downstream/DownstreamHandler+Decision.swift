@@ -21,7 +21,11 @@ extension DownstreamHandler {
         if traits.hasBody { arm(.idle) }
         record.identify(head, &shard.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
-        if let origin = snapshot.crossOrigin?.allowedOrigin(of: head) { record.keepAllowedOrigin(origin, of: head) }
+        if let crossOrigin = snapshot.crossOrigin {
+            if let origin = crossOrigin.allowedOrigin(of: head) { record.keepAllowedOrigin(origin, of: head) }
+        } else {
+            traits.hidesRefusals = head.isOfForeignPage(on: record.publicHost)
+        }
         let client = peer.client(of: head, trusted: snapshot.trustedProxies)
         record.client = client
         decide(client)
@@ -57,10 +61,9 @@ extension DownstreamHandler {
         case .target(let judged): target = judged
         }
         record.keepPath(target.raw, of: head)
-        if let metadata = snapshot.resourceMetadata, head.method == .get || head.method == .head,
-            metadata.isServed(at: head.view(of: target.raw))
-        {
-            return answer(metadata)
+        if let metadata = snapshot.resourceMetadata, metadata.isServed(at: head.view(of: target.raw)) {
+            if head.method == .get || head.method == .head { return answer(metadata) }
+            if head.isPreflight { return answerPreflight(.forEveryPage, methods: ResourceMetadata.methods) }
         }
         let isPreflight = head.isPreflight && (snapshot.crossOrigin != nil || snapshot.forwardsPreflights)
         switch snapshot.routes.match(target, of: head, isPreflight: isPreflight) {

@@ -73,7 +73,8 @@ extension DownstreamHandler {
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
             asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
             readsAnswer: message != nil && toolRules != nil, hasIdleSession: message?.hasIdleSession ?? false,
-            isOpenPreflight: snapshot.forwardsPreflights && head.isPreflight
+            isOpenPreflight: snapshot.forwardsPreflights && head.isPreflight,
+            hasJudgedOrigin: message != nil && snapshot.judgesOrigins
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)

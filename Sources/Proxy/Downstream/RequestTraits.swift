@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP1
+import NIOCore
 
 /// What of a request's head is needed after its bytes were released.
 struct RequestTraits {
@@ -10,6 +11,8 @@ struct RequestTraits {
     var asksForWebSocket = false
     /// The client would take a stream of events.
     var acceptsEventStream = false
+    /// Refusals aren't shown to the page that asks.
+    var hidesRefusals = false
 
     init() {}
 
@@ -86,6 +89,15 @@ extension RequestHead {
             }
         }
         return false
+    }
+
+    /// A page asks that isn't one of `host`, as browsers write both.
+    func isOfForeignPage(on host: ByteBufferView) -> Bool {
+        guard let range = value(of: .origin) else { return false }
+        let origin = view(of: range)
+        return
+            !(origin.suffix(host.count).elementsEqual(host)
+            && origin.dropLast(host.count).suffix(3).elementsEqual("://".utf8))
     }
 
     /// A browser asks beforehand (Fetch standard, "CORS-preflight request").

@@ -27,6 +27,8 @@ struct RequestForwarding {
     var hasIdleSession = false
     /// It is a preflight that nobody was asked a key for.
     var isOpenPreflight = false
+    /// The page that asks was judged here. A handler with a list of its own, as FastMCP's, knows only its own pages.
+    var hasJudgedOrigin = false
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
         buffer.writeRequestLine(of: head)
@@ -47,9 +49,18 @@ struct RequestForwarding {
         buffer.writeEndOfHead()
     }
 
+    /// Only beside a Host that is the handler's own: with the client's, Origin has to be the client's too.
+    private var replacesOrigin: Bool {
+        hasJudgedOrigin && snapshot.upstream.host != nil && head.present.contains(.origin)
+    }
+
     private func writeHost(into buffer: inout ByteBuffer) {
         if let host = snapshot.upstream.host {
             buffer.writeField("Host", host)
+            guard replacesOrigin else { return }
+            buffer.writeStaticString("Origin: http://")
+            buffer.writeBytes(host)
+            buffer.writeFieldEnd()
         } else if let host = head.value(of: .host) {
             buffer.writeField("Host", host, of: head.section)
         } else {
@@ -66,6 +77,7 @@ struct RequestForwarding {
         if hasIdleSession { dropped.insert(.mcpSessionID) }
         // A preflight has none by its nature; nobody has judged what this one brings.
         if isOpenPreflight { dropped.insert(.cookie) }
+        if replacesOrigin { dropped.insert(.origin) }
         buffer.writeFields(of: head.section, dropping: dropped) { field in
             if field.hasSway, !snapshot.passedFields.contains(field, of: head), isWithheld(head.section.sway(of: field))
             {

@@ -24,6 +24,9 @@ struct BrowserGuard: Sendable {
     private let hosts: [Entry]
     private let origins: [Entry]
 
+    /// Whether an Origin that passes was one that may ask. The handler, which doesn't know the list, need not judge it again.
+    var knowsOrigins: Bool { !origins.isEmpty }
+
     /// - Parameters:
     ///   - hosts: values of Host; one without a port, or with `:*`, is good for every port. None: any.
     ///   - origins: `scheme://host[:port]`; with `:*` good for every port. None: any.

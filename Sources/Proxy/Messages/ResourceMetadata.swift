@@ -8,6 +8,8 @@ import Telemetry
 struct ResourceMetadata: Sendable {
     private static let wellKnown = "/.well-known/oauth-protected-resource"
 
+    static let methods = Array("GET, HEAD".utf8)
+
     /// The document's URL, as challenges name it.
     let location: [UInt8]
     let document: ByteBuffer

@@ -29,6 +29,10 @@ struct CrossOriginSharing: Sendable {
     private let allowsCredentials: Bool
     private let maxAgeSeconds: Int64
 
+    /// Of what is public by its nature, whatever is configured.
+    static let forEveryPage = CrossOriginSharing(
+        Settings.CORS(allowOrigins: [.any], allowsCredentials: false, maxAge: .seconds(600)))
+
     init(_ settings: Settings.CORS) {
         var origins: [[UInt8]]? = []
         for origin in settings.allowOrigins {

@@ -67,13 +67,14 @@ final class Trouble: Sendable {
     }
 }
 
-/// What may go wrong with a process' sockets.
+/// What may go wrong with a process' sockets, and what else is told of them.
 struct Troubles: Sendable {
     let accepting: Trouble
     let connecting: Trouble
     let crowding: Trouble
     let sharing: Trouble
     let costs: Trouble
+    let unreadableRefusals: Notice
 
     init(logger: Logger) {
         accepting = Trouble(
@@ -87,6 +88,9 @@ struct Troubles: Sendable {
         costs = Trouble(
             logger: logger, began: "the handler reports costs that are no whole numbers: charging what was foreseen",
             ended: "the handler reports costs again")
+        unreadableRefusals = Notice(
+            logger: logger,
+            "a page of another origin was refused and can't read why: list its origin in cors.allow_origins")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
     }
