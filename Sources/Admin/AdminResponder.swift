@@ -5,7 +5,7 @@ import Hummingbird
 /// The read-only pages of the admin address:
 ///
 /// 1. `/livez`: 200 `ok` as long as the process answers at all.
-/// 2. `/readyz`: 200 while requests are welcome, else 503, with the reason in both.
+/// 2. `/readyz`: 200 while requests are welcome, else 503, and in both the state of things.
 ///
 /// Everything else is 404, and other methods than GET and HEAD are 405: there is nothing here that changes anything.
 struct AdminResponder: HTTPResponder {
@@ -32,7 +32,12 @@ struct AdminResponder: HTTPResponder {
         let readiness = await health.readiness()
         return Self.response(
             readiness == .ready ? .ok : .serviceUnavailable, type: "application/json",
-            #"{"status":"\#(readiness.rawValue)"}"# + "\n")
+            Self.json(readiness) + "\n")
+    }
+
+    private static func json(_ readiness: Readiness) -> String {
+        guard let cause = readiness.cause else { return #"{"status":"\#(readiness.status)"}"# }
+        return #"{"status":"\#(readiness.status)","reason":"\#(cause.reason)","detail":"\#(cause.detail)"}"#
     }
 
     private static func text(_ status: HTTPResponse.Status, _ body: String) -> Response {

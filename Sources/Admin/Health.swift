@@ -1,14 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Whether requests should be sent to this sidecar.
-package enum Readiness: String, Sendable, Equatable, CaseIterable {
+package enum Readiness: Sendable, Equatable {
     case ready
     /// The listeners aren't open yet.
     case starting
-    /// A loop has no usable Redis connection. What is served without Redis still is.
-    case redisUnavailable = "redis unavailable"
+    /// A loop has no Redis that it can use. What is served without Redis still is.
+    case redisUnavailable(Cause)
+    /// Nobody knows where the handler is.
+    case upstreamUnresolved(Cause)
     /// Told to end: finishing what is under way.
     case draining
+
+    /// In one word or two.
+    var status: String {
+        switch self {
+        case .ready: "ready"
+        case .starting: "starting"
+        case .redisUnavailable: "redis unavailable"
+        case .upstreamUnresolved: "upstream unresolved"
+        case .draining: "draining"
+        }
+    }
+
+    var cause: Cause? {
+        switch self {
+        case .redisUnavailable(let cause), .upstreamUnresolved(let cause): cause
+        case .ready, .starting, .draining: nil
+        }
+    }
+
+    /// What to look at, for programs and for people. Constants, so nothing has to be escaped and no
+    /// secret is told.
+    package struct Cause: Sendable, Equatable {
+        package var reason: String
+        package var detail: String
+
+        package init(_ reason: String, _ detail: String) {
+            self.reason = reason
+            self.detail = detail
+        }
+    }
 }
 
 /// What the admin address tells of the process.

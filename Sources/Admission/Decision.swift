@@ -76,8 +76,10 @@ package struct Denial: Sendable, Equatable {
         case foreignSession
         /// 429. All policies that denied, in list order; the report's `speaking` one has the longest wait.
         case rateLimited(policies: [Int])
-        /// 503: Redis is away, late, or was swapped; `detail` is for the log.
+        /// 503: Redis is away, refuses, or was swapped; `detail` is for the log.
         case limiterUnavailable(detail: String)
+        /// 503: Redis is there, and had no answer in time.
+        case limiterSlow
         /// 503: so many keys turn out to be none that this one wasn't looked up in time.
         case lookupBudget
     }

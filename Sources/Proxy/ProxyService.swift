@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+package import Admission
 package import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import Redis
 package import Settings
 import Telemetry
 
 /// The data plane as one service: loops, shards and listeners, and how they start and end.
 ///
-/// 1. The listeners open when every loop's gate is ready, or one second after start, so that a daemon started beside a
-///    dead Redis still answers.
+/// 1. The listeners open when every loop's gate is ready and the handler's name was looked for, or one second after start, so
+///    that a daemon started beside a dead Redis or name server still answers.
 /// 2. ``drain()`` ends what is under way: no new connection, `Connection: close` on each next response, idle connections
 ///    closed after a second, whatever is left at `drain.timeout`.
 package final class ProxyService: Sendable {
     package enum Readiness: Sendable, Equatable {
-        case ready, starting, draining, redisUnavailable
+        case ready, starting, draining
+        case redisUnavailable(GateFault)
+        /// The handler's name has no address.
+        case upstreamUnresolved
     }
 
     private enum Phase { case serving, draining }
 
     private static let startGrace = Duration.seconds(1)
     private static let startPoll = Duration.milliseconds(10)
-    private static let resolveInterval = Duration.seconds(30)
 
     private let settings: Settings
     private let logger: Logger
@@ -32,7 +35,7 @@ package final class ProxyService: Sendable {
     private let accessLog: AccessLog?
     private let listeners: Listeners
     private let phase = NIOLockedValueBox(Phase.serving)
-    private let resolving: Task<Void, Never>?
+    private let resolver: UpstreamResolver?
     private let instance: Instance
 
     // MARK: Start
@@ -46,35 +49,38 @@ package final class ProxyService: Sendable {
     {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
-        let snapshot = try Snapshot(
-            settings, upstreamAddress: await UpstreamAddress.resolve(settings.upstream, logger: logger))
+        let snapshot = try Snapshot(settings)
         let loops = Array(group.makeIterator())
         let instance = Instance()
         let heldBodies = HeldBodies()
+        let late = LateDecisions()
         let troubles = Troubles(logger: logger)
+        let resolver = UpstreamResolver(settings.upstream, trouble: troubles.resolving, logger: logger)
         let ledger = ConnectionLedger(most: snapshot.connections, mostOfAddress: snapshot.connectionsPerAddress)
         let shards = try await ShardTable(loops: loops) { loop, index in
             Shard(
                 eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count), ledger: ledger,
-                instance: instance, heldBodies: heldBodies, accessLog: accessLog, troubles: troubles, logger: logger)
+                instance: instance, late: late, heldBodies: heldBodies, resolver: resolver, accessLog: accessLog,
+                troubles: troubles, logger: logger)
         }
         do {
+            resolver?.start(at: .now()) { addresses in shards.tell { $0.pool.resolved(to: addresses) } }
             _ = try await shards.map { $0.start(among: shards) }
-            try await awaitGates(shards)
+            try await awaitStart(shards, resolver)
             let listeners = try await Listeners.open(
                 settings.listen, inherited: inherited, group: group, shards: shards, trouble: troubles.accepting)
             return ProxyService(
                 settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
-                listeners: listeners, instance: instance)
+                listeners: listeners, instance: instance, resolver: resolver)
         } catch {
-            await close(shards, accessLog, group, logger)
+            await close(shards, resolver, accessLog, group, logger)
             throw error
         }
     }
 
     private init(
         settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, shards: ShardTable,
-        accessLog: AccessLog?, listeners: Listeners, instance: Instance
+        accessLog: AccessLog?, listeners: Listeners, instance: Instance, resolver: UpstreamResolver?
     ) {
         self.settings = settings
         self.logger = logger
@@ -83,7 +89,7 @@ package final class ProxyService: Sendable {
         self.accessLog = accessLog
         self.listeners = listeners
         self.instance = instance
-        resolving = Self.keepResolving(settings.upstream, shards: shards, logger: logger)
+        self.resolver = resolver
     }
 
     /// Where clients connect; the ports are the kernel's where 0 was configured.
@@ -94,15 +100,17 @@ package final class ProxyService: Sendable {
 
     package func readiness() async -> Readiness {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
-        return await Self.areReady(shards) ? .ready : .redisUnavailable
+        if let fault = await Self.fault(of: shards) { return .redisUnavailable(fault) }
+        return resolver?.hasAddress == false ? .upstreamUnresolved : .ready
     }
 
-    private static func areReady(_ shards: ShardTable) async -> Bool {
+    /// What keeps a loop from Redis; of several that of the first.
+    private static func fault(of shards: ShardTable) async -> GateFault? {
         do {
-            return try await shards.map(\.gate.isReady).allSatisfy(\.self)
+            return try await shards.map(\.gate.fault).compactMap(\.self).first
         } catch {
             // A loop that is shut down answers nothing, and is as little ready.
-            return false
+            return .redis(.unreachable)
         }
     }
 
@@ -114,30 +122,12 @@ package final class ProxyService: Sendable {
         }
     }
 
-    private static func awaitGates(_ shards: ShardTable) async throws {
+    private static func awaitStart(_ shards: ShardTable, _ resolver: UpstreamResolver?) async throws {
         let clock = ContinuousClock()
         let deadline = clock.now + startGrace
         while clock.now < deadline {
-            if await areReady(shards) { return }
+            if resolver?.isAnswered != false, await fault(of: shards) == nil { return }
             try await clock.sleep(for: startPoll)
-        }
-    }
-
-    /// A handler that moves to another address is followed without a restart.
-    private static func keepResolving(
-        _ upstream: Settings.Upstream, shards: ShardTable, logger: Logger
-    ) -> Task<Void, Never>? {
-        guard UpstreamAddress.needsResolving(upstream) else { return nil }
-        return Task {
-            do {
-                while true {
-                    try await Task.sleep(for: resolveInterval)
-                    guard let address = await UpstreamAddress.resolve(upstream, logger: logger) else { continue }
-                    _ = try await shards.map { $0.pool.resolve(to: address) }
-                }
-            } catch {
-                // Cancelled at the end, or the loops are gone: nobody needs the address any more.
-            }
         }
     }
 
@@ -162,8 +152,7 @@ package final class ProxyService: Sendable {
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])
         }
-        resolving?.cancel()
-        await Self.close(shards, accessLog, group, logger)
+        await Self.close(shards, resolver, accessLog, group, logger)
     }
 
     private func finishRequests() async throws {
@@ -178,8 +167,10 @@ package final class ProxyService: Sendable {
     }
 
     private static func close(
-        _ shards: ShardTable, _ accessLog: AccessLog?, _ group: MultiThreadedEventLoopGroup, _ logger: Logger
+        _ shards: ShardTable, _ resolver: UpstreamResolver?, _ accessLog: AccessLog?,
+        _ group: MultiThreadedEventLoopGroup, _ logger: Logger
     ) async {
+        resolver?.close()
         do {
             try await shards.wait { $0.close() }
             await accessLog?.close()

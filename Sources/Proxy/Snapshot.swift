@@ -10,7 +10,8 @@ import Settings
 /// Immutable and shared; a request keeps the one it began with.
 final class Snapshot: Sendable {
     struct Upstream: Sendable {
-        var address: SocketAddress?
+        /// Nil where it has a name, which a resolver is asked for.
+        var fixedAddress: SocketAddress?
         /// Value of Host sent on; nil: the client's own.
         var host: [UInt8]?
         /// `host:port`, as clients of the handler write Host.
@@ -153,10 +154,10 @@ final class Snapshot: Sendable {
     /// At most as long as the idle timeout.
     let stallTimeout: TimeAmount
 
-    init(_ settings: Settings, upstreamAddress: SocketAddress?) throws {
+    init(_ settings: Settings) throws {
         let policies = settings.policies
         upstream = Upstream(
-            address: upstreamAddress,
+            fixedAddress: settings.upstream.fixedAddress,
             host: settings.upstream.sentHost.map { Array($0.utf8) },
             authority: Array(settings.upstream.authority.utf8),
             origin: Array("http://\(settings.upstream.sentHost ?? settings.upstream.authority)".lowercased().utf8),

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admin
+import Admission
 import Logging
 import Proxy
+import Redis
 import Settings
 
 extension DataPlane {
@@ -24,7 +26,41 @@ extension Readiness {
         case .ready: self = .ready
         case .starting: self = .starting
         case .draining: self = .draining
-        case .redisUnavailable: self = .redisUnavailable
+        case .redisUnavailable(let fault): self = .redisUnavailable(Cause(fault))
+        case .upstreamUnresolved:
+            self = .upstreamUnresolved(
+                Cause("no_address", "The name in upstream.url has no address. It is asked for again every second."))
+        }
+    }
+}
+
+extension Readiness.Cause {
+    fileprivate init(_ fault: GateFault) {
+        switch fault {
+        case .emptied:
+            self.init(
+                "emptied",
+                "The database was emptied or swapped. Restore it, or restart Tollgate to work with the new one.")
+        case .silent: self.init("no_answer", "Redis is connected and does not answer.")
+        case .redis(let fault): self.init(fault)
+        }
+    }
+
+    private init(_ fault: RedisFault) {
+        switch fault {
+        case .unreachable:
+            self.init("unreachable", "Redis can't be connected to. Is it running, and is redis.url right?")
+        case .notRedis: self.init("not_redis", "What answers at redis.url is not Redis.")
+        case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")
+        case .permissions: self.init("permissions", "Redis does not permit what is needed to the user of redis.url.")
+        case .busy: self.init("busy", "Redis is loading its data, or busy with a script. Wait for it.")
+        case .replica: self.init("replica", "Redis is a replica. Name the primary in redis.url.")
+        case .memory: self.init("memory", "Redis has used up its maxmemory. Give it more.")
+        case .persistence:
+            self.init("persistence", "Redis takes no writes, since it can't save or replicate them. See its own log.")
+        case .clients: self.init("clients", "Redis has as many clients as its maxclients allows.")
+        case .database: self.init("database", "Redis has no database of the number in redis.url.")
+        case .other: self.init("error", "Redis refuses what it is asked. The log has its words.")
         }
     }
 }

@@ -88,26 +88,26 @@ extension Failure {
     }
 
     init(_ error: RedisError, at endpoint: RedisEndpoint) {
-        switch error.serverCode {
-        case "WRONGPASS"?:
-            self.init(.notPermitted, "\(endpoint) refused user or password; check the URL in TOLLGATE_REDIS_URL")
-        case "NOAUTH"?:
+        guard let code = error.serverCode else {
+            self.init(.unavailable, Self.text(ofTransport: error, at: endpoint))
+            return
+        }
+        switch error.fault {
+        case .credentials where code == "NOAUTH":
             self.init(.notPermitted, "\(endpoint) asks for a password; give it in TOLLGATE_REDIS_URL")
-        case "NOPERM"?:
+        case .credentials:
+            self.init(.notPermitted, "\(endpoint) refused user or password; check the URL in TOLLGATE_REDIS_URL")
+        case .permissions:
             self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
-        case "ERR"? where error.line.hasPrefix("The user executing the script can't"):
-            // What Redis 7.0 says for NOPERM within a script.
-            self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
-        case "READONLY"?, "MASTERDOWN"?:
+        case .replica:
             self.init(
                 .unavailable,
                 "\(endpoint) is a replica and may be behind; name its primary with --redis or TOLLGATE_REDIS_URL")
-        case "OOM"?:
+        case .memory:
             self.init(
                 .unavailable, "\(endpoint) has no memory left for it (maxmemory); nothing was changed, give it more")
-        case let code?:
+        case .unreachable, .notRedis, .busy, .persistence, .clients, .database, .other:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
-        case nil: self.init(.unavailable, Self.text(ofTransport: error, at: endpoint))
         }
     }
 

@@ -9,8 +9,13 @@ import Settings
 import Testing
 
 @Suite struct AdminServiceTests {
+    private static let cause = Readiness.Cause("word", "A sentence.")
+
     @Test func livezIsOkWhateverTheReadiness() async throws {
-        for readiness in Readiness.allCases {
+        let all: [Readiness] = [
+            .ready, .starting, .redisUnavailable(Self.cause), .upstreamUnresolved(Self.cause), .draining,
+        ]
+        for readiness in all {
             try await withAdmin(readiness) { address in
                 let answer = try await exchange("GET /livez HTTP/1.1", with: address)
                 #expect(answer.status == "HTTP/1.1 200 OK")
@@ -25,7 +30,14 @@ import Testing
         arguments: [
             (Readiness.ready, "HTTP/1.1 200 OK", #"{"status":"ready"}"#),
             (.starting, "HTTP/1.1 503 Service Unavailable", #"{"status":"starting"}"#),
-            (.redisUnavailable, "HTTP/1.1 503 Service Unavailable", #"{"status":"redis unavailable"}"#),
+            (
+                .redisUnavailable(cause), "HTTP/1.1 503 Service Unavailable",
+                #"{"status":"redis unavailable","reason":"word","detail":"A sentence."}"#
+            ),
+            (
+                .upstreamUnresolved(cause), "HTTP/1.1 503 Service Unavailable",
+                #"{"status":"upstream unresolved","reason":"word","detail":"A sentence."}"#
+            ),
             (.draining, "HTTP/1.1 503 Service Unavailable", #"{"status":"draining"}"#),
         ])
     func readyzTellsWhy(readiness: Readiness, status: String, body: String) async throws {

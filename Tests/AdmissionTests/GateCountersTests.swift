@@ -17,7 +17,8 @@ import Testing
             #expect(counters[keyPath: counter] == 1)
         }
         counters.count(.deny(Denial(reason: .lookupBudget)))
-        #expect(counters.unavailable == 2)
+        counters.count(.deny(Denial(reason: .limiterSlow)))
+        #expect(counters.unavailable == 3)
         counters.count(.allow(Grant()))
         #expect(counters.allowed == 1)
     }

@@ -186,8 +186,8 @@ final class GateDriver: Sendable {
                 let gate = bound.value
                 pace.value.tick(at: .now())
                 gate.expire(now: .now())
-                let due = waiters.value.filter { $0.isReady == gate.isReady }
-                waiters.value.removeAll { $0.isReady == gate.isReady }
+                let due = waiters.value.filter { $0.isReady == (gate.fault == nil) }
+                waiters.value.removeAll { $0.isReady == (gate.fault == nil) }
                 due.forEach { $0.continuation.resume() }
             }
             return (bound, tick, waiters, pace, NIOLoopBoundBox<[Receipt]>([], eventLoop: loop))
@@ -377,6 +377,9 @@ extension Decision {
     var remaining: [Int] { limits?.statuses.map(\.remaining) ?? [] }
 
     var isUnavailable: Bool {
-        if case .limiterUnavailable = reason { true } else { false }
+        switch reason {
+        case .limiterUnavailable, .limiterSlow: true
+        default: false
+        }
     }
 }

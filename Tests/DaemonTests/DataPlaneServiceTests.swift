@@ -8,6 +8,8 @@ import Testing
 
 @testable import tollgate
 
+private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A sentence."))
+
 @Suite struct DataPlaneServiceTests {
     @Test func itTellsWhereItIs() async throws {
         let start = Gate()
@@ -16,7 +18,7 @@ import Testing
         let service = DataPlaneService(logger: .silent) {
             await start.wait()
             return DataPlane(
-                addresses: [], readiness: { .redisUnavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
+                addresses: [], readiness: { unavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
                 drain: { await drain.wait() })
         }
         let group = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: .silent))
@@ -29,7 +31,7 @@ import Testing
 
             start.open()
             while await service.readiness == .starting { await Task.yield() }
-            #expect(await service.readiness == .redisUnavailable)
+            #expect(await service.readiness == unavailable)
             await service.reopenLog()
             #expect(reopened.withLockedValue { $0 } == 1)
 

@@ -120,7 +120,7 @@ extension KeyDescription.Status {
             case .notYetValid: .notYetValid
             case .suspended: .suspended
             case .missing, .malformed, .unknown, .costExceedsCapacity, .addressNotAllowed, .insufficientScope,
-                .toolNotAllowed, .foreignSession, .rateLimited, .limiterUnavailable, .lookupBudget:
+                .toolNotAllowed, .foreignSession, .rateLimited, .limiterUnavailable, .limiterSlow, .lookupBudget:
                 .unreadable
             }
     }

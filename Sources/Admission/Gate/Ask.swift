@@ -58,6 +58,9 @@ final class Ask {
         self.answersBefore = answersBefore
     }
 
+    /// How long what it asked last has had no answer.
+    func waited(at now: NIODeadline) -> TimeAmount { timeout + (now - patience) }
+
     /// The process stood still: the time was nobody's.
     func shift(by excess: TimeAmount) {
         deadline = deadline + excess

@@ -126,6 +126,7 @@ extension Gate {
 
     /// The answer to a question that was given up. Who was let through without it has used what it took.
     private func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply) {
+        late.stretch(to: ask.waited(at: eventLoop.now))
         guard !ask.wasServed, let answer = reply.array, time(of: answer) != nil,
             charge.verdict(of: answer) == .admitted
         else { return }
@@ -225,8 +226,8 @@ extension Gate {
         }
     }
 
-    func unavailable(_ detail: String, _ principal: Principal? = nil) -> Decision {
-        .deny(Denial(reason: .limiterUnavailable(detail: detail), principal: principal))
+    func unavailable(_ detail: String) -> Decision {
+        .deny(Denial(reason: .limiterUnavailable(detail: detail)))
     }
 }
 

@@ -2,7 +2,16 @@
 
 import Logging
 import NIOCore
-import Redis
+package import Redis
+
+/// Why a gate has to do without Redis.
+package enum GateFault: Sendable, Hashable {
+    case redis(RedisFault)
+    /// It is connected, and says nothing.
+    case silent
+    /// The database isn't the one this process began with.
+    case emptied
+}
 
 /// How Redis stands with one gate.
 enum Condition {
@@ -29,12 +38,19 @@ extension Gate {
     /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
     private static let timeoutsToSilence = 3
     private static let silentProbeInterval = TimeAmount.milliseconds(100)
-    private static let swappedProbeInterval = TimeAmount.seconds(1)
+    private static let probeInterval = TimeAmount.seconds(1)
     private static let failureNoticeInterval = TimeAmount.seconds(10)
 
-    /// Connected, scripts loaded, answering in time, and the database is the one this process began with.
-    package var isReady: Bool {
-        outage == nil && instance.id != nil && redis?.isReady == true
+    /// Nil while it is connected, scripts are loaded and carried out, answers come in time, and the database is the one this
+    /// process began with.
+    package var fault: GateFault? {
+        switch condition {
+        case .silent: return .silent
+        case .swapped: return .emptied
+        case .working: break
+        }
+        guard redis?.isReady == true else { return .redis(redis?.lastFailure?.fault ?? .unreachable) }
+        return refusal.map(GateFault.redis)
     }
 
     /// Whether Redis is told what nobody waits for: also one that doesn't answer, since it may be slow.
@@ -96,6 +112,7 @@ extension Gate {
         switch result {
         case .success(let reply):
             noteAnswer()
+            refusal = nil
             // Whatever answers here, no number of its may be one that can't be counted with.
             guard let elements = reply.array, let time = time(of: elements) else {
                 asks.forEach { decideWithoutRedis($0, "unexpected answer of a script") }
@@ -111,6 +128,8 @@ extension Gate {
             if case .server = error {
                 noteAnswer()
                 noteFailure(error)
+                // One key may be at fault for what has no name.
+                if error.fault != .other { refusal = error.fault }
             }
             for ask in asks where !ask.isDone {
                 if case .notConnected = error { noteSilence(during: ask) }
@@ -142,6 +161,8 @@ extension Gate {
         unansweredTimeouts += 1
         guard unansweredTimeouts >= Self.timeoutsToSilence, condition == .working else { return }
         condition = .silent
+        // Those that waited for this to be known are no others.
+        late.forget()
         logger.warning(
             "redis doesn't answer: going on without it", metadata: ["on_failure": "\(configuration.onFailure)"])
     }
@@ -149,16 +170,31 @@ extension Gate {
     func timeOut(_ ask: Ask) {
         counters.timeouts += 1
         noteSilence(during: ask)
-        decideWithoutRedis(
-            ask, ask.staleAnswers > 1 ? "the organization keeps changing" : "no answer of Redis in time")
+        guard ask.staleAnswers < 2 else { return decideWithoutRedis(ask, "the organization keeps changing") }
+        guard condition == .working else { return decideWithoutRedis(ask, "no answer of Redis in time") }
+        let now = eventLoop.now
+        late.add(ask.waited(at: now), at: now)
+        decideWithoutRedis(ask, .limiterSlow)
+    }
+
+    func tellLate(_ now: NIODeadline) {
+        guard let (count, longest) = late.take(at: now) else { return }
+        logger.warning(
+            "redis answers too late",
+            metadata: [
+                "decisions": "\(count)", "longest_ms": "\(longest.nanoseconds / 1_000_000)",
+                "redis.timeout_ms": "\(configuration.timeout.nanoseconds / 1_000_000)",
+                "on_failure": "\(configuration.onFailure)",
+            ])
     }
 
     // MARK: Which database
 
     func probeIfDue(_ now: NIODeadline) {
-        guard condition != .working, !isProbing, !isClosed, now >= nextProbe, redis?.isReady == true else { return }
+        guard condition != .working || refusal != nil, !isProbing, !isClosed, now >= nextProbe, redis?.isReady == true
+        else { return }
         isProbing = true
-        nextProbe = now + (condition == .silent ? Self.silentProbeInterval : Self.swappedProbeInterval)
+        nextProbe = now + (condition == .silent ? Self.silentProbeInterval : Self.probeInterval)
         send(instanceQuestion(), before: now + configuration.timeout) { result in
             self.isProbing = false
             guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else { return }

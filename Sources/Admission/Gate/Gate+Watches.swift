@@ -94,7 +94,7 @@ extension Denial.Reason {
         switch self {
         case .unknown, .revoked, .expired, .notYetValid, .suspended: true
         case .missing, .malformed, .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed,
-            .foreignSession, .rateLimited, .limiterUnavailable, .lookupBudget:
+            .foreignSession, .rateLimited, .limiterUnavailable, .limiterSlow, .lookupBudget:
             false
         }
     }

@@ -7,42 +7,46 @@ extension Gate {
     /// uncharged; `throttle: false` is served; all else goes by `on_failure`. Authentication never fails open: a key that
     /// isn't known here, or was no good when last seen, is 503, for it can't be told.
     func decideWithoutRedis(_ ask: Ask, _ detail: String) {
+        decideWithoutRedis(ask, .limiterUnavailable(detail: detail))
+    }
+
+    func decideWithoutRedis(_ ask: Ask, _ reason: Denial.Reason) {
         guard !ask.isDone else { return }
         counters.withoutRedis += 1
         switch (ask.request.kind, ask.request.credential) {
         case (.recheck, _):
-            finish(ask, unavailable(detail))
+            finish(ask, .deny(Denial(reason: reason)))
         case (.refusal, _), (.abandoned, _):
             finish(ask, .allow(Grant()))
         case (.publicRoute, _):
-            passWithoutRedis(ask, detail, nil)
+            passWithoutRedis(ask, reason, nil)
         case (.protected, .absent), (.judged, .absent), (.announced, .absent):
             guard configuration.allowsAnonymous, ask.request.scopes.isEmpty else {
                 return finish(ask, .deny(Denial(reason: .missing)))
             }
-            passWithoutRedis(ask, detail, nil)
+            passWithoutRedis(ask, reason, nil)
         case (.protected, .presented(let key)), (.judged, .presented(let key)), (.announced, .presented(let key)):
             guard configuration.format.accepts(key) else { return finish(ask, .deny(Denial(reason: .malformed))) }
             guard !ask.request.takesTokens || configuration.onFailure != .closed else {
-                return finish(ask, unavailable(detail))
+                return finish(ask, .deny(Denial(reason: reason)))
             }
             let hash = ask.hash ?? CredentialHash(of: key)
             guard let entry = records.use(hash), entry.standingRefusal == nil, entry.refusal(at: redisTime) == nil
             else {
-                return finish(ask, unavailable(detail))
+                return finish(ask, .deny(Denial(reason: reason)))
             }
             ask.caller = Caller(entry: entry, hash: hash)
             // A message is refused once it is read, or the refusal couldn't name its id.
             if ask.request.kind != .announced, let objection = entry.record.objection(to: ask.request) {
                 return finish(ask, .deny(Denial(reason: objection, principal: entry.principal)))
             }
-            passWithoutRedis(ask, detail, entry)
+            passWithoutRedis(ask, reason, entry)
         }
     }
 
-    private func passWithoutRedis(_ ask: Ask, _ detail: String, _ entry: KeyEntry?) {
+    private func passWithoutRedis(_ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry?) {
         guard ask.request.takesTokens else { return finish(ask, .allow(Grant(to: entry))) }
-        guard configuration.onFailure != .closed else { return finish(ask, unavailable(detail)) }
+        guard configuration.onFailure != .closed else { return finish(ask, .deny(Denial(reason: reason))) }
         let charge = entry.map { keyCharge(ask, $0) } ?? anonymousCharge(ask)
         // What no wait helps needs no Redis to be known.
         guard charge.impossible == nil, configuration.onFailure == .local else {
@@ -53,7 +57,7 @@ extension Gate {
             return finish(
                 ask,
                 charge.items.isEmpty
-                    ? .allow(Grant(to: entry)) : unavailable(detail, entry?.principal))
+                    ? .allow(Grant(to: entry)) : .deny(Denial(reason: reason, principal: entry?.principal)))
         }
         finish(ask, decision(.grant(entry), charge, report: report), Receipt(nil, here.lease, ask.hash))
     }

@@ -32,6 +32,9 @@ package final class Gate {
     var redis: RedisConnection?
 
     var condition = Condition.working
+    /// What Redis answers scripts with instead of carrying them out; nil once it has carried one out.
+    var refusal: RedisFault?
+    let late: LateDecisions
     /// Answers of Redis heard so far, of any kind.
     var answers = 0
     /// Decisions that timed out since the last answer.
@@ -67,17 +70,20 @@ package final class Gate {
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too.
+    ///   - late: shared by all gates of the process.
     ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about a KiB.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     package init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
-        logger: Logger, recordCapacity: Int = 50_000, wallClock: @escaping () -> Int = wallClockMicroseconds
+        logger: Logger, recordCapacity: Int = 50_000, late: LateDecisions = LateDecisions(),
+        wallClock: @escaping () -> Int = wallClockMicroseconds
     ) {
         self.configuration = configuration
         self.instance = instance
         self.eventLoop = eventLoop
         self.logger = logger
         self.wallClock = wallClock
+        self.late = late
         let names = Names(namespace: configuration.namespace)
         self.names = names
         records = BoundedCache(capacity: recordCapacity)
@@ -147,6 +153,7 @@ package final class Gate {
             if !ask.isDone { timeOut(ask) }
         }
         probeIfDue(now)
+        tellLate(now)
         renewLeases(now)
         pollPlans(now)
         askWatches(now)

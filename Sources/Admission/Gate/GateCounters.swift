@@ -67,7 +67,7 @@ package struct GateCounters: Sendable, Hashable {
             case .toolNotAllowed: toolNotAllowed += 1
             case .foreignSession: foreignSession += 1
             case .rateLimited: rateLimited += 1
-            case .limiterUnavailable, .lookupBudget: unavailable += 1
+            case .limiterUnavailable, .limiterSlow, .lookupBudget: unavailable += 1
             }
         }
     }

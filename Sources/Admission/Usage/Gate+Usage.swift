@@ -141,7 +141,7 @@ extension Decision {
             .rateLimited:
             return false
         case .missing, .malformed, .unknown, .revoked, .expired, .notYetValid, .suspended, .limiterUnavailable,
-            .lookupBudget:
+            .limiterSlow, .lookupBudget:
             return nil
         }
     }

@@ -136,7 +136,7 @@ extension SocketAddress {
     }
 
     /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
-    fileprivate var written: String {
+    var written: String {
         guard let ipAddress, let port else { return "unix:\(pathname ?? "")" }
         return Settings.TCPAddress(host: ipAddress, port: port).description
     }

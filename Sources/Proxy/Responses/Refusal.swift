@@ -175,14 +175,21 @@ extension Refusal {
             refusal.occasion = .forNow
             return refusal
         case .limiterUnavailable:
-            var refusal = unavailable("Rate limiter unavailable", reason: "limiter_unavailable")
-            refusal.occasion = .forNow
-            return refusal
+            return limiterUnavailable("limiter_unavailable")
+        case .limiterSlow:
+            return limiterUnavailable("limiter_slow")
         case .lookupBudget:
             var refusal = unavailable("Too many unknown API keys", reason: "lookup_budget")
             refusal.occasion = .forNow
             return refusal
         }
+    }
+
+    /// The caller can't do anything else about the one than about the other.
+    private static func limiterUnavailable(_ reason: StaticString) -> Refusal {
+        var refusal = unavailable("Rate limiter unavailable", reason: reason)
+        refusal.occasion = .forNow
+        return refusal
     }
 
     private static let invalidKey = "Invalid or inactive API key"

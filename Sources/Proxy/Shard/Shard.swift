@@ -67,20 +67,26 @@ final class Shard {
     private var timer: RepeatedTask?
     private var drained: EventLoopPromise<Void>?
     private(set) lazy var pool = UpstreamPool(
-        shard: self, eventLoop: eventLoop, configuration: snapshot.upstream, capacity: upstreamCapacity)
+        shard: self,
+        connector: UpstreamConnector(configuration: snapshot.upstream, resolver: resolver, on: eventLoop),
+        configuration: snapshot.upstream, capacity: upstreamCapacity)
+    /// Of all loops; nil where the handler has no name.
+    private let resolver: UpstreamResolver?
 
     /// - Parameters:
     ///   - share: of the process' connections, to clients and to the handler, what this loop may have.
     init(
         eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, ledger: ConnectionLedger, instance: Instance,
-        heldBodies: HeldBodies, accessLog: AccessLog?, troubles: Troubles, logger: Logger
+        late: LateDecisions, heldBodies: HeldBodies, resolver: UpstreamResolver?, accessLog: AccessLog?,
+        troubles: Troubles, logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.heldBodies = heldBodies
+        self.resolver = resolver
         self.snapshot = snapshot
         gate = Gate(
             configuration: snapshot.admission, endpoint: snapshot.redis, instance: instance, on: eventLoop,
-            logger: logger, recordCapacity: snapshot.cacheEntries)
+            logger: logger, recordCapacity: snapshot.cacheEntries, late: late)
         self.accessLog = accessLog.map(AccessLogBuffer.init)
         self.troubles = troubles
         index = share.index
@@ -184,7 +190,10 @@ final class Shard {
         while let connection = stallDeadlines.popExpired(at: now) { connection.lookForStall() }
         while let connection = paceDeadlines.popExpired(at: now) { connection.paceExpired() }
         accessLog?.tick(now)
-        if isFirst { troubles.settle(at: now) }
+        if isFirst {
+            troubles.settle(at: now)
+            resolver?.tick(at: now)
+        }
         if now >= drainBegan + Self.drainGrace {
             drainBegan = .distantFuture
             for connection in connections.values { connection.closeIfIdle() }

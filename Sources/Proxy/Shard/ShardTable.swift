@@ -44,6 +44,11 @@ struct ShardTable: Sendable {
         }
     }
 
+    /// Runs `body` on every loop, and waits for nothing.
+    func tell(_ body: @escaping @Sendable (Shard) -> Void) {
+        for bound in shards { bound.eventLoop.execute { body(bound.value) } }
+    }
+
     /// Runs `body` on every loop and collects what comes back.
     func map<Result: Sendable>(_ body: @escaping @Sendable (Shard) throws -> Result) async throws -> [Result] {
         var results: [Result] = []

@@ -71,6 +71,7 @@ final class Trouble: Sendable {
 struct Troubles: Sendable {
     let accepting: Trouble
     let connecting: Trouble
+    let resolving: Trouble
     let crowding: Trouble
     let sharing: Trouble
     let costs: Trouble
@@ -93,11 +94,14 @@ struct Troubles: Sendable {
             "a page of another origin was refused and can't read why: list its origin in cors.allow_origins")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
+        resolving = Trouble(
+            logger: logger, began: "upstream name not resolved", ended: "upstream name resolved again")
     }
 
     func settle(at now: NIODeadline) {
         accepting.settle(at: now)
         connecting.settle(at: now)
+        resolving.settle(at: now)
         crowding.settle(at: now)
         sharing.settle(at: now)
         costs.settle(at: now)

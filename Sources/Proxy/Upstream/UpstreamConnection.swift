@@ -22,6 +22,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private unowned let pool: UpstreamPool
+    let target: UpstreamTarget
     private var context: ChannelHandlerContext?
     private var owner: DownstreamHandler?
     private var phase = Phase.idle
@@ -45,8 +46,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Against whose share.
     var caller: UpstreamCaller?
 
-    init(pool: UpstreamPool, headLimit: Int) {
+    init(pool: UpstreamPool, target: UpstreamTarget, headLimit: Int) {
         self.pool = pool
+        self.target = target
         parser = ResponseHeadParser(limits: HeadLimits(bytes: headLimit))
     }
 

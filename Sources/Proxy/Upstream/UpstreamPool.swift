@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import NIOPosix
-import Redis
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A loop's connections to the handler: the idle ones, the ones being made, and who waits for one.
 ///
@@ -47,16 +39,10 @@ final class UpstreamPool {
 
     /// A request that can't be repeated takes only a connection that was idle for less than this.
     private static let recent = TimeAmount.seconds(1)
-    /// What the kernel may hold for us behind our back: on FIN the channel reads all of it without being asked.
-    private static let receiveBuffer: SocketOptionValue = 256 * 1024
 
-    private static let secondTry = TimeAmount.milliseconds(10)
-
-    private let eventLoop: any EventLoop
     private let capacity: Int
     private let connectTimeout: TimeAmount
-    private let responseHeadLimit: Int
-    private var address: SocketAddress?
+    private let connector: UpstreamConnector
     private unowned let shard: Shard
 
     private var idle: [UpstreamConnection] = []
@@ -72,21 +58,21 @@ final class UpstreamPool {
     private var open = 0
     private var isClosed = false
 
-    init(shard: Shard, eventLoop: any EventLoop, configuration: Snapshot.Upstream, capacity: Int) {
+    init(shard: Shard, connector: UpstreamConnector, configuration: Snapshot.Upstream, capacity: Int) {
         self.shard = shard
-        self.eventLoop = eventLoop
+        self.connector = connector
         self.capacity = capacity
         shares = UpstreamShares(capacity: capacity)
-        address = configuration.address
         connectTimeout = configuration.connectTimeout
-        responseHeadLimit = configuration.responseHeadLimit
         idleDeadlines = DeadlineQueue(duration: configuration.idleTimeout)
         ticketDeadlines = DeadlineQueue(duration: configuration.connectTimeout)
     }
 
-    /// The name was resolved anew. Connections that are open stay.
-    func resolve(to address: SocketAddress) {
-        self.address = address
+    /// The handler's name was asked for anew. What is connected to an address that it no longer has carries no further
+    /// request.
+    func resolved(to addresses: [SocketAddress]) {
+        connector.resolved(to: addresses)
+        for connection in idle where !connection.target.isCurrent { connection.close() }
     }
 
     // MARK: Acquiring
@@ -229,30 +215,11 @@ final class UpstreamPool {
     // MARK: Connecting
 
     private func connect(until deadline: NIODeadline) {
-        guard let address else { return disappoint(.upstreamUnreachable) }
         open += 1
-        let connection = UpstreamConnection(pool: self, headLimit: responseHeadLimit)
-        // The initializer may run later, but on this loop.
-        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
-        var bootstrap = ClientBootstrap(group: eventLoop)
-        // A request may wait for its answer without end, on a connection on which nothing comes.
-        if !address.isUnix { bootstrap = bootstrap.keptAlive(idle: 60, interval: 15, count: 4) }
-        let connected =
-            bootstrap
-            .connectTimeout(connectTimeout)
-            .channelOption(.socketOption(.so_rcvbuf), value: Self.receiveBuffer)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.writeBufferWaterMark, value: Shard.waterMark)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(bound.value)
-                }
-            }
-            .connect(to: address)
-        connected.assumeIsolated().whenComplete { result in
+        connector.connect(for: self, until: deadline) { result in
             switch result {
-            case .success: self.arrived(connection)
-            case .failure(let error): self.failed(error, deadline: deadline)
+            case .success(let connection): self.arrived(connection)
+            case .failure(let error): self.failed(error)
             }
         }
     }
@@ -268,15 +235,7 @@ final class UpstreamPool {
         offer(connection, isReused: false)
     }
 
-    private func failed(_ error: any Error, deadline: NIODeadline) {
-        // A Unix socket whose queue is full doesn't let anybody wait, as TCP does. Here it counts as being made until then.
-        if (error as? IOError)?.errnoCode == EAGAIN, shard.now + Self.secondTry < deadline, !isClosed {
-            eventLoop.assumeIsolated().scheduleTask(in: Self.secondTry) {
-                self.open -= 1
-                self.connect(until: deadline)
-            }
-            return
-        }
+    private func failed(_ error: any Error) {
         open -= 1
         shard.troubles.connecting.failed(error, at: shard.now)
         let disappointed = nextWaiter { $0.state == .connecting }
@@ -299,7 +258,7 @@ final class UpstreamPool {
     func release(_ connection: UpstreamConnection) {
         let ticket = connection.caller.flatMap { unpark($0) }
         connection.caller = nil
-        if !isClosed, connection.isActive, recount(connection) {
+        if !isClosed, connection.isActive, connection.target.isCurrent, recount(connection) {
             offer(connection, isReused: true)
         } else {
             connection.close()
@@ -314,6 +273,7 @@ final class UpstreamPool {
             waiter.upstreamArrived(connection, isReused: isReused)
             return
         }
+        guard connection.target.isCurrent else { return connection.close() }
         connection.becomeIdle(token: idleDeadlines.arm(connection, at: shard.now), at: shard.now)
         idle.append(connection)
     }
@@ -366,6 +326,7 @@ final class UpstreamPool {
     }
 
     func expire(at now: NIODeadline) {
+        connector.expire(at: now)
         while let connection = idleDeadlines.popExpired(at: now) {
             connection.close()
         }
@@ -383,20 +344,7 @@ final class UpstreamPool {
 
     func close() {
         isClosed = true
+        connector.close()
         for connection in idle { connection.close() }
-    }
-}
-
-extension Exchange.Fault {
-    /// What kept a connection to the handler from being made.
-    fileprivate init(connecting error: any Error) {
-        switch error {
-        case ChannelError.connectTimeout: self = .upstreamConnectTimeout
-        case let error as IOError where error.errnoCode == EAGAIN: self = .upstreamConnectTimeout
-        // Ours, not the handler's: too few descriptors, ports or buffers.
-        case let error as IOError where [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(error.errnoCode):
-            self = .exhausted
-        default: self = .upstreamUnreachable
-        }
     }
 }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOConcurrencyHelpers
+import NIOCore
+
+/// Decisions that Redis had no answer to in time, although it is there: told in the log by one line at most every ten
+/// seconds. Shared by all loops; its lock is taken for late answers and by ticks, never for a decision in time.
+package final class LateDecisions: Sendable {
+    /// How many there were since the last line, and how long the longest took.
+    struct Tally: Equatable {
+        static let interval = TimeAmount.seconds(10)
+        /// From the first one: more may follow, and its answer has not come yet.
+        static let patience = TimeAmount.seconds(1)
+
+        private(set) var count = 0
+        private(set) var longest = TimeAmount.zero
+        private var due = NIODeadline.uptimeNanoseconds(0)
+
+        mutating func add(_ waited: TimeAmount, at now: NIODeadline) {
+            if count == 0 { due = max(due, now + Self.patience) }
+            count += 1
+            longest = max(longest, waited)
+        }
+
+        /// The answer to one of them has come at last. Without one there is nothing to say of it.
+        mutating func stretch(to waited: TimeAmount) {
+            if count > 0 { longest = max(longest, waited) }
+        }
+
+        mutating func forget() {
+            (count, longest) = (0, .zero)
+        }
+
+        /// - Returns: what is to be told now.
+        mutating func take(at now: NIODeadline) -> (count: Int, longest: TimeAmount)? {
+            guard count > 0, now >= due else { return nil }
+            defer {
+                forget()
+                due = now + Self.interval
+            }
+            return (count, longest)
+        }
+    }
+
+    private let tally = NIOLockedValueBox(Tally())
+
+    package init() {}
+
+    func add(_ waited: TimeAmount, at now: NIODeadline) { tally.withLockedValue { $0.add(waited, at: now) } }
+
+    func stretch(to waited: TimeAmount) { tally.withLockedValue { $0.stretch(to: waited) } }
+
+    func forget() { tally.withLockedValue { $0.forget() } }
+
+    func take(at now: NIODeadline) -> (count: Int, longest: TimeAmount)? { tally.withLockedValue { $0.take(at: now) } }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+import Redis
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// Makes a loop's connections to the handler, at whichever of its addresses takes them.
+final class UpstreamConnector {
+    typealias Completion = (Result<UpstreamConnection, any Error>) -> Void
+
+    /// What the kernel may hold for us behind our back: on FIN the channel reads all of it without being asked.
+    private static let receiveBuffer: SocketOptionValue = 256 * 1024
+    private static let secondTry = TimeAmount.milliseconds(10)
+
+    private let eventLoop: any EventLoop
+    private let resolver: UpstreamResolver?
+    private let responseHeadLimit: Int
+    private var targets: UpstreamTargets
+    private var isClosed = false
+    /// They have tried all addresses, and wait for others.
+    private var asking: [(attempt: UpstreamAttempt, pool: UpstreamPool, then: Completion)] = []
+
+    init(configuration: Snapshot.Upstream, resolver: UpstreamResolver?, on eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+        self.resolver = resolver
+        responseHeadLimit = configuration.responseHeadLimit
+        targets = UpstreamTargets(configuration.fixedAddress.map { [$0] } ?? [])
+    }
+
+    /// `then` is called once, perhaps before this returns, and with a failure no later than a tick after `deadline`.
+    func connect(for pool: UpstreamPool, until deadline: NIODeadline, _ then: @escaping Completion) {
+        go(on: UpstreamAttempt(until: deadline), for: pool, then)
+    }
+
+    /// All addresses that the name has now.
+    func resolved(to addresses: [SocketAddress]) {
+        targets.replace(with: addresses)
+        let waiting = asking
+        asking = []
+        for (attempt, pool, then) in waiting { go(on: attempt, for: pool, then) }
+    }
+
+    /// A name server takes its time; who wants a connection has less.
+    func expire(at now: NIODeadline) {
+        guard asking.contains(where: { $0.attempt.deadline <= now }) else { return }
+        let late = asking.filter { $0.attempt.deadline <= now }
+        asking.removeAll { $0.attempt.deadline <= now }
+        for (attempt, _, then) in late { then(.failure(attempt.error)) }
+    }
+
+    /// Nothing is begun from now on.
+    func close() {
+        isClosed = true
+        let waiting = asking
+        asking = []
+        for (attempt, _, then) in waiting { then(.failure(attempt.error)) }
+    }
+
+    private func go(on attempt: UpstreamAttempt, for pool: UpstreamPool, _ then: @escaping Completion) {
+        guard !isClosed else { return then(.failure(attempt.error)) }
+        var attempt = attempt
+        switch attempt.next(of: targets, at: eventLoop.now) {
+        case .connect(let target, let time):
+            connect(to: target, within: time, for: pool) { result in
+                switch result {
+                case .success(let connection):
+                    self.targets.worked(target)
+                    then(.success(connection))
+                case .failure(let error):
+                    self.failed(target, error, attempt, for: pool, then)
+                }
+            }
+        case .ask:
+            guard let resolver, resolver.refresh(at: eventLoop.now) else { return then(.failure(attempt.error)) }
+            asking.append((attempt, pool, then))
+        case .giveUp(let error):
+            then(.failure(error))
+        }
+    }
+
+    private func failed(
+        _ target: UpstreamTarget, _ error: any Error, _ attempt: UpstreamAttempt, for pool: UpstreamPool,
+        _ then: @escaping Completion
+    ) {
+        // A Unix socket whose queue is full doesn't let anybody wait, as TCP does.
+        if (error as? IOError)?.errnoCode == EAGAIN, eventLoop.now + Self.secondTry < attempt.deadline {
+            eventLoop.assumeIsolated().scheduleTask(in: Self.secondTry) { self.go(on: attempt, for: pool, then) }
+            return
+        }
+        var attempt = attempt
+        attempt.failed(target, error)
+        targets.failed(target)
+        go(on: attempt, for: pool, then)
+    }
+
+    private func connect(
+        to target: UpstreamTarget, within time: TimeAmount, for pool: UpstreamPool, _ then: @escaping Completion
+    ) {
+        let connection = UpstreamConnection(pool: pool, target: target, headLimit: responseHeadLimit)
+        // The initializer may run later, but on this loop.
+        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
+        var bootstrap = ClientBootstrap(group: eventLoop)
+        // A request may wait for its answer without end, on a connection on which nothing comes.
+        if !target.address.isUnix { bootstrap = bootstrap.keptAlive(idle: 60, interval: 15, count: 4) }
+        let connected =
+            bootstrap
+            .connectTimeout(time)
+            .channelOption(.socketOption(.so_rcvbuf), value: Self.receiveBuffer)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.writeBufferWaterMark, value: Shard.waterMark)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(bound.value)
+                }
+            }
+            .connect(to: target.address)
+        connected.assumeIsolated().whenComplete { result in then(result.map { _ in connection }) }
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What keeps a Redis from being of use, as far as whoever mends it has to tell one from the other.
+package enum RedisFault: Sendable, Hashable, CaseIterable {
+    /// Nobody answers there.
+    case unreachable
+    /// What answers isn't Redis.
+    case notRedis
+    /// It wants a password, or another one.
+    case credentials
+    /// The user may not do what is needed.
+    case permissions
+    /// It reads its data from disk, or a script keeps it; that ends by itself.
+    case busy
+    /// What is written there is lost, or refused.
+    case replica
+    /// It has as much as it may have (`maxmemory`).
+    case memory
+    /// It takes no writes, since it can't keep them safe: on its disk, or on its replicas.
+    case persistence
+    /// It has as many clients as it may have (`maxclients`).
+    case clients
+    /// It has fewer databases than that.
+    case database
+    /// Its error line tells.
+    case other
+}
+
+extension RedisError {
+    package var fault: RedisFault {
+        switch self {
+        case .timeout, .notConnected, .connectionClosed, .overloaded, .shutdown: .unreachable
+        case .protocolViolation: .notRedis
+        case .server(let line): RedisFault(line, code: serverCode)
+        }
+    }
+}
+
+extension RedisFault {
+    /// Words behind `ERR`, where Redis has no code of its own.
+    private static let wordings: [(beginning: String, fault: RedisFault)] = [
+        ("ERR invalid password", .credentials),
+        ("ERR AUTH <password> called without any password configured", .credentials),
+        // What Redis 7.0 says for NOPERM within a script.
+        ("ERR The user executing the script can't", .permissions),
+        ("ERR max number of clients reached", .clients),
+        ("ERR DB index is out of range", .database),
+    ]
+
+    fileprivate init(_ line: String, code: String?) {
+        switch code {
+        case "NOAUTH", "WRONGPASS": self = .credentials
+        case "NOPERM": self = .permissions
+        case "LOADING", "BUSY": self = .busy
+        case "READONLY", "MASTERDOWN": self = .replica
+        case "OOM": self = .memory
+        case "MISCONF", "NOREPLICAS": self = .persistence
+        default: self = Self.wordings.first { line.hasPrefix($0.beginning) }?.fault ?? .other
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Redis
+
+@Suite struct RedisFaultTests {
+    /// What Redis 7 and Valkey 8 write, word for word.
+    @Test(
+        arguments: [
+            (.notConnected("connection refused"), .unreachable), (.timeout, .unreachable),
+            (.connectionClosed("connection reset"), .unreachable), (.protocolViolation("no RESP"), .notRedis),
+            (.server("NOAUTH Authentication required."), .credentials),
+            (.server("WRONGPASS invalid username-password pair or user is disabled."), .credentials),
+            (
+                .server(
+                    "ERR AUTH <password> called without any password configured for the default user. "
+                        + "Are you sure your configuration is correct?"), .credentials
+            ),
+            (.server("NOPERM User web has no permissions to run the 'script|load' command"), .permissions),
+            (.server("ERR The user executing the script can't run this command or subcommand"), .permissions),
+            (.server("DENIED Redis is running in protected mode because protected mode is enabled"), .other),
+            (.server("LOADING Redis is loading the dataset in memory"), .busy),
+            (.server("BUSY Redis is busy running a script."), .busy),
+            (.server("READONLY Can not run script with write flag on readonly replica."), .replica),
+            (.server("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."), .replica),
+            (
+                .server(
+                    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"),
+                .memory
+            ),
+            (.server("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to"), .persistence),
+            (.server("NOREPLICAS Not enough good replicas to write."), .persistence),
+            (.server("ERR max number of clients reached"), .clients),
+            (.server("ERR DB index is out of range"), .database),
+            (.server("WRONGTYPE Operation against a key holding the wrong kind of value"), .other),
+            (.server("ERR unknown command 'EVALSHA'"), .other), (.server(""), .other),
+        ] as [(RedisError, RedisFault)])
+    func isTakenFromWhatTheServerSays(error: RedisError, fault: RedisFault) {
+        #expect(error.fault == fault)
+    }
+}
