@@ -5,10 +5,12 @@ package import NIOCore
 extension ByteBuffer {
     /// `METHOD path HTTP/1.1` and CRLF for the next hop: the target in origin form (or `*`, or CONNECT's authority),
     /// whatever form it came in (RFC 9112 §3.2.1).
-    package mutating func writeRequestLine(of head: RequestHead) {
+    ///
+    /// - Parameter target: another one, of visible ASCII, in place of its own.
+    package mutating func writeRequestLine(of head: RequestHead, to target: [UInt8]? = nil) {
         writeRange(head.methodRange, of: head.section)
         writeStaticString(" ")
-        writeTarget(of: head)
+        if let target { writeBytes(target) } else { writeTarget(of: head) }
         writeStaticString(" HTTP/1.1\r\n")
     }
 

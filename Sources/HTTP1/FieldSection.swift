@@ -8,7 +8,7 @@ package import NIOCore
 /// copied from here into another head can't end a line. Lines follow each other without gaps, the empty line behind them.
 package struct FieldSection: Sendable {
     /// The head from its first octet up to and including the empty line. It shares the read buffer's storage: release it
-    /// (`reset`) as soon as the head was forwarded, or every read copies that buffer.
+    /// (`reset`) as soon as nobody needs it.
     package internal(set) var bytes = ByteBuffer()
     package private(set) var fields: [Field] = []
     /// The known fields that are there, under exactly their names.

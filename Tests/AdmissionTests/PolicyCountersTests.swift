@@ -51,7 +51,7 @@ import Testing
             ])
             func left() async -> [Int] { await gate.admit(key: "laptop", isThrottled: false).remaining }
             #expect(await gate.admit(key: "laptop").remaining == [9, 9, 9])
-            try await gate.account { .undelivered }
+            try await gate.account { .unserved }
             #expect(await left() == [10, 10, 10])
             #expect(await gate.admit(key: "laptop").remaining == [9, 9, 9])
             try await gate.account { .answered(status: 500) { _ in nil } }

@@ -145,13 +145,13 @@ private struct Pace {
 
 /// How an admitted request ended.
 enum Ending {
-    case undelivered
+    case unserved
     /// 200, and the handler says it has cost this.
     case answered(cost: Int)
 
     fileprivate var outcome: Outcome {
         switch self {
-        case .undelivered: .undelivered
+        case .unserved: .unserved
         case .answered(let cost): .answered(status: 200) { _ in cost }
         }
     }

@@ -144,7 +144,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
                     name: "key", per: .key, .rate(day), cost: 4, toolCosts: ["search": 4, "list": 1],
                     match: Policy.Match(tools: [Glob("search"), Glob("list")]), costField: "x-cost")
             ])
-            #expect(await gate.call(["search"], key: "laptop", costs: [4], endsAs: .undelivered).isAllowed)
+            #expect(await gate.call(["search"], key: "laptop", costs: [4], endsAs: .unserved).isAllowed)
             #expect(await gate.call(["search"], key: "phone", costs: [4], endsAs: .answered(cost: 9)).isAllowed)
             #expect(
                 await gate.call(["search", "list"], key: "phone", costs: [5], endsAs: .answered(cost: 3)).isAllowed)

@@ -2,7 +2,7 @@
 """An MCP handler that serves every wire there is, each at a path of its own, with whichever line of the SDK is installed.
 
 `/old` is HTTP+SSE of 2024-11-05 with its messages at `/old/messages/`; `/sessions`, `/json`, `/events` (with an event store),
-`/stateless` and `/stateless-json` are streamable HTTP. On 2.x those five answer 2026-07-28 too.
+`/stateless` and `/stateless-json` are streamable HTTP, and `/mounted/` has sessions too. On 2.x those six answer 2026-07-28 too.
 
 `POST /release/{run}` goes to the handler directly, as with `stepwise.py`.
 """
@@ -165,6 +165,8 @@ def application() -> Starlette:
             streamable("/events", managers, event_store=Events()),
             streamable("/stateless", managers, stateless=True),
             streamable("/stateless-json", managers, stateless=True, json_response=True),
+            # As an application has a server of another one's: `/mounted` is answered by a redirect.
+            Mount("/mounted", routes=[streamable("/", managers)]),
             Route("/release/{run}", release, methods=["POST"]),
         ],
         lifespan=lifespan,

@@ -21,7 +21,7 @@ from fixtures.wire import ask
 HERE = Path(__file__).parent
 LINES = [0, 1, 2]
 JSON, STREAM = "application/json", "text/event-stream"
-PATHS = ["/old", "/sessions", "/json", "/events", "/stateless", "/stateless-json"]
+PATHS = ["/old", "/sessions", "/json", "/events", "/stateless", "/stateless-json", "/mounted"]
 CALLS = [["add", {"a": 19, "b": 23}], ["größe", {"of": "abc"}]]
 
 
@@ -30,7 +30,7 @@ def protocol(client: int, handler: int) -> str:
     return "2025-06-18" if 0 in (client, handler) else "2025-11-25"
 
 
-def serve(url: str, folder: Path, redis: RedisServer) -> Daemon:
+def serve(url: str, folder: Path, redis: RedisServer, **settings) -> Daemon:
     daemon = Daemon(
         folder,
         {
@@ -42,6 +42,7 @@ def serve(url: str, folder: Path, redis: RedisServer) -> Daemon:
                 {"name": "org", "per": "org", "limit": "10000/1s"},
                 {"name": "handshake", "limit": "10000/1s"},
             ],
+            **settings,
         },
     ).start()
     daemon.wait_until_ready()

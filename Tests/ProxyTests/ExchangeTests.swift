@@ -6,7 +6,7 @@ import Testing
 @testable import Proxy
 
 @Suite struct ExchangeTests {
-    private static func facts(
+    static func facts(
         isIdempotent: Bool = true, hasBody: Bool = false, declaredLength: UInt64? = nil, keepsAlive: Bool = true,
         expectsContinue: Bool = false, acceptsEventStream: Bool = false, asksForUpgrade: Bool = false
     ) -> Exchange.Facts {
@@ -15,7 +15,7 @@ import Testing
             expectsContinue: expectsContinue, acceptsEventStream: acceptsEventStream, asksForUpgrade: asksForUpgrade)
     }
 
-    private func attached(_ facts: Exchange.Facts = facts(), isReused: Bool = true) -> Exchange {
+    func attached(_ facts: Exchange.Facts = facts(), isReused: Bool = true) -> Exchange {
         var exchange = Exchange(facts)
         if exchange.admitted() == .gather { _ = exchange.bodyGathered() }
         #expect(exchange.upstreamAttached(isReused: isReused) == .sendRequest)
@@ -234,7 +234,8 @@ import Testing
     // MARK: Model
 
     private enum Event: CaseIterable {
-        case admitted, refused, gathered, attached, unavailable, informed, began, switched, ended, closed, failed
+        case admitted, refused, gathered, attached, unavailable, informed, redirected, began, switched, ended, closed,
+            failed
         case requestEnded, requestBroke, inputClosed, left, stop
     }
 
@@ -277,6 +278,8 @@ import Testing
         private var isForwarding = false
         private let mayOpenTunnel: Bool
         private var inputIsClosed = false
+        private var sent = 0
+        private var follows = 0
         private var attachments = 0
         private var releases = 0
 
@@ -305,6 +308,8 @@ import Testing
                 isAcquiring = false
                 settle(exchange.upstreamUnavailable(.upstreamUnreachable))
             case .informed where holdsUpstream && !isForwarding: exchange.upstreamInformed()
+            case .redirected where holdsUpstream && !isForwarding:
+                settle(exchange.redirected(isReusable: .random(using: &random)))
             case .began where holdsUpstream && !isForwarding:
                 settle(exchange.responseBegan(isEventStream: .random(using: &random)))
             case .switched where holdsUpstream && !isForwarding: settle(exchange.upstreamSwitched())
@@ -337,7 +342,18 @@ import Testing
                 if exchange.gathersBody { violation = "gathers while it acquires" }
                 if holdsUpstream { violation = "acquired a second connection" }
                 isAcquiring = true
-            case .sendRequest: if !holdsUpstream { violation = "sent without a connection" }
+            case .sendRequest:
+                sent += 1
+                if !holdsUpstream { violation = "sent without a connection" }
+                // The first time, where that led, and once more where it was lost.
+                if sent > 3 { violation = "sent \(sent) times" }
+            case .follow(let upstream, _):
+                follows += 1
+                if upstream != .pool, upstream != .close { violation = "followed without the end of a connection" }
+                if !holdsUpstream || exchange.isReceiving || mayOpenTunnel { violation = "followed what may not be" }
+                if follows > 1 { violation = "followed twice" }
+                release()
+                isAcquiring = true
             case .returnUnused: release()
             case .answer:
                 if holdsUpstream { release() }

@@ -5,8 +5,8 @@ import Redis
 
 /// How an admitted request ended, as far as it matters for what it is charged.
 package enum Outcome {
-    /// It never reached the handler, through no fault of the caller's.
-    case undelivered
+    /// It never reached the handler, through no fault of the caller's, or not the path where it is served.
+    case unserved
     /// The status of the handler's answer, and what it says the request has cost: for each field that policies name, nil
     /// where it says nothing usable. What was let through for nothing may turn out to be a call.
     case answered(status: Int, isCallAfterAll: Bool = false, cost: (String) -> Int?)
@@ -18,7 +18,7 @@ extension Gate {
         let policies = configuration.policies
         func trueCost(_ item: Charge.Item) -> Int {
             switch outcome {
-            case .undelivered: return 0
+            case .unserved: return 0
             case .answered(let status, let isCallAfterAll, let cost):
                 let policy = policies[item.bucket.policy]
                 guard item.cost > 0 || isCallAfterAll, policy.chargeOn.contains(status) else { return 0 }

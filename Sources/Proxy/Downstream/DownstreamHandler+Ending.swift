@@ -80,6 +80,8 @@ extension DownstreamHandler {
     /// The answer may never begin, and its client wants it all the same: from here on it counts as a stream does, but for its
     /// caller's share of the pool.
     private func waitLikeStream() {
+        // A redirect takes no such time.
+        releaseHeldBody()
         watchStream()
         if let upstream { shard.pool.makeWay(upstream) }
     }
@@ -117,20 +119,25 @@ extension DownstreamHandler {
             phase = .lingering
             disarm()
         }
-        switch upstreamEnd {
-        case .none: break
-        case .pool:
-            connection?.detach()
-            if let connection { shard.pool.release(connection) }
-        case .close: connection?.close()
-        case .hangUp: connection?.hangUp()
-        }
+        if let connection { part(from: connection, upstreamEnd) }
         switch downstream {
         case .swallow, .next:
             flushResponse()
             process()
         case .close: closeWhenWritten(lingering: false)
         case .linger: closeWhenWritten(lingering: true)
+        }
+    }
+
+    /// What becomes of a connection to the handler that is the exchange's no longer.
+    func part(from connection: UpstreamConnection, _ end: Exchange.UpstreamEnd) {
+        switch end {
+        case .none: break
+        case .pool:
+            connection.detach()
+            shard.pool.release(connection)
+        case .close: connection.close()
+        case .hangUp: connection.hangUp()
         }
     }
 

@@ -25,8 +25,8 @@ extension DownstreamHandler {
             answer(fault, closing: closing)
         case .sendRequest, .returnUnused:
             preconditionFailure("A connection is used or returned where it arrived")
-        case .forwardHead, .openTunnel:
-            preconditionFailure("A head is forwarded where it was received")
+        case .forwardHead, .openTunnel, .follow:
+            preconditionFailure("A head is forwarded, or followed, where it was received")
         case .finish(let upstream, let downstream):
             finish(upstream: upstream, downstream: downstream)
         case .cut: cut()
@@ -71,6 +71,7 @@ extension DownstreamHandler {
         shard.scratch.clear()
         RequestForwarding(
             head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
+            target: exchange.hasFollowed ? sentTarget?.octets : nil,
             asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
             readsAnswer: message != nil && toolRules != nil, hasIdleSession: message?.hasIdleSession ?? false,
             isOpenPreflight: snapshot.forwardsPreflights && head.isPreflight,
@@ -79,12 +80,11 @@ extension DownstreamHandler {
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
         upstreamNeedsFlush = true
-        // A request that may be tried again keeps its head until the response begins.
-        if traits.hasBody || !traits.method.isIdempotent { head.reset() }
+        // The head is kept until the response begins: the request may have to be sent again.
         if let held {
             for slice in held.slices { forwardBody(slice) }
             forwardEnd(held.trailers)
-            releaseHeldBody()
+            if !held.isShort || exchange.hasFollowed { releaseHeldBody() }
             flushUpstream()
         } else if traits.hasBody {
             forwardGathered()
@@ -142,6 +142,9 @@ extension DownstreamHandler {
 
     func upstreamBegan(_ response: ResponseHead, on connection: UpstreamConnection) {
         cancelResponseDeadline()
+        let redirect = slashRedirect(in: response)
+        if let redirect, follow(redirect, on: connection) { return }
+        releaseHeldBody()
         record.answeredAt = .now()
         let isEventStream = response.isEventStream
         if isEventStream {
@@ -158,7 +161,7 @@ extension DownstreamHandler {
         responseFraming = downstreamFraming(of: response)
         if shard.isDraining || responseFraming == .untilClose { exchange.stopPersisting() }
         guard case .forwardHead(let closing) = exchange.responseBegan(isEventStream: isEventStream) else { return }
-        accountForAnswer(response)
+        accountForAnswer(response, isServed: redirect == nil)
         record.status = response.status
         shard.scratch.clear()
         ResponseForwarding(head: response, snapshot: snapshot, framing: responseFraming, record: record)

@@ -8,9 +8,13 @@ import NIOCore
 /// with their key.
 extension DownstreamHandler {
     /// The handler has answered.
-    func accountForAnswer(_ response: ResponseHead) {
+    ///
+    /// - Parameter isServed: it did more than to say where else it will.
+    func accountForAnswer(_ response: ResponseHead, isServed: Bool) {
         let isCallAfterAll = judgeStream(by: response)
-        guard let receipt, snapshot.accountsForAnswers || isCallAfterAll else { return }
+        guard let receipt else { return }
+        guard isServed else { return shard.gate.account(for: receipt, .unserved) }
+        guard snapshot.accountsForAnswers || isCallAfterAll else { return }
         shard.gate.account(
             for: receipt,
             .answered(status: response.status, isCallAfterAll: isCallAfterAll) {
@@ -30,7 +34,7 @@ extension DownstreamHandler {
     /// We answer in the handler's stead, which never got the request.
     func accountForFault(_ fault: Exchange.Fault) {
         guard let receipt, fault.isOurs else { return }
-        shard.gate.account(for: receipt, .undelivered)
+        shard.gate.account(for: receipt, .unserved)
     }
 
     /// The response goes on for as long as somebody wants, so both the key and the slot are looked after.

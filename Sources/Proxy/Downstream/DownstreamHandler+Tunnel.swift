@@ -33,7 +33,7 @@ extension DownstreamHandler {
         head.reset()
         write(shard.scratch)
         record.logBegin(to: shard.accessLog, at: .now())
-        accountForAnswer(response)
+        accountForAnswer(response, isServed: true)
         watchStream()
         context?.flush()
         // What the client sent ahead has waited for this.

@@ -7,7 +7,7 @@ import NIOCore
 /// One client connection: reads requests one at a time and carries each through its ``Exchange``.
 ///
 /// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Forwarding` talks to the handler,
-/// `+Answers` answers without it, `+Ending` closes.
+/// `+Redirects` a second time, `+Answers` answers without it, `+Ending` closes.
 /// A write or flush may call back into the handler before it returns: state changes first, acts come last.
 final class DownstreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
@@ -57,7 +57,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var phase = Phase.idle
     var input = ByteBuffer()
     var parser: RequestHeadParser
-    /// Its bytes are released as soon as the handler has them; what is needed after that is in `traits`.
+    /// Its bytes are released when the answer begins; what is needed after that is in `traits`.
     var head = RequestHead()
     var traits = RequestTraits()
     var decoder = BodyDecoder(framing: .none)
@@ -68,7 +68,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     /// On `mcp` routes: what the request says.
     var message: MessageTraits?
-    /// Its body, from when it is read until the handler gets it.
+    /// Its body, from when it is read until the handler has it, or has begun to answer.
     var held: HeldBody?
     /// Runs until it is whole.
     var bodyDeadline: DeadlineQueue<DownstreamHandler>.Token?

@@ -82,6 +82,8 @@ package struct Exchange {
         case acquire(Freshness)
         /// Write the request's head to the connection that was attached; its body follows as it comes.
         case sendRequest
+        /// End the part of the upstream connection, then acquire one for the same request, at the path it was led to.
+        case follow(upstream: UpstreamEnd, Freshness)
         /// The connection came too late: nobody waits for it.
         case returnUnused
         /// Close the upstream connection, if any, and answer for it; then call ``answered()``.
@@ -113,6 +115,8 @@ package struct Exchange {
     private var upstream = UpstreamState.none
     private var response = ResponseState.awaited
     private var hasRetried = false
+    /// The handler has led the request to another path, where it is sent now.
+    package private(set) var hasFollowed = false
     private var upstreamSpoke = false
     /// The response began before the request had ended.
     private var isEarly = false
@@ -187,8 +191,10 @@ package struct Exchange {
 
     private mutating func acquire() -> Action {
         upstream = .acquiring
-        return .acquire(facts.isIdempotent ? .any : .recent)
+        return .acquire(freshness)
     }
+
+    private var freshness: Freshness { facts.isIdempotent ? .any : .recent }
 
     /// Tollgate answers without the handler. Returns whether the response says `Connection: close`.
     package mutating func refused(closing: Bool) -> Bool {
@@ -219,6 +225,18 @@ package struct Exchange {
     /// A 1xx was relayed: the handler has begun to answer, so the request must not be repeated.
     package mutating func upstreamInformed() {
         upstreamSpoke = true
+    }
+
+    /// The answer is none, it only leads elsewhere. That is followed once; else it is passed on like any other.
+    ///
+    /// - Parameter isReusable: it has ended, and the connection may carry the next request.
+    package mutating func redirected(isReusable: Bool) -> Action {
+        guard response == .awaited, isAttached, request == .complete, !facts.asksForUpgrade, !hasFollowed else {
+            return .none
+        }
+        hasFollowed = true
+        upstream = .acquiring
+        return .follow(upstream: isReusable ? .pool : .close, freshness)
     }
 
     package mutating func responseBegan(isEventStream: Bool) -> Action {

@@ -18,6 +18,8 @@ struct RequestForwarding {
     let snapshot: Snapshot
     let peer: Peer
     let principal: Principal?
+    /// In place of the client's own.
+    var target: [UInt8]?
     let asksForWebSocket: Bool
     /// We have the body: nobody waits for a 100 any more.
     var holdsBody = false
@@ -31,7 +33,7 @@ struct RequestForwarding {
     var hasJudgedOrigin = false
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
-        buffer.writeRequestLine(of: head)
+        buffer.writeRequestLine(of: head, to: target)
         writeHost(into: &buffer)
         writeKeptFields(into: &buffer)
         writeFraming(into: &buffer)

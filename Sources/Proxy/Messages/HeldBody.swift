@@ -3,8 +3,10 @@
 import MCP
 import NIOCore
 
-/// The body of an MCP message while it is read for what it asks, and until the handler gets it.
+/// The body of an MCP message while it is read for what it asks, and until the handler has it.
 struct HeldBody {
+    /// Up to this it is kept until the answer begins, for a handler that serves it at another path.
+    private static let short = 256 * 1024
     /// Smaller slices are copied together: each would keep the whole buffer it was read into.
     private static let smallSlice = 16 * 1024
 
@@ -23,6 +25,8 @@ struct HeldBody {
 
     /// The room it takes beyond what was granted. A small body takes none: as much may lie unread on every connection.
     var needed: Int { bytes > Self.smallSlice ? bytes - granted : 0 }
+
+    var isShort: Bool { slices.reduce(0) { $0 + $1.readableBytes } <= Self.short }
 
     mutating func append(_ payload: ByteBuffer) {
         scanner.scan(payload)

@@ -16,6 +16,12 @@ struct CanonicalPath {
         octets.reserveCapacity(capacity)
     }
 
+    /// Of a whole path; nil where that has a flaw.
+    init?(_ path: [UInt8], mergesSlashes: Bool = false) {
+        self.init(capacity: path.count, mergesSlashes: mergesSlashes)
+        guard append(path.span) == nil else { return nil }
+    }
+
     /// Appends a whole path. A flaw is the first one found; what has been appended by then means nothing.
     mutating func append(_ path: Span<UInt8>) -> PathFlaw? {
         var position = 0

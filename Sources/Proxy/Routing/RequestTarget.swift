@@ -65,6 +65,14 @@ package struct RequestTarget: Equatable {
         return .target(RequestTarget(raw: raw, query: query, path: .asSent))
     }
 
+    /// Of a path that no head has.
+    init?(_ path: [UInt8], mergesSlashes: Bool) {
+        guard let canonical = CanonicalPath(path, mergesSlashes: mergesSlashes) else { return nil }
+        self.init(
+            raw: 0..<0, query: nil, path: .rewritten(canonical.octets), hasEscapes: canonical.hasEscapes,
+            isWellKnown: PathScan.beginsWithWellKnown(canonical.octets.span))
+    }
+
     private init(
         raw: Range<Int>, query: Range<Int>?, path: Path = .none, hasEscapes: Bool = false, isWellKnown: Bool = false
     ) {

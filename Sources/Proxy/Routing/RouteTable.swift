@@ -101,6 +101,14 @@ package struct RouteTable: Sendable {
         }
     }
 
+    /// Whether a request would take the same routes at another path.
+    func matchesAlike(_ head: RequestHead, at path: [UInt8], isPreflight: Bool) -> Bool {
+        guard case .target(let target) = target(of: head),
+            let other = RequestTarget(path, mergesSlashes: mergesSlashes)
+        else { return false }
+        return match(target, of: head, isPreflight: isPreflight) == match(other, of: head, isPreflight: isPreflight)
+    }
+
     /// `OPTIONS *` asks about the server, which is no route's business. CONNECT is refused everywhere; nothing is allowed on
     /// what it names.
     private func matchWithoutPath(_ head: RequestHead) -> Match {

@@ -15,8 +15,8 @@ final class Notice: Sendable {
         self.message = message
     }
 
-    func tell() {
+    func tell(_ details: @autoclosure () -> [String: String] = [:]) {
         guard !wasTold.load(ordering: .relaxed), !wasTold.exchange(true, ordering: .relaxed) else { return }
-        logger.notice(message)
+        logger.notice(message, metadata: details().mapValues { "\($0)" })
     }
 }

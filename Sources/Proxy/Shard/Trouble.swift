@@ -76,6 +76,7 @@ struct Troubles: Sendable {
     let sharing: Trouble
     let costs: Trouble
     let unreadableRefusals: Notice
+    let redirects: Notice
 
     init(logger: Logger) {
         accepting = Trouble(
@@ -92,6 +93,9 @@ struct Troubles: Sendable {
         unreadableRefusals = Notice(
             logger: logger,
             "a page of another origin was refused and can't read why: list its origin in cors.allow_origins")
+        redirects = Notice(
+            logger: logger,
+            "the handler redirects to the same path but for a slash at its end: such redirects are followed here")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
         resolving = Trouble(

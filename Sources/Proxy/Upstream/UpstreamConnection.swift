@@ -54,6 +54,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     var isActive: Bool { context?.channel.isActive == true && phase != .closed }
     var isWritable: Bool { context?.channel.isWritable == true }
+    /// The response is complete, and nothing stands against another request.
+    var isSpent: Bool { phase == .complete && isClean }
+    private var isClean: Bool { isReusable && input.readableBytes == 0 }
 
     // MARK: The pool's side
 
@@ -222,11 +225,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
         guard head.status >= 200 else { return readInterim(for: owner) }
         decoder = BodyDecoder(framing: head.framing, isRequest: false)
         isReusable = head.keepsAlive && head.version == .http11
-        phase = .body
-        let isEmpty = head.framing.declaredLength == 0
+        phase = head.framing.declaredLength == 0 ? .complete : .body
         owner.upstreamBegan(head, on: self)
-        // The owner may have ended the exchange, in which case `phase` is another.
-        if phase == .body, isEmpty { endResponse(for: owner, trailers: nil) }
+        // The owner may have ended the exchange, or gone on with another request, in which case `phase` is another.
+        if phase == .complete { owner.upstreamEnded(trailers: nil, isReusable: isClean) }
         return phase == .body
     }
 
@@ -250,7 +252,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 owner.upstreamSent(payload)
                 return phase == .body
             case .end(let trailers)?:
-                endResponse(for: owner, trailers: trailers)
+                phase = .complete
+                owner.upstreamEnded(trailers: trailers, isReusable: isClean)
                 return false
             case nil: return false
             }
@@ -258,11 +261,6 @@ final class UpstreamConnection: ChannelDuplexHandler {
             owner.upstreamFailed(.upstreamInvalid)
             return false
         }
-    }
-
-    private func endResponse(for owner: DownstreamHandler, trailers: ByteBuffer?) {
-        phase = .complete
-        owner.upstreamEnded(trailers: trailers, isReusable: isReusable && input.readableBytes == 0)
     }
 
     /// Without a length the end of the connection is the end of the body; with one it is a loss.

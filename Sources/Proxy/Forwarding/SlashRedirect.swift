@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTP1
+import NIOCore
+
+/// An answer that only says the other spelling of the path that was asked for, with a slash more or less at its end
+/// (decision 12): whoever gets it has been served nothing yet.
+struct SlashRedirect: Equatable {
+    /// The request may be sent there as it is.
+    let keepsRequest: Bool
+
+    /// - Parameters:
+    ///   - request: as it was sent.
+    ///   - names: of the handler, as authorities, by which the Location may mean it.
+    init?(
+        _ response: ResponseHead, to request: PathAndQuery, method: Method, names: [some Collection<UInt8>]
+    ) {
+        switch response.status {
+        case 307, 308: keepsRequest = true
+        case 301: keepsRequest = false
+        // After a POST it may be the end of the work.
+        case 302 where method == .get || method == .head: keepsRequest = false
+        default: return nil
+        }
+        guard response.count(of: .location) == 1, let location = response.value(of: .location),
+            let named = PathAndQuery(location: response.view(of: location), names: names),
+            let other = request.withOtherEnd, other.isSame(as: named)
+        else { return nil }
+    }
+}
+
+/// Path and query of a target, in the sender's own spelling.
+struct PathAndQuery: Equatable {
+    private(set) var path: [UInt8]
+    private(set) var query: [UInt8]?
+
+    /// What doesn't begin with a path has none.
+    init?(_ octets: some Collection<UInt8>) {
+        guard octets.first == UInt8(ascii: "/") else { return nil }
+        let end = octets.firstIndex(of: UInt8(ascii: "?"))
+        path = Array(octets[..<(end ?? octets.endIndex)])
+        query = end.map { Array(octets[$0...].dropFirst()) }
+    }
+
+    /// Nil where it is at none of these names, or no more than a part of something.
+    fileprivate init?(location: ByteBufferView, names: [some Collection<UInt8>]) {
+        guard !location.contains(UInt8(ascii: "#")) else { return nil }
+        guard let scheme = ["http://", "https://"].first(where: location.hasPrefix) else {
+            // Two slashes begin an authority.
+            guard location.dropFirst().first != UInt8(ascii: "/") else { return nil }
+            self.init(location)
+            return
+        }
+        let rest = location.dropFirst(scheme.utf8.count)
+        let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        guard !authority.isEmpty, names.contains(where: { authority.isSameText(as: $0) }) else { return nil }
+        self.init(rest.dropFirst(authority.count))
+    }
+
+    /// With a slash more at the end of the path, or one less.
+    var withOtherEnd: PathAndQuery? {
+        var other = self
+        if path.last != UInt8(ascii: "/") {
+            other.path.append(UInt8(ascii: "/"))
+        } else if path.count > 1 {
+            other.path.removeLast()
+        } else {
+            return nil
+        }
+        return other
+    }
+
+    var octets: [UInt8] { query.map { path + [UInt8(ascii: "?")] + $0 } ?? path }
+
+    /// Frameworks write a path anew that they have decoded; the query they copy.
+    fileprivate func isSame(as other: PathAndQuery) -> Bool {
+        guard (query ?? []) == (other.query ?? []) else { return false }
+        if path == other.path { return true }
+        guard let canonical = CanonicalPath(path) else { return false }
+        return canonical.octets == CanonicalPath(other.path)?.octets
+    }
+}
+
+extension ByteBufferView {
+    fileprivate func hasPrefix(_ scheme: String) -> Bool {
+        prefix(scheme.utf8.count).isSameText(as: scheme.utf8)
+    }
+}
+
+extension Sequence<UInt8> {
+    /// In any case of its letters.
+    fileprivate func isSameText(as other: some Sequence<UInt8>) -> Bool {
+        elementsEqual(other) { $0.lowercased == $1.lowercased }
+    }
+}
+
+extension UInt8 {
+    fileprivate var lowercased: UInt8 { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= self ? self | 0x20 : self }
+}
