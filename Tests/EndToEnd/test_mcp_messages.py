@@ -758,8 +758,8 @@ def test_a_session_costs_no_trip(launch, upstream, redis, key):
     before = calls(redis)
     for _ in range(10):
         assert post(daemon.port, key, call("a"), {"Mcp-Session-Id": SESSION}).status == 200
-    # And perhaps one that writes down the usage, which is no trip of theirs.
-    assert 10 <= calls(redis) - before <= 12
+    # And perhaps one that writes down the usage, or asks how Redis is, which are no trips of theirs.
+    assert 10 <= calls(redis) - before <= 13
 
 
 def test_sessions_may_be_nobodys(launch, upstream, ctl):

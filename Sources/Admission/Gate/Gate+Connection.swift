@@ -38,7 +38,9 @@ extension Gate {
     /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
     private static let timeoutsToSilence = 3
     private static let silentProbeInterval = TimeAmount.milliseconds(100)
-    private static let probeInterval = TimeAmount.seconds(1)
+    private static let faultyProbeInterval = TimeAmount.seconds(1)
+    /// A Redis that nobody asks may be emptied or fill up as well, and `/readyz` is to say so before the next request does.
+    private static let probeInterval = TimeAmount.seconds(5)
     private static let failureNoticeInterval = TimeAmount.seconds(10)
 
     /// Nil while it is connected, scripts are loaded and carried out, answers come in time, and the database is the one this
@@ -50,7 +52,7 @@ extension Gate {
         case .working: break
         }
         guard redis?.isReady == true else { return .redis(redis?.lastFailure?.fault ?? .unreachable) }
-        return refusal.map(GateFault.redis)
+        return refusal.map { .redis($0.fault) }
     }
 
     /// Whether Redis is told what nobody waits for: also one that doesn't answer, since it may be slow.
@@ -112,7 +114,7 @@ extension Gate {
         switch result {
         case .success(let reply):
             noteAnswer()
-            refusal = nil
+            noteObedience()
             // Whatever answers here, no number of its may be one that can't be counted with.
             guard let elements = reply.array, let time = time(of: elements) else {
                 asks.forEach { decideWithoutRedis($0, "unexpected answer of a script") }
@@ -127,9 +129,7 @@ extension Gate {
         case .failure(let error):
             if case .server = error {
                 noteAnswer()
-                noteFailure(error)
-                // One key may be at fault for what has no name.
-                if error.fault != .other { refusal = error.fault }
+                noteRefusal(error)
             }
             for ask in asks where !ask.isDone {
                 if case .notConnected = error { noteSilence(during: ask) }
@@ -147,13 +147,22 @@ extension Gate {
         logger.notice("redis answers again")
     }
 
-    /// The server refuses what it is asked (OOM, READONLY, NOPERM …): every request says so in its access-log line, the
-    /// daemon's log once in a while.
-    private func noteFailure(_ error: RedisError) {
+    /// The server refuses what it is asked (OOM, READONLY, NOPERM …): told when it begins and when it is over. For what has no
+    /// name one key may be at fault, so that is told once in a while.
+    private func noteRefusal(_ error: RedisError) {
+        guard refusal?.fault != error.fault else { return }
         let now = eventLoop.now
-        guard now >= nextFailureNotice else { return }
-        nextFailureNotice = now + Self.failureNoticeInterval
-        logger.warning("redis refuses a script", metadata: ["error": "\(error)"])
+        let isTold = now >= nextFailureNotice
+        if isTold {
+            nextFailureNotice = now + Self.failureNoticeInterval
+            logger.warning("redis refuses a script", metadata: ["error": "\(error)"])
+        }
+        if error.fault != .other { refusal = (error.fault, isTold) }
+    }
+
+    private func noteObedience() {
+        if refusal?.isTold == true { logger.notice("redis carries out scripts again") }
+        refusal = nil
     }
 
     private func noteSilence(during ask: Ask) {
@@ -191,10 +200,15 @@ extension Gate {
     // MARK: Which database
 
     func probeIfDue(_ now: NIODeadline) {
-        guard condition != .working || refusal != nil, !isProbing, !isClosed, now >= nextProbe, redis?.isReady == true
-        else { return }
+        let interval =
+            switch condition {
+            case .silent: Self.silentProbeInterval
+            case .swapped: Self.faultyProbeInterval
+            case .working: refusal == nil ? Self.probeInterval : Self.faultyProbeInterval
+            }
+        guard !isProbing, !isClosed, now >= lastProbe + interval, redis?.isReady == true else { return }
         isProbing = true
-        nextProbe = now + (condition == .silent ? Self.silentProbeInterval : Self.probeInterval)
+        lastProbe = now
         send(instanceQuestion(), before: now + configuration.timeout) { result in
             self.isProbing = false
             guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else { return }

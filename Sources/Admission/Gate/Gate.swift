@@ -32,14 +32,15 @@ package final class Gate {
     var redis: RedisConnection?
 
     var condition = Condition.working
-    /// What Redis answers scripts with instead of carrying them out; nil once it has carried one out.
-    var refusal: RedisFault?
+    /// What Redis answers scripts with instead of carrying them out, and whether the log says so; nil once it has carried one
+    /// out.
+    var refusal: (fault: RedisFault, isTold: Bool)?
     let late: LateDecisions
     /// Answers of Redis heard so far, of any kind.
     var answers = 0
     /// Decisions that timed out since the last answer.
     var unansweredTimeouts = 0
-    var nextProbe = NIODeadline.uptimeNanoseconds(0)
+    var lastProbe: NIODeadline
     var nextFailureNotice = NIODeadline.uptimeNanoseconds(0)
     var isProbing = false
     /// Redis' clock in microseconds, and when its answer came.
@@ -84,6 +85,7 @@ package final class Gate {
         self.logger = logger
         self.wallClock = wallClock
         self.late = late
+        lastProbe = eventLoop.now
         let names = Names(namespace: configuration.namespace)
         self.names = names
         records = BoundedCache(capacity: recordCapacity)
