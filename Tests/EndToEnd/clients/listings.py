@@ -19,8 +19,7 @@ async def main(url: str, mode: str) -> None:
 
     async def keep(response: httpx.Response) -> None:
         sent = response.request
-        # The request that follows a redirect has not been read yet.
-        what = json.loads(await sent.aread())["method"] if sent.method == "POST" else sent.method
+        what = json.loads(sent.content)["method"] if sent.method == "POST" else sent.method
         remaining = response.headers.get("x-ratelimit-remaining")
         answers.append(
             (
@@ -35,7 +34,6 @@ async def main(url: str, mode: str) -> None:
         httpx.AsyncClient(
             headers={"X-API-Key": os.environ["TOLLGATE_KEY"]},
             timeout=30,
-            follow_redirects=True,
             event_hooks={"response": [keep]},
         ) as http,
         connect(url, http, mode) as session,
