@@ -231,10 +231,15 @@ extension DownstreamHandler {
             }
             record.principal = denial.principal
             record.decision = "deny"
-            refuse(
-                .denied(denial, policies: snapshot.policies, scopes: asked?.scopes ?? []), limits: denial.limits)
+            refuse(refusal(of: denial), limits: denial.limits)
         }
         process()
+    }
+
+    private func refusal(of denial: Denial) -> Refusal {
+        var refusal = Refusal.denied(denial, policies: snapshot.policies, scopes: asked?.scopes ?? [])
+        if case .missing = denial.reason, snapshot.credentials.holdsForeignToken(head) { refusal.tellOfForeignToken() }
+        return refusal
     }
 
     // MARK: Waiting

@@ -49,6 +49,17 @@ struct Credentials: Sendable {
         return found.map(Finding.one) ?? .none
     }
 
+    /// Whether a bearer token is given where keys are looked for that is no key of this gateway: the handler's own, or a mistake
+    /// such as a variable that was not expanded.
+    func holdsForeignToken(_ head: RequestHead) -> Bool {
+        guard let name = fields.first(where: { $0.id == .authorization }), isPresent(name, in: head) else {
+            return false
+        }
+        return head.fields.contains { field in
+            head.section.has(field, name: name) && Self.bearerToken(head.view(of: field.valueRange)) != nil
+        }
+    }
+
     /// Whether a key of ours stands in the field, in whatever form: that is none of the handler's business. What is stripped is
     /// wider than what is looked for; anything else there is the handler's own.
     func strips(_ field: Field, of head: RequestHead) -> Bool {

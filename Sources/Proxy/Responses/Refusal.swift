@@ -192,6 +192,13 @@ extension Refusal {
         return refusal
     }
 
+    /// No key came, but a bearer token that is none. It may be the handler's own and good, so the challenge goes on calling it
+    /// nothing worse: an OAuth client would throw away what is invalid.
+    package mutating func tellOfForeignToken() {
+        detail = "Missing API key: the bearer token is no key of this gateway. Provide X-API-Key header."
+        reason = "foreign_token"
+    }
+
     private static let invalidKey = "Invalid or inactive API key"
 
     private static func unauthorized(_ detail: String, _ challenge: Challenge, reason: StaticString) -> Refusal {
