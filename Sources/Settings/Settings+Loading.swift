@@ -6,13 +6,14 @@ import Redis
 package struct ConfigurationSources: Sendable {
     /// What can be said without a file.
     package enum Option: String, Sendable, CaseIterable {
-        case listen, upstream, redis, admin, logLevel
+        case listen, upstream, redis, namespace, admin, logLevel
 
         package var flag: String {
             switch self {
             case .listen: "--listen"
             case .upstream: "--upstream"
             case .redis: "--redis"
+            case .namespace: "--namespace"
             case .admin: "--admin"
             case .logLevel: "--log-level"
             }
@@ -23,6 +24,7 @@ package struct ConfigurationSources: Sendable {
             case .listen: "TOLLGATE_LISTEN"
             case .upstream: "TOLLGATE_UPSTREAM"
             case .redis: "TOLLGATE_REDIS_URL"
+            case .namespace: "TOLLGATE_NAMESPACE"
             case .admin: "TOLLGATE_ADMIN"
             case .logLevel: "TOLLGATE_LOG_LEVEL"
             }
@@ -34,13 +36,17 @@ package struct ConfigurationSources: Sendable {
             case .listen: Schema.listen.path
             case .upstream: Schema.upstreamURL.path
             case .redis: Schema.redisURL.path
+            case .namespace: Schema.namespace.path
             case .admin: Schema.admin.path
             case .logLevel: Schema.logLevel.path
             }
         }
     }
 
-    /// Path of a YAML file; messages name it as it is written here.
+    /// Names the file where no flag does.
+    package static let fileVariable = "TOLLGATE_CONFIG"
+
+    /// Path of a YAML file, before that of ``fileVariable``; messages name it as it is written.
     package var file: String?
     package var flags: [Option: String]
     /// The process environment, as ``Swift/Dictionary/variable(_:)`` reads it.
@@ -66,7 +72,7 @@ extension Settings {
     package static func load(_ sources: ConfigurationSources = ConfigurationSources()) throws(ConfigurationError)
         -> Settings
     {
-        guard let file = sources.file else {
+        guard let file = sources.file ?? sources.environment.variable(ConfigurationSources.fileVariable) else {
             return try read(nil, overrides: sources.overrides, descriptors: sources.descriptors)
         }
         let text: String

@@ -39,7 +39,7 @@ struct Serve: AsyncParsableCommand {
               tollgate --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8000 --admin off
             """)
 
-    @Option(help: ArgumentHelp("Configuration in YAML or JSON.", valueName: "file"))
+    @Option(help: ArgumentHelp("Configuration in YAML or JSON. [TOLLGATE_CONFIG]", valueName: "file"))
     var config: String?
     @Option(help: ArgumentHelp("Where clients connect; several by commas. [TOLLGATE_LISTEN]", valueName: "address"))
     var listen: String?
@@ -50,6 +50,11 @@ struct Serve: AsyncParsableCommand {
             "Where keys and limits are. Others see the command line: give a password by variable. [TOLLGATE_REDIS_URL]",
             valueName: "url"))
     var redis: String?
+    @Option(
+        help: ArgumentHelp(
+            "First part of every Redis key; sidecars that share it share limits. [TOLLGATE_NAMESPACE]",
+            valueName: "name"))
+    var namespace: String?
     @Option(help: ArgumentHelp("Address of /livez and /readyz, or off. [TOLLGATE_ADMIN]", valueName: "address"))
     var admin: String?
     @Option(help: ArgumentHelp("debug, info, warning or error. [TOLLGATE_LOG_LEVEL]", valueName: "level"))
@@ -57,7 +62,8 @@ struct Serve: AsyncParsableCommand {
 
     var flags: [ConfigurationSources.Option: String] {
         let values: KeyValuePairs<ConfigurationSources.Option, String?> = [
-            .listen: listen, .upstream: upstream, .redis: redis, .admin: admin, .logLevel: logLevel,
+            .listen: listen, .upstream: upstream, .redis: redis, .namespace: namespace, .admin: admin,
+            .logLevel: logLevel,
         ]
         return Dictionary(uniqueKeysWithValues: values.compactMap { key, value in value.map { (key, $0) } })
     }

@@ -50,16 +50,18 @@ import Testing
                   tollgate serve --config /etc/tollgate.yaml
                   tollgate --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8000 --admin off
 
-                USAGE: tollgate serve [--config <file>] [--listen <address>] [--upstream <url>] [--redis <url>] [--admin <address>] [--log-level <level>]
+                USAGE: tollgate serve [--config <file>] [--listen <address>] [--upstream <url>] [--redis <url>] [--namespace <name>] [--admin <address>] [--log-level <level>]
 
                 OPTIONS:
-                  --config <file>         Configuration in YAML or JSON.
+                  --config <file>         Configuration in YAML or JSON. [TOLLGATE_CONFIG]
                   --listen <address>      Where clients connect; several by commas.
                                           [TOLLGATE_LISTEN]
                   --upstream <url>        URL of the handler. [TOLLGATE_UPSTREAM]
                   --redis <url>           Where keys and limits are. Others see the command
                                           line: give a password by variable.
                                           [TOLLGATE_REDIS_URL]
+                  --namespace <name>      First part of every Redis key; sidecars that share it
+                                          share limits. [TOLLGATE_NAMESPACE]
                   --admin <address>       Address of /livez and /readyz, or off.
                                           [TOLLGATE_ADMIN]
                   --log-level <level>     debug, info, warning or error. [TOLLGATE_LOG_LEVEL]
@@ -80,9 +82,13 @@ import Testing
     @Test func everyFlagIsTaken() throws {
         let serve = try #require(
             try Command.parseAsRoot([
-                "--listen", "l", "--upstream=u", "--redis", "r", "--admin", "off", "--log-level", "debug",
+                "--listen", "l", "--upstream=u", "--redis", "r", "--namespace", "n", "--admin", "off",
+                "--log-level", "debug",
             ]) as? Serve)
-        #expect(serve.flags == [.listen: "l", .upstream: "u", .redis: "r", .admin: "off", .logLevel: "debug"])
+        #expect(
+            serve.flags == [
+                .listen: "l", .upstream: "u", .redis: "r", .namespace: "n", .admin: "off", .logLevel: "debug",
+            ])
     }
 
     @Test(arguments: [

@@ -12,15 +12,16 @@ import Testing
         redis: {url: redis://file:1}
         admin: 127.0.0.1:1002
         log: {level: debug}
+        namespace: file
         """
     private static let environment = [
         "TOLLGATE_LISTEN": "127.0.0.1:2001", "TOLLGATE_UPSTREAM": "http://variable:2",
         "TOLLGATE_REDIS_URL": "redis://variable:2", "TOLLGATE_ADMIN": "127.0.0.1:2002",
-        "TOLLGATE_LOG_LEVEL": "warning", "TOLLGATE_UNRELATED": "x",
+        "TOLLGATE_LOG_LEVEL": "warning", "TOLLGATE_NAMESPACE": "variable", "TOLLGATE_UNRELATED": "x",
     ]
     private static let flags: [ConfigurationSources.Option: String] = [
         .listen: "127.0.0.1:3001", .upstream: "http://flag:3", .redis: "redis://flag:3", .admin: "127.0.0.1:3002",
-        .logLevel: "error",
+        .logLevel: "error", .namespace: "flag",
     ]
 
     @Test func theFileBeatsTheDefaults() throws {
@@ -30,6 +31,7 @@ import Testing
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "file", port: 1)))
         #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 1002))
         #expect(settings.log.level == .debug)
+        #expect(settings.namespace == "file")
     }
 
     @Test func theEnvironmentBeatsTheFile() throws {
@@ -40,6 +42,7 @@ import Testing
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "variable", port: 2)))
         #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 2002))
         #expect(settings.log.level == .warning)
+        #expect(settings.namespace == "variable")
     }
 
     @Test func flagsBeatTheEnvironment() throws {
@@ -49,6 +52,24 @@ import Testing
         #expect(settings.redis.endpoint == RedisEndpoint(.tcp(host: "flag", port: 3)))
         #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 3002))
         #expect(settings.log.level == .error)
+        #expect(settings.namespace == "flag")
+    }
+
+    /// The flag's file has the last word; empty, the variable names none.
+    @Test func aVariableNamesTheFile() throws {
+        try withFile(Data("namespace: first".utf8)) { first in
+            try withFile(Data("namespace: second".utf8)) { second in
+                func namespace(_ file: String?, _ variable: String) throws -> String {
+                    try Settings.load(ConfigurationSources(file: file, environment: ["TOLLGATE_CONFIG": variable]))
+                        .namespace
+                }
+                #expect(try namespace(nil, first) == "first")
+                #expect(try namespace(second, first) == "second")
+                #expect(try namespace(nil, "") == "tg")
+                let error = try #require(throws: ConfigurationError.self) { try namespace(nil, "no/such.yaml") }
+                #expect(error.lines[0].hasPrefix("no/such.yaml: "), "\(error.lines)")
+            }
+        }
     }
 
     @Test func noFileIsNeeded() throws {

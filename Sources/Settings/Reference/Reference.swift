@@ -39,7 +39,11 @@ enum Reference {
 
             | key | flag | variable |
             |---|---|---|
+            | the file | `--config` | `\(ConfigurationSources.fileVariable)` |
             \(rows.joined(separator: "\n"))
+
+            `tollgatectl` takes the same variables and flags for the file, the namespace and Redis. Give it the sidecars' file and
+            it finds their keys, whatever they run by.
 
             Exit codes: 0, 1 could not start, 64 wrong usage, 78 wrong configuration.
             """
