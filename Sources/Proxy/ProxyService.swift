@@ -12,7 +12,7 @@ import Telemetry
 /// The data plane as one service: loops, shards and listeners, and how they start and end.
 ///
 /// 1. The listeners open when every loop's gate is ready and the handler's name was looked for, or one second after start, so
-///    that a daemon started beside a dead Redis or name server still answers.
+///    that a daemon started beside a dead Redis or name server still answers. The sidecar is published right before.
 /// 2. ``drain()`` ends what is under way: no new connection, `Connection: close` on each next response, idle connections
 ///    closed after a second, whatever is left at `drain.timeout`.
 package final class ProxyService: Sendable {
@@ -42,11 +42,14 @@ package final class ProxyService: Sendable {
 
     /// Starts everything and returns when the listeners are open.
     ///
-    /// - Parameter inherited: descriptors of sockets that listen already, to be used where they agree with `listen`.
+    /// - Parameters:
+    ///   - inherited: descriptors of sockets that listen already, to be used where they agree with `listen`.
+    ///   - willListen: waited for before the listeners open; given the id of the database, where Redis was found.
     /// - Throws: ``ProxyStartError`` when an address can't be listened on, or why the access log can't be opened.
-    package static func start(_ settings: Settings, inherited: [CInt] = [], logger: Logger) async throws
-        -> ProxyService
-    {
+    package static func start(
+        _ settings: Settings, inherited: [CInt] = [], logger: Logger,
+        willListen: @Sendable (_ database: [UInt8]?) async -> Void = { _ in }
+    ) async throws -> ProxyService {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
         let snapshot = try Snapshot(settings)
@@ -67,6 +70,7 @@ package final class ProxyService: Sendable {
             resolver?.start(at: .now()) { addresses in shards.tell { $0.pool.resolved(to: addresses) } }
             _ = try await shards.map { $0.start(among: shards) }
             try await awaitStart(shards, resolver)
+            await willListen(instance.id)
             let listeners = try await Listeners.open(
                 settings.listen, inherited: inherited, group: group, shards: shards, trouble: troubles.accepting)
             return ProxyService(

@@ -71,6 +71,11 @@ package struct Settings: Sendable, Equatable {
         package var allowsAnonymous: Bool
         /// How long the record of a revoked key is kept.
         package var retention: Duration
+
+        /// As sidecars publish them.
+        package var terms: KeyTerms {
+            KeyTerms(prefix: prefix, accept: accept, headers: headers, maximumActive: maxActivePerOrganization)
+        }
     }
 
     package struct Route: Sendable, Equatable {

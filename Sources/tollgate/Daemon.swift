@@ -52,10 +52,11 @@ struct Daemon {
                     "default": "\(settings.limits.wantedConnections)",
                 ])
         }
+        let publisher = PolicyPublisher(settings, logger: logger)
         let dataPlane = DataPlaneService(logger: logger) { [settings, inherited, logger] in
-            try await DataPlane(settings, inherited: inherited, logger: logger)
+            try await DataPlane(settings, inherited: inherited, publisher: publisher, logger: logger)
         }
-        let group = ServiceGroup(configuration: configuration(dataPlane))
+        let group = ServiceGroup(configuration: configuration(dataPlane, publisher))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             tasks.addTask { await obey(signals, group, dataPlane) }
@@ -66,7 +67,9 @@ struct Daemon {
         logger.info("ended")
     }
 
-    private func configuration(_ dataPlane: DataPlaneService) -> ServiceGroupConfiguration {
+    private func configuration(
+        _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher
+    ) -> ServiceGroupConfiguration {
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if let address = settings.admin {
             let health = Health { await dataPlane.readiness }
@@ -74,12 +77,13 @@ struct Daemon {
                 address, health: health, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
             services.append(.init(service: admin))
         }
-        services.append(.init(service: dataPlane))
+        // Where it can't start, the others end as ever: cut off, they would add alarms to the one line that says why.
+        services.append(.init(service: dataPlane, failureTerminationBehavior: .gracefullyShutdownGroup))
         services.append(
             .init(service: RecordKeeper(settings, logger: logger, database: { dataPlane.database })))
         // Last, so that it ends first: a sidecar that drains is none to count on.
         services.append(
-            .init(service: PolicyPublisher(settings, logger: logger, database: { dataPlane.database })))
+            .init(service: PolicyPublishing(publisher: publisher, database: { dataPlane.database })))
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .critical)
         var configuration = ServiceGroupConfiguration(services: services, logger: quiet)

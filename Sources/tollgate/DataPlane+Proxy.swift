@@ -8,9 +8,12 @@ import Redis
 import Settings
 
 extension DataPlane {
-    /// The proxy as the daemon's data plane; started when this returns.
-    init(_ settings: Settings, inherited: InheritedSockets, logger: Logger) async throws {
-        let proxy = try await ProxyService.start(settings, inherited: inherited.descriptors, logger: logger)
+    /// The proxy as the daemon's data plane; started when this returns, and seen by tollgatectl before clients can connect.
+    init(
+        _ settings: Settings, inherited: InheritedSockets, publisher: PolicyPublisher, logger: Logger
+    ) async throws {
+        let proxy = try await ProxyService.start(
+            settings, inherited: inherited.descriptors, logger: logger, willListen: publisher.publishFirst)
         self.init(
             addresses: proxy.addresses,
             readiness: { Readiness(await proxy.readiness()) },

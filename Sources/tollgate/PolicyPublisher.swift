@@ -8,40 +8,53 @@ import ServiceLifecycle
 import Settings
 import Synchronization
 
-/// Publishes which policies this sidecar goes by and that it runs, so that tollgatectl shows quotas without its file and
-/// sees where two disagree (docs/design.md §4).
+/// Publishes which policies and key terms this sidecar goes by and that it runs, so that tollgatectl shows quotas and issues
+/// keys without its file, and sees where two disagree (docs/design.md §4).
 ///
 /// Each beat has a connection of its own for a moment: one in 20 s costs nothing, and there is no state to lose. While Redis
 /// is away nothing is published, which is said once; requests are not concerned.
-final class PolicyPublisher: Service {
+final class PolicyPublisher: Sendable {
     /// While there is nothing to publish to.
     private static let retryInterval = Duration.seconds(1)
+    /// For the first beat, which the listeners wait for.
+    private static let firstTimeout = Duration.seconds(1)
 
     private let endpoint: RedisEndpoint
     private let namespace: String
     private let policies: PolicySet
     private let text: String
     private let name: String
-    /// The id of the database that requests are counted in; nil while none was seen.
-    private let database: @Sendable () -> [UInt8]?
     private let logger: Logger
     private let others = Mutex(OtherPolicySets())
 
-    init(_ settings: Settings, logger: Logger, database: @escaping @Sendable () -> [UInt8]?) {
+    init(_ settings: Settings, logger: Logger) {
         endpoint = settings.redis.endpoint
         namespace = settings.namespace
-        (policies, text) = PolicySet.published(settings.policies)
+        (policies, text) = PolicySet.published(settings.policies, keys: settings.keys.terms)
         name = Self.makeName()
-        self.database = database
         self.logger = logger
     }
 
-    func run() async throws {
+    /// Before clients can connect, so that whoever finds the sidecar there finds its policies too.
+    ///
+    /// - Parameter database: where Redis was found in time.
+    func publishFirst(into database: [UInt8]?) async {
+        do {
+            _ = try await beat(into: database, timeout: Self.firstTimeout)
+        } catch {
+            // The service goes on trying, and says what is wrong.
+        }
+    }
+
+    /// For as long as the daemon runs.
+    ///
+    /// - Parameter database: the id of the one that requests are counted in; nil while none was seen.
+    fileprivate func run(into database: @Sendable () -> [UInt8]?) async {
         var hasComplained = false
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             var isPublished = false
             do throws(RedisError) {
-                isPublished = try await beat()
+                isPublished = try await beat(into: database())
                 if hasComplained, isPublished { logger.info("policies are published again") }
                 hasComplained = hasComplained && !isPublished
             } catch {
@@ -59,21 +72,25 @@ final class PolicyPublisher: Service {
         await retire()
     }
 
-    private func beat() async throws(RedisError) -> Bool {
-        guard let database = database() else { return false }
-        let client = try await RedisClient.connect(to: endpoint)
+    private func beat(into database: [UInt8]?, timeout: Duration = .seconds(5)) async throws(RedisError) -> Bool {
+        guard let database else { return false }
+        let client = try await RedisClient.connect(to: endpoint, timeout: timeout)
         defer { client.close() }
         let sidecars = Sidecars(client, namespace: namespace)
         guard try await sidecars.beat(name, policies: policies, text: text, database: database) else { return false }
-        lookAround(among: try await sidecars.live())
+        try await lookAround(among: sidecars)
         return true
     }
 
-    private func lookAround(among live: [Sidecars.Live]) {
+    private func lookAround(among sidecars: Sidecars) async throws(RedisError) {
+        let live = try await sidecars.live()
         let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
         for other in news {
+            let isOfKeys = try await sidecars.policySet(other.hash)?.policies == policies.policies
             logger.notice(
-                "another sidecar goes by other policies: each counts by its own numbers",
+                isOfKeys
+                    ? "another sidecar has other settings of keys: one may refuse the keys that the other takes"
+                    : "another sidecar goes by other policies: each counts by its own numbers",
                 metadata: [
                     "sidecar": "\(other.name)", "policies": "\(other.hash)", "own": "\(policies.hash)",
                     "policies.met": "\(count)",
@@ -98,5 +115,16 @@ final class PolicyPublisher: Service {
         let host = process.hostName.filter { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) }
         let digits = String(UInt32.random(in: 0x1_0000...0x1_FFFF), radix: 16).dropFirst()
         return "\(host.isEmpty ? "host" : host.prefix(64).description)-\(process.processIdentifier)-\(digits)"
+    }
+}
+
+/// Publishes again and again, from the start of the daemon to its end.
+struct PolicyPublishing: Service {
+    let publisher: PolicyPublisher
+    /// The id of the database that requests are counted in; nil while none was seen.
+    let database: @Sendable () -> [UInt8]?
+
+    func run() async {
+        await publisher.run(into: database)
     }
 }

@@ -28,6 +28,37 @@ import Testing
         #expect(PolicySet.published(set.policies).text == text)
     }
 
+    private let terms = KeyTerms(
+        prefix: "sk_", accept: ["sk_", "mcp-*-old"], headers: ["X-Token"], maximumActive: 50)
+
+    @Test func whatIsTakenForAKeyStandsBesideThem() throws {
+        let (set, text) = PolicySet.published([], keys: terms)
+        #expect(
+            text == """
+                {"keys":{"accept":["sk_","mcp-*-old"],"headers":["X-Token"],"max_active_per_org":50,"prefix":"sk_"},\
+                "policies":[]}
+                """)
+        #expect(PolicySet(parsing: text, hash: set.hash) == set)
+        #expect(set.keys == terms)
+        #expect(set.hash != PolicySet.published([]).set.hash)
+        #expect(
+            ["sk_a", "mcp-b-old", "mcp_a", "sk_", "sk_ b"].map(terms.accepts) == [true, true, false, false, false])
+    }
+
+    /// Others may write to Redis: what a terminal would obey, or a newer version, is no reason to pass over the policies.
+    @Test(arguments: [
+        #"{"prefix":"a\u001b[2J","accept":["a"],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a b"],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":[""],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":["H"],"max_active_per_org":-1}"#,
+        #"{"prefix":"a","accept":"a","headers":["H"],"max_active_per_org":1}"#, #"{"prefix":"a"}"#, "null", "3",
+    ])
+    func termsThatAreNoneAreLeftOut(keys: String) throws {
+        let (policies, text) = PolicySet.published(Policy.builtIn())
+        let set = try #require(PolicySet(parsing: "{\"keys\":\(keys),\(text.dropFirst())", hash: policies.hash))
+        #expect(set == policies)
+    }
+
     @Test func whatMCPPoliciesSayIsWrittenWhereItIsGiven() throws {
         let tools = Policy(
             name: "tools", per: .key, limit: Limit(count: 5, periodMicroseconds: 60_000_000),

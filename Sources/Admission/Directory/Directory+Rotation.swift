@@ -70,7 +70,7 @@ extension Directory {
     /// - Parameter grace: seconds, at most ``longestGrace``; 0 ends the old one at once.
     /// - Returns: the new key, and when the old one ends, in seconds since 1970.
     package func rotateKey(
-        _ id: KeyID, grace: Int, prefix: String = "mcp_"
+        _ id: KeyID, grace: Int, prefix: String = KeyTerms.standard.prefix
     ) async throws(DirectoryError) -> (key: IssuedKey, oldEndsAt: Int) {
         precondition(0...Self.longestGrace ~= grace, "A grace has an end in sight")
         let old = try await self.key(id)

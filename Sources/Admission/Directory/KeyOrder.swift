@@ -81,7 +81,8 @@ package struct KeyOrder: Sendable {
 
     package init(
         organization: OrganizationID, name: String, user: String = "", expiry: Expiry = .never, limits: String = "",
-        tools: ToolAccess = ToolAccess(), prefix: String = "mcp_", maximumActive: Int = 5
+        tools: ToolAccess = ToolAccess(), prefix: String = KeyTerms.standard.prefix,
+        maximumActive: Int = KeyTerms.standard.maximumActive
     ) {
         self.organization = organization
         self.name = name

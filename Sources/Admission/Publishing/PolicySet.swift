@@ -2,24 +2,27 @@
 
 import Foundation
 
-/// The policies that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
+/// The policies and key terms that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
 ///
-/// JSON: `{"policies":[{"name","per","applies_to","limit","cost","match":{"routes","methods"}}…]}`, in list order, "limit"
+/// JSON: `{"keys":{"prefix","accept","headers","max_active_per_org"},"policies":[{"name","per","applies_to","limit","cost",
+/// "match":{"routes","methods"}}…]}`, in list order, "limit"
 /// being an allowance of any kind, and where they are given "mode", "tool_costs", "reject", "wait" (µs), "charge_on", "cost_header",
 /// "address_prefix":{"ipv4","ipv6"} and in "match" "mcp_methods", "tools", "prompts", "resources". Members
 /// this version doesn't know are passed over, and a policy of a kind it doesn't know is kept by name alone, since sidecars
 /// of another version may share the database.
 package struct PolicySet: Sendable, Equatable {
     package let policies: [Policy]
+    /// Nil where an older version, which publishes none, has made it.
+    package let keys: KeyTerms?
     /// Names of policies of a kind that a newer version made.
     package let unknown: [String]
     /// 32 hexadecimal digits: the first half of SHA-256 over the JSON text.
     package let hash: String
 
-    /// As it is published: the same policies always give the same text.
-    package static func published(_ policies: [Policy]) -> (set: PolicySet, text: String) {
-        let text = encoded(Document(policies: policies.map(Document.Entry.init)))
-        return (PolicySet(policies: policies, unknown: [], hash: hash(of: text)), text)
+    /// As it is published: the same policies and terms always give the same text.
+    package static func published(_ policies: [Policy], keys: KeyTerms? = nil) -> (set: PolicySet, text: String) {
+        let text = encoded(Document(keys: keys, policies: policies.map(Document.Entry.init)))
+        return (PolicySet(policies: policies, keys: keys, unknown: [], hash: hash(of: text)), text)
     }
 
     /// - Returns: nil where the text is no policy set.
@@ -27,11 +30,13 @@ package struct PolicySet: Sendable, Equatable {
         guard let document = try? JSONDecoder().decode(Document.self, from: Data(text.utf8)) else { return nil }
         let read = document.policies.map { (name: $0.name, policy: $0.policy) }
         self.init(
-            policies: read.compactMap(\.policy), unknown: read.filter { $0.policy == nil }.map(\.name), hash: hash)
+            policies: read.compactMap(\.policy), keys: document.keys,
+            unknown: read.filter { $0.policy == nil }.map(\.name), hash: hash)
     }
 
-    private init(policies: [Policy], unknown: [String], hash: String) {
+    private init(policies: [Policy], keys: KeyTerms?, unknown: [String], hash: String) {
         self.policies = policies
+        self.keys = keys
         self.unknown = unknown
         self.hash = hash
     }
@@ -82,7 +87,17 @@ private struct Document: Codable {
         var address_prefix: Prefix?
     }
 
+    var keys: KeyTerms?
     var policies: [Entry]
+}
+
+extension Document {
+    init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        policies = try members.decode([Entry].self, forKey: .policies)
+        // Terms of another version are no reason to pass over its policies.
+        keys = try? members.decode(KeyTerms.self, forKey: .keys)
+    }
 }
 
 extension Document.Entry {

@@ -111,6 +111,36 @@ package struct Sidecars: Sendable {
         return nil
     }
 
+    /// Other namespaces of the same database in which sidecars run, as an operator may have meant.
+    ///
+    /// Redis finds names by their end only by looking at all of them: beyond ``mostNames`` it is given up, so that in a
+    /// large database some may be missed.
+    package func otherNamespaces() async throws(RedisError) -> [String] {
+        let ending = Names(namespace: "").sidecars
+        var found: Set<String> = []
+        var cursor = "0"
+        for _ in 0..<Self.mostNames / Self.scanStep {
+            let reply = try await redis.send(
+                "SCAN", cursor, "MATCH", "*\(ending)", "COUNT", "\(Self.scanStep)", "TYPE", "zset")
+            guard let parts = reply.array, parts.count == 2, let next = parts[0].text, let page = parts[1].array else {
+                break
+            }
+            found.formUnion(page.compactMap(\.text).filter { $0 != names.sidecars })
+            cursor = next
+            if cursor == "0" { break }
+        }
+        var namespaces: [String] = []
+        for name in found.sorted().prefix(Self.mostNamespaces) {
+            let namespace = String(name.dropLast(ending.count))
+            if try await !Sidecars(redis, namespace: namespace).live().isEmpty { namespaces.append(namespace) }
+        }
+        return namespaces
+    }
+
+    private static let mostNames = 10_000
+    private static let scanStep = 1_000
+    private static let mostNamespaces = 10
+
     private func beats() async throws(RedisError) -> [Live] {
         let reply = try await redis.evaluate(Self.listScript, keys: [names.sidecars], arguments: []).array ?? []
         guard let now = reply.first?.text.flatMap(Int64.init) else { return [] }

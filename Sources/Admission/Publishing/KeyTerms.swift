@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What sidecars take for a key, and how many an organization may have: published beside the policies, so that tollgatectl
+/// issues keys that they accept.
+package struct KeyTerms: Sendable, Equatable {
+    /// Those of a configuration that says nothing of keys.
+    package static let standard = KeyTerms(
+        prefix: "mcp_", accept: ["mcp_"], headers: ["X-API-Key", "Authorization"], maximumActive: 5)
+
+    /// Beginning of every key issued here.
+    package var prefix: String
+    /// Prefixes and patterns of the keys that are looked up at all.
+    package var accept: [String]
+    /// Header fields in which a key is looked for; Authorization as `Bearer`.
+    package var headers: [String]
+    /// Of an organization whose record says nothing else.
+    package var maximumActive: Int
+
+    package init(prefix: String, accept: [String], headers: [String], maximumActive: Int) {
+        self.prefix = prefix
+        self.accept = accept
+        self.headers = headers
+        self.maximumActive = maximumActive
+    }
+
+    package func accepts(_ key: String) -> Bool {
+        CredentialFormat(prefix: prefix, accept: accept).accepts(Array(key.utf8))
+    }
+}
+
+/// The JSON in which it is published. Others may write to Redis too: a key is made of the prefix, and a terminal shows it.
+extension KeyTerms: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case prefix, accept, headers
+        case maximumActive = "max_active_per_org"
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        prefix = try members.decode(String.self, forKey: .prefix)
+        accept = try members.decode([String].self, forKey: .accept)
+        headers = try members.decode([String].self, forKey: .headers)
+        maximumActive = try members.decode(Int.self, forKey: .maximumActive)
+        let texts = [prefix] + accept + headers
+        let areVisible = texts.allSatisfy { text in
+            (1...CredentialFormat.longestKey).contains(text.utf8.count)
+                && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        }
+        guard areVisible, maximumActive >= 0 else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .prefix, in: members, debugDescription: "no terms that a sidecar publishes")
+        }
+    }
+}
