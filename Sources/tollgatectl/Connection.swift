@@ -14,9 +14,16 @@ struct Connection: ParsableArguments {
             valueName: "url"))
     var redis: String?
     @Option(
-        help: ArgumentHelp("First part of every Redis key; tg where nothing else is said.", valueName: "name"),
+        help: ArgumentHelp(
+            "First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.", valueName: "name"),
         transform: namespaceName)
     var namespace: String?
+    @Option(
+        help: ArgumentHelp(
+            "The sidecars' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.",
+            valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml", "json"]))
+    var config: String?
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
@@ -25,35 +32,29 @@ struct Connection: ParsableArguments {
         transform: label)
     var actor: String?
 
-    /// The directory, where changes are signed.
-    func directory(_ client: RedisClient, _ namespace: String) -> Directory {
-        Directory(client, namespace: namespace, actor: signature)
-    }
-
-    private var signature: String {
-        let environment = ProcessInfo.processInfo.environment
-        let user = environment.variable("SUDO_USER") ?? environment.variable("USER") ?? "unknown"
-        let name = actor ?? environment.variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
-        // It stands in every entry of the audit trail; --as can't be longer.
-        return String(String.UnicodeScalarView(name.unicodeScalars.prefix(100)))
-    }
-
-    /// Does something with the directory, see ``withRedis(configured:_:)``.
+    /// Does something with the directory, see ``withRedis(_:)``.
     func withDirectory<Value>(_ body: (Directory) async throws -> Value) async throws -> Value {
-        try await withRedis { client, namespace in try await body(directory(client, namespace)) }
+        try await withRedis { try await body($0.directory) }
     }
 
     /// Does something with Redis, and turns what stands in the way into a message and an exit code.
-    ///
-    /// - Parameter configured: the namespace of a configuration, where there is one.
-    func withRedis<Value>(
-        configured: String? = nil, _ body: (_ client: RedisClient, _ namespace: String) async throws -> Value
-    ) async throws -> Value {
-        let endpoint = try endpoint
+    func withRedis<Value>(_ body: (Session) async throws -> Value) async throws -> Value {
+        let configuration = try configuration
+        let endpoint =
+            try endpoint ?? configuration?.settings.redis.endpoint ?? RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379))
+        let namespace = try namespaceSaid ?? configuration?.settings.namespace ?? "tg"
         do {
             let client = try await RedisClient.connect(to: endpoint)
             defer { client.close() }
-            return try await body(client, namespace ?? configured ?? "tg")
+            let session = Session(
+                client: client, namespace: namespace, configuration: configuration, actor: signature)
+            do {
+                return try await body(session)
+            } catch DirectoryError.organizationMissing(let name) {
+                // Found nowhere, it may be in the namespace that the sidecars use.
+                await session.warnOfOtherNamespaces()
+                throw DirectoryError.organizationMissing(name)
+            }
         } catch let error as Failure {
             throw error.report()
         } catch let error as RedisError {
@@ -67,19 +68,62 @@ struct Connection: ParsableArguments {
         }
     }
 
-    private var endpoint: RedisEndpoint {
+    /// Nil where neither option nor variable says.
+    private var endpoint: RedisEndpoint? {
         get throws {
-            let variable = ProcessInfo.processInfo.environment.variable("TOLLGATE_REDIS_URL")
+            guard let url = redis ?? variable("TOLLGATE_REDIS_URL") else { return nil }
             do {
-                return try RedisEndpoint(parsing: redis ?? variable ?? "redis://127.0.0.1:6379/0")
+                return try RedisEndpoint(parsing: url)
             } catch {
                 throw ValidationError("\(redis == nil ? "TOLLGATE_REDIS_URL" : "--redis"): \(error)")
             }
         }
     }
+
+    private var namespaceSaid: String? {
+        get throws {
+            if let namespace { return namespace }
+            guard let name = variable(ConfigurationSources.Option.namespace.variable) else { return nil }
+            guard Settings.isNamespace(name) else {
+                throw ValidationError("\(ConfigurationSources.Option.namespace.variable): \(namespaceExpectation)")
+            }
+            return name
+        }
+    }
+
+    private var configuration: Session.Configuration? {
+        get throws {
+            guard let file = config ?? variable(ConfigurationSources.fileVariable) else { return nil }
+            do throws(ConfigurationError) {
+                return Session.Configuration(file: file, settings: try Settings.load(ConfigurationSources(file: file)))
+            } catch {
+                let source = config == nil ? ConfigurationSources.fileVariable : "--config"
+                throw Failure(.badData, "\(source): \(error.lines.joined(separator: "\n"))").report()
+            }
+        }
+    }
+
+    private var signature: String {
+        let name = actor ?? variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
+        // It stands in every entry of the audit trail; --as can't be longer.
+        return String(String.UnicodeScalarView(name.unicodeScalars.prefix(100)))
+    }
+
+    /// Services and containers often have no USER, and a container no name for its user either.
+    private var user: String {
+        if let name = variable("SUDO_USER") ?? variable("USER") { return name }
+        guard let entry = getpwuid(getuid()), let name = entry.pointee.pw_name else { return "uid-\(getuid())" }
+        return String(cString: name)
+    }
 }
 
+private func variable(_ name: String) -> String? {
+    ProcessInfo.processInfo.environment.variable(name)
+}
+
+private let namespaceExpectation = "expected 1 to 32 of A-Z a-z 0-9 . _ -"
+
 private func namespaceName(_ text: String) throws -> String {
-    guard Settings.isNamespace(text) else { throw ValidationError("expected 1 to 32 of A-Z a-z 0-9 . _ -") }
+    guard Settings.isNamespace(text) else { throw ValidationError(namespaceExpectation) }
     return text
 }

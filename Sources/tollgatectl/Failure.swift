@@ -42,8 +42,9 @@ extension Failure {
         case .tooManyActiveKeys(let name, let maximum):
             self.init(
                 .refused,
-                "organization \(name) has \(maximum) active keys, the most it may have; revoke one with: "
-                    + "tollgatectl key revoke ID")
+                "organization \(name) has \("active key".counted(maximum)), the most it may have; revoke one with: "
+                    + "tollgatectl key revoke ID; or let it have more with: tollgatectl org set \(name) --max-active-keys "
+                    + "\(maximum + 1)")
         case .expiryInThePast:
             self.init(.badData, "--expires: expected a moment in the future")
         case .neverValid:
@@ -74,10 +75,11 @@ extension Failure {
             self.init(.notFound, "plan \(name) does not exist; make it with: tollgatectl plan set \(name) org=100/10s")
         case .planInUse(let name, let users):
             let shown = users.prefix(5).joined(separator: ", ") + (users.count > 5 ? ", …" : "")
+            let (verb, object) = users.count == 1 ? ("is", "it") : ("are", "them")
             self.init(
                 .refused,
-                "\(users.count) organizations are on plan \(name) (\(shown)); move them with: tollgatectl org plan NAME PLAN"
-            )
+                "\("organization".counted(users.count)) \(verb) on plan \(name) (\(shown)); move \(object) with: tollgatectl "
+                    + "org plan NAME PLAN")
         case .busy:
             self.init(.unavailable, "others changed the same thing at the same time; try again")
         case .unexpectedReply:

@@ -9,7 +9,9 @@ import Settings
 func limitEdit(_ text: String) throws -> LimitEdit {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.count == 2, Policy.isName(parts[0]) else {
-        throw ValidationError("expected policy=limit such as search=100/10s, or policy=default")
+        let lower = parts[0].lowercased()
+        let guess = parts.count == 2 && Policy.isName(lower) ? " (did you mean \(lower)=\(parts[1])?)" : ""
+        throw ValidationError("expected policy=limit such as search=100/10s, or policy=default\(guess)")
     }
     guard parts[1] != "default" else { return LimitEdit(policy: String(parts[0]), allowance: nil) }
     do throws(LimitError) {
@@ -58,38 +60,51 @@ struct LimitCheck {
         }
     }
 
-    /// - Parameter settings: of a file, where one was given; else what the sidecars publish counts.
-    func check(_ settings: Settings?, _ sidecars: Sidecars) async throws {
+    /// Against the policies of the file, where one is named; else against those that sidecars publish.
+    func check(_ session: Session) async throws {
         guard edits.contains(where: { $0.allowance != nil }) else { return }
-        if let settings { return try refuseMisfits(settings.policies, of: "the configuration") }
-        let sets = try await PolicySource.published(sidecars)
+        if let settings = session.configuration?.settings {
+            return try refuseMisfits([("the configuration", settings.policies)])
+        }
+        let sets = try await session.published()
         if sets.isEmpty {
             Output.warn(
                 "\(argument) is not checked: no sidecar has published its policies; give --config FILE to check it")
         }
-        for set in sets { try refuseMisfits(set.set.policies, of: "the policies \(set.description)") }
+        try refuseMisfits(sets.map { ("the policies \($0.description)", $0.set.policies) })
     }
 
-    private func refuseMisfits(_ policies: [Policy], of whom: String) throws(Failure) {
-        for edit in edits {
-            guard let allowance = edit.allowance else { continue }
-            guard let policy = policies.first(where: { $0.name == edit.policy }) else {
-                let names = policies.map(\.name).joined(separator: ", ")
-                throw Failure(.badData, "\(argument): no policy \(edit.policy) in \(whom): there are \(names)")
-            }
-            guard owner.owns(policy) else {
-                throw Failure(
-                    .badData,
-                    "\(argument): policy \(edit.policy) is per \(policy.subject.rawValue), \(owner.name) can override "
-                        + "only those \(owner.scope)")
-            }
-            guard policy.allowance.kind == allowance.kind else {
-                throw Failure(
-                    .badData,
-                    "\(argument): policy \(edit.policy) is a \(policy.allowance.kindName) such as \(policy.allowance), "
-                        + "not a \(allowance.kindName)")
-            }
+    /// Each number that doesn't fit is told of once, however many sets it doesn't fit.
+    private func refuseMisfits(_ sets: [(name: String, policies: [Policy])]) throws(Failure) {
+        let misfits = edits.compactMap { edit in sets.lazy.compactMap { misfit(edit, $0.policies, of: $0.name) }.first }
+        guard misfits.isEmpty else {
+            throw Failure(.badData, misfits.map { "\(argument): \($0)" }.joined(separator: "\ntollgatectl: "))
         }
+    }
+
+    private func misfit(_ edit: LimitEdit, _ policies: [Policy], of whom: String) -> String? {
+        guard let allowance = edit.allowance else { return nil }
+        guard let policy = policies.first(where: { $0.name == edit.policy }) else {
+            let owned = policies.filter(owner.owns).map(\.name)
+            return "no policy \(edit.policy) in \(whom)\(owned.suggestion(for: edit.policy))"
+        }
+        guard owner.owns(policy) else {
+            return "policy \(edit.policy) is per \(policy.subject.rawValue), \(owner.name) can override only those "
+                + owner.scope
+        }
+        guard policy.allowance.kind == allowance.kind else {
+            return "policy \(edit.policy) is a \(policy.allowance.kindName) such as \(policy.allowance), not a "
+                + allowance.kindName
+        }
+        return nil
+    }
+}
+
+extension [String] {
+    /// Of the names that there are, the one that a misspelt one was meant to be, or else all.
+    func suggestion(for name: String) -> String {
+        if let nearest = Spelling.nearest(to: name, among: self) { return "; did you mean \(nearest)?" }
+        return isEmpty ? "; there is none" : "; there \(count == 1 ? "is" : "are") \(joined(separator: ", "))"
     }
 }
 

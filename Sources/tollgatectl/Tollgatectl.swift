@@ -16,7 +16,8 @@ struct Tollgatectl: AsyncParsableCommand {
               tollgatectl quota show acme
               tollgatectl --generate-completion-script bash
 
-            Redis is --redis, else TOLLGATE_REDIS_URL, else redis://127.0.0.1:6379/0.
+            Redis is --redis, else TOLLGATE_REDIS_URL, else that of --config, else redis://127.0.0.1:6379/0. Keys are made \
+            as the running sidecars publish, or as the file says that --config or TOLLGATE_CONFIG names.
             Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 74 output lost, \
             77 not permitted.
             """,
@@ -26,12 +27,31 @@ struct Tollgatectl: AsyncParsableCommand {
         ])
 
     static func main() async {
-        await main(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))
+        do {
+            let command = try parseAsRoot(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))
+            do {
+                if var command = command as? any AsyncParsableCommand {
+                    try await command.run()
+                } else {
+                    var command = command
+                    try command.run()
+                }
+            } catch let error as ValidationError {
+                // Of a command that runs already, the parser would show how the program is used instead.
+                let usage = usageString(for: type(of: command))
+                let verb = usage.prefix { !"<[".contains($0) }
+                Output.note(
+                    "Error: \(error.message)\nUsage: \(usage)\n  See '\(verb)--help' for more information.")
+                throw ExitCode.validationFailure
+            }
+        } catch {
+            exit(withError: error)
+        }
     }
 
-    private static let connectionOptions: Set<String> = ["--redis", "--namespace", "--as"]
+    private static let connectionOptions: Set<String> = ["--redis", "--namespace", "--config", "--as"]
 
-    /// `--redis`, `--namespace` and `--as` may stand anywhere, also before the noun; the parser knows them with the verb.
+    /// The options of ``Connection`` may stand anywhere, also before the noun; the parser knows them with the verb.
     static func movingConnectionOptionsLast(_ arguments: [String]) -> [String] {
         var kept: [String] = []
         var moved: [String] = []
@@ -56,8 +76,8 @@ struct Org: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Organizations: who keys belong to and whose calls count together.",
         subcommands: [
-            OrgCreate.self, OrgList.self, OrgShow.self, OrgSuspend.self, OrgResume.self, OrgLimit.self, OrgPlan.self,
-            OrgDelete.self,
+            OrgCreate.self, OrgList.self, OrgShow.self, OrgSet.self, OrgSuspend.self, OrgResume.self, OrgLimit.self,
+            OrgPlan.self, OrgDelete.self,
         ])
 }
 

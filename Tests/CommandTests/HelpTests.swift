@@ -11,8 +11,9 @@ import Testing
     private let tollgatectl = Tollgatectl(url: "")
 
     @Test(arguments: [
-        "", "org", "org create", "org list", "org show", "org suspend", "org resume", "org limit", "org plan",
-        "org delete", "key", "key issue", "key list", "key show", "key verify", "key revoke", "key rotate", "key limit",
+        "", "org", "org create", "org list", "org show", "org set", "org suspend", "org resume", "org limit",
+        "org plan", "org delete", "key", "key issue", "key list", "key show", "key verify", "key revoke", "key rotate",
+        "key limit",
         "plan", "plan set", "plan list", "plan show", "plan delete", "quota", "quota show", "quota reset",
         "quota grant",
         "usage", "audit",

@@ -159,7 +159,7 @@ private struct Issued: Decodable {
                 code: 73, output: "",
                 errors: """
                     tollgatectl: organization acme has 5 active keys, the most it may have; revoke one with: \
-                    tollgatectl key revoke ID
+                    tollgatectl key revoke ID; or let it have more with: tollgatectl org set acme --max-active-keys 6
 
                     """)
             #expect(outcome == expected)
@@ -292,7 +292,9 @@ private struct Issued: Decodable {
             #expect(firstOutcome.code == 0)
             let unknown = try await issue("serach=100/10s")
             #expect((unknown.code, unknown.output) == (65, ""))
-            #expect(unknown.errors.hasPrefix("tollgatectl: --limit: no policy serach in the configuration: there are "))
+            #expect(
+                unknown.errors.hasPrefix(
+                    "tollgatectl: --limit: no policy serach in the configuration; did you mean search?\n"))
             let secondOutcome = try await issue("org=100/10s")
             #expect(
                 secondOutcome

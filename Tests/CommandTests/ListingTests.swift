@@ -77,7 +77,7 @@ import Testing
             let table = """
                 ID               NAME       USER  STATUS   CREATED     EXPIRES
                 acme/aaaaaaaaaa  laptop     ada   active   2025-11-23  never
-                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23  never
+                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23  2025-11-23
                 acme/cccccccccc  名前       -     active   2025-11-23  2096-10-02
 
                 """
@@ -89,11 +89,13 @@ import Testing
                 active == """
                     {"id":"acme/aaaaaaaaaa","org":"acme","name":"laptop","user":"ada","status":"active",\
                     "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
-                    "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"revoked_at":null,\
+                    "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"ends_at":null,\
+                    "revoked_at":null,\
                     "rotated_to":null,"last_used_at":null}
                     {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
                     "subject":"cccccccccc","limits":{"search":"5/m"},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z",\
+                    "ends_at":"2096-10-02T07:06:40Z",\
                     "revoked_at":null,"rotated_to":null,"last_used_at":null}
 
                     """)
@@ -108,7 +110,7 @@ import Testing
                         Status:     revoked
                         Own limits: -
                         Created:    2025-11-23T02:57:46Z
-                        Expires:    never
+                        Expires:    2025-11-23T03:03:19Z
                         Revoked:    2025-11-23T03:03:19Z
 
                         """, errors: ""))
@@ -220,7 +222,10 @@ import Testing
                 equal(try await verify(tollgatectl, input), shown)
             }
             let json = try await tollgatectl("key", "show", String(id), "--json")
-            equal(try await verify(tollgatectl, key, "--json"), json)
+            let verified = try await verify(tollgatectl, key, "--json")
+            #expect((verified.code, verified.errors) == (0, ""))
+            // No sidecar has said what it takes for a key.
+            #expect(verified.output == json.output.replacing("}\n", with: #","accepted":null}"# + "\n"))
 
             _ = try await tollgatectl("key", "revoke", String(id))
             let revoked = try await verify(tollgatectl, key)

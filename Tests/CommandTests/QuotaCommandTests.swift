@@ -250,7 +250,7 @@ import Testing
             #expect(
                 wrong
                     == .init(
-                        code: 65, output: "", errors: "tollgatectl: no policy org counts key \(id); there are search\n")
+                        code: 65, output: "", errors: "tollgatectl: no policy org counts key \(id); there is search\n")
             )
         }
     }
@@ -290,8 +290,7 @@ import Testing
                 .init(
                     code: 65, output: "",
                     errors: """
-                        tollgatectl: --limit: no policy serch in the policies of sidecar web-1: there are address, org, \
-                        search, ceiling
+                        tollgatectl: --limit: no policy serch in the policies of sidecar web-1; did you mean search?
 
                         """))
             equal(

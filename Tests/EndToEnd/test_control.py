@@ -129,7 +129,7 @@ def test_a_deletion_that_was_interrupted_lets_nobody_in_and_is_done_again(daemon
     assert get(daemon, issued["key"]).status == 401
     assert failed(ctl, 73, "org", "create", "gone") == "tollgatectl: organization gone exists already\n"
     assert "does not exist" in failed(ctl, 66, "key", "issue", "--org", "gone", "--name", "new")
-    assert ctl("org", "delete", "gone", "--yes") == "Organization gone deleted, and its 1 keys.\n"
+    assert ctl("org", "delete", "gone", "--yes") == "Organization gone deleted, and its 1 key.\n"
     assert get(daemon, issued["key"]).status == 401
 
 
@@ -256,7 +256,7 @@ def test_a_plan_from_beginning_to_end(daemon, ctl, redis):
     ctl("org", "create", "acme", "--plan", "pro", "--max-active-keys", "1")
     issued = ctl.issue()
     assert capacities(get(daemon, issued["key"])) == {"org": 100, "search": 20, "monthly": 30, "streams": 9}
-    assert "1 active keys" in failed(ctl, 73, "key", "issue", "--org", "acme", "--name", "second")
+    assert "has 1 active key, the most it may have" in failed(ctl, 73, "key", "issue", "--org", "acme", "--name", "second")
     assert ctl("plan", "set", "pro", "org=200/1d") == "Plan pro changed: 1 organization is on it.\n"
     wanted = {"org": 200, "search": 20, "monthly": 30, "streams": 4}
     until(lambda: capacities(get(daemon, issued["key"])) == wanted, "the changed plan", 3)
@@ -267,7 +267,7 @@ def test_a_plan_from_beginning_to_end(daemon, ctl, redis):
         "trial": "configuration", "handshake": "configuration", "open-streams": "configuration",
     }  # fmt: skip
     assert failed(ctl, 73, "plan", "delete", "pro") == (
-        "tollgatectl: 1 organizations are on plan pro (acme); move them with: tollgatectl org plan NAME PLAN\n"
+        "tollgatectl: 1 organization is on plan pro (acme); move it with: tollgatectl org plan NAME PLAN\n"
     )
     assert ctl("org", "plan", "acme", "--none") == "Organization acme is on no plan now.\n"
     assert capacities(get(daemon, issued["key"]))["org"] == 50

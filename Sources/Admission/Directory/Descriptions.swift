@@ -27,7 +27,7 @@ package struct OrganizationDescription: Sendable, Equatable {
         self.id = id
         isSuspended = record.isSuspended
         createdAt = fields[4].number
-        maximumActiveKeys = fields[5].number
+        maximumActiveKeys = fields[5].text.flatMap { Int($0) }
         plan = record.plan
         overrides = record.overrides
         self.activeKeys = activeKeys
@@ -70,6 +70,8 @@ package struct KeyDescription: Sendable, Equatable {
     package var scopes: KeyScopes
     /// Where it may be used from.
     package var networks: KeyNetworks
+    /// Redis' clock then.
+    package var readAt: Int
 
     /// In the order of the script: what admission reads, then what it doesn't.
     static let fields = [
@@ -101,7 +103,11 @@ package struct KeyDescription: Sendable, Equatable {
         rotatedTo = fields[13].text.flatMap(id.sibling)
         lastUsedAt = fields[14].number
         rotatedFrom = fields[15].text.flatMap(id.sibling)
+        readAt = nowMicroseconds / 1_000_000
     }
+
+    /// When it ends or has ended, by whatever comes first: its expiry, its revocation, or the grace of one that was replaced.
+    package var endsAt: Int? { [expiresAt, revokedAt].compactMap(\.self).min() }
 }
 
 extension KeyDescription.Status {

@@ -45,6 +45,13 @@ extension Directory {
         return old.first != status
     }
 
+    /// - Parameter maximum: nil leaves it to the sidecars' configuration.
+    package func setMaximumActiveKeys(_ maximum: Int?, of id: OrganizationID) async throws(DirectoryError) {
+        let text = maximum.map(String.init)
+        _ = try await change(
+            id, ["max_active_keys": text ?? ""], what: "org.set", detail: "max_active_keys \(text ?? "default")")
+    }
+
     /// - Parameter plan: nil for none.
     package func setPlan(_ plan: PlanName?, of id: OrganizationID) async throws(DirectoryError) {
         if let plan { _ = try await self.plan(plan) }

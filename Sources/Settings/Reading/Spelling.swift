@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Guesses what a misspelt word was meant to be, for hints.
-enum Spelling {
+package enum Spelling {
     /// The candidate nearest to `word`, if it is near enough to be what was meant; the first of several equally near.
-    static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+    package static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let wanted = folded(word)
         // A third of the letters may be wrong: more, and the guess misleads.
         var nearest = (distance: max(1, wanted.count / 3) + 1, candidate: String?.none)

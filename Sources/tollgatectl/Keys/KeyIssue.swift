@@ -10,6 +10,8 @@ struct KeyIssue: AsyncParsableCommand {
         commandName: "issue",
         abstract: "Issue a key and show it, once.",
         discussion: """
+            It begins with the prefix that the sidecars publish, and counts among as many as they let an organization have.
+
             EXAMPLES:
               tollgatectl key issue --org acme --name laptop
               tollgatectl key issue --org acme --name ci --user ada --expires 90d --json
@@ -58,12 +60,6 @@ struct KeyIssue: AsyncParsableCommand {
             "An MCP tool the key may not call, whatever else allows it. Repeatable.", valueName: "pattern"),
         transform: tool)
     var denyTool: [Glob] = []
-    @Option(
-        help: ArgumentHelp(
-            "The sidecars' configuration: to check --limit against it rather than what they publish, and for its namespace, key prefix and most active keys.",
-            valueName: "file"),
-        completion: .file(extensions: ["yaml", "yml", "json"]))
-    var config: String?
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false
     @OptionGroup var connection: Connection
@@ -85,18 +81,19 @@ struct KeyIssue: AsyncParsableCommand {
         order.scopes = KeyScopes(Set(scope))
         order.networks = KeyNetworks(parsing: allowFrom.joined(separator: " ")) ?? KeyNetworks()
         order.start = notBefore ?? .never
-        let settings = try config.map(PolicySource.read)
-        if let settings {
-            order.prefix = settings.keys.prefix
-            order.maximumActive = settings.keys.maxActivePerOrganization
-        }
-        let issued = try await connection.withRedis(configured: settings?.namespace) { [order] client, namespace in
-            try await LimitCheck(edits: limit, owner: .key, argument: "--limit")
-                .check(settings, Sidecars(client, namespace: namespace))
-            return try await connection.directory(client, namespace).issueKey(order)
+        let (issued, terms) = try await connection.withRedis { [order] session in
+            try await LimitCheck(edits: limit, owner: .key, argument: "--limit").check(session)
+            let inForce = try await KeyTermsInForce(session)
+            var order = order
+            order.prefix = inForce.terms.prefix
+            order.maximumActive = inForce.terms.maximumActive
+            let issued = try await session.directory.issueKey(order)
+            inForce.warnOfOthers()
+            await session.warnOfOtherNamespaces()
+            return (issued, inForce.terms)
         }
         do {
-            try show(issued)
+            try show(issued, terms)
         } catch {
             throw Failure(
                 .outputLost,
@@ -106,7 +103,7 @@ struct KeyIssue: AsyncParsableCommand {
         }
     }
 
-    private func show(_ issued: IssuedKey) throws(Output.Lost) {
+    private func show(_ issued: IssuedKey, _ terms: KeyTerms) throws(Output.Lost) {
         let expiry = issued.expiresAt.map(Timestamp.text)
         if json {
             try Output.json([
@@ -120,7 +117,7 @@ struct KeyIssue: AsyncParsableCommand {
                 \(issued.key)
 
                 That is key \(issued.id.text), "\(issued.name.printable)". It is shown only now: store it where it is safe.
-                Expires: \(expiry ?? "never"). Send it as X-API-Key, or as Authorization: Bearer.
+                Expires: \(expiry ?? "never"). Send it as \(terms.places).
                 """)
         }
     }

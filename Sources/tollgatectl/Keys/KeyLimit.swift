@@ -25,7 +25,6 @@ struct KeyLimit: AsyncParsableCommand {
     var limits: [LimitEdit]
     @Flag(help: "Print JSON: id, limits.")
     var json = false
-    @OptionGroup var source: PolicySource
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -35,10 +34,9 @@ struct KeyLimit: AsyncParsableCommand {
 
     func run() async throws {
         let id = try keyID(id)
-        let settings = try source.settings()
-        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            try await LimitCheck(edits: limits, owner: .key).check(settings, Sidecars(client, namespace: namespace))
-            let (overrides, other) = try await connection.directory(client, namespace).setLimits(limits, of: id)
+        try await connection.withRedis { session in
+            try await LimitCheck(edits: limits, owner: .key).check(session)
+            let (overrides, other) = try await session.directory.setLimits(limits, of: id)
             if json { return try Output.json([("id", .string(id.text)), ("limits", overrides.json)]) }
             let keys = other.map { "keys \(id.text) and \($0.text)" } ?? "key \(id.text)"
             try Output.line("Own limits of \(keys): \(overrides.text)")

@@ -58,7 +58,7 @@ struct KeyList: AsyncParsableCommand {
                             Table.Cell(key.id.text), Table.Cell(key.name),
                             Table.Cell(key.user.isEmpty ? "-" : key.user),
                             key.statusCell, Table.Cell(key.createdAt.map(Timestamp.day) ?? "-"),
-                            Table.Cell(key.expiresAt.map(Timestamp.day) ?? "never"),
+                            Table.Cell(key.endText(Timestamp.day)),
                         ], json: key.json))
             }
             offset = next
@@ -79,9 +79,17 @@ extension KeyDescription {
             ("scopes", .array(scopes.tokens.sorted().map(JSON.string))),
             ("allow_from", .array(networks.text.split(separator: " ").map { .string(String($0)) })),
             ("created_at", JSON(createdAt.map(Timestamp.text))), ("not_before", JSON(notBefore.map(Timestamp.text))),
-            ("expires_at", JSON(expiresAt.map(Timestamp.text))), ("revoked_at", JSON(revokedAt.map(Timestamp.text))),
+            ("expires_at", JSON(expiresAt.map(Timestamp.text))), ("ends_at", JSON(endsAt.map(Timestamp.text))),
+            ("revoked_at", JSON(revokedAt.map(Timestamp.text))),
             ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Timestamp.text))),
         ]
+    }
+
+    /// When it ends; of one that works on although it was replaced, how soon.
+    fileprivate func endText(_ moment: (Int) -> String) -> String {
+        guard let endsAt else { return "never" }
+        guard let revokedAt, revokedAt > readAt, revokedAt == endsAt else { return moment(endsAt) }
+        return "\(TimeText.lasting(seconds: endsAt - readAt)), replaced"
     }
 
     private var toolsJSON: JSON {
@@ -103,15 +111,14 @@ extension KeyDescription {
             ("Key", Table.Cell(id.text)), ("Name", Table.Cell(name)), ("User", Table.Cell(user.isEmpty ? "-" : user)),
             ("Status", statusCell), ("Own limits", Table.Cell(overrides.text)),
             ("Created", Table.Cell(createdAt.map(Timestamp.text) ?? "-")),
-            ("Expires", Table.Cell(expiresAt.map(Timestamp.text) ?? "never")),
+            ("Expires", Table.Cell(endText(Timestamp.text))),
         ]
         if !tools.isUnrestricted { fields.append(("Tools", Table.Cell(toolsText))) }
         if !scopes.tokens.isEmpty { fields.append(("Scopes", Table.Cell(scopes.text))) }
         if !networks.isUnrestricted { fields.append(("Only from", Table.Cell(networks.text))) }
         if let notBefore { fields.append(("Holds from", Table.Cell(Timestamp.text(notBefore)))) }
         if let revokedAt {
-            let isOver = status == .revoked
-            fields.append((isOver ? "Revoked" : "Works until", Table.Cell(Timestamp.text(revokedAt))))
+            fields.append((revokedAt <= readAt ? "Revoked" : "Works until", Table.Cell(Timestamp.text(revokedAt))))
         }
         if let rotatedTo { fields.append(("Replaced by", Table.Cell(rotatedTo.text))) }
         if let lastUsedAt { fields.append(("Last used", Table.Cell(Timestamp.text(lastUsedAt)))) }

@@ -23,10 +23,6 @@ struct KeyRotate: AsyncParsableCommand {
     @Option(
         help: "How long the old one works on: 24h, 7d, at most 30d; 0s ends it at once.", transform: Timestamp.grace)
     var grace = Timestamp.Grace(seconds: 86_400)
-    @Option(
-        help: ArgumentHelp("The sidecars' configuration: for its namespace and key prefix.", valueName: "file"),
-        completion: .file(extensions: ["yaml", "yml", "json"]))
-    var config: String?
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at, replaces, replaced_ends_at.")
     var json = false
     @OptionGroup var connection: Connection
@@ -37,10 +33,12 @@ struct KeyRotate: AsyncParsableCommand {
 
     func run() async throws {
         let id = try keyID(id)
-        let settings = try config.map(PolicySource.read)
-        let (issued, oldEndsAt) = try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            try await connection.directory(client, namespace)
-                .rotateKey(id, grace: grace.seconds, prefix: settings?.keys.prefix ?? "mcp_")
+        let (issued, oldEndsAt) = try await connection.withRedis { session in
+            let inForce = try await KeyTermsInForce(session)
+            let rotated = try await session.directory.rotateKey(
+                id, grace: grace.seconds, prefix: inForce.terms.prefix)
+            inForce.warnOfOthers()
+            return rotated
         }
         do {
             try show(issued, replacing: id, until: oldEndsAt)

@@ -19,22 +19,18 @@ struct OrgCreate: AsyncParsableCommand {
     var plan: PlanName?
     @Option(
         help: ArgumentHelp(
-            "Keys that it may have at a time; what the configuration says, where nothing is said.", valueName: "count"))
-    var maxActiveKeys: Int?
+            "Keys that it may have at a time; what the configuration says, where nothing is said.", valueName: "count"),
+        transform: KeyCount.init(parsing:))
+    var maxActiveKeys: KeyCount?
     @Flag(help: "Print JSON: org, created_at.")
     var json = false
     @OptionGroup var connection: Connection
 
-    func validate() throws {
-        if let maxActiveKeys, !(0...1_000_000 ~= maxActiveKeys) {
-            throw ValidationError("--max-active-keys: expected a number from 0 to 1000000")
-        }
-    }
-
     func run() async throws {
-        try await connection.withDirectory { directory in
-            let createdAt = try await directory.createOrganization(
-                name, plan: plan, maximumActiveKeys: maxActiveKeys)
+        try await connection.withRedis { session in
+            let createdAt = try await session.directory.createOrganization(
+                name, plan: plan, maximumActiveKeys: maxActiveKeys?.number)
+            await session.warnOfOtherNamespaces()
             if json {
                 try Output.json([("org", .string(name.text)), ("created_at", .string(Timestamp.text(createdAt)))])
             } else {
@@ -48,7 +44,8 @@ struct OrgCreate: AsyncParsableCommand {
 /// Of an argument or option that names an organization.
 func organization(_ text: String) throws -> OrganizationID {
     guard let name = OrganizationID(text) else {
-        throw ValidationError("expected 1 to 40 of a-z, 0-9, _ and -")
+        let guess = OrganizationID(text.lowercased()).map { " (did you mean \($0.text)?)" } ?? ""
+        throw ValidationError("expected 1 to 40 of a-z, 0-9, _ and -\(guess)")
     }
     return name
 }

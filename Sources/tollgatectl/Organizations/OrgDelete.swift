@@ -26,15 +26,15 @@ struct OrgDelete: AsyncParsableCommand {
     func run() async throws {
         try await connection.withDirectory { directory in
             if !yes {
-                let keys = try await directory.organization(name).allKeys
+                let keys = "key".counted(try await directory.organization(name).allKeys)
                 try Prompt.confirm(
-                    "Delete organization \(name.text) with \(keys) keys, its usage and its audit trail, for good?",
-                    doing: "organization \(name.text) with \(keys) keys would be deleted",
+                    "Delete organization \(name.text) with \(keys), its usage and its audit trail, for good?",
+                    doing: "organization \(name.text) with \(keys) would be deleted",
                     otherwise: "nothing was deleted")
             }
             let keys = try await directory.deleteOrganization(name)
             if json { return try Output.json([("org", .string(name.text)), ("keys", .integer(keys))]) }
-            try Output.line("Organization \(name.text) deleted, and its \(keys) keys.")
+            try Output.line("Organization \(name.text) deleted, and its \("key".counted(keys)).")
         }
     }
 }

@@ -25,7 +25,6 @@ struct OrgLimit: AsyncParsableCommand {
     var limits: [LimitEdit]
     @Flag(help: "Print JSON: org, limits.")
     var json = false
-    @OptionGroup var source: PolicySource
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -33,11 +32,9 @@ struct OrgLimit: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try source.settings()
-        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            try await LimitCheck(edits: limits, owner: .organization)
-                .check(settings, Sidecars(client, namespace: namespace))
-            let overrides = try await connection.directory(client, namespace).setLimits(limits, of: name)
+        try await connection.withRedis { session in
+            try await LimitCheck(edits: limits, owner: .organization).check(session)
+            let overrides = try await session.directory.setLimits(limits, of: name)
             if json { return try Output.json([("org", .string(name.text)), ("limits", overrides.json)]) }
             try Output.line("Own limits of organization \(name.text): \(overrides.text)")
         }

@@ -23,7 +23,6 @@ struct PlanSet: AsyncParsableCommand {
     var limits: [LimitEdit]
     @Flag(help: "Print JSON, as plan show does.")
     var json = false
-    @OptionGroup var source: PolicySource
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -34,15 +33,15 @@ struct PlanSet: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try source.settings()
-        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            try await LimitCheck(edits: limits, owner: .plan).check(settings, Sidecars(client, namespace: namespace))
-            let directory = connection.directory(client, namespace)
+        try await connection.withRedis { session in
+            try await LimitCheck(edits: limits, owner: .plan).check(session)
+            let directory = session.directory
             let isNew = try await directory.setPlan(name, LimitOverrides(parsing: "").applying(limits))
             if json { return try Output.json(try await directory.plan(name).json) }
             let users = try await directory.organizations(on: name).count
-            let count = users == 1 ? "1 organization is" : "\(users) organizations are"
-            try Output.line("Plan \(name.text) \(isNew ? "made" : "changed"): \(count) on it.")
+            try Output.line(
+                "Plan \(name.text) \(isNew ? "made" : "changed"): \("organization".counted(users)) \(users == 1 ? "is" : "are") "
+                    + "on it.")
         }
     }
 }
@@ -50,7 +49,8 @@ struct PlanSet: AsyncParsableCommand {
 /// Of an argument or option that names a plan.
 func planName(_ text: String) throws -> PlanName {
     guard let name = PlanName(text) else {
-        throw ValidationError("expected 1 to 32 of a-z, 0-9 and -, beginning with a letter")
+        let guess = PlanName(text.lowercased()).map { " (did you mean \($0.text)?)" } ?? ""
+        throw ValidationError("expected 1 to 32 of a-z, 0-9 and -, beginning with a letter\(guess)")
     }
     return name
 }

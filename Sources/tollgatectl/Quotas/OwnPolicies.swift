@@ -34,11 +34,8 @@ struct OwnPolicies {
     /// - Throws: a failure with 65 where it isn't the subject's, or the sets disagree about it.
     func named(_ name: String) throws(Failure) -> Policy {
         guard let policy = policies.first(where: { $0.name == name }) else {
-            let names = policies.map(\.name).joined(separator: ", ")
             throw Failure(
-                .badData,
-                "no policy \(name) counts \(subject.name); "
-                    + (policies.isEmpty ? "none does" : "there are \(names)"))
+                .badData, "no policy \(name) counts \(subject.name)\(policies.map(\.name).suggestion(for: name))")
         }
         try checkAgreement(about: name)
         return policy

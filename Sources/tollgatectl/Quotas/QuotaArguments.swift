@@ -62,3 +62,11 @@ extension AddressBlock {
     /// One address without its length.
     fileprivate var shortest: String { prefixLength == base.family.bits ? "\(base)" : "\(self)" }
 }
+
+/// Of an argument that names a policy.
+func checkPolicyName(_ name: String) throws {
+    guard !Policy.isName(name) else { return }
+    let lower = name.lowercased()
+    let guess = Policy.isName(lower) ? " (did you mean \(lower)?)" : ""
+    throw ValidationError("<policy>: expected a policy's name such as org\(guess)")
+}

@@ -25,22 +25,20 @@ struct QuotaGrant: AsyncParsableCommand {
     var tokens: Int
     @Flag(help: "Print JSON: policy, remaining, capacity.")
     var json = false
-    @OptionGroup var source: PolicySource
     @OptionGroup var connection: Connection
 
     func validate() throws {
         _ = try parsed
-        guard Policy.isName(policy) else { throw ValidationError("<policy>: expected a policy's name such as org") }
+        try checkPolicyName(policy)
         guard 1...Limit.largestNumber ~= tokens else { throw ValidationError("<tokens>: expected a number above 0") }
     }
 
     func run() async throws {
         let subject = try parsed
-        let settings = try source.settings()
-        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            let quotas = Quotas(client, namespace: namespace)
+        try await connection.withRedis { session in
+            let quotas = session.quotas
             let owner = try await quotas.owner(of: subject)
-            let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
+            let sets = try await session.policySets()
             let found = try OwnPolicies(of: subject, in: sets).named(policy)
             guard let quota = try await quotas.grant(tokens, to: owner, found) else {
                 throw Failure(.badData, "policy \(policy) has no tokens to give: it counts requests under way")

@@ -31,7 +31,6 @@ struct QuotaReset: AsyncParsableCommand {
     var yes = false
     @Flag(help: "Print JSON, one object a bucket: policy, reset (false: it was full).")
     var json = false
-    @OptionGroup var source: PolicySource
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -40,11 +39,10 @@ struct QuotaReset: AsyncParsableCommand {
 
     func run() async throws {
         let (subject, policy) = try parsed
-        let settings = try source.settings()
-        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            let quotas = Quotas(client, namespace: namespace)
+        try await connection.withRedis { session in
+            let quotas = session.quotas
             let owner = try await quotas.owner(of: subject)
-            let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
+            let sets = try await session.policySets()
             let own = OwnPolicies(of: subject, in: sets)
             let policies = try policy.map { [try own.named($0)] } ?? own.all()
             if policies.count > 1, !yes {
@@ -75,9 +73,7 @@ struct QuotaReset: AsyncParsableCommand {
             let parsed = try arguments.parsed
             // With --global the first word is the policy.
             let name = global ? subject : policy
-            if let name, !Policy.isName(name) {
-                throw ValidationError("<policy>: expected a policy's name such as org")
-            }
+            if let name { try checkPolicyName(name) }
             return (parsed, name)
         }
     }

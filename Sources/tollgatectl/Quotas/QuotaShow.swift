@@ -22,7 +22,6 @@ struct QuotaShow: AsyncParsableCommand {
             """)
 
     @OptionGroup var arguments: QuotaArguments
-    @OptionGroup var source: PolicySource
     @Flag(
         help: """
             Print JSON: subject {kind, id}, key_status, and sets, each with source (live, published, file), hash, sidecars \
@@ -34,11 +33,10 @@ struct QuotaShow: AsyncParsableCommand {
 
     func run() async throws {
         let subject = try arguments.parsed
-        let settings = try source.settings()
-        try await connection.withRedis(configured: settings?.namespace) { client, namespace in
-            let quotas = Quotas(client, namespace: namespace)
+        try await connection.withRedis { session in
+            let quotas = session.quotas
             let owner = try await quotas.owner(of: subject)
-            let sets = try await source.sets(settings, Sidecars(client, namespace: namespace))
+            let sets = try await session.policySets()
             var tables: [(PolicySetInForce, [Quota])] = []
             for set in sets { tables.append((set, try await quotas.read(owner, of: set.set.policies))) }
             warn(sets, owner)

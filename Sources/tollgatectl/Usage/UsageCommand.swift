@@ -45,13 +45,12 @@ struct UsageCommand: AsyncParsableCommand {
 
     func run() async throws {
         let owner = try owner
-        try await connection.withRedis { client, namespace in
-            let directory = Directory(client, namespace: namespace)
+        try await connection.withRedis { session in
             switch owner {
-            case .organization(let id): _ = try await directory.organization(id)
-            case .key(let id): _ = try await directory.key(id)
+            case .organization(let id): _ = try await session.directory.organization(id)
+            case .key(let id): _ = try await session.directory.key(id)
             }
-            let history = UsageHistory(client, namespace: namespace)
+            let history = UsageHistory(session.client, namespace: session.namespace)
             let report = try await read(history, owner)
             if json { try Output.json(report.json) } else { try Output.lines(report.lines) }
         }
