@@ -97,8 +97,8 @@ struct Config: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Tell what is wrong with a configuration, without starting.",
             discussion: """
-                Tells as well what is open without a key. Exits with 0 if nothing is, else with 78. Flags and \
-                variables are left out of account.
+                If nothing is, tells what it comes to: routes, policies, what is open without a key and what nobody \
+                counts; and exits with 0, else with 78. Flags and variables are left out of account.
 
                 EXAMPLES:
                   tollgate config check /etc/tollgate.yaml
@@ -109,8 +109,8 @@ struct Config: ParsableCommand {
 
         func run() throws {
             let settings = try Configuration.read(ConfigurationSources(file: file))
-            let lines = ["ok"] + settings.openings.map { "open without a key: \($0)" }
-            try FileHandle.standardOutput.write(contentsOf: Data(lines.map { "\(file): \($0)\n" }.joined().utf8))
+            let lines = ["\(file): ok"] + settings.summary
+            try FileHandle.standardOutput.write(contentsOf: Data(lines.map { "\($0)\n" }.joined().utf8))
         }
     }
 }

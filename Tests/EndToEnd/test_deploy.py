@@ -16,12 +16,19 @@ SETTINGS = ROOT / "deploy/tollgate.yaml"
 MOST_EXPOSURE = 1.5
 
 
-def opened(settings: Path) -> str:
+def told() -> str:
     """What a check says of the shipped file beside that it is good."""
-    return (
-        f"{settings}: open without a key: GET, HEAD and OPTIONS of /.well-known/\n"
-        f"{settings}: open without a key: preflights (OPTIONS as browsers send it) of every path, unless preflights is refuse\n"
-    )
+    return """listens on 127.0.0.1:8080; /livez and /readyz on 127.0.0.1:9901
+forwards to 127.0.0.1:8081
+routes:
+  every path  every method
+policies:
+  per address  address  15/10s  callers without a key
+  per org      org      20/10s
+open without a key:
+  GET, HEAD and OPTIONS of /.well-known/
+  preflights (OPTIONS as browsers send it) of every path, unless preflights is refuse
+"""
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess:
@@ -79,7 +86,7 @@ def test_the_commands_of_the_unit_work(folder, redis, upstream, ctl, launch, key
         return [place.get(word, word) for word in line.split()]
 
     checked = run(*command("ExecStartPre"))
-    assert (checked.returncode, checked.stdout) == (0, f"{settings}: ok\n{opened(settings)}")
+    assert (checked.returncode, checked.stdout) == (0, f"{settings}: ok\n{told()}")
 
     # As EnvironmentFile= has it, variables go before the file.
     env = {
@@ -110,4 +117,4 @@ def test_the_unit_waits_longer_than_the_daemon_drains():
 
 def test_the_shipped_settings_are_accepted():
     done = run(built("tollgate"), "config", "check", SETTINGS)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{SETTINGS}: ok\n{opened(SETTINGS)}", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{SETTINGS}: ok\n{told()}", "")
