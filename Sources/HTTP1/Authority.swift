@@ -2,8 +2,9 @@
 
 /// `host[:port]` as it stands in Host and in request targets.
 ///
-/// Narrower than RFC 3986: a name of letters, digits and `-._~` or an address in brackets, then optionally a port of 1–5
-/// digits up to 65 535. No user, no percent-encoding, no `sub-delims`, nothing empty: each of those is read in several ways.
+/// Narrower than RFC 3986: a name of letters, digits, `-._~` and `sub-delims` but the comma, or an address in brackets, then
+/// optionally a port of at most 5 digits up to 65 535. No user, no percent-encoding, no comma, which would make two hosts of
+/// one in X-Forwarded-Host, and no empty host: each of those is read in several ways.
 enum Authority {
     static func isValid(_ range: Range<Int>, of span: Span<UInt8>, needsPort: Bool = false) -> Bool {
         guard !range.isEmpty else { return false }
@@ -17,12 +18,19 @@ enum Authority {
             }
             position += 1
         } else {
-            while position < range.upperBound, Octet.isUnreserved(span[position]) { position += 1 }
+            while position < range.upperBound, Octet.isInHost(span[position]) { position += 1 }
             guard position > range.lowerBound else { return false }
         }
         if position == range.upperBound { return !needsPort }
         guard span[position] == UInt8(ascii: ":") else { return false }
-        return isPort((position + 1)..<range.upperBound, of: span)
+        let port = (position + 1)..<range.upperBound
+        return port.isEmpty ? !needsPort : isPort(port, of: span)
+    }
+
+    /// Of a valid one.
+    static func withoutEmptyPort(_ range: Range<Int>, of span: Span<UInt8>) -> Range<Int> {
+        guard let last = range.last, span[last] == UInt8(ascii: ":") else { return range }
+        return range.lowerBound..<last
     }
 
     private static func isAddress(_ octet: UInt8) -> Bool {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The line before a chunk: `1*16HEXDIG *( ";" name [ "=" ( token / quoted-string ) ] )` (RFC 9112 §7.1), CRLF left out.
+/// The line before a chunk (RFC 9112 §7.1), CRLF left out: `1*16HEXDIG *( BWS ";" BWS name [ BWS "=" BWS value ] )`, where a
+/// value is a token or a quoted string.
 ///
 /// Extensions are checked and forgotten: nobody uses them, and a reader that skips them carelessly (up to a bare CR or LF,
-/// or into a quoted string) sees another body. The blanks which the grammar calls bad are refused.
+/// or into a quoted string) sees another body. Blanks that no extension follows are refused.
 enum ChunkLine {
     /// With CRLF. Sixteen digits and some extension.
     static var maximumLength: Int { 256 }
@@ -18,40 +19,41 @@ enum ChunkLine {
             position += 1
         }
         guard position > line.lowerBound, size <= UInt64(Int64.max) else { throw .malformedChunkSize }
-        guard position == line.upperBound || span[position] == UInt8(ascii: ";") else { throw .malformedChunkSize }
+        var flaw = BodyError.malformedChunkSize
         while position < line.upperBound {
-            guard span[position] == UInt8(ascii: ";") else { throw .malformedChunkExtension }
+            position = span.endOfBlanks(in: position..<line.upperBound)
+            guard position < line.upperBound, span[position] == UInt8(ascii: ";") else { throw flaw }
             position = try endOfExtension((position + 1)..<line.upperBound, of: span)
+            flaw = .malformedChunkExtension
         }
         return size
     }
 
+    /// Of one without its semicolon. Blanks behind it belong to the next one.
     private static func endOfExtension(_ range: Range<Int>, of span: Span<UInt8>) throws(BodyError) -> Int {
-        var position = span.endOfToken(in: range)
-        guard position > range.lowerBound else { throw .malformedChunkExtension }
-        guard position < range.upperBound, span[position] == UInt8(ascii: "=") else { return position }
-        position += 1
-        let value = position..<range.upperBound
+        let name = span.endOfBlanks(in: range)..<range.upperBound
+        let end = span.endOfToken(in: name)
+        guard end > name.lowerBound else { throw .malformedChunkExtension }
+        let equals = span.endOfBlanks(in: end..<range.upperBound)
+        guard equals < range.upperBound, span[equals] == UInt8(ascii: "=") else { return end }
+        let value = span.endOfBlanks(in: (equals + 1)..<range.upperBound)..<range.upperBound
         if let first = value.first, span[first] == UInt8(ascii: "\"") {
             return try endOfQuotedString((first + 1)..<range.upperBound, of: span)
         }
-        position = span.endOfToken(in: value)
-        guard position > value.lowerBound else { throw .malformedChunkExtension }
-        return position
+        let endOfValue = span.endOfToken(in: value)
+        guard endOfValue > value.lowerBound else { throw .malformedChunkExtension }
+        return endOfValue
     }
 
-    /// ASCII alone: an extension with `obs-text` is refused.
+    /// RFC 9110 §5.6.4. The line has no control octet but HTAB.
     private static func endOfQuotedString(_ range: Range<Int>, of span: Span<UInt8>) throws(BodyError) -> Int {
         var position = range.lowerBound
         while position < range.upperBound {
             let octet = span[position]
-            guard octet < 0x80, !Octet.isControl(octet) else { throw .malformedChunkExtension }
             position += 1
             if octet == UInt8(ascii: "\"") { return position }
-            if octet == UInt8(ascii: "\\") {
-                guard position < range.upperBound, Octet.isVisible(span[position]) else { break }
-                position += 1
-            }
+            // Whatever it is, the next one stands for itself.
+            if octet == UInt8(ascii: "\\") { position += 1 }
         }
         throw .malformedChunkExtension
     }

@@ -110,6 +110,16 @@ extension FieldSection {
         String(decoding: view(of: range), as: UTF8.self)
     }
 
+    /// Whether the range is a host, perhaps with a port, as it is taken in Host.
+    package func isAuthority(_ range: Range<Int>) -> Bool {
+        holds(range) && Authority.isValid(range, of: bytes.readableBytesUInt8Span)
+    }
+
+    /// An authority without a colon that no port follows.
+    package func withoutEmptyPort(_ authority: Range<Int>) -> Range<Int> {
+        holds(authority) ? Authority.withoutEmptyPort(authority, of: bytes.readableBytesUInt8Span) : authority
+    }
+
     /// Whether the range holds exactly these octets.
     package func range(_ range: Range<Int>, equals octets: [UInt8]) -> Bool {
         guard range.count == octets.count, holds(range) else { return false }

@@ -46,24 +46,14 @@ struct MessageFraming {
             guard Octet.isDigit(span[position]) else { throw .malformedContentLength }
             length = length * 10 + UInt64(span[position] &- 0x30)
         }
-        guard length <= UInt64(Int64.max), !hasTab(behind: value, of: span) else { throw .malformedContentLength }
+        guard length <= UInt64(Int64.max) else { throw .malformedContentLength }
         contentLength = length
         contentLengthValue = value
     }
 
-    /// A tab among the blanks behind a value: the grammar allows it and llhttp refuses it, so a handler may see a message
-    /// with other framing. Nobody sends one in earnest.
-    private func hasTab(behind value: Range<Int>, of span: Span<UInt8>) -> Bool {
-        var position = value.upperBound
-        while span[position] == Octet.space { position += 1 }
-        return span[position] == Octet.tab
-    }
-
     private mutating func takeTransferEncoding(_ value: Range<Int>, of span: Span<UInt8>) throws(HeadError) {
         guard !isChunked else { throw .repeatedTransferEncoding }
-        guard span.holds("chunked", at: value, ignoringCase: true), !hasTab(behind: value, of: span) else {
-            throw .unsupportedTransferEncoding
-        }
+        guard span.holds("chunked", at: value, ignoringCase: true) else { throw .unsupportedTransferEncoding }
         isChunked = true
     }
 }

@@ -15,10 +15,10 @@ enum Octet {
         contains(octet, low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE)
     }
 
-    /// Letters, digits and `-._~`: the part of RFC 3986's `reg-name` that real host names use.
+    /// RFC 3986's `reg-name` without percent-encoding and comma.
     @inline(__always)
-    static func isUnreserved(_ octet: UInt8) -> Bool {
-        contains(octet, low: 0x03FF_6000_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
+    static func isInHost(_ octet: UInt8) -> Bool {
+        contains(octet, low: 0x2BFF_6FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
     }
 
     /// Visible ASCII, 0x21–0x7E.
@@ -77,6 +77,14 @@ extension Span<UInt8> {
         while lower < upper, Octet.isBlank(self[lower]) { lower += 1 }
         while upper > lower, Octet.isBlank(self[upper - 1]) { upper -= 1 }
         return lower..<upper
+    }
+
+    /// Where the spaces and tabs at the front of the range end.
+    @inline(__always)
+    func endOfBlanks(in range: Range<Int>) -> Int {
+        var end = range.lowerBound
+        while end < range.upperBound, Octet.isBlank(self[end]) { end += 1 }
+        return end
     }
 
     /// Where the token at the front of the range ends.

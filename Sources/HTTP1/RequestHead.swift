@@ -48,6 +48,8 @@ extension RequestHead {
     package var present: FieldSet { section.present }
     package var connection: ConnectionOptions { section.connection }
 
+    /// The host that is asked. `a:` is `a` (RFC 3986 §6.2.3), and not every reader knows.
+    package var host: Range<Int>? { value(of: .host).map(section.withoutEmptyPort) }
     /// The value of the first field of that name.
     package func value(of id: KnownField) -> Range<Int>? { section.value(of: id) }
     /// How many fields have that name.

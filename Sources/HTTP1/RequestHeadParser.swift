@@ -5,25 +5,27 @@ package import NIOCore
 /// Reads request heads from a buffer that grows.
 ///
 /// 1. Judges line by line, each when it is complete: the same bytes get the same verdict, however they were cut.
-/// 2. Takes nothing from the buffer but one empty line before a head (RFC 9112 §2.2) and, at its end, the head.
+/// 2. Takes nothing from the buffer but a few empty lines before a head (RFC 9112 §2.2) and, at its end, the head.
 /// 3. Once it has refused, it refuses for ever: nobody can know where a next request would begin.
 package struct RequestHeadParser: Sendable {
     private enum Stage {
-        case start
-        /// One empty line was skipped; a second one is an error.
-        case afterEmptyLine
+        /// So many empty lines were skipped.
+        case start(emptyLines: Int)
         case requestLine
         case fields
         case refused(HeadError)
     }
 
     private let limits: HeadLimits
-    private var stage: Stage = .start
+    private var stage: Stage = .start(emptyLines: 0)
     private var lines = LineScanner()
     private var message = MessageFraming()
     private var host: Range<Int>?
     private var authority: Range<Int>?
     private var expectation: Range<Int>?
+
+    /// Clients there are that put one or two behind a body; who sends more than this sends nothing else.
+    private static let maximumEmptyLines = 8
 
     package init(limits: HeadLimits = HeadLimits()) {
         self.limits = limits
@@ -32,7 +34,7 @@ package struct RequestHeadParser: Sendable {
     /// Whether part of a head has arrived: an end of the connection is then no orderly one.
     package var isInHead: Bool {
         switch stage {
-        case .start, .afterEmptyLine: false
+        case .start: false
         case .requestLine, .fields, .refused: true
         }
     }
@@ -57,13 +59,14 @@ package struct RequestHeadParser: Sendable {
         return true
     }
 
-    /// Skips one empty line and refuses at the first octet what can't be a request, a TLS handshake say.
+    /// Skips empty lines and refuses at the first octet what can't be a request, a TLS handshake say.
     private mutating func begin(_ input: inout ByteBuffer, _ head: inout RequestHead) throws(HeadError) -> Bool {
         while true {
+            let emptyLines: Int
             switch stage {
             case .refused(let error): throw error
             case .requestLine, .fields: return true
-            case .start, .afterEmptyLine: break
+            case .start(let skipped): emptyLines = skipped
             }
             guard let first = input.getInteger(at: input.readerIndex, as: UInt8.self) else { return false }
             guard first == Octet.carriageReturn else {
@@ -73,11 +76,11 @@ package struct RequestHeadParser: Sendable {
                 stage = .requestLine
                 return true
             }
-            guard case .start = stage else { throw .malformedRequestLine }
+            guard emptyLines < Self.maximumEmptyLines else { throw .malformedRequestLine }
             guard let second = input.getInteger(at: input.readerIndex + 1, as: UInt8.self) else { return false }
             guard second == Octet.lineFeed else { throw .bareCarriageReturn }
             input.moveReaderIndex(forwardBy: 2)
-            stage = .afterEmptyLine
+            stage = .start(emptyLines: emptyLines + 1)
         }
     }
 
@@ -112,10 +115,15 @@ package struct RequestHeadParser: Sendable {
         }
     }
 
+    private func isSame(_ host: Range<Int>, _ authority: Range<Int>, in span: Span<UInt8>) -> Bool {
+        span.equalIgnoringCase(
+            Authority.withoutEmptyPort(host, of: span), Authority.withoutEmptyPort(authority, of: span))
+    }
+
     private mutating func finish(_ head: inout RequestHead, of span: Span<UInt8>) throws(HeadError) {
         if let host {
             // RFC 9112 §3.2.2 lets the target win over Host. Two names for one request are two opinions on who is asked.
-            if let authority, !span.equalIgnoringCase(host, authority) { throw .hostMismatch }
+            if let authority, !isSame(host, authority, in: span) { throw .hostMismatch }
         } else if head.version == .http11 {
             throw .missingHost
         }

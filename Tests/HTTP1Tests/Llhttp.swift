@@ -91,6 +91,16 @@ extension Llhttp {
         if case .RAW = HTTPMethod(rawValue: head.start[0]) { false } else { true }
     }
 
+    /// Whether there is something that the grammar allows and llhttp refuses, or frames otherwise, as the table's exceptions tell:
+    /// a tab at the end of a field, and blanks in a chunk's line.
+    static func isStricter(about octets: [UInt8]) -> Bool {
+        latin1(octets).split(separator: "\r\n").contains { line in
+            let isChunk = line.drop(while: \.isHexDigit).drop { " \t".contains($0) }.first == ";"
+            return line.reversed().prefix { " \t".contains($0) }.contains("\t")
+                || isChunk && line.contains { " \t".contains($0) }
+        }
+    }
+
     /// Whether it is the message that ours is. Trailers may be fewer in ours.
     func isAlike(_ ours: Reading, start: [String]) -> Bool {
         guard let head = ours.head, isOver else { return false }

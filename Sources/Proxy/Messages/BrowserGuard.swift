@@ -44,7 +44,7 @@ struct BrowserGuard: Sendable {
     /// Why this request is none of ours; nil where it may pass. One without Origin comes from no page.
     func refusal(of head: RequestHead) -> Refusal? {
         if !hosts.isEmpty {
-            guard let host = head.value(of: .host), hosts.contains(where: { $0.matches(host, of: head) }) else {
+            guard let host = head.host, hosts.contains(where: { $0.matches(host, of: head) }) else {
                 return Refusal(403, "Host not allowed", reason: "host_not_allowed")
             }
         }
