@@ -24,7 +24,8 @@ package enum KnownField: UInt8, Sendable, CaseIterable {
         lastEventID
 
     // Responses.
-    case date, vary, cacheControl, location, wwwAuthenticate, rateLimit, rateLimitPolicy, xRateLimitLimit
+    case date, vary, cacheControl, location, contentLocation, refresh, wwwAuthenticate, rateLimit, rateLimitPolicy,
+        xRateLimitLimit
     case xRateLimitRemaining, xRateLimitReset, retryAfter
 }
 
@@ -83,6 +84,8 @@ extension KnownField {
         case .vary: "Vary"
         case .cacheControl: "Cache-Control"
         case .location: "Location"
+        case .contentLocation: "Content-Location"
+        case .refresh: "Refresh"
         case .wwwAuthenticate: "WWW-Authenticate"
         case .rateLimit: "RateLimit"
         case .rateLimitPolicy: "RateLimit-Policy"

@@ -12,12 +12,10 @@ final class Snapshot: Sendable {
     struct Upstream: Sendable {
         /// Nil where it has a name, which a resolver is asked for.
         var fixedAddress: SocketAddress?
-        /// Value of Host sent on; nil: the client's own.
-        var host: [UInt8]?
         /// `host:port`, as clients of the handler write Host.
         var authority: [UInt8]
-        /// `http://host:port`, lower case: how an absolute Location names the handler itself.
-        var origin: [UInt8]
+        /// The same, as the handler may name itself whatever Host it was sent; a Unix socket has no such name.
+        var ownName: [UInt8]?
         var connectTimeout: TimeAmount
         var idleTimeout: TimeAmount
         var maxConnections: Int
@@ -38,6 +36,8 @@ final class Snapshot: Sendable {
         let scopes: [String]
         let toolScopes: [Settings.ToolScopes]
         let responseTime: ResponseTime
+        /// Sent on as Host; nil: the client's own.
+        let sentHost: [UInt8]?
         private let policies: [Policy]
         /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
@@ -51,7 +51,8 @@ final class Snapshot: Sendable {
         private let selections: [PolicySelection]
 
         convenience init(
-            _ route: Settings.Route?, policies: [Policy], responseTimeout: Settings.Timeout, isPublic: Bool = false
+            _ route: Settings.Route?, policies: [Policy], responseTimeout: Settings.Timeout, isPublic: Bool = false,
+            sentHost: String? = nil
         ) {
             self.init(
                 pattern: route?.path, listed: route.map { [$0.path] } ?? [], isPublic: route?.isPublic ?? isPublic,
@@ -59,7 +60,7 @@ final class Snapshot: Sendable {
                 mayBeMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [], toolScopes: route?.toolScopes ?? [],
                 responseTime: ResponseTime(
                     responseTimeout, ofRoute: route?.responseTimeout, isMCP: route?.isMCP ?? false),
-                policies: policies)
+                sentHost: sentHost.map { Array($0.utf8) }, policies: policies)
         }
 
         /// What all of the routes ask for, together: of a request that takes one, and that a careless handler may read as the
@@ -71,12 +72,13 @@ final class Snapshot: Sendable {
                 isThrottled: plans.contains(where: \.isThrottled), isMCP: strict.isMCP,
                 mayBeMCP: plans.contains(where: \.mayBeMCP), scopes: plans.flatMap(\.scopes).unique,
                 toolScopes: plans.flatMap(\.toolScopes).unique, responseTime: strict.responseTime,
-                policies: strict.policies)
+                sentHost: strict.sentHost, policies: strict.policies)
         }
 
         private init(
             pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, mayBeMCP: Bool,
-            scopes: [String], toolScopes: [Settings.ToolScopes], responseTime: ResponseTime, policies: [Policy]
+            scopes: [String], toolScopes: [Settings.ToolScopes], responseTime: ResponseTime, sentHost: [UInt8]?,
+            policies: [Policy]
         ) {
             self.pattern = pattern
             self.listed = listed
@@ -87,6 +89,7 @@ final class Snapshot: Sendable {
             self.scopes = scopes
             self.toolScopes = toolScopes
             self.responseTime = responseTime
+            self.sentHost = sentHost
             self.policies = policies
             let messageSelection = PolicySelection(of: policies, routes: listed, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
@@ -122,8 +125,8 @@ final class Snapshot: Sendable {
     let policies: [Policy]
     let policyNames: [String]
     let rateLimitFields: RateLimitFields
-    /// `Vary` for the credential fields, as a whole line.
-    let varyField: [UInt8]
+    /// By which answers to requests with a key vary.
+    let credentialVariation: Variation
     /// Nil: the handler sees to it itself.
     let crossOrigin: CrossOriginSharing?
     let messages: MessageOptions
@@ -158,9 +161,8 @@ final class Snapshot: Sendable {
         let policies = settings.policies
         upstream = Upstream(
             fixedAddress: settings.upstream.fixedAddress,
-            host: settings.upstream.sentHost.map { Array($0.utf8) },
             authority: Array(settings.upstream.authority.utf8),
-            origin: Array("http://\(settings.upstream.sentHost ?? settings.upstream.authority)".lowercased().utf8),
+            ownName: settings.upstream.ownName.map { Array($0.utf8) },
             connectTimeout: TimeAmount(settings.upstream.connectTimeout),
             idleTimeout: TimeAmount(settings.upstream.idleTimeout),
             maxConnections: settings.upstream.maxConnections,
@@ -184,15 +186,20 @@ final class Snapshot: Sendable {
         self.policies = policies
         policyNames = policies.map(\.name)
         rateLimitFields = RateLimitFields(policyNames: policyNames)
-        varyField = Array("Vary: \(settings.keys.headers.joined(separator: ", "))\r\n".utf8)
+        credentialVariation = Variation(settings.keys.headers)
         crossOrigin = settings.cors.map(CrossOriginSharing.init)
         messages = MessageOptions(settings)
         judgesOrigins = messages.browserGuard.knowsOrigins && crossOrigin != nil
         resourceMetadata = settings.mcp.resourceMetadata.map(ResourceMetadata.init)
         let responseTimeout = settings.upstream.responseTimeout
-        anyRoute = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout)
-        wellKnown = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout, isPublic: true)
-        plans = settings.routes.map { RoutePlan($0, policies: policies, responseTimeout: responseTimeout) }
+        let sentHost = settings.upstream.sentHost(on: nil)
+        anyRoute = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout, sentHost: sentHost)
+        wellKnown = RoutePlan(
+            nil, policies: policies, responseTimeout: responseTimeout, isPublic: true, sentHost: sentHost)
+        plans = settings.routes.map {
+            RoutePlan(
+                $0, policies: policies, responseTimeout: responseTimeout, sentHost: settings.upstream.sentHost(on: $0))
+        }
         connections = settings.limits.connections
         connectionsPerAddress = settings.limits.connectionsPerAddress ?? max(1, settings.limits.connections / 4)
         cacheEntries = settings.limits.cacheEntries

@@ -11,9 +11,18 @@ extension Settings.Upstream {
         }
     }
 
+    /// By which it may call itself whatever Host it is sent; nil for a Unix socket, which has no name.
+    package var ownName: String? {
+        if case .unix = location { nil } else { authority }
+    }
+
     /// What is sent on as Host; nil: what the client sent.
-    package var sentHost: String? {
-        switch forwardedHost {
+    ///
+    /// - Parameter route: nil where none are listed.
+    package func sentHost(on route: Settings.Route?) -> String? {
+        switch route?.host ?? forwardedHost {
+        // An MCP server on loopback refuses any other; links of an application want the name that its users know.
+        case .auto: route?.isMCP == false ? nil : authority
         case .upstream: authority
         case .preserve: nil
         case .name(let name): name

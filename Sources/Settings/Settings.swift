@@ -32,6 +32,8 @@ package struct Settings: Sendable, Equatable {
     package struct Upstream: Sendable, Equatable {
         /// What is sent on as Host.
         package enum Host: Sendable, Equatable {
+            /// On `mcp` routes and where no routes are listed the handler's own, on every other route the client's.
+            case auto
             case upstream, preserve
             case name(String)
         }
@@ -92,10 +94,13 @@ package struct Settings: Sendable, Equatable {
         package var toolScopes: [ToolScopes]
         /// Nil: as ``Upstream/responseTimeout`` has it. Else of all requests, those for streams too.
         package var responseTimeout: Timeout?
+        /// Nil: as ``Upstream/forwardedHost`` has it.
+        package var host: Upstream.Host?
 
         package init(
             path: String, methods: [String] = [], isPublic: Bool = false, isThrottled: Bool = true, isMCP: Bool = false,
-            scopes: [String] = [], toolScopes: [ToolScopes] = [], responseTimeout: Timeout? = nil
+            scopes: [String] = [], toolScopes: [ToolScopes] = [], responseTimeout: Timeout? = nil,
+            host: Upstream.Host? = nil
         ) {
             self.path = path
             self.methods = methods
@@ -105,6 +110,7 @@ package struct Settings: Sendable, Equatable {
             self.scopes = scopes
             self.toolScopes = toolScopes
             self.responseTimeout = responseTimeout
+            self.host = host
         }
     }
 

@@ -84,7 +84,7 @@ def test_connection_cannot_name_away_what_routing_or_identity_rest_on(tollgate, 
     if answer.status == 200:
         assert upstream.last.body == b"12345"
         assert upstream.last.get("X-Tollgate-Org") == "acme"
-        assert upstream.last.get("Host") == f"127.0.0.1:{upstream.port}"
+        assert upstream.last.get("Host") == "tollgate.test"
         assert upstream.last.get("X-Forwarded-For") == "127.0.0.1"
     else:
         assert answer.status == 400
@@ -107,20 +107,14 @@ def test_hop_by_hop_fields_of_the_answer_end_here_too(tollgate, upstream, key):
     assert answer["X-Kept"] == "yes"
 
 
-def test_host_is_the_upstreams_unless_told_otherwise(launch, upstream, key):
-    ask(launch(upstream).port, "GET", "/api/listings", key, fields={"Host": "shop.example"})
-    assert upstream.last.get("Host") == f"127.0.0.1:{upstream.port}"
-    assert upstream.last.get("X-Forwarded-Host") == "shop.example"
-    ask(
-        launch(upstream, upstream_settings={"host": "preserve"}).port,
-        "GET",
-        "/api/listings",
-        key,
-        fields={"Host": "shop.example"},
-    )
-    assert upstream.last.get("Host") == "shop.example"
-    ask(launch(upstream, upstream_settings={"host": "inner.example"}).port, "GET", "/api/listings", key)
-    assert upstream.last.get("Host") == "inner.example"
+def test_host_is_what_is_configured(launch, upstream, key):
+    own = f"127.0.0.1:{upstream.port}"
+    for host, sent in (("upstream", own), ("preserve", "shop.example"), ("inner.example", "inner.example")):
+        daemon = launch(upstream, upstream_settings={"host": host})
+        for target in ("/api/listings", "/mcp"):
+            assert ask(daemon.port, "GET", target, key, fields={"Host": "shop.example"}).status == 200
+            assert upstream.last.get("Host") == sent
+            assert upstream.last.get("X-Forwarded-Host") == "shop.example"
 
 
 def test_forwarding_fields_from_a_trusted_peer(tollgate, upstream, key):

@@ -39,7 +39,7 @@ def test_curl_reaches_the_handler_from_unix_socket_to_unix_socket(launch, unix_u
     request = unix_upstream.last
     assert (request.method, request.target) == ("GET", "/api/listings?x=1")
     # A Unix socket has no name, and no address either.
-    assert request.get("Host") == "localhost"
+    assert request.get("Host") == "any.example"
     assert request.get("X-Forwarded-For") is None
     assert request.get("X-Forwarded-Host") == "any.example"
 
@@ -186,5 +186,5 @@ def test_a_location_of_the_handler_behind_a_unix_socket_is_made_ours(launch, uni
     unix_upstream.behaviour = lambda *_: reply(
         status="307 Temporary Redirect", fields={"Location": "http://localhost/mcp?x=1"}
     )
-    answer = ask(daemon.port, "GET", "/api/listings", key, fields={"Host": "api.example:8000"})
+    answer = ask(daemon.port, "GET", "/mcp", key, fields={"Host": "api.example:8000"})
     assert answer["Location"] == "http://api.example:8000/mcp?x=1"

@@ -20,7 +20,8 @@ import Testing
     ) throws -> ClientAddress {
         let trusted = try trusted(field)
         let head = try RoutingHeads.head("/", fields: fields)
-        return Peer(peer, trusted: trusted).client(of: head, trusted: trusted)
+        let peer = Peer(peer, trusted: trusted)
+        return peer.namedClient(of: head, trusted: trusted) ?? peer.client
     }
 
     private func ip(_ text: String) throws -> SocketAddress { try SocketAddress(ipAddress: text, port: 4711) }
@@ -51,7 +52,7 @@ import Testing
         let trusted = try trusted()
         let direct = try Peer(ip(text), trusted: trusted, countedBy: prefix).client
         let head = try RoutingHeads.head("/", fields: ["X-Forwarded-For: \(text)"])
-        let told = try Peer(ip("::1"), trusted: trusted, countedBy: prefix).client(of: head, trusted: trusted)
+        let told = try Peer(ip("::1"), trusted: trusted, countedBy: prefix).namedClient(of: head, trusted: trusted)
         #expect(direct == told)
         #expect(direct.subject == subject)
         #expect(direct.text == text)

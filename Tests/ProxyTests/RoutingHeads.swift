@@ -12,7 +12,10 @@ enum RoutingHeads {
     /// - Parameter target: as the request line has it.
     static func head(_ target: String, method: String = "GET", fields: [String] = []) throws -> RequestHead {
         let host = target.hasPrefix("http") ? "example.com" : "localhost"
-        let lines = ["\(method) \(target) HTTP/1.1", "Host: \(method == "CONNECT" ? target : host)"] + fields
+        return try head(["\(method) \(target) HTTP/1.1", "Host: \(method == "CONNECT" ? target : host)"] + fields)
+    }
+
+    static func head(_ lines: [String]) throws -> RequestHead {
         var buffer = ByteBuffer(string: lines.joined(separator: "\r\n") + "\r\n\r\n")
         var head = RequestHead()
         var parser = RequestHeadParser()

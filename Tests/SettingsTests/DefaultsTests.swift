@@ -15,7 +15,7 @@ import Testing
         #expect(settings.log.level == .info)
         #expect(settings.log.access == .stdout)
         #expect(settings.upstream.location == .tcp(host: "127.0.0.1", port: 8081))
-        #expect(settings.upstream.forwardedHost == .upstream)
+        #expect(settings.upstream.forwardedHost == .auto)
         #expect(settings.upstream.connectTimeout == .seconds(1))
         #expect(settings.upstream.responseTimeout == .after(.seconds(60)))
         #expect(settings.upstream.idleTimeout == .seconds(4))

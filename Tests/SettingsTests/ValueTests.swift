@@ -15,7 +15,7 @@ import Testing
         log: {level: info, access: stdout}   # access: stdout, off or a file
         upstream:
           url: http://127.0.0.1:8081
-          host: upstream
+          host: auto
           connect_timeout: 1s
           response_timeout: 60s           # to the response head; what accepts event streams is exempt
           idle_timeout: 4s                # below uvicorn's 5 s keep-alive
@@ -140,7 +140,7 @@ import Testing
         let upstream = try parse("upstream: {url: '\(url)'}").upstream
         #expect(upstream.location == .tcp(host: host, port: port))
         #expect(upstream.authority == String(url.dropFirst("http://".count).prefix(while: { $0 != "/" })))
-        #expect(upstream.sentHost == upstream.authority)
+        #expect(upstream.sentHost(on: nil) == upstream.authority)
     }
 
     @Test func unixSockets() throws {
@@ -149,7 +149,7 @@ import Testing
         #expect(settings.listen == [.unix(path: "/run/tollgate/a.sock"), .tcp(host: "127.0.0.1", port: 1)])
         #expect(settings.upstream.location == .unix(path: "/run/handler.sock"))
         #expect(settings.upstream.authority == "localhost")
-        #expect(settings.upstream.sentHost == "localhost")
+        #expect(settings.upstream.sentHost(on: nil) == "localhost")
         #expect(try parse("listen: unix:/a").listen == [.unix(path: "/a")])
         // As long as the kernel takes, with room for what a listener is called before it is complete.
         let longest = "/" + String(repeating: "a", count: 98)
@@ -159,17 +159,35 @@ import Testing
     }
 
     @Test(arguments: [
-        ("upstream", Settings.Upstream.Host.upstream), ("preserve", .preserve), ("api.internal", .name("api.internal")),
+        ("auto", Settings.Upstream.Host.auto), ("upstream", .upstream), ("preserve", .preserve),
+        ("api.internal", .name("api.internal")),
         ("127.0.0.1:8081", .name("127.0.0.1:8081")), ("'[::1]:80'", .name("[::1]:80")),
     ])
     func hostsSentOn(text: String, host: Settings.Upstream.Host) throws {
         let upstream = try parse("upstream: {host: \(text)}").upstream
         #expect(upstream.forwardedHost == host)
         switch host {
-        case .upstream: #expect(upstream.sentHost == "127.0.0.1:8081")
-        case .preserve: #expect(upstream.sentHost == nil)
-        case .name(let name): #expect(upstream.sentHost == name)
+        case .auto, .upstream: #expect(upstream.sentHost(on: nil) == "127.0.0.1:8081")
+        case .preserve: #expect(upstream.sentHost(on: nil) == nil)
+        case .name(let name): #expect(upstream.sentHost(on: nil) == name)
         }
+    }
+
+    @Test(
+        arguments: [
+            // Everywhere, on the route, and what is then sent on from an mcp route and from another.
+            (nil, nil, "127.0.0.1:8081", nil), ("auto", nil, "127.0.0.1:8081", nil),
+            ("upstream", nil, "127.0.0.1:8081", "127.0.0.1:8081"), ("preserve", nil, nil, nil),
+            ("api.internal", nil, "api.internal", "api.internal"), (nil, "preserve", nil, nil),
+            (nil, "upstream", "127.0.0.1:8081", "127.0.0.1:8081"), ("preserve", "auto", "127.0.0.1:8081", nil),
+            ("upstream", "inner.example:81", "inner.example:81", "inner.example:81"),
+        ] as [(String?, String?, String?, String?)])
+    func hostsSentOnFromRoutes(everywhere: String?, own: String?, mcp: String?, other: String?) throws {
+        let host = own.map { ", host: '\($0)'" } ?? ""
+        let settings = try parse(
+            "{\(everywhere.map { "upstream: {host: \($0)}, " } ?? "")"
+                + "routes: [{path: /mcp, mcp: true\(host)}, {path: /a\(host)}]}")
+        #expect(settings.routes.map { settings.upstream.sentHost(on: $0) } == [mcp, other])
     }
 
     @Test(arguments: [

@@ -26,9 +26,20 @@ extension DownstreamHandler {
         } else {
             traits.hidesRefusals = head.isOfForeignPage(on: record.publicHost)
         }
-        let client = peer.client(of: head, trusted: snapshot.trustedProxies)
+        let client = client
         record.client = client
         decide(client)
+    }
+
+    private var client: ClientAddress {
+        if let client = peer.namedClient(of: head, trusted: snapshot.trustedProxies) { return client }
+        if peer.isTrusted {
+            shard.troubles.unnamedClients.tell([
+                "peer": peer.client.text, "missing": snapshot.trustedProxies.fieldName,
+                "hint": "a proxy has to set the field; a caller that is none needn't be in trusted_proxies",
+            ])
+        }
+        return peer.client
     }
 
     func requestBody() -> BodyDecoder {

@@ -68,14 +68,15 @@ extension DownstreamHandler {
     private func sendRequest() {
         guard let upstream else { return }
         record.sentAt = shard.readClock()
+        record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
         shard.scratch.clear()
         RequestForwarding(
-            head: head, snapshot: snapshot, peer: peer, principal: grant.principal,
+            head: head, snapshot: snapshot, peer: peer, principal: grant.principal, sentHost: record.sentHost,
             target: exchange.hasFollowed ? sentTarget?.octets : nil,
             asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
             readsAnswer: message != nil && toolRules != nil, hasIdleSession: message?.hasIdleSession ?? false,
             isOpenPreflight: snapshot.forwardsPreflights && head.isPreflight,
-            hasJudgedOrigin: message != nil && snapshot.judgesOrigins
+            hasJudgedOrigin: message != nil && snapshot.judgesOrigins && route.sentHost != nil
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
@@ -168,6 +169,8 @@ extension DownstreamHandler {
             .write(
                 ResponseForwarding.Edits(
                     limits: grant.limits, variesByCredential: credentialWasPresented,
+                    // RFC 9110 §6.6.1.
+                    date: response.present.contains(.date) ? nil : shard.date.value(),
                     connection: ConnectionField(closing: closing, version: traits.version)),
                 into: &shard.scratch)
         keepSession(of: response)

@@ -15,10 +15,9 @@ extension DownstreamHandler {
     /// Nil where the answer is one, as most are.
     func slashRedirect(in response: ResponseHead) -> SlashRedirect? {
         guard 300..<400 ~= response.status, let sentTarget else { return nil }
-        let sentHost = snapshot.upstream.host ?? head.value(of: .host).map(head.octets) ?? []
         return SlashRedirect(
             response, to: sentTarget, method: traits.method,
-            names: [snapshot.upstream.authority, sentHost, Array(record.publicHost)])
+            names: [snapshot.upstream.authority, Array(record.sentHost), Array(record.publicHost)])
     }
 
     /// Sends the request where the answer leads, if it is still there and takes the same routes.

@@ -28,13 +28,16 @@ struct ExchangeRecord {
     var bytesIn = 0
     var bytesOut = 0
 
-    /// Correlation ID, method, path and Host one behind the other: the head's own bytes are released long before the end.
+    /// Whether the client speaks HTTPS, with whoever stands in front of us.
+    private(set) var isSecure = false
+
+    /// Correlation ID, method, path and hosts one behind the other: the head's own bytes are released long before the end.
     private var text = ByteBuffer()
     private var idLength = 0
     private var methodRange = 0..<0
     private var pathRange = 0..<0
-    private var hostRange = 0..<0
-    private var schemeRange = 0..<0
+    private var publicHostRange = 0..<0
+    private var sentHostRange = 0..<0
     private var originRange = 0..<0
 
     // MARK: Beginning
@@ -63,29 +66,45 @@ struct ExchangeRecord {
             generator.write(into: &text)
         }
         idLength = text.readableBytes
-        methodRange = keep(head.methodRange, of: head)
+        methodRange = keep(head.view(of: head.methodRange))
     }
 
-    /// Under which name the client knows us: what is sent on as X-Forwarded-Host and -Proto.
+    /// Under which scheme and name the client knows us.
     mutating func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool) {
-        let claimedHost = peerIsTrusted ? head.value(of: .xForwardedHost) : nil
-        if let host = claimedHost ?? head.value(of: .host) { hostRange = keep(host, of: head) }
-        if peerIsTrusted, let scheme = head.value(of: .xForwardedProto) { schemeRange = keep(scheme, of: head) }
+        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { publicHostRange = keep(head.view(of: host)) }
+        isSecure = peerIsTrusted && head.claimsHTTPS
+    }
+
+    /// What the handler is sent as Host.
+    ///
+    /// - Parameters:
+    ///   - configured: nil where it is the client's own.
+    ///   - authority: where the client has none: HTTP/1.0 may leave it out, what we send may not.
+    mutating func keepSentHost(_ configured: [UInt8]?, of head: RequestHead, orElse authority: [UInt8]) {
+        // A request that is sent again is sent with the same.
+        guard sentHostRange.isEmpty else { return }
+        if let configured {
+            sentHostRange = keep(configured)
+        } else if let host = head.host {
+            sentHostRange = keep(head.view(of: host))
+        } else {
+            sentHostRange = keep(authority)
+        }
     }
 
     /// - Parameter origin: of the page that asks, where it may.
     mutating func keepAllowedOrigin(_ origin: Range<Int>, of head: RequestHead) {
-        originRange = keep(origin, of: head)
+        originRange = keep(head.view(of: origin))
     }
 
     /// - Parameter path: without the query.
     mutating func keepPath(_ path: Range<Int>, of head: RequestHead) {
-        pathRange = keep(path, of: head)
+        pathRange = keep(head.view(of: path))
     }
 
-    private mutating func keep(_ range: Range<Int>, of head: RequestHead) -> Range<Int> {
+    private mutating func keep(_ octets: some Sequence<UInt8>) -> Range<Int> {
         let start = text.readableBytes
-        text.writeBytes(head.view(of: range))
+        text.writeBytes(octets)
         return start..<text.readableBytes
     }
 
@@ -94,9 +113,10 @@ struct ExchangeRecord {
     var correlationID: ByteBufferView { view(0..<idLength) }
     /// As sent, without the query.
     var path: ByteBufferView { view(pathRange) }
-    var publicHost: ByteBufferView { view(hostRange) }
-    /// Empty where it is plain `http`.
-    var publicScheme: ByteBufferView { view(schemeRange) }
+    /// As the client knows us; empty where it gives no name, which HTTP/1.0 may.
+    var publicHost: ByteBufferView { view(publicHostRange) }
+    /// Empty until the request is sent.
+    var sentHost: ByteBufferView { view(sentHostRange) }
     /// Empty where there is none, or none that is allowed.
     var allowedOrigin: ByteBufferView { view(originRange) }
 
@@ -121,7 +141,8 @@ struct ExchangeRecord {
         guard text.capacity > Self.keptCapacity else { return }
         text = ByteBuffer()
         idLength = 0
-        (methodRange, pathRange, hostRange, schemeRange, originRange) = (0..<0, 0..<0, 0..<0, 0..<0, 0..<0)
+        (methodRange, pathRange, originRange) = (0..<0, 0..<0, 0..<0)
+        (publicHostRange, sentHostRange) = (0..<0, 0..<0)
     }
 
     private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {

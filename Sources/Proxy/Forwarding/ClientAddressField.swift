@@ -19,8 +19,9 @@ struct TrustedProxies: Sendable {
         }
     }
 
-    /// As `client_address` names it.
     let field: FieldName
+    /// As `client_address` writes it.
+    let fieldName: String
     private let blocks: [AddressBlock]
     /// Whoever can open the socket's path was let in by its mode.
     private let includesUnix: Bool
@@ -29,6 +30,7 @@ struct TrustedProxies: Sendable {
     init(_ entries: [String], field name: String) throws(Flaw) {
         guard let field = FieldName(name) else { throw .fieldName(name) }
         self.field = field
+        fieldName = name
         includesUnix = entries.contains("unix")
         var blocks: [AddressBlock] = []
         for entry in entries where entry != "unix" {
@@ -80,12 +82,13 @@ struct Peer: Sendable {
         forwardedText = if case .ip = origin { Array(client.text.utf8) } else { nil }
     }
 
-    /// Who sent a request: of the hops that the configured field names, read from the right over all its lines, the first
-    /// that isn't trusted. The walk stops before one that is no address; if none is untrusted, the last hop reached it is.
-    func client(of head: RequestHead, trusted: TrustedProxies) -> ClientAddress {
-        guard isTrusted else { return client }
+    /// Who sent a request, as a trusted peer names them: of the hops that the configured field names, read from the right over
+    /// all its lines, the first that isn't trusted. The walk stops before one that is no address; if none is untrusted, the
+    /// last hop reached it is. Nil where nobody is named, or not by one who may.
+    func namedClient(of head: RequestHead, trusted: TrustedProxies) -> ClientAddress? {
+        guard isTrusted else { return nil }
         let name = trusted.field
-        if name.id != .other, !head.present.contains(name.id) { return client }
+        if name.id != .other, !head.present.contains(name.id) { return nil }
         let bytes = head.bytes
         let octets = bytes.readableBytesUInt8Span
         var reached: IPAddress?
@@ -97,7 +100,7 @@ struct Peer: Sendable {
                 guard trusted.trusts(address) else { break walk }
             }
         }
-        return reached.map { ClientAddress(.ip($0), countedBy: prefix) } ?? client
+        return reached.map { ClientAddress(.ip($0), countedBy: prefix) }
     }
 }
 

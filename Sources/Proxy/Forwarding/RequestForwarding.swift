@@ -18,6 +18,7 @@ struct RequestForwarding {
     let snapshot: Snapshot
     let peer: Peer
     let principal: Principal?
+    let sentHost: ByteBufferView
     /// In place of the client's own.
     var target: [UInt8]?
     let asksForWebSocket: Bool
@@ -29,7 +30,8 @@ struct RequestForwarding {
     var hasIdleSession = false
     /// It is a preflight that nobody was asked a key for.
     var isOpenPreflight = false
-    /// The page that asks was judged here. A handler with a list of its own, as FastMCP's, knows only its own pages.
+    /// The page that asks was judged here. A handler with a list of its own, as FastMCP's, knows only its own pages. Not where
+    /// Host is the client's: then Origin has to be the client's too.
     var hasJudgedOrigin = false
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
@@ -51,24 +53,14 @@ struct RequestForwarding {
         buffer.writeEndOfHead()
     }
 
-    /// Only beside a Host that is the handler's own: with the client's, Origin has to be the client's too.
-    private var replacesOrigin: Bool {
-        hasJudgedOrigin && snapshot.upstream.host != nil && head.present.contains(.origin)
-    }
+    private var replacesOrigin: Bool { hasJudgedOrigin && head.present.contains(.origin) }
 
     private func writeHost(into buffer: inout ByteBuffer) {
-        if let host = snapshot.upstream.host {
-            buffer.writeField("Host", host)
-            guard replacesOrigin else { return }
-            buffer.writeStaticString("Origin: http://")
-            buffer.writeBytes(host)
-            buffer.writeFieldEnd()
-        } else if let host = head.value(of: .host) {
-            buffer.writeField("Host", host, of: head.section)
-        } else {
-            // HTTP/1.0 may leave it out, what we send may not.
-            buffer.writeField("Host", snapshot.upstream.authority)
-        }
+        buffer.writeField("Host", sentHost)
+        guard replacesOrigin else { return }
+        buffer.writeStaticString("Origin: http://")
+        buffer.writeBytes(sentHost)
+        buffer.writeFieldEnd()
     }
 
     private func writeKeptFields(into buffer: inout ByteBuffer) {
@@ -114,7 +106,7 @@ struct RequestForwarding {
         if !peer.isTrusted || !head.present.contains(.xForwardedProto) {
             buffer.writeStaticString("X-Forwarded-Proto: http\r\n")
         }
-        if !peer.isTrusted || !head.present.contains(.xForwardedHost), let host = head.value(of: .host) {
+        if !peer.isTrusted || !head.present.contains(.xForwardedHost), let host = head.host {
             buffer.writeField("X-Forwarded-Host", host, of: head.section)
         }
     }

@@ -12,11 +12,13 @@ struct ResponseForwarding {
         var limits: LimitReport?
         /// Another caller may get another answer here.
         var variesByCredential = false
+        /// Of an answer that has none.
+        var date: ByteBufferView?
         var connection: ConnectionField?
     }
 
     private static let legacyLimits: FieldSet = [.xRateLimitLimit, .xRateLimitRemaining, .xRateLimitReset]
-    private static let ours: FieldSet = [.contentLength, .xCorrelationID, .location]
+    private static let ours: FieldSet = [.contentLength, .xCorrelationID]
 
     let head: ResponseHead
     let snapshot: Snapshot
@@ -33,14 +35,15 @@ struct ResponseForwarding {
         if snapshot.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
         writeKeptFields(dropping: dropped, into: &buffer)
         writeFraming(into: &buffer)
+        if let date = edits.date { buffer.writeField("Date", date) }
         buffer.writeField("X-Correlation-ID", record.correlationID)
         if let limits = edits.limits {
             if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, into: &buffer) }
             snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
         }
-        snapshot.crossOrigin?.writeFields(for: record.allowedOrigin, into: &buffer)
+        snapshot.crossOrigin?.writeFields(for: record.allowedOrigin, besides: head, into: &buffer)
         if edits.variesByCredential {
-            buffer.writeBytes(snapshot.varyField)
+            snapshot.credentialVariation.write(besides: head, into: &buffer)
             if !head.present.contains(.cacheControl) { buffer.writeStaticString("Cache-Control: private\r\n") }
         }
         edits.connection?.write(into: &buffer)
@@ -57,13 +60,14 @@ struct ResponseForwarding {
 
     private func writeKeptFields(dropping others: FieldSet, into buffer: inout ByteBuffer) {
         let ours = FieldSet.hopByHop.union(Self.ours).union(others)
-        if snapshot.costFields.isEmpty {
-            buffer.writeFields(of: head.section, dropping: ours)
-        } else {
-            buffer.writeFields(of: head.section, dropping: ours) { snapshot.isCostField($0, of: head) }
+        let hasLinks = !head.present.isDisjoint(with: Self.links)
+        guard hasLinks || !snapshot.costFields.isEmpty else {
+            return buffer.writeFields(of: head.section, dropping: ours)
         }
-        guard head.present.contains(.location) else { return }
-        for field in head.fields where field.id == .location { writeLocation(field.valueRange, into: &buffer) }
+        buffer.writeFields(of: head.section, dropping: ours) {
+            snapshot.isCostField($0, of: head) || handlersOrigin(in: $0) != nil
+        }
+        if hasLinks { writeMendedLinks(into: &buffer) }
     }
 
     /// The length is written once, however often the handler did. To HEAD and in a 304 it describes what is not sent.
@@ -76,30 +80,6 @@ struct ResponseForwarding {
         case .length(let length): buffer.writeField("Content-Length", length)
         case .chunked: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
         case .untilClose: break
-        }
-    }
-
-    /// A handler that makes links of the Host it was sent names itself; the client knows us by another name.
-    private func writeLocation(_ value: Range<Int>, into buffer: inout ByteBuffer) {
-        guard let rest = restBehindHandlersOrigin(value), !record.publicHost.isEmpty else {
-            return buffer.writeField("Location", value, of: head.section)
-        }
-        buffer.writeFieldStart("Location")
-        if record.publicScheme.isEmpty { buffer.writeStaticString("http") }
-        buffer.writeBytes(record.publicScheme)
-        buffer.writeStaticString("://")
-        buffer.writeBytes(record.publicHost)
-        buffer.writeRange(rest, of: head.section)
-        buffer.writeFieldEnd()
-    }
-
-    private func restBehindHandlersOrigin(_ value: Range<Int>) -> Range<Int>? {
-        let origin = snapshot.upstream.origin
-        guard head.section.range(value, startsWithLowercased: origin) else { return nil }
-        let rest = (value.lowerBound + origin.count)..<value.upperBound
-        switch head.view(of: rest).first {
-        case nil, UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"): return rest
-        default: return nil
         }
     }
 }

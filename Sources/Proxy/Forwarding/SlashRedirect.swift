@@ -89,7 +89,7 @@ extension ByteBufferView {
 
 extension Sequence<UInt8> {
     /// In any case of its letters.
-    fileprivate func isSameText(as other: some Sequence<UInt8>) -> Bool {
+    func isSameText(as other: some Sequence<UInt8>) -> Bool {
         elementsEqual(other) { $0.lowercased == $1.lowercased }
     }
 }

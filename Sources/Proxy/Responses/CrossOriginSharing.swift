@@ -52,11 +52,15 @@ struct CrossOriginSharing: Sendable {
         return origins.contains { head.section.range(value, equalsLowercased: $0) } ? value : nil
     }
 
-    /// - Parameter origin: as ``allowedOrigin(of:)`` found it, empty where it found none.
-    func writeFields(for origin: ByteBufferView, into buffer: inout ByteBuffer) {
+    /// A cache must not give one page what was said to another, or to no page at all.
+    private static let variation = Variation(["Origin"])
+
+    /// - Parameters:
+    ///   - origin: as ``allowedOrigin(of:)`` found it, empty where it found none.
+    ///   - answer: of the handler, which may have said by itself that it varies by Origin.
+    func writeFields(for origin: ByteBufferView, besides answer: ResponseHead? = nil, into buffer: inout ByteBuffer) {
         if writeGrant(for: origin, into: &buffer) { buffer.writeStaticString(Self.exposed) }
-        // A cache must not give one page what was said to another, or to no page at all.
-        if origins != nil { buffer.writeStaticString("Vary: Origin\r\n") }
+        if origins != nil { Self.variation.write(besides: answer, into: &buffer) }
     }
 
     /// The fields of an answer to a preflight.

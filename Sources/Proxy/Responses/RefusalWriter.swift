@@ -55,7 +55,7 @@ struct RefusalWriter {
             snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
         }
         snapshot.crossOrigin?.writeFields(for: origin, into: &buffer)
-        if variesByCredential { buffer.writeBytes(snapshot.varyField) }
+        if variesByCredential { snapshot.credentialVariation.write(into: &buffer) }
         connection?.write(into: &buffer)
         buffer.writeEndOfHead()
 

@@ -77,6 +77,7 @@ struct Troubles: Sendable {
     let costs: Trouble
     let unreadableRefusals: Notice
     let redirects: Notice
+    let unnamedClients: Notice
 
     init(logger: Logger) {
         accepting = Trouble(
@@ -96,6 +97,8 @@ struct Troubles: Sendable {
         redirects = Notice(
             logger: logger,
             "the handler redirects to the same path but for a slash at its end: such redirects are followed here")
+        unnamedClients = Notice(
+            logger: logger, "a trusted proxy names no client: all its callers count as one")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
         resolving = Trouble(

@@ -123,14 +123,16 @@ extension Form where Value == Settings.Upstream.Location {
 }
 
 extension Form where Value == Settings.Upstream.Host {
-    static let sentHost = Form.text("upstream, preserve or a host such as api.internal:8081") { text throws(Mismatch) in
+    static let sentHost = Form.text("auto, upstream, preserve or a host such as api.internal:8081") {
+        text throws(Mismatch) in
         switch text {
+        case "auto": return .auto
         case "upstream": return .upstream
         case "preserve": return .preserve
         default:
             guard Authority(text) != nil else { throw Mismatch() }
             // A dotless name may well be one, but hardly one that differs from a keyword by a letter.
-            if let guess = Spelling.nearest(to: text, among: ["upstream", "preserve"]) {
+            if let guess = Spelling.nearest(to: text, among: ["auto", "upstream", "preserve"]) {
                 throw Mismatch(hint: "did you mean \(guess)?")
             }
             return .name(text)

@@ -41,13 +41,14 @@ extension Form where Value == [RouteEntry] {
         let scopes = section.optional(Schema.routeScopes, &problems) ?? []
         let toolScopes = section.optional(Schema.routeToolScopes, &problems) ?? []
         let responseTimeout = section.optional(Schema.routeResponseTimeout, &problems)
+        let host = section.optional(Schema.routeHost, &problems)
         guard let path else { return nil }
         refuseUnaskedScopes(isPublic: isPublic, isMCP: isMCP, section, &problems)
         if isMCP { refuseWhatMCPDecides(path, methods, section, &problems) }
         let route = Settings.Route(
             path: path.text, methods: isMCP ? ["DELETE", "GET", "POST"] : methods ?? [], isPublic: isPublic,
             isThrottled: isThrottled, isMCP: isMCP, scopes: scopes, toolScopes: toolScopes,
-            responseTimeout: responseTimeout)
+            responseTimeout: responseTimeout, host: host)
         return RouteEntry(route: route, path: path, section: section)
     }
 

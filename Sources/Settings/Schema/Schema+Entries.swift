@@ -8,7 +8,7 @@ extension Schema {
     package static let route = Table(
         [
             routePath.row, routeMethods.row, routeIsPublic.row, routeIsThrottled.row, routeIsMCP.row,
-            routeScopes.row, routeToolScopes.row, routeResponseTimeout.row, .later("openapi"),
+            routeScopes.row, routeToolScopes.row, routeResponseTimeout.row, routeHost.row, .later("openapi"),
         ])
 
     static let routePath = Key("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
@@ -31,6 +31,7 @@ extension Schema {
     static let routeResponseTimeout = Key(
         "response_timeout", upstreamResponseTimeout.form,
         "As upstream.response_timeout, here in its place, and for requests that accept event streams too.")
+    static let routeHost = Key("host", .sentHost, "Host sent on from this route. Default: as upstream.host says.")
 
     package static let policy = Table(
         [

@@ -54,8 +54,9 @@ package enum Schema {
         "upstream.url", .upstreamURL, default: "http://127.0.0.1:8081",
         "The handler that requests are forwarded to: http://host:port or unix:/path.")
     static let upstreamHost = Key(
-        "upstream.host", .sentHost, default: "upstream",
-        "Host sent on: the handler's own (upstream), the client's (preserve), or this name.")
+        "upstream.host", .sentHost, default: "auto",
+        "Host sent on: the handler's own (upstream), the client's (preserve), or this name. auto: upstream on mcp routes "
+            + "and without routes, else preserve.")
     static let upstreamConnectTimeout = Key(
         "upstream.connect_timeout", .duration(.milliseconds(1)...longestTimeout), default: "1s",
         "Until a connection is made, or a place in a full pool is free.")
