@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that users have: curl, Python's http.client and httpx, and nginx in front with its default proxy_pass."""
+"""Programs that users have: curl, Python's http.client and httpx, and nginx in front, with a bare proxy_pass and as documented."""
 
 import http.client
 import re
@@ -8,6 +8,7 @@ import threading
 
 import httpx
 import pytest
+from fixtures.programs import ROOT
 from fixtures.upstream import reply
 from fixtures.wire import Connection, ask, free_port, until
 from test_websocket import Handler, MIB
@@ -114,8 +115,8 @@ def test_curl_takes_us_for_its_proxy(wide, upstream, key):
     done = curl("-x", proxy, "-H", f"X-API-Key: {key}", "http://shop.example:8443/files/a?b=c")
     assert done.stdout
     got = upstream.last
-    # What goes on is the path alone, with the handler's Host.
-    assert (got.method, got.target, got.get("Host")) == ("GET", "/files/a?b=c", f"127.0.0.1:{upstream.port}")
+    # What goes on is the path alone.
+    assert (got.method, got.target, got.get("Host")) == ("GET", "/files/a?b=c", "shop.example:8443")
     assert got.get("X-Forwarded-Host") == "shop.example:8443"
     # We are none: the name in the target leads nowhere else, and no tunnel is opened.
     assert curl("-x", proxy, "-o", "/dev/null", "-w", "%{http_code}", "http://shop.example/nowhere").stdout == b"404"
@@ -269,6 +270,10 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    upstream tollgate {{
+        server 127.0.0.1:{tollgate};
+        keepalive 8;
+    }}
     server {{
         listen 127.0.0.1:{port};
         client_max_body_size 0;
@@ -280,6 +285,7 @@ http {{
             proxy_set_header Connection "upgrade";
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         }}
+        location /files/documented {{ {documented} }}
     }}
 }}
 """
@@ -293,7 +299,8 @@ def nginx(folder):
     def start(daemon) -> int:
         port = free_port()
         file = folder / "nginx.conf"
-        file.write_text(NGINX.format(folder=folder, port=port, tollgate=daemon.port))
+        documented = re.search("```nginx\n(.*?)```", (ROOT / "docs/proxying.md").read_text(), re.DOTALL)[1]
+        file.write_text(NGINX.format(folder=folder, port=port, tollgate=daemon.port, documented=documented))
         process = subprocess.Popen(
             ["nginx", "-p", folder, "-c", file, "-e", folder / "nginx.log"],
             stdin=subprocess.DEVNULL,
@@ -325,7 +332,7 @@ def test_through_nginx_everything_arrives(wide, upstream, key, nginx):
     with Connection(port) as connection:
         assert connection.request("GET", "/files/x?y=%20z", {"X-API-Key": key}).body == b"GET "
         got = upstream.last
-        assert (got.version, got.target, got.get("Host")) == ("1.1", "/files/x?y=%20z", f"127.0.0.1:{upstream.port}")
+        assert (got.version, got.target, got.get("Host")) == ("1.1", "/files/x?y=%20z", f"127.0.0.1:{wide.port}")
         assert got.get("Connection") is None
         assert got.get("X-Forwarded-For") == "127.0.0.1"
         assert got.get("X-Forwarded-Host") == "127.0.0.1:%d" % wide.port
@@ -337,6 +344,29 @@ def test_through_nginx_everything_arrives(wide, upstream, key, nginx):
         assert connection.response().body == b"PUT hello"
         headed = connection.request("HEAD", "/files/x", {"X-API-Key": key})
         assert (headed.status, headed.body) == (200, b"")
+
+
+def test_through_nginx_as_documented_nobody_chooses_who_they_are(wide, upstream, key, nginx):
+    port = nginx(wide)
+    claims = {
+        "X-API-Key": key,
+        "Host": "shop.example",
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+    }
+    upstream.behaviour = lambda request, _: reply(fields={"Location": f"http://{request.get('Host')}/files/y"})
+    with Connection(port) as connection:
+        answer = connection.request("GET", "/files/documented", claims)
+        assert (answer.status, answer["Location"]) == (200, "http://shop.example/files/y")
+        got = upstream.last
+        assert got.all("X-Forwarded-For") == ["127.0.0.1, 127.0.0.1"]
+        assert (got.get("X-Forwarded-Proto"), got.get("X-Forwarded-Host")) == ("http", "shop.example")
+        assert got.get("Host") == "shop.example"
+        # A bare proxy_pass passes on what the client claims.
+        connection.request("GET", "/files/x", claims)
+        assert upstream.last.all("X-Forwarded-For") == ["203.0.113.9, 127.0.0.1"]
+    assert [line["client"] for line in wide.lines(2)] == ["127.0.0.1", "203.0.113.9"]
 
 
 def test_through_nginx_answers_without_a_length_end_where_they_end(wide, upstream, key, nginx):
