@@ -86,7 +86,10 @@ final class PolicyPublisher: Sendable {
         let live = try await sidecars.live()
         let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
         for other in news {
-            let isOfKeys = try await sidecars.policySet(other.hash)?.policies == policies.policies
+            let theirs = try await sidecars.policySet(other.hash)
+            let isOfKeys = theirs?.policies == policies.policies
+            // An older version publishes nothing of keys, which is no disagreement.
+            if isOfKeys, theirs?.keys == nil { continue }
             logger.notice(
                 isOfKeys
                     ? "another sidecar has other settings of keys: one may refuse the keys that the other takes"

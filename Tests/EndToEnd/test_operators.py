@@ -58,6 +58,21 @@ def test_sidecars_that_take_other_keys_say_so(launch, upstream):
     assert other.times_said("another sidecar goes by other policies") == 0
 
 
+def test_a_sidecar_that_says_nothing_of_keys_does_not_disagree(launch, upstream, ctl, redis):
+    """One of a version that publishes its policies alone, while a fleet is renewed."""
+    launch(upstream)
+    (member,) = redis("ZRANGE", "tg:1:sidecars", "0", "-1")
+    text = json.loads(redis("GET", b"tg:1:policies:" + member.rpartition(b":")[2]))
+    assert text.pop("keys") == {
+        "prefix": "mcp_", "accept": ["mcp_"], "headers": ["X-API-Key", "Authorization"], "max_active_per_org": 5,
+    }
+    redis("SET", "tg:1:policies:old", json.dumps(text))
+    redis("ZADD", "tg:1:sidecars", redis("TIME")[0], "web-1:old")
+    assert launch(upstream).times_said("another sidecar") == 0
+    shown = ctl.run("quota", "show", "127.0.0.1")
+    assert (shown.stderr, shown.stdout.count("Policies of 3 sidecars")) == ("", 1)
+
+
 def test_variables_name_the_file_and_the_namespace(launch, upstream, ctl, folder):
     file = str(folder / "daemon0/tollgate.json")
     daemon = launch(upstream, arguments=["serve"], env={"TOLLGATE_CONFIG": file, "TOLLGATE_NAMESPACE": "blue"})
