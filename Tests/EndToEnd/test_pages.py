@@ -67,6 +67,11 @@ UNTOUCHED = {
     "with an empty list": {"cors": CORS, "mcp": {"origins": []}},
     "without cors": {"mcp": ORIGINS},
     "with the client's Host": {"cors": CORS, "mcp": ORIGINS, "upstream_settings": {"host": "preserve"}},
+    "with the client's Host on the route": {
+        "cors": CORS,
+        "mcp": ORIGINS,
+        "routes": [{"path": "/mcp", "mcp": True, "host": "preserve"}],
+    },
 }
 
 
