@@ -27,6 +27,7 @@ ARRIVES_AS = {
     "absolute-http10-without-host.http": "/",
     "absolute-options.http": "*",
     "absolute-port.http": "/",
+    "absolute-port-empty.http": "/x",
 }
 #: What isn't a plain 400.
 STATUS = {"tooLarge": 431, "tooManyFields": 431, "fieldNameTooLong": 431, "unsupportedVersion": 505}
