@@ -8,7 +8,7 @@ import Testing
 @testable import Proxy
 
 @Suite struct SlashRedirectTests {
-    private static let names = ["127.0.0.1:8081", "handler.internal", "api.example.com:8443"].map { Array($0.utf8) }
+    private static let names = ["127.0.0.1:8081", "handler.internal", "api.example.com:8443", ""].map { Array($0.utf8) }
 
     private func answer(_ status: Int, _ fields: [String]) throws -> ResponseHead {
         var buffer = ByteBuffer(
@@ -32,7 +32,8 @@ import Testing
         ("/mcp", "/mcp/"), ("/mcp/", "/mcp"), ("/mcp", "http://127.0.0.1:8081/mcp/"),
         // What the handler takes for the client's scheme.
         ("/mcp", "https://127.0.0.1:8081/mcp/"), ("/mcp", "HTTP://Handler.Internal/mcp/"),
-        ("/mcp", "https://api.example.com:8443/mcp/"), ("/mcp?a=b&c", "/mcp/?a=b&c"),
+        ("/mcp", "https://api.example.com:8443/mcp/"), ("/mcp", "https://handler.internal:443/mcp/"),
+        ("/mcp?a=b&c", "/mcp/?a=b&c"),
         ("/mcp/?a", "http://handler.internal/mcp?a"), ("/mcp?", "/mcp/"), ("/mcp", "/mcp/?"),
         // Written anew by a framework that had decoded it.
         ("/%6dcp/caf%c3%a9", "/mcp/caf%C3%A9/"), ("/a//", "/a/"),
@@ -44,7 +45,8 @@ import Testing
     @Test(arguments: [
         ("/mcp", "/mcp"), ("/mcp", "/mcp//"), ("/mcp", "/mcp/x"), ("/mcp", "/Mcp/"), ("/mcp", "/api/mcp/"), ("/", "/"),
         ("/mcp", "/mcp/?a"), ("/mcp?a", "/mcp/"), ("/mcp?a=%2F", "/mcp/?a=/"), ("/mcp", "/mcp/#top"), ("/mcp", "mcp/"),
-        ("/mcp", ""), ("/mcp", "http://"), ("/mcp", "http:///mcp/"), ("/mcp", "http://127.0.0.1/mcp/"),
+        ("/mcp", ""), ("/mcp", "http://"), ("/mcp", "http:///mcp/"),
+        ("/mcp", "http://:80/mcp/"), ("/mcp", "https://handler.internal:80/mcp/"), ("/mcp", "http://127.0.0.1/mcp/"),
         ("/mcp", "http://other.example.com/mcp/"), ("/mcp", "http://127.0.0.1:8081@other.example.com/mcp/"),
         ("/mcp", "//127.0.0.1:8081/mcp/"), ("/mcp", "ftp://127.0.0.1:8081/mcp/"), ("/mcp", "/mcp%2F"),
         ("/mcp", "/mcp/."), ("/mcp", "http://127.0.0.1:8081"), ("/mcp", "\\mcp/"), ("//", "//"),

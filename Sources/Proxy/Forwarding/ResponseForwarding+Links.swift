@@ -106,7 +106,7 @@ extension ByteBufferView {
 
 extension BidirectionalCollection<UInt8> {
     /// In any case, and with or without the port that the scheme implies.
-    fileprivate func isSameAuthority(
+    func isSameAuthority(
         as other: some BidirectionalCollection<UInt8>, under scheme: ResponseForwarding.Scheme
     ) -> Bool {
         let (one, other) = (withoutPort(of: scheme), other.withoutPort(of: scheme))

@@ -13,7 +13,7 @@ struct SlashRedirect: Equatable {
     ///   - request: as it was sent.
     ///   - names: of the handler, as authorities, by which the Location may mean it.
     init?(
-        _ response: ResponseHead, to request: PathAndQuery, method: Method, names: [some Collection<UInt8>]
+        _ response: ResponseHead, to request: PathAndQuery, method: Method, names: [some BidirectionalCollection<UInt8>]
     ) {
         switch response.status {
         case 307, 308: keepsRequest = true
@@ -42,18 +42,22 @@ struct PathAndQuery: Equatable {
         query = end.map { Array(octets[$0...].dropFirst()) }
     }
 
+    private static let schemes: [(prefix: String, ResponseForwarding.Scheme)] = [
+        ("http://", .http), ("https://", .https),
+    ]
+
     /// Nil where it is at none of these names, or no more than a part of something.
-    fileprivate init?(location: ByteBufferView, names: [some Collection<UInt8>]) {
+    fileprivate init?(location: ByteBufferView, names: [some BidirectionalCollection<UInt8>]) {
         guard !location.contains(UInt8(ascii: "#")) else { return nil }
-        guard let scheme = ["http://", "https://"].first(where: location.hasPrefix) else {
+        guard let (prefix, scheme) = Self.schemes.first(where: { location.hasPrefix($0.prefix) }) else {
             // Two slashes begin an authority.
             guard location.dropFirst().first != UInt8(ascii: "/") else { return nil }
             self.init(location)
             return
         }
-        let rest = location.dropFirst(scheme.utf8.count)
+        let rest = location.dropFirst(prefix.utf8.count)
         let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        guard !authority.isEmpty, names.contains(where: { authority.isSameText(as: $0) }) else { return nil }
+        guard names.contains(where: { authority.isSameAuthority(as: $0, under: scheme) }) else { return nil }
         self.init(rest.dropFirst(authority.count))
     }
 
