@@ -74,7 +74,7 @@ extension Failure {
         case .planMissing(let name):
             self.init(.notFound, "plan \(name) does not exist; make it with: tollgatectl plan set \(name) org=100/10s")
         case .planInUse(let name, let users):
-            let shown = users.prefix(5).joined(separator: ", ") + (users.count > 5 ? ", …" : "")
+            let shown = users.sorted().prefix(5).joined(separator: ", ") + (users.count > 5 ? ", …" : "")
             let (verb, object) = users.count == 1 ? ("is", "it") : ("are", "them")
             self.init(
                 .refused,

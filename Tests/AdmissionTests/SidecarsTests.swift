@@ -58,7 +58,7 @@ import Testing
         try await withSidecars { sidecars, redis in
             let time = try await redis.send("TIME").array?.first?.text.flatMap { Int($0) }
             let now = try #require(time)
-            for (name, age) in [("fresh", 2), ("late", 58), ("gone", 62), ("ancient", 90_000)] {
+            for (name, age) in [("fresh", 2), ("late", 40), ("gone", 62), ("ancient", 90_000)] {
                 _ = try await redis.send("ZADD", "tg:1:sidecars", "\(now - age)", "\(name):h")
             }
             #expect(try await sidecars.live().map(\.name) == ["fresh", "late"])
