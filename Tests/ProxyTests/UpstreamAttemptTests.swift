@@ -55,6 +55,17 @@ import Testing
         #expect(attempt.next(of: targets, at: at(1_000)).written == "504")
     }
 
+    /// As at a Unix socket whose queue is full, where the last look comes after the time is over.
+    @Test func whatWasWaitedForIsWhyThereIsNone() {
+        let targets = UpstreamTargets(addresses("4a"))
+        var attempt = UpstreamAttempt(until: at(1_000))
+        #expect(attempt.next(of: targets, at: at(0)).written == "4a within 1000 ms")
+        attempt.waits(because: IOError(errnoCode: EAGAIN, reason: "connect"))
+        #expect(attempt.next(of: targets, at: at(900)).written == "4a within 100 ms")
+        #expect(attempt.next(of: targets, at: at(1_001)).written == "ask")
+        #expect(Exchange.Fault(connecting: attempt.error) == .upstreamConnectTimeout)
+    }
+
     @Test func aNameWithoutAnAddressIsAskedForAndLeadsNowhere() {
         var attempt = UpstreamAttempt(until: at(1_000))
         #expect(attempt.next(of: UpstreamTargets([]), at: at(0)).written == "ask")

@@ -48,6 +48,11 @@ struct UpstreamAttempt {
         return .ask
     }
 
+    /// The same address will be tried again, if there is time left by then.
+    mutating func waits(because error: any Error) {
+        failure = error
+    }
+
     mutating func failed(_ target: UpstreamTarget, _ error: any Error) {
         tried.append(target.address)
         // What is ours doesn't say how the handler is, unless nothing else is known.

@@ -88,12 +88,15 @@ final class UpstreamConnector {
         _ target: UpstreamTarget, _ error: any Error, _ attempt: UpstreamAttempt, for pool: UpstreamPool,
         _ then: @escaping Completion
     ) {
+        var attempt = attempt
         // A Unix socket whose queue is full doesn't let anybody wait, as TCP does.
         if (error as? IOError)?.errnoCode == EAGAIN, eventLoop.now + Self.secondTry < attempt.deadline {
-            eventLoop.assumeIsolated().scheduleTask(in: Self.secondTry) { self.go(on: attempt, for: pool, then) }
+            attempt.waits(because: error)
+            eventLoop.assumeIsolated().scheduleTask(in: Self.secondTry) { [attempt] in
+                self.go(on: attempt, for: pool, then)
+            }
             return
         }
-        var attempt = attempt
         attempt.failed(target, error)
         targets.failed(target)
         go(on: attempt, for: pool, then)
