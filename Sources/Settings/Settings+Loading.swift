@@ -53,15 +53,18 @@ package struct ConfigurationSources: Sendable {
     package var environment: [String: String]
     /// That the process may have, which bounds its connections; nil where the configuration isn't to run here.
     package var descriptors: Int?
+    /// Whether folders that files and sockets are to be in have to be there by now.
+    package var looksAtFolders: Bool
 
     package init(
         file: String? = nil, flags: [Option: String] = [:], environment: [String: String] = [:],
-        descriptors: Int? = nil
+        descriptors: Int? = nil, looksAtFolders: Bool = false
     ) {
         self.file = file
         self.flags = flags
         self.environment = environment
         self.descriptors = descriptors
+        self.looksAtFolders = looksAtFolders
     }
 }
 
@@ -73,7 +76,7 @@ extension Settings {
         -> Settings
     {
         guard let file = sources.file ?? sources.environment.variable(ConfigurationSources.fileVariable) else {
-            return try read(nil, overrides: sources.overrides, descriptors: sources.descriptors)
+            return try read(nil, sources)
         }
         let text: String
         do {
@@ -81,18 +84,18 @@ extension Settings {
         } catch {
             throw ConfigurationError(error)
         }
-        return try parse(text, named: file, overrides: sources.overrides, descriptors: sources.descriptors)
+        return try parse(text, named: file, sources)
     }
 
     /// As ``load(_:)``, from YAML at hand.
     ///
     /// - Parameter file: what messages call it.
     package static func parse(_ yaml: String, named file: String) throws(ConfigurationError) -> Settings {
-        try parse(yaml, named: file, overrides: [], descriptors: nil)
+        try parse(yaml, named: file, ConfigurationSources())
     }
 
     private static func parse(
-        _ yaml: String, named file: String, overrides: [(path: String, element: Element)], descriptors: Int?
+        _ yaml: String, named file: String, _ sources: ConfigurationSources
     ) throws(ConfigurationError) -> Settings {
         let root: Element
         do {
@@ -100,11 +103,11 @@ extension Settings {
         } catch {
             throw ConfigurationError(error)
         }
-        return try read(root, overrides: overrides, descriptors: descriptors)
+        return try read(root, sources)
     }
 
     private static func read(
-        _ root: Element?, overrides: [(path: String, element: Element)], descriptors: Int?
+        _ root: Element?, _ sources: ConfigurationSources
     ) throws(ConfigurationError) -> Settings {
         var problems = ProblemList()
         var section = Section(Schema.root)
@@ -114,8 +117,8 @@ extension Settings {
             }
             section = given
         }
-        for (path, element) in overrides { section.override(path, with: element) }
-        let settings = Settings(section, descriptors: descriptors, &problems)
+        for (path, element) in sources.overrides { section.override(path, with: element) }
+        let settings = Settings(section, sources, &problems)
         if let error = problems.error { throw error }
         return settings
     }

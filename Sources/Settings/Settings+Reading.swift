@@ -10,8 +10,8 @@ extension Settings {
     /// Takes every value from `root`. Where one is wrong it is reported and the default stands in, so that what else is
     /// wrong comes to light as well; the result may be used only if nothing was reported.
     ///
-    /// - Parameter descriptors: that the process may have; nil where the configuration isn't to run here.
-    init(_ root: Section, descriptors: Int?, _ problems: inout ProblemList) {
+    /// - Parameter sources: for what it says of the machine.
+    init(_ root: Section, _ sources: ConfigurationSources, _ problems: inout ProblemList) {
         listen = root.value(Schema.listen, &problems)
         loops = root.optional(Schema.loops, &problems) ?? min(System.coreCount, Self.mostLoopsByDefault)
         namespace = root.value(Schema.namespace, &problems)
@@ -43,7 +43,8 @@ extension Settings {
         usageRetention = root.value(Schema.usageRetain, &problems)
         limits = Limits(root, &problems)
         refuseConflicts(root, &problems)
-        if let descriptors { fit(into: descriptors, root, &problems) }
+        if let descriptors = sources.descriptors { fit(into: descriptors, root, &problems) }
+        if sources.looksAtFolders { refuseMissingFolders(root, &problems) }
     }
 
     /// Where MCP is spoken there are policies for its first words and for what stays open.

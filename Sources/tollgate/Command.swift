@@ -108,7 +108,7 @@ struct Config: ParsableCommand {
         var file: String
 
         func run() throws {
-            let settings = try Configuration.read(ConfigurationSources(file: file))
+            let settings = try Configuration.read(ConfigurationSources(file: file, looksAtFolders: true))
             let lines = ["\(file): ok"] + settings.summary
             try FileHandle.standardOutput.write(contentsOf: Data(lines.map { "\($0)\n" }.joined().utf8))
         }

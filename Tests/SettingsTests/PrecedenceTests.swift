@@ -121,7 +121,8 @@ import Testing
         do { _ = try Settings.load(sources) } catch {
             #expect(
                 error.lines == [
-                    "TOLLGATE_ADMIN: expected an address such as 127.0.0.1:9901, or off, got on",
+                    "TOLLGATE_ADMIN: expected an address such as 127.0.0.1:9901, or off, got on "
+                        + "(did you mean 127.0.0.1:9901?)",
                     "TOLLGATE_LOG_LEVEL: expected debug, info, warning or error, got 'loud'",
                     "--listen: expected an address such as 127.0.0.1:8080, got 80 (did you mean 127.0.0.1:80?)",
                     "--redis: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, "

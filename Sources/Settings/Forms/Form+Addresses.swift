@@ -47,6 +47,9 @@ enum SocketPath {
     /// A listener is bound beside its path first, with a dot and the process' number, which has at most 7 digits.
     private static let longestListened = longest - 8
 
+    /// Of a path without its scheme.
+    static func guesses(_ text: String) -> [String] { text.hasPrefix("/") ? [prefix + text] : [] }
+
     static func read(_ text: String, isListened: Bool) throws(Mismatch) -> String {
         let path = text.dropFirst(prefix.count)
         let longest = isListened ? longestListened : longest
@@ -58,7 +61,8 @@ enum SocketPath {
 }
 
 extension Form where Value == Settings.Listen {
-    static let listen = scalar("an address such as 127.0.0.1:8080") { scalar throws(Mismatch) in
+    static let listen = scalar("an address such as 127.0.0.1:8080", guesses: SocketPath.guesses) {
+        scalar throws(Mismatch) in
         if case .text = scalar.kind, scalar.text.hasPrefix(SocketPath.prefix) {
             return .unix(path: try SocketPath.read(scalar.text, isListened: true))
         }
@@ -75,7 +79,10 @@ extension Form where Value == Settings.TCPAddress {
         if let authority = Authority(text), let port = authority.port {
             return Settings.TCPAddress(host: authority.host, port: port)
         }
-        if let port = Int(text), (0...65_535).contains(port) { throw Mismatch(hint: "did you mean 127.0.0.1:\(port)?") }
+        // Quoted it may have a blank too much.
+        if let port = Int(text.trimmingWhiteSpace), (0...65_535).contains(port) {
+            throw Mismatch(hint: "did you mean 127.0.0.1:\(port)?")
+        }
         if text.hasPrefix("*:") || text.hasPrefix(":"), let port = Int(text.drop(while: { $0 == "*" }).dropFirst()) {
             throw Mismatch(hint: "0.0.0.0:\(port) or \"[::]:\(port)\" listens on every address")
         }
@@ -87,13 +94,21 @@ extension Form where Value == Settings.TCPAddress {
 }
 
 extension Form where Value == Settings.TCPAddress? {
-    static let listenOrOff = Form.scalar("an address such as 127.0.0.1:9901, or off") { scalar throws(Mismatch) in
+    static let listenOrOff = Form.scalar(
+        "an address such as 127.0.0.1:9901, or off",
+        guesses: { Spelling.guesses($0, among: ["off"], words) }
+    ) { scalar throws(Mismatch) in
         if scalar.isOff { return nil }
         if scalar.text.hasPrefix(SocketPath.prefix) {
             throw Mismatch(got: "a Unix socket, which is not supported in this version")
         }
         return try Form<Settings.TCPAddress>.read(scalar)
     }
+
+    private static let words = [
+        "on": "127.0.0.1:9901", "true": "127.0.0.1:9901", "yes": "127.0.0.1:9901", "enabled": "127.0.0.1:9901",
+        "none": "off", "null": "off", "": "off", "~": "off", "disable": "off", "disabled": "off",
+    ]
 }
 
 extension Form where Value == Settings.Upstream.Location {
@@ -104,10 +119,7 @@ extension Form where Value == Settings.Upstream.Location {
             throw Mismatch(
                 got: "https, which is not supported in this version", hint: "http://host:port and unix:/path are")
         }
-        guard text.hasPrefix("http://") else {
-            let suggestion = Authority(text).map { "did you mean http://\($0.host):\($0.port ?? 80)?" }
-            throw Mismatch(hint: suggestion)
-        }
+        guard text.hasPrefix("http://") else { throw Mismatch(hint: suggestion(text)) }
         var rest = text.dropFirst("http://".count)
         if rest.hasSuffix("/") { rest = rest.dropLast() }
         if rest.contains("@") { throw Mismatch(got: "one with user and password", hint: "leave them out") }
@@ -119,6 +131,13 @@ extension Form where Value == Settings.Upstream.Location {
             throw Mismatch(hint: "host and port: http://127.0.0.1:8081")
         }
         return .tcp(host: authority.host, port: authority.port ?? 80)
+    }
+
+    private static func suggestion(_ text: String) -> String? {
+        if let path = SocketPath.guesses(text).first { return "did you mean \(path.shown)?" }
+        if let port = Int(text), (1...65_535).contains(port) { return "did you mean http://127.0.0.1:\(port)?" }
+        guard let authority = Authority(text.lowercased().replacing(/^(?:http|tcp):\/\//, with: "")) else { return nil }
+        return "did you mean http://\(Settings.TCPAddress(host: authority.host, port: authority.port ?? 80))?"
     }
 }
 
@@ -147,26 +166,40 @@ extension Form where Value == RedisEndpoint {
         do throws(RedisEndpointError) {
             return try RedisEndpoint(parsing: text)
         } catch {
-            throw Mismatch(got: "one that can't be used: \(error.description)")
+            throw Mismatch(got: "one that can't be used: \(error.description)", hint: suggestion(text))
         }
+    }
+
+    /// Only of what holds no password: a path, or a host with or without a port.
+    private static func suggestion(_ text: String) -> String? {
+        if let path = SocketPath.guesses(text).first { return "did you mean \(path.shown)?" }
+        let rest = text.trimmingWhiteSpace.replacing(/^(?:redis|tcp|http):\/\/?/, with: "")
+        guard let authority = Authority(rest), authority.port != 0 else { return nil }
+        return "did you mean redis://\(Settings.TCPAddress(host: authority.host, port: authority.port ?? 6379))/0?"
     }
 }
 
 extension Form where Value == Settings.Log.Access {
     /// A path has a slash, so that a misspelt word doesn't become a file.
-    static let accessLog = Form.scalar("stdout, off or a file such as /var/log/tollgate.log") {
-        scalar throws(Mismatch) in
+    static let accessLog = Form.scalar(
+        "stdout, off or a file such as /var/log/tollgate.log",
+        guesses: { Spelling.guesses($0, among: ["stdout", "off"], words) }
+    ) { scalar throws(Mismatch) in
         if case .truth(false) = scalar.kind { return .off }
         guard case .text = scalar.kind, !scalar.text.contains("\0") else { throw Mismatch() }
         if scalar.text == "stdout" { return .stdout }
         if scalar.text == "off" { return .off }
         guard scalar.text.contains("/"), !scalar.text.contains("://"), !scalar.text.hasSuffix("/") else {
-            let isFile = scalar.text.contains(".")
-            let guess = isFile ? "./\(scalar.text)" : Spelling.nearest(to: scalar.text, among: ["stdout", "off"])
-            throw Mismatch(hint: guess.map { "did you mean \($0.shown)?" })
+            let isFile = scalar.text.contains(".") && !scalar.text.contains("/")
+            throw Mismatch(hint: isFile ? "did you mean ./\(scalar.text.shown)?" : nil)
         }
         return .file(scalar.text)
     }
+
+    private static let words = [
+        "-": "stdout", "on": "stdout", "true": "stdout", "yes": "stdout", "enabled": "stdout", "console": "stdout",
+        "stderr": "stdout", "none": "off", "null": "off", "": "off", "~": "off", "disable": "off", "disabled": "off",
+    ]
 }
 
 extension Form where Value == Int {

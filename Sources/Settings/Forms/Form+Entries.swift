@@ -211,7 +211,8 @@ extension Form where Value == [PolicyEntry] {
             }
             return section.optional(Schema.policyConcurrency, &problems).map(Allowance.concurrency)
         default:
-            return limit(section.required(Schema.policyLimit, &problems), of: section, &problems).map(Allowance.rate)
+            let text = section.required(Schema.policyLimit, or: "quota or concurrency", &problems)
+            return limit(text, of: section, &problems).map(Allowance.rate)
         }
     }
 

@@ -7,6 +7,7 @@ extension Form where Value == String {
     /// As Host says it; without a port, or with `:*`, for every port.
     static let allowedHost = text("a host such as api.example.com or localhost:8080") { text throws(Mismatch) in
         if text.contains("://") { throw Mismatch(hint: "leave the scheme out") }
+        if text == "*" { throw Mismatch(hint: "leave the list out for all") }
         guard isAuthority(text) else { throw Mismatch() }
         return text.lowercased()
     }
@@ -14,7 +15,11 @@ extension Form where Value == String {
     /// As Origin says it; with `:*` for every port.
     static let allowedOrigin = text("an origin such as https://app.example.com or http://localhost:*") {
         text throws(Mismatch) in
-        guard let end = text.firstRange(of: "://") else { throw Mismatch(hint: "put the scheme before it") }
+        if text == "*" { throw Mismatch(hint: "leave the list out for all") }
+        guard let end = text.firstRange(of: "://") else {
+            let guess = isAuthority(text) ? Authority(text.replacing(":*", with: ":1")) : nil
+            throw Mismatch(hint: guess?.originHint(text))
+        }
         let scheme = text[..<end.lowerBound]
         guard !scheme.isEmpty, scheme.utf8.allSatisfy({ $0.isLetter || $0.isDigit || "+-.".utf8.contains($0) }) else {
             throw Mismatch()

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Form where Value == Bool {
-    static let boolean = Form.scalar("true or false") { scalar throws(Mismatch) in
+    static let boolean = Form.scalar(
+        "true or false", guesses: { Spelling.guesses($0, among: ["true", "false"], truths) }
+    ) { scalar throws(Mismatch) in
         guard case .truth(let value) = scalar.kind else {
             let unquoted = Scalar(text: scalar.text)
             if case .truth = unquoted.kind { throw Mismatch(hint: "remove the quotes") }
@@ -9,11 +11,34 @@ extension Form where Value == Bool {
         }
         return value
     }
+
+    private static let truths = [
+        "1": "true", "y": "true", "t": "true", "enable": "true", "enabled": "true", "always": "true", "allow": "true",
+        "0": "false", "n": "false", "f": "false", "disable": "false", "disabled": "false", "never": "false",
+        "none": "false", "deny": "false",
+    ]
 }
 
 extension Form where Value == Int {
     static func integer(_ range: ClosedRange<Int>) -> Self {
-        scalar("a whole number from \(range.lowerBound) to \(range.upperBound)") { scalar throws(Mismatch) in
+        integer(range, guesses: { $0.wholeNumber.map { ["\($0)"] } ?? [] })
+    }
+
+    /// Seconds, without a unit: what is written as a duration elsewhere.
+    static func seconds(_ range: ClosedRange<Int>) -> Self {
+        integer(
+            range,
+            guesses: { text in
+                let duration = DurationText(text)?.milliseconds.map { "\($0 / 1_000)" }
+                return [text.wholeNumber.map { "\($0)" }, duration].compactMap(\.self)
+            })
+    }
+
+    private static func integer(
+        _ range: ClosedRange<Int>, guesses: @escaping @Sendable (String) -> [String]
+    ) -> Self {
+        scalar("a whole number from \(range.lowerBound) to \(range.upperBound)", guesses: guesses) {
+            scalar throws(Mismatch) in
             let value = Int(scalar.text)
             guard case .number = scalar.kind else {
                 throw Mismatch(hint: value.map(range.contains) == true ? "remove the quotes" : nil)
@@ -25,14 +50,11 @@ extension Form where Value == Int {
 
     /// A number of bytes: `32KiB`, `16MiB`, `2GiB`, or plain bytes.
     static func size(_ range: ClosedRange<Int>) -> Self {
-        let expectation = "a size such as 32KiB or 16MiB"
-        return scalar(expectation) { scalar throws(Mismatch) in
-            guard scalar.kind.isNumberOrText, let (number, unit) = scalar.text.splitAfterDigits else {
-                throw Mismatch()
-            }
-            guard let shift = ["": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30][unit] else {
-                throw Mismatch(hint: Self.sizeHint(number, unit))
-            }
+        scalar("a size such as 32KiB or 16MiB", guesses: { SizeText($0).map { [$0.written] } ?? [] }) {
+            scalar throws(Mismatch) in
+            guard scalar.kind.isNumberOrText, let (number, unit) = scalar.text.splitAfterDigits,
+                let shift = ["": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30][unit]
+            else { throw Mismatch() }
             let (value, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
             guard !overflow, range.contains(value) else {
                 throw Mismatch(expected: "a size from \(range.lowerBound) to \(range.upperBound) bytes")
@@ -40,21 +62,17 @@ extension Form where Value == Int {
             return value
         }
     }
-
-    /// `64k`, `64KB` and `64 kib` are what other programs take.
-    private static func sizeHint(_ number: Int, _ unit: String) -> String? {
-        switch unit.lowercased().filter({ $0 != " " }) {
-        case "k", "kb", "kib": "did you mean \(number)KiB?"
-        case "m", "mb", "mib": "did you mean \(number)MiB?"
-        case "g", "gb", "gib": "did you mean \(number)GiB?"
-        default: nil
-        }
-    }
 }
 
 extension Form where Value == Double {
     /// Above 0, at most 1.
-    static let share = Form.scalar("a number above 0, at most 1") { scalar throws(Mismatch) in
+    static let share = Form.scalar(
+        "a number above 0, at most 1",
+        guesses: { text in
+            // A bare one of a digit may mean as many sidecars.
+            text.percentage.flatMap { $0 >= 10 || text.hasSuffix("%") ? ["\($0 / 100)"] : nil } ?? []
+        }
+    ) { scalar throws(Mismatch) in
         guard case .number = scalar.kind, let value = Double(scalar.text), value > 0, value <= 1 else {
             throw Mismatch()
         }
@@ -71,40 +89,51 @@ extension Form where Value == Duration {
     fileprivate static let durationExpectation = "a duration such as 30s or 500ms"
 
     fileprivate static func read(_ scalar: Scalar, _ range: ClosedRange<Duration>) throws(Mismatch) -> Duration {
-        guard scalar.kind.isNumberOrText, let (number, unit) = scalar.text.splitAfterDigits else {
-            throw Mismatch()
+        guard scalar.kind.isNumberOrText else { throw Mismatch() }
+        guard let (number, unit) = scalar.text.splitAfterDigits, let size = DurationText.units[unit] else {
+            throw mismatch(scalar.text, range)
         }
-        guard let milliseconds = Self.millisecondsByUnit[unit] else {
-            throw Mismatch(hint: Self.durationHint(number, unit))
-        }
-        let (value, overflow) = number.multipliedReportingOverflow(by: milliseconds)
-        // Far beyond any range, and far from where a Duration overflows.
-        guard !overflow, value < 1 << 53, range.contains(.milliseconds(value)) else {
-            throw Mismatch(
-                expected: "a duration from \(range.lowerBound.written) to \(range.upperBound.written)")
-        }
-        return .milliseconds(value)
+        let (milliseconds, overflow) = number.multipliedReportingOverflow(by: size)
+        guard !overflow, range.contains(milliseconds: milliseconds) else { throw outside(range) }
+        return .milliseconds(milliseconds)
     }
 
-    private static let millisecondsByUnit = ["ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+    private static func outside(_ range: ClosedRange<Duration>) -> Mismatch {
+        Mismatch(expected: "a duration from \(range.lowerBound.written) to \(range.upperBound.written)")
+    }
 
-    private static func durationHint(_ number: Int, _ unit: String) -> String? {
-        switch unit.lowercased().filter({ $0 != " " }) {
-        case "", "s", "sec", "secs", "second", "seconds": "did you mean \(number)s?"
-        case "ms", "msec", "millis", "milliseconds": "did you mean \(number)ms?"
-        case "m", "min", "mins", "minute", "minutes": "did you mean \(number)m?"
-        case "h", "hr", "hour", "hours": "did you mean \(number)h?"
-        case "d", "day", "days": "did you mean \(number)d?"
-        default: nil
-        }
+    /// What other programs take: offered if the key does too.
+    private static func mismatch(_ text: String, _ range: ClosedRange<Duration>) -> Mismatch {
+        guard let meant = DurationText(text) else { return Mismatch() }
+        let fitting = meant.alternatives.lazy
+            .map { $0.filter { range.contains(milliseconds: $0.milliseconds) }.map(\.text) }
+            .first { !$0.isEmpty }
+        return fitting.map { Mismatch(hint: "did you mean \($0.alternatives)?") } ?? outside(range)
+    }
+}
+
+extension ClosedRange<Duration> {
+    fileprivate func contains(milliseconds: Int) -> Bool {
+        // Far beyond any range, and far from where a Duration overflows.
+        milliseconds < 1 << 53 && contains(.milliseconds(milliseconds))
     }
 }
 
 extension Form where Value == Settings.Timeout {
     static func timeout(_ range: ClosedRange<Duration>) -> Self {
-        scalar("\(Form<Duration>.durationExpectation), or off") { scalar throws(Mismatch) in
+        scalar(
+            "\(Form<Duration>.durationExpectation), or off", guesses: { Spelling.guesses($0, among: ["off"], words) }
+        ) { scalar throws(Mismatch) in
             scalar.isOff ? .off : .after(try Form<Duration>.read(scalar, range))
         }
+    }
+
+    /// 0 is no time-out to many programs.
+    private static var words: [String: String] {
+        [
+            "0": "off", "none": "off", "never": "off", "null": "off", "": "off", "~": "off", "unlimited": "off",
+            "infinite": "off", "disable": "off", "disabled": "off",
+        ]
     }
 }
 

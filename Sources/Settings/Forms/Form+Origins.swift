@@ -9,8 +9,7 @@ extension Form where Value == Settings.CORS.Origin {
             throw Mismatch(got: "null, which any page can have")
         }
         guard let separator = text.firstRange(of: "://") else {
-            let isHost = Authority(text) != nil && text.contains(".")
-            throw Mismatch(hint: isHost ? "did you mean https://\(text)?" : nil)
+            throw Mismatch(hint: Authority(text)?.originHint(text))
         }
         let scheme = text[..<separator.lowerBound]
         let rest = text[separator.upperBound...]
@@ -35,5 +34,16 @@ extension Form where Value == Settings.CORS.Origin {
     private static func isScheme(_ text: Substring) -> Bool {
         guard (1...32).contains(text.utf8.count), text.utf8.first?.isLetter == true else { return false }
         return text.utf8.allSatisfy { $0.isLetter || $0.isDigit || "+-.".utf8.contains($0) }
+    }
+}
+
+extension Authority {
+    /// Of what was given for an origin without its scheme; nil where it is a mere word.
+    ///
+    /// - Parameter text: as it was given.
+    func originHint(_ text: String) -> String? {
+        let isLocal = host == "localhost" || host.hasPrefix("127.") || host == "::1"
+        guard isLocal || port != nil || host.contains(where: { ".:".contains($0) }) else { return nil }
+        return "did you mean \(isLocal ? "http" : "https")://\(text)?"
     }
 }

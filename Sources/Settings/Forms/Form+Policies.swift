@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import Redis
 
 /// A limit's text, kept as such until its burst is known.
 struct LimitText: Hashable, Sendable {
@@ -25,19 +26,44 @@ extension Form where Value == LimitText {
         return LimitText(text: text)
     }
 
-    /// `20 / 10s`, `20 per minute` and `20/min` are what other programs take.
+    /// What it is as a rate, and by the calendar where it could be meant so.
     private static func hint(_ text: String) -> String? {
-        let units = ["sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d"]
-        let parts = text.lowercased().replacing(" per ", with: "/").filter { $0 != " " }.split(separator: "/")
-        guard parts.count == 2, parts[0].utf8.allSatisfy(\.isDigit) else { return nil }
-        if CalendarPeriod(rawValue: String(parts[1])) != nil {
-            return "quota: \(parts[0])/\(parts[1]) counts by the calendar"
-        }
-        let number = parts[1].prefix(while: \.isNumber)
-        let name = String(parts[1].dropFirst(number.count))
-        let unit = units[name] ?? units[String(name.dropLast())] ?? name
-        let guess = "\(parts[0])/\(number)\(unit)"
-        return (try? Limit(parsing: guess)).map { _ in "did you mean \(guess)?" }
+        guard let loose = LooseRate(text) else { return nil }
+        let rate = loose.limit.map { "did you mean \($0)?" }
+        let quota = loose.quota.map { "quota: \($0) counts by the calendar" }
+        let hints = [rate, quota].compactMap(\.self)
+        return hints.isEmpty ? nil : hints.joined(separator: " ")
+    }
+}
+
+/// `20 / 10s`, `20 per minute`, `20/min` and `10r/s`, which are what other programs take.
+private struct LooseRate {
+    private static let units = [
+        "sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d", "": "s",
+    ]
+
+    /// As it is written here; nil where there is no such rate.
+    let limit: String?
+    let quota: String?
+
+    init?(_ text: String) {
+        let form = /(\d+)\s*(?:r|req|reqs|requests?|calls?)?\s*(?:\/|per)\s*(\d*)\s*([a-z]*)/
+        guard let match = text.trimmingWhiteSpace.lowercased().wholeMatch(of: form),
+            !(match.2.isEmpty && match.3.isEmpty)
+        else { return nil }
+        let name = String(match.3)
+        let singular = name.count > 2 && name.hasSuffix("s") ? String(name.dropLast()) : name
+        let unit = Self.units[name] ?? Self.units[singular] ?? name
+        let rate = "\(match.1)/\(match.2.isEmpty ? "1" : match.2)\(unit)"
+        limit = (try? Limit(parsing: rate)).map { _ in rate }
+        quota = match.2.isEmpty && CalendarPeriod(rawValue: singular) != nil ? "\(match.1)/\(singular)" : nil
+    }
+
+    /// Where a quota is expected.
+    static func hint(forQuota text: String) -> String? {
+        guard let loose = LooseRate(text) else { return nil }
+        if let quota = loose.quota { return "did you mean \(quota)?" }
+        return loose.limit.map { "limit: \($0) is a rate" }
     }
 }
 
@@ -110,9 +136,13 @@ extension Form where Value == Glob {
 }
 
 extension Form where Value == Policy.Reject {
-    static let reject = Form.choice([
-        "auto": Policy.Reject.auto, "http": .http, "jsonrpc": .jsonrpc, "tool_error": .toolError,
-    ])
+    static let reject = Form.choice(
+        ["auto": Policy.Reject.auto, "http": .http, "jsonrpc": .jsonrpc, "tool_error": .toolError],
+        hints: [
+            "status": "http", "https": "http", "rpc": "jsonrpc", "json_rpc": "jsonrpc", "error": "jsonrpc",
+            "is_error": "tool_error", "iserror": "tool_error", "tool": "tool_error", "automatic": "auto",
+            "default": "auto",
+        ])
 }
 
 extension Duration {
@@ -121,10 +151,23 @@ extension Duration {
 }
 
 extension Form where Value == Policy.Mode {
-    static let mode = Form.scalar("enforce, shadow, or a percentage such as 25% or 0.5%") { scalar throws(Mismatch) in
+    static let mode = Form.scalar(
+        "enforce, shadow, or a percentage such as 25% or 0.5%",
+        guesses: { text in
+            text.percentage.map { ["\($0)%".replacing(".0%", with: "%")] }
+                ?? Spelling.guesses(text, among: ["enforce", "shadow"], modes)
+        }
+    ) { scalar throws(Mismatch) in
         guard let mode = Policy.Mode(scalar.text) else { throw Mismatch() }
         return mode
     }
+
+    private static let modes = [
+        "true": "enforce", "on": "enforce", "yes": "enforce", "enabled": "enforce", "active": "enforce",
+        "block": "enforce", "deny": "enforce", "live": "enforce", "false": "shadow", "off": "shadow", "no": "shadow",
+        "disabled": "shadow", "dry_run": "shadow", "dryrun": "shadow", "log": "shadow", "log_only": "shadow",
+        "monitor": "shadow", "audit": "shadow", "observe": "shadow", "report": "shadow", "test": "shadow",
+    ]
 }
 
 extension Form where Value == CalendarQuota {
@@ -134,7 +177,7 @@ extension Form where Value == CalendarQuota {
         } catch {
             if case .tooLarge = error { throw Mismatch(expected: "numbers up to \(CalendarQuota.largestCount)") }
             let isRate = (try? Limit(parsing: text)) != nil
-            throw Mismatch(hint: isRate ? "limit: \(text) is a rate" : nil)
+            throw Mismatch(hint: isRate ? "limit: \(text) is a rate" : LooseRate.hint(forQuota: text))
         }
     }
 }
@@ -152,11 +195,22 @@ extension Form where Value == [String] {
 }
 
 extension Form where Value == String {
-    fileprivate static let statusText = Form.scalar("a status from 200 to 599, or a class such as 2xx") {
-        scalar throws(Mismatch) in
+    fileprivate static let statusText = Form.scalar(
+        "a status from 200 to 599, or a class such as 2xx",
+        guesses: { text in
+            let isRange = text.wholeMatch(of: /([2-5])00 ?- ?\1 ?99/) != nil
+            let name = isRange ? "\(text.prefix(1))xx" : classes[text.lowercased()]
+            return [text.lowercased()] + [name].compactMap(\.self)
+        }
+    ) { scalar throws(Mismatch) in
         guard StatusSet([scalar.text]) != nil else { throw Mismatch() }
         return scalar.text
     }
+
+    private static let classes = [
+        "ok": "2xx", "success": "2xx", "successful": "2xx", "redirect": "3xx", "client_error": "4xx",
+        "server_error": "5xx",
+    ]
 
     /// Fields that mean something else on the way aren't taken off answers.
     static let costField = Form.text("the name of a field such as X-Tollgate-Cost") { text throws(Mismatch) in

@@ -10,7 +10,7 @@ struct RoutePath: Hashable, Sendable {
 
     init(parsing text: String) throws(Mismatch) {
         guard text.hasPrefix("/") else {
-            throw Mismatch(hint: text.contains("://") ? "leave scheme and host out" : "did you mean /\(text.shown)?")
+            throw Mismatch(hint: text.contains("://") ? "leave scheme and host out" : nil)
         }
         guard text.utf8.count <= 1024 else { throw Mismatch(expected: "a path of at most 1024 octets", got: "more") }
         var names: Set<Substring> = []
@@ -60,6 +60,8 @@ struct RoutePath: Hashable, Sendable {
     /// A literal segment is compared with requests in their one normal spelling, so it has to be in that spelling itself,
     /// and what is refused in every request can't be listed.
     private static func checkLiteral(_ segment: Substring) throws(Mismatch) {
+        // Other routers' parameters, and hardly a segment by that name.
+        if segment.isForeignParameter { throw Mismatch() }
         if segment == "." || segment == ".." { throw Mismatch(expected: "a path without dot segments") }
         if segment.hasPrefix("*") || segment.hasSuffix("*") {
             throw Mismatch(hint: "{rest*} as the last segment takes all that is left")
@@ -113,8 +115,31 @@ extension Substring {
     }
 }
 
+extension Substring {
+    /// `:id`, `<id>` and `<int:id>`.
+    private static var foreignParameter: Regex<(Substring, Substring?, Substring?)> {
+        /:([A-Za-z_][A-Za-z0-9_]*)|<(?:[a-z]+:)?([A-Za-z_][A-Za-z0-9_]*)>/
+    }
+
+    fileprivate var isForeignParameter: Bool { wholeMatch(of: Self.foreignParameter) != nil }
+
+    /// A segment as it is written here.
+    fileprivate var asParameter: Substring {
+        guard let match = wholeMatch(of: Self.foreignParameter), let name = match.1 ?? match.2 else { return self }
+        return "{\(name)}"
+    }
+}
+
 extension Form where Value == RoutePath {
-    static let routePath = Form.text("a path such as /api/{id} or /files/{rest*}") { text throws(Mismatch) in
+    static let routePath = Form.text(
+        "a path such as /api/{id} or /files/{rest*}",
+        guesses: { text in
+            let rooted = text.hasPrefix("/") ? text : "/\(text)"
+            return [
+                rooted.split(separator: "/", omittingEmptySubsequences: false).map(\.asParameter).joined(separator: "/")
+            ]
+        }
+    ) { text throws(Mismatch) in
         try RoutePath(parsing: text)
     }
 }

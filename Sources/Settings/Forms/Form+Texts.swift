@@ -2,15 +2,15 @@
 
 extension Form {
     /// One of a few words.
+    ///
+    /// - Parameter hints: by other words for the same, in lower case and with `_`.
     static func choice(
         _ words: KeyValuePairs<String, Value>, hints: [String: String] = [:]
     ) -> Self {
         let names = words.map(\.key)
-        return scalar(names.alternatives) { scalar throws(Mismatch) in
-            guard let match = words.first(where: { $0.key == scalar.text }) else {
-                let guess = hints[scalar.text] ?? Spelling.nearest(to: scalar.text, among: names)
-                throw Mismatch(hint: guess.map { "did you mean \($0)?" })
-            }
+        return scalar(names.alternatives, guesses: { Spelling.guesses($0, among: names, hints) }) {
+            scalar throws(Mismatch) in
+            guard let match = words.first(where: { $0.key == scalar.text }) else { throw Mismatch() }
             return match.value
         }
     }
@@ -34,7 +34,7 @@ extension Form where Value == String {
         }
     }
 
-    static let namespace = text("1 to 32 of A-Z a-z 0-9 . _ -") { text throws(Mismatch) in
+    static let namespace = text("1 to 32 of A-Z a-z 0-9 . _ -", guesses: Spelling.joined) { text throws(Mismatch) in
         guard Settings.isNamespace(text) else { throw Mismatch() }
         return text
     }
@@ -49,13 +49,15 @@ extension Form where Value == String {
     }
 
     /// A field name that a credential may be taken from: none that frames, routes or is ours.
-    static let fieldName = text("the name of a header field such as X-API-Key") { text throws(Mismatch) in
+    static let fieldName = text("the name of a header field such as X-API-Key", guesses: Spelling.joined) {
+        text throws(Mismatch) in
         try checkFieldName(text)
         return text
     }
 
-    static let clientAddressField = text("the name of a header field such as X-Forwarded-For") {
-        text throws(Mismatch) in
+    static let clientAddressField = text(
+        "the name of a header field such as X-Forwarded-For", guesses: Spelling.joined
+    ) { text throws(Mismatch) in
         try checkFieldName(text)
         switch text.lowercased() {
         case "forwarded": throw Mismatch(got: "'\(text)', which is not supported in this version")
@@ -66,7 +68,9 @@ extension Form where Value == String {
 
     /// One that passes although it may choose for the handler: none that concerns the connection, holds credentials or is set
     /// by us. Nor another spelling of such a one, which some handlers take for it.
-    static let passedField = text("the name of a header field such as X-Forwarded-Prefix") { text throws(Mismatch) in
+    static let passedField = text(
+        "the name of a header field such as X-Forwarded-Prefix", guesses: Spelling.joined
+    ) { text throws(Mismatch) in
         guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
         let name = text.hyphenated
         guard !reservedFields.contains(name), !unpassable.contains(name), !name.hasPrefix("x-tollgate-") else {
@@ -96,14 +100,20 @@ extension Form where Value == String {
     /// An HTTP method as requests write it.
     static let method = text("a method such as GET") { text throws(Mismatch) in
         guard (1...32).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
+        // Tokens, but nobody's methods.
+        guard !["*", "ALL", "ANY"].contains(text.uppercased()) else {
+            throw Mismatch(hint: "leave methods out for all of them")
+        }
         guard text == text.uppercased() else { throw Mismatch(hint: "did you mean \(text.uppercased())?") }
         guard text != "TRACE", text != "CONNECT" else { throw Mismatch(got: "\(text), which is always refused") }
         return text
     }
 
     /// `[a-z][a-z0-9-]{0,31}`: it is part of Redis keys and of the RateLimit fields.
-    static let policyName = text("a name of a-z, 0-9 and - that starts with a letter, at most 32 long") {
-        text throws(Mismatch) in
+    static let policyName = text(
+        "a name of a-z, 0-9 and - that starts with a letter, at most 32 long",
+        guesses: { Spelling.joined($0.lowercased().replacing("_", with: "-")) }
+    ) { text throws(Mismatch) in
         let isNamed =
             (1...32).contains(text.utf8.count)
             && text.utf8.allSatisfy { $0.isLowercaseLetter || $0.isDigit || $0 == UInt8(ascii: "-") }

@@ -19,19 +19,33 @@ struct Mismatch: Error {
 
 extension Form {
     /// A form of single values. A list or mapping is refused before `parse` is asked.
+    ///
+    /// - Parameter guesses: what a text that isn't taken may have been meant to be. The first that is taken is offered.
     static func scalar(
-        _ expectation: String, _ parse: @escaping @Sendable (Scalar) throws(Mismatch) -> Value
+        _ expectation: String, guesses: @escaping @Sendable (String) -> [String] = { _ in [] },
+        _ parse: @escaping @Sendable (Scalar) throws(Mismatch) -> Value
     ) -> Self {
         Form(expectation: expectation) { element, path, problems in
             guard let scalar = element.scalar else {
                 problems.refuse(element, path, expected: expectation, hint: element.structureHint)
                 return nil
             }
+            guard !scalar.text.awaitsVariable else {
+                let option = ConfigurationSources.Option(path: path)
+                let remedy = option.map { "; \($0.variable) sets this key" } ?? ""
+                problems.refuse(element, path, expected: expectation, hint: "variables aren't expanded here\(remedy)")
+                return nil
+            }
             do throws(Mismatch) {
                 return try parse(scalar)
             } catch {
+                // Behind an @ there may have been a password before it, which a guess would show.
+                let guess =
+                    scalar.text.contains("@")
+                    ? nil : guesses(scalar.text).first { (try? parse(Scalar(text: $0))) != nil }
                 problems.refuse(
-                    element, path, expected: error.expected ?? expectation, got: error.got, hint: error.hint)
+                    element, path, expected: error.expected ?? expectation, got: error.got,
+                    hint: error.hint ?? guess.map { "did you mean \($0.shown)?" })
                 return nil
             }
         }
@@ -39,9 +53,10 @@ extension Form {
 
     /// A form of texts: what YAML takes for a number, a truth value or nothing is refused.
     static func text(
-        _ expectation: String, _ parse: @escaping @Sendable (String) throws(Mismatch) -> Value
+        _ expectation: String, guesses: @escaping @Sendable (String) -> [String] = { _ in [] },
+        _ parse: @escaping @Sendable (String) throws(Mismatch) -> Value
     ) -> Self {
-        scalar(expectation) { scalar throws(Mismatch) in
+        scalar(expectation, guesses: guesses) { scalar throws(Mismatch) in
             switch scalar.kind {
             case .text: return try parse(scalar.text)
             case .nothing: throw Mismatch()
@@ -52,7 +67,6 @@ extension Form {
             }
         }
     }
-
 }
 
 extension Element {

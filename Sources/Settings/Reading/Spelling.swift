@@ -16,6 +16,19 @@ package enum Spelling {
         return nearest.candidate
     }
 
+    /// What `word` is another word for, then the candidate nearest to it.
+    ///
+    /// - Parameter synonyms: in lower case and with `_`.
+    static func guesses(_ word: String, among candidates: [String], _ synonyms: [String: String]) -> [String] {
+        let name = word.lowercased().replacing("-", with: "_").replacing(" ", with: "_")
+        return [synonyms[name], nearest(to: word, among: candidates)].compactMap(\.self)
+    }
+
+    /// `X Real IP` as one word, `X-Real-IP`; what stands around it, such as a final colon, is left out.
+    static func joined(_ words: String) -> [String] {
+        [words.split { !($0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))) }.joined(separator: "-")]
+    }
+
     /// `connectTimeout`, `connect-timeout` and `connect_timeout` are the same word.
     private static func folded(_ word: String) -> [UInt8] {
         word.lowercased().utf8.filter { $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: "-") }

@@ -57,13 +57,22 @@ package struct Table: Sendable {
     private let byPath: [String: Row]
     private let sections: Set<String>
     private let nullable: Set<String>
+    private let synonyms: [String: String]
 
-    /// - Parameter nullable: sub-mappings in whose place null may stand, which is what holds without them.
-    init(_ rows: [Row], nullable: Set<String> = []) {
+    /// - Parameters:
+    ///   - nullable: sub-mappings in whose place null may stand, which is what holds without them.
+    ///   - synonyms: paths of keys by what other programs call them.
+    init(_ rows: [Row], nullable: Set<String> = [], synonyms: [String: String] = [:]) {
         self.rows = rows
         byPath = Dictionary(uniqueKeysWithValues: rows.map { ($0.path, $0) })
         sections = Set(rows.flatMap { Self.parents(of: $0.path) })
         self.nullable = nullable
+        self.synonyms = synonyms
+    }
+
+    /// The key that other programs call so.
+    func synonym(_ name: String, below section: String) -> String? {
+        synonyms[(section.isEmpty ? "" : section + ".") + name.lowercased().replacing("-", with: "_")]
     }
 
     subscript(path: String) -> Row? { byPath[path] }

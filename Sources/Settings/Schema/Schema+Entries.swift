@@ -9,6 +9,10 @@ extension Schema {
         [
             routePath.row, routeMethods.row, routeIsPublic.row, routeIsThrottled.row, routeIsMCP.row,
             routeScopes.row, routeToolScopes.row, routeResponseTimeout.row, routeHost.row, .later("openapi"),
+        ],
+        synonyms: [
+            "auth": "public", "authenticated": "public", "protected": "public", "anonymous": "public", "url": "path",
+            "pattern": "path", "prefix": "path", "rate_limit": "throttle", "limit": "throttle",
         ])
 
     static let routePath = Key("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
@@ -39,15 +43,38 @@ extension Schema {
             policyConcurrency.row, policyCost.row, policyMode.row, policyReject.row, policyWait.row,
             policyChargeOn.row, policyCostField.row, policyRoutes.row, policyMethods.row, policyMCPMethods.row,
             policyTools.row, policyPrompts.row, policyResources.row, policyPrefixIPv4.row, policyPrefixIPv6.row,
+        ],
+        synonyms: [
+            "rate": "limit", "rate_limit": "limit", "requests": "limit", "calls": "limit", "by": "per", "key_by": "per",
+            "subject": "per", "scope": "per", "concurrent": "concurrency", "max_concurrent": "concurrency",
+            "parallel": "concurrency", "dry_run": "mode", "shadow": "mode", "weight": "cost", "id": "name",
         ])
 
     static let policyName = Key("name", .policyName, "Its name in fields, logs and Redis keys.")
     static let policySubject = Key(
-        "per", .choice(["address": Policy.Subject.address, "key": .key, "org": .org, "global": .global]),
+        "per",
+        .choice(
+            ["address": Policy.Subject.address, "key": .key, "org": .org, "global": .global],
+            hints: [
+                "ip": "address", "ip_address": "address", "client": "address", "client_ip": "address",
+                "host": "address",
+                "remote_addr": "address", "user": "key", "token": "key", "api_key": "key", "apikey": "key",
+                "consumer": "key", "credential": "key", "principal": "key", "organisation": "org",
+                "organization": "org", "tenant": "org", "account": "org", "team": "org", "customer": "org",
+                "company": "org", "all": "global", "everyone": "global", "everybody": "global", "service": "global",
+                "server": "global", "total": "global", "any": "global", "*": "global",
+            ]),
         "Whose calls share a bucket.")
     static let policyCallers = Key(
         "applies_to",
-        .choice(["anonymous": Policy.Callers.anonymous, "authenticated": .authenticated, "all": .all]),
+        .choice(
+            ["anonymous": Policy.Callers.anonymous, "authenticated": .authenticated, "all": .all],
+            hints: [
+                "anon": "anonymous", "guest": "anonymous", "guests": "anonymous", "strangers": "anonymous",
+                "public": "anonymous", "unauthenticated": "anonymous", "auth": "authenticated", "key": "authenticated",
+                "keys": "authenticated", "user": "authenticated", "users": "authenticated", "everyone": "all",
+                "everybody": "all", "both": "all", "any": "all", "*": "all",
+            ]),
         "Whose calls are charged. Default: anonymous per address, authenticated per key and org, all for global.")
     static let policyLimit = Key(
         "limit", .limit,

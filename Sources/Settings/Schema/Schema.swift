@@ -23,7 +23,15 @@ package enum Schema {
             headerBytes.row, bodyBytes.row, mcpBodyBytes.row, headerTimeout.row, bodyTimeout.row, idleTimeout.row,
             stallTimeout.row, connections.row, connectionsPerAddress.row,
             cacheEntries.row,
-        ], nullable: ["mcp.resource_metadata"])
+        ], nullable: ["mcp.resource_metadata"],
+        synonyms: [
+            "bind": "listen", "port": "listen", "address": "listen", "workers": "loops", "threads": "loops",
+            "upstream.uri": "upstream.url", "upstream.address": "upstream.url", "upstream.target": "upstream.url",
+            "upstream.timeout": "upstream.response_timeout", "redis.uri": "redis.url", "redis.host": "redis.url",
+            "redis.address": "redis.url", "redis.fail_open": "redis.on_failure", "log.file": "log.access",
+            "log.path": "log.access", "limits.max_connections": "limits.connections",
+            "limits.max_body": "limits.body_bytes", "limits.body": "limits.body_bytes",
+        ])
 
     // MARK: The process
 
@@ -43,7 +51,11 @@ package enum Schema {
         "log.level",
         .choice(
             ["debug": Settings.Log.Level.debug, "info": .info, "warning": .warning, "error": .error],
-            hints: ["warn": "warning", "trace": "debug", "critical": "error", "fatal": "error"]),
+            hints: [
+                "warn": "warning", "trace": "debug", "verbose": "debug", "all": "debug", "notice": "info",
+                "information": "info", "on": "info", "true": "info", "err": "error", "critical": "error",
+                "fatal": "error", "off": "error", "none": "error", "quiet": "error", "false": "error",
+            ]),
         default: "info", "Least severe level of the daemon's own log on stderr.")
     static let logAccess = Key(
         "log.access", .accessLog, default: "stdout", "Where the access log goes, one JSON line a request.")
@@ -86,7 +98,13 @@ package enum Schema {
         "Budget of one question to Redis. A request waits at most twice this.")
     static let redisOnFailure = Key(
         "redis.on_failure",
-        .choice(["closed": Settings.OnFailure.closed, "open": .open, "local": .local]), default: "closed",
+        .choice(
+            ["closed": Settings.OnFailure.closed, "open": .open, "local": .local],
+            hints: [
+                "close": "closed", "fail_closed": "closed", "deny": "closed", "refuse": "closed", "reject": "closed",
+                "block": "closed", "fail_open": "open", "allow": "open", "pass": "open", "ignore": "open",
+                "memory": "local", "in_memory": "local", "in_process": "local", "fallback": "local",
+            ]), default: "closed",
         "Without Redis: refuse with 503 (closed), forward known keys uncharged (open), or count here (local).")
     static let redisLocalShare = Key(
         "redis.local_share", .share, default: "0.5",
@@ -107,7 +125,14 @@ package enum Schema {
     static let keyMaxActive = Key(
         "keys.max_active_per_org", .integer(1...100_000), default: "5", "Active keys an organization may have.")
     static let keyAnonymous = Key(
-        "keys.anonymous", .choice(["deny": false, "allow": true]), default: "deny",
+        "keys.anonymous",
+        .choice(
+            ["deny": false, "allow": true],
+            hints: [
+                "true": "allow", "yes": "allow", "on": "allow", "allowed": "allow", "permit": "allow",
+                "false": "deny", "no": "deny", "off": "deny", "denied": "deny", "refuse": "deny", "reject": "deny",
+                "forbid": "deny",
+            ]), default: "deny",
         "Whether requests without a key are refused, or only limited by address.")
 
     static let keyRetain = Key(
@@ -137,11 +162,18 @@ package enum Schema {
         "cors.allow_credentials", .boolean,
         "Whether these pages may use the browser's cookies and stored logins. Default: false.")
     static let corsMaxAge = Key(
-        "cors.max_age", .integer(0...86_400),
+        "cors.max_age", .seconds(0...86_400),
         "Seconds for which a browser may remember the answer to a preflight. Default: 600.")
 
     static let preflights = Key(
-        "preflights", .choice(["forward": true, "refuse": false]), default: "forward",
+        "preflights",
+        .choice(
+            ["forward": true, "refuse": false],
+            hints: [
+                "true": "forward", "yes": "forward", "on": "forward", "pass": "forward", "allow": "forward",
+                "proxy": "forward", "false": "refuse", "no": "refuse", "off": "refuse", "deny": "refuse",
+                "reject": "refuse", "block": "refuse",
+            ]), default: "forward",
         "Without cors: the handler gets preflights, and no key is asked (forward), or they are like any OPTIONS (refuse)."
     )
 

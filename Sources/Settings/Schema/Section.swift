@@ -8,8 +8,8 @@ struct Section {
     private let place: Place
     /// By the table's paths, the least important source first. All are judged, the last one counts.
     private var elements: [String: [Element]] = [:]
-    /// Something in it is of a later version: what it lacks is no mistake then.
-    private var hasUnsupported = false
+    /// Something in it isn't known, or is of a later version: what it lacks may be just that.
+    private var hasUnread = false
 
     /// An empty mapping: every key has its default.
     init(_ table: Table) {
@@ -41,7 +41,7 @@ struct Section {
                 if row.isSupported {
                     elements[path, default: []].append(pair.value)
                 } else {
-                    hasUnsupported = true
+                    hasUnread = true
                     problems.add(Problem(at: pair.key.place, path: prefixed(path), "not supported in this version"))
                 }
             } else if table.isSection(path) {
@@ -53,6 +53,7 @@ struct Section {
                 }
                 collect(inner, below: path, &problems)
             } else {
+                hasUnread = true
                 let shown = prefixed(parent.isEmpty ? name.shown : "\(parent).\(name.shown)")
                 problems.add(Problem(at: pair.key.place, path: shown, unknownKey(name, below: parent)))
             }
@@ -61,6 +62,7 @@ struct Section {
 
     private func unknownKey(_ name: String, below parent: String) -> String {
         let names = table.names(below: parent)
+        if let meant = table.synonym(name, below: parent) { return "unknown key (did you mean \(prefixed(meant))?)" }
         if let guess = Spelling.nearest(to: name, among: names) {
             let path = prefixed(parent.isEmpty ? guess : "\(parent).\(guess)")
             return "unknown key (did you mean \(path)?)"
@@ -102,11 +104,16 @@ struct Section {
     }
 
     /// The key's value; nil where it isn't given or wrong, both of which are reported.
-    func required<Value>(_ key: Key<Value>, _ problems: inout ProblemList) -> Value? {
+    ///
+    /// - Parameter others: keys that might stand in its place.
+    func required<Value>(_ key: Key<Value>, or others: String? = nil, _ problems: inout ProblemList) -> Value? {
         guard isGiven(key.path) else {
-            guard !hasUnsupported else { return nil }
+            guard !hasUnread else { return nil }
+            let alternative = others.map { ", or \($0) in its place" } ?? ""
             problems.add(
-                Problem(at: place, path: prefixed(key.path), "expected \(key.form.expectation), got no such key"))
+                Problem(
+                    at: place, path: prefixed(key.path),
+                    "expected \(key.form.expectation)\(alternative), got no such key"))
             return nil
         }
         return optional(key, &problems)

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+extension Settings {
+    /// Refuses files and sockets that can't be made, since their folders aren't there.
+    func refuseMissingFolders(_ root: Section, _ problems: inout ProblemList) {
+        if case .file(let path) = log.access, let flaw = Self.flaw(ofFolderFor: path) {
+            root.refuse(Schema.logAccess, expected: "a file in a folder that is there", got: flaw, &problems)
+        }
+        for case .unix(let path) in listen {
+            guard let flaw = Self.flaw(ofFolderFor: path) else { continue }
+            root.refuse(Schema.listen, expected: "a socket in a folder that is there", got: flaw, &problems)
+        }
+    }
+
+    private static func flaw(ofFolderFor path: String) -> String? {
+        let url = URL(fileURLWithPath: path)
+        if kind(of: url.path) == .folder { return "\(path.shown), which is a folder" }
+        let folder = url.deletingLastPathComponent().path
+        return switch kind(of: folder) {
+        case .folder: nil
+        case .file: "\(path.shown): \(folder.shown) is no folder"
+        case nil: "\(path.shown): there is no folder \(folder.shown)"
+        }
+    }
+
+    private enum Kind { case file, folder }
+
+    private static func kind(of path: String) -> Kind? {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { return nil }
+        return isFolder.boolValue ? .folder : .file
+    }
+}
