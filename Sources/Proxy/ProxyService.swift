@@ -43,11 +43,11 @@ package final class ProxyService: Sendable {
     /// Starts everything and returns when the listeners are open.
     ///
     /// - Parameters:
-    ///   - inherited: descriptors of sockets that listen already, to be used where they agree with `listen`.
+    ///   - inherited: sockets that listen already, to be used where they agree with `listen`.
     ///   - willListen: waited for before the listeners open; given the id of the database, where Redis was found.
     /// - Throws: ``ProxyStartError`` when an address can't be listened on, or why the access log can't be opened.
     package static func start(
-        _ settings: Settings, inherited: [CInt] = [], logger: Logger,
+        _ settings: Settings, inherited: [InheritedSocket] = [], logger: Logger,
         willListen: @Sendable (_ database: [UInt8]?) async -> Void = { _ in }
     ) async throws -> ProxyService {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)

@@ -13,7 +13,7 @@ extension DataPlane {
         _ settings: Settings, inherited: InheritedSockets, publisher: PolicyPublisher, logger: Logger
     ) async throws {
         let proxy = try await ProxyService.start(
-            settings, inherited: inherited.descriptors, logger: logger, willListen: publisher.publishFirst)
+            settings, inherited: inherited.sockets, logger: logger, willListen: publisher.publishFirst)
         self.init(
             addresses: proxy.addresses,
             readiness: { Readiness(await proxy.readiness()) },

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Proxy
 
 /// Listening sockets that whoever started the process has opened for it, as sd_listen_fds(3) describes: LISTEN_FDS tells
-/// how many there are from descriptor 3 on, LISTEN_PID whom they are for.
+/// how many there are from descriptor 3 on, LISTEN_PID whom they are for, LISTEN_FDNAMES what
+/// they are called.
 struct InheritedSockets: Equatable {
     struct Malformed: Error, CustomStringConvertible {
         let name: String
@@ -16,22 +18,26 @@ struct InheritedSockets: Equatable {
     /// More than anybody has, and few enough to be looked at one by one.
     private static let most: CInt = 1000
 
-    let descriptors: [CInt]
+    let sockets: [InheritedSocket]
 
     init(environment: [String: String], pid: Int32) throws(Malformed) {
         guard let count = environment["LISTEN_FDS"], let owner = environment["LISTEN_PID"] else {
-            descriptors = []
+            sockets = []
             return
         }
         guard let intended = Int32(owner) else { throw Malformed(name: "LISTEN_PID", value: owner) }
         // Meant for the process that this one descends from.
         guard intended == pid else {
-            descriptors = []
+            sockets = []
             return
         }
         guard let number = CInt(count), 0...Self.most ~= number else {
             throw Malformed(name: "LISTEN_FDS", value: count)
         }
-        descriptors = Array(Self.first..<(Self.first + number))
+        let names = environment["LISTEN_FDNAMES"]?.split(separator: ":", omittingEmptySubsequences: false) ?? []
+        sockets = (0..<number).map { index in
+            let name = names.dropFirst(Int(index)).first.map(String.init) ?? ""
+            return InheritedSocket(descriptor: Self.first + index, name: name.isEmpty ? nil : name)
+        }
     }
 }

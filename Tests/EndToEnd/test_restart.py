@@ -182,7 +182,7 @@ def refused(daemon: Daemon) -> str:
 def test_an_inherited_socket_that_listen_does_not_name_is_refused(launch, upstream, listener):
     port, other = port_of(listener), free_port()
     said = refused(launch(upstream, wait=False, listen=[f"127.0.0.1:{other}", "unix:/a"], inherit=[listener]))
-    assert f"a socket of LISTEN_FDS listens on 127.0.0.1:{port}, which is none of listen:" in said
+    assert f"descriptor 3 of LISTEN_FDS listens on 127.0.0.1:{port}, which is none of listen:" in said
     assert f"listen: 127.0.0.1:{other}, unix:/a" in said
 
 

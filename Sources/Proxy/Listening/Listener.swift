@@ -29,6 +29,8 @@ struct Listener: Sendable {
     /// As logs write it: with the kernel's port where 0 was configured.
     let address: String
     private let bound: SocketAddress?
+    /// It is `[::]`, and takes IPv4 connections too.
+    private let isDualStack: Bool
 
     /// NIO has bound, since it knows every kind of address; the socket is all that is wanted of it.
     private init(_ channel: any Channel, address: String? = nil) async throws {
@@ -40,6 +42,9 @@ struct Listener: Sendable {
         bound = channel.localAddress
         self.address = address ?? bound?.written ?? ""
         descriptor = duplicate?.descriptor ?? -1
+        isDualStack =
+            bound?.protocol == .inet6 && bound?.isAny == true
+            && Self.option(IPV6_V6ONLY, at: CInt(IPPROTO_IPV6), of: descriptor) == 0
         try await channel.close().get()
         guard descriptor >= 0 else { throw IOError(errnoCode: duplicate?.errno ?? EBADF, reason: "dup") }
         // A socket that was bound elsewhere NIO has listened on once more, with a shorter queue.
@@ -57,14 +62,27 @@ struct Listener: Sendable {
             .serverChannelOption(.autoRead, value: false)
     }
 
+    /// What a plan knows of one that was inherited; nil where its kind of address isn't known.
+    var inherited: ListenPlan.Inherited? {
+        bound.map { ListenPlan.Inherited(address: $0, isDualStack: isDualStack) }
+    }
+
     /// Binds.
+    ///
+    /// - Returns: nil where this machine doesn't have the address, and the name it belongs to has others.
     static func open(
-        _ listen: Settings.Listen, group: MultiThreadedEventLoopGroup
-    ) async throws(ProxyStartError) -> Listener {
+        _ binding: ListenPlan.Binding, group: MultiThreadedEventLoopGroup
+    ) async throws(ProxyStartError) -> Listener? {
         do {
-            switch listen {
-            case .tcp(let host, let port):
-                return try await Listener(try await bootstrap(group).bind(host: host, port: port).get())
+            switch binding.listen {
+            case .tcp:
+                var bootstrap = bootstrap(group)
+                if let isIPv6Only = binding.isIPv6Only {
+                    bootstrap = bootstrap.serverChannelOption(
+                        ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only),
+                        value: isIPv6Only ? 1 : 0)
+                }
+                return try await Listener(try await bootstrap.bind(to: binding.address).get())
             case .unix(let path):
                 let file = try UnixSocketFile(path)
                 let channel = try await bootstrap(group).bind(unixDomainSocketPath: file.temporary).get()
@@ -74,51 +92,41 @@ struct Listener: Sendable {
                     try await channel.close().get()
                     throw error
                 }
-                return try await Listener(channel, address: "\(listen)")
+                return try await Listener(channel, address: "\(binding.listen)")
             }
         } catch let error as IOError {
-            // Its own description names the system call; the reason is enough.
-            throw .cannotListen("\(listen)", reason: String(cString: strerror(error.errnoCode)))
+            if binding.isOneOfSeveral, lacking.contains(error.errnoCode) { return nil }
+            throw .cannotListen(binding, error.errnoCode)
         } catch {
-            throw .cannotListen("\(listen)", reason: "\(error)")
+            throw .cannotListen("\(binding.listen)", reason: "\(error)")
         }
     }
+
+    /// Errors of an address that this machine doesn't have: without IPv6 in the kernel, or with it switched off, `localhost` may
+    /// still be `::1` as well.
+    private static let lacking = [EAFNOSUPPORT, EADDRNOTAVAIL]
 
     /// A socket that was bound and listens already. It becomes the listener's.
     ///
     /// - Throws: ``ProxyStartError`` where the descriptor is no such socket.
     static func adopt(
-        _ descriptor: CInt, group: MultiThreadedEventLoopGroup
+        _ socket: InheritedSocket, group: MultiThreadedEventLoopGroup
     ) async throws(ProxyStartError) -> Listener {
-        guard option(SO_ACCEPTCONN, of: descriptor) == 1,
-            option(SO_TYPE, of: descriptor) == CInt(SOCK_STREAM.rawValue)
-        else { throw .notListening(descriptor: descriptor) }
+        guard option(SO_ACCEPTCONN, of: socket.descriptor) == 1,
+            option(SO_TYPE, of: socket.descriptor) == CInt(SOCK_STREAM.rawValue)
+        else { throw .notListening(socket) }
         do {
-            return try await Listener(try await bootstrap(group).withBoundSocket(descriptor).get())
+            return try await Listener(try await bootstrap(group).withBoundSocket(socket.descriptor).get())
         } catch {
-            throw .cannotListen("descriptor \(descriptor)", reason: "\(error)")
+            throw .cannotListen("\(socket)", reason: "\(error)")
         }
     }
 
-    private static func option(_ name: CInt, of descriptor: CInt) -> CInt? {
+    private static func option(_ name: CInt, at level: CInt = SOL_SOCKET, of descriptor: CInt) -> CInt? {
         var value: CInt = 0
         var length = socklen_t(MemoryLayout<CInt>.size)
-        guard getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 else { return nil }
+        guard getsockopt(descriptor, level, name, &value, &length) == 0 else { return nil }
         return value
-    }
-
-    /// Whether it is what would be bound for `listen`.
-    func serves(_ listen: Settings.Listen) async -> Bool {
-        guard let bound else { return false }
-        switch listen {
-        case .unix(let path): return bound.isUnix && bound.pathname == path
-        case .tcp(let host, let port):
-            // getaddrinfo blocks; a name that has no address is told of when it is bound.
-            let address = try? await NIOThreadPool.singleton.runIfActive {
-                try SocketAddress.makeAddressResolvingHost(host, port: port)
-            }
-            return address == bound
-        }
     }
 
     func close() {

@@ -23,23 +23,32 @@ struct Listeners: Sendable {
     ///
     /// - Throws: ``ProxyStartError``
     static func open(
-        _ listen: [Settings.Listen], inherited: [CInt], group: MultiThreadedEventLoopGroup, shards: ShardTable,
-        trouble: Trouble
+        _ listen: [Settings.Listen], inherited: [InheritedSocket], group: MultiThreadedEventLoopGroup,
+        shards: ShardTable, trouble: Trouble
     ) async throws -> Listeners {
         var all: [Listener] = []
         do {
-            for descriptor in inherited { all.append(try await .adopt(descriptor, group: group)) }
-            var strangers = Array(all.indices)
-            for entry in listen {
-                var isServed = false
-                for index in inherited.indices where await all[index].serves(entry) {
-                    isServed = true
-                    strangers.removeAll { $0 == index }
-                }
-                if !isServed { all.append(try await .open(entry, group: group)) }
+            for socket in inherited { all.append(try await .adopt(socket, group: group)) }
+            var entries: [ListenPlan.Entry] = []
+            for entry in listen { entries.append(try await ListenPlan.Entry(finding: entry)) }
+            let plan = ListenPlan(entries, inherited: all.map(\.inherited))
+            if let stranger = plan.strangers.first {
+                throw ProxyStartError.inheritedElsewhere(
+                    inherited[stranger], address: all[stranger].address, listen: listen)
             }
-            if let stranger = strangers.first {
-                throw ProxyStartError.inheritedElsewhere(all[stranger].address, listen: listen)
+            var missing: [SocketAddress] = []
+            for binding in plan.bindings {
+                if let listener = try await Listener.open(binding, group: group) {
+                    all.append(listener)
+                } else {
+                    missing.append(binding.address)
+                }
+            }
+            for entry in entries where entry.addresses.allSatisfy(missing.contains) {
+                throw ProxyStartError.cannotListen(
+                    "\(entry.listen)",
+                    reason: "this machine has none of its addresses: "
+                        + entry.addresses.map(\.written).joined(separator: ", "))
             }
             return try Listeners(all, shards: shards, trouble: trouble)
         } catch {
@@ -72,6 +81,28 @@ struct Listeners: Sendable {
             try await thread.shutdownGracefully()
         } catch {
             // A thread that doesn't end has nothing to do any more.
+        }
+    }
+}
+
+extension ListenPlan.Entry {
+    /// Finds the addresses of a name.
+    fileprivate init(finding listen: Settings.Listen) async throws(ProxyStartError) {
+        do {
+            switch listen {
+            case .unix(let path): self.init(listen: listen, addresses: [try SocketAddress(unixDomainSocketPath: path)])
+            case .tcp(let host, let port):
+                if let literal = try? SocketAddress(ipAddress: host, port: port) {
+                    self.init(listen: listen, addresses: [literal])
+                } else {
+                    let found = try await NIOThreadPool.singleton.runIfActive {
+                        try NameLookup.addresses(of: host, port: port)
+                    }
+                    self.init(listen: listen, addresses: found)
+                }
+            }
+        } catch {
+            throw .cannotListen("\(listen)", reason: "\(error)")
         }
     }
 }

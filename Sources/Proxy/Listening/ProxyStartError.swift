@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 package import Settings
 
 /// Why the proxy could not start.
 package enum ProxyStartError: Error, Equatable, CustomStringConvertible {
     case cannotListen(String, reason: String)
     /// What was announced as a listening socket is none.
-    case notListening(descriptor: CInt)
+    case notListening(InheritedSocket)
     /// A socket was inherited that listens on an address that isn't configured.
-    case inheritedElsewhere(String, listen: [Settings.Listen])
+    case inheritedElsewhere(InheritedSocket, address: String, listen: [Settings.Listen])
 
     /// What was configured, and what the process was given, don't fit.
     package var isMisconfiguration: Bool {
@@ -22,10 +28,21 @@ package enum ProxyStartError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .cannotListen(let address, let reason):
             "cannot listen on \(address): \(reason) (listen: sets another address)"
-        case .notListening(let descriptor): "descriptor \(descriptor) of LISTEN_FDS is no listening stream socket"
-        case .inheritedElsewhere(let address, let listen):
-            "a socket of LISTEN_FDS listens on \(address), which is none of "
+        case .notListening(let socket): "\(socket) is no listening stream socket"
+        case .inheritedElsewhere(let socket, let address, let listen):
+            "\(socket) listens on \(address), which is none of "
                 + "listen: \(listen.map(\.description).joined(separator: ", "))"
         }
+    }
+}
+
+extension ProxyStartError {
+    /// As the operator wrote it and, where that is a name, by the address that couldn't be had.
+    static func cannotListen(_ binding: ListenPlan.Binding, _ code: CInt) -> ProxyStartError {
+        let (written, address) = ("\(binding.listen)", binding.address.written)
+        return .cannotListen(
+            written == address ? written : "\(written) (\(address))",
+            // The system call that it came of says nothing more.
+            reason: code == EAFNOSUPPORT ? "the kernel has no IPv6" : String(cString: strerror(code)))
     }
 }

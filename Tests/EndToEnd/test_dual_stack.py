@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both families of addresses: listed together, by a name, or on one socket that was inherited."""
+
+import socket
+
+import pytest
+from fixtures.wire import free_port, until
+
+
+def status(host: str, port: int) -> int:
+    """Of a request to an address of either family."""
+    with socket.create_connection((host, port), 10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    return int(answer.split()[1])
+
+
+@pytest.fixture
+def dual_stack():
+    """What `ListenStream=PORT` of systemd makes."""
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        yield listener
+
+
+@pytest.mark.parametrize("first", ["0.0.0.0", "[::]"])
+def test_both_wildcards_are_served(launch, upstream, first):
+    port = free_port()
+    second = {"0.0.0.0": "[::]", "[::]": "0.0.0.0"}[first]
+    daemon = launch(upstream, listen=[f"{first}:{port}", f"{second}:{port}"])
+    assert daemon.listening() == [f"{first}:{port}", f"{second}:{port}"]
+    assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
+
+
+def test_an_ipv6_wildcard_alone_serves_both(launch, upstream):
+    port = free_port()
+    launch(upstream, listen=f"[::]:{port}")
+    assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
+
+
+def test_beside_a_loopback_it_leaves_ipv4_to_that(launch, upstream):
+    port = free_port()
+    launch(upstream, listen=[f"127.0.0.1:{port}", f"[::]:{port}"])
+    assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
+    with pytest.raises(ConnectionRefusedError):
+        status("127.0.0.2", port)
+
+
+@pytest.mark.parametrize("listed", [["0.0.0.0"], ["[::]"], ["0.0.0.0", "[::]"], ["[::]", "127.0.0.1"]])
+def test_an_inherited_dual_stack_socket_serves_both(launch, upstream, dual_stack, listed):
+    port = dual_stack.getsockname()[1]
+    daemon = launch(upstream, listen=[f"{host}:{port}" for host in listed], inherit=[dual_stack], wait=False)
+    until(lambda: "info listening " in daemon.said(), "the daemon listening")
+    assert daemon.said().count("info listening ") == 1 and f"info listening address=[::]:{port}\n" in daemon.said()
+    assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
+
+
+def test_one_that_would_serve_more_than_is_listed_is_named(launch, upstream, dual_stack):
+    port = dual_stack.getsockname()[1]
+    env = {"LISTEN_FDNAMES": "web.socket"}
+    daemon = launch(upstream, listen=f"127.0.0.1:{port}", inherit=[dual_stack], env=env, wait=False)
+    assert daemon.wait() == 78
+    assert (
+        f"descriptor 3 (web.socket) of LISTEN_FDS listens on [::]:{port}, which is none of listen: 127.0.0.1:{port}"
+        in daemon.said()
+    )
+
+
+def hosts(folder, text: str) -> list[str]:
+    """A command that runs another one with this as its /etc/hosts."""
+    file = folder / "hosts"
+    file.write_text(text)
+    mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, str(file)]
+
+
+def test_a_name_is_all_its_addresses(launch, upstream, folder):
+    port = free_port()
+    within = hosts(folder, "::1 localhost ip6-localhost\n127.0.0.1 localhost\n")
+    daemon = launch(upstream, listen=f"localhost:{port}", within=within)
+    assert daemon.listening() == [f"[::1]:{port}", f"127.0.0.1:{port}"]
+    assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
+
+
+def test_an_address_of_a_name_that_this_machine_lacks_is_left_out(launch, upstream, folder):
+    port = free_port()
+    # As ::1 is without IPv6.
+    daemon = launch(upstream, listen=f"app:{port}", within=hosts(folder, "2001:db8::9 app\n127.0.0.1 app localhost\n"))
+    assert daemon.listening() == [f"127.0.0.1:{port}"]
+    assert status("127.0.0.1", port) == 200
+
+
+def test_a_name_without_an_address_of_this_machine_is_told(launch, upstream, folder):
+    within = hosts(folder, "2001:db8::9 app\n192.0.2.9 app\n127.0.0.1 localhost\n")
+    daemon = launch(upstream, listen="app:8080", within=within, wait=False)
+    assert daemon.wait() == 1
+    assert "cannot listen on app:8080: this machine has none of its addresses: " in daemon.said()
+    assert "[2001:db8::9]:8080" in daemon.said() and "192.0.2.9:8080" in daemon.said()
+
+
+def test_the_address_of_a_name_that_is_taken_is_named(launch, upstream, folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        within = hosts(folder, "::1 localhost\n127.0.0.1 localhost\n")
+        daemon = launch(upstream, listen=f"localhost:{port}", within=within, wait=False)
+        assert daemon.wait() == 1
+    assert f"cannot listen on localhost:{port} (127.0.0.1:{port}): Address already in use" in daemon.said()
