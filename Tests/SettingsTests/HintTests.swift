@@ -140,7 +140,7 @@ import Testing
         ("routes: [{path: '/api/:id'}]", "routes[0].path", "did you mean /api/{id}?"),
         ("routes: [{path: '/api/<int:id>/x'}]", "routes[0].path", "did you mean /api/{id}/x?"),
         ("routes: [{path: /a, methods: ['*']}]", "routes[0].methods[0]", "leave methods out for all of them"),
-        ("routes: [{path: /a, auth: false}]", "routes[0].auth", "did you mean routes[0].public?"),
+        ("routes: [{path: /a, anonymous: true}]", "routes[0].anonymous", "did you mean routes[0].public?"),
     ])
     func theNearestValueIsOffered(yaml: String, path: String, hint: String) {
         let told = lines(of: yaml)

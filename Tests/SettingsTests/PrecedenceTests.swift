@@ -100,6 +100,27 @@ import Testing
         #expect(settings.log.level == .debug)
     }
 
+    /// Who set them has expanded what was to be, and a password may be anything.
+    @Test func whatLooksLikeAVariableIsOneOfTheFileAlone() throws {
+        let url = "redis://:pw${x}@redis:6379/1"
+        let expected = RedisEndpoint(.tcp(host: "redis", port: 6379), password: "pw${x}", database: 1)
+        let sources = [
+            ConfigurationSources(flags: [.redis: url]),
+            ConfigurationSources(environment: ["TOLLGATE_REDIS_URL": url]),
+        ]
+        for source in sources { #expect(try Settings.load(source).redis.endpoint == expected) }
+        #expect(try load("redis: {url: 'redis://:pw%24{x}@redis/1'}").redis.endpoint == expected)
+        let error = try #require(throws: ConfigurationError.self) {
+            try Settings.parse("redis: {url: '\(url)'}", named: "t.yaml")
+        }
+        #expect(
+            error.lines == [
+                "t.yaml:1: redis.url: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, got "
+                    + "'redis://***@redis:6379/1' (variables aren't expanded here; TOLLGATE_REDIS_URL sets this key; a $ "
+                    + "of the URL itself is written %24)"
+            ])
+    }
+
     /// As a block of YAML, or in quotes.
     @Test func whiteSpaceAroundAURLIsPassedOver() throws {
         let settings = try load("redis: {url: \"redis://redis/1 \"}\nupstream:\n  url: |\n    http://app:3000\n")

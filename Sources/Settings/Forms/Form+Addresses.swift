@@ -134,7 +134,7 @@ extension Form where Value == Settings.Upstream.Location {
     }
 
     private static func suggestion(_ text: String) -> String? {
-        if let path = SocketPath.guesses(text).first { return "did you mean \(path.shown)?" }
+        if let path = SocketPath.guesses(text).first { return path.offered }
         if let port = Int(text), (1...65_535).contains(port) { return "did you mean http://127.0.0.1:\(port)?" }
         guard let authority = Authority(text.lowercased().replacing(/^(?:http|tcp):\/\//, with: "")) else { return nil }
         return "did you mean http://\(Settings.TCPAddress(host: authority.host, port: authority.port ?? 80))?"
@@ -172,7 +172,7 @@ extension Form where Value == RedisEndpoint {
 
     /// Only of what holds no password: a path, or a host with or without a port.
     private static func suggestion(_ text: String) -> String? {
-        if let path = SocketPath.guesses(text).first { return "did you mean \(path.shown)?" }
+        if let path = SocketPath.guesses(text).first { return path.offered }
         let rest = text.trimmingWhiteSpace.replacing(/^(?:redis|tcp|http):\/\/?/, with: "")
         guard let authority = Authority(rest), authority.port != 0 else { return nil }
         return "did you mean redis://\(Settings.TCPAddress(host: authority.host, port: authority.port ?? 6379))/0?"
@@ -191,7 +191,7 @@ extension Form where Value == Settings.Log.Access {
         if scalar.text == "off" { return .off }
         guard scalar.text.contains("/"), !scalar.text.contains("://"), !scalar.text.hasSuffix("/") else {
             let isFile = scalar.text.contains(".") && !scalar.text.contains("/")
-            throw Mismatch(hint: isFile ? "did you mean ./\(scalar.text.shown)?" : nil)
+            throw Mismatch(hint: isFile ? "./\(scalar.text)".offered : nil)
         }
         return .file(scalar.text)
     }

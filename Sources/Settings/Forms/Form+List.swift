@@ -59,7 +59,8 @@ extension Element {
         guard case .list(let elements) = content else {
             // Most likely a single entry without its brackets.
             let isText = if case .text = scalar?.kind { true } else { false }
-            let hint = isText ? scalar.map { "put it in brackets: [\($0.text.shown)]" } : nil
+            let text = isText ? scalar.flatMap { $0.text.contains("@") ? nil : $0.text.shown } : nil
+            let hint = text.map { "put it in brackets: [\($0)]" }
             problems.refuse(self, path, expected: expectation, hint: hint)
             return nil
         }

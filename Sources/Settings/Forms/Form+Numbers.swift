@@ -13,9 +13,8 @@ extension Form where Value == Bool {
     }
 
     private static let truths = [
-        "1": "true", "y": "true", "t": "true", "enable": "true", "enabled": "true", "always": "true", "allow": "true",
-        "0": "false", "n": "false", "f": "false", "disable": "false", "disabled": "false", "never": "false",
-        "none": "false", "deny": "false",
+        "1": "true", "y": "true", "t": "true", "enable": "true", "enabled": "true", "always": "true", "0": "false",
+        "n": "false", "f": "false", "disable": "false", "disabled": "false", "never": "false", "none": "false",
     ]
 }
 

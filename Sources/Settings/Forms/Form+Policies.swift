@@ -162,11 +162,12 @@ extension Form where Value == Policy.Mode {
         return mode
     }
 
+    /// Not "off": the policy, or the dry run?
     private static let modes = [
         "true": "enforce", "on": "enforce", "yes": "enforce", "enabled": "enforce", "active": "enforce",
-        "block": "enforce", "deny": "enforce", "live": "enforce", "false": "shadow", "off": "shadow", "no": "shadow",
-        "disabled": "shadow", "dry_run": "shadow", "dryrun": "shadow", "log": "shadow", "log_only": "shadow",
-        "monitor": "shadow", "audit": "shadow", "observe": "shadow", "report": "shadow", "test": "shadow",
+        "block": "enforce", "deny": "enforce", "live": "enforce", "dry_run": "shadow", "dryrun": "shadow",
+        "log": "shadow", "log_only": "shadow", "monitor": "shadow", "audit": "shadow", "observe": "shadow",
+        "report": "shadow", "test": "shadow",
     ]
 }
 

@@ -30,10 +30,9 @@ extension Form {
                 problems.refuse(element, path, expected: expectation, hint: element.structureHint)
                 return nil
             }
-            guard !scalar.text.awaitsVariable else {
-                let option = ConfigurationSources.Option(path: path)
-                let remedy = option.map { "; \($0.variable) sets this key" } ?? ""
-                problems.refuse(element, path, expected: expectation, hint: "variables aren't expanded here\(remedy)")
+            // A shell or a secret store has seen to flags and variables, and a password may be anything.
+            if case .file = element.place, scalar.text.awaitsVariable {
+                problems.refuse(element, path, expected: expectation, hint: scalar.variableHint(for: path))
                 return nil
             }
             do throws(Mismatch) {
@@ -45,7 +44,7 @@ extension Form {
                     ? nil : guesses(scalar.text).first { (try? parse(Scalar(text: $0))) != nil }
                 problems.refuse(
                     element, path, expected: error.expected ?? expectation, got: error.got,
-                    hint: error.hint ?? guess.map { "did you mean \($0.shown)?" })
+                    hint: error.hint ?? guess.flatMap(\.offered))
                 return nil
             }
         }
@@ -67,6 +66,20 @@ extension Form {
             }
         }
     }
+}
+
+extension Scalar {
+    /// For one that awaits a variable: what can be done instead.
+    fileprivate func variableHint(for path: String) -> String {
+        let option = ConfigurationSources.Option(path: path).map { "; \($0.variable) sets this key" } ?? ""
+        let literal = text.contains("://") ? "; a $ of the URL itself is written %24" : ""
+        return "variables aren't expanded here\(option)\(literal)"
+    }
+}
+
+extension String {
+    /// As a hint offers it in place of what was written; nil where there may be a password in it, which isn't shown.
+    var offered: String? { contains("@") ? nil : "did you mean \(shown)?" }
 }
 
 extension Element {

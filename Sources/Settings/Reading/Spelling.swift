@@ -9,8 +9,12 @@ package enum Spelling {
         var nearest = (distance: max(1, wanted.count / 3) + 1, candidate: String?.none)
         // Longer words are no names of ours, and the distance takes quadratic time.
         guard wanted.count <= 64 else { return nil }
+        let negation = negations.first(where: wanted.starts)
         for candidate in candidates where candidate != word {
-            let distance = distance(wanted, folded(candidate))
+            let name = folded(candidate)
+            // `no_throttle` isn't a slip of `throttle`: its true would become the other's.
+            if let negation, !name.starts(with: negation) { continue }
+            let distance = distance(wanted, name)
             if distance < nearest.distance { nearest = (distance, candidate) }
         }
         return nearest.candidate
@@ -28,6 +32,8 @@ package enum Spelling {
     static func joined(_ words: String) -> [String] {
         [words.split { !($0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))) }.joined(separator: "-")]
     }
+
+    private static let negations = ["dis", "no", "skip", "un"].map { Array($0.utf8) }
 
     /// `connectTimeout`, `connect-timeout` and `connect_timeout` are the same word.
     private static func folded(_ word: String) -> [UInt8] {

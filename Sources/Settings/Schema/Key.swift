@@ -58,21 +58,35 @@ package struct Table: Sendable {
     private let sections: Set<String>
     private let nullable: Set<String>
     private let synonyms: [String: String]
+    private let remarks: [String: Set<String>]
 
     /// - Parameters:
     ///   - nullable: sub-mappings in whose place null may stand, which is what holds without them.
-    ///   - synonyms: paths of keys by what other programs call them.
-    init(_ rows: [Row], nullable: Set<String> = [], synonyms: [String: String] = [:]) {
+    ///   - synonyms: paths of keys by what other programs call them. A value has to mean the same there.
+    ///   - remarks: what to say of names whose values mean something else here, in lower case and with `_`.
+    init(
+        _ rows: [Row], nullable: Set<String> = [], synonyms: [String: String] = [:],
+        remarks: [String: Set<String>] = [:]
+    ) {
         self.rows = rows
         byPath = Dictionary(uniqueKeysWithValues: rows.map { ($0.path, $0) })
         sections = Set(rows.flatMap { Self.parents(of: $0.path) })
         self.nullable = nullable
         self.synonyms = synonyms
+        self.remarks = remarks
     }
 
     /// The key that other programs call so.
     func synonym(_ name: String, below section: String) -> String? {
-        synonyms[(section.isEmpty ? "" : section + ".") + name.lowercased().replacing("-", with: "_")]
+        synonyms[Self.path(name, below: section)]
+    }
+
+    func remark(_ name: String, below section: String) -> String? {
+        remarks.first { $0.value.contains(Self.path(name, below: section)) }?.key
+    }
+
+    private static func path(_ name: String, below section: String) -> String {
+        (section.isEmpty ? "" : section + ".") + name.lowercased().replacing("-", with: "_")
     }
 
     subscript(path: String) -> Row? { byPath[path] }

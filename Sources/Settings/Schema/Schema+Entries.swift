@@ -11,8 +11,15 @@ extension Schema {
             routeScopes.row, routeToolScopes.row, routeResponseTimeout.row, routeHost.row, .later("openapi"),
         ],
         synonyms: [
-            "auth": "public", "authenticated": "public", "protected": "public", "anonymous": "public", "url": "path",
-            "pattern": "path", "prefix": "path", "rate_limit": "throttle", "limit": "throttle",
+            "anonymous": "public", "url": "path", "pattern": "path", "prefix": "path",
+        ],
+        // Under the name of a key nearby, a value would open what it was to close.
+        remarks: [
+            "a key is asked for unless public is true": [
+                "auth", "authenticate", "authenticated", "authentication", "private", "protected", "require_auth",
+                "secure",
+            ],
+            "policies limit calls; throttle: false exempts a route": ["limit", "quota", "rate", "rate_limit"],
         ])
 
     static let routePath = Key("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
@@ -47,7 +54,12 @@ extension Schema {
         synonyms: [
             "rate": "limit", "rate_limit": "limit", "requests": "limit", "calls": "limit", "by": "per", "key_by": "per",
             "subject": "per", "scope": "per", "concurrent": "concurrency", "max_concurrent": "concurrency",
-            "parallel": "concurrency", "dry_run": "mode", "shadow": "mode", "weight": "cost", "id": "name",
+            "parallel": "concurrency", "weight": "cost", "id": "name",
+        ],
+        remarks: [
+            "mode is enforce, unless shadow is given, which denies nobody": [
+                "dry_run", "dryrun", "enabled", "enforce", "shadow",
+            ]
         ])
 
     static let policyName = Key("name", .policyName, "Its name in fields, logs and Redis keys.")

@@ -62,6 +62,7 @@ struct Section {
 
     private func unknownKey(_ name: String, below parent: String) -> String {
         let names = table.names(below: parent)
+        if let remark = table.remark(name, below: parent) { return "unknown key (\(remark))" }
         if let meant = table.synonym(name, below: parent) { return "unknown key (did you mean \(prefixed(meant))?)" }
         if let guess = Spelling.nearest(to: name, among: names) {
             let path = prefixed(parent.isEmpty ? guess : "\(parent).\(guess)")
