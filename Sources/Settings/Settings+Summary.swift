@@ -24,13 +24,18 @@ extension Settings {
     /// What is allowed, and is hardly meant.
     private var warnings: [String] {
         guard let cors, !mcp.origins.isEmpty, routes.contains(where: \.isMCP) else { return [] }
-        return cors.allowOrigins.compactMap { origin in
+        let refused = cors.allowOrigins.compactMap { origin -> String? in
             switch origin {
             case .any: "cors.allow_origins is all pages, and mcp routes refuse those that mcp.origins lacks"
             case .exactly(let page) where mcp.lists(page): nil
             case .exactly(let page): "\(page) of cors.allow_origins isn't in mcp.origins: mcp routes refuse that page"
             }
         }
+        guard !cors.allowOrigins.contains(.any) else { return refused }
+        // One for any port is more than a page: those of this machine are there by default.
+        let unread = mcp.origins.filter { !$0.hasSuffix(MCP.anyPort) && !cors.allowOrigins.contains(.exactly($0)) }
+        return refused
+            + unread.map { "\($0) of mcp.origins isn't in cors.allow_origins: browsers keep answers from that page" }
     }
 
     private static func section(_ title: String, _ rows: [[String]]) -> [String] {
@@ -56,10 +61,12 @@ extension Settings.MCP {
     /// As a request of that page is judged.
     fileprivate func lists(_ page: String) -> Bool {
         origins.contains { entry in
-            guard entry.hasSuffix(":*") else { return entry == page }
-            return page == entry.dropLast(2) || page.hasPrefix(entry.dropLast())
+            guard entry.hasSuffix(Self.anyPort) else { return entry == page }
+            return page == entry.dropLast(Self.anyPort.count) || page.hasPrefix(entry.dropLast())
         }
     }
+
+    fileprivate static let anyPort = ":*"
 }
 
 extension Settings.Route {
@@ -72,7 +79,29 @@ extension Settings.Route {
         if !isThrottled { notes.append("no limits") }
         if !scopes.isEmpty { notes.append("scopes \(scopes.joined(separator: ", "))") }
         if !toolScopes.isEmpty { notes.append("scopes by tool") }
+        if let host { notes.append("host \(host.written)") }
+        if let responseTimeout { notes.append("response_timeout \(responseTimeout.written)") }
         return [path, isMCP ? "MCP" : methodsInWords, notes.joined(separator: "; ")]
+    }
+}
+
+extension Settings.Upstream.Host {
+    fileprivate var written: String {
+        switch self {
+        case .auto: "auto"
+        case .upstream: "upstream"
+        case .preserve: "preserve"
+        case .name(let name): name
+        }
+    }
+}
+
+extension Settings.Timeout {
+    fileprivate var written: String {
+        switch self {
+        case .off: "off"
+        case .after(let duration): duration.written
+        }
     }
 }
 

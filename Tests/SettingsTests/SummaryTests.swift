@@ -34,8 +34,8 @@ import Testing
             routes:
               - {path: /health, methods: [GET], public: true, throttle: false}
               - {path: "/api/{id}", methods: [GET, POST], scopes: [read, write]}
-              - {path: "/files/{rest*}"}
-              - {path: /mcp, mcp: true, tool_scopes: {"db_*": [db]}}
+              - {path: "/files/{rest*}", host: preserve, response_timeout: 300s}
+              - {path: /mcp, mcp: true, tool_scopes: {"db_*": [db]}, host: inner.example:81, response_timeout: off}
             policies:
               - {name: all, per: global, limit: 1000/1s}
               - {name: trial, per: key, limit: 5/1m, cost: 2, mode: 25%, match: {routes: [/mcp], methods: [POST]}}
@@ -51,8 +51,8 @@ import Testing
                 routes; everything else is 404:
                   /health         GET           no key; no limits
                   /api/{id}       GET, POST     scopes read, write
-                  /files/{rest*}  every method
-                  /mcp            MCP           scopes by tool
+                  /files/{rest*}  every method  host preserve; response_timeout 5m
+                  /mcp            MCP           scopes by tool; host inner.example:81; response_timeout off
                 policies:
                   per address  both          9/s          all callers
                   per address  known         4 at a time  callers with a key
@@ -118,24 +118,32 @@ import Testing
     }
 
     @Test(arguments: [
-        ("[https://a.example]", "[https://a.example, 'http://localhost:*']", [String]()),
+        ("[https://a.example]", "[https://a.example, 'http://localhost:*']", [String](), [String]()),
         (
             "[https://a.example:8443, http://localhost:1]", "[https://a.example, 'http://localhost:*']",
-            ["https://a.example:8443"]
+            ["https://a.example:8443"], ["https://a.example"]
         ),
-        ("[http://localhost]", "['http://localhost:*']", []),
-        ("[http://localhost.example]", "['http://localhost:*']", ["http://localhost.example"]),
-        ("[https://a.example, https://b.example]", "[]", []),
+        ("[http://localhost]", "['http://localhost:*']", [], []),
+        ("[http://localhost.example]", "['http://localhost:*']", ["http://localhost.example"], []),
+        ("[https://a.example, https://b.example]", "[]", [], []),
+        ("[https://a.example]", "['https://A.example:443', 'https://b.example']", [], ["https://b.example"]),
     ])
-    func aPageThatOnlyCORSKnowsIsWarnedOf(cors: String, origins: String, missing: [String]) throws {
+    func aPageThatOnlyOneListKnowsIsWarnedOf(
+        cors: String, origins: String, refused: [String], unread: [String]
+    ) throws {
         let routes = "routes: [{path: /mcp, mcp: true}]"
         let text = try summary("cors: {allow_origins: \(cors)}\nmcp: {origins: \(origins)}\n\(routes)")
-        let told = text.split(separator: "\n").filter { $0.hasPrefix("warning: ") }
-        #expect(
-            told
-                == missing.map {
-                    "warning: \($0) of cors.allow_origins isn't in mcp.origins: mcp routes refuse that page"
-                })
+        let told = text.split(separator: "\n").filter { $0.hasPrefix("warning: ") }.map(String.init)
+        let expected =
+            refused.map { "\($0) of cors.allow_origins isn't in mcp.origins: mcp routes refuse that page" }
+            + unread.map { "\($0) of mcp.origins isn't in cors.allow_origins: browsers keep answers from that page" }
+        #expect(told == expected.map { "warning: \($0)" })
+    }
+
+    @Test func thePagesOfThisMachineAreNotWarnedOf() throws {
+        let text = try summary(
+            "keys: {anonymous: allow}\ncors: {allow_origins: ['http://localhost']}\nroutes: [{path: /mcp, mcp: true}]")
+        #expect(!text.contains("warning"))
     }
 
     @Test func whereNoRouteIsMCPThereIsNothingToWarnOf() throws {
