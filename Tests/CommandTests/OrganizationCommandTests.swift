@@ -41,6 +41,19 @@ import Testing
     }
 
     @Test(arguments: [
+        ([], ""), (["--max-active-keys", "1"], "max_active_keys 1"), (["--plan", "pro"], "plan pro"),
+        (["--plan", "pro", "--max-active-keys", "0"], "plan pro, max_active_keys 0"),
+    ])
+    func theAuditTrailTellsWhatItBeganWith(options: [String], detail: String) async throws {
+        try await withOrganization { tollgatectl, _ in
+            #expect(try await tollgatectl("plan", "set", "pro", "org=1/s").code == 0)
+            #expect(try await tollgatectl.run(["org", "create", "bravo"] + options).code == 0)
+            let audit = try await tollgatectl("audit", "bravo", "--json").output
+            #expect(audit.contains(#""what":"org.create","target":"bravo","detail":"\#(detail)""#), "\(audit)")
+        }
+    }
+
+    @Test(arguments: [
         [], ["--max-active-keys", "-1"], ["--max-active-keys", "1000001"], ["--max-active-keys", "many"],
     ])
     func whatIsNoNumberOfKeysIs64(options: [String]) async throws {

@@ -4,7 +4,7 @@ import Redis
 
 extension Directory {
     /// KEYS: meta, the organization, the audit stream. ARGV: an instance id for a database that has none, revision,
-    /// organization, who, plan or '', the most active keys or ''.
+    /// organization, who, plan or '', the most active keys or '', these two as the audit trail tells them.
     /// Answers `{created_at}` or `{'exists'}`.
     static let createScript = RedisScript(
         name: "create-organization",
@@ -17,7 +17,7 @@ extension Directory {
             redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'name', ARGV[3], 'status', 'active', 'created_at', now)
             if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'plan', ARGV[5]) end
             if ARGV[6] ~= '' then redis.call('HSET', KEYS[2], 'max_active_keys', ARGV[6]) end
-            note(KEYS[3], ARGV[4], 'org.create', ARGV[3], ARGV[5] ~= '' and 'plan ' .. ARGV[5] or '')
+            note(KEYS[3], ARGV[4], 'org.create', ARGV[3], ARGV[7])
             return {now}
             """)
 

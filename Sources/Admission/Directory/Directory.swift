@@ -25,11 +25,12 @@ package struct Directory: Sendable {
         _ id: OrganizationID, plan: PlanName? = nil, maximumActiveKeys: Int? = nil
     ) async throws(DirectoryError) -> Int {
         if let plan { _ = try await self.plan(plan) }
+        let terms = [plan.map { "plan \($0.text)" }, maximumActiveKeys.map { "max_active_keys \($0)" }]
         let reply = try await redis.answer(
             Self.createScript, keys: [names.instance, names.organization(id.text), names.audit(id.text)],
             arguments: [
                 Instance.proposal(), Self.revision(), id.text, actor, plan?.text ?? "",
-                maximumActiveKeys.map(String.init) ?? "",
+                maximumActiveKeys.map(String.init) ?? "", terms.compactMap(\.self).joined(separator: ", "),
             ])
         switch reply.first {
         case .integer(let createdAt)?: return Int(createdAt)
