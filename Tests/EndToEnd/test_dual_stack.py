@@ -4,6 +4,7 @@
 import socket
 
 import pytest
+from fixtures.names import Names
 from fixtures.wire import free_port, until
 
 
@@ -67,42 +68,40 @@ def test_one_that_would_serve_more_than_is_listed_is_named(launch, upstream, dua
     )
 
 
-def hosts(folder, text: str) -> list[str]:
-    """A command that runs another one with this as its /etc/hosts."""
-    file = folder / "hosts"
-    file.write_text(text)
-    mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, str(file)]
+@pytest.fixture
+def names(folder) -> Names:
+    return Names(folder)
 
 
-def test_a_name_is_all_its_addresses(launch, upstream, folder):
+def test_a_name_is_all_its_addresses(launch, upstream, names):
     port = free_port()
-    within = hosts(folder, "::1 localhost ip6-localhost\n127.0.0.1 localhost\n")
-    daemon = launch(upstream, listen=f"localhost:{port}", within=within)
+    names.set("::1", "127.0.0.1", name="localhost")
+    daemon = launch(upstream, listen=f"localhost:{port}", within=names.within)
     assert daemon.listening() == [f"[::1]:{port}", f"127.0.0.1:{port}"]
     assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
 
 
-def test_an_address_of_a_name_that_this_machine_lacks_is_left_out(launch, upstream, folder):
+def test_an_address_of_a_name_that_this_machine_lacks_is_left_out(launch, upstream, names):
     port = free_port()
     # As ::1 is without IPv6.
-    daemon = launch(upstream, listen=f"app:{port}", within=hosts(folder, "2001:db8::9 app\n127.0.0.1 app localhost\n"))
+    names.set("2001:db8::9", "127.0.0.1", name="app")
+    daemon = launch(upstream, listen=f"app:{port}", within=names.within)
     assert daemon.listening() == [f"127.0.0.1:{port}"]
     assert status("127.0.0.1", port) == 200
 
 
-def test_a_name_without_an_address_of_this_machine_is_told(launch, upstream, folder):
-    within = hosts(folder, "2001:db8::9 app\n192.0.2.9 app\n127.0.0.1 localhost\n")
-    daemon = launch(upstream, listen="app:8080", within=within, wait=False)
+def test_a_name_without_an_address_of_this_machine_is_told(launch, upstream, names):
+    names.set("2001:db8::9", "192.0.2.9", name="app")
+    daemon = launch(upstream, listen="app:8080", within=names.within, wait=False)
     assert daemon.wait() == 1
     assert "cannot listen on app:8080: this machine has none of its addresses: " in daemon.said()
     assert "[2001:db8::9]:8080" in daemon.said() and "192.0.2.9:8080" in daemon.said()
 
 
-def test_the_address_of_a_name_that_is_taken_is_named(launch, upstream, folder):
+def test_the_address_of_a_name_that_is_taken_is_named(launch, upstream, names):
+    names.set("::1", "127.0.0.1", name="localhost")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        within = hosts(folder, "::1 localhost\n127.0.0.1 localhost\n")
-        daemon = launch(upstream, listen=f"localhost:{port}", within=within, wait=False)
+        daemon = launch(upstream, listen=f"localhost:{port}", within=names.within, wait=False)
         assert daemon.wait() == 1
     assert f"cannot listen on localhost:{port} (127.0.0.1:{port}): Address already in use" in daemon.said()

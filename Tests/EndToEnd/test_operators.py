@@ -10,14 +10,19 @@ from fixtures.wire import ask
 KEYS = {"prefix": "sk_", "max_active_per_org": 50, "headers": ["X-Token", "Authorization"]}
 
 
-def test_policies_are_published_before_clients_can_connect(launch, upstream, ctl):
-    daemon = launch(upstream, ready=False)
-    shown = ctl.run("quota", "show", "127.0.0.1")
-    before, _, _ = daemon.said().partition("info listening")
-    # Where Redis was not found in the time that there is for it, the listeners open without.
-    if before.count("redis connected") == 2:
-        assert shown.returncode == 0, shown.stderr
-        assert shown.stdout.startswith("Policies of sidecar ")
+def test_policies_are_published_before_clients_can_connect(launch, upstream, ctl, redis):
+    # Where Redis isn't found within a second, the listeners open without, as may happen on a busy machine.
+    for _ in range(10):
+        daemon = launch(upstream, ready=False)
+        shown = ctl.run("quota", "show", "127.0.0.1")
+        before, _, _ = daemon.said().partition("info listening")
+        if before.count("redis connected") == 2:
+            break
+        daemon.stop()
+        redis("FLUSHALL")
+    assert before.count("redis connected") == 2
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("Policies of sidecar ")
 
 
 def test_a_port_that_is_taken_is_all_that_is_said(launch, upstream, ctl):
