@@ -16,18 +16,29 @@ struct PolicySetInForce: Sendable {
     var set: PolicySet
     var origin: Origin
 
-    /// `2 sidecars (web-1-4711-1d3d, web-2-4711-09ab)`
+    /// Behind a noun: `of 2 sidecars web-1-4711-1d3d, web-2-4711-09ab`.
     var description: String {
+        switch origin {
+        case .live, .file: "of \(owner)"
+        case .ended: "as last published by \(owner); no sidecar runs now"
+        }
+    }
+
+    /// `2 sidecars web-1-4711-1d3d, web-2-4711-09ab`
+    var owner: String {
         switch origin {
         case .live(let sidecars):
             let names = sidecars.prefix(4).map(\.name.printable) + (sidecars.count > 4 ? ["…"] : [])
-            let count = sidecars.count == 1 ? "sidecar" : "\(sidecars.count) sidecars"
-            return "of \(count) \(names.joined(separator: ", "))"
-        case .ended(let sidecar):
-            return "as last published by \(sidecar.name.printable); no sidecar runs now"
-        case .file(let file):
-            return "of \(file)"
+            let count = isSeveral ? "\(sidecars.count) sidecars" : "sidecar"
+            return "\(count) \(names.joined(separator: ", "))"
+        case .ended(let sidecar): return sidecar.name.printable
+        case .file(let file): return file
         }
+    }
+
+    /// Whether verbs of its owner are in the plural.
+    var isSeveral: Bool {
+        if case .live(let sidecars) = origin { sidecars.count > 1 } else { false }
     }
 }
 

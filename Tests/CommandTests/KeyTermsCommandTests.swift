@@ -89,15 +89,14 @@ import Testing
         let third = one.replacing("100/d", with: "99/d")
         try await with([one, other, third]) { tollgatectl, server in
             let warning = """
-                by those of sidecar web-1 keys.prefix is mcp_, keys.accept is [mcp_], \
-                keys.max_active_per_org is 5, and the key is refused
+                sidecar web-1 has keys.prefix mcp_, keys.accept [mcp_], keys.max_active_per_org 5 and refuses it
 
                 """
             let (key, id, outcome) = try await issue(tollgatectl)
             #expect(key.hasPrefix("sk_"))
             #expect(
                 outcome.errors
-                    == "tollgatectl: warning: this goes by the terms of 2 sidecars web-0, web-2; \(warning)")
+                    == "tollgatectl: warning: this key follows 2 sidecars web-0, web-2; \(warning)")
 
             let verified = try await verify(tollgatectl, key)
             #expect(verified.code == 0)
@@ -115,10 +114,10 @@ import Testing
             #expect(named.key.hasPrefix("acme_"))
             #expect(
                 named.outcome.errors == """
-                    tollgatectl: warning: this goes by the terms of \(file); by those of 2 sidecars web-0, web-2 keys.prefix is \
-                    sk_, keys.accept is [sk_], keys.max_active_per_org is 50, and the key is refused
-                    tollgatectl: warning: this goes by the terms of \(file); by those of sidecar web-1 keys.prefix is mcp_, \
-                    keys.accept is [mcp_], and the key is refused
+                    tollgatectl: warning: this key follows \(file); 2 sidecars web-0, web-2 have keys.prefix sk_, \
+                    keys.accept [sk_], keys.max_active_per_org 50 and refuse it
+                    tollgatectl: warning: this key follows \(file); sidecar web-1 has keys.prefix mcp_, keys.accept [mcp_] \
+                    and refuses it
 
                     """)
             // quota show counts both as one, as they have the same policies.

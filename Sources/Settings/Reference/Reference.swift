@@ -24,7 +24,7 @@ enum Reference {
         without starting. [deploy/tollgate.yaml](../deploy/tollgate.yaml) is a file with every key at its default.
 
         Durations are written `50ms`, `10s`, `5m`, `1h`, `1d`; sizes `512`, `32KiB`, `16MiB`. IPv6 addresses are quoted:
-        `"[::1]:8080"`. `off` and `false` both disable.
+        `"[::1]:8080"`. `off` and `false` both disable. Variables such as `${NAME}` are not expanded in the file.
         """
 
     // MARK: Flags and variables
@@ -43,7 +43,7 @@ enum Reference {
             \(rows.joined(separator: "\n"))
 
             `tollgatectl` takes the same variables and flags for the file, the namespace and Redis. Give it the sidecars' file and
-            it finds their keys, whatever they run by.
+            it finds their Redis and namespace.
 
             Exit codes: 0, 1 could not start, 64 wrong usage, 78 wrong configuration.
             """

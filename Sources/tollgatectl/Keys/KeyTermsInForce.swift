@@ -25,9 +25,10 @@ struct KeyTermsInForce {
         for other in live {
             guard let theirs = other.set.keys, theirs != terms else { continue }
             let differences = theirs.differences(from: terms).joined(separator: ", ")
+            let (have, refuse) = other.isSeveral ? ("have", "refuse") : ("has", "refuses")
             Output.warn(
-                "this goes by the terms \(source.description); by those \(other.description) \(differences)"
-                    + (theirs.accepts(example) ? "" : ", and the key is refused"))
+                "this key follows \(source.owner); \(other.owner) \(have) \(differences)"
+                    + (theirs.accepts(example) ? "" : " and \(refuse) it"))
         }
     }
 
@@ -49,7 +50,7 @@ extension PolicySetInForce {
 }
 
 extension KeyTerms {
-    /// `keys.prefix is sk_`
+    /// `keys.prefix sk_`
     fileprivate func differences(from other: KeyTerms) -> [String] {
         let members: [(name: String, own: String, others: String)] = [
             ("keys.prefix", prefix, other.prefix),
@@ -57,7 +58,7 @@ extension KeyTerms {
             ("keys.headers", "[\(headers.joined(separator: ", "))]", "[\(other.headers.joined(separator: ", "))]"),
             ("keys.max_active_per_org", "\(maximumActive)", "\(other.maximumActive)"),
         ]
-        return members.filter { $0.own != $0.others }.map { "\($0.name) is \($0.own)" }
+        return members.filter { $0.own != $0.others }.map { "\($0.name) \($0.own)" }
     }
 
     /// `mcp_* or sk-*-prod`
