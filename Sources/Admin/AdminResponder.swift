@@ -5,7 +5,7 @@ import Hummingbird
 /// The read-only pages of the admin address:
 ///
 /// 1. `/livez`: 200 `ok` as long as the process answers at all.
-/// 2. `/readyz`: 200 while requests are welcome, else 503, and in both the state of things.
+/// 2. `/readyz`: 200 while requests are welcome, else 503; the body says which state.
 ///
 /// Everything else is 404, and other methods than GET and HEAD are 405: there is nothing here that changes anything.
 struct AdminResponder: HTTPResponder {

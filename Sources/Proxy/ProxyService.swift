@@ -12,7 +12,8 @@ import Telemetry
 /// The data plane as one service: loops, shards and listeners, and how they start and end.
 ///
 /// 1. The listeners open when every loop's gate is ready and the handler's name was looked for, or one second after start, so
-///    that a daemon started beside a dead Redis or name server still answers. The sidecar is published right before.
+///    that a daemon started beside a dead Redis or name server still answers. The sidecar is published right before, within
+///    the same second.
 /// 2. ``drain()`` ends what is under way: no new connection, `Connection: close` on each next response, idle connections
 ///    closed after a second, whatever is left at `drain.timeout`.
 package final class ProxyService: Sendable {
@@ -44,11 +45,12 @@ package final class ProxyService: Sendable {
     ///
     /// - Parameters:
     ///   - inherited: sockets that listen already, to be used where they agree with `listen`.
-    ///   - willListen: waited for before the listeners open; given the id of the database, where Redis was found.
+    ///   - willListen: waited for before the listeners open; given the id of the database, where Redis was found, and when it
+    ///     has to have returned.
     /// - Throws: ``ProxyStartError`` when an address can't be listened on, or why the access log can't be opened.
     package static func start(
         _ settings: Settings, inherited: [InheritedSocket] = [], logger: Logger,
-        willListen: @Sendable (_ database: [UInt8]?) async -> Void = { _ in }
+        willListen: @Sendable (_ database: [UInt8]?, _ deadline: ContinuousClock.Instant) async -> Void = { _, _ in }
     ) async throws -> ProxyService {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
@@ -57,20 +59,22 @@ package final class ProxyService: Sendable {
         let instance = Instance()
         let heldBodies = HeldBodies()
         let late = LateDecisions()
+        let outages = Outages()
         let troubles = Troubles(logger: logger)
         let resolver = UpstreamResolver(settings.upstream, trouble: troubles.resolving, logger: logger)
         let ledger = ConnectionLedger(most: snapshot.connections, mostOfAddress: snapshot.connectionsPerAddress)
         let shards = try await ShardTable(loops: loops) { loop, index in
             Shard(
                 eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count), ledger: ledger,
-                instance: instance, late: late, heldBodies: heldBodies, resolver: resolver, accessLog: accessLog,
-                troubles: troubles, logger: logger)
+                instance: instance, late: late, outages: outages, heldBodies: heldBodies, resolver: resolver,
+                accessLog: accessLog, troubles: troubles, logger: logger)
         }
         do {
             resolver?.start(at: .now()) { addresses in shards.tell { $0.pool.resolved(to: addresses) } }
             _ = try await shards.map { $0.start(among: shards) }
-            try await awaitStart(shards, resolver)
-            await willListen(instance.id)
+            let deadline = ContinuousClock.now + startGrace
+            try await awaitStart(shards, resolver, until: deadline)
+            await willListen(instance.id, deadline)
             let listeners = try await Listeners.open(
                 settings.listen, inherited: inherited, group: group, shards: shards, trouble: troubles.accepting)
             return ProxyService(
@@ -126,12 +130,12 @@ package final class ProxyService: Sendable {
         }
     }
 
-    private static func awaitStart(_ shards: ShardTable, _ resolver: UpstreamResolver?) async throws {
-        let clock = ContinuousClock()
-        let deadline = clock.now + startGrace
-        while clock.now < deadline {
+    private static func awaitStart(
+        _ shards: ShardTable, _ resolver: UpstreamResolver?, until deadline: ContinuousClock.Instant
+    ) async throws {
+        while ContinuousClock.now < deadline {
             if resolver?.isAnswered != false, await fault(of: shards) == nil { return }
-            try await clock.sleep(for: startPoll)
+            try await Task.sleep(for: startPoll)
         }
     }
 

@@ -41,8 +41,9 @@ extension RedisFault {
     private static let wordings: [(beginning: String, fault: RedisFault)] = [
         ("ERR invalid password", .credentials),
         ("ERR AUTH <password> called without any password configured", .credentials),
-        // What Redis 7.0 says for NOPERM within a script.
+        // NOPERM within a script, as Redis 7.0 says it and as later ones do.
         ("ERR The user executing the script can't", .permissions),
+        ("ERR ACL failure in script", .permissions),
         ("ERR max number of clients reached", .clients),
         ("ERR DB index is out of range", .database),
     ]

@@ -32,7 +32,8 @@ extension Readiness {
         case .redisUnavailable(let fault): self = .redisUnavailable(Cause(fault))
         case .upstreamUnresolved:
             self = .upstreamUnresolved(
-                Cause("no_address", "The name in upstream.url has no address. It is asked for again every second."))
+                Cause("no_address", "The name in upstream.url has no address. Tollgate looks it up again every second.")
+            )
         }
     }
 }
@@ -55,7 +56,8 @@ extension Readiness.Cause {
             self.init("unreachable", "Redis can't be connected to. Is it running, and is redis.url right?")
         case .notRedis: self.init("not_redis", "What answers at redis.url is not Redis.")
         case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")
-        case .permissions: self.init("permissions", "Redis does not permit what is needed to the user of redis.url.")
+        case .permissions:
+            self.init("permissions", "The user in redis.url lacks a permission. The log has the command.")
         case .busy: self.init("busy", "Redis is loading its data, or busy with a script. Wait for it.")
         case .replica: self.init("replica", "Redis is a replica. Name the primary in redis.url.")
         case .memory: self.init("memory", "Redis has used up its maxmemory. Give it more.")

@@ -9,15 +9,13 @@ import Settings
 import Synchronization
 
 /// Publishes which policies and key terms this sidecar goes by and that it runs, so that tollgatectl shows quotas and issues
-/// keys without its file, and sees where two disagree (docs/design.md §4).
+/// keys without its file, and sees where two disagree (docs/design.md, "What is in Redis").
 ///
 /// Each beat has a connection of its own for a moment: one in 20 s costs nothing, and there is no state to lose. While Redis
 /// is away nothing is published, which is said once; requests are not concerned.
 final class PolicyPublisher: Sendable {
     /// While there is nothing to publish to.
     private static let retryInterval = Duration.seconds(1)
-    /// For the first beat, which the listeners wait for.
-    private static let firstTimeout = Duration.seconds(1)
 
     private let endpoint: RedisEndpoint
     private let namespace: String
@@ -37,13 +35,21 @@ final class PolicyPublisher: Sendable {
 
     /// Before clients can connect, so that whoever finds the sidecar there finds its policies too.
     ///
-    /// - Parameter database: where Redis was found in time.
-    func publishFirst(into database: [UInt8]?) async {
-        do {
-            _ = try await beat(into: database, timeout: Self.firstTimeout)
-        } catch {
-            // The service goes on trying, and says what is wrong.
+    /// - Parameters:
+    ///   - database: where Redis was found in time.
+    ///   - deadline: returns then, whether Redis has answered or not.
+    func publishFirst(into database: [UInt8]?, until deadline: ContinuousClock.Instant) async {
+        let (ended, end) = AsyncStream<Never>.makeStream()
+        Task {
+            // Where it fails, the service goes on trying, and says what is wrong.
+            _ = try? await publish(into: database) { _ in }
+            end.finish()
         }
+        Task {
+            try? await Task.sleep(until: deadline, clock: .continuous)
+            end.finish()
+        }
+        for await _ in ended {}
     }
 
     /// For as long as the daemon runs.
@@ -54,7 +60,7 @@ final class PolicyPublisher: Sendable {
         while !Task.isShuttingDownGracefully, !Task.isCancelled {
             var isPublished = false
             do throws(RedisError) {
-                isPublished = try await beat(into: database())
+                isPublished = try await publish(into: database(), lookAround)
                 if hasComplained, isPublished { logger.info("policies are published again") }
                 hasComplained = hasComplained && !isPublished
             } catch {
@@ -72,13 +78,16 @@ final class PolicyPublisher: Sendable {
         await retire()
     }
 
-    private func beat(into database: [UInt8]?, timeout: Duration = .seconds(5)) async throws(RedisError) -> Bool {
+    /// - Parameter then: what else is to be done on the same connection.
+    private func publish(
+        into database: [UInt8]?, _ then: (Sidecars) async throws(RedisError) -> Void
+    ) async throws(RedisError) -> Bool {
         guard let database else { return false }
-        let client = try await RedisClient.connect(to: endpoint, timeout: timeout)
+        let client = try await RedisClient.connect(to: endpoint)
         defer { client.close() }
         let sidecars = Sidecars(client, namespace: namespace)
         guard try await sidecars.beat(name, policies: policies, text: text, database: database) else { return false }
-        try await lookAround(among: sidecars)
+        try await then(sidecars)
         return true
     }
 

@@ -52,7 +52,7 @@ def unresolved(daemon) -> bool:
     assert answer.json() == {
         "status": "upstream unresolved",
         "reason": "no_address",
-        "detail": "The name in upstream.url has no address. It is asked for again every second.",
+        "detail": "The name in upstream.url has no address. Tollgate looks it up again every second.",
     }
     return True
 

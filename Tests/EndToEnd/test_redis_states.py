@@ -2,6 +2,7 @@
 """What /readyz and the log say of a Redis that is there, and of no use."""
 
 import re
+import time
 
 import pytest
 from fixtures.redis_relay import RedisRelay
@@ -27,7 +28,7 @@ DETAILS = {
     "memory": "Redis has used up its maxmemory. Give it more.",
     "replica": "Redis is a replica. Name the primary in redis.url.",
     "persistence": "Redis takes no writes, since it can't save or replicate them. See its own log.",
-    "permissions": "Redis does not permit what is needed to the user of redis.url.",
+    "permissions": "The user in redis.url lacks a permission. The log has the command.",
     "database": "Redis has no database of the number in redis.url.",
 }
 
@@ -43,6 +44,12 @@ def becomes(daemon, reason: str):
     assert state(daemon) == {"status": "redis unavailable", "reason": reason, "detail": DETAILS[reason]}
 
 
+def ask_all_loops(daemon, key):
+    """Not served on any of them, as far as the kernel spreads connections."""
+    for _ in range(20):
+        unavailable(ask(daemon.port, "GET", "/api/listings", key))
+
+
 def test_away(launch, redis, upstream, key):
     daemon = launch(upstream)
     redis.kill()
@@ -55,7 +62,9 @@ def test_away(launch, redis, upstream, key):
 
 def test_silent(launch, redis, upstream, key):
     daemon = launch(upstream, redis_settings={"timeout": "50ms"}, loops=1)
-    assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    # On a busy machine this budget isn't always enough.
+    until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "an answer in time")
+    before = len(daemon.lines(1))
     redis.freeze()
     for _ in range(4):
         unavailable(ask(daemon.port, "GET", "/api/listings", key))
@@ -64,19 +73,20 @@ def test_silent(launch, redis, upstream, key):
     assert said["reason"] in ("no_answer", "unreachable")
     assert daemon.times_said("warning redis doesn't answer: going on without it") == 1
     # One that is late is no outage yet; one that goes on is.
-    reasons = [line["reason"] for line in daemon.lines(5)[1:]]
+    reasons = [line["reason"] for line in daemon.lines(before + 4)[-4:]]
     assert reasons[0] == "limiter_slow" and reasons[-1] == "limiter_unavailable"
     redis.thaw()
     daemon.wait_until_ready()
 
 
 def test_emptied(launch, redis, upstream, key):
-    daemon = launch(upstream, loops=1)
+    daemon = launch(upstream, loops=4)
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
     redis("FLUSHALL")
     # Nobody has to ask for it.
     becomes(daemon, "emptied")
-    unavailable(ask(daemon.port, "GET", "/api/listings", key))
+    # Each loop finds out, and one line tells of it.
+    ask_all_loops(daemon, key)
     assert daemon.times_said("error the database was emptied or swapped: going on without it") == 1
 
 
@@ -123,20 +133,40 @@ def test_refusing_from_the_start(launch, redis, upstream, url, change, undo, rea
 
 @pytest.mark.parametrize("change, undo, reason, said", PASSING)
 def test_refusing_since_then(launch, redis, upstream, key, change, undo, reason, said):
-    daemon = launch(upstream, loops=1)
+    daemon = launch(upstream, loops=4)
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
     redis(*change)
     # A probe finds out, without a request, when it begins and when it is over.
     becomes(daemon, reason)
     assert said in daemon.said()
-    for _ in range(3):
-        unavailable(ask(daemon.port, "GET", "/api/listings", key))
+    ask_all_loops(daemon, key)
     redis(*undo)
     daemon.wait_until_ready()
     if reason != "replica":
         assert daemon.times_said("warning redis refuses a script") == 1
         assert daemon.times_said("notice redis carries out scripts again") == 1
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+
+
+def test_a_permission_that_only_admission_needs(launch, redis, upstream, key):
+    daemon = launch(upstream, loops=4)
+    until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "an answer")
+    redis("ACL", "SETUSER", "default", "-set")
+    # Whatever else is carried out meanwhile, look-ups and probes, it isn't over.
+    unavailable(ask(daemon.port, "GET", "/api/listings", key))
+    for _ in range(8):
+        ask_all_loops(daemon, key)
+        assert state(daemon)["reason"] == "permissions"
+        time.sleep(0.5)
+    redis("ACL", "SETUSER", "default", "+set")
+
+    def is_over() -> bool:
+        served = ask(daemon.port, "GET", "/api/listings", key).status == 200
+        return served and ask(daemon.admin, "GET", "/readyz").status == 200
+
+    until(is_over, "every loop being served")
+    assert daemon.times_said("warning redis refuses a script") == 1
+    assert daemon.times_said("notice redis carries out scripts again") == 1
 
 
 @pytest.fixture

@@ -19,6 +19,11 @@ import Testing
             ),
             (.server("NOPERM User web has no permissions to run the 'script|load' command"), .permissions),
             (.server("ERR The user executing the script can't run this command or subcommand"), .permissions),
+            (
+                .server(
+                    "ERR ACL failure in script: User web has no permissions to run the 'set' command "
+                        + "script: 7da4cbd, on @user_script:12."), .permissions
+            ),
             (.server("DENIED Redis is running in protected mode because protected mode is enabled"), .other),
             (.server("LOADING Redis is loading the dataset in memory"), .busy),
             (.server("BUSY Redis is busy running a script."), .busy),

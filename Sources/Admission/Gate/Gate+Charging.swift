@@ -71,7 +71,7 @@ extension Gate {
     private func conclude(_ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>) {
         let charge = question.charge
         if case .failure(.timeout) = result { abandonSlots(ask, charge) }
-        guard let answer = heard(result, by: CollectionOfOne(ask)) else { return }
+        guard let answer = heard(result, of: Self.admitScript, by: CollectionOfOne(ask)) else { return }
         guard let verdict = charge.verdict(of: answer) else {
             return ask.isDone ? () : decideWithoutRedis(ask, "unexpected answer of the script")
         }

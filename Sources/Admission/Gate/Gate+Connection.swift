@@ -41,7 +41,8 @@ extension Gate {
     private static let faultyProbeInterval = TimeAmount.seconds(1)
     /// A Redis that nobody asks may be emptied or fill up as well, and `/readyz` is to say so before the next request does.
     private static let probeInterval = TimeAmount.seconds(5)
-    private static let failureNoticeInterval = TimeAmount.seconds(10)
+    /// Without these no request can be decided.
+    static let neededScripts = [instanceScript, lookupScript, loadScript, planScript, admitScript]
 
     /// Nil while it is connected, scripts are loaded and carried out, answers come in time, and the database is the one this
     /// process began with.
@@ -52,7 +53,7 @@ extension Gate {
         case .working: break
         }
         guard redis?.isReady == true else { return .redis(redis?.lastFailure?.fault ?? .unreachable) }
-        return refusal.map { .redis($0.fault) }
+        return refusals.outage.map { .redis($0) }
     }
 
     /// Whether Redis is told what nobody waits for: also one that doesn't answer, since it may be slow.
@@ -85,7 +86,7 @@ extension Gate {
             ],
             onConnect: { send, done in
                 send(self.instanceQuestion()) { result in
-                    guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else {
+                    guard let answer = self.heard(result, of: Self.instanceScript), answer.count == 2 else {
                         return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
                     }
                     self.compareInstance(answer[1])
@@ -110,11 +111,13 @@ extension Gate {
 
     /// The elements of a script's answer, the first of which is Redis' time. Where there is none, the asks are decided
     /// without, except those that waited for another's question and have time left to ask their own.
-    func heard(_ result: Result<RedisReply, RedisError>, by asks: some Sequence<Ask>) -> [RedisReply]? {
+    func heard(
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, by asks: some Sequence<Ask>
+    ) -> [RedisReply]? {
         switch result {
         case .success(let reply):
             noteAnswer()
-            noteObedience()
+            if !refusals.isEmpty { refusals.noteSuccess(of: script, at: eventLoop.now) }
             // Whatever answers here, no number of its may be one that can't be counted with.
             guard let elements = reply.array, let time = time(of: elements) else {
                 asks.forEach { decideWithoutRedis($0, "unexpected answer of a script") }
@@ -129,7 +132,7 @@ extension Gate {
         case .failure(let error):
             if case .server = error {
                 noteAnswer()
-                noteRefusal(error)
+                noteRefusal(error, of: script)
             }
             for ask in asks where !ask.isDone {
                 if case .notConnected = error { noteSilence(during: ask) }
@@ -139,30 +142,41 @@ extension Gate {
         }
     }
 
+    /// The answer of a script that no decision waits for.
+    func heard(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> [RedisReply]? {
+        heard(result, of: script, by: EmptyCollection())
+    }
+
     private func noteAnswer() {
         answers &+= 1
         unansweredTimeouts = 0
         guard condition == .silent else { return }
         condition = .working
-        logger.notice("redis answers again")
+        if outages.end(.silent) { logger.notice("redis answers again") }
     }
 
-    /// The server refuses what it is asked (OOM, READONLY, NOPERM …): told when it begins and when it is over. For what has no
-    /// name one key may be at fault, so that is told once in a while.
-    private func noteRefusal(_ error: RedisError) {
-        guard refusal?.fault != error.fault else { return }
-        let now = eventLoop.now
-        let isTold = now >= nextFailureNotice
-        if isTold {
-            nextFailureNotice = now + Self.failureNoticeInterval
-            logger.warning("redis refuses a script", metadata: ["error": "\(error)"])
+    /// The server refuses what it is asked (OOM, READONLY, NOPERM …). For what has no name one key may be at fault, which
+    /// keeps nobody else from being served.
+    private func noteRefusal(_ error: RedisError, of script: RedisScript) {
+        let fault = error.fault
+        let isNews: Bool
+        if fault == .other {
+            isNews = outages.tellsNameless(at: eventLoop.now)
+        } else {
+            let old = refusals.faults
+            refusals.add(fault, to: script, isNeeded: Self.neededScripts.contains(script), at: eventLoop.now)
+            isNews = outages.change(from: old, to: refusals.faults).hasBegun
         }
-        if error.fault != .other { refusal = (error.fault, isTold) }
+        guard isNews else { return }
+        logger.warning("redis refuses a script", metadata: ["script": "\(script.name)", "error": "\(error)"])
     }
 
-    private func noteObedience() {
-        if refusal?.isTold == true { logger.notice("redis carries out scripts again") }
-        refusal = nil
+    /// To be called every tick.
+    func settleRefusals(_ now: NIODeadline) {
+        guard !refusals.isEmpty else { return }
+        let old = refusals.faults
+        refusals.settle(at: now)
+        if outages.change(from: old, to: refusals.faults).isOver { logger.notice("redis carries out scripts again") }
     }
 
     private func noteSilence(during ask: Ask) {
@@ -172,6 +186,7 @@ extension Gate {
         condition = .silent
         // Those that waited for this to be known are no others.
         late.forget()
+        guard outages.begin(.silent) else { return }
         logger.warning(
             "redis doesn't answer: going on without it", metadata: ["on_failure": "\(configuration.onFailure)"])
     }
@@ -204,14 +219,14 @@ extension Gate {
             switch condition {
             case .silent: Self.silentProbeInterval
             case .swapped: Self.faultyProbeInterval
-            case .working: refusal == nil ? Self.probeInterval : Self.faultyProbeInterval
+            case .working: refusals.isEmpty ? Self.probeInterval : Self.faultyProbeInterval
             }
         guard !isProbing, !isClosed, now >= lastProbe + interval, redis?.isReady == true else { return }
         isProbing = true
         lastProbe = now
         send(instanceQuestion(), before: now + configuration.timeout) { result in
             self.isProbing = false
-            guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 2 else { return }
+            guard let answer = self.heard(result, of: Self.instanceScript), answer.count == 2 else { return }
             self.compareInstance(answer[1])
         }
     }
@@ -231,9 +246,11 @@ extension Gate {
         switch (isOurs, condition) {
         case (true, .swapped):
             condition = .working
+            guard outages.end(.emptied) else { return }
             logger.notice("the database is the one this process began with again")
         case (false, .working), (false, .silent):
             condition = .swapped
+            guard outages.begin(.emptied) else { return }
             logger.error(
                 """
                 the database was emptied or swapped: going on without it. Restore it, or restart this process to work \

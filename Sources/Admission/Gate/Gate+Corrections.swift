@@ -76,7 +76,7 @@ extension Gate {
                 call.append(Int64(bucket.counter(of: quota, at: taken.at).window.end))
             }
         }
-        send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, by: EmptyCollection()) }
+        send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, of: Self.correctScript) }
     }
 }
 

@@ -38,7 +38,7 @@ extension Gate {
         for bucket in buckets { call.append(bytes: bucket.name) }
         call.append(bytes: slot)
         // What is lost here ends by itself.
-        send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, by: EmptyCollection()) }
+        send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, of: Self.releaseScript) }
     }
 
     /// To be called every tick.
@@ -57,7 +57,7 @@ extension Gate {
         call.append(Int64(slots))
         for lease in held { call.append(bytes: lease.name) }
         send(call, before: eventLoop.now + configuration.timeout) { result in
-            guard let answer = self.heard(result, by: EmptyCollection()) else { return }
+            guard let answer = self.heard(result, of: Self.renewScript) else { return }
             for place in answer.dropFirst() {
                 guard let index = place.integer, 0..<Int64(held.count) ~= index else { continue }
                 self.lose(held[held.startIndex + Int(index)])

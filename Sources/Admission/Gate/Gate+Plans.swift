@@ -37,7 +37,7 @@ extension Gate {
         call.append(names.planRevision)
         call.append(names.plan(plan))
         send(call, before: eventLoop.now + configuration.timeout) { result in
-            guard let answer = self.heard(result, by: EmptyCollection()), answer.count == 3 else { return then(false) }
+            guard let answer = self.heard(result, of: Self.planScript), answer.count == 3 else { return then(false) }
             if self.plans.revision == nil { self.plans.revision = answer[1] }
             if let length = answer[2].integer {
                 self.complaints.once("length of plan \(plan)") {
@@ -69,7 +69,7 @@ extension Gate {
         var call = RedisCommand(Self.planScript, keyCount: 1)
         call.append(names.planRevision)
         send(call, before: now + configuration.timeout) { result in
-            guard let answer = self.heard(result, by: EmptyCollection()), answer.count >= 2,
+            guard let answer = self.heard(result, of: Self.planScript), answer.count >= 2,
                 answer[1] != self.plans.revision
             else { return }
             // Before the plans themselves, so that a change in between is seen the next time.

@@ -111,7 +111,7 @@ extension Gate {
             let asks = self.lookups.removeValue(forKey: hash) ?? []
             let isUnknown = result.isUnknownKey
             if let block { self.lookupBudget.end(block, asFailure: isUnknown, at: self.eventLoop.now) }
-            guard let answer = self.heard(result, by: asks) else {
+            guard let answer = self.heard(result, of: Self.lookupScript, by: asks) else {
                 for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
                 return
             }
@@ -179,7 +179,7 @@ extension Gate {
     }
 
     private func conclude(_ wants: [OrganizationLoad.Want], _ result: Result<RedisReply, RedisError>) {
-        guard let answer = heard(result, by: wants.flatMap(\.asks)) else {
+        guard let answer = heard(result, of: Self.loadScript, by: wants.flatMap(\.asks)) else {
             for want in wants { for ask in want.asks where !ask.isDone { load(ask, want.pointer, want.hash) } }
             return
         }

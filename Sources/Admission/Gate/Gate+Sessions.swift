@@ -64,7 +64,7 @@ extension Gate {
         call.append(names.session(SessionHash(of: id), of: owner.organization))
         call.append(subject)
         send(call, before: eventLoop.now + configuration.timeout) { result in
-            _ = self.heard(result, by: EmptyCollection())
+            _ = self.heard(result, of: Self.sessionScript)
             done()
         }
     }

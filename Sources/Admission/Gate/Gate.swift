@@ -32,16 +32,14 @@ package final class Gate {
     var redis: RedisConnection?
 
     var condition = Condition.working
-    /// What Redis answers scripts with instead of carrying them out, and whether the log says so; nil once it has carried one
-    /// out.
-    var refusal: (fault: RedisFault, isTold: Bool)?
+    var refusals = Refusals()
     let late: LateDecisions
+    let outages: Outages
     /// Answers of Redis heard so far, of any kind.
     var answers = 0
     /// Decisions that timed out since the last answer.
     var unansweredTimeouts = 0
     var lastProbe: NIODeadline
-    var nextFailureNotice = NIODeadline.uptimeNanoseconds(0)
     var isProbing = false
     /// Redis' clock in microseconds, and when its answer came.
     var lastTime: (redis: Int, heardAt: NIODeadline)?
@@ -71,13 +69,13 @@ package final class Gate {
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too.
-    ///   - late: shared by all gates of the process.
+    ///   - late: shared by all gates of the process, as `outages` are.
     ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about a KiB.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     package init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
         logger: Logger, recordCapacity: Int = 50_000, late: LateDecisions = LateDecisions(),
-        wallClock: @escaping () -> Int = wallClockMicroseconds
+        outages: Outages = Outages(), wallClock: @escaping () -> Int = wallClockMicroseconds
     ) {
         self.configuration = configuration
         self.instance = instance
@@ -85,6 +83,7 @@ package final class Gate {
         self.logger = logger
         self.wallClock = wallClock
         self.late = late
+        self.outages = outages
         lastProbe = eventLoop.now
         let names = Names(namespace: configuration.namespace)
         self.names = names
@@ -154,6 +153,7 @@ package final class Gate {
             timed.removeFirst()
             if !ask.isDone { timeOut(ask) }
         }
+        settleRefusals(now)
         probeIfDue(now)
         tellLate(now)
         renewLeases(now)

@@ -2,9 +2,10 @@
 
 import NIOConcurrencyHelpers
 import NIOCore
+import Synchronization
 
 /// Decisions that Redis had no answer to in time, although it is there: told in the log by one line at most every ten
-/// seconds. Shared by all loops; its lock is taken for late answers and by ticks, never for a decision in time.
+/// seconds. Shared by all loops; its lock is taken for late decisions, and by ticks until they are told.
 package final class LateDecisions: Sendable {
     /// How many there were since the last line, and how long the longest took.
     struct Tally: Equatable {
@@ -43,14 +44,27 @@ package final class LateDecisions: Sendable {
     }
 
     private let tally = NIOLockedValueBox(Tally())
+    /// Whether there is anything to tell.
+    private let hasAny = Atomic(false)
 
     package init() {}
 
-    func add(_ waited: TimeAmount, at now: NIODeadline) { tally.withLockedValue { $0.add(waited, at: now) } }
+    func add(_ waited: TimeAmount, at now: NIODeadline) { change { $0.add(waited, at: now) } }
 
-    func stretch(to waited: TimeAmount) { tally.withLockedValue { $0.stretch(to: waited) } }
+    func stretch(to waited: TimeAmount) { changeIfAny { $0.stretch(to: waited) } }
 
-    func forget() { tally.withLockedValue { $0.forget() } }
+    func forget() { changeIfAny { $0.forget() } }
 
-    func take(at now: NIODeadline) -> (count: Int, longest: TimeAmount)? { tally.withLockedValue { $0.take(at: now) } }
+    func take(at now: NIODeadline) -> (count: Int, longest: TimeAmount)? { changeIfAny { $0.take(at: now) } ?? nil }
+
+    private func changeIfAny<Value>(_ body: (inout Tally) -> Value) -> Value? {
+        hasAny.load(ordering: .relaxed) ? change(body) : nil
+    }
+
+    private func change<Value>(_ body: (inout Tally) -> Value) -> Value {
+        tally.withLockedValue { tally in
+            defer { hasAny.store(tally.count > 0, ordering: .relaxed) }
+            return body(&tally)
+        }
+    }
 }

@@ -124,7 +124,7 @@ extension Gate {
             usage.settle()
             if case .failure = result { counters.usageLost += chunk.calls }
         }
-        _ = heard(result, by: EmptyCollection())
+        _ = heard(result, of: Self.usageScript)
         endOfUsage()
     }
 }

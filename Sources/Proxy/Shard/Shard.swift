@@ -77,8 +77,8 @@ final class Shard {
     ///   - share: of the process' connections, to clients and to the handler, what this loop may have.
     init(
         eventLoop: any EventLoop, snapshot: Snapshot, share: LoopShare, ledger: ConnectionLedger, instance: Instance,
-        late: LateDecisions, heldBodies: HeldBodies, resolver: UpstreamResolver?, accessLog: AccessLog?,
-        troubles: Troubles, logger: Logger
+        late: LateDecisions, outages: Outages, heldBodies: HeldBodies, resolver: UpstreamResolver?,
+        accessLog: AccessLog?, troubles: Troubles, logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.heldBodies = heldBodies
@@ -86,7 +86,7 @@ final class Shard {
         self.snapshot = snapshot
         gate = Gate(
             configuration: snapshot.admission, endpoint: snapshot.redis, instance: instance, on: eventLoop,
-            logger: logger, recordCapacity: snapshot.cacheEntries, late: late)
+            logger: logger, recordCapacity: snapshot.cacheEntries, late: late, outages: outages)
         self.accessLog = accessLog.map(AccessLogBuffer.init)
         self.troubles = troubles
         index = share.index

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+
+/// Which scripts Redis answers with an error that has a name, instead of carrying them out, as one gate sees it.
+///
+/// 1. What refuses all scripts (OOM, READONLY …) is over when one was carried out that it would have refused.
+/// 2. What refuses one alone (NOPERM) is over when that one was carried out; or when others are, and nobody has needed it for
+///    half a minute: who is not ready may be sent no request that could show it.
+/// 3. Neither is over before a second has passed since the last refusal: a script that is refused as it writes is carried out
+///    where it has nothing to write.
+struct Refusals {
+    static let quiet = TimeAmount.seconds(1)
+    static let unneeded = TimeAmount.seconds(30)
+
+    private struct Entry {
+        /// Nil for all.
+        let script: RedisScript?
+        /// Whether requests can't be decided meanwhile.
+        let isOutage: Bool
+        var fault: RedisFault
+        var lastRefusal: NIODeadline
+        var isOver = false
+    }
+
+    private var entries: [Entry] = []
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// Why requests can't be decided.
+    var outage: RedisFault? { entries.first(where: \.isOutage)?.fault }
+
+    var faults: Set<RedisFault> { Set(entries.map(\.fault)) }
+
+    /// - Parameter isNeeded: requests can't be decided without the script.
+    mutating func add(_ fault: RedisFault, to script: RedisScript, isNeeded: Bool, at now: NIODeadline) {
+        let scope = fault.refusesAllScripts ? nil : script
+        let entry = Entry(
+            script: scope, isOutage: isNeeded || fault.refusesAllScripts, fault: fault, lastRefusal: now)
+        if let index = entries.firstIndex(where: { $0.script == scope }) {
+            entries[index] = entry
+        } else {
+            entries.append(entry)
+        }
+    }
+
+    /// A script was carried out.
+    mutating func noteSuccess(of script: RedisScript, at now: NIODeadline) {
+        for index in entries.indices {
+            let entry = entries[index]
+            if entry.script.map({ $0 == script || now >= entry.lastRefusal + Self.unneeded }) ?? !script
+                .allowsFullMemory
+            {
+                entries[index].isOver = true
+            }
+        }
+    }
+
+    /// Forgets what is over. To be called every tick.
+    mutating func settle(at now: NIODeadline) {
+        entries.removeAll { $0.isOver && now >= $0.lastRefusal + Self.quiet }
+    }
+}
+
+extension RedisFault {
+    /// Whatever the script does, but for those with `allow-oom`.
+    fileprivate var refusesAllScripts: Bool {
+        switch self {
+        case .busy, .replica, .memory, .persistence, .credentials: true
+        case .unreachable, .notRedis, .permissions, .clients, .database, .other: false
+        }
+    }
+}

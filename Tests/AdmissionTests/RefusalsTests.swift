@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+import Testing
+
+@testable import Admission
+
+@Suite struct RefusalsTests {
+    enum Step {
+        case refuse(RedisScript, RedisFault)
+        case carryOut(RedisScript)
+    }
+
+    private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    private static let (admit, probe, lookup) = (Gate.admitScript, Gate.instanceScript, Gate.lookupScript)
+    private static let (correct, usage) = (Gate.correctScript, Gate.usageScript)
+
+    /// What keeps requests from being decided after each step, each so many seconds after the start.
+    @Test(
+        arguments: [
+            // One script: as long as that one isn't carried out.
+            (
+                [
+                    (0, .refuse(admit, .permissions)), (2, .carryOut(probe)), (3, .carryOut(lookup)),
+                    (4, .carryOut(admit)),
+                ], [.permissions, .permissions, .permissions, nil]
+            ),
+            // It is carried out now and then: where it has nothing to write.
+            (
+                [
+                    (0, .refuse(admit, .permissions)), (0.1, .carryOut(admit)), (0.2, .refuse(admit, .permissions)),
+                    (0.9, .carryOut(admit)), (1.2, .carryOut(probe)),
+                ], [.permissions, .permissions, .permissions, .permissions, nil]
+            ),
+            // Nobody needs it any more.
+            (
+                [(0, .refuse(admit, .permissions)), (29.9, .carryOut(probe)), (30, .carryOut(probe))],
+                [.permissions, .permissions, nil]
+            ),
+            // All scripts: any of them that isn't let through on purpose.
+            ([(0, .refuse(admit, .memory)), (2, .carryOut(correct)), (3, .carryOut(probe))], [.memory, .memory, nil]),
+            ([(0, .refuse(usage, .replica)), (2, .carryOut(probe))], [.replica, nil]),
+            ([(0, .refuse(probe, .persistence)), (2, .carryOut(lookup))], [.persistence, nil]),
+            // One follows another.
+            (
+                [(0, .refuse(admit, .memory)), (1, .refuse(probe, .replica)), (3, .carryOut(admit))],
+                [.memory, .replica, nil]
+            ),
+            (
+                [
+                    (0, .refuse(admit, .permissions)), (1, .refuse(probe, .memory)), (3, .carryOut(probe)),
+                    (4, .carryOut(admit)),
+                ], [.permissions, .permissions, .permissions, nil]
+            ),
+            // Requests are decided without what is written behind them.
+            ([(0, .refuse(usage, .permissions)), (0, .refuse(correct, .permissions))], [nil, nil]),
+        ] as [([(Double, Step)], [RedisFault?])])
+    func areOverWhereTheyWouldHaveShown(steps: [(Double, Step)], outages: [RedisFault?]) {
+        var refusals = Refusals()
+        let seen = steps.map { seconds, step in
+            let now = Self.start + .milliseconds(Int64(seconds * 1000))
+            switch step {
+            case .refuse(let script, let fault):
+                refusals.add(fault, to: script, isNeeded: Gate.neededScripts.contains(script), at: now)
+            case .carryOut(let script): refusals.noteSuccess(of: script, at: now)
+            }
+            refusals.settle(at: now)
+            return refusals.outage
+        }
+        #expect(seen == outages)
+    }
+
+    @Test func whatNoRequestNeedsIsToldAllTheSame() {
+        var refusals = Refusals()
+        refusals.add(.permissions, to: Self.usage, isNeeded: false, at: Self.start)
+        #expect(refusals.faults == [.permissions])
+    }
+}
