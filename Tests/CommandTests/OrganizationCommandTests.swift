@@ -165,7 +165,7 @@ import Testing
             ).output
             let id = String(try #require(issued.firstMatch(of: /acme\/[a-z2-7]{10}/)).output)
             _ = try await tollgatectl("key", "rotate", id, "--grace", "2h")
-            // Both may have been made in one millisecond, and then come in the order of their ids.
+            // Both may have been made in one second, and then come in the order of their ids.
             let list = try await tollgatectl("key", "list").output.split(separator: "\n").dropFirst()
             let (old, new) = (list.filter { $0.hasPrefix(id) }, list.filter { !$0.hasPrefix(id) })
             #expect(old.count == 1 && old[0].firstMatch(of: /in [12] h, replaced$/) != nil, "\(list)")
