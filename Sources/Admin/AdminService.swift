@@ -20,22 +20,46 @@ package struct AdminService: Service {
     private let health: Health
     private let logger: Logger
     private let eventLoopGroup: any EventLoopGroup
+    private let lookUp: @Sendable (Settings.TCPAddress) async throws -> [SocketAddress]
     private let onListening: @Sendable (SocketAddress) -> Void
 
-    /// - Parameter onListening: told the address once it is bound; where port 0 was configured, with the kernel's choice.
+    /// - Parameters:
+    ///   - lookUp: finds all addresses of a name.
+    ///   - onListening: told each address once it is bound; where port 0 was configured, with the kernel's choice.
     package init(
         _ address: Settings.TCPAddress, health: Health, eventLoopGroup: any EventLoopGroup, logger: Logger,
+        lookUp: @escaping @Sendable (Settings.TCPAddress) async throws -> [SocketAddress],
         onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) {
         self.address = address
+        self.lookUp = lookUp
         self.health = health
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
         self.onListening = onListening
     }
 
-    /// - Throws: ``AdminError`` when the address can't be bound.
+    /// - Throws: ``AdminError`` when the address can't be bound, or any that its name has and this machine too.
     package func run() async throws {
+        let addresses: [SocketAddress]
+        do {
+            addresses = try await lookUp(address)
+        } catch {
+            throw AdminError.cannotListen("\(address)", "\(error)")
+        }
+        try await withThrowingTaskGroup(of: Bool.self) { servers in
+            for one in addresses { servers.addTask { try await serve(one, isOneOfSeveral: addresses.count > 1) } }
+            let isServed = try await servers.reduce(false) { $0 || $1 }
+            guard isServed else {
+                throw AdminError.cannotListen(
+                    "\(address)",
+                    "this machine has none of its addresses: \(addresses.map(\.written).joined(separator: ", "))")
+            }
+        }
+    }
+
+    /// Until it is told to end; false where this machine lacks the address, and the name has others.
+    private func serve(_ bound: SocketAddress, isOneOfSeveral: Bool) async throws -> Bool {
         let application = Application(
             responder: AdminResponder(health: health),
             server: .http1(
@@ -43,7 +67,8 @@ package struct AdminService: Service {
                     idleTimeout: Self.idleTimeout,
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: Self.longestHead, maxHeaderListSize: Self.longestHead))),
-            configuration: ApplicationConfiguration(address: .hostname(address.host, port: address.port)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(bound.ipAddress ?? address.host, port: bound.port ?? address.port)),
             onServerRunning: { channel in
                 guard let bound = channel.localAddress else { return }
                 logger.info("admin listening", metadata: ["address": "\(bound.written)"])
@@ -53,11 +78,14 @@ package struct AdminService: Service {
             logger: quietLogger)
         do {
             try await application.run()
+            return true
         } catch let error as IOError {
             // Binding is the only thing that fails with one here: connections keep theirs to themselves.
-            throw AdminError.cannotListen("\(address)", error)
-        } catch let error as SocketAddressError {
-            throw AdminError.cannotListen("\(address)", error)
+            if isOneOfSeveral, [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.errnoCode) { return false }
+            // Its own description names the system call and an address of memory.
+            throw AdminError.cannotListen(
+                isOneOfSeveral ? "\(address) (\(bound.written))" : "\(address)",
+                String(cString: strerror(error.errnoCode)))
         }
     }
 
@@ -71,21 +99,12 @@ package struct AdminService: Service {
 
 /// Why the admin address is not served.
 package enum AdminError: Error, CustomStringConvertible {
-    case cannotListen(String, any Error)
+    case cannotListen(String, _ reason: String)
 
     package var description: String {
         switch self {
-        case .cannotListen(let address, let cause):
-            "cannot listen on \(address) for admin: \(Self.reason(cause)) (admin: sets another address, off none)"
-        }
-    }
-
-    private static func reason(_ cause: any Error) -> String {
-        switch cause {
-        // Its own description names the system call and an address of memory.
-        case let error as IOError: String(cString: strerror(error.errnoCode))
-        case SocketAddressError.unknown: "the host has no address"
-        default: "\(cause)"
+        case .cannotListen(let address, let reason):
+            "cannot listen on \(address) for admin: \(reason) (admin: sets another address, off none)"
         }
     }
 }

@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import NIOCore
 import NIOPosix
+import Proxy
 import ServiceLifecycle
 import Settings
 import Telemetry
@@ -74,7 +75,8 @@ struct Daemon {
         if let address = settings.admin {
             let health = Health { await dataPlane.readiness }
             let admin = AdminService(
-                address, health: health, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+                address, health: health, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
+                lookUp: NameLookup.addresses)
             services.append(.init(service: admin))
         }
         // Where it can't start, the others end as ever: cut off, they would add alarms to the one line that says why.

@@ -97,7 +97,7 @@ import Testing
             let port = try #require(address.port)
             let second = AdminService(
                 Settings.TCPAddress(host: "127.0.0.1", port: port), health: Health { .ready },
-                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent)
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
             let error = try #require(await failure { try await second.run() } as? AdminError)
             #expect(
                 error.description == "cannot listen on 127.0.0.1:\(port) for admin: Address already in use "
@@ -108,11 +108,50 @@ import Testing
     @Test func aForeignAddressIsToldAsSuch() async throws {
         let service = AdminService(
             Settings.TCPAddress(host: "192.0.2.1", port: 0), health: Health { .ready },
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent)
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
         let error = try #require(await failure { try await service.run() } as? AdminError)
         #expect(
             error.description == "cannot listen on 192.0.2.1:0 for admin: Cannot assign requested address "
                 + "(admin: sets another address, off none)")
+    }
+
+    /// Of which this machine has the first and the last.
+    private static let several = ["127.0.0.2", "192.0.2.1", "127.0.0.1"]
+
+    @Test func aNameIsAllItsAddresses() async throws {
+        try await withAdmin(.ready, on: Self.several, listening: 2) { addresses in
+            #expect(Set(addresses.map(\.ipAddress)) == ["127.0.0.2", "127.0.0.1"])
+            for address in addresses {
+                let answer = try await exchange("GET /livez HTTP/1.1", with: address)
+                #expect(answer.status == "HTTP/1.1 200 OK")
+            }
+        }
+    }
+
+    @Test func aNameOfWhichThisMachineHasNoAddressIsToldAsSuch() async throws {
+        let service = AdminService(
+            Settings.TCPAddress(host: "app", port: 9901), health: Health { .ready },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
+            lookUp: { _ in try ["2001:db8::9", "192.0.2.9"].map { try SocketAddress(ipAddress: $0, port: 9901) } })
+        let error = try #require(await failure { try await service.run() } as? AdminError)
+        #expect(
+            error.description == "cannot listen on app:9901 for admin: this machine has none of its addresses: "
+                + "[2001:db8::9]:9901, 192.0.2.9:9901 (admin: sets another address, off none)")
+    }
+
+    @Test func theAddressOfANameThatIsTakenIsNamed() async throws {
+        try await withAdmin(.ready) { taken in
+            let port = try #require(taken.port)
+            let service = AdminService(
+                Settings.TCPAddress(host: "app", port: port), health: Health { .ready },
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
+                lookUp: { _ in [try SocketAddress(ipAddress: "127.0.0.2", port: port), taken] })
+            let error = try #require(await failure { try await service.run() } as? AdminError)
+            #expect(
+                error.description
+                    == "cannot listen on app:\(port) (127.0.0.1:\(port)) for admin: Address already in use "
+                    + "(admin: sets another address, off none)")
+        }
     }
 
     @Test func itEndsWhenToldAlthoughAConnectionIsIdle() async throws {
@@ -135,26 +174,35 @@ extension Logger {
 private func withAdmin<Value: Sendable>(
     _ readiness: Readiness, _ body: @escaping @Sendable (SocketAddress) async throws -> Value
 ) async throws -> Value {
+    try await withAdmin(readiness, on: ["127.0.0.1"], listening: 1) { try await body($0[0]) }
+}
+
+/// As that, for a name with several addresses, of which it comes to listen on so many.
+private func withAdmin<Value: Sendable>(
+    _ readiness: Readiness, on hosts: [String], listening count: Int,
+    _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
+) async throws -> Value {
     let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
     let service = AdminService(
         Settings.TCPAddress(host: "127.0.0.1", port: 0), health: Health { readiness },
-        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent
-    ) { address in
-        continuation.yield(address)
-        continuation.finish()
-    }
+        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
+        lookUp: { address in try hosts.map { try SocketAddress(ipAddress: $0, port: address.port) } },
+        onListening: { continuation.yield($0) })
     let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
             services: [.init(service: service, failureTerminationBehavior: .cancelGroup)], logger: .silent))
     return try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }
-        var iterator = addresses.makeAsyncIterator()
-        let address = try #require(await iterator.next())
-        let value = try await body(address)
+        let value = try await body(await addresses.prefix(count).reduce(into: []) { $0.append($1) })
         await group.triggerGracefulShutdown()
         try await tasks.waitForAll()
         return value
     }
+}
+
+/// For hosts that are addresses.
+@Sendable private func literal(_ address: Settings.TCPAddress) throws -> [SocketAddress] {
+    [try SocketAddress(ipAddress: address.host, port: address.port)]
 }
 
 private func failure(of body: () async throws -> Void) async -> (any Error)? {

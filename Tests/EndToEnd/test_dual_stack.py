@@ -8,10 +8,10 @@ from fixtures.names import Names
 from fixtures.wire import free_port, until
 
 
-def status(host: str, port: int) -> int:
+def status(host: str, port: int, path: str = "/health") -> int:
     """Of a request to an address of either family."""
     with socket.create_connection((host, port), 10) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while part := connection.recv(65536):
             answer += part
@@ -79,6 +79,25 @@ def test_a_name_is_all_its_addresses(launch, upstream, names):
     daemon = launch(upstream, listen=f"localhost:{port}", within=names.within)
     assert daemon.listening() == [f"[::1]:{port}", f"127.0.0.1:{port}"]
     assert (status("127.0.0.1", port), status("::1", port)) == (200, 200)
+
+
+def test_a_name_of_the_admin_address_is_all_its_addresses(launch, upstream, names):
+    port = free_port()
+    # Not each is one of this machine.
+    names.set("::1", "192.0.2.9", "127.0.0.1", name="localhost")
+    daemon = launch(upstream, admin=f"localhost:{port}", within=names.within, ready=False)
+    until(lambda: daemon.times_said("admin listening") == 2, "the admin address on both")
+    until(lambda: status("127.0.0.1", port, "/readyz") == 200, "/readyz")
+    assert (status("::1", port, "/readyz"), status("::1", port, "/livez")) == (200, 200)
+
+
+def test_a_name_of_the_admin_address_that_is_none_is_told(launch, upstream, names):
+    daemon = launch(upstream, admin="nowhere.internal:9901", within=names.within, wait=False)
+    assert daemon.wait() == 1
+    assert daemon.said().splitlines()[-1] == (
+        "tollgate: cannot listen on nowhere.internal:9901 for admin: nowhere.internal: Name or service not known "
+        "(admin: sets another address, off none)"
+    )
 
 
 def test_an_address_of_a_name_that_this_machine_lacks_is_left_out(launch, upstream, names):

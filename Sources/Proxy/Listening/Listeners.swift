@@ -92,14 +92,8 @@ extension ListenPlan.Entry {
             switch listen {
             case .unix(let path): self.init(listen: listen, addresses: [try SocketAddress(unixDomainSocketPath: path)])
             case .tcp(let host, let port):
-                if let literal = try? SocketAddress(ipAddress: host, port: port) {
-                    self.init(listen: listen, addresses: [literal])
-                } else {
-                    let found = try await NIOThreadPool.singleton.runIfActive {
-                        try NameLookup.addresses(of: host, port: port)
-                    }
-                    self.init(listen: listen, addresses: found)
-                }
+                let address = Settings.TCPAddress(host: host, port: port)
+                self.init(listen: listen, addresses: try await NameLookup.addresses(of: address))
             }
         } catch {
             throw .cannotListen("\(listen)", reason: "\(error)")

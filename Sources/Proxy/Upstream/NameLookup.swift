@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
+package import NIOCore
+import NIOPosix
+package import Settings
 
 #if canImport(Glibc)
     import Glibc
@@ -9,7 +11,13 @@ import NIOCore
 #endif
 
 /// All addresses of a name, as the system finds them: in `/etc/hosts`, at name servers, wherever it is set up to look.
-enum NameLookup {
+package enum NameLookup {
+    /// Those of an address to listen on: what it is, or all that its name has.
+    package static func addresses(of address: Settings.TCPAddress) async throws -> [SocketAddress] {
+        if let literal = try? SocketAddress(ipAddress: address.host, port: address.port) { return [literal] }
+        return try await NIOThreadPool.singleton.runIfActive { try addresses(of: address.host, port: address.port) }
+    }
+
     /// Blocks, for as long as a name server likes.
     ///
     /// - Returns: at least one, in the order in which they are to be tried.
