@@ -43,7 +43,9 @@ import Testing
         ("routes: [{path: /a, unthrottled: false}]", "routes[0].unthrottled"),
         ("routes: [{path: /a, skip_throttle: false}]", "routes[0].skip_throttle"),
         ("cors: {allow_origins: ['https://a.example'], disallow_credentials: true}", "cors.disallow_credentials"),
-        ("keys: {no_forward: true}", "keys.no_forward"),
+        ("keys: {no_forward: true}", "keys.no_forward"), ("keys: {deny_anonymous: true}", "keys.deny_anonymous"),
+        ("keys: {anonymous_off: true}", "keys.anonymous_off"), ("block_preflights: true", "block_preflights"),
+        ("mcp: {bind_sessions_off: false}", "mcp.bind_sessions_off"),
     ])
     func aNegationIsNoSlip(yaml: String, path: String) {
         let told = lines(of: yaml)

@@ -9,11 +9,9 @@ package enum Spelling {
         var nearest = (distance: max(1, wanted.count / 3) + 1, candidate: String?.none)
         // Longer words are no names of ours, and the distance takes quadratic time.
         guard wanted.count <= 64 else { return nil }
-        let negation = negations.first(where: wanted.starts)
         for candidate in candidates where candidate != word {
             let name = folded(candidate)
-            // `no_throttle` isn't a slip of `throttle`: its true would become the other's.
-            if let negation, !name.starts(with: negation) { continue }
+            guard !negates(wanted, name) else { continue }
             let distance = distance(wanted, name)
             if distance < nearest.distance { nearest = (distance, candidate) }
         }
@@ -33,7 +31,17 @@ package enum Spelling {
         [words.split { !($0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0))) }.joined(separator: "-")]
     }
 
-    private static let negations = ["dis", "no", "skip", "un"].map { Array($0.utf8) }
+    /// Whether the word is the name's opposite rather than a slip of it: the true of `no_throttle` isn't that of `throttle`.
+    private static func negates(_ word: [UInt8], _ name: [UInt8]) -> Bool {
+        let isBegun = negatingBeginnings.contains { word.starts(with: $0) && !name.starts(with: $0) }
+        return isBegun || negatingEnds.contains { word.suffix($0.count) == $0 && name.suffix($0.count) != $0 }
+    }
+
+    private static let negatingBeginnings =
+        ["block", "deny", "dis", "forbid", "no", "refuse", "reject", "skip", "un"].map { Array($0.utf8) }
+
+    private static let negatingEnds =
+        ["blocked", "denied", "disabled", "ignored", "off", "refused"].map { ArraySlice($0.utf8) }
 
     /// `connectTimeout`, `connect-timeout` and `connect_timeout` are the same word.
     private static func folded(_ word: String) -> [UInt8] {
