@@ -98,6 +98,7 @@ def test_daemons_that_disagree_show(launch, upstream, ctl):
     assert [(len(one["sidecars"]), one["policies"][0]["capacity"]) for one in found] == [(2, 20), (1, 7)]
     # The later one has seen the earlier ones' set, once; these see its own with their next beat.
     notice = "another sidecar goes by other policies: each counts by its own numbers"
+    until(lambda: notice in other.said(), "the notice")
     (line,) = (line for line in other.said().splitlines() if notice in line)
     assert "policies.met=1" in line
     other.stop()

@@ -154,10 +154,11 @@ def test_a_permission_that_only_admission_needs(launch, redis, upstream, key):
     redis("ACL", "SETUSER", "default", "-set")
     # Whatever else is carried out meanwhile, look-ups and probes, it isn't over.
     unavailable(ask(daemon.port, "GET", "/api/listings", key))
-    for _ in range(8):
+    for _ in range(4):
         ask_all_loops(daemon, key)
+        # A probe each second.
+        time.sleep(1.5)
         assert state(daemon)["reason"] == "permissions"
-        time.sleep(0.5)
     redis("ACL", "SETUSER", "default", "+set")
 
     def is_over() -> bool:
