@@ -138,7 +138,7 @@ def test_a_proxy_that_names_no_client_is_told_of_once(launch, upstream, key):
         ask(daemon.port, "GET", "/api/listings", key)
         ask(daemon.port, "GET", "/api/listings", key, fields={"X-Forwarded-For": "unknown"})
     said = [line.split(" ", 1)[1] for line in daemon.said().splitlines() if words in line]
-    hint = '"a proxy has to set the field; a caller that is none needn\'t be in trusted_proxies"'
+    hint = '"set the field in the proxy; if this peer is no proxy, take it out of trusted_proxies"'
     assert said == [f"notice {words} hint={hint} missing=X-Forwarded-For peer=127.0.0.1"]
     distrusting = launch(upstream, trusted_proxies=["192.0.2.0/24"])
     ask(distrusting.port, "GET", "/api/listings", key)

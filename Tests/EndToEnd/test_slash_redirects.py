@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from fixtures.upstream import reply
+from fixtures.upstream import Upstream, reply
 from fixtures.wire import Connection, ask, request_bytes, until
 from test_mcp_messages import HOUR, SESSION, call, message, opens_sessions, post, remaining
 
@@ -79,6 +79,7 @@ def test_it_is_followed_with_all_that_the_request_had(one, upstream, key, target
     assert [line["path"] for line in lines] == [path.partition("?")[0] for path in (other, target, target)]
     assert [(line["status"], line["decision"]) for line in lines] == [(200, "allow")] * 3
     assert daemon.times_said(NOTICE) == 1
+    assert daemon.times_said('hint="clients save a request by the handler\'s own spelling" route=/mcp\n') == 1
     assert "route=/mcp" in daemon.said()
 
 
@@ -364,3 +365,17 @@ def test_what_waits_for_long_is_let_go(one, upstream, key):
         for connection in under_way:
             connection.close()
     assert {request.target for request in upstream.requests} == {"/mcp", "/mcp/x"}
+
+
+def test_localhost_is_no_name_of_a_socket(launch, folder, key):
+    """What listens on the client's own machine is somebody else."""
+    handler = Upstream(path=str(folder / "handler.sock"))
+    Mounted(handler, {"/mcp": moved("http://localhost/mcp/"), "/mcp/x": moved("http://tollgate.test/mcp/x/")})
+    try:
+        daemon = launch(handler, routes=ROUTES, policies=[HOUR], upstream_settings={"host": "preserve"})
+        answer = post(daemon.port, key, call("search"))
+        assert (answer.status, answer["Location"]) == (307, "http://localhost/mcp/")
+        assert post(daemon.port, key, call("search"), path="/mcp/x").status == 200
+        assert targets(handler) == ["/mcp", "/mcp/x", "/mcp/x/"]
+    finally:
+        handler.close()

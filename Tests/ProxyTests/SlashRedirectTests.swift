@@ -8,7 +8,9 @@ import Testing
 @testable import Proxy
 
 @Suite struct SlashRedirectTests {
-    private static let names = ["127.0.0.1:8081", "handler.internal", "api.example.com:8443", ""].map { Array($0.utf8) }
+    private static let names = HandlerNames(own: Array("127.0.0.1:8081".utf8), sent: view("handler.internal"))
+
+    private static func view(_ text: String) -> ByteBufferView { ByteBuffer(string: text).readableBytesView }
 
     private func answer(_ status: Int, _ fields: [String]) throws -> ResponseHead {
         var buffer = ByteBuffer(
@@ -21,11 +23,13 @@ import Testing
     }
 
     private func redirect(
-        _ status: Int = 307, from target: String, to locations: String..., method: Method = .post
+        _ status: Int = 307, from target: String, to locations: String..., method: Method = .post,
+        names: HandlerNames = names, publicHost: String = "api.example.com:8443"
     ) throws -> SlashRedirect? {
         let sent = try #require(PathAndQuery(Array(target.utf8)))
         return SlashRedirect(
-            try answer(status, locations.map { "Location: \($0)" }), to: sent, method: method, names: Self.names)
+            try answer(status, locations.map { "Location: \($0)" }), to: sent, method: method, names: names,
+            publicHost: Self.view(publicHost))
     }
 
     @Test(arguments: [
@@ -53,6 +57,16 @@ import Testing
     ])
     func anythingElseIsAnAnswer(target: String, location: String) throws {
         #expect(try redirect(from: target, to: location) == nil)
+    }
+
+    /// A Unix socket has no name, nor has a client that gives none, which HTTP/1.0 may.
+    @Test(arguments: [
+        ("http://handler.internal/mcp/", true), ("/mcp/", true), ("http://localhost/mcp/", false),
+        ("http:///mcp/", false), ("http://:80/mcp/", false),
+    ])
+    func whatHasNoNameIsNotMeant(location: String, isFollowed: Bool) throws {
+        let names = HandlerNames(own: nil, sent: Self.view("handler.internal"))
+        #expect((try redirect(from: "/mcp", to: location, names: names, publicHost: "") != nil) == isFollowed)
     }
 
     @Test func oneThatSaysTwoThingsSaysNothing() throws {

@@ -36,7 +36,7 @@ extension DownstreamHandler {
         if peer.isTrusted {
             shard.troubles.unnamedClients.tell([
                 "peer": peer.client.text, "missing": snapshot.trustedProxies.fieldName,
-                "hint": "a proxy has to set the field; a caller that is none needn't be in trusted_proxies",
+                "hint": "set the field in the proxy; if this peer is no proxy, take it out of trusted_proxies",
             ])
         }
         return peer.client
@@ -76,8 +76,8 @@ extension DownstreamHandler {
             if head.method == .get || head.method == .head { return answer(metadata) }
             if head.isPreflight { return answerPreflight(.forEveryPage, methods: ResourceMetadata.methods) }
         }
-        let isPreflight = head.isPreflight && (snapshot.crossOrigin != nil || snapshot.forwardsPreflights)
-        switch snapshot.routes.match(target, of: head, isPreflight: isPreflight) {
+        traits.isPreflight = head.isPreflight && (snapshot.crossOrigin != nil || snapshot.forwardsPreflights)
+        switch snapshot.routes.match(target, of: head, isPreflight: traits.isPreflight) {
         case .unknown:
             return refuseCharged(.unknownRoute(path: path(of: target), method: methodOctets), client)
         case .methodNotAllowed(let allow, let index):
@@ -104,12 +104,12 @@ extension DownstreamHandler {
             }
         }
         record.route = route.pattern
-        if isPreflight, let crossOrigin = snapshot.crossOrigin {
+        if traits.isPreflight, let crossOrigin = snapshot.crossOrigin {
             return answerPreflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head))
         }
-        if route.isMCP, !isPreflight, let refusal = readMessageFields() { return refuseCharged(refusal, client) }
+        if route.isMCP, !traits.isPreflight, let refusal = readMessageFields() { return refuseCharged(refusal, client) }
         // Without `cors` a preflight is the handler's business, unless it is refused; it carries no credential by its nature.
-        if route.isPublic || isPreflight {
+        if route.isPublic || traits.isPreflight {
             return askPublic(client)
         }
         askProtected(client)

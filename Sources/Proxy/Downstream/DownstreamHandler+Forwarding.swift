@@ -75,7 +75,7 @@ extension DownstreamHandler {
             target: exchange.hasFollowed ? sentTarget?.octets : nil,
             asksForWebSocket: traits.asksForWebSocket, holdsBody: held != nil,
             readsAnswer: message != nil && toolRules != nil, hasIdleSession: message?.hasIdleSession ?? false,
-            isOpenPreflight: snapshot.forwardsPreflights && head.isPreflight,
+            isOpenPreflight: traits.isPreflight,
             hasJudgedOrigin: message != nil && snapshot.judgesOrigins && route.sentHost != nil
         )
         .write(correlationID: record.correlationID, into: &shard.scratch)

@@ -17,19 +17,20 @@ extension DownstreamHandler {
         guard 300..<400 ~= response.status, let sentTarget else { return nil }
         return SlashRedirect(
             response, to: sentTarget, method: traits.method,
-            names: [snapshot.upstream.authority, Array(record.sentHost), Array(record.publicHost)])
+            names: HandlerNames(own: snapshot.upstream.ownName, sent: record.sentHost), publicHost: record.publicHost)
     }
 
     /// Sends the request where the answer leads, if it is still there and takes the same routes.
     ///
     /// - Returns: false where the answer is the client's.
     func follow(_ redirect: SlashRedirect, on connection: UpstreamConnection) -> Bool {
-        // A preflight is no message.
         guard redirect.keepsRequest, route.isMCP, held != nil || !traits.hasBody, let other = sentTarget?.withOtherEnd,
-            snapshot.routes.matchesAlike(head, at: other.path, isPreflight: message == nil),
+            snapshot.routes.matchesAlike(head, at: other.path, isPreflight: traits.isPreflight),
             case .follow(let end, let freshness) = exchange.redirected(isReusable: connection.isSpent)
         else { return false }
-        shard.troubles.redirects.tell(["route": route.pattern ?? ""])
+        shard.troubles.redirects.tell([
+            "route": route.pattern ?? "", "hint": "clients save a request by the handler's own spelling",
+        ])
         upstream = nil
         // Its place is free, though its end is told later.
         if end == .close { shard.pool.discount(connection) }

@@ -13,6 +13,8 @@ struct RequestTraits {
     var acceptsEventStream = false
     /// Refusals aren't shown to the page that asks.
     var hidesRefusals = false
+    /// It is answered, or passed on, as a browser's question before a request.
+    var isPreflight = false
 
     init() {}
 

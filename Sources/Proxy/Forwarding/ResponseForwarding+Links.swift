@@ -9,15 +9,11 @@ extension ResponseForwarding {
     /// Fields of answers that hold one URL.
     static let links: FieldSet = [.location, .contentLocation, .refresh]
 
-    private static let schemes = [(prefix: Array("https://".utf8), isSecure: true), (Array("http://".utf8), false)]
-
     /// The front of a URL up to its path.
     struct Origin {
         var range: Range<Int>
-        var scheme: Scheme
+        var scheme: URLScheme
     }
-
-    enum Scheme { case http, https, inherited }
 
     func writeMendedLinks(into buffer: inout ByteBuffer) {
         for field in head.fields where !head.section.isNominated(field) {
@@ -32,7 +28,7 @@ extension ResponseForwarding {
         }
     }
 
-    private func writeClientsOrigin(_ scheme: Scheme, before rest: Range<Int>, into buffer: inout ByteBuffer) {
+    private func writeClientsOrigin(_ scheme: URLScheme, before rest: Range<Int>, into buffer: inout ByteBuffer) {
         guard !record.publicHost.isEmpty else {
             // A client that gave no name is left with the path.
             if head.view(of: rest).first != UInt8(ascii: "/") { buffer.writeStaticString("/") }
@@ -53,25 +49,12 @@ extension ResponseForwarding {
         guard Self.links.contains(field.id),
             let url = field.id == .refresh ? urlOfRefresh(field.valueRange) : field.valueRange
         else { return nil }
-        let (scheme, start) = scheme(of: url)
-        guard let start else { return nil }
-        let authority = head.view(of: start..<url.upperBound).prefix { !Self.endsAuthority($0) }
-        guard isHandlers(authority, under: scheme) else { return nil }
-        return Origin(range: url.lowerBound..<(start + authority.count), scheme: scheme)
-    }
-
-    /// And where the authority begins, if there is one.
-    private func scheme(of url: Range<Int>) -> (Scheme, Int?) {
-        for (prefix, isSecure) in Self.schemes where head.section.range(url, startsWithLowercased: prefix) {
-            return (isSecure ? .https : .http, url.lowerBound + prefix.count)
-        }
-        let isRelative = head.view(of: url).starts(with: "//".utf8)
-        return (.inherited, isRelative ? url.lowerBound + 2 : nil)
-    }
-
-    private func isHandlers(_ authority: ByteBufferView, under scheme: Scheme) -> Bool {
-        authority.isSameAuthority(as: record.sentHost, under: scheme)
-            || snapshot.upstream.ownName.map { authority.isSameAuthority(as: $0, under: scheme) } ?? false
+        let octets = head.view(of: url)
+        guard let (scheme, length) = URLScheme.beginning(octets) else { return nil }
+        let authority = octets.dropFirst(length).prefix { !Self.endsAuthority($0) }
+        let names = HandlerNames(own: snapshot.upstream.ownName, sent: record.sentHost)
+        guard names.include(authority, under: scheme) else { return nil }
+        return Origin(range: url.lowerBound..<(url.lowerBound + length + authority.count), scheme: scheme)
     }
 
     private static func endsAuthority(_ octet: UInt8) -> Bool {
@@ -101,28 +84,5 @@ extension ResponseForwarding {
 extension ByteBufferView {
     fileprivate var withoutBlanks: ByteBufferView {
         drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-    }
-}
-
-extension BidirectionalCollection<UInt8> {
-    /// In any case, and with or without the port that the scheme implies.
-    func isSameAuthority(
-        as other: some BidirectionalCollection<UInt8>, under scheme: ResponseForwarding.Scheme
-    ) -> Bool {
-        let (one, other) = (withoutPort(of: scheme), other.withoutPort(of: scheme))
-        return !one.isEmpty && one.isSameText(as: other)
-    }
-
-    private func withoutPort(of scheme: ResponseForwarding.Scheme) -> SubSequence {
-        let port =
-            switch scheme {
-            case .http: ":80"
-            case .https: ":443"
-            case .inherited: ":"
-            }
-        for port in [port, ":"] where suffix(port.utf8.count).elementsEqual(port.utf8) {
-            return dropLast(port.utf8.count)
-        }
-        return self[...]
     }
 }

@@ -11,9 +11,11 @@ struct SlashRedirect: Equatable {
 
     /// - Parameters:
     ///   - request: as it was sent.
-    ///   - names: of the handler, as authorities, by which the Location may mean it.
+    ///   - names: by which the Location may mean the handler.
+    ///   - publicHost: its client's name for it.
     init?(
-        _ response: ResponseHead, to request: PathAndQuery, method: Method, names: [some BidirectionalCollection<UInt8>]
+        _ response: ResponseHead, to request: PathAndQuery, method: Method, names: HandlerNames,
+        publicHost: ByteBufferView
     ) {
         switch response.status {
         case 307, 308: keepsRequest = true
@@ -23,7 +25,7 @@ struct SlashRedirect: Equatable {
         default: return nil
         }
         guard response.count(of: .location) == 1, let location = response.value(of: .location),
-            let named = PathAndQuery(location: response.view(of: location), names: names),
+            let named = PathAndQuery(location: response.view(of: location), names: names, publicHost: publicHost),
             let other = request.withOtherEnd, other.isSame(as: named)
         else { return nil }
     }
@@ -42,22 +44,19 @@ struct PathAndQuery: Equatable {
         query = end.map { Array(octets[$0...].dropFirst()) }
     }
 
-    private static let schemes: [(prefix: String, ResponseForwarding.Scheme)] = [
-        ("http://", .http), ("https://", .https),
-    ]
-
     /// Nil where it is at none of these names, or no more than a part of something.
-    fileprivate init?(location: ByteBufferView, names: [some BidirectionalCollection<UInt8>]) {
+    fileprivate init?(location: ByteBufferView, names: HandlerNames, publicHost: ByteBufferView) {
         guard !location.contains(UInt8(ascii: "#")) else { return nil }
-        guard let (prefix, scheme) = Self.schemes.first(where: { location.hasPrefix($0.prefix) }) else {
-            // Two slashes begin an authority.
-            guard location.dropFirst().first != UInt8(ascii: "/") else { return nil }
+        guard let (scheme, length) = URLScheme.beginning(location) else {
             self.init(location)
             return
         }
-        let rest = location.dropFirst(prefix.utf8.count)
+        guard scheme != .inherited else { return nil }
+        let rest = location.dropFirst(length)
         let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
-        guard names.contains(where: { authority.isSameAuthority(as: $0, under: scheme) }) else { return nil }
+        guard names.include(authority, under: scheme) || authority.isSameAuthority(as: publicHost, under: scheme) else {
+            return nil
+        }
         self.init(rest.dropFirst(authority.count))
     }
 
@@ -82,12 +81,6 @@ struct PathAndQuery: Equatable {
         if path == other.path { return true }
         guard let canonical = CanonicalPath(path) else { return false }
         return canonical.octets == CanonicalPath(other.path)?.octets
-    }
-}
-
-extension ByteBufferView {
-    fileprivate func hasPrefix(_ scheme: String) -> Bool {
-        prefix(scheme.utf8.count).isSameText(as: scheme.utf8)
     }
 }
 
