@@ -7,8 +7,9 @@ package import NIOCore
 /// Invariants: every range lies within `bytes`; names are tokens and values hold no control octet but HTAB, so whatever is
 /// copied from here into another head can't end a line. Lines follow each other without gaps, the empty line behind them.
 package struct FieldSection: Sendable {
-    /// The head from its first octet up to and including the empty line. It shares the read buffer's storage: release it
-    /// (`reset`) as soon as nobody needs it.
+    /// The head from its first octet up to and including the empty line. It shares the storage of the buffer it was read into,
+    /// which stays as long as it does, and is copied by whoever goes on to write into it: release it (`reset`) as soon as
+    /// nobody needs it, or `detach` it where that takes long.
     package internal(set) var bytes = ByteBuffer()
     package private(set) var fields: [Field] = []
     /// The known fields that are there, under exactly their names.
@@ -24,6 +25,11 @@ package struct FieldSection: Sendable {
         fields.removeAll(keepingCapacity: true)
         present = []
         connection = ConnectionOptions()
+    }
+
+    /// Gives the bytes storage of their own.
+    mutating func detach() {
+        bytes = ByteBuffer(buffer: bytes)
     }
 
     @inline(__always)

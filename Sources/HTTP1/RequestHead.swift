@@ -39,6 +39,9 @@ package struct RequestHead: Sendable {
         keepsAlive = true
         expectsContinue = false
     }
+
+    /// Copies the bytes, so that a head that is kept for long keeps nothing else of what was read with it.
+    package mutating func detach() { section.detach() }
 }
 
 extension RequestHead {

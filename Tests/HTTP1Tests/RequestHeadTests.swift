@@ -264,6 +264,21 @@ import Testing
         #expect(head.fields.last?.valueRange == start.utf8.count..<65_531)
     }
 
+    @Test func oneThatIsDetachedKeepsNothingElseOfItsBuffer() throws {
+        let text = "POST /a?b HTTP/1.1\r\nHost: a\r\nX-A: v\r\nContent-Length: 60000\r\n\r\n"
+        var input = buffer("x" + text + String(repeating: "b", count: 60_000))
+        input.moveReaderIndex(forwardBy: 1)
+        var parser = RequestHeadParser()
+        var head = RequestHead()
+        #expect(try parser.parse(&input, into: &head))
+        head.detach()
+        #expect(head.bytes.storageCapacity <= 256)
+        #expect(String(buffer: head.bytes) == text)
+        #expect(head.string(in: head.pathRange) == "/a?b")
+        #expect(head.value(of: .host).map { head.string(in: $0) } == "a")
+        #expect(head.fields.map { head.string(in: $0.valueRange) } == ["a", "v", "60000"])
+    }
+
     @Test(arguments: HeadError.allCases)
     func everyErrorSaysWhatToAnswer(_ error: HeadError) {
         let large: [HeadError] = [.tooLarge, .tooManyFields, .fieldNameTooLong]

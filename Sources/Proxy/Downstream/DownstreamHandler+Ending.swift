@@ -80,8 +80,9 @@ extension DownstreamHandler {
     /// The answer may never begin, and its client wants it all the same: from here on it counts as a stream does, but for its
     /// caller's share of the pool.
     private func waitLikeStream() {
-        // A redirect takes no such time.
+        // A redirect takes no such time, so nothing but the head is kept for one.
         releaseHeldBody()
+        head.detach()
         watchStream()
         if let upstream { shard.pool.makeWay(upstream) }
     }

@@ -81,7 +81,7 @@ extension DownstreamHandler {
         .write(correlationID: record.correlationID, into: &shard.scratch)
         upstream.write(shard.scratch)
         upstreamNeedsFlush = true
-        // The head is kept until the response begins: the request may have to be sent again.
+        // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
         if let held {
             for slice in held.slices { forwardBody(slice) }
             forwardEnd(held.trailers)
@@ -89,6 +89,8 @@ extension DownstreamHandler {
             flushUpstream()
         } else if traits.hasBody {
             forwardGathered()
+            // What was read with it is not kept for as long as the body takes to come.
+            if exchange.isReceiving { head.detach() }
         } else {
             armResponseDeadline()
             flushUpstream()
