@@ -18,6 +18,7 @@ import Testing
     @Test(arguments: [
         ([], ["X-API-Key, Authorization"]), (["Vary: Accept"], ["Accept", "X-API-Key, Authorization"]),
         (["Vary: X-API-Key"], ["X-API-Key", "Authorization"]),
+        (["Vary: authorization"], ["authorization", "X-API-Key"]),
         (["Vary: accept,x-api-key , AUTHORIZATION"], ["accept,x-api-key , AUTHORIZATION"]),
         (["Vary: Authorization", "vary: Accept, X-Api-Key"], ["Authorization", "Accept, X-Api-Key"]),
         (["Vary: X-API-Key-2"], ["X-API-Key-2", "X-API-Key, Authorization"]),
