@@ -11,7 +11,7 @@ import time
 import pytest
 from fixtures.programs import ROOT
 from fixtures.redis_server import clock
-from fixtures.wire import Closed, Connection, Truncated, ask, until
+from fixtures.wire import Closed, Connection, Truncated, ask, request_bytes, until
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 #: By this much faster go the clocks of the sidecars and of Redis; all seconds here are theirs.
@@ -234,3 +234,43 @@ def test_sidecars_that_die_or_stop_free_their_slots_within_the_lease(launch, str
     for stream in [*taken, *(s for own in list(streams.values())[4:] for s in own)]:
         stream.close()
     until(lambda: not redis.names("tg:1:{acme}:c:*"), "all given back")
+
+
+def test_a_request_that_waits_for_its_answer_without_a_bound_ends_with_its_slot(launch, streaming, key, redis):
+    """Its head hasn't been sent, so it is refused: it can be tried again elsewhere."""
+    policies = [{"name": "streams", "per": "key", "concurrency": 1}]
+    stream, left = streaming.behaviour, threading.Event()
+
+    def serve(request, peer):
+        if request.target != "/mcp":
+            return stream(request, peer)
+        peer.settimeout(120)
+        with contextlib.suppress(OSError):
+            peer.recv(1)
+        left.set()
+
+    streaming.behaviour = serve
+    routes = [{"path": "/mcp", "mcp": True}, {"path": "/files/{rest*}"}]
+    settings = {"loops": 1, "routes": routes, "policies": policies, "upstream_settings": {"response_timeout": "300ms"}}
+    daemon, other = (launch(streaming, **settings) for _ in range(2))
+    with Connection(daemon.port, timeout=120) as waiting:
+        fields = {"X-API-Key": key, "Accept": "text/event-stream"}
+        waiting.send(request_bytes("GET", "/mcp", fields))
+        until(lambda: len(slots(redis)) == 1, "the slot")
+        taken = []
+
+        def take() -> bool:
+            """It may be renewed in between."""
+            for name in redis.names("tg:1:{acme}:c:streams:*"):
+                redis("DEL", name)
+            taken.extend(open_some(other, key, 1))
+            return bool(taken)
+
+        until(take, "the slot taken by another")
+        answer = waiting.response()
+    assert (answer.status, answer["Retry-After"]) == (503, "1")
+    assert answer.json()["error"]["message"] == "Too many requests under way: retry in 1 s"
+    assert daemon.lines(1)[0]["reason"] == "slot_lost"
+    assert left.wait(60)
+    assert taken[0].is_open
+    taken[0].close()

@@ -167,15 +167,18 @@ def test_who_waits_has_a_slot_of_the_open_streams(launch, upstream, slow, key):
 
 @pytest.mark.parametrize("method, accept", [("GET", EVENTS), ("POST", BOTH)])
 def test_a_key_that_is_revoked_ends_the_wait(launch, upstream, slow, ctl, method, accept):
-    daemon = launch(upstream, policies=PLENTY, upstream_settings={"response_timeout": LIMIT})
-    issued, kept = ctl.issue(), ctl.issue("kept")["key"]
+    routes = [{"path": "/mcp", "mcp": True, "scopes": ["climb", "swim"]}]
+    daemon = launch(upstream, routes=routes, policies=PLENTY, upstream_settings={"response_timeout": LIMIT})
+    scopes = ("--scope", "climb", "--scope", "swim")
+    issued, kept = ctl.issue("acme", "ended", *scopes), ctl.issue("kept", "kept", *scopes)["key"]
     with waiting(daemon, upstream, issued["key"], method, accept=accept) as ended:
         with waiting(daemon, upstream, kept, method, accept=accept) as staying:
             ended.socket.settimeout(60)
             ctl.revoke(issued["id"])
             answer = ended.response(method)
             assert (answer.status, answer.json()["error"]["message"]) == (401, "Invalid or inactive API key")
-            assert "error=\"invalid_token\"" in answer["WWW-Authenticate"]
+            challenge = 'Bearer realm="tollgate", error="invalid_token", scope="climb swim"'
+            assert answer["WWW-Authenticate"] == challenge
             until(lambda: slow.left == 1, "the handler being left")
             assert daemon.lines(1)[0]["reason"] == "key_ended"
             slow.go_on()

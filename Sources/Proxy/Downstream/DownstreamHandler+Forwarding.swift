@@ -38,7 +38,8 @@ extension DownstreamHandler {
         cancelResponseDeadline()
         releaseUpstream()
         accountForFault(fault)
-        let refusal = Refusal(fault, bodyLimit: bodyLimit)
+        var refusal = Refusal(fault, bodyLimit: bodyLimit)
+        refusal.scopes = asked?.scopes ?? []
         record.reason = refusal.reason
         writeRefusal(refusal, closing: closing)
         perform(exchange.answered())
