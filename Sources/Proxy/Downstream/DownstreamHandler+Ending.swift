@@ -73,7 +73,12 @@ extension DownstreamHandler {
     func responseTimedOut() {
         responseDeadline = nil
         guard phase == .exchanging else { return }
-        guard route.responseTime.bound(of: traits) != nil else { return waitLikeStream() }
+        guard let rest = route.responseTime.rest(of: traits, keepsBody: held != nil) else { return waitLikeStream() }
+        guard rest == .zero else {
+            // A redirect takes no such time, and the body is in the way of others.
+            releaseHeldBody()
+            return armResponseDeadline(for: rest)
+        }
         perform(exchange.upstreamFailed(.upstreamTimeout))
     }
 

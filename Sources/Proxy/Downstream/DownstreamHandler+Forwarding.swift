@@ -84,16 +84,16 @@ extension DownstreamHandler {
         upstreamNeedsFlush = true
         // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
         if let held {
+            if !held.isShort || exchange.hasFollowed { releaseHeldBody() }
             for slice in held.slices { forwardBody(slice) }
             forwardEnd(held.trailers)
-            if !held.isShort || exchange.hasFollowed { releaseHeldBody() }
             flushUpstream()
         } else if traits.hasBody {
             forwardGathered()
             // What was read with it is not kept for as long as the body takes to come.
             if exchange.isReceiving { head.detach() }
         } else {
-            armResponseDeadline()
+            awaitResponse()
             flushUpstream()
         }
     }
@@ -112,7 +112,7 @@ extension DownstreamHandler {
             upstream.write(shard.lastChunk(trailers))
             upstreamNeedsFlush = true
         }
-        armResponseDeadline()
+        awaitResponse()
     }
 
     func flushUpstream() {
@@ -121,10 +121,13 @@ extension DownstreamHandler {
         upstream?.flush()
     }
 
-    private func armResponseDeadline() {
+    private func awaitResponse() {
         guard exchange.awaitsResponse else { return }
-        let bound = route.responseTime.bound(of: traits)
-        responseDeadline = shard.responseDeadlines.arm(self, for: bound ?? route.responseTime.patience, at: shard.now)
+        armResponseDeadline(for: route.responseTime.firstWait(of: traits, keepsBody: held != nil))
+    }
+
+    func armResponseDeadline(for time: TimeAmount) {
+        responseDeadline = shard.responseDeadlines.arm(self, for: time, at: shard.now)
     }
 
     /// The handler takes bytes again.
