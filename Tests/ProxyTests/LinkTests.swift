@@ -112,9 +112,21 @@ import Testing
 
     @Test func aClientThatGivesNoNameIsLeftWithThePath() throws {
         let answer = ForwardedAnswer(request: ["GET / HTTP/1.0"])
-        for (rest, expected) in [("/x?y", "/x?y"), ("", "/"), ("?y", "/?y")] {
-            #expect(
-                try answer.values(of: "Location", of: ["Location: http://127.0.0.1:8081\(rest)"]) == [expected])
+        for (rest, expected) in [
+            ("/x?y", "/x?y"), ("", "/"), ("?y", "/?y"), ("#y", "/#y"), ("/", "/"), ("/x//y", "/x//y"),
+            // Without a host in front these would name another's.
+            ("//evil.example/x/", "/.//evil.example/x/"), ("/\\evil.example/", "/./\\evil.example/"),
+            ("\\evil.example/", "/.\\evil.example/"), ("\\\\evil.example/", "/.\\\\evil.example/"),
+            ("/\t/evil.example/", "/./\t/evil.example/"), ("///evil.example/", "/.///evil.example/"),
+        ] {
+            for scheme in ["http:", "https:", ""] {
+                let own = "\(scheme)//127.0.0.1:8081\(rest)"
+                for name in ["Location", "Content-Location"] {
+                    #expect(try answer.values(of: name, of: ["\(name): \(own)"]) == [expected])
+                }
+                #expect(
+                    try answer.values(of: "Refresh", of: ["Refresh: 0; url='\(own)'"]) == ["0; url='\(expected)'"])
+            }
         }
     }
 
@@ -124,6 +136,8 @@ import Testing
         ("1.5 , url = \"http://127.0.0.1:8081\"", "1.5 , url = \"https://shop.example\""),
         ("0; http://127.0.0.1:8081/x", "0; https://shop.example/x"),
         ("0;\turl=\"//127.0.0.1:8081/x\"", "0;\turl=\"//shop.example/x\""),
+        ("0; url=' http://127.0.0.1:8081/'", "0; url=' https://shop.example/'"),
+        ("0; \"\thttp://127.0.0.1:8081/\"", "0; \"\thttps://shop.example/\""),
         ("5", "5"), ("5;", "5;"), ("5; url=/x", "5; url=/x"), ("http://127.0.0.1:8081/", "http://127.0.0.1:8081/"),
         ("5; url=http://elsewhere.example/", "5; url=http://elsewhere.example/"), ("5; url", "5; url"), ("", ""),
     ])

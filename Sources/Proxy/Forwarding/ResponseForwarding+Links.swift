@@ -31,7 +31,7 @@ extension ResponseForwarding {
     private func writeClientsOrigin(_ scheme: URLScheme, before rest: Range<Int>, into buffer: inout ByteBuffer) {
         guard !record.publicHost.isEmpty else {
             // A client that gave no name is left with the path.
-            if head.view(of: rest).first != UInt8(ascii: "/") { buffer.writeStaticString("/") }
+            buffer.writeStaticString(beginningOfPath(before: head.view(of: rest)))
             return
         }
         switch scheme {
@@ -42,6 +42,16 @@ extension ResponseForwarding {
         }
         buffer.writeStaticString("//")
         buffer.writeBytes(record.publicHost)
+    }
+
+    /// What makes a reference of its own of a path that stood behind a host. Two slashes would begin another's host; browsers take
+    /// a backslash for one, and read over tabs.
+    private func beginningOfPath(before rest: ByteBufferView) -> StaticString {
+        let isRooted = rest.first == UInt8(ascii: "/")
+        switch rest.dropFirst(isRooted ? 1 : 0).first(where: { $0 != UInt8(ascii: "\t") }) {
+        case UInt8(ascii: "/"), UInt8(ascii: "\\"): return "/."
+        default: return isRooted ? "" : "/"
+        }
     }
 
     /// Where a field names the handler; nil where it doesn't.
@@ -66,7 +76,8 @@ extension ResponseForwarding {
         }
     }
 
-    /// Seconds, a comma or semicolon, perhaps `url=`, perhaps a quote (HTML standard, "shared declarative refresh steps").
+    /// Seconds, a comma or semicolon, perhaps `url=`, perhaps a quote (HTML standard, "shared declarative refresh steps"), and
+    /// blanks, which a URL may begin with.
     private func urlOfRefresh(_ value: Range<Int>) -> Range<Int>? {
         let view = head.view(of: value)
         var rest = view.drop { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: ".") }.withoutBlanks
@@ -76,7 +87,9 @@ extension ResponseForwarding {
             let behind = rest.dropFirst(3).withoutBlanks
             if behind.first == UInt8(ascii: "=") { rest = behind.dropFirst().withoutBlanks }
         }
-        if rest.first == UInt8(ascii: "\"") || rest.first == UInt8(ascii: "'") { rest = rest.dropFirst() }
+        if rest.first == UInt8(ascii: "\"") || rest.first == UInt8(ascii: "'") {
+            rest = rest.dropFirst().withoutBlanks
+        }
         return (value.upperBound - rest.count)..<value.upperBound
     }
 }
