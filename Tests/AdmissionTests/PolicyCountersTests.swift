@@ -66,4 +66,26 @@ import Testing
             #expect(await gate.admit(key: "laptop").reason == .rateLimited(policies: [0, 1]))
         }
     }
+
+    /// An answer that only says where else it would be served is given back, unless a policy says what such a one costs.
+    @Test func whatAPolicySaysOfAnAnswerWinsOverARefund() async throws {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate([
+                Policy(name: "plain", per: .org, limit: month),
+                Policy(name: "named", per: .org, .rate(month), chargeOn: try #require(StatusSet(["3xx"]))),
+                Policy(name: "other", per: .org, .rate(month), chargeOn: try #require(StatusSet(["2xx"]))),
+                Policy(name: "told", per: .org, .rate(month), costField: "x-cost"),
+                Policy(
+                    name: "both", per: .org, .rate(month), chargeOn: try #require(StatusSet(["2xx"])),
+                    costField: "x-cost"),
+            ])
+            #expect(await gate.admit(key: "laptop").remaining == [9, 9, 9, 9, 9])
+            try await gate.account { .answered(status: 301, isServed: false) { _ in nil } }
+            #expect(await gate.admit(key: "laptop").remaining == [9, 8, 9, 9, 9])
+            try await gate.account { .answered(status: 301, isServed: false) { _ in 3 } }
+            #expect(await gate.admit(key: "laptop", isThrottled: false).remaining == [10, 8, 10, 7, 10])
+        }
+    }
 }

@@ -219,7 +219,7 @@ def test_what_was_not_read_is_not_kept(one, upstream, key):
     [
         ("GET", "/files/a", "/files/a/", "307 Temporary Redirect", False),
         ("POST", "/files/a", "/files/a/", "308 Permanent Redirect", False),
-        ("POST", "/files/a?b", "/files/a/?b", "301 Moved Permanently", False),
+        ("HEAD", "/files/a?b", "/files/a/?b", "301 Moved Permanently", False),
         ("GET", "/files/a/", "/files/a", "302 Found", False),
         ("GET", "/mcp", "/mcp/", "301 Moved Permanently", False),
         # Another route has the path that it leads to.
@@ -232,6 +232,8 @@ def test_what_was_not_read_is_not_kept(one, upstream, key):
         ("POST", "/mcp", "/mcp/", "303 See Other", True),
         # What was posted may have been done.
         ("POST", "/files/a", "/files/a/", "302 Found", True),
+        ("POST", "/files/a", "/files/a/", "301 Moved Permanently", True),
+        ("DELETE", "/files/a", "/files/a/", "301 Moved Permanently", True),
         ("GET", "/files/a", "/files/a/", "304 Not Modified", True),
     ],
 )

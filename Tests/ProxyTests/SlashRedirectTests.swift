@@ -77,7 +77,8 @@ import Testing
     /// What is paid and what isn't, and of that what may be sent again.
     @Test(
         arguments: [
-            (200, Method.get, nil), (201, .post, nil), (300, .get, nil), (301, .get, false), (301, .post, false),
+            (200, Method.get, nil), (201, .post, nil), (300, .get, nil), (301, .get, false), (301, .head, false),
+            (301, .post, nil), (301, .put, nil), (301, .delete, nil),
             (302, .get, false), (302, .head, false), (302, .post, nil), (302, .delete, nil), (303, .get, nil),
             (303, .post, nil), (304, .get, nil), (305, .get, nil), (307, .get, true), (307, .post, true),
             (308, .delete, true), (404, .get, nil),

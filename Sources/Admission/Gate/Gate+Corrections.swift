@@ -5,11 +5,12 @@ import Redis
 
 /// How an admitted request ended, as far as it matters for what it is charged.
 package enum Outcome {
-    /// It never reached the handler, through no fault of the caller's, or not the path where it is served.
+    /// It never reached the handler, through no fault of the caller's.
     case unserved
     /// The status of the handler's answer, and what it says the request has cost: for each field that policies name, nil
-    /// where it says nothing usable. What was let through for nothing may turn out to be a call.
-    case answered(status: Int, isCallAfterAll: Bool = false, cost: (String) -> Int?)
+    /// where it says nothing usable. Where it only says at which other path it serves, nothing is charged but by policies that
+    /// name that status or are told a cost. What was let through for nothing may turn out to be a call.
+    case answered(status: Int, isServed: Bool = true, isCallAfterAll: Bool = false, cost: (String) -> Int?)
 }
 
 /// What was charged is corrected when it turns out otherwise (docs/design.md §4). Nobody waits for it.
@@ -19,10 +20,12 @@ extension Gate {
         func trueCost(_ item: Charge.Item) -> Int {
             switch outcome {
             case .unserved: return 0
-            case .answered(let status, let isCallAfterAll, let cost):
+            case .answered(let status, let isServed, let isCallAfterAll, let cost):
                 let policy = policies[item.bucket.policy]
                 guard item.cost > 0 || isCallAfterAll, policy.chargeOn.contains(status) else { return 0 }
-                return policy.costField.flatMap(cost) ?? (isCallAfterAll ? policy.cost(ofTool: nil) : item.cost)
+                if let reported = policy.costField.flatMap(cost) { return reported }
+                guard isServed || !policy.chargeOn.isAll else { return 0 }
+                return isCallAfterAll ? policy.cost(ofTool: nil) : item.cost
             }
         }
         if let taken = receipt.taken { correct(taken, to: trueCost) }

@@ -13,11 +13,12 @@ extension DownstreamHandler {
     func accountForAnswer(_ response: ResponseHead, isServed: Bool) {
         let isCallAfterAll = judgeStream(by: response)
         guard let receipt else { return }
-        guard isServed else { return shard.gate.account(for: receipt, .unserved) }
-        guard snapshot.accountsForAnswers || isCallAfterAll else { return }
+        // What is given back isn't limited, so beyond the rate of what costs nothing it is paid.
+        let isServed = isServed || !shard.pacing.takesTurn(of: freeCaller, at: shard.now)
+        guard snapshot.accountsForAnswers || isCallAfterAll || !isServed else { return }
         shard.gate.account(
             for: receipt,
-            .answered(status: response.status, isCallAfterAll: isCallAfterAll) {
+            .answered(status: response.status, isServed: isServed, isCallAfterAll: isCallAfterAll) {
                 [snapshot, troubles = shard.troubles] field in
                 switch snapshot.reportedCost(in: response, field) {
                 case .tokens(let cost):

@@ -19,9 +19,9 @@ struct SlashRedirect: Equatable {
     ) {
         switch response.status {
         case 307, 308: keepsRequest = true
-        case 301: keepsRequest = false
-        // After a POST it may be the end of the work.
-        case 302 where method == .get || method == .head: keepsRequest = false
+        // After another method it may be the end of the work: clients follow it by a GET (RFC 9110 §15.4.2, §15.4.3).
+        case 301 where method == .get || method == .head, 302 where method == .get || method == .head:
+            keepsRequest = false
         default: return nil
         }
         guard response.count(of: .location) == 1, let location = response.value(of: .location),

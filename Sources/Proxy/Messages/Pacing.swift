@@ -30,6 +30,13 @@ struct Pacing {
         return max(.zero, end - now - burst)
     }
 
+    /// Whether it is this caller's turn now, which is taken then.
+    mutating func takesTurn(of caller: String, at now: NIODeadline) -> Bool {
+        guard delay(of: caller, at: now) > .zero else { return true }
+        giveBack(to: caller)
+        return false
+    }
+
     /// The turn of a request whose client has left while it waited is for the caller's others: else they would wait for it long
     /// after.
     mutating func giveBack(to caller: String) {
