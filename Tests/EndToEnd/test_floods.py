@@ -125,12 +125,15 @@ def test_junk_beyond_the_budget_is_told_and_logged_as_such(launch, upstream):
             connection.send(octets)
         answers = [connection.response() for connection in connections]
         assert {answer.status for answer in answers} <= {401, 503}
+        # On a busy machine Redis may be late for some besides.
+        logged = [line for line in daemon.lines(1000 * turn)[-1000:] if line["status"] == 503]
+        assert {line["reason"] for line in logged} <= {"lookup_budget", "limiter_slow"}
+        assert {line["decision"] for line in logged} <= {"deny"}
         refused = [answer for answer in answers if answer.status == 503]
-        return bool(refused)
+        assert len(refused) == len(logged)
+        return any(line["reason"] == "lookup_budget" for line in logged)
 
     until(are_refused, "a look-up beyond the budget")
     for connection in connections:
         connection.close()
     assert {answer["Retry-After"] for answer in refused} == {"1"}
-    logged = [line for line in daemon.lines(1000 * turn) if line["status"] == 503]
-    assert [(line["reason"], line["decision"]) for line in logged] == [("lookup_budget", "deny")] * len(refused)
