@@ -48,6 +48,32 @@ import Testing
         }
     }
 
+    /// A FIFO that was left over, say. The open call of whoever waits for its writer doesn't return.
+    @Test(.timeLimit(.minutes(1))) func aPipeWithoutAWriterIsNotWaitedFor() throws {
+        let path = NSTemporaryDirectory() + "/tollgate-\(UUID().uuidString).fifo"
+        #expect(mkfifo(path, 0o600) == 0)
+        defer { unlink(path) }
+        #expect(problem(at: path) == "\(path): expected a YAML file, got a pipe that nobody writes to")
+    }
+
+    /// As of `<(…)` in a shell, whose command may take a while.
+    @Test(arguments: [0.0, 0.2]) func aPipeIsReadToItsEnd(delay: TimeInterval) throws {
+        let pipe = Pipe()
+        let writer = Thread {
+            Thread.sleep(forTimeInterval: delay)
+            for part in ["loops: 3\n", "namespace: piped\n"] {
+                pipe.fileHandleForWriting.write(Data(part.utf8))
+                Thread.sleep(forTimeInterval: delay)
+            }
+            pipe.fileHandleForWriting.closeFile()
+        }
+        writer.start()
+        let path = "/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)"
+        let settings = try Settings.load(ConfigurationSources(file: path))
+        #expect(settings.loops == 3)
+        #expect(settings.namespace == "piped")
+    }
+
     /// Without the path of the temporary file.
     private func problem(of contents: Data) throws -> String {
         try withFile(contents) { path in

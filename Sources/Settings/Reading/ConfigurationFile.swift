@@ -35,10 +35,10 @@ struct ConfigurationFile {
             throw refused("expected a YAML file, got no such file")
         }
         guard !isDirectory.boolValue else { throw refused("expected a YAML file, got a directory") }
+        let (handle, beginning) = try opened()
+        defer { try? handle.close() }
         do {
-            let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-            defer { try? handle.close() }
-            var bytes: [UInt8] = []
+            var bytes = beginning
             // A pipe gives what it has; one octet more than allowed tells too much from just enough.
             while bytes.count <= Self.mostBytes,
                 let part = try handle.read(upToCount: Self.mostBytes + 1 - bytes.count),
@@ -47,11 +47,31 @@ struct ConfigurationFile {
                 bytes += part
             }
             return bytes
-        } catch let error as CocoaError where error.code == .fileReadNoPermission {
-            throw refused("expected a readable file, got permission denied")
         } catch {
             throw refused("expected a readable file, got an error: \(error.localizedDescription)")
         }
+    }
+
+    /// The file, and what had to be read to find out what it is.
+    private func opened() throws(Problem) -> (FileHandle, beginning: [UInt8]) {
+        // Whoever opens a FIFO waits for its writer otherwise, and says nothing if none comes.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            let cause = errno
+            throw refused(
+                cause == EACCES
+                    ? "expected a readable file, got permission denied"
+                    : "expected a readable file, got an error: \(String(cString: strerror(cause)))")
+        }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return (handle, []) }
+        // Without a writer it is at its end. With one that has nothing yet it is an error to read, and worth waiting.
+        var first: UInt8 = 0
+        let count = read(descriptor, &first, 1)
+        guard count != 0 else { throw refused("expected a YAML file, got a pipe that nobody writes to") }
+        _ = fcntl(descriptor, F_SETFL, O_RDONLY)
+        return (handle, count == 1 ? [first] : [])
     }
 
     private func refused(_ message: String, line: Int? = nil) -> Problem {
