@@ -91,6 +91,7 @@ final class PolicyPublisher: Sendable {
         return true
     }
 
+    /// One line at most, however many there are: the next beat tells no more of them.
     private func lookAround(among sidecars: Sidecars) async throws(RedisError) {
         let live = try await sidecars.live()
         let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
@@ -105,8 +106,9 @@ final class PolicyPublisher: Sendable {
                     : "another sidecar goes by other policies: each counts by its own numbers",
                 metadata: [
                     "sidecar": "\(other.name)", "policies": "\(other.hash)", "own": "\(policies.hash)",
-                    "policies.met": "\(count)",
+                    "policies.new": "\(news.count)", "policies.met": "\(count)",
                 ])
+            return
         }
     }
 

@@ -116,15 +116,41 @@ import Testing
         }
     }
 
-    @Test func anotherSetIsNewsOnceUntilItIsGone() {
-        func live(_ name: String, _ hash: String) -> Sidecars.Live { .init(name: name, hash: hash, age: .zero) }
+    /// Somebody else wrote it: a log shows names.
+    @Test func whatIsLongerThanASidecarIsNone() async throws {
+        try await withSidecars { sidecars, redis in
+            #expect(try await beat(sidecars, "web"))
+            let now = try #require(try await redis.send("TIME").array?.first?.text)
+            for (name, hash) in [(String(repeating: "n", count: 300), "h"), ("n", String(repeating: "h", count: 300))] {
+                _ = try await redis.send("ZADD", "tg:1:sidecars", now, "\(name):\(hash)")
+            }
+            #expect(try await sidecars.live().map(\.name) == ["web"])
+        }
+    }
+
+    private func live(_ name: String, _ hash: String) -> Sidecars.Live { .init(name: name, hash: hash, age: .zero) }
+
+    /// However many there are, and whatever has come in between.
+    @Test func aThousandSetsAreRemembered() {
+        func sets(_ name: String) -> [Sidecars.Live] { (1...1000).map { live("x", "\(name)\($0)") } }
+        var others = OtherPolicySets()
+        #expect(others.see(sets("a"), own: "own").count == 1000)
+        #expect(others.see(Array(sets("b")[..<500]), own: "own").count == 500)
+        // The later half is still known, the other one was forgotten for the new ones.
+        #expect(others.see(Array(sets("a")[500...]), own: "own").isEmpty)
+        #expect(others.see(Array(sets("b")[..<500]), own: "own").isEmpty)
+        #expect(others.see([live("x", "a1")], own: "own").map(\.hash) == ["a1"])
+        #expect(others.count == 1501)
+    }
+
+    @Test func anotherSetIsNewsOnce() {
         var others = OtherPolicySets()
         #expect(others.see([live("me", "a"), live("twin", "a")], own: "a").isEmpty)
         let news = others.see([live("x", "b"), live("me", "a"), live("y", "b"), live("z", "c")], own: "a")
         #expect(news.map(\.name) == ["x", "z"])
         #expect(others.see([live("y", "b"), live("z", "c")], own: "a").isEmpty)
         #expect(others.see([live("z", "c")], own: "a").isEmpty)
-        #expect(others.see([live("x", "b"), live("z", "c")], own: "a").map(\.hash) == ["b"])
+        #expect(others.see([live("x", "b"), live("z", "c"), live("x", "d")], own: "a").map(\.hash) == ["d"])
         #expect(others.count == 3)
     }
 }

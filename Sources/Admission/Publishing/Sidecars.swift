@@ -12,6 +12,10 @@ package struct Sidecars: Sendable {
     private static let retention = Duration.seconds(86_400)
     /// What can be a beat, in seconds since 1970: until the year 9999. A score may be any number, the infinite ones included.
     private static let moments = 0...253_402_300_799.0
+    /// How many are looked at, the newest beats first.
+    static let mostLive = 1000
+    /// Octets of a member: longer than any sidecar's, whose name has at most 80 before `:` and 32 hexadecimal digits.
+    private static let longestMember = 200
 
     private let redis: RedisClient
     private let names: Names
@@ -54,12 +58,12 @@ package struct Sidecars: Sendable {
             return 1
             """)
 
-    /// KEYS: the sidecars. Answers `{now in s, member, last beat in s, …}`, newest first.
+    /// KEYS: the sidecars. ARGV: how many at most. Answers `{now in s, member, last beat in s, …}`, newest first.
     private static let listScript = RedisScript(
         name: "list-sidecars",
         source: """
             #!lua flags=allow-oom
-            local answer = redis.call('ZREVRANGE', KEYS[1], 0, 999, 'WITHSCORES')
+            local answer = redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')
             table.insert(answer, 1, redis.call('TIME')[1])
             return answer
             """)
@@ -142,10 +146,13 @@ package struct Sidecars: Sendable {
     private static let mostNamespaces = 10
 
     private func beats() async throws(RedisError) -> [Live] {
-        let reply = try await redis.evaluate(Self.listScript, keys: [names.sidecars], arguments: []).array ?? []
+        let reply =
+            try await redis.evaluate(Self.listScript, keys: [names.sidecars], arguments: ["\(Self.mostLive)"]).array
+            ?? []
         guard let now = reply.first?.text.flatMap(Int64.init) else { return [] }
         return stride(from: 1, to: reply.count - 1, by: 2).compactMap { index in
-            guard let member = reply[index].text, let colon = member.lastIndex(of: ":"),
+            guard let member = reply[index].text, member.utf8.count <= Self.longestMember,
+                let colon = member.lastIndex(of: ":"),
                 let beat = reply[index + 1].text.flatMap(Double.init), Self.moments.contains(beat)
             else { return nil }
             return Live(

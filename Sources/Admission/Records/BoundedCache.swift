@@ -5,7 +5,7 @@
 /// Invariants: `slots` form one doubly linked ring through `newer`, `older`, newest at `newest`; every slot in use is in
 /// `positions` under its key, and only those.
 struct BoundedCache<Key: Hashable, Value> {
-    private struct Slot {
+    fileprivate struct Slot {
         var key: Key
         var value: Value
         var newer: Int
@@ -100,3 +100,7 @@ struct BoundedCache<Key: Hashable, Value> {
         if newest == position { newest = older }
     }
 }
+
+extension BoundedCache.Slot: Sendable where Key: Sendable, Value: Sendable {}
+
+extension BoundedCache: Sendable where Key: Sendable, Value: Sendable {}
