@@ -62,10 +62,7 @@ extension Settings {
     }
 
     private func refuseConflicts(_ root: Section, _ problems: inout ProblemList) {
-        // A key of ours has 43 octets behind its prefix.
-        let example = keys.prefix + String(repeating: "A", count: 43)
-        let format = CredentialFormat(prefix: keys.prefix, accept: keys.accept)
-        if !format.accepts(Array(example.utf8)), root.isGiven(Schema.keyAccept.path) {
+        if !keys.terms.acceptsOwn, root.isGiven(Schema.keyAccept.path) {
             root.refuse(
                 Schema.keyAccept,
                 expected: "an entry for the keys issued here, which begin with '\(keys.prefix)'",

@@ -45,6 +45,25 @@ import Testing
             ["sk_a", "mcp-b-old", "mcp_a", "sk_", "sk_ b"].map(terms.accepts) == [true, true, false, false, false])
     }
 
+    private static let longPrefix = terms(prefix: String(repeating: "a", count: 33))
+    private static let longEntry = terms(accept: ["a", String(repeating: "a", count: 513)])
+    private static let longHeader = terms(headers: [String(repeating: "H", count: 256)])
+    private static let longList = terms(accept: ["a"] + (1...1000).map { "b\($0)" })
+
+    private static func terms(prefix: String = "a", accept: [String]? = nil, headers: [String] = ["H"]) -> String {
+        #"{"prefix":"\#(prefix)","accept":\#(accept ?? [prefix]),"headers":\#(headers),"max_active_per_org":1}"#
+    }
+
+    /// At their bounds.
+    @Test func termsThatAConfigurationCanSayAreRead() throws {
+        let most = KeyTerms(
+            prefix: String(repeating: "~", count: 32),
+            accept: ["~*"] + (1..<999).map { "b\($0)" } + [String(repeating: "!", count: 512)],
+            headers: [String(repeating: "h", count: 255)], maximumActive: 100_000)
+        let (set, text) = PolicySet.published([], keys: most)
+        #expect(PolicySet(parsing: text, hash: set.hash)?.keys == most)
+    }
+
     /// Others may write to Redis: what a terminal would obey, or a newer version, is no reason to pass over the policies.
     @Test(arguments: [
         #"{"prefix":"a\u001b[2J","accept":["a"],"headers":["H"],"max_active_per_org":1}"#,
@@ -52,6 +71,19 @@ import Testing
         #"{"prefix":"a","accept":["a"],"headers":[""],"max_active_per_org":1}"#,
         #"{"prefix":"a","accept":["a"],"headers":["H"],"max_active_per_org":-1}"#,
         #"{"prefix":"a","accept":"a","headers":["H"],"max_active_per_org":1}"#, #"{"prefix":"a"}"#, "null", "3",
+        // What no configuration can say.
+        #"{"prefix":"*","accept":["*"],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"x","accept":["zzz"],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a?"],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":[],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a","a"],"headers":["H"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":[],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":["H","h"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":["a:b"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":["Host"],"max_active_per_org":1}"#,
+        #"{"prefix":"a","accept":["a"],"headers":["H"],"max_active_per_org":0}"#,
+        #"{"prefix":"a","accept":["a"],"headers":["H"],"max_active_per_org":100001}"#,
+        longPrefix, longEntry, longHeader, longList,
     ])
     func termsThatAreNoneAreLeftOut(keys: String) throws {
         let (policies, text) = PolicySet.published(Policy.builtIn())

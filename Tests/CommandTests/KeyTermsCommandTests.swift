@@ -132,13 +132,13 @@ import Testing
             #expect((good.code, good.errors) == (0, ""))
             #expect(good.output.hasSuffix(#","accepted":true}"# + "\n"))
 
-            _ = try await server.cli("SET", "tg:1:policies:h0", Self.terms(prefix: "sk_", accept: "sk-*-prod"))
+            _ = try await server.cli("SET", "tg:1:policies:h0", Self.terms(prefix: "sk-", accept: "sk-*"))
             let outcome = try await verify(tollgatectl, key, "--json")
             #expect(outcome.code == 73)
             #expect(outcome.output.hasSuffix(#","accepted":false}"# + "\n"))
             #expect(
                 outcome.errors == """
-                    tollgatectl: key \(id) does not hold: the sidecars take only keys like sk-*-prod (keys.accept)
+                    tollgatectl: key \(id) does not hold: the sidecars take only keys like sk-* (keys.accept)
 
                     """)
             // Published by a version that publishes none.
@@ -146,6 +146,45 @@ import Testing
             let unknown = try await verify(tollgatectl, key, "--json")
             #expect((unknown.code, unknown.errors) == (0, ""))
             #expect(unknown.output.hasSuffix(#","accepted":null}"# + "\n"))
+        }
+    }
+
+    /// Others may write to Redis: nobody is sent away by what can't be a sidecar's terms.
+    @Test func termsThatNoSidecarHasAreNotBelieved() async throws {
+        let sets = [
+            Self.terms(prefix: "x", accept: "zzz"), Self.terms(prefix: "*"), Self.terms(prefix: "x", headers: ""),
+        ]
+        try await with(sets) { tollgatectl, _ in
+            let (key, _, outcome) = try await issue(tollgatectl)
+            #expect((outcome.code, outcome.errors) == (0, ""))
+            #expect(key.hasPrefix("mcp_"))
+            let verified = try await verify(tollgatectl, key)
+            #expect((verified.code, verified.errors) == (0, ""))
+        }
+    }
+
+    @Test func ofManyThatDisagreeAFewAreNamed() async throws {
+        try await with((1...9).map { Self.terms(prefix: "k\($0)_") }) { tollgatectl, _ in
+            let (key, _, outcome) = try await issue(tollgatectl)
+            let lines = outcome.errors.split(separator: "\n")
+            #expect(lines.count == 6)
+            #expect(lines.last == "tollgatectl: warning: 3 more like these")
+            let verified = try await verify(tollgatectl, key).errors.split(separator: "\n")
+            #expect(verified.count == 6)
+            #expect(verified.last == lines.last)
+        }
+    }
+
+    @Test func ofManyFormsAFewAreShown() async throws {
+        let forms = (1...999).map { "k\($0)_" }.joined(separator: #"",""#)
+        try await with([Self.terms(prefix: "k_", accept: #"k_",""# + forms)]) { tollgatectl, _ in
+            let errors = try await verify(tollgatectl, "s3cret").errors
+            #expect(
+                errors == """
+                    tollgatectl: that is no key of this gateway, whose keys are like k_* or k1_* or k2_* or k3_* or 996 more; \
+                    is it whole, or a variable that was not expanded?
+
+                    """)
         }
     }
 

@@ -41,12 +41,7 @@ extension KeyTerms: Codable {
         accept = try members.decode([String].self, forKey: .accept)
         headers = try members.decode([String].self, forKey: .headers)
         maximumActive = try members.decode(Int.self, forKey: .maximumActive)
-        let texts = [prefix] + accept + headers
-        let areVisible = texts.allSatisfy { text in
-            (1...CredentialFormat.longestKey).contains(text.utf8.count)
-                && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-        }
-        guard areVisible, maximumActive >= 0 else {
+        guard isConfigurable else {
             throw DecodingError.dataCorruptedError(
                 forKey: .prefix, in: members, debugDescription: "no terms that a sidecar publishes")
         }

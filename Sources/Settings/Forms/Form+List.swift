@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How many entries lists may have. An operator's have a few dozen; the bound keeps start-up time bounded.
-enum ListBounds {
-    static let most = 1000
-}
+import Admission
 
 extension Form {
     /// A list of values of `form`, each of them once.

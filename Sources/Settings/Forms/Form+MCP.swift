@@ -46,9 +46,7 @@ extension Form where Value == String {
     }
 
     /// RFC 6749 §3.3.
-    static let scope = word("a scope such as listings:read", longest: 128) { octet in
-        octet > 0x20 && octet < 0x7F && octet != UInt8(ascii: "\"") && octet != UInt8(ascii: "\\")
-    }
+    static let scope = text("a scope such as listings:read", where: { KeyScopes.isToken($0) })
 
     /// `host`, `host:port`, `host:*`; IPv6 in brackets.
     private static func isAuthority(_ text: String) -> Bool {

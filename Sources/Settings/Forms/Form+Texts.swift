@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
+
 extension Form {
     /// One of a few words.
     ///
@@ -24,12 +26,10 @@ extension [String] {
 }
 
 extension Form where Value == String {
-    /// A text of 1 to `longest` of the ASCII octets that `isAllowed` accepts.
-    static func word(
-        _ expectation: String, longest: Int, _ isAllowed: @escaping @Sendable (UInt8) -> Bool
-    ) -> Self {
+    /// A text that `isAllowed` accepts.
+    static func text(_ expectation: String, where isAllowed: @escaping @Sendable (String) -> Bool) -> Self {
         text(expectation) { text throws(Mismatch) in
-            guard (1...longest).contains(text.utf8.count), text.utf8.allSatisfy(isAllowed) else { throw Mismatch() }
+            guard isAllowed(text) else { throw Mismatch() }
             return text
         }
     }
@@ -39,14 +39,9 @@ extension Form where Value == String {
         return text
     }
 
-    /// What a bearer token may hold (RFC 6750 §2.1, without its `+`, `/` and `=`).
-    static let keyPrefix = word("1 to 32 of A-Z a-z 0-9 . _ ~ -", longest: 32) { octet in
-        octet.isLetter || octet.isDigit || "._~-".utf8.contains(octet)
-    }
+    static let keyPrefix = text("1 to 32 of A-Z a-z 0-9 . _ ~ -", where: KeyTerms.isPrefix)
 
-    static let keyPattern = word("a prefix of keys, or a pattern with * and ?", longest: 512) {
-        (0x21...0x7E).contains($0)
-    }
+    static let keyPattern = text("a prefix of keys, or a pattern with * and ?", where: KeyTerms.isEntry)
 
     /// A field name that a credential may be taken from: none that frames, routes or is ours.
     static let fieldName = text("the name of a header field such as X-API-Key", guesses: Spelling.joined) {
@@ -71,9 +66,9 @@ extension Form where Value == String {
     static let passedField = text(
         "the name of a header field such as X-Forwarded-Prefix", guesses: Spelling.joined
     ) { text throws(Mismatch) in
-        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
+        guard KeyTerms.isFieldName(text) else { throw Mismatch() }
         let name = text.hyphenated
-        guard !reservedFields.contains(name), !unpassable.contains(name), !name.hasPrefix("x-tollgate-") else {
+        guard !KeyTerms.reservedFields.contains(name), !unpassable.contains(name), !name.hasPrefix("x-tollgate-") else {
             throw Mismatch(got: "'\(text)', which is never passed on as it comes")
         }
         return text
@@ -85,17 +80,11 @@ extension Form where Value == String {
     ]
 
     private static func checkFieldName(_ text: String) throws(Mismatch) {
-        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
-        guard !reservedFields.contains(text.lowercased()) else {
+        guard KeyTerms.isFieldName(text) else { throw Mismatch() }
+        guard !KeyTerms.reservedFields.contains(text.lowercased()) else {
             throw Mismatch(got: "'\(text)', which has another use")
         }
     }
-
-    private static let reservedFields: Set<String> = [
-        "connection", "content-length", "content-type", "cookie", "expect", "host", "http2-settings", "keep-alive",
-        "origin", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "via",
-        "x-correlation-id", "x-tollgate-key-id", "x-tollgate-org",
-    ]
 
     /// An HTTP method as requests write it.
     static let method = text("a method such as GET") { text throws(Mismatch) in
@@ -138,8 +127,5 @@ extension String {
 }
 
 extension UInt8 {
-    /// RFC 9110 §5.6.2.
-    var isToken: Bool { isLetter || isDigit || "!#$%&'*+-.^_`|~".utf8.contains(self) }
-
     fileprivate var isLowercaseLetter: Bool { isLetter && self & 0x20 != 0 }
 }

@@ -123,7 +123,8 @@ package enum Schema {
     static let keyForward = Key(
         "keys.forward", .boolean, default: "false", "Whether the handler gets to see the key.")
     static let keyMaxActive = Key(
-        "keys.max_active_per_org", .integer(1...100_000), default: "5", "Active keys an organization may have.")
+        "keys.max_active_per_org", .integer(KeyTerms.maximumActives), default: "5",
+        "Active keys an organization may have.")
     static let keyAnonymous = Key(
         "keys.anonymous",
         .choice(

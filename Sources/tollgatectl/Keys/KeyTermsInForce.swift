@@ -20,16 +20,14 @@ struct KeyTermsInForce {
     /// Tells of sidecars that run by other terms than these.
     func warnOfOthers() {
         guard let source = sources.first else { return }
-        // A key of ours has 43 octets behind its prefix.
-        let example = terms.prefix + String(repeating: "A", count: 43)
-        for other in live {
-            guard let theirs = other.set.keys, theirs != terms else { continue }
+        let warnings = live.compactMap { other -> String? in
+            guard let theirs = other.set.keys, theirs != terms else { return nil }
             let differences = theirs.differences(from: terms).joined(separator: ", ")
             let (have, refuse) = other.isSeveral ? ("have", "refuse") : ("has", "refuses")
-            Output.warn(
-                "this key follows \(source.owner); \(other.owner) \(have) \(differences)"
-                    + (theirs.accepts(example) ? "" : " and \(refuse) it"))
+            return "this key follows \(source.owner); \(other.owner) \(have) \(differences)"
+                + (theirs.accepts(terms.example) ? "" : " and \(refuse) it")
         }
+        Output.warn(warnings)
     }
 
     /// Those by whose terms a text is no key at all.
@@ -52,22 +50,28 @@ extension PolicySetInForce {
 extension KeyTerms {
     /// `keys.prefix sk_`
     fileprivate func differences(from other: KeyTerms) -> [String] {
-        let members: [(name: String, own: String, others: String)] = [
-            ("keys.prefix", prefix, other.prefix),
-            ("keys.accept", "[\(accept.joined(separator: ", "))]", "[\(other.accept.joined(separator: ", "))]"),
-            ("keys.headers", "[\(headers.joined(separator: ", "))]", "[\(other.headers.joined(separator: ", "))]"),
-            ("keys.max_active_per_org", "\(maximumActive)", "\(other.maximumActive)"),
+        let members: [(text: String, isSame: Bool)] = [
+            ("keys.prefix \(prefix)", prefix == other.prefix),
+            ("keys.accept [\(accept.shortened.joined(separator: ", "))]", accept == other.accept),
+            ("keys.headers [\(headers.shortened.joined(separator: ", "))]", headers == other.headers),
+            ("keys.max_active_per_org \(maximumActive)", maximumActive == other.maximumActive),
         ]
-        return members.filter { $0.own != $0.others }.map { "\($0.name) \($0.own)" }
+        return members.filter { !$0.isSame }.map(\.text)
     }
 
     /// `mcp_* or sk-*-prod`
     var acceptedForms: String {
-        accept.map { Glob.isPattern($0) ? $0 : "\($0)*" }.joined(separator: " or ")
+        accept.map { Glob.isPattern($0) ? $0 : "\($0)*" }.shortened.joined(separator: " or ")
     }
 
     /// `X-API-Key, or as Authorization: Bearer`
     var places: String {
-        headers.map { $0.lowercased() == "authorization" ? "\($0): Bearer" : $0 }.joined(separator: ", or as ")
+        let fields = headers.map { $0.lowercased() == "authorization" ? "\($0): Bearer" : $0 }
+        return fields.shortened.joined(separator: ", or as ")
     }
+}
+
+extension [String] {
+    /// As many as a line may hold.
+    fileprivate var shortened: [String] { count > 5 ? prefix(4) + ["\(count - 4) more"] : self }
 }

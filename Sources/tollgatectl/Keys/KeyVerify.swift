@@ -71,10 +71,11 @@ struct KeyVerify: AsyncParsableCommand {
                 "key \(id.text) does not hold: the sidecars take only keys like \(inForce.terms.acceptedForms) (keys.accept)"
             )
         }
-        for set in inForce.refusers(of: presented.key) {
-            let forms = set.set.keys?.acceptedForms ?? ""
-            Output.warn("the key is refused by the terms \(set.description): they take only keys like \(forms)")
-        }
+        Output.warn(
+            inForce.refusers(of: presented.key).map { set in
+                let forms = set.set.keys?.acceptedForms ?? ""
+                return "the key is refused by the terms \(set.description): they take only keys like \(forms)"
+            })
         if let header = presented.header,
             !inForce.terms.headers.contains(where: { $0.lowercased() == header.lowercased() })
         {

@@ -46,6 +46,12 @@ enum Output {
         note("tollgatectl: warning: \(text)")
     }
 
+    /// Warnings of one kind: as many as anybody reads.
+    static func warn(_ texts: [String]) {
+        for text in texts.prefix(5) { warn(text) }
+        if texts.count > 5 { warn("\(texts.count - 5) more like these") }
+    }
+
     static func note(_ text: String) {
         onError("\(text)\n")
     }
