@@ -31,5 +31,13 @@ def test_callers_behind_a_nat64_and_customers_with_a_block_count_as_configured(l
     assert {subject: remaining(ctl, subject) for subject in expected} == expected
     ctl("quota", "reset", "2001:db8:1:2aa::1", "customer")
     assert remaining(ctl, "2001:db8:1:200::1") == {"customer": 9, "line": 8}
-    # The log has the address itself.
-    assert daemon.lines(1)[0]["client"] == "64:ff9b::cb00:7109"
+    # The log has the addresses themselves.
+    assert {line["client"] for line in daemon.lines(7)} == {
+        "64:ff9b::cb00:7109",
+        "64:ff9b::cb00:710a",
+        "203.0.113.10",
+        "2001:db8:1:200::1",
+        "2001:db8:1:201::1",
+        "2001:db8:1:2ff::1",
+        "2001:db8:1:300::1",
+    }

@@ -3,10 +3,11 @@
 all of them."""
 
 import threading
+import time
 
 import pytest
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, request_bytes, until
+from fixtures.wire import PATIENCE, Connection, ask, request_bytes, until
 from test_answers import problem
 
 #: Loopback is many clients' proxy by default, and has no share then.
@@ -45,7 +46,7 @@ def test_idle_connections_make_room_the_oldest_first(launch, upstream, loops):
 def test_room_is_made_on_another_loop_where_this_one_has_none(launch, upstream):
     daemon = launch(upstream, loops=2, limits={"connections": 4}, **QUIET)
     over = threading.Event()
-    upstream.behaviour = lambda *_: over.wait(30) and reply(b"ok")
+    upstream.behaviour = lambda *_: over.wait(PATIENCE) and reply(b"ok")
     # They are handed out in turn: all that is idle is on one loop.
     busy, kept = [], []
     for _ in range(2):
@@ -66,15 +67,25 @@ def test_loops_share_what_is_free(launch, upstream):
     """A loop may have them all, where the others' clients have left."""
     daemon = launch(upstream, loops=2, limits={"connections": 8}, **QUIET)
     over = threading.Event()
-    upstream.behaviour = lambda *_: over.wait(30) and reply(b"ok")
+    upstream.behaviour = lambda *_: over.wait(PATIENCE) and reply(b"ok")
     busy = []
-    for _ in range(8):
-        busy.append(Connection(daemon.port))
-        busy[-1].send(request_bytes("GET", "/health"))
-        upstream.wait_for(len(busy))
-        if len(busy) < 8:
-            # It had its turn on the other loop.
-            assert ask(daemon.port, "GET", "/nowhere").status == 404
+
+    def take_a_turn():
+        connection = Connection(daemon.port)
+        connection.send(request_bytes("GET", "/health"))
+        until(lambda: len(upstream.requests) > len(busy) or connection.is_readable(), "the handler asked, or an answer")
+        if len(upstream.requests) > len(busy):
+            busy.append(connection)
+        else:
+            # Turned away: the other loop has yet to see that the client before has left. It was a turn all the same.
+            connection.close()
+
+    deadline = time.monotonic() + PATIENCE
+    while len(busy) < 8:
+        assert time.monotonic() < deadline
+        take_a_turn()
+        # The other loop's turn, so that all that are busy are on one.
+        assert ask(daemon.port, "GET", "/nowhere").status == 404 or len(busy) > 5
     over.set()
     assert [connection.response().status for connection in busy] == [200] * 8
 
