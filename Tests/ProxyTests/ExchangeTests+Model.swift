@@ -22,7 +22,7 @@ extension ExchangeTests {
                 guard let event = Event.allCases.randomElement(using: &random) else { continue }
                 run.deliver(event, using: &random)
             }
-            if !run.isOver { run.settle(run.exchange.clientLeft()) }
+            if !run.isOver { run.settle(Step(run.exchange.clientLeft())) }
             #expect(run.isOver, "schedule \(schedule) did not end")
             #expect(run.violation == nil, "schedule \(schedule)")
             #expect(run.exchange.clientLeft() == .none)
@@ -41,7 +41,7 @@ extension ExchangeTests {
 
     /// What the two connections know, so that only events they could deliver are delivered.
     private struct Run {
-        var exchange: Exchange
+        var exchange: Exchange.StateMachine
         var isOver = false
         var violation: String?
         private var wasAdmitted = false
@@ -57,7 +57,7 @@ extension ExchangeTests {
         private var releases = 0
 
         init(_ facts: Exchange.Facts) {
-            exchange = Exchange(facts)
+            exchange = Exchange.StateMachine(facts)
             mayOpenTunnel = facts.asksForUpgrade
         }
 
@@ -65,49 +65,49 @@ extension ExchangeTests {
             switch event {
             case .admitted where !wasAdmitted && exchange.awaitsResponse:
                 wasAdmitted = true
-                settle(exchange.admitted())
+                settle(Step(exchange.admitted()))
             case .refused where !wasAdmitted && exchange.awaitsResponse:
                 wasAdmitted = true
                 responses += 1
                 _ = exchange.refused(closing: .random(using: &random))
-                settle(exchange.answered())
-            case .gathered where exchange.gathersBody: settle(exchange.bodyGathered())
+                settle(Step(exchange.answered()))
+            case .gathered where exchange.gathersBody: settle(Step(exchange.bodyGathered()))
             case .attached where isAcquiring:
                 isAcquiring = false
                 attachments += 1
                 holdsUpstream = true
-                settle(exchange.upstreamAttached(isReused: .random(using: &random)))
+                settle(Step(exchange.upstreamAttached(isReused: .random(using: &random))))
             case .unavailable where isAcquiring:
                 isAcquiring = false
-                settle(exchange.upstreamUnavailable(.upstreamUnreachable))
+                settle(Step(exchange.upstreamUnavailable(.upstreamUnreachable)))
             case .informed where holdsUpstream && !isForwarding: exchange.upstreamInformed()
             case .redirected where holdsUpstream && !isForwarding:
-                settle(exchange.redirected(isReusable: .random(using: &random)))
+                settle(Step(exchange.redirected(isReusable: .random(using: &random))))
             case .began where holdsUpstream && !isForwarding:
-                settle(exchange.responseBegan(isEventStream: .random(using: &random)))
-            case .switched where holdsUpstream && !isForwarding: settle(exchange.upstreamSwitched())
-            case .ended where isForwarding: settle(exchange.responseEnded(isReusable: .random(using: &random)))
+                settle(Step(exchange.responseBegan(isEventStream: .random(using: &random))))
+            case .switched where holdsUpstream && !isForwarding: settle(Step(exchange.upstreamSwitched()))
+            case .ended where isForwarding: settle(Step(exchange.responseEnded(isReusable: .random(using: &random))))
             case .closed where holdsUpstream:
                 holdsUpstream = false
                 releases += 1
-                settle(exchange.upstreamClosed())
-            case .failed where holdsUpstream: settle(exchange.upstreamFailed(.upstreamInvalid))
+                settle(Step(exchange.upstreamClosed()))
+            case .failed where holdsUpstream: settle(Step(exchange.upstreamFailed(.upstreamInvalid)))
             // The bytes of a tunnel end with its connection only.
             case .requestEnded where exchange.isReceiving && !inputIsClosed && !exchange.isTunnel:
-                settle(exchange.requestEnded())
+                settle(Step(exchange.requestEnded()))
             case .requestBroke where exchange.isReceiving && !inputIsClosed && !exchange.isTunnel:
-                settle(exchange.requestBroke(.bodyMalformed))
+                settle(Step(exchange.requestBroke(.bodyMalformed)))
             case .inputClosed where !inputIsClosed:
                 inputIsClosed = true
-                settle(exchange.clientClosedInput(hasSentAhead: .random(using: &random)))
-            case .left: settle(exchange.clientLeft())
+                settle(Step(exchange.clientClosedInput(hasSentAhead: .random(using: &random))))
+            case .left: settle(Step(exchange.clientLeft()))
             case .stop: exchange.stopPersisting()
             default: break
             }
         }
 
-        mutating func settle(_ action: Exchange.Action) {
-            switch action {
+        mutating func settle(_ step: Step) {
+            switch step {
             case .none: break
             case .gather:
                 if isAcquiring || holdsUpstream || responses > 0 { violation = "gathered too late" }
@@ -132,7 +132,7 @@ extension ExchangeTests {
                 if holdsUpstream { release() }
                 isAcquiring = false
                 responses += 1
-                settle(exchange.answered())
+                settle(Step(exchange.answered()))
             case .forwardHead:
                 responses += 1
                 isForwarding = true

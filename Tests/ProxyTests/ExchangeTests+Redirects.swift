@@ -22,7 +22,7 @@ extension ExchangeTests {
         // Its end is nobody's business any more.
         #expect(exchange.upstreamClosed() == .none)
         #expect(exchange.upstreamUnavailable(.upstreamQueueFull) == .answer(.upstreamQueueFull, closing: false))
-        #expect(exchange.answered() == .finish(upstream: .none, downstream: .next))
+        #expect(exchange.answered() == .next)
     }
 
     @Test func aRequestThatIsNotWholeFollowsNothing() {
@@ -42,8 +42,8 @@ extension ExchangeTests {
         #expect(waiting.upstreamAttached(isReused: true) == .returnUnused)
     }
 
-    @Test(arguments: [(true, Exchange.Action.acquire(.new)), (false, .answer(.upstreamClosed, closing: false))])
-    func whatIsLostAfterARedirectIsRepeatedAsEver(isIdempotent: Bool, action: Exchange.Action) {
+    @Test(arguments: [(true, Exchange.ClosedAction.acquire(.new)), (false, .answer(.upstreamClosed, closing: false))])
+    func whatIsLostAfterARedirectIsRepeatedAsEver(isIdempotent: Bool, action: Exchange.ClosedAction) {
         var exchange = attached(Self.facts(isIdempotent: isIdempotent))
         _ = exchange.redirected(isReusable: true)
         _ = exchange.upstreamAttached(isReused: true)

@@ -14,15 +14,15 @@ import Testing
             expectsContinue: expectsContinue, acceptsEventStream: acceptsEventStream, asksForUpgrade: asksForUpgrade)
     }
 
-    func attached(_ facts: Exchange.Facts = facts(), isReused: Bool = true) -> Exchange {
-        var exchange = Exchange(facts)
+    func attached(_ facts: Exchange.Facts = facts(), isReused: Bool = true) -> Exchange.StateMachine {
+        var exchange = Exchange.StateMachine(facts)
         if exchange.admitted() == .gather { _ = exchange.bodyGathered() }
         #expect(exchange.upstreamAttached(isReused: isReused) == .sendRequest)
         return exchange
     }
 
     @Test func aPlainRequestReturnsItsConnection() {
-        var exchange = Exchange(Self.facts())
+        var exchange = Exchange.StateMachine(Self.facts())
         #expect(exchange.admitted() == .acquire(.any))
         #expect(exchange.upstreamAttached(isReused: false) == .sendRequest)
         #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: false))
@@ -31,14 +31,14 @@ import Testing
     }
 
     @Test func aPostTakesOnlyAFreshConnection() {
-        var exchange = Exchange(Self.facts(isIdempotent: false))
+        var exchange = Exchange.StateMachine(Self.facts(isIdempotent: false))
         #expect(exchange.admitted() == .acquire(.recent))
     }
 
     // MARK: The beginning of a body
 
     @Test func aBodyBeginsBeforeAConnectionIsTaken() {
-        var exchange = Exchange(Self.facts(isIdempotent: false, hasBody: true))
+        var exchange = Exchange.StateMachine(Self.facts(isIdempotent: false, hasBody: true))
         #expect(exchange.admitted() == .gather)
         #expect(exchange.gathersBody && !exchange.forwardsBody)
         #expect(exchange.bodyGathered() == .acquire(.recent))
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func aShortBodyIsWholeBeforeAConnectionIsTaken() {
-        var exchange = Exchange(Self.facts(hasBody: true, declaredLength: 3))
+        var exchange = Exchange.StateMachine(Self.facts(hasBody: true, declaredLength: 3))
         #expect(exchange.admitted() == .gather)
         #expect(exchange.requestEnded() == .acquire(.any))
         #expect(exchange.upstreamAttached(isReused: true) == .sendRequest)
@@ -57,16 +57,16 @@ import Testing
     }
 
     @Test func whoeverExpectsA100IsNotWaitedFor() {
-        var exchange = Exchange(Self.facts(hasBody: true, declaredLength: 3, expectsContinue: true))
+        var exchange = Exchange.StateMachine(Self.facts(hasBody: true, declaredLength: 3, expectsContinue: true))
         #expect(exchange.admitted() == .acquire(.any))
     }
 
     @Test func aBodyThatStopsBeforeAConnectionIsTakenIsAnswered() {
-        var exchange = Exchange(Self.facts(hasBody: true))
+        var exchange = Exchange.StateMachine(Self.facts(hasBody: true))
         _ = exchange.admitted()
         #expect(exchange.requestBroke(.bodyTimeout) == .answer(.bodyTimeout, closing: true))
         #expect(exchange.bodyGathered() == .none)
-        #expect(exchange.answered() == .finish(upstream: .none, downstream: .linger))
+        #expect(exchange.answered() == .linger)
     }
 
     @Test func anEarlyResponseEndsTheConnections() {
@@ -88,7 +88,7 @@ import Testing
         #expect(exchange.upstreamClosed() == .acquire(.new))
         #expect(exchange.upstreamAttached(isReused: false) == .sendRequest)
         #expect(exchange.upstreamClosed() == .answer(.upstreamClosed, closing: false))
-        #expect(exchange.answered() == .finish(upstream: .none, downstream: .next))
+        #expect(exchange.answered() == .next)
     }
 
     @Test(arguments: [
@@ -116,12 +116,12 @@ import Testing
 
     @Test(arguments: [0, 64 * 1024] as [UInt64])
     func aShortBodyIsSwallowedAfterARefusal(length: UInt64) {
-        var exchange = Exchange(Self.facts(hasBody: true, declaredLength: length))
+        var exchange = Exchange.StateMachine(Self.facts(hasBody: true, declaredLength: length))
         let closes = exchange.refused(closing: false)
         #expect(!closes)
-        #expect(exchange.answered() == .finish(upstream: .none, downstream: .swallow))
+        #expect(exchange.answered() == .swallow)
         #expect(exchange.swallowsBody)
-        #expect(exchange.requestEnded() == .finish(upstream: .none, downstream: .next))
+        #expect(exchange.requestEnded() == .finish(.next))
     }
 
     @Test(arguments: [
@@ -130,16 +130,16 @@ import Testing
         facts(hasBody: true, declaredLength: 10, keepsAlive: false),
     ])
     func anotherBodyEndsTheConnection(facts: Exchange.Facts) {
-        var exchange = Exchange(facts)
+        var exchange = Exchange.StateMachine(facts)
         let closes = exchange.refused(closing: false)
         #expect(closes)
-        #expect(exchange.answered() == .finish(upstream: .none, downstream: .linger))
+        #expect(exchange.answered() == .linger)
     }
 
     @Test func aBadBodyIsAnsweredOrCut() {
         var early = attached(Self.facts(hasBody: true))
         #expect(early.requestBroke(.bodyMalformed) == .answer(.bodyMalformed, closing: true))
-        #expect(early.answered() == .finish(upstream: .none, downstream: .linger))
+        #expect(early.answered() == .linger)
         var late = attached(Self.facts(hasBody: true))
         _ = late.responseBegan(isEventStream: false)
         #expect(late.requestBroke(.bodyMalformed) == .cut)
@@ -170,7 +170,7 @@ import Testing
     }
 
     @Test func aConnectionThatComesTooLateGoesBack() {
-        var exchange = Exchange(Self.facts(hasBody: true))
+        var exchange = Exchange.StateMachine(Self.facts(hasBody: true))
         _ = exchange.admitted()
         _ = exchange.bodyGathered()
         #expect(exchange.requestBroke(.bodyTimeout) == .answer(.bodyTimeout, closing: true))
@@ -219,10 +219,10 @@ import Testing
         var exchange = attached(Self.facts(asksForUpgrade: true))
         #expect(exchange.responseBegan(isEventStream: false) == .forwardHead(closing: true))
         #expect(exchange.responseEnded(isReusable: true) == .finish(upstream: .close, downstream: .linger))
-        var refused = Exchange(Self.facts(asksForUpgrade: true))
+        var refused = Exchange.StateMachine(Self.facts(asksForUpgrade: true))
         let closes = refused.refused(closing: false)
         #expect(closes)
-        #expect(refused.answered() == .finish(upstream: .none, downstream: .linger))
+        #expect(refused.answered() == .linger)
     }
 
     @Test func whoAsksForATunnelAndClosesHasLeft() {

@@ -72,6 +72,6 @@ extension DownstreamHandler {
         }
         head.reset()
         writeCopy(of: shard.scratch)
-        perform(exchange.answered())
+        answered()
     }
 }

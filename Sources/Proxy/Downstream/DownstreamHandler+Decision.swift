@@ -50,7 +50,7 @@ extension DownstreamHandler {
     private func startExchange(_ facts: Exchange.Facts, at now: NIODeadline) {
         phase = .exchanging
         requestNumber &+= 1
-        exchange = Exchange(facts)
+        exchange = Exchange.StateMachine(facts)
         record.begin(at: now)
         pendingRefusal = nil
         (message, held, announced, asked, waited, listing) = (nil, nil, nil, nil, .zero, nil)
@@ -277,6 +277,6 @@ extension DownstreamHandler {
         // A body longer than allowed isn't read to its end, so nothing behind it either.
         let closing = exchange.refused(closing: refusal.closes || !fitsBody)
         writeRefusal(refusal, closing: closing)
-        perform(exchange.answered())
+        answered()
     }
 }

@@ -6,45 +6,8 @@ import MCP
 import NIOCore
 import Telemetry
 
-/// What the exchange asks for is done here, and what the handler sends comes in here.
+/// The request goes to the handler here, and what that sends comes in.
 extension DownstreamHandler {
-    func perform(_ action: Exchange.Action) {
-        switch action {
-        case .none: break
-        // What has come of the body already is read next.
-        case .gather: beginPace()
-        case .acquire(let freshness):
-            endPace()
-            upstream = nil
-            // Without a ticket the answer has come already, and what it led to may hold one of its own.
-            let caller = grant.principal.map { UpstreamCaller.key($0.keyID) } ?? .address(record.client.subject)
-            if let ticket = shard.pool.acquire(for: self, of: caller, freshness, at: shard.now) {
-                self.ticket = ticket
-            }
-        case .answer(let fault, let closing):
-            answer(fault, closing: closing)
-        case .sendRequest, .returnUnused:
-            preconditionFailure("A connection is used or returned where it arrived")
-        case .forwardHead, .openTunnel, .follow:
-            preconditionFailure("A head is forwarded, or followed, where it was received")
-        case .finish(let upstream, let downstream):
-            finish(upstream: upstream, downstream: downstream)
-        case .cut: cut()
-        case .depart: depart()
-        }
-    }
-
-    private func answer(_ fault: Exchange.Fault, closing: Bool) {
-        cancelResponseDeadline()
-        releaseUpstream()
-        accountForFault(fault)
-        var refusal = Refusal(fault, bodyLimit: bodyLimit)
-        refusal.scopes = asked?.scopes ?? []
-        record.reason = refusal.reason
-        writeRefusal(refusal, closing: closing)
-        perform(exchange.answered())
-    }
-
     // MARK: Request
 
     func upstreamArrived(_ connection: UpstreamConnection, isReused: Bool) {
@@ -55,7 +18,7 @@ extension DownstreamHandler {
             connection.attach(to: self, method: traits.method)
             sendRequest()
             process()
-        default:
+        case .returnUnused:
             shard.pool.release(connection)
         }
     }

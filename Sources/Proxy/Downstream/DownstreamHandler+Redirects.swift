@@ -35,7 +35,7 @@ extension DownstreamHandler {
         // Its place is free, though its end is told later.
         if end == .close { shard.pool.discount(connection) }
         part(from: connection, end)
-        perform(.acquire(freshness))
+        acquire(freshness)
         return true
     }
 }

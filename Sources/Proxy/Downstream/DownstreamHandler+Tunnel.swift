@@ -13,10 +13,12 @@ extension DownstreamHandler {
     func upstreamSwitched(_ response: ResponseHead, on connection: UpstreamConnection) {
         cancelResponseDeadline()
         guard traits.asksForWebSocket, response.switchesToWebSocket else { return upstreamFailed(.upstreamInvalid) }
-        let action = exchange.upstreamSwitched()
-        guard case .openTunnel = action else {
-            perform(action)
+        switch exchange.upstreamSwitched() {
+        case .none: return process()
+        case .answer(let fault, let closing):
+            answer(fault, closing: closing)
             return process()
+        case .openTunnel: break
         }
         record.answeredAt = .now()
         record.status = response.status

@@ -6,8 +6,9 @@ import NIOCore
 
 /// One client connection: reads requests one at a time and carries each through its ``Exchange``.
 ///
-/// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Forwarding` talks to the handler,
-/// `+Redirects` a second time, `+Answers` answers without it, `+Ending` closes.
+/// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Actions` does what the exchange's
+/// machine asks for, `+Forwarding` talks to the handler, `+Redirects` a second time, `+Answers` answers without it, `+Ending`
+/// closes.
 /// A write or flush may call back into the handler before it returns: state changes first, acts come last.
 final class DownstreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
@@ -61,7 +62,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var head = RequestHead()
     var traits = RequestTraits()
     var decoder = BodyDecoder(framing: .none)
-    var exchange = Exchange.idle
+    var exchange = Exchange.StateMachine.idle
     /// Tells an answer that comes late for which request it was asked.
     var requestNumber: UInt64 = 0
     var record = ExchangeRecord()

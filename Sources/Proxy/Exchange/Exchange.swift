@@ -1,298 +1,171 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One request and its response: the machine between the client's connection and the handler's.
-///
-/// It does no IO and knows no HTTP version. The connection that owns it reports what happened and performs the
-/// ``Action`` that comes back. Invariants:
-///
-/// - exactly one response is begun for each request, or none when the client has left;
-/// - each upstream connection that was attached is pooled or closed exactly once, by the action that ends its part;
-/// - after an action that ends the exchange no event yields another one.
-package struct Exchange {
-    private enum RequestState { case receiving, complete, broken }
-    private enum UpstreamState: Equatable {
-        case none, gathering, acquiring, released
-        case attached(isReused: Bool)
-    }
-    private enum ResponseState { case awaited, answering, forwarding, complete, ended }
+/// One request and its response: what its machine is told, and what that asks for.
+package enum Exchange {
+    /// What the head of the request says about the ways it may end.
+    package struct Facts: Sendable, Equatable {
+        /// RFC 9110 §9.2.2; decides whether a lost connection may be tried again.
+        package var isIdempotent: Bool
+        package var hasBody: Bool
+        /// Known when the head declared it.
+        package var declaredLength: UInt64?
+        package var keepsAlive: Bool
+        /// The head has an Expect field, whatever it says: nobody knows what the client, or a proxy before it that reads it
+        /// differently, makes of a refusal, and whether the body will come after it.
+        package var expectsContinue: Bool
+        /// A client that asked for events and closes its sending side has left.
+        package var acceptsEventStream: Bool
+        /// For a tunnel. Whatever the answer, what the client sent behind the head may not be another request, so the
+        /// connection ends with it.
+        package var asksForUpgrade: Bool
 
-    /// What of a refused request's body is read so that its connection can be kept.
-    package static let longestSwallow: UInt64 = 64 * 1024
-
-    private let facts: Facts
-    private var request: RequestState
-    private var upstream = UpstreamState.none
-    private var response = ResponseState.awaited
-    private var hasRetried = false
-    /// The handler has led the request to another path, where it is sent now.
-    package private(set) var hasFollowed = false
-    private var upstreamSpoke = false
-    /// The response began before the request had ended.
-    private var isEarly = false
-    package private(set) var isEventStream = false
-    /// The handler has switched protocols: the request and the response have become the two directions of a tunnel.
-    package private(set) var isTunnel = false
-    private var persists: Bool
-    /// The body is read before it is decided who gets it.
-    private var isHolding = false
-
-    package init(_ facts: Facts) {
-        self.facts = facts
-        request = facts.hasBody ? .receiving : .complete
-        persists = facts.keepsAlive && !facts.asksForUpgrade
-    }
-
-    /// No request yet.
-    package static let idle = Exchange(
-        Facts(
-            isIdempotent: false, hasBody: false, declaredLength: nil, keepsAlive: false, expectsContinue: false,
-            acceptsEventStream: false))
-
-    // MARK: What the owner asks
-
-    /// The response was neither begun nor given up.
-    package var awaitsResponse: Bool { response == .awaited }
-
-    /// Body bytes go to the handler now.
-    package var forwardsBody: Bool {
-        guard case .attached = upstream else { return false }
-        return request == .receiving && (response == .awaited || response == .forwarding)
-    }
-
-    /// Body bytes are read only to get past them.
-    package var swallowsBody: Bool { request == .receiving && response == .complete }
-
-    /// Body bytes are kept until there is a decision about them.
-    package var holdsBody: Bool { isHolding && request == .receiving && response == .awaited && upstream == .none }
-
-    /// Body bytes are kept until there are enough of them to take a connection for.
-    package var gathersBody: Bool { upstream == .gathering && request == .receiving && response == .awaited }
-
-    package var isReceiving: Bool { request == .receiving }
-
-    package var isAttached: Bool {
-        if case .attached = upstream { true } else { false }
-    }
-
-    // MARK: Decision
-
-    /// What the request asks for stands in its body: that is read first.
-    package mutating func holdBody() {
-        precondition(response == .awaited && upstream == .none, "A body is held before the request is sent")
-        isHolding = true
-    }
-
-    package mutating func admitted() -> Action {
-        precondition(response == .awaited && upstream == .none, "A request is admitted once")
-        // Whoever expects a 100 sends nothing before the handler has said it.
-        guard request == .complete || facts.expectsContinue else {
-            upstream = .gathering
-            return .gather
-        }
-        return acquire()
-    }
-
-    /// Enough of the body is here: a connection is taken for it.
-    package mutating func bodyGathered() -> Action {
-        guard upstream == .gathering, response == .awaited else { return .none }
-        return acquire()
-    }
-
-    private mutating func acquire() -> Action {
-        upstream = .acquiring
-        return .acquire(freshness)
-    }
-
-    private var freshness: Freshness { facts.isIdempotent ? .any : .recent }
-
-    /// Tollgate answers without the handler. Returns whether the response says `Connection: close`.
-    package mutating func refused(closing: Bool) -> Bool {
-        precondition(response == .awaited && upstream == .none, "A request is refused before it is sent")
-        return beginAnswer(closing: closing)
-    }
-
-    /// The answer of our own is written.
-    package mutating func answered() -> Action {
-        precondition(response == .answering, "Only an answer that was begun ends")
-        return complete(upstream: .none)
-    }
-
-    // MARK: Upstream
-
-    package mutating func upstreamAttached(isReused: Bool) -> Action {
-        guard upstream == .acquiring, response == .awaited else { return .returnUnused }
-        upstream = .attached(isReused: isReused)
-        return .sendRequest
-    }
-
-    package mutating func upstreamUnavailable(_ fault: Fault) -> Action {
-        guard upstream == .acquiring, response == .awaited else { return .none }
-        upstream = .none
-        return answer(fault)
-    }
-
-    /// A 1xx was relayed: the handler has begun to answer, so the request must not be repeated.
-    package mutating func upstreamInformed() {
-        upstreamSpoke = true
-    }
-
-    /// The answer is none, it only leads elsewhere. That is followed once; else it is passed on like any other.
-    ///
-    /// - Parameter isReusable: it has ended, and the connection may carry the next request.
-    package mutating func redirected(isReusable: Bool) -> Action {
-        guard response == .awaited, isAttached, request == .complete, !facts.asksForUpgrade, !hasFollowed else {
-            return .none
-        }
-        hasFollowed = true
-        upstream = .acquiring
-        return .follow(upstream: isReusable ? .pool : .close, freshness)
-    }
-
-    package mutating func responseBegan(isEventStream: Bool) -> Action {
-        guard response == .awaited, isAttached else { return .none }
-        upstreamSpoke = true
-        self.isEventStream = isEventStream
-        response = .forwarding
-        // Whatever of the body comes later belongs to no next request.
-        isEarly = request != .complete
-        if isEarly { persists = false }
-        return .forwardHead(closing: !persists)
-    }
-
-    /// A 101 came. Nobody may switch protocols who wasn't asked to.
-    package mutating func upstreamSwitched() -> Action {
-        guard response == .awaited, isAttached else { return .none }
-        guard facts.asksForUpgrade else { return answer(.upstreamInvalid) }
-        upstreamSpoke = true
-        isTunnel = true
-        request = .receiving
-        response = .forwarding
-        return .openTunnel
-    }
-
-    /// - Parameter isReusable: the response was self-delimited, in HTTP/1.1, without `close`, and nothing followed it.
-    package mutating func responseEnded(isReusable: Bool) -> Action {
-        guard response == .forwarding else { return .none }
-        // A handler that answered early may have left body unread, and would read it as the next request.
-        let end: UpstreamEnd = isReusable && !isEarly && !facts.asksForUpgrade ? .pool : .close
-        upstream = .released
-        return complete(upstream: end)
-    }
-
-    package mutating func upstreamClosed() -> Action {
-        guard case .attached(let isReused) = upstream else { return .none }
-        upstream = .none
-        switch response {
-        case .awaited:
-            guard isReused, facts.isIdempotent, !facts.hasBody, !upstreamSpoke, !hasRetried else {
-                return answer(.upstreamClosed)
-            }
-            hasRetried = true
-            upstream = .acquiring
-            return .acquire(.new)
-        case .forwarding: return end(.cut)
-        case .answering, .complete, .ended: return .none
+        package init(
+            isIdempotent: Bool, hasBody: Bool, declaredLength: UInt64?, keepsAlive: Bool, expectsContinue: Bool,
+            acceptsEventStream: Bool, asksForUpgrade: Bool = false
+        ) {
+            self.isIdempotent = isIdempotent
+            self.hasBody = hasBody
+            self.declaredLength = declaredLength
+            self.keepsAlive = keepsAlive
+            self.expectsContinue = expectsContinue
+            self.acceptsEventStream = acceptsEventStream
+            self.asksForUpgrade = asksForUpgrade
         }
     }
 
-    package mutating func upstreamFailed(_ fault: Fault) -> Action {
-        switch response {
-        case .awaited: return answer(fault)
-        case .forwarding: return end(.cut)
-        case .answering, .complete, .ended: return .none
-        }
+    /// What went wrong, where a response of our own stands in for the handler's.
+    package enum Fault: Sendable, Equatable {
+        case upstreamUnreachable, upstreamConnectTimeout, upstreamQueueFull
+        /// The caller has as many connections to the handler as one may.
+        case upstreamShare
+        case upstreamClosed, upstreamInvalid, upstreamTimeout
+        /// The process lacks what a connection takes.
+        case exhausted
+        case bodyMalformed, bodyTooLarge, bodyTimeout
+        /// What it was admitted by holds no longer.
+        case keyEnded, slotLost
     }
 
-    // MARK: Downstream
-
-    package mutating func requestEnded() -> Action {
-        guard request == .receiving else { return .none }
-        request = .complete
-        if upstream == .gathering, response == .awaited { return acquire() }
-        guard response == .complete else { return .none }
-        response = .ended
-        return .finish(upstream: .none, downstream: persists ? .next : .close)
+    /// How old a pooled connection may be. A request that can't be repeated must not meet one the handler is closing.
+    package enum Freshness: Sendable, Equatable {
+        case any, recent, new
     }
 
-    /// The body turned out malformed, too large or too slow: the handler must never see it end.
-    package mutating func requestBroke(_ fault: Fault) -> Action {
-        guard request == .receiving else { return .none }
-        request = .broken
-        switch response {
-        case .awaited: return answer(fault)
-        case .forwarding: return end(.cut)
-        case .complete: return end(.depart)
-        case .answering, .ended: return .none
-        }
+    package enum UpstreamEnd: Sendable, Equatable {
+        case none, pool, close
+        /// Close when the handler has what was written.
+        case hangUp
     }
 
-    /// The client closed its sending side: departure in mid-request and from a stream, otherwise it still listens.
-    ///
-    /// - Parameter hasSentAhead: whether further requests came before; they have their answers coming.
-    package mutating func clientClosedInput(hasSentAhead: Bool) -> Action {
-        if !hasSentAhead { persists = false }
-        if isTunnel, response == .forwarding {
-            // What it sent last is still the handler's.
-            return end(.finish(upstream: .hangUp, downstream: .close))
-        }
-        guard request == .complete, !isEventStream, !facts.acceptsEventStream, !facts.asksForUpgrade else {
-            return clientLeft()
-        }
-        return .none
+    package enum DownstreamEnd: Sendable, Equatable {
+        /// The next request may be read.
+        case next
+        /// The rest of the body is read and thrown away, then the next request.
+        case swallow
+        /// Close when all is written.
+        case close
+        /// Close our side when all is written, and read a little longer, so that the response isn't lost to a reset.
+        case linger
     }
 
-    package mutating func clientLeft() -> Action {
-        guard response != .ended else { return .none }
-        return end(.depart)
+    // MARK: What it asks for, an enum an event
+
+    package enum AdmittedAction: Sendable, Equatable {
+        /// Read the beginning of the body, then call ``StateMachine/bodyGathered()``.
+        case gather
+        case acquire(Freshness)
     }
 
-    /// From now on the connection is not kept.
-    package mutating func stopPersisting() {
-        persists = false
+    package enum GatheredAction: Sendable, Equatable {
+        case none
+        case acquire(Freshness)
     }
 
-    // MARK: Ends
-
-    private mutating func answer(_ fault: Fault) -> Action {
-        upstream = .none
-        let closing = beginAnswer(closing: request == .broken)
-        return .answer(fault, closing: closing)
+    package enum AttachedAction: Sendable, Equatable {
+        /// Write the request's head to the connection that was attached; its body follows as it comes.
+        case sendRequest
+        /// The connection came too late: nobody waits for it.
+        case returnUnused
     }
 
-    private mutating func beginAnswer(closing: Bool) -> Bool {
-        response = .answering
-        if closing || !canSwallow { persists = false }
-        return !persists
+    package enum UnavailableAction: Sendable, Equatable {
+        case none
+        /// Answer for the handler, then call ``StateMachine/answered()``.
+        case answer(Fault, closing: Bool)
     }
 
-    /// Whether what is left of the request is worth reading past. After `Expect` nobody knows whether it will come.
-    private var canSwallow: Bool {
-        switch request {
-        case .complete: true
-        case .broken: false
-        case .receiving:
-            !facts.expectsContinue && facts.declaredLength.map { $0 <= Self.longestSwallow } == true
-        }
+    package enum RedirectedAction: Sendable, Equatable {
+        case none
+        /// End the part of the upstream connection, then acquire one for the same request, at the path it was led to.
+        case follow(upstream: UpstreamEnd, Freshness)
     }
 
-    private mutating func complete(upstream end: UpstreamEnd) -> Action {
-        switch request {
-        case .complete:
-            response = .ended
-            if facts.asksForUpgrade { return .finish(upstream: end, downstream: .linger) }
-            return .finish(upstream: end, downstream: persists ? .next : .close)
-        case .receiving where persists:
-            response = .complete
-            return .finish(upstream: end, downstream: .swallow)
-        case .receiving, .broken:
-            response = .ended
-            return .finish(upstream: end, downstream: .linger)
-        }
+    package enum BeganAction: Sendable, Equatable {
+        case none
+        /// Write the handler's head.
+        case forwardHead(closing: Bool)
     }
 
-    private mutating func end(_ action: Action) -> Action {
-        upstream = .released
-        response = .ended
-        return action
+    package enum SwitchedAction: Sendable, Equatable {
+        case none
+        /// Write the handler's 101; from here on bytes pass both ways as they are.
+        case openTunnel
+        /// Close the upstream connection and answer for it, then call ``StateMachine/answered()``.
+        case answer(Fault, closing: Bool)
+    }
+
+    package enum EndedAction: Sendable, Equatable {
+        case none
+        /// The response is complete.
+        case finish(upstream: UpstreamEnd, downstream: DownstreamEnd)
+    }
+
+    package enum ClosedAction: Sendable, Equatable {
+        case none
+        /// Send it again, on another connection.
+        case acquire(Freshness)
+        /// Answer for the handler, then call ``StateMachine/answered()``.
+        case answer(Fault, closing: Bool)
+        /// The response can't be completed: close both sides so that it doesn't look complete.
+        case cut
+    }
+
+    package enum FailedAction: Sendable, Equatable {
+        case none
+        /// Close the upstream connection and answer for it, then call ``StateMachine/answered()``.
+        case answer(Fault, closing: Bool)
+        /// As of ``ClosedAction``.
+        case cut
+    }
+
+    package enum RequestEndedAction: Sendable, Equatable {
+        case none
+        case acquire(Freshness)
+        /// The response was complete before.
+        case finish(DownstreamEnd)
+    }
+
+    package enum RequestBrokeAction: Sendable, Equatable {
+        case none
+        /// Close the upstream connection, if any, and answer for it, then call ``StateMachine/answered()``.
+        case answer(Fault, closing: Bool)
+        /// As of ``ClosedAction``.
+        case cut
+        /// Close both sides: the response is complete, and nothing more can be read.
+        case depart
+    }
+
+    package enum InputClosedAction: Sendable, Equatable {
+        case none
+        /// A tunnel's client has sent its last byte.
+        case finish(upstream: UpstreamEnd, downstream: DownstreamEnd)
+        /// The client has left: close both sides.
+        case depart
+    }
+
+    package enum LeftAction: Sendable, Equatable {
+        case none
+        /// Close both sides.
+        case depart
     }
 }
