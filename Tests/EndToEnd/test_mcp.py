@@ -2,6 +2,7 @@
 """The official MCP clients, old and new, in both eras, through the sidecar to handlers that are old and new."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -78,7 +79,8 @@ def test_a_2_x_client_shows_the_words_of_a_429(launch, stepwise, ctl):
     daemon = launch(url, policies=[{"name": "org", "per": "org", "limit": "2/1h"}])
     done = run_client(python(2), "session.py", f"http://127.0.0.1:{daemon.port}/mcp", url, "auto", key=key)
     assert done.returncode != 0
-    assert "Rate limit exceeded: retry in 1800 s" in done.stderr
+    # Starting the client takes a while.
+    assert re.search(r"Rate limit exceeded: retry in (1800|17\d\d) s", done.stderr)
 
 
 def test_the_demo_client_calls_the_demo_handler(launch, demo, ctl):

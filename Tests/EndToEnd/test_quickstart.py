@@ -9,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fixtures.newcomer import Newcomer
+from fixtures.newcomer import Newcomer, one_at_a_time
 from fixtures.programs import ROOT, Control
 from fixtures.upstream import Upstream
 from fixtures.wire import ask, free_port
+
+__all__ = ["one_at_a_time"]
 
 #: It builds, and where nothing is built yet that takes this long.
 BUILDING = 1500
@@ -123,12 +125,12 @@ def test_a_handler_is_called_no_more_than_it_takes_to_see_it_answer(machine, ups
 
 def test_the_handler_may_have_the_port_that_is_meant_for_tollgate(machine, upstream):
     """Where 8080 is taken, by the handler or by anybody, another port is used and said."""
-    taken = socket.socket()
-    with taken, suppress(OSError):
+    with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # If this fails somebody else has it.
-        taken.bind(("127.0.0.1", 8080))
-        taken.listen()
+        with suppress(OSError):
+            taken.bind(("127.0.0.1", 8080))
+            taken.listen()
         with machine.start("--upstream", upstream.url) as running:
             running.until("Ctrl-C")
             assert port_of(running.said()) not in (0, 8080)

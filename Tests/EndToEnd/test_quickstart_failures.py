@@ -11,9 +11,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from fixtures.newcomer import Newcomer
+from fixtures.newcomer import Newcomer, one_at_a_time
 from fixtures.programs import ROOT
 from fixtures.wire import until
+
+__all__ = ["one_at_a_time"]
 
 #: No network: whatever goes by a proxy finds nobody there.
 NOWHERE = "http://127.0.0.1:9"
