@@ -159,8 +159,8 @@ install() {
 # usage: python_environment FOLDER REQUIREMENTS LOG
 python_environment() {
     local pins
-    # One file may name another; whichever changes, all is made anew.
-    pins=$(cat deploy/demo/requirements.txt Tests/EndToEnd/requirements-*.txt | sha256sum)
+    # With the files that it names; whichever changes, all is made anew.
+    pins=$({ cat "$2" && sed -n "s|^-r |${2%/*}/|p" "$2" | xargs -r cat; } | sha256sum)
     [[ -f $1/pins && $(<"$1/pins") == "$pins" ]] && return
     rm -rf "$1"
     watched "Installing the Python packages of $2" "$3" make_environment "$1" "$2" || return
@@ -168,5 +168,5 @@ python_environment() {
 }
 
 make_environment() {
-    python3 -m venv "$1" && "$1/bin/pip" install --disable-pip-version-check --no-input -r "$2"
+    python3 -m venv "$1" && "$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off -r "$2"
 }
