@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.clients import python
+from fixtures.forge import start
 from fixtures.programs import ROOT, Control, Daemon
 from fixtures.redis_server import RedisServer, clock, not_at_the_end_of
 from fixtures.template import key_in
@@ -203,19 +204,15 @@ def stepwise():
     """Handlers of any line whose progress waits for whoever saw the last one."""
     running = []
 
-    def start(line: int) -> str:
-        process = subprocess.Popen(
-            [python(line), ROOT / "Tests/EndToEnd/stepwise.py"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        running.append(process)
-        return f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    def begin(line: int) -> str:
+        reader, writer = os.pipe()
+        with open(os.devnull, "w") as nothing, os.fdopen(reader) as said:
+            script = ROOT / "Tests/EndToEnd/stepwise.py"
+            running.append(start(python(line), script, stdout=writer, stderr=nothing.fileno()))
+            os.close(writer)
+            return f"http://127.0.0.1:{said.readline().strip()}"
 
-    yield start
+    yield begin
     for process in running:
         process.terminate()
-        process.wait()
-        process.stdout.close()
+        process.wait(30)
