@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fixtures.clients import python
-from fixtures.forge import start
+from fixtures.clients import running_handler
 from fixtures.programs import ROOT, Control, Daemon
 from fixtures.redis_server import RedisServer, clock, not_at_the_end_of
 from fixtures.template import key_in
@@ -72,6 +73,24 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(mark)
 
 
+#: Seconds after which a test hangs, whatever it waits for. Those that build, and those of load, have deadlines of their own.
+LONGEST = 600
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    def end(*_):
+        raise AssertionError(f"{item.nodeid} has not ended within {LONGEST} s")
+
+    if item.get_closest_marker("release_alone") is None:
+        signal.signal(signal.SIGALRM, end)
+        signal.alarm(LONGEST)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+
+
 #: What most tests run under: the routes of the demo handler.
 ROUTES = [
     {"path": "/health", "methods": ["GET"], "public": True, "throttle": False},
@@ -119,8 +138,8 @@ def ctl(redis):
 
 @pytest.fixture
 def key(ctl, redis, clocks) -> str:
-    """Of the organization acme: copied, unless something is there already or the test has clocks of its own."""
-    return ctl.issue()["key"] if clocks or redis("DBSIZE") else key_in(redis)
+    """Of the organization acme; where the test has clocks of its own, by those."""
+    return ctl.issue()["key"] if clocks else key_in(redis)
 
 
 @pytest.fixture
@@ -202,17 +221,6 @@ def demo(folder):
 @pytest.fixture
 def stepwise():
     """Handlers of any line whose progress waits for whoever saw the last one."""
-    running = []
-
-    def begin(line: int) -> str:
-        reader, writer = os.pipe()
-        with open(os.devnull, "w") as nothing, os.fdopen(reader) as said:
-            script = ROOT / "Tests/EndToEnd/stepwise.py"
-            running.append(start(python(line), script, stdout=writer, stderr=nothing.fileno()))
-            os.close(writer)
-            return f"http://127.0.0.1:{said.readline().strip()}"
-
-    yield begin
-    for process in running:
-        process.terminate()
-        process.wait(30)
+    script = ROOT / "Tests/EndToEnd/stepwise.py"
+    with ExitStack() as running:
+        yield lambda line: f"http://127.0.0.1:{running.enter_context(running_handler(line, script))}"

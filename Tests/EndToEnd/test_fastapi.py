@@ -2,11 +2,10 @@
 """A FastAPI application with an MCP server mounted in it, behind the daemon: it stays as it was, to the byte."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from fixtures.clients import python, run_client
+from fixtures.clients import python, run_client, running_handler
 from fixtures.programs import Daemon
 from fixtures.wire import Response, ask
 
@@ -43,19 +42,8 @@ DIFFERENT = {
 @pytest.fixture(scope="module")
 def application():
     """The port of the application, run by uvicorn."""
-    process = subprocess.Popen(
-        [python(1), HERE / "fixtures/fastapi_app.py"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    port = process.stdout.readline().strip()
-    assert port, "the application did not start"
-    yield int(port)
-    process.terminate()
-    process.wait()
-    process.stdout.close()
+    with running_handler(1, HERE / "fixtures/fastapi_app.py") as port:
+        yield int(port)
 
 
 @pytest.fixture

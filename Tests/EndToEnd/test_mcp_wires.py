@@ -8,10 +8,11 @@ notifications from the handler, with resumption; 2026-07-28. The handler is `eve
 import json
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fixtures.clients import CLIENTS, python
+from fixtures.clients import CLIENTS, python, running_handler
 from fixtures.cutting_relay import CuttingRelay
 from fixtures.programs import Daemon
 from fixtures.redis_server import RedisServer
@@ -53,21 +54,8 @@ def serve(url: str, folder: Path, redis: RedisServer, **settings) -> Daemon:
 @pytest.fixture(scope="module")
 def handlers():
     """The handler of each line: where it is, by line."""
-    running = [
-        subprocess.Popen(
-            [python(line), HERE / "every_wire.py"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for line in LINES
-    ]
-    yield [f"http://127.0.0.1:{process.stdout.readline().strip()}" for process in running]
-    for process in running:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    with ExitStack() as running:
+        yield [f"http://127.0.0.1:{running.enter_context(running_handler(line, HERE / 'every_wire.py'))}" for line in LINES]
 
 
 @pytest.fixture(scope="module")

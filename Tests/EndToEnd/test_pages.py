@@ -2,10 +2,11 @@
 """Pages of other origins in front of handlers that have rules of their own about them."""
 
 import json
-import subprocess
+import os
 
 import pytest
 from fixtures.clients import python
+from fixtures.forge import start
 from fixtures.programs import ROOT
 from fixtures.wire import Connection, ask, free_port, until
 
@@ -92,12 +93,9 @@ def test_other_routes_pass_every_origin(launch, upstream, key):
 @pytest.fixture
 def guarded():
     port = free_port()
-    process = subprocess.Popen(
-        [python(1), ROOT / "Tests/EndToEnd/fixtures/guarded_server.py", str(port)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with open(os.devnull, "w") as nothing:
+        script = ROOT / "Tests/EndToEnd/fixtures/guarded_server.py"
+        process = start(python(1), script, str(port), stdout=nothing.fileno(), stderr=nothing.fileno())
     try:
         until(lambda: answers(port), "the server")
         yield f"http://127.0.0.1:{port}"
