@@ -7,7 +7,7 @@ import time
 
 import pytest
 from fixtures.redis_server import clock
-from fixtures.wire import ask, until
+from fixtures.wire import PROCESS, ask, until
 
 PATH = "/api/listings"
 POLICIES = [
@@ -23,7 +23,7 @@ POLICIES = [
 @pytest.fixture
 def daemon(launch, upstream, ctl):
     daemon = launch(upstream, policies=POLICIES)
-    until(lambda: ctl.run("quota", "show", "--global").returncode == 0, "its policies published")
+    until(lambda: ctl.run("quota", "show", "--global").returncode == 0, "its policies published", pause=PROCESS)
     return daemon
 
 
@@ -321,7 +321,7 @@ def test_what_cannot_be_chosen_is_not_changed(launch, upstream, daemon, ctl):
     """With two live sets the first was taken, whichever that was."""
     issued = ctl.issue()
     other = launch(upstream, policies=[*POLICIES[1:], {"name": "org", "per": "org", "limit": "20/1d"}])
-    until(lambda: "disagree" in ctl.run("quota", "show", "--global").stderr, "two sets")
+    until(lambda: "disagree" in ctl.run("quota", "show", "--global").stderr, "two sets", pause=PROCESS)
     shown = json.loads(ctl("quota", "show", "acme", "--json"))
     sidecars = [name for one in shown["sets"] for name in one["sidecars"]]
     assert len(sidecars) == 2

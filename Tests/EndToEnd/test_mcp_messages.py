@@ -8,7 +8,7 @@ import time
 
 import pytest
 from fixtures.upstream import reply
-from fixtures.wire import Closed, Connection, Truncated, ask, until
+from fixtures.wire import PROCESS, Closed, Connection, Truncated, ask, until
 
 HOUR = {"name": "org", "per": "org", "limit": "20/1h"}
 MODERN = {"MCP-Protocol-Version": "2026-07-28"}
@@ -223,7 +223,7 @@ def test_a_stream_that_is_paid_for_takes_a_place_too(launch, streaming, key):
 def test_usage_has_what_a_stream_that_was_none_costs(launch, upstream, key, ctl):
     daemon = launch(upstream, loops=1, routes=[{"path": "/mcp", "mcp": True}], policies=[{**HOUR, "cost": 2}])
     ask(daemon.port, "GET", "/mcp", key, fields={"Accept": "text/event-stream"})
-    until(lambda: json.loads(ctl("usage", "acme", "--json"))["total"]["cost"] == 2, "the cost")
+    until(lambda: json.loads(ctl("usage", "acme", "--json"))["total"]["cost"] == 2, "the cost", pause=PROCESS)
 
 
 # Streams that are open

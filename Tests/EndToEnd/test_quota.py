@@ -4,7 +4,7 @@
 import json
 
 from fixtures.redis_server import clock
-from fixtures.wire import ask, until
+from fixtures.wire import PROCESS, ask, until
 
 SLOW = [
     {"name": "address", "per": "address", "limit": "9/1d"},
@@ -20,7 +20,7 @@ def sets(ctl, *subject: str) -> list[dict]:
 
 def published(ctl, count: int):
     """Waits until that many sidecars have said by what they go."""
-    until(lambda: _sidecars(ctl) == count, f"{count} beats")
+    until(lambda: _sidecars(ctl) == count, f"{count} beats", pause=PROCESS)
 
 
 def _sidecars(ctl) -> int:

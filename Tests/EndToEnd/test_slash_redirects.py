@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import Connection, ask, request_bytes, until
+from fixtures.wire import PROCESS, Connection, ask, request_bytes, until
 from test_mcp_messages import HOUR, SESSION, call, message, opens_sessions, post, remaining
 
 NOTICE = "the handler redirects to the same path but for a slash at its end"
@@ -94,7 +94,7 @@ def test_a_limit_of_six_passes_six(one, upstream, key, ctl):
         total = json.loads(ctl.run("usage", "acme", "--json").stdout)["total"]
         return total["allowed"], total["denied"], total["cost"]
 
-    until(lambda: used() == (6, 1, 6), "the usage of six calls")
+    until(lambda: used() == (6, 1, 6), "the usage of six calls", pause=PROCESS)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 import pytest
 from fixtures.redis_server import clock, not_at_the_end_of
 from fixtures.upstream import reply
-from fixtures.wire import Closed, Connection, Truncated, ask, until
+from fixtures.wire import PROCESS, Closed, Connection, Truncated, ask, until
 from test_mcp_messages import call, message, post
 
 WIDE = [
@@ -45,7 +45,7 @@ def total(ctl, *arguments: str) -> tuple[int, int, int]:
 def becomes(read, expected):
     """Waits for the counters, and says what they were if they never came to it."""
     try:
-        until(lambda: read() == expected, "the counters")
+        until(lambda: read() == expected, "the counters", pause=PROCESS)
     except AssertionError:
         assert read() == expected
         raise
@@ -167,7 +167,7 @@ def test_a_killed_sidecar_loses_at_most_the_last_second(launch, upstream, ctl):
     callers = [threading.Thread(target=go_on) for _ in range(2)]
     for caller in callers:
         caller.start()
-    until(lambda: total(ctl, issued["id"])[0] > 100, "a hundred calls counted")
+    until(lambda: total(ctl, issued["id"])[0] > 100, "a hundred calls counted", pause=PROCESS)
     killed = time.monotonic()
     daemon.process.kill()
     daemon.process.wait()
@@ -187,7 +187,7 @@ def test_counts_wait_for_a_redis_that_is_away(launch, upstream, ctl, redis):
     # On one loop, which has to know the key to serve it without Redis.
     with Connection(daemon.port) as one:
         assert one.request("GET", "/api/listings", {"X-API-Key": issued["key"]}).status == 200
-        until(lambda: total(ctl, issued["id"])[0] == 1, "the first call")
+        until(lambda: total(ctl, issued["id"])[0] == 1, "the first call", pause=PROCESS)
         _, _, cost = total(ctl, issued["id"])
         redis.kill()
         for _ in range(20):
