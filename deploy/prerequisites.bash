@@ -73,7 +73,7 @@ unreachable() {
 is_there() {
     case $1 in
         libhiredis-dev) [[ -f /usr/include/hiredis/hiredis.h || -f /usr/local/include/hiredis/hiredis.h ]] ;;
-        curl | redis-server | shellcheck | wrk) command -v "$1" ;;
+        curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
         procps) command -v ps ;;
         systemd) command -v systemd-analyze ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
