@@ -53,6 +53,7 @@ MARKS = {
             "test_load.py",
             "test_redis.py",
             "test_slash_redirects.py::test_what_is_kept_counts_until_the_answer_begins",
+            "test_slash_refunds.py::test_redirects_are_free_up_to_a_rate",
             "test_soak.py",
             "test_storm.py",
         },
