@@ -21,7 +21,6 @@ extension Target.Dependency {
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let yams: Self = .product(name: "Yams", package: "Yams")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
-    static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let structuredFields: Self = .product(
@@ -52,7 +51,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
         .package(url: "https://github.com/apple/swift-http-structured-headers", from: "1.7.0"),
@@ -72,7 +70,8 @@ let package = Package(
                 "HTTP1", "MCP", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers,
                 .nioPosix, .logging,
             ]),
-        layer("Admin", ["Settings", "Telemetry", .hummingbird, .serviceLifecycle, .nioCore, .logging]),
+        layer(
+            "Admin", ["Settings", "Telemetry", .serviceLifecycle, .nioCore, .nioPosix, .nioHTTP1, .logging]),
         .executableTarget(
             name: "tollgate",
             dependencies: [

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Hummingbird
 package import Logging
 package import NIOCore
+import NIOHTTP1
+import NIOPosix
 import ServiceLifecycle
 package import Settings
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// Serves the admin address until it is told to end.
 ///
-/// It is off the request path: its own event loop, on Hummingbird. To be listed before the services whose end it should
-/// still tell of, since a service group ends the last one first.
+/// It is off the request path: its own event loop, with NIOHTTP1's server handlers. To be listed before the services whose
+/// end it should still tell of, since a service group ends the last one first.
 package struct AdminService: Service {
     /// A health check is a few hundred octets and comes every few seconds.
     private static let idleTimeout = TimeAmount.seconds(60)
+    /// In octets.
     private static let longestHead = 8192
+    private static let mostFields = 1000
 
     private let address: Settings.TCPAddress
     private let health: Health
@@ -47,8 +55,12 @@ package struct AdminService: Service {
         } catch {
             throw AdminError.cannotListen("\(address)", "\(error)")
         }
+        let loop = eventLoopGroup.next()
+        let connections = try await loop.submit { NIOLoopBound(AdminConnections(on: loop), eventLoop: loop) }.get()
         try await withThrowingTaskGroup(of: Bool.self) { servers in
-            for one in addresses { servers.addTask { try await serve(one, isOneOfSeveral: addresses.count > 1) } }
+            for one in addresses {
+                servers.addTask { try await serve(one, on: loop, connections, isOneOfSeveral: addresses.count > 1) }
+            }
             let isServed = try await servers.reduce(false) { $0 || $1 }
             guard isServed else {
                 throw AdminError.cannotListen(
@@ -59,41 +71,60 @@ package struct AdminService: Service {
     }
 
     /// Until it is told to end; false where this machine lacks the address, and the name has others.
-    private func serve(_ bound: SocketAddress, isOneOfSeveral: Bool) async throws -> Bool {
-        let application = Application(
-            responder: AdminResponder(health: health),
-            server: .http1(
-                configuration: .init(
-                    idleTimeout: Self.idleTimeout,
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: Self.longestHead, maxHeaderListSize: Self.longestHead))),
-            configuration: ApplicationConfiguration(
-                address: .hostname(bound.ipAddress ?? address.host, port: bound.port ?? address.port)),
-            onServerRunning: { channel in
-                guard let bound = channel.localAddress else { return }
-                logger.info("admin listening", metadata: ["address": "\(bound.written)"])
-                onListening(bound)
-            },
-            eventLoopGroupProvider: .shared(eventLoopGroup),
-            logger: quietLogger)
+    private func serve(
+        _ bound: SocketAddress, on loop: any EventLoop, _ connections: NIOLoopBound<AdminConnections>,
+        isOneOfSeveral: Bool
+    ) async throws -> Bool {
+        let listener: any Channel
         do {
-            try await application.run()
-            return true
+            listener = try await bind(bound, on: loop, connections)
         } catch let error as IOError {
-            // Binding is the only thing that fails with one here: connections keep theirs to themselves.
             if isOneOfSeveral, [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.errnoCode) { return false }
             // Its own description names the system call and an address of memory.
             throw AdminError.cannotListen(
                 isOneOfSeveral ? "\(address) (\(bound.written))" : "\(address)",
                 String(cString: strerror(error.errnoCode)))
         }
+        if let bound = listener.localAddress {
+            logger.info("admin listening", metadata: ["address": "\(bound.written)"])
+            onListening(bound)
+        }
+        try await withTaskCancellationOrGracefulShutdownHandler {
+            try await listener.closeFuture.get()
+        } onCancelOrGracefulShutdown: {
+            listener.close(promise: nil)
+        }
+        try await withTaskCancellationHandler {
+            try await loop.flatSubmit { connections.value.endAll() }.get()
+        } onCancel: {
+            loop.execute { connections.value.abortAll() }
+        }
+        return true
     }
 
-    /// The server's own reports of starting and ending repeat ours.
-    private var quietLogger: Logger {
-        var logger = logger
-        logger.logLevel = max(logger.logLevel, .warning)
-        return logger
+    private func bind(
+        _ address: SocketAddress, on loop: any EventLoop, _ connections: NIOLoopBound<AdminConnections>
+    ) async throws -> any Channel {
+        let pages = AdminPages(health: health)
+        return try await ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    var head = NIOHTTPDecoderLimitConfiguration()
+                    head.maxHeaderFieldSize = Self.longestHead
+                    head.maxHeaderListSize = Self.longestHead
+                    head.maxHeaderFieldCount = Self.mostFields
+                    try pipeline.configureHTTPServerPipeline(
+                        withPipeliningAssistance: true, withErrorHandling: false, withOutboundHeaderValidation: true,
+                        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: head)
+                    try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleTimeout))
+                    try pipeline.addHandler(AdminConnection(pages, among: connections.value))
+                }
+            }
+            .bind(to: address).get()
     }
 }
 

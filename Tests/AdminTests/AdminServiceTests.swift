@@ -66,6 +66,69 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/livez", "/nothing"]) func headNeverHasABody(path: String) async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("HEAD \(path) HTTP/1.1", with: address)
+            #expect(answer.body == "")
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("http://admin:9901/livez?x", 200), ("http://admin/livez", 200), ("http://admin", 404),
+            ("http://admin?/livez", 404), ("*", 404), ("/livez#x", 404), ("/livez?http://x/", 200),
+        ])
+    func targetsInEveryForm(target: String, status: Int) async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("GET \(target) HTTP/1.1", with: address)
+            #expect(answer.status.hasPrefix("HTTP/1.1 \(status) "))
+        }
+    }
+
+    @Test func fieldsAreInTheirOrder() async throws {
+        try await withAdmin(.ready) { address in
+            let text = try await octets(of: "POST /livez HTTP/1.1\r\nConnection: close\r\n\r\n", from: address)
+            let names =
+                text
+                .split(separator: "\r\n").dropFirst().compactMap { $0.firstIndex(of: ":").map($0.prefix(upTo:)) }
+            #expect(names.prefix(5) == ["Content-Type", "Cache-Control", "Content-Length", "Allow", "Date"])
+        }
+    }
+
+    /// Of a kept connection, a client of HTTP/1.0, and one that says something else than HTTP.
+    @Test(
+        arguments: [
+            ("GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /livez HTTP/1.1\r\nConnection: close\r\n\r\n", [200, 200]),
+            ("GET /livez HTTP/1.1\r\nConnection: close\r\n\r\nGET /livez HTTP/1.1\r\n\r\n", [200]),
+            ("GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", [200]),
+            ("POST /livez HTTP/1.0\r\nContent-Length: 2\r\n\r\nab", [405]),
+            ("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nabGET /livez HTTP/1.0\r\n\r\n", [404, 200]),
+            ("GET /livez HTTP/1.1\r\n\r\ngarbage\r\n\r\n", [200, 400]),
+            ("garbage\r\n\r\n", [400]),
+            ("GET /livez HTTP/1.1\r\nX: \(String(repeating: "a", count: 8200))\r\n\r\n", [400]),
+        ])
+    func connectionsGoOnOrEnd(sent: String, statuses: [Int]) async throws {
+        try await withAdmin(.ready) { address in
+            let text = try await octets(of: sent, from: address)
+            let found = text.split(separator: "HTTP/1.1 ").map { Int($0.prefix(3)) ?? 0 }
+            #expect(found == statuses)
+        }
+    }
+
+    @Test func theLongestUnusedConnectionMakesRoom() async throws {
+        try await withAdmin(.ready) { address in
+            var clients: [Client] = []
+            for _ in 0..<32 { clients.append(try await Client(to: address)) }
+            // The first is used, and so the second is unused for longest.
+            try await clients[0].channel.writeAndFlush(ByteBuffer(string: "GET /livez HTTP/1.1\r\n\r\n"))
+            try await clients[0].heard.get()
+            clients.append(try await Client(to: address))
+            try await clients[1].channel.closeFuture.get()
+            #expect(clients.map(\.channel.isActive) == [true, false] + Array(repeating: true, count: 31))
+            for client in clients where client.channel.isActive { try await client.channel.close() }
+        }
+    }
+
     @Test(arguments: ["/", "/metrics", "/livez/", "/READYZ", "/%6civez"])
     func otherPathsAre404(path: String) async throws {
         try await withAdmin(.ready) { address in
@@ -223,19 +286,7 @@ private struct Answer {
 
 /// Sends a request without a body and reads until the server closes.
 private func exchange(_ requestLine: String, with address: SocketAddress) async throws -> Answer {
-    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-        .connect(to: address) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-            }
-        }
-    let text = try await channel.executeThenClose { inbound, outbound in
-        try await outbound.write(
-            ByteBuffer(string: "\(requestLine)\r\nHost: admin\r\nConnection: close\r\n\r\n"))
-        var received = ByteBuffer()
-        for try await var part in inbound { received.writeBuffer(&part) }
-        return String(buffer: received)
-    }
+    let text = try await octets(of: "\(requestLine)\r\nHost: admin\r\nConnection: close\r\n\r\n", from: address)
     var answer = Answer()
     let end = try #require(text.firstRange(of: "\r\n\r\n"))
     answer.body = String(text[end.upperBound...])
@@ -248,4 +299,54 @@ private func exchange(_ requestLine: String, with address: SocketAddress) async 
         answer.fields[parts[0].lowercased()] = String(parts[1])
     }
     return answer
+}
+
+/// Sends a text and reads until the server closes.
+private func octets(of sent: String, from address: SocketAddress) async throws -> String {
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .connect(to: address) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+            }
+        }
+    return try await channel.executeThenClose { inbound, outbound in
+        try await outbound.write(ByteBuffer(string: sent))
+        var received = ByteBuffer()
+        for try await var part in inbound { received.writeBuffer(&part) }
+        return String(buffer: received)
+    }
+}
+
+/// A connection, and when something was first received on it.
+private struct Client {
+    let channel: any Channel
+    let heard: EventLoopFuture<Void>
+
+    init(to address: SocketAddress) async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let heard = loop.makePromise(of: Void.self)
+        channel = try await ClientBootstrap(group: loop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Ear(heard)) }
+            }
+            .connect(to: address).get()
+        self.heard = heard.futureResult
+    }
+
+    private final class Ear: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private let heard: EventLoopPromise<Void>
+
+        init(_ heard: EventLoopPromise<Void>) {
+            self.heard = heard
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            heard.succeed()
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            heard.fail(ChannelError.eof)
+        }
+    }
 }
