@@ -17,7 +17,6 @@ extension Target.Dependency {
     static let nioConcurrencyHelpers: Self = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
     static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
-    static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let yams: Self = .product(name: "Yams", package: "Yams")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -47,7 +46,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -58,10 +56,12 @@ let package = Package(
     targets: [
         // What the sidecar is made of, lowest first; docs/design.md says who may import whom.
         .systemLibrary(name: "CHiredis"),
+        .systemLibrary(name: "CNettle"),
+        layer("Digests", ["CNettle"], settings: [.strictMemorySafety()]),
         layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
         layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
         layer("MCP", [.nioCore], settings: [.strictMemorySafety()]),
-        layer("Admission", ["Redis", .nioCore, .nioConcurrencyHelpers, .crypto, .logging]),
+        layer("Admission", ["Digests", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
@@ -82,12 +82,13 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "tollgatectl",
-            dependencies: ["Settings", "Admission", "Redis", .argumentParser, .nioCore, .nioPosix, .crypto, .logging],
+            dependencies: ["Settings", "Admission", "Redis", .argumentParser, .nioCore, .nioPosix, .logging],
             swiftSettings: settings),
 
         .target(
             name: "TestSupport", dependencies: [.nioCore, .logging, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
+        tests("DigestsTests", ["Digests"]),
         tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .executableTarget(
             name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",

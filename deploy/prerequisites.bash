@@ -69,10 +69,13 @@ unreachable() {
     return "${PIPESTATUS[0]}"
 }
 
+has_header() { [[ -f /usr/include/$1 || -f /usr/local/include/$1 ]]; }
+
 # Whether what a Debian package is wanted for is there, whichever way it came.
 is_there() {
     case $1 in
-        libhiredis-dev) [[ -f /usr/include/hiredis/hiredis.h || -f /usr/local/include/hiredis/hiredis.h ]] ;;
+        libhiredis-dev) has_header hiredis/hiredis.h ;;
+        nettle-dev) has_header nettle/sha2.h ;;
         curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
         procps) command -v ps ;;
         systemd) command -v systemd-analyze ;;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
+import Digests
 import NIOCore
 import Redis
 
@@ -27,9 +27,7 @@ struct SessionHash {
     let text: String
 
     init(of id: [UInt8]) {
-        text = SHA256.hash(data: id).prefix(16).map { octet in
-            (octet < 16 ? "0" : "") + String(octet, radix: 16)
-        }.joined()
+        text = String(decoding: SHA256Digest(of: id).hexadecimal.prefix(32), as: UTF8.self)
     }
 }
 

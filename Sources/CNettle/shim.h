@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nettle/sha2.h>
+#include <nettle/version.h>
+
+/// SHA-256 of so many octets, which may be none; `digest` has room for 32.
+static inline void tollgate_sha256(size_t count, const uint8_t *octets, uint8_t *digest) {
+    struct sha256_ctx context;
+    sha256_init(&context);
+    if (count > 0) sha256_update(&context, count, octets);
+    // Nettle 4 takes no length.
+#if NETTLE_VERSION_MAJOR >= 4
+    sha256_digest(&context, digest);
+#else
+    sha256_digest(&context, SHA256_DIGEST_SIZE, digest);
+#endif
+}
