@@ -18,7 +18,6 @@ extension Target.Dependency {
     static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
-    static let yams: Self = .product(name: "Yams", package: "Yams")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
     static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -49,7 +48,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
         .package(url: "https://github.com/apple/swift-http-structured-headers", from: "1.7.0"),
     ],
@@ -57,12 +55,13 @@ let package = Package(
         // What the sidecar is made of, lowest first; docs/design.md says who may import whom.
         .systemLibrary(name: "CHiredis"),
         .systemLibrary(name: "CNettle"),
+        .systemLibrary(name: "CYAML"),
         layer("Digests", ["CNettle"], settings: [.strictMemorySafety()]),
         layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
         layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
         layer("MCP", [.nioCore], settings: [.strictMemorySafety()]),
         layer("Admission", ["Digests", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
-        layer("Settings", ["Admission", "Redis", .nioCore, .yams]),
+        layer("Settings", ["CYAML", "Admission", "Redis", .nioCore]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
             "Proxy",

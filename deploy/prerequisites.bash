@@ -75,6 +75,7 @@ has_header() { [[ -f /usr/include/$1 || -f /usr/local/include/$1 ]]; }
 is_there() {
     case $1 in
         libhiredis-dev) has_header hiredis/hiredis.h ;;
+        libyaml-dev) has_header yaml.h ;;
         nettle-dev) has_header nettle/sha2.h ;;
         curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
         procps) command -v ps ;;

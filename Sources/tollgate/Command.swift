@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
 import Proxy
 import Settings
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 @main
 struct Command: AsyncParsableCommand {
@@ -110,7 +115,7 @@ struct Config: ParsableCommand {
         func run() throws {
             let settings = try Configuration.read(ConfigurationSources(file: file, looksAtFolders: true))
             let lines = ["\(file): ok"] + settings.summary
-            try FileHandle.standardOutput.write(contentsOf: Data(lines.map { "\($0)\n" }.joined().utf8))
+            try StandardStream.output.write(lines.map { "\($0)\n" }.joined())
         }
     }
 }
@@ -125,7 +130,7 @@ extension Config {
                 """)
 
         func run() throws {
-            try FileHandle.standardOutput.write(contentsOf: Data(Settings.reference.utf8))
+            try StandardStream.output.write(Settings.reference)
         }
     }
 }
@@ -146,6 +151,6 @@ private enum Configuration {
 
     static func report(_ lines: [String]) {
         // Where stderr is closed there is nobody to tell; the exit code remains.
-        try? FileHandle.standardError.write(contentsOf: Data(lines.map { $0 + "\n" }.joined().utf8))
+        try? StandardStream.error.write(lines.map { $0 + "\n" }.joined())
     }
 }

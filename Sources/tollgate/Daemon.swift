@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admin
-import Foundation
 import Logging
 import NIOCore
 import NIOPosix
@@ -10,6 +9,12 @@ import ServiceLifecycle
 import Settings
 import Telemetry
 import UnixSignals
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// The services of one process, and how it ends:
 ///

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Proxy
 
 /// Listening sockets that whoever started the process has opened for it, as sd_listen_fds(3) describes: LISTEN_FDS tells

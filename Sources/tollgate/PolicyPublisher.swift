@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
-import Foundation
 import Logging
 import Redis
 import ServiceLifecycle
 import Settings
 import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// Publishes which policies and key terms this sidecar goes by and that it runs, so that tollgatectl shows quotas and issues
 /// keys without its file, and sees where two disagree (docs/design.md, "What is in Redis").

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
-import Foundation
 import Logging
 import Redis
 import ServiceLifecycle
 import Settings
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// Has old records removed, about once an hour, by one sidecar of all that share a database (docs/usage.md).
 ///

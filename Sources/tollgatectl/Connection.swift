@@ -2,9 +2,20 @@
 
 import Admission
 import ArgumentParser
-import Foundation
 import Redis
 import Settings
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// Which Redis, and which part of it.
 struct Connection: ParsableArguments {

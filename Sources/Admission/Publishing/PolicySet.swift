@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// The policies and key terms that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
 ///

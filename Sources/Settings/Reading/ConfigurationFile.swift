@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// The file a configuration is read from.
 struct ConfigurationFile {
@@ -30,48 +34,51 @@ struct ConfigurationFile {
     }
 
     private func contents() throws(Problem) -> [UInt8] {
-        var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            throw refused("expected a YAML file, got no such file")
-        }
-        guard !isDirectory.boolValue else { throw refused("expected a YAML file, got a directory") }
-        let (handle, beginning) = try opened()
-        defer { try? handle.close() }
-        do {
-            var bytes = beginning
-            // A pipe gives what it has; one octet more than allowed tells too much from just enough.
-            while bytes.count <= Self.mostBytes,
-                let part = try handle.read(upToCount: Self.mostBytes + 1 - bytes.count),
-                !part.isEmpty
-            {
-                bytes += part
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw refused("expected a YAML file, got no such file") }
+        guard status.st_mode & S_IFMT != S_IFDIR else { throw refused("expected a YAML file, got a directory") }
+        let (descriptor, beginning) = try opened()
+        defer { close(descriptor) }
+        var bytes = beginning
+        var part = [UInt8](repeating: 0, count: 1 << 16)
+        // A pipe gives what it has; more than allowed is not read to its end.
+        while bytes.count <= Self.mostBytes {
+            let count = read(descriptor, &part, part.count)
+            if count == 0 { break }
+            if count < 0 {
+                guard errno == EINTR else { throw failed(errno) }
+                continue
             }
-            return bytes
-        } catch {
-            throw refused("expected a readable file, got an error: \(error.localizedDescription)")
+            bytes += part[..<count]
         }
+        return bytes
     }
 
     /// The file, and what had to be read to find out what it is.
-    private func opened() throws(Problem) -> (FileHandle, beginning: [UInt8]) {
+    private func opened() throws(Problem) -> (descriptor: CInt, beginning: [UInt8]) {
         // Whoever opens a FIFO waits for its writer otherwise, and says nothing if none comes.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            let cause = errno
-            throw refused(
-                cause == EACCES
-                    ? "expected a readable file, got permission denied"
-                    : "expected a readable file, got an error: \(String(cString: strerror(cause)))")
+            throw failed(errno)
         }
-        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return (handle, []) }
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return (descriptor, []) }
         // Without a writer it is at its end. With one that has nothing yet it is an error to read, and worth waiting.
         var first: UInt8 = 0
         let count = read(descriptor, &first, 1)
-        guard count != 0 else { throw refused("expected a YAML file, got a pipe that nobody writes to") }
+        guard count != 0 else {
+            close(descriptor)
+            throw refused("expected a YAML file, got a pipe that nobody writes to")
+        }
         _ = fcntl(descriptor, F_SETFL, O_RDONLY)
-        return (handle, count == 1 ? [first] : [])
+        return (descriptor, count == 1 ? [first] : [])
+    }
+
+    private func failed(_ code: CInt) -> Problem {
+        refused(
+            code == EACCES
+                ? "expected a readable file, got permission denied"
+                : "expected a readable file, got an error: \(String(cString: strerror(code)))")
     }
 
     private func refused(_ message: String, line: Int? = nil) -> Problem {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Yams
-
-// The only file that knows Yams. Its duplicate check and marks are used; its types, which follow YAML 1.1, are not:
-// `.basic` resolves nothing.
+// YAML 1.1's types are not followed: every scalar is a text here, and ``Scalar`` judges what it is.
 
 extension Element {
     /// Anchors multiply what a small file says; an honest configuration stays far below this many elements.
@@ -13,63 +10,54 @@ extension Element {
     ///
     /// - Throws: the first syntax error; behind it nothing can be told apart.
     init(parsing yaml: String, named file: String) throws(Problem) {
-        // A byte order mark is allowed, but Yams takes one in front of a mapping for a text.
+        // A byte order mark is allowed, but libyaml takes one in front of a mapping for a text.
         let yaml = yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
-        let node: Node?
+        let node: YAMLNode?
         do {
-            node = try Yams.compose(yaml: yaml, .basic, .default, .utf8)
-        } catch let error as YamlError {
-            throw Problem(error, yaml: yaml, file: file)
+            node = try YAMLNode.document(parsing: yaml)
         } catch {
-            throw Problem(at: .file(file, line: nil), "expected YAML, got an unreadable text: \(error)")
+            throw Problem(error, yaml: yaml, file: file)
         }
         guard let node else { throw Problem.emptyFile(file) }
         var budget = Self.mostElements
-        self = try Element(node, file: file, line: 1, budget: &budget)
+        self = try Element(node, file: file, budget: &budget)
         if case .nothing = scalar?.kind { throw Problem.emptyFile(file) }
     }
 
-    private init(_ node: Node, file: String, line parentLine: Int, budget: inout Int) throws(Problem) {
-        let line = node.mark?.line ?? parentLine
-        place = .file(file, line: line)
+    private init(_ node: YAMLNode, file: String, budget: inout Int) throws(Problem) {
+        place = .file(file, line: node.mark.line)
         budget -= 1
         guard budget >= 0 else {
             throw Problem(at: place, "expected at most \(Self.mostElements) values, got more (anchors multiply them)")
         }
         switch node {
-        case .scalar(let scalar):
-            try Self.check(scalar.tag, at: place)
-            content = .scalar(Scalar(text: scalar.string, isQuoted: scalar.style != .plain))
-        case .sequence(let sequence):
-            try Self.check(sequence.tag, at: place)
+        case .scalar(let text, let isPlain, let tag, _):
+            try Self.check(tag, at: place)
+            content = .scalar(Scalar(text: text, isQuoted: !isPlain))
+        case .sequence(let items, let tag, _):
+            try Self.check(tag, at: place)
             var elements: [Element] = []
-            for item in sequence {
-                elements.append(try Element(item, file: file, line: line, budget: &budget))
-            }
+            for item in items { elements.append(try Element(item, file: file, budget: &budget)) }
             content = .list(elements)
-        case .mapping(let mapping):
-            try Self.check(mapping.tag, at: place)
+        case .mapping(let nodes, let tag, _):
+            try Self.check(tag, at: place)
             var pairs: [Pair] = []
-            for (key, value) in mapping {
-                let key = try Element(key, file: file, line: line, budget: &budget)
-                let value = try Element(value, file: file, line: line, budget: &budget)
+            for (key, value) in nodes {
+                let key = try Element(key, file: file, budget: &budget)
+                let value = try Element(value, file: file, budget: &budget)
                 pairs.append(Pair(key: key, value: value))
             }
             content = .mapping(try pairs.merged())
-        case .alias:
-            // Aliases are resolved by the composer; only hand-made nodes have this case.
-            throw Problem(at: place, "expected a value, got an alias")
         }
     }
 
     private static let knownTags: Set<String> = [
-        Tag.Name.implicit.rawValue, Tag.Name.nonSpecific.rawValue, Tag.Name.str.rawValue, Tag.Name.seq.rawValue,
-        Tag.Name.map.rawValue,
+        YAMLTag.nonSpecific, YAMLTag.text, YAMLTag.sequence, YAMLTag.mapping,
     ]
 
-    private static func check(_ tag: Tag, at place: Place) throws(Problem) {
-        guard !knownTags.contains(tag.description) else { return }
-        throw Problem(at: place, "expected a plain value, got the YAML tag '\(tag.description.shown)'")
+    private static func check(_ tag: String?, at place: Place) throws(Problem) {
+        guard let tag, !knownTags.contains(tag) else { return }
+        throw Problem(at: place, "expected a plain value, got the YAML tag '\(tag.shown)'")
     }
 }
 
@@ -117,26 +105,25 @@ extension Problem: Error {
     }
 
     /// The error without its snippet: the line may hold a password.
-    fileprivate init(_ error: YamlError, yaml: String, file: String) {
+    fileprivate init(_ error: YAMLError, yaml: String, file: String) {
         switch error {
-        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _):
-            let explanation = [context.map { $0.text }, problem].compactMap(\.self).joined(separator: ", ")
-            let hint = Self.hint(explanation, lines: yaml.lines(from: context?.mark.line, to: mark.line))
+        case .syntax(let context, let start, let problem, let mark):
+            let explanation = [context, problem].compactMap(\.self).joined(separator: ", ")
+            let hint = Self.hint(explanation, lines: yaml.lines(from: start?.line, to: mark.line))
             self.init(at: .file(file, line: mark.line), "expected YAML, got a syntax error: \(explanation)\(hint)")
-        case .composer(_, let problem, let mark, _) where problem.contains("document"):
+        case .anotherDocument(let mark):
             self.init(at: .file(file, line: mark.line), "expected one YAML document, got another one after '---'")
-        case .composer(_, let problem, let mark, _):
-            self.init(at: .file(file, line: mark.line), "expected YAML, got a syntax error: \(problem)")
-        case .duplicatedKeysInMapping(let keys, let context):
-            let name = keys.first ?? ""
-            let second = yaml.line(repeating: name, after: context.mark)
-            let first = second == nil ? "" : " (first on line \(context.mark.line))"
+        case .undefinedAlias(let mark):
+            self.init(at: .file(file, line: mark.line), "expected YAML, got a syntax error: found undefined alias")
+        case .repeatedKey(let name, let mark):
+            let second = yaml.line(repeating: name, after: mark)
+            let first = second == nil ? "" : " (first on line \(mark.line))"
             self.init(
-                at: .file(file, line: second ?? context.mark.line), path: name.shown,
+                at: .file(file, line: second ?? mark.line), path: name.shown,
                 "expected each key once, got it again\(first)")
-        case .reader(let problem, _, _, _):
+        case .characters(let problem):
             self.init(at: .file(file, line: nil), "expected YAML, got a text that is none: \(problem)")
-        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
+        case .memory:
             self.init(at: .file(file, line: nil), "expected YAML, got a text that can't be read as such")
         }
     }
@@ -162,7 +149,7 @@ extension String {
     }
 
     /// The line on which a block mapping repeats `key`, which it had at `mark`; nil where that can't be told.
-    fileprivate func line(repeating key: String, after mark: Mark) -> Int? {
+    fileprivate func line(repeating key: String, after mark: YAMLMark) -> Int? {
         let all = split(separator: "\n", omittingEmptySubsequences: false)
         guard !key.isEmpty, mark.line < all.count else { return nil }
         for index in mark.line..<all.count {

@@ -2,7 +2,6 @@
 
 import Admission
 import ArgumentParser
-import Foundation
 import Settings
 
 struct KeyIssue: AsyncParsableCommand {

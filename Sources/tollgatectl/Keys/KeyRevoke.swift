@@ -2,7 +2,6 @@
 
 import Admission
 import ArgumentParser
-import Foundation
 
 struct KeyRevoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

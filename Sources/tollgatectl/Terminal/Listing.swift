@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Settings
+
 /// A list of any length in bounded memory: rows are printed by batches, one JSON object a line or one table for people.
 struct Listing {
     /// Nobody reads on, so there is no more to do. No failure: whoever closes a pipe has seen enough.

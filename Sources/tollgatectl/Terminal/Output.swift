@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+import Settings
 
 /// Standard output, told apart from a place where nothing arrives: a key is shown once, and a full disk would be its end.
 enum Output {
-    struct Lost: Error, CustomStringConvertible {
-        let description: String
-        /// Whoever read it has left, as `head` does.
-        let isClosedPipe: Bool
-    }
+    typealias Lost = StandardStream.Lost
 
     static func line(_ text: String) throws(Lost) {
-        do {
-            try FileHandle.standardOutput.write(contentsOf: Data("\(text)\n".utf8))
-        } catch {
-            let cause = (error as? CocoaError)?.underlying.map { CInt(($0 as NSError).code) }
-            throw Lost(
-                description: cause.map { String(cString: strerror($0)) } ?? "\(error)", isClosedPipe: cause == EPIPE)
-        }
+        try StandardStream.output.write("\(text)\n")
     }
 
     static func lines(_ lines: [String]) throws(Lost) {
@@ -59,7 +49,7 @@ enum Output {
     /// As it is, without a line's end.
     static func onError(_ text: String) {
         do {
-            try FileHandle.standardError.write(contentsOf: Data(text.utf8))
+            try StandardStream.error.write(text)
         } catch {
             // Nobody is left to be told that. The exit code still says what the text would have.
         }

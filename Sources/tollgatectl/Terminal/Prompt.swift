@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// Questions to the person at the terminal.
 enum Prompt {
@@ -31,10 +36,17 @@ enum Prompt {
         guard line.count <= longestSecret else {
             throw Failure(.badData, "that is no key: its line has more than \(longestSecret) octets").report()
         }
-        return String(decoding: line, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        return String(trimmed(String(decoding: line, as: UTF8.self).unicodeScalars[...]))
     }
 
     private static let newline = UInt8(ascii: "\n")
+
+    private static func trimmed(_ text: Substring.UnicodeScalarView) -> Substring.UnicodeScalarView {
+        var text = text
+        while let first = text.first, first.properties.isWhitespace { text.removeFirst() }
+        while let last = text.last, last.properties.isWhitespace { text.removeLast() }
+        return text
+    }
 
     /// Without echo. Control-C ends the line instead of the process, so that the terminal is left as it was.
     private static func hiddenLine(_ question: String) throws -> [UInt8] {

@@ -2,7 +2,12 @@
 
 import Admission
 import ArgumentParser
-import Foundation
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
 
 /// Moments as people and programs write them: RFC 3339 in UTC.
 enum Timestamp {

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A YAML document: its values, with aliases resolved, and where each was written.
+///
+/// Tags are kept as they are and mean nothing here.
+indirect enum YAMLNode {
+    case scalar(String, isPlain: Bool, tag: String?, YAMLMark)
+    case sequence([YAMLNode], tag: String?, YAMLMark)
+    case mapping([(key: YAMLNode, value: YAMLNode)], tag: String?, YAMLMark)
+
+    /// Reads the only document of a text.
+    ///
+    /// - Returns: nil where there is none.
+    /// - Throws: the first error of syntax, or the first mapping that has a key twice.
+    static func document(parsing yaml: String) throws(YAMLError) -> YAMLNode? {
+        let composer = YAMLComposer(try YAMLParser(yaml))
+        return try composer.document()
+    }
+
+    var mark: YAMLMark {
+        switch self {
+        case .scalar(_, _, _, let mark), .sequence(_, _, let mark), .mapping(_, _, let mark): mark
+        }
+    }
+
+    var text: String? {
+        if case .scalar(let text, _, _, _) = self { text } else { nil }
+    }
+}
+
+extension YAMLNode: Hashable {
+    static func == (one: YAMLNode, other: YAMLNode) -> Bool {
+        switch (one, other) {
+        case (.scalar(let one, _, let tag, _), .scalar(let other, _, let otherTag, _)):
+            one == other && (tag ?? YAMLTag.text) == (otherTag ?? YAMLTag.text)
+        case (.sequence(let one, let tag, _), .sequence(let other, let otherTag, _)):
+            one == other && (tag ?? YAMLTag.sequence) == (otherTag ?? YAMLTag.sequence)
+        case (.mapping(let one, let tag, _), .mapping(let other, let otherTag, _)):
+            one.elementsEqual(other) { $0.key == $1.key && $0.value == $1.value }
+                && (tag ?? YAMLTag.mapping) == (otherTag ?? YAMLTag.mapping)
+        case (.scalar, _), (.sequence, _), (.mapping, _): false
+        }
+    }
+
+    func hash(into hasher: inout Hasher) {
+        // Texts alone tell keys apart that anybody writes; aliases could make trees of any size.
+        switch self {
+        case .scalar(let text, _, _, _): hasher.combine(text)
+        case .sequence(let elements, _, _): hasher.combine(elements.count)
+        case .mapping(let pairs, _, _): hasher.combine(pairs.count)
+        }
+    }
+}
+
+/// YAML 1.2.2 §10.1: tags of the failsafe schema, which say what a value shows anyway.
+enum YAMLTag {
+    static let text = "tag:yaml.org,2002:str"
+    static let sequence = "tag:yaml.org,2002:seq"
+    static let mapping = "tag:yaml.org,2002:map"
+    /// `!`: by its kind.
+    static let nonSpecific = "!"
+}
+
+/// Makes a tree of a parser's events.
+private final class YAMLComposer {
+    /// Of collections in each other: reading them takes stack. No configuration has ten.
+    private static let mostLevels = 1_000
+
+    private let parser: YAMLParser
+    /// The latest of each name.
+    private var anchors: [String: YAMLNode] = [:]
+    private var levels = 0
+
+    init(_ parser: YAMLParser) {
+        self.parser = parser
+    }
+
+    func document() throws(YAMLError) -> YAMLNode? {
+        guard case .document = try parser.next() else { return nil }
+        let node = try value(try parser.next())
+        // The document's end.
+        _ = try parser.next()
+        if case .document(let mark) = try parser.next() { throw .anotherDocument(mark) }
+        return node
+    }
+
+    private func value(_ event: YAMLParser.Event) throws(YAMLError) -> YAMLNode {
+        let node: YAMLNode
+        let anchor: String?
+        switch event {
+        case .alias(let name, let mark):
+            guard let node = anchors[name] else { throw .undefinedAlias(mark) }
+            return node
+        case .scalar(let text, let isPlain, let start):
+            node = .scalar(text, isPlain: isPlain, tag: start.tag, start.mark)
+            anchor = start.anchor
+        case .sequence(let start):
+            node = .sequence(try elements(of: start), tag: start.tag, start.mark)
+            anchor = start.anchor
+        case .mapping(let start):
+            node = .mapping(try pairs(of: start), tag: start.tag, start.mark)
+            anchor = start.anchor
+        case .end, .document, .documentEnd, .streamEnd:
+            preconditionFailure("Cannot have an end where a value is due")
+        }
+        if let anchor { anchors[anchor] = node }
+        return node
+    }
+
+    private func elements(of start: YAMLParser.Start) throws(YAMLError) -> [YAMLNode] {
+        try descend(start)
+        defer { levels -= 1 }
+        var elements: [YAMLNode] = []
+        while true {
+            let event = try parser.next()
+            if case .end = event { return elements }
+            elements.append(try value(event))
+        }
+    }
+
+    private func pairs(of start: YAMLParser.Start) throws(YAMLError) -> [(key: YAMLNode, value: YAMLNode)] {
+        try descend(start)
+        defer { levels -= 1 }
+        var pairs: [(key: YAMLNode, value: YAMLNode)] = []
+        while true {
+            let event = try parser.next()
+            if case .end = event { break }
+            let key = try value(event)
+            pairs.append((key, try value(try parser.next())))
+        }
+        try refuseRepeatedKeys(pairs.map(\.key))
+        return pairs
+    }
+
+    private func descend(_ start: YAMLParser.Start) throws(YAMLError) {
+        levels += 1
+        guard levels <= Self.mostLevels else {
+            throw .syntax(context: nil, from: nil, problem: "more than \(Self.mostLevels) levels", start.mark)
+        }
+    }
+
+    /// Of several the first by alphabet is named.
+    private func refuseRepeatedKeys(_ keys: [YAMLNode]) throws(YAMLError) {
+        var seen: [YAMLNode: YAMLMark] = [:]
+        var repeated: [(text: String, first: YAMLMark)] = []
+        for key in keys {
+            if let first = seen[key] {
+                repeated.append((key.text ?? "a mapping or list", first))
+            } else {
+                seen[key] = key.mark
+            }
+        }
+        guard let first = repeated.min(by: { $0.text < $1.text }) else { return }
+        throw .repeatedKey(first.text, first: first.first)
+    }
+}
