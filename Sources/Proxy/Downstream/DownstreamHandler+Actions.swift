@@ -104,7 +104,7 @@ extension DownstreamHandler {
         releaseUpstream()
         accountForFault(fault)
         var refusal = Refusal(fault, bodyLimit: bodyLimit)
-        refusal.scopes = asked?.scopes ?? []
+        refusal.scopes = admittance.scopes
         record.reason = refusal.reason
         writeRefusal(refusal, closing: closing)
         answered()

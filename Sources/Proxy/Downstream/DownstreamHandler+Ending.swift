@@ -109,7 +109,6 @@ extension DownstreamHandler {
         endPace()
         releaseHeldBody()
         settleReceipt()
-        asked = nil
         let connection = upstream
         upstream = nil
         switch downstream {

@@ -11,10 +11,10 @@ extension DownstreamHandler {
     ///
     /// - Parameter isServed: it did more than to say where else it will.
     func accountForAnswer(_ response: ResponseHead, isServed: Bool) {
-        let isCallAfterAll = judgeStream(by: response)
-        guard let receipt else { return }
+        let isCallAfterAll = intake?.judgeStream(by: response, &shard.falseStreams, at: shard.now) == true
+        guard let receipt = admittance.receipt else { return }
         // What is given back isn't limited, so beyond the rate of what costs nothing it is paid.
-        let isServed = isServed || !shard.pacing.takesTurn(of: freeCaller, at: shard.now)
+        let isServed = isServed || !shard.pacing.takesTurn(of: admittance.freeCaller, at: shard.now)
         guard snapshot.accountsForAnswers || isCallAfterAll || !isServed else { return }
         shard.gate.account(
             for: receipt,
@@ -34,21 +34,21 @@ extension DownstreamHandler {
 
     /// We answer in the handler's stead, which never got the request.
     func accountForFault(_ fault: Exchange.Fault) {
-        guard let receipt, fault.isOurs else { return }
+        guard let receipt = admittance.receipt, fault.isOurs else { return }
         shard.gate.account(for: receipt, .unserved)
     }
 
     /// The response goes on for as long as somebody wants, so both the key and the slot are looked after.
     func watchStream() {
-        guard let receipt, watch == nil else { return }
+        guard let receipt = admittance.receipt, !admittance.isWatched else { return }
         let number = requestNumber
-        watch = shard.gate.watch(receipt) { [weak self] in self?.endStream(number, because: .keyEnded) }
+        admittance.keep(shard.gate.watch(receipt) { [weak self] in self?.endStream(number, because: .keyEnded) })
         watchSlot()
     }
 
     /// A slot that is lost to others ends what it was held for.
     func watchSlot() {
-        guard let receipt else { return }
+        guard let receipt = admittance.receipt else { return }
         let number = requestNumber
         shard.gate.watchSlot(of: receipt) { [weak self] in self?.endStream(number, because: .slotLost) }
     }
@@ -63,11 +63,14 @@ extension DownstreamHandler {
 
     /// The exchange is over.
     func settleReceipt() {
-        if let watch { shard.gate.unwatch(watch) }
-        watch = nil
-        guard let receipt else { return }
-        self.receipt = nil
-        shard.gate.release(receipt)
+        let held = admittance.end()
+        if let watch = held.watch { shard.gate.unwatch(watch) }
+        if let receipt = held.receipt { shard.gate.release(receipt) }
+    }
+
+    /// The client has left while it waited for its turn.
+    func giveTurnBack() {
+        if let caller = admittance.giveUpTurn() { shard.pacing.giveBack(to: caller) }
     }
 }
 

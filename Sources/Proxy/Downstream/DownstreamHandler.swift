@@ -67,36 +67,17 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var requestNumber: UInt64 = 0
     var record = ExchangeRecord()
 
-    /// On `mcp` routes: what the request says.
-    var message: MessageTraits?
-    /// Its body, from when it is read until the handler has it, or has begun to answer.
-    var held: HeldBody?
-    /// Runs until it is whole.
+    /// Whether the request may pass, and what it holds meanwhile.
+    var admittance: Admittance
+    /// On `mcp` routes: what the request asks for.
+    var intake: MessageIntake?
+    /// Runs until its body is whole.
     var bodyDeadline: DeadlineQueue<DownstreamHandler>.Token?
-    /// What will be asked when it is known what the body asks for.
-    var announced: AdmissionRequest?
-    /// What was asked last, to be asked again where a policy has requests wait; and for how long this one has waited.
-    var asked: AdmissionRequest?
-    var waited = TimeAmount.zero
-    /// Who has taken a turn that this request, which costs nothing, is waiting for.
-    var paced: String?
-    /// Who asks for an event stream.
-    var streamCaller: FalseStreams.Caller?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     var heldFlushes = 0
     var bodyLimit = 0
     /// The answer to a key with rules about tools, while it is looked into.
     var listing: ToolListing?
-
-    /// The refusal that only waits for the address to be charged.
-    var pendingRefusal: Refusal?
-    var grant = Grant()
-    /// What admission wants to have back at the end: a slot, or the news that nothing came of it.
-    var receipt: Receipt?
-    /// Of an open stream, that its key still holds.
-    var watch: Watch?
-    var credentialWasPresented = false
-    var route: Snapshot.RoutePlan
 
     /// The beginning of a body, until there is enough of it.
     var gathered = GatheredBody()
@@ -129,7 +110,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
         self.snapshot = shard.snapshot
         self.peer = peer
         parser = RequestHeadParser(limits: HeadLimits(bytes: shard.snapshot.headerBytes))
-        route = shard.snapshot.anyRoute
+        admittance = Admittance(on: shard.snapshot.anyRoute)
     }
 
     var isWritable: Bool { context?.channel.isWritable == true }

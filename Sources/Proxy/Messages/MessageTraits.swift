@@ -31,6 +31,23 @@ struct MessageTraits {
         return nil
     }
 
+    /// Why its body isn't taken: what is encoded can't be read, and a handler that decodes it would read something else.
+    static func unreadableEncoding(of head: RequestHead) -> Refusal? {
+        // Each of several, and in every spelling: nobody knows which one a handler takes.
+        for field in head.fields {
+            switch field.foldedID {
+            case .contentEncoding where !head.section.range(field.valueRange, equalsLowercased: identity):
+                return .encodedMessage("Content-Encoding of an MCP message must be identity")
+            case .contentType where !Charset.isUTF8(head.view(of: field.valueRange)):
+                return .encodedMessage("MCP messages are UTF-8")
+            default: break
+            }
+        }
+        return nil
+    }
+
+    private static let identity = Array("identity".utf8)
+
     init(_ head: RequestHead, _ options: MessageOptions) {
         if let version = head.value(of: .mcpProtocolVersion) { era = Era(protocolVersion: head.view(of: version)) }
         if let id = head.value(of: .mcpSessionID) {
