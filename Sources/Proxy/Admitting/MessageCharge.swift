@@ -3,7 +3,7 @@
 import Admission
 import MCP
 
-/// Which policies ask about a message, and what it costs by each (docs/design.md §5, "Charged").
+/// Which policies ask about a message, and what it costs by each (docs/design.md, "MCP").
 extension PolicySelection {
     /// - Parameters:
     ///   - traits: without messages to be read it is charged as one.

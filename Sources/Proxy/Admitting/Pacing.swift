@@ -2,7 +2,7 @@
 
 import NIOCore
 
-/// What costs nothing isn't limited, but beyond a rate it is read later (docs/design.md §5): who sends notices by the
+/// What costs nothing isn't limited, but beyond a rate it is read later (docs/design.md, "MCP"): who sends notices by the
 /// thousand waits, and has no session torn down.
 struct Pacing {
     /// Of one caller on all loops; so many come at once, too.

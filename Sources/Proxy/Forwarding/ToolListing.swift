@@ -5,7 +5,7 @@ import HTTP1
 import MCP
 import NIOCore
 
-/// What of an answer a key with rules about tools gets to see (docs/design.md §5). Which tools it may call is decided when it
+/// What of an answer a key with rules about tools gets to see (docs/design.md, "MCP"). Which tools it may call is decided when it
 /// calls them; this spares it the others.
 enum ToolListing {
     /// Of one that is looked into.
