@@ -124,22 +124,6 @@ extension DownstreamHandler {
 
     /// Nil on routes that aren't `mcp`.
     func delivery(of refusal: Refusal) -> Delivery? {
-        guard route.isMCP else { return nil }
-        // Who has OAuth configured wants the 403.
-        let keepsStatus = refusal.occasion == .forGood && snapshot.resourceMetadata != nil
-        return Delivery(
-            keepsStatus ? .ofOther : refusal.occasion, to: message?.messages, in: message?.era ?? .legacy,
-            Delivery.Choice(refusal.rejection ?? snapshot.messages.rejection))
-    }
-}
-
-extension Delivery.Choice {
-    fileprivate init(_ rejection: Policy.Reject) {
-        switch rejection {
-        case .auto: self = .auto
-        case .http: self = .http
-        case .jsonrpc: self = .jsonrpc
-        case .toolError: self = .toolError
-        }
+        route.isMCP ? Delivery(of: refusal, to: message, by: snapshot) : nil
     }
 }
