@@ -64,7 +64,7 @@ extension DownstreamHandler {
     }
 
     private func startExchange(_ facts: Exchange.Facts, at now: NIODeadline) {
-        phase = .exchanging
+        machine.begin()
         requestNumber &+= 1
         exchange = Exchange.StateMachine(facts)
         record.begin(at: now)
@@ -121,7 +121,7 @@ extension DownstreamHandler {
 
     private func decided(_ decision: Decision, _ receipt: Receipt?, for number: UInt64) {
         // The client may have left, or even come back with another request. It pays, but holds nothing.
-        guard number == requestNumber, phase == .exchanging, exchange.awaitsResponse else {
+        guard number == requestNumber, machine.isExchanging, exchange.awaitsResponse else {
             if let receipt { shard.gate.release(receipt) }
             return
         }
@@ -186,7 +186,7 @@ extension DownstreamHandler {
     func later(_ pause: TimeAmount, _ then: @escaping (DownstreamHandler) -> Void) {
         let number = requestNumber
         shard.eventLoop.assumeIsolated().scheduleTask(in: pause) { [weak self] in
-            guard let self, number == self.requestNumber, self.phase == .exchanging, self.exchange.awaitsResponse else {
+            guard let self, number == self.requestNumber, self.machine.isExchanging, self.exchange.awaitsResponse else {
                 return
             }
             then(self)

@@ -10,15 +10,11 @@ import HTTP1
 import NIOCore
 
 extension DownstreamHandler {
-    enum DeadlineClass {
-        case head, kept, idle, linger
-    }
-
     // MARK: Deadlines
 
-    func arm(_ kind: DeadlineClass) {
+    func arm(_ deadline: StateMachine.Deadline) {
         disarm()
-        switch kind {
+        switch deadline {
         case .head: armed = .head(shard.headDeadlines.arm(self, at: shard.now))
         case .kept: armed = .kept(shard.keptDeadlines.arm(self, at: shard.now))
         case .idle: armed = .idle(shard.idleDeadlines.arm(self, at: shard.now))
@@ -44,35 +40,45 @@ extension DownstreamHandler {
     /// The head didn't come in time. Whoever sent nothing at all gets no answer either.
     func headTimedOut() {
         armed = .none
-        guard phase == .idle else { return }
-        guard input.readableBytes > 0 else { return closeNow() }
-        refuseMalformed(.timedOut("Request head not received in time"))
-        process()
+        switch machine.headExpired(unread: input.readableBytes) {
+        case .none: break
+        case .close: closeNow()
+        case .refuse:
+            refuseMalformed(.timedOut("Request head not received in time"))
+            process()
+        }
     }
 
     /// Nothing came for too long, between requests or within a body.
     func idleTimedOut() {
         armed = .none
-        switch phase {
-        case .idle: isIdle ? closeIdle() : arm(.kept)
-        case .exchanging where exchange.isTunnel:
-            // The client has closed its side, and the handler takes nothing of what it sent before.
-            perform(exchange.clientLeft())
-        case .exchanging where exchange.isReceiving:
-            // The clock runs against whoever holds things up: a handler that takes no byte of the body, or the client.
-            if exchange.forwardsBody, upstream?.isWritable != true {
-                arm(.idle)
-                if exchange.awaitsResponse { perform(exchange.upstreamFailed(.upstreamTimeout)) }
-            } else {
-                breakBody(.bodyTimeout)
-            }
-        case .exchanging, .lingering, .closed: break
+        perform(
+            machine.idleExpired(
+                unread: input.readableBytes, isWritable: isWritable, isReceiving: exchange.isReceiving))
+    }
+
+    private func perform(_ action: StateMachine.ExpiredAction) {
+        switch action {
+        case .none: break
+        case .arm(let deadline): arm(deadline)
+        case .closeWhenWritten: closeIdle()
+        case .tellExchange: bodyOverdue()
+        case .close: closeNow()
         }
+    }
+
+    private func bodyOverdue() {
+        // The client has closed its side, and the handler takes nothing of what it sent before.
+        if exchange.isTunnel { return perform(exchange.clientLeft()) }
+        // The clock runs against whoever holds things up: a handler that takes no byte of the body, or the client.
+        guard exchange.forwardsBody, upstream?.isWritable != true else { return breakBody(.bodyTimeout) }
+        arm(.idle)
+        if exchange.awaitsResponse { perform(exchange.upstreamFailed(.upstreamTimeout)) }
     }
 
     func responseTimedOut() {
         responseDeadline = nil
-        guard phase == .exchanging else { return }
+        guard machine.isExchanging else { return }
         guard let rest = route.responseTime.rest(of: traits, keepsBody: held != nil) else { return waitLikeStream() }
         guard rest == .zero else {
             // A redirect takes no such time, and the body is in the way of others.
@@ -94,11 +100,7 @@ extension DownstreamHandler {
 
     func lingerTimedOut() {
         armed = .none
-        switch phase {
-        // Only while draining.
-        case .idle: isIdle ? closeIdle() : arm(.linger)
-        case .exchanging, .lingering, .closed: closeNow()
-        }
+        perform(machine.lingerExpired(unread: input.readableBytes, isWritable: isWritable))
     }
 
     // MARK: Finishing a request
@@ -111,26 +113,23 @@ extension DownstreamHandler {
         settleReceipt()
         let connection = upstream
         upstream = nil
-        switch downstream {
+        let action = machine.finish(downstream, isDraining: shard.isDraining)
+        switch action {
         case .swallow:
             arm(.idle)
-        case .next:
+        case .next(let deadline):
             record.logEnd(to: shard.accessLog, at: .now())
-            phase = .idle
-            // While draining, its client has as long for a next request as those that were idle when the drain began.
-            inputEnded ? disarm() : arm(shard.isDraining ? .linger : .kept)
-        case .close, .linger:
+            if let deadline { arm(deadline) } else { disarm() }
+        case .close:
             record.logEnd(to: shard.accessLog, at: .now())
-            phase = .lingering
             disarm()
         }
         if let connection { part(from: connection, upstreamEnd) }
-        switch downstream {
+        switch action {
         case .swallow, .next:
             flushResponse()
             process()
-        case .close: closeWhenWritten(lingering: false)
-        case .linger: closeWhenWritten(lingering: true)
+        case .close(let lingering): closeWhenWritten(lingering: lingering)
         }
     }
 
@@ -177,7 +176,7 @@ extension DownstreamHandler {
             record.reason = record.reason ?? reason
             record.logEnd(to: shard.accessLog, at: .now())
         }
-        if phase != .closed { phase = .lingering }
+        machine.abandon()
     }
 
     /// Gives up the connection to the handler, or the wait for one.
@@ -205,47 +204,43 @@ extension DownstreamHandler {
         let allWritten = context.eventLoop.makePromise(of: Void.self)
         allWritten.futureResult.assumeIsolated().whenComplete { _ in
             self.endStallWatch()
-            guard lingering, !self.inputEnded, self.phase == .lingering else { return self.closeNow() }
-            self.arm(.linger)
-            self.context?.close(mode: .output, promise: nil)
-            self.resumeReading()
+            switch self.machine.written(lingering: lingering) {
+            case .close: self.closeNow()
+            case .closeOutput:
+                self.arm(.linger)
+                self.context?.close(mode: .output, promise: nil)
+                self.resumeReading()
+            }
         }
         watchStall()
         context.write(wrapOutboundOut(ByteBuffer()), promise: allWritten)
         flushResponse()
     }
 
+    /// Also when the time of a drain is over.
     func closeNow() {
-        guard phase != .closed else { return }
-        if phase == .exchanging {
-            perform(exchange.clientLeft())
-            return
+        switch machine.close() {
+        case .none: break
+        case .leave: perform(exchange.clientLeft())
+        case .close:
+            disarm()
+            context?.close(promise: nil)
         }
-        disarm()
-        context?.close(promise: nil)
     }
 
-    /// Nothing is under way. A client that is slow to take its last response is not idle.
-    var isIdle: Bool { phase == .idle && input.readableBytes == 0 && isWritable }
-
     func closeIdle() {
-        phase = .lingering
         disarm()
         closeWhenWritten(lingering: false)
     }
 
-    /// Draining: what remains of a refused request is not waited for either.
+    /// Draining.
     func closeIfIdle() {
-        if isIdle { return closeIdle() }
-        if phase == .exchanging, exchange.swallowsBody, isWritable { closeNow() }
-    }
-
-    /// The drain's time is over.
-    func cutOff() {
-        switch phase {
-        case .exchanging: perform(exchange.clientLeft())
-        case .idle, .lingering: closeNow()
-        case .closed: break
+        switch machine.drain(
+            unread: input.readableBytes, isWritable: isWritable, swallowsBody: exchange.swallowsBody)
+        {
+        case .none: break
+        case .closeWhenWritten: closeIdle()
+        case .close: closeNow()
         }
     }
 }

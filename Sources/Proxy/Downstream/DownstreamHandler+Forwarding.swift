@@ -149,7 +149,7 @@ extension DownstreamHandler {
             record.logBegin(to: shard.accessLog, at: .now())
             watchStream()
             // Who closed its side before anybody knew that this is a stream has left.
-            if inputEnded { perform(exchange.clientLeft()) }
+            if machine.inputEnded { perform(exchange.clientLeft()) }
         }
     }
 

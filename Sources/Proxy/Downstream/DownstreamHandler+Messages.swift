@@ -67,7 +67,7 @@ extension DownstreamHandler {
 
     func heldBodyTimedOut() {
         bodyDeadline = nil
-        guard phase == .exchanging, exchange.holdsBody else { return }
+        guard machine.isExchanging, exchange.holdsBody else { return }
         breakBody(.bodyTimeout)
         process()
     }

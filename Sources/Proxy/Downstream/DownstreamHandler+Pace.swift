@@ -44,7 +44,7 @@ extension DownstreamHandler {
 
     func paceExpired() {
         paceDeadline = nil
-        guard phase == .exchanging, exchange.forwardsBody || exchange.gathersBody, let pace else { return }
+        guard machine.isExchanging, exchange.forwardsBody || exchange.gathersBody, let pace else { return }
         let window = shard.paceDeadlines.duration
         guard !pace.isKept(received: record.bytesIn, over: window, at: shard.now) else { return beginPace() }
         // Where the answer has begun it can only be cut.
@@ -57,7 +57,7 @@ extension DownstreamHandler {
 
     /// How long a client may take nothing while there is something for it. A stream may find it asleep.
     private var stallPatience: TimeAmount {
-        phase == .exchanging && (exchange.isTunnel || exchange.isEventStream)
+        machine.isExchanging && (exchange.isTunnel || exchange.isEventStream)
             ? snapshot.idleTimeout : snapshot.stallTimeout
     }
 
@@ -77,7 +77,7 @@ extension DownstreamHandler {
     /// A client that has taken not one byte for long has gone, or is out to use up connections, ours and the handler's.
     func lookForStall() {
         stallDeadline = nil
-        guard phase != .closed, let context else { return }
+        guard !machine.isClosed, let context else { return }
         let waiting = bytesWaiting(context)
         guard waiting > 0 else { return }
         if taken != written - waiting {

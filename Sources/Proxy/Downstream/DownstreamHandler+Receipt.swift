@@ -55,7 +55,7 @@ extension DownstreamHandler {
 
     /// As if the handler had died; one that hasn't begun is refused.
     private func endStream(_ number: UInt64, because fault: Exchange.Fault) {
-        guard number == requestNumber, phase == .exchanging else { return }
+        guard number == requestNumber, machine.isExchanging else { return }
         record.reason = Refusal(fault, bodyLimit: bodyLimit).reason
         perform(exchange.upstreamFailed(fault))
         process()

@@ -14,7 +14,7 @@ extension DownstreamHandler {
 
     /// There is room after all.
     func welcome() {
-        awaitsRoom = false
+        machine.findRoom()
         process()
     }
 
@@ -23,20 +23,22 @@ extension DownstreamHandler {
     /// - Returns: whether it does.
     func makesRoom() -> Bool {
         armed = .none
-        guard isIdle else {
-            if phase == .idle { arm(.kept) }
+        switch machine.yield(unread: input.readableBytes, isWritable: isWritable) {
+        case .stay: return false
+        case .arm(let deadline):
+            arm(deadline)
             return false
+        case .closeWhenWritten:
+            shard.uncount(self)
+            closeIdle()
+            return true
         }
-        shard.uncount(self)
-        closeIdle()
-        return true
     }
 
     /// It is answered before a byte of it is read, and closed at once: those that are turned away must not be what the
     /// process runs out of descriptors by.
     func turnAway(_ crowding: Shard.Crowding) {
-        phase = .lingering
-        awaitsRoom = false
+        machine.turnAway()
         record.begin(at: .now())
         record.identifyUnread(&shard.correlationIDs)
         record.client = peer.client

@@ -15,15 +15,6 @@ final class DownstreamHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    enum Phase {
-        /// Between requests, or within a head.
-        case idle
-        case exchanging
-        /// The last response is written, what still arrives is thrown away.
-        case lingering
-        case closed
-    }
-
     /// The one deadline this side has at a time.
     enum ArmedDeadline {
         case none
@@ -33,29 +24,14 @@ final class DownstreamHandler: ChannelDuplexHandler {
         case linger(DeadlineQueue<DownstreamHandler>.Token)
     }
 
-    private enum Progress {
-        case made
-        /// More bytes are needed.
-        case starved
-        /// There are bytes, but nobody takes them now.
-        case blocked
-    }
-
-    /// What may lie unread while a request is under way.
-    private static let readAhead = 16 * 1024
-    /// What a closing connection is read before it is closed all the same.
-    private static let lingerBytes = 256 * 1024
-
     unowned let shard: Shard
     let snapshot: Snapshot
     let peer: Peer
     /// Against `limits.connections`.
     var isCounted = false
-    /// Whether there is room is still to be found out.
-    var awaitsRoom = false
     var context: ChannelHandlerContext?
 
-    var phase = Phase.idle
+    var machine = StateMachine()
     var input = ByteBuffer()
     var parser: RequestHeadParser
     /// Its bytes are released when the answer begins; what is needed after that is in `traits`.
@@ -98,12 +74,6 @@ final class DownstreamHandler: ChannelDuplexHandler {
     var takenFor = TimeAmount.zero
     /// Bytes written so far; some of them may still wait.
     var written = 0
-    private var isReadWithheld = false
-    /// Nothing more can be made of the input there is.
-    private var isStarved = false
-    private var isProcessing = false
-    var inputEnded = false
-    private var lingered = 0
 
     init(shard: Shard, peer: Peer) {
         self.shard = shard
@@ -128,7 +98,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
     func channelActive(context: ChannelHandlerContext) {
         switch shard.admit(self) {
         case .admitted: break
-        case .pending: awaitsRoom = true
+        case .pending: machine.waitForRoom()
         case .refused(let crowding): return turnAway(crowding)
         }
         // From accept, so that a connection that says nothing is not kept.
@@ -138,28 +108,25 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var received = unwrapInboundIn(data)
-        switch phase {
-        case .idle, .exchanging:
+        switch machine.received(received.readableBytes) {
+        case .process:
             if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
             process()
-        case .lingering:
-            lingered += received.readableBytes
-            if lingered > Self.lingerBytes { closeNow() }
-        case .closed: break
+        case .drop: break
+        case .close: closeNow()
         }
     }
 
     func read(context: ChannelHandlerContext) {
-        if wantsInput { context.read() } else { isReadWithheld = true }
+        if machine.mayRead(unread: input.readableBytes, isWritable: isWritable, body: bodyTaker) { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? ChannelEvent, event == .inputClosed {
-            inputEnded = true
-            switch phase {
-            case .idle, .exchanging: process()
-            case .lingering: closeNow()
-            case .closed: break
+            switch machine.inputDidEnd() {
+            case .none: break
+            case .process: process()
+            case .close: closeNow()
             }
         }
         context.fireUserInboundEventTriggered(event)
@@ -169,14 +136,13 @@ final class DownstreamHandler: ChannelDuplexHandler {
         if context.channel.isWritable {
             upstream?.resumeReading()
             // Requests that were sent ahead have waited for this.
-            if phase == .idle { process() }
+            if machine.isIdle { process() }
         }
         context.fireChannelWritabilityChanged()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        let wasExchanging = phase == .exchanging
-        phase = .closed
+        let wasExchanging = machine.closed()
         disarm()
         endStallWatch()
         shard.forget(self)
@@ -192,56 +158,42 @@ final class DownstreamHandler: ChannelDuplexHandler {
 
     // MARK: Reading
 
-    private var wantsInput: Bool {
-        switch phase {
-        case .idle: isWritable && !awaitsRoom
-        case .lingering: true
-        case .closed: false
-        case .exchanging:
-            if exchange.forwardsBody {
-                // What is left may be the beginning of a chunk's line: it takes more to make something of it.
-                isStarved && upstream?.isWritable == true
-            } else {
-                exchange.swallowsBody || exchange.holdsBody || exchange.gathersBody
-                    || input.readableBytes < Self.readAhead
-            }
-        }
+    private var bodyTaker: StateMachine.BodyTaker {
+        if exchange.forwardsBody { return .handler(isWilling: upstream?.isWritable == true) }
+        return exchange.swallowsBody || exchange.holdsBody || exchange.gathersBody ? .sidecar : .nobody
     }
 
     func resumeReading() {
-        guard isReadWithheld, wantsInput, let context else { return }
-        isReadWithheld = false
+        guard let context,
+            machine.resumesReading(unread: input.readableBytes, isWritable: isWritable, body: bodyTaker)
+        else { return }
         context.read()
     }
 
     /// Takes from the input what can be taken now. Requests follow one another in this loop, never by recursion, however
     /// many a client has sent ahead.
     func process() {
-        guard !isProcessing else { return }
-        isProcessing = true
-        var progress = Progress.made
+        guard machine.beginTaking() else { return }
+        var progress = StateMachine.Progress.made
         while progress == .made {
-            switch phase {
-            case .idle: progress = readHead()
-            case .exchanging: progress = readBody()
-            case .lingering, .closed:
+            switch machine.next(unread: input.readableBytes, isWritable: isWritable) {
+            case .readHead: progress = readHead()
+            case .readBody: progress = readBody()
+            case .discard:
                 input.clear()
                 progress = .blocked
+            case .stop(let reached): progress = reached
             }
         }
-        isProcessing = false
-        isStarved = progress == .starved
+        machine.endTaking(progress)
         // An idle connection must not hold on to the storage of what it has read.
         if input.readableBytes == 0 { input = ByteBuffer() }
         flushUpstream()
-        if inputEnded { afterInputEnded(progress) }
+        if machine.inputEnded { afterInputEnded(progress) }
         resumeReading()
     }
 
-    private func readHead() -> Progress {
-        guard input.readableBytes > 0 else { return .starved }
-        // Whoever takes no answers asks nothing more: most answers made here cost their caller nothing.
-        guard isWritable, !awaitsRoom else { return .blocked }
+    private func readHead() -> StateMachine.Progress {
         switch armed {
         case .kept, .linger: arm(.head)
         case .none, .head, .idle: break
@@ -258,7 +210,7 @@ final class DownstreamHandler: ChannelDuplexHandler {
         return .made
     }
 
-    private func readBody() -> Progress {
+    private func readBody() -> StateMachine.Progress {
         let (forwards, holds, gathers) = (exchange.forwardsBody, exchange.holdsBody, exchange.gathersBody)
         guard forwards || holds || gathers || exchange.swallowsBody else { return .blocked }
         if forwards, upstream?.isWritable != true {
@@ -291,17 +243,12 @@ final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     /// The client closed its sending side and all it sent has been looked at, unless somebody still has to take it.
-    private func afterInputEnded(_ progress: Progress) {
-        switch phase {
-        case .idle where progress == .starved:
-            phase = .lingering
-            closeWhenWritten(lingering: false)
-        case .exchanging where !exchange.isReceiving || progress == .starved:
-            perform(exchange.clientClosedInput(hasSentAhead: input.readableBytes > 0))
-        case .exchanging where exchange.isTunnel:
-            // The handler has yet to take what was sent before, and it won't be waited for without end.
-            if case .none = armed { arm(.idle) }
-        case .idle, .exchanging, .lingering, .closed: break
+    private func afterInputEnded(_ progress: StateMachine.Progress) {
+        switch machine.inputTaken(progress, isReceiving: exchange.isReceiving, isTunnel: exchange.isTunnel) {
+        case .none: break
+        case .closeWhenWritten: closeWhenWritten(lingering: false)
+        case .tellExchange: perform(exchange.clientClosedInput(hasSentAhead: input.readableBytes > 0))
+        case .waitForHandler: if case .none = armed { arm(.idle) }
         }
     }
 }

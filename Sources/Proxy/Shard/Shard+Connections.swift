@@ -62,7 +62,7 @@ extension Shard {
             eventLoop.execute {
                 let (shard, connection) = bound.value
                 // The client may have left meanwhile.
-                guard connection.phase == .idle else { return }
+                guard connection.machine.isIdle else { return }
                 if isMade {
                     shard.troubles.crowding.succeeded()
                     connection.welcome()

@@ -232,7 +232,7 @@ final class Shard {
 
     /// Ends what drain waited for in vain.
     func cut() {
-        for connection in connections.values { connection.cutOff() }
+        for connection in connections.values { connection.closeNow() }
     }
 
     func close() -> EventLoopFuture<Void> {
