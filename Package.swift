@@ -57,38 +57,44 @@ let package = Package(
         .systemLibrary(name: "CNettle"),
         .systemLibrary(name: "CYAML"),
         layer("Digests", ["CNettle"], settings: [.strictMemorySafety()]),
-        layer("Redis", ["CHiredis", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
+        layer("Octets", [.nioCore]),
+        layer("Redis", ["CHiredis", "Octets", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
         layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
         layer("MCP", [.nioCore], settings: [.strictMemorySafety()]),
-        layer("Admission", ["Digests", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
-        layer("Settings", ["CYAML", "Admission", "Redis", .nioCore]),
+        layer("Limits", ["Digests", "Octets"]),
+        layer("Keyspace", ["Digests", "Limits", "Octets", "Redis", .nioConcurrencyHelpers]),
+        layer("Admission", ["Keyspace", "Limits", "Octets", "Redis", .nioCore, .logging]),
+        layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
+        layer("Settings", ["CYAML", "Limits", "Octets", .nioCore]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
             "Proxy",
             [
-                "HTTP1", "MCP", "Admission", "Redis", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers,
-                .nioPosix, .logging,
+                "HTTP1", "MCP", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings", "Telemetry", .nioCore,
+                .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         layer(
             "Admin", ["Settings", "Telemetry", .serviceLifecycle, .nioCore, .nioPosix, .nioHTTP1, .logging]),
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Redis", "Settings", "Telemetry", .argumentParser, .nioCore,
+                "Proxy", "Admin", "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis", "Settings",
+                "Telemetry",
+                .argumentParser, .nioCore,
                 .nioConcurrencyHelpers,
                 .nioPosix, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "tollgatectl",
-            dependencies: ["Settings", "Admission", "Redis", .argumentParser, .nioCore, .nioPosix, .logging],
+            dependencies: ["Directory", "Limits", "Octets", "Redis", "Settings", .argumentParser],
             swiftSettings: settings),
 
         .target(
             name: "TestSupport", dependencies: [.nioCore, .logging, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
-        tests("RedisTests", ["Redis", .nioCore, .nioPosix, .nioEmbedded, .logging]),
+        tests("RedisTests", ["Redis", "Octets", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .executableTarget(
             name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",
             swiftSettings: settings),
@@ -100,23 +106,30 @@ let package = Package(
         tests(
             "HTTP1Tests", ["HTTP1", "FuzzSubjects", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("MCPTests", ["MCP", .nioCore, .subprocess], resources: [.copy("read_messages.py")]),
-        tests("AdmissionTests", ["Admission", "Redis", .nioCore, .nioEmbedded, .nioPosix, .logging]),
-        tests("SettingsTests", ["Settings", "Admission", "Redis"], resources: [.copy("Refusals")]),
+        tests(
+            "AdmissionTests",
+            [
+                "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioEmbedded, .nioPosix,
+                .logging,
+            ]),
+        tests("SettingsTests", ["Settings", "Limits", "Octets"], resources: [.copy("Refusals")]),
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers, .logging,
+                "tollgate", "Admin", "Directory", "Limits", "Octets", "Redis", "Settings", .argumentParser,
+                .nioConcurrencyHelpers, .logging,
                 .serviceLifecycle,
             ]),
         tests(
-            "CommandTests", ["tollgatectl", "Admission", "Settings", .argumentParser, .subprocess],
+            "CommandTests", ["tollgatectl", "Directory", "Limits", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",
             [
-                "Proxy", "HTTP1", "Admission", "Redis", "Settings", .nioCore, .nioPosix, .nioEmbedded, .logging,
+                "Proxy", "HTTP1", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings", .nioCore, .nioPosix,
+                .nioEmbedded, .logging,
                 .structuredFields,
             ]),
     ]
@@ -124,7 +137,7 @@ let package = Package(
 
 // The fuzzer, which only Tests/Fuzz/run builds: what it feeds is instrumented, and libFuzzer linked.
 if let library = Context.environment["TOLLGATE_FUZZ"] {
-    let instrumented = ["HTTP1", "MCP", "Settings", "Admission", "Proxy", "FuzzSubjects"]
+    let instrumented = ["HTTP1", "MCP", "Octets", "Limits", "Settings", "Admission", "Proxy", "FuzzSubjects"]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-Xfrontend", "-sanitize=fuzzer"])]
     }

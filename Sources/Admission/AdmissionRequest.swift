@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Limits
+
 /// What admission has to know about one request, in its own words: no HTTP.
 package struct AdmissionRequest {
     package enum Kind: Sendable {

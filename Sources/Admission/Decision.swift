@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Keyspace
+package import Limits
+
 /// What admission answers: a denial is a value, not an error.
 package enum Decision: Sendable, Equatable {
     case allow(Grant)
@@ -18,18 +21,6 @@ extension Decision {
             denial.pauseMicroseconds(having: request.waitedMicroseconds, by: policies) != nil
         case (.allow, .refusal), (.allow, .publicRoute), (.allow, .protected), (.allow, .judged): false
         }
-    }
-}
-
-/// Who a request counts against.
-package struct Principal: Sendable, Hashable {
-    package var organization: String
-    /// `<org>/<10 of a–z2–7>`, as tollgatectl prints it.
-    package var keyID: String
-
-    package init(organization: String, keyID: String) {
-        self.organization = organization
-        self.keyID = keyID
     }
 }
 

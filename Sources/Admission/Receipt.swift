@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
+import Limits
 import Redis
 
 /// What the gate has to know of an admitted request again: what it took, and with which key. It stays on the gate's loop.

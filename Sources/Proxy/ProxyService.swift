@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
+import Keyspace
 package import Logging
 import NIOConcurrencyHelpers
 import NIOCore

@@ -2,7 +2,9 @@
 
 import Admission
 import HTTP1
+import Limits
 import NIOCore
+import Octets
 import Redis
 import Settings
 

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOPosix
+package import Octets
 
 /// Redis for the control plane: connects once, says clearly why it can't, and awaits each reply.
 ///

@@ -2,6 +2,7 @@
 
 package import Logging
 package import NIOCore
+package import Octets
 
 /// A loop's way to Redis: one pipelined connection that is made again whenever it is lost.
 ///

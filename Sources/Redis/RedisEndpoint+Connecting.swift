@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOPosix
+import Octets
 
 extension RedisEndpoint {
     /// A connection as the server accepts it, nothing sent on it yet.

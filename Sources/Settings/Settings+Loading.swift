@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Redis
+import Octets
 
 /// Where a configuration comes from: flags beat the environment, which beats the file, which beats the defaults.
 package struct ConfigurationSources: Sendable {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 // What a configuration comes to, in lines for who checks one. A file says what differs from the defaults; what a list
 // replaces, and what nothing is left for, it doesn't show.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 extension Settings {
     /// What no policy counts, a line each. A list of policies replaces the built-in ones, and with them what they counted.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Admission
-package import Redis
+package import Limits
+package import Octets
 
 /// One validated configuration: everything the daemon runs by, with every default filled in.
 ///

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Directory
 import Logging
+import Octets
 import Redis
 import ServiceLifecycle
 import Settings

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import ArgumentParser
+import Directory
+import Keyspace
+import Octets
 import Redis
 
 /// Why a command ends with something else than 0: one line for people, a code of sysexits.h for programs.

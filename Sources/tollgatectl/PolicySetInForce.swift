@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Directory
 import Settings
 
 /// A policy set, and why it is looked at.

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+@testable import Limits
 
 @testable import Admission
 @testable import Redis

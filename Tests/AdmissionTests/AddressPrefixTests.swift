@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import TestSupport
 import Testing
-
-@testable import Admission
+@testable import Directory
+@testable import Limits
 
 /// Whom an address counts as, and that admission and operators agree about it.
 @Suite struct AddressPrefixTests {

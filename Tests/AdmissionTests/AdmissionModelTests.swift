@@ -2,6 +2,8 @@
 
 import TestSupport
 import Testing
+@testable import Keyspace
+@testable import Limits
 
 @testable import Admission
 @testable import Redis

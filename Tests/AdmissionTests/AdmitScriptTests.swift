@@ -2,6 +2,8 @@
 
 import Redis
 import Testing
+@testable import Keyspace
+@testable import Limits
 
 @testable import Admission
 

@@ -3,8 +3,9 @@
 import NIOCore
 import TestSupport
 import Testing
-
 @testable import Admission
+@testable import Keyspace
+
 @testable import Redis
 
 /// Runs the scripts as they ship, thousands of steps in one call, but for what they call Redis by: the clock is the test's, and

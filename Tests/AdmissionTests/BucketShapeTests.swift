@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 import Testing
+@testable import Admission
 
 @Suite struct BucketShapeTests {
     @Test func reducesTheRateByItsCommonDivisor() throws {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
-
-@testable import Admission
+@testable import Limits
 
 /// What is stored of a bucket, and what readers with other numbers make of it.
 @Suite struct BucketStateTests {

@@ -2,8 +2,8 @@
 
 import Foundation
 import Testing
-
-@testable import Admission
+@testable import Keyspace
+@testable import Limits
 
 /// Windows of the calendar in UTC.
 @Suite struct CalendarTests {

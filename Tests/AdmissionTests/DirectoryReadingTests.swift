@@ -2,8 +2,9 @@
 
 import Redis
 import Testing
-
 @testable import Admission
+@testable import Directory
+@testable import Limits
 
 @Suite struct DirectoryReadingTests {
     private func withDirectory(_ body: (Directory, Tollbooth) async throws -> Void) async throws {

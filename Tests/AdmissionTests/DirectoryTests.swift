@@ -3,8 +3,10 @@
 import Redis
 import TestSupport
 import Testing
-
-@testable import Admission
+@testable import Directory
+@testable import Keyspace
+@testable import Limits
+@testable import Octets
 
 @Suite struct DirectoryTests {
     private let acme: OrganizationID

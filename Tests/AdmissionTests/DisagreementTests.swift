@@ -2,6 +2,7 @@
 
 import TestSupport
 import Testing
+@testable import Limits
 
 @testable import Admission
 @testable import Redis

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Keyspace
+import Limits
 import TestSupport
+@testable import Admission
 
 /// The oracle: a token bucket in exact rational arithmetic, written from the definition alone.
 ///

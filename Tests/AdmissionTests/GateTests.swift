@@ -2,6 +2,9 @@
 
 import Redis
 import Testing
+@testable import Keyspace
+@testable import Limits
+@testable import Octets
 
 @testable import Admission
 

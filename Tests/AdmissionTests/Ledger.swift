@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
-
 @testable import Admission
+@testable import Limits
 
 /// Who asked one bucket when, by which limit, and what was admitted: enough to judge whether all of them together kept the bound.
 ///

@@ -5,6 +5,9 @@ import NIOCore
 import NIOEmbedded
 import Redis
 import Testing
+@testable import Keyspace
+@testable import Limits
+@testable import Octets
 
 @testable import Admission
 

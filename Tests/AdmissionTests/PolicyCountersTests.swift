@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import Testing
-
-@testable import Admission
+@testable import Limits
 
 @Suite struct PolicyCountersTests {
     private let month = Limit(count: 10, periodMicroseconds: 2_592_000_000_000)

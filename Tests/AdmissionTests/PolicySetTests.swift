@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
-
-@testable import Admission
+@testable import Directory
+@testable import Limits
 
 /// The text is a wire format: sidecars and CLIs of other versions read it.
 @Suite struct PolicySetTests {

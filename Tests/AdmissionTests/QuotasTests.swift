@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import Redis
 import TestSupport
 import Testing
-
-@testable import Admission
+@testable import Directory
+@testable import Limits
 
 /// What operators are shown is what the next request is told.
 @Suite struct QuotasTests {

@@ -3,6 +3,8 @@
 import Redis
 import TestSupport
 import Testing
+@testable import Directory
+@testable import Limits
 
 @testable import Admission
 

@@ -2,8 +2,8 @@
 
 import Redis
 import Testing
-
-@testable import Admission
+@testable import Keyspace
+@testable import Limits
 
 @Suite struct RecordTests {
     private func fields(_ texts: [String?]) -> [RedisReply] {

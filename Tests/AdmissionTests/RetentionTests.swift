@@ -2,8 +2,9 @@
 
 import Redis
 import Testing
-
 @testable import Admission
+@testable import Directory
+@testable import Limits
 
 @Suite struct RetentionTests {
     private static let retention = Duration.seconds(1_000)

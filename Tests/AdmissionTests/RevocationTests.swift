@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import NIOCore
 import Redis
 import Testing
-
-@testable import Admission
+@testable import Limits
+@testable import Octets
 
 private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
 

@@ -3,8 +3,9 @@
 import Redis
 import TestSupport
 import Testing
-
 @testable import Admission
+@testable import Directory
+@testable import Limits
 
 /// A subject has two working keys at most, the second for a time of grace, and both go by the same numbers.
 @Suite struct RotationTests {

@@ -2,8 +2,9 @@
 
 import Redis
 import Testing
-
 @testable import Admission
+@testable import Directory
+@testable import Limits
 
 @Suite struct SidecarsTests {
     private let published = PolicySet.published(Policy.builtIn())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import Redis
 import Testing
-
-@testable import Admission
+@testable import Limits
 
 /// On a cluster a script sees one hash slot: an organization's buckets, an address' and the global ones are paid one after
 /// the other, and given back when a later one denies.

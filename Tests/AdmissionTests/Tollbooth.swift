@@ -6,6 +6,9 @@ import NIOPosix
 import Redis
 import Synchronization
 import TestSupport
+@testable import Keyspace
+@testable import Limits
+@testable import Octets
 
 @testable import Admission
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Redis
 import Testing
-
-@testable import Admission
+@testable import Limits
 
 @Suite struct ToolAccessTests {
     private func reading(_ text: String) -> ToolAccess {

@@ -2,8 +2,10 @@
 
 import Redis
 import Testing
-
 @testable import Admission
+@testable import Directory
+@testable import Limits
+@testable import Octets
 
 @Suite struct UsageHistoryTests {
     @Test func readsWhatWasCounted() async throws {

@@ -3,6 +3,8 @@
 import NIOCore
 import Redis
 import Testing
+@testable import Keyspace
+@testable import Limits
 
 @testable import Admission
 

@@ -3,6 +3,9 @@
 import NIOCore
 import Redis
 import Testing
+@testable import Keyspace
+@testable import Limits
+@testable import Octets
 
 @testable import Admission
 

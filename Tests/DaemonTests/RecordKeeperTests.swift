@@ -2,6 +2,7 @@
 
 import Logging
 import NIOConcurrencyHelpers
+import Octets
 import Redis
 import ServiceLifecycle
 import Settings

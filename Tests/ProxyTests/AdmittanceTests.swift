@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP1
+import Keyspace
+import Limits
 import NIOCore
 import Settings
 import Testing

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Keyspace
 import Testing
 
 @testable import Proxy

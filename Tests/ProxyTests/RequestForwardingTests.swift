@@ -2,6 +2,7 @@
 
 import Admission
 import HTTP1
+import Keyspace
 import Testing
 
 @testable import Proxy

@@ -2,6 +2,7 @@
 
 import Admission
 import HTTP1
+import Limits
 import NIOCore
 import Settings
 import Testing

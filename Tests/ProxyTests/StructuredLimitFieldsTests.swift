@@ -3,6 +3,7 @@
 import NIOCore
 import RawStructuredFieldValues
 import Testing
+@testable import Limits
 
 @testable import Admission
 @testable import Proxy

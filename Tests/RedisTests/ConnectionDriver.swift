@@ -3,6 +3,7 @@
 import Logging
 import NIOCore
 import NIOPosix
+import Octets
 import TestSupport
 import Testing
 

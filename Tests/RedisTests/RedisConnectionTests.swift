@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import Octets
 import Synchronization
 import TestSupport
 import Testing

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Redis
+import Octets
 import Settings
 import Testing
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import Foundation
+import Limits
 import Testing
 
 @testable import Settings

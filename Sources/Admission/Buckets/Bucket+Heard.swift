@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
 import NIOCore
 
 /// What a bucket held when Redis last said so: enough to refuse here what Redis would refuse, so that a flood of denied calls

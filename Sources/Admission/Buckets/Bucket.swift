@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
 import NIOCore
 
 /// One policy for one subject, as this loop knows it: the name and numbers of what is in Redis, and what was last heard of

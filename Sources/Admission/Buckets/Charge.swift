@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
+
 /// What one request asks of which buckets.
 ///
 /// Invariant: `items` are in the order of the script: rates, quotas, slots; within each, in list order. An item of a shadow

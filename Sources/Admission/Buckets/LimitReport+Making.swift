@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
+
 extension LimitStatus {
     /// Where a bucket stands after the decision.
     ///

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
+
 /// A bucket that one loop counts by itself while Redis is away (`on_failure: local`): its share of the allowance.
 struct LocalBucket {
     private enum State {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Limits
 package import NIOCore
 
 /// What one loop's gate goes by: the part of a configuration snapshot that concerns admission.

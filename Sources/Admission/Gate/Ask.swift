@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
+import Limits
 import NIOCore
 
 /// One decision under way.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Logging
 import NIOCore
+import Octets
 package import Redis
 
 /// Why a gate has to do without Redis.
@@ -24,16 +26,16 @@ enum Condition {
 }
 
 extension Gate {
-    static let admitScript = RedisScript(name: "admit", source: admitScriptSource)
-    static let lookupScript = RedisScript(name: "lookup", source: lookupScriptSource)
-    static let loadScript = RedisScript(name: "load", source: loadScriptSource)
-    static let sessionScript = RedisScript(name: "session", source: sessionScriptSource)
-    static let correctScript = RedisScript(name: "correct", source: correctScriptSource)
-    static let renewScript = RedisScript(name: "renew", source: renewScriptSource)
-    static let releaseScript = RedisScript(name: "release", source: releaseScriptSource)
-    static let usageScript = RedisScript(name: "usage", source: usageScriptSource)
-    static let planScript = RedisScript(name: "plan", source: planScriptSource)
-    static let instanceScript = RedisScript(name: "instance", source: instanceScriptSource)
+    static let admitScript = RedisScript.admit
+    static let lookupScript = RedisScript.lookup
+    static let loadScript = RedisScript.load
+    static let sessionScript = RedisScript.session
+    static let correctScript = RedisScript.correct
+    static let renewScript = RedisScript.renew
+    static let releaseScript = RedisScript.release
+    static let usageScript = RedisScript.usage
+    static let planScript = RedisScript.plan
+    static let instanceScript = RedisScript.instance
 
     /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
     private static let timeoutsToSilence = 3

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Digests
+import Keyspace
 import NIOCore
 import Redis
 
@@ -19,15 +19,6 @@ package struct SessionOwner: Sendable, Equatable {
 
     init(of entry: KeyEntry) {
         self.init(organization: entry.pointer.organization, subject: entry.record.subject)
-    }
-}
-
-/// 128 bits of a session id's SHA-256, for what comes from a request enters no name as it is.
-struct SessionHash {
-    let text: String
-
-    init(of id: [UInt8]) {
-        text = String(decoding: SHA256Digest(of: id).hexadecimal.prefix(32), as: UTF8.self)
     }
 }
 

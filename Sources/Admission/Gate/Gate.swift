@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Keyspace
+import Limits
 package import Logging
 package import NIOCore
-package import Redis
+package import Octets
+import Redis
 
 /// Decides who may call and how often. One a loop: it lives and is called on its event loop alone.
 ///

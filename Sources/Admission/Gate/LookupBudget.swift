@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
 import NIOCore
 
 /// How many keys that aren't known here may be looked up, so that junk costs Redis little (docs/design.md, "Limits").

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import NIOCore
 
 /// One slot in each concurrency policy that asked about a request, held until its response is through.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Redis
 
 /// An organization as of one revision, shared by its keys' entries: it owns the `per: org` buckets.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
+import Limits
 import Logging
 import NIOCore
 import Redis
@@ -172,14 +174,5 @@ extension RedisError {
             ["OOM", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "NOAUTH"]
                 .contains(serverCode)
         }
-    }
-}
-
-extension Names {
-    /// A day's counters.
-    ///
-    /// - Parameter day: since 1970.
-    func usage(_ organization: String, day: Int) -> String {
-        "\(self.organization(organization)):u:\(CivilDate(day: day).basic)"
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
 import NIOCore
 
 /// One loop's usage counters, on their way to Redis: `table` is counted into, once a second it becomes `waiting`, a part of

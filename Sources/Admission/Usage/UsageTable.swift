@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
+import Limits
+
 /// What one loop has counted and not yet written: for each key, tool and day how many calls were allowed and denied, and
 /// what they cost.
 ///

@@ -2,6 +2,8 @@
 
 import Admission
 import HTTP1
+import Keyspace
+import Limits
 import NIOCore
 
 /// Whether one request may pass: what was asked, what was answered, and what it holds until it is over.

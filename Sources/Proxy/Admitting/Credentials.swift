@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import HTTP1
+import Limits
 import NIOCore
 
 /// Finds the credential in a head, and knows which fields must not reach the handler (design: "Order of a request", 5).

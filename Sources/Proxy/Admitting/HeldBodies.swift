@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Keyspace
 import NIOConcurrencyHelpers
 
 /// The room that bodies of MCP messages have in the process while it is found out what they ask for. Shared by the loops: a

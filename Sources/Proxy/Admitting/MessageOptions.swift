@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 import Settings
 
 /// What a configuration says of `mcp` routes, as the loops use it.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 import Settings
 
 /// Which tools a caller may call on a route, by the rules of its key and by the scopes that the route's tools take.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
+import Limits
 package import NIOCore
 import Telemetry
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
+package import Limits
 package import MCP
 
 /// One response of Tollgate's own: what is wrong, and what the caller is told about it.

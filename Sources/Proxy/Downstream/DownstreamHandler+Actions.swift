@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import Keyspace
 import NIOCore
 
 /// What the exchange's machine asks for is done here.

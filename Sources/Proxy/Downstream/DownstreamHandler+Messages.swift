@@ -2,6 +2,8 @@
 
 import Admission
 import HTTP1
+import Keyspace
+import Limits
 import MCP
 import NIOCore
 

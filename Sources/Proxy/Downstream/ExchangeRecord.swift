@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import HTTP1
+import Keyspace
 import NIOCore
 import Telemetry
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import HTTP1
+import Limits
 import NIOCore
 
 /// Whose word about the client's address is taken, and the one field they say it in.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import HTTP1
+import Keyspace
 import NIOCore
 
 /// Puts together the head that the handler gets: the client's own bytes, less what ends here, plus what is ours to say

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import HTTP1
 import MCP
 import NIOCore

@@ -2,6 +2,7 @@
 
 import Admission
 import HTTP1
+import Keyspace
 import Logging
 import NIOCore
 import Redis

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import Logging
 import NIOCore
 import NIOPosix

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
-import Redis
+import Limits
+import Octets
 
 /// A host with a port, as addresses and URLs write it: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
 struct Authority: Hashable, Sendable {

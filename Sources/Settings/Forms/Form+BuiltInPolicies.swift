@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 // Entries that have the name of a policy that is built in. Whom and what it counts is what it is for; the rest may be given.
 

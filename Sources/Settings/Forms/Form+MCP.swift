@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
-import Redis
+import Limits
+import Octets
 
 extension Form where Value == String {
     /// As Host says it; without a port, or with `:*`, for every port.

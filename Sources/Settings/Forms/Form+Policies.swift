@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
-import Redis
+import Limits
+import Octets
 
 /// A limit's text, kept as such until its burst is known.
 struct LimitText: Hashable, Sendable {

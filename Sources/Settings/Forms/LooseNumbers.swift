@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Redis
+import Octets
 
 // Numbers, sizes and durations as other programs take them, to say how they are written here.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 /// An entry of `policies` with what the checks across entries need.
 struct PolicyEntry: Sendable {

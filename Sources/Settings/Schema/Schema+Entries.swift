@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 // The entries of `routes` and `policies`.
 

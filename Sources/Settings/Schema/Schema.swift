@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 /// The one table of what can be configured (docs/design.md §3). Reading, defaults, unknown keys, hints and the reference
 /// all go by it.

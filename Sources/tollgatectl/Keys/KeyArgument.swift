@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import ArgumentParser
+import Limits
 
 /// Of an argument that names a key. A refusal doesn't repeat what was given, as the parser's own would: it may be a key in
 /// place of its id.

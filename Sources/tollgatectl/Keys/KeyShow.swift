@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import ArgumentParser
+import Directory
 
 struct KeyShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

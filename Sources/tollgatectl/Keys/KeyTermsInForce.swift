@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Directory
+import Limits
 
 /// What a key has to be like: as the file says, where one is named, else as the sidecars publish it.
 struct KeyTermsInForce {

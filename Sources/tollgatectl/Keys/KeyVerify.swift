@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import ArgumentParser
+import Directory
+import Limits
 
 struct KeyVerify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Limits
 
 /// A key as people have it at hand: alone, or in the header line that carries it.
 struct PresentedKey: Equatable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+import Directory
+import Limits
 
 /// The policies whose buckets are a subject's own, as a command finds them that changes buckets.
 ///

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
 import ArgumentParser
+import Directory
+import Limits
+import Octets
 import Redis
 
 struct UsageCommand: AsyncParsableCommand {

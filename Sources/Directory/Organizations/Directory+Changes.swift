@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+package import Limits
+import Redis
+
+extension Directory {
+    /// All its keys are refused from the next request on, or hold again, those that were revoked excepted.
+    ///
+    /// - Returns: false where it was so before.
+    package func suspend(
+        _ id: OrganizationID, _ isSuspended: Bool
+    ) async throws(DirectoryError) -> Bool {
+        let status = isSuspended ? "suspended" : "active"
+        let old = try await change(
+            id, ["status": status], what: isSuspended ? "org.suspend" : "org.resume", detail: "")
+        return old.first != status
+    }
+
+    /// - Parameter maximum: nil leaves it to the sidecars' configuration.
+    package func setMaximumActiveKeys(_ maximum: Int?, of id: OrganizationID) async throws(DirectoryError) {
+        let text = maximum.map(String.init)
+        _ = try await change(
+            id, ["max_active_keys": text ?? ""], what: "org.set", detail: "max_active_keys \(text ?? "default")")
+    }
+
+    /// - Parameter plan: nil for none.
+    package func setPlan(_ plan: PlanName?, of id: OrganizationID) async throws(DirectoryError) {
+        if let plan { _ = try await self.plan(plan) }
+        _ = try await change(id, ["plan": plan?.text ?? ""], what: "org.plan", detail: plan?.text ?? "none")
+    }
+
+    /// - Returns: the fields' old values; empty where somebody else was faster.
+    package func change(
+        _ id: OrganizationID, _ fields: KeyValuePairs<String, String>, what: String, detail: String,
+        expecting expected: (field: String, value: String) = ("", "")
+    ) async throws(DirectoryError) -> [String] {
+        let reply = try await redis.answer(
+            .changeOrganization, keys: [names.organization(id.text), names.audit(id.text)],
+            arguments: [Self.revision(), actor, what, id.text, detail, expected.field, expected.value]
+                + fields.flatMap { [$0.key, $0.value] })
+        switch reply.first?.text {
+        case "missing": throw .organizationMissing(id.text)
+        case "changed": return []
+        case "done": return reply.dropFirst().map { $0.text ?? "" }
+        default: throw .unexpectedReply
+        }
+    }
+}

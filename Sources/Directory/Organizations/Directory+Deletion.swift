@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+package import Limits
+import Redis
+
+/// An organization is taken away in steps, each of which leaves less: interrupted, it is done again from the beginning.
+///
+/// 1. It is marked deleted, with a new revision: from here on none of its keys is good, and none of its name can be made.
+/// 2. Its keys: the pointer of each, then its record.
+/// 3. Whatever else bears its name: buckets, slots, sessions, usage, audit.
+/// 4. Its own record.
+extension Directory {
+    /// Keys a step.
+    private static let step = "500"
+
+    /// - Returns: how many keys it had.
+    package func deleteOrganization(_ id: OrganizationID) async throws(DirectoryError) -> Int {
+        let organization = names.organization(id.text)
+        let marked = try await redis.answer(.markDeleted, keys: [organization], arguments: [Self.revision()])
+        guard marked.first?.text == "marked" else { throw .organizationMissing(id.text) }
+        let keys = try await deleteKeys(of: id)
+        var cursor = "0"
+        repeat {
+            let reply = try await redis.answer("SCAN", cursor, "MATCH", "\(organization):*", "COUNT", "1000")
+            guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
+            for name in found.compactMap(\.text) { try await delete(name) }
+            cursor = next
+        } while cursor != "0"
+        _ = try await redis.answer(.deleteOrganization, keys: [organization], arguments: [])
+        return keys
+    }
+
+    private func deleteKeys(of id: OrganizationID) async throws(DirectoryError) -> Int {
+        var count = 0
+        while true {
+            let locals = try await redis.answer("ZRANGE", names.keys(id.text), "0", Self.step).compactMap(\.text)
+            guard !locals.isEmpty else { return count }
+            for local in locals {
+                let key = KeyID(organization: id, local: local)
+                let record = try await redis.answer("HMGET", names.record(key), "key_hash")
+                if let hash = record.first?.text {
+                    _ = try await redis.answer(
+                        .removePointer, keys: ["\(names.root)cred:\(hash)"], arguments: ["\(id.text) \(local)"])
+                }
+                try await delete(names.record(key))
+                do {
+                    _ = try await redis.send("ZREM", names.keys(id.text), local)
+                } catch {
+                    throw .redis(error)
+                }
+                count += 1
+            }
+        }
+    }
+
+    private func delete(_ name: String) async throws(DirectoryError) {
+        do {
+            _ = try await redis.send("UNLINK", name)
+        } catch {
+            throw .redis(error)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+package import Limits
+import Redis
+
+/// What lists and `show` ask for. Nothing here changes anything; lists come by pages, so that a directory of any size is
+/// read in bounded memory and without holding Redis up.
+extension Directory {
+    /// Records a page.
+    private static let pageSize = 500
+    /// Names that SCAN looks at a step.
+    private static let scanStep = "1000"
+
+    // MARK: Organizations
+
+    package func organization(_ id: OrganizationID) async throws(DirectoryError) -> OrganizationDescription {
+        guard let found = try await describe(id) else { throw .organizationMissing(id.text) }
+        return found
+    }
+
+    /// A page of the organizations there are, in no order; one may come twice while Redis grows its tables.
+    ///
+    /// - Parameter cursor: `"0"` to begin, then what the last call returned.
+    /// - Returns: the cursor of the next page; nil after the last.
+    package func organizations(
+        after cursor: String
+    ) async throws(DirectoryError) -> (page: [OrganizationDescription], next: String?) {
+        let (before, after) = names.organizationAffixes
+        let reply = try await redis.answer(
+            "SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", Self.scanStep, "TYPE", "hash")
+        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
+        let ids = found.compactMap(\.text).compactMap { name in
+            OrganizationID(String(name.dropFirst(before.count).dropLast(after.count)))
+        }
+        return (try await describe(ids), next == "0" ? nil : next)
+    }
+
+    /// Asks about all of them at once: through a tunnel a trip for each would take minutes.
+    private func describe(_ ids: [OrganizationID]) async throws(DirectoryError) -> [OrganizationDescription] {
+        let answers = await withTaskGroup(of: Result<OrganizationDescription?, DirectoryError>.self) { group in
+            for id in ids {
+                group.addTask {
+                    do throws(DirectoryError) {
+                        return .success(try await describe(id))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        var page: [OrganizationDescription] = []
+        for answer in answers {
+            if let organization = try answer.get() { page.append(organization) }
+        }
+        return page
+    }
+
+    private func describe(_ id: OrganizationID) async throws(DirectoryError) -> OrganizationDescription? {
+        let reply = try await redis.answer(
+            .describeOrganization,
+            keys: [names.organization(id.text), names.keys(id.text), names.activeKeys(id.text)],
+            arguments: OrganizationDescription.fields)
+        guard reply.count == 3, let fields = reply[0].array, let all = reply[1].integer, let active = reply[2].integer
+        else { throw .unexpectedReply }
+        return OrganizationDescription(id, fields, activeKeys: Int(active), allKeys: Int(all))
+    }
+
+    // MARK: Keys
+
+    package func key(_ id: KeyID) async throws(DirectoryError) -> KeyDescription {
+        guard let key = try await describe([id], of: id.organization).first else { throw .keyMissing(id.text) }
+        return key
+    }
+
+    /// A page of an organization's keys, oldest first, revoked ones among them.
+    ///
+    /// - Parameter offset: how many came before.
+    /// - Returns: the offset of the next page; nil after the last.
+    package func keys(
+        of organization: OrganizationID, from offset: Int
+    ) async throws(DirectoryError) -> (page: [KeyDescription], next: Int?) {
+        let locals = try await redis.answer(
+            "ZRANGE", names.keys(organization.text), String(offset), String(offset + Self.pageSize - 1)
+        ).compactMap(\.text)
+        guard !locals.isEmpty else { return ([], nil) }
+        let ids = locals.map { KeyID(organization: organization, local: $0) }
+        return (try await describe(ids, of: organization), locals.count < Self.pageSize ? nil : offset + locals.count)
+    }
+
+    /// The key that a credential is; nil where it is none.
+    package func key(presenting credential: [UInt8]) async throws(DirectoryError) -> KeyDescription? {
+        let hash = CredentialHash(of: credential)
+        let pointer = try await redis.answer(.findKey, keys: [names.credential(hash)], arguments: [])
+            .first.flatMap { RecordPointer($0) }
+        guard let id = pointer.flatMap({ KeyID($0.principal.keyID) }) else { return nil }
+        return try await describe([id], of: id.organization, hash: hash).first
+    }
+
+    /// - Parameter hash: passes over records that are of other keys.
+    private func describe(
+        _ ids: [KeyID], of organization: OrganizationID, hash: CredentialHash? = nil
+    ) async throws(DirectoryError) -> [KeyDescription] {
+        let own = Array(OrganizationDescription.fields.prefix(4))
+        let reply = try await redis.answer(
+            .describeKeys, keys: [names.organization(organization.text)] + ids.map(names.record),
+            arguments: [String(own.count)] + own + KeyDescription.fields)
+        guard reply.count == ids.count + 2, let now = reply[0].integer, let fields = reply[1].array else {
+            throw .unexpectedReply
+        }
+        let record = OrganizationRecord(fields)
+        return zip(ids, reply.dropFirst(2)).compactMap { id, reply in
+            guard let fields = reply.array else { return nil }
+            if let hash, fields.first != .bytes(hash.hexadecimal) { return nil }
+            return KeyDescription(id, fields, of: record, at: Int(now))
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Keyspace
+package import Limits
+package import Redis
+
+/// Organizations and their keys as records in Redis: what operators change and sidecars read.
+///
+/// Each change is one script, so it happens whole or not at all, and replaces the organization's revision: sidecars that
+/// remember the old one read the records anew on the next request. The clock is Redis' own.
+package struct Directory: Sendable {
+    package let redis: RedisClient
+    package let names: Names
+    /// Who changes something, as audit entries say.
+    package let actor: String
+
+    package init(_ redis: RedisClient, namespace: String = "tg", actor: String = "unknown") {
+        self.redis = redis
+        self.actor = actor
+        names = Names(namespace: namespace)
+    }
+
+    /// - Returns: when it was created, in seconds since 1970.
+    ///
+    /// - Parameter maximumActiveKeys: nil leaves it to the sidecars' configuration.
+    package func createOrganization(
+        _ id: OrganizationID, plan: PlanName? = nil, maximumActiveKeys: Int? = nil
+    ) async throws(DirectoryError) -> Int {
+        if let plan { _ = try await self.plan(plan) }
+        let terms = [plan.map { "plan \($0.text)" }, maximumActiveKeys.map { "max_active_keys \($0)" }]
+        let reply = try await redis.answer(
+            .createOrganization, keys: [names.instance, names.organization(id.text), names.audit(id.text)],
+            arguments: [
+                Instance.proposal(), Self.revision(), id.text, actor, plan?.text ?? "",
+                maximumActiveKeys.map(String.init) ?? "", terms.compactMap(\.self).joined(separator: ", "),
+            ])
+        switch reply.first {
+        case .integer(let createdAt)?: return Int(createdAt)
+        case .bytes?: throw .organizationExists(id.text)
+        default: throw .unexpectedReply
+        }
+    }
+
+    /// Makes a key and stores its hash; the key itself is nowhere but in what is returned.
+    package func issueKey(_ order: KeyOrder) async throws(DirectoryError) -> IssuedKey {
+        try order.checkLengths()
+        let key = IssuedKey.randomKey(prefix: order.prefix)
+        let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
+        let organization = order.organization.text
+        let hash = CredentialHash(of: Array(key.utf8))
+        let reply = try await redis.answer(
+            .issueKey,
+            keys: [
+                names.instance, names.organization(organization), names.record(id), names.keys(organization),
+                names.activeKeys(organization), names.credential(hash), names.audit(organization),
+            ],
+            arguments: [
+                Instance.proposal(), Self.revision(), organization, id.local,
+                String(decoding: hash.hexadecimal, as: UTF8.self), order.user, order.name, order.expiry.relative,
+                order.expiry.absolute, order.limits, String(order.maximumActive), order.tools.text,
+                actor, order.scopes.text, order.networks.text, order.start.relative, order.start.absolute,
+            ])
+        switch reply.first {
+        case .integer(let createdAt)?:
+            let expiresAt = reply.count > 1 ? reply[1].integer.map(Int.init) : nil
+            return IssuedKey(key: key, id: id, name: order.name, createdAt: Int(createdAt), expiresAt: expiresAt)
+        case .bytes(let word)?:
+            switch String(decoding: word, as: UTF8.self) {
+            case "missing": throw .organizationMissing(organization)
+            case "full":
+                throw .tooManyActiveKeys(organization, maximum: Int(reply.last?.integer ?? 0))
+            case "past": throw .expiryInThePast
+            case "never": throw .neverValid
+            default: throw .unexpectedReply
+            }
+        default: throw .unexpectedReply
+        }
+    }
+
+    /// The key is refused from the very next request on, by every sidecar.
+    ///
+    /// - Returns: false if it was revoked before.
+    @discardableResult
+    package func revokeKey(_ id: KeyID) async throws(DirectoryError) -> Bool {
+        let organization = id.organization.text
+        let replaced = try await predecessor(of: id)
+        let reply = try await redis.answer(
+            .revokeKey,
+            keys: [
+                names.organization(organization), names.record(id), names.activeKeys(organization),
+                names.audit(organization),
+            ] + (replaced.map { [names.record($0)] } ?? []),
+            arguments: [Self.revision(), id.local, actor, id.text, replaced?.local ?? ""])
+        guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
+        switch String(decoding: word, as: UTF8.self) {
+        case "revoked": return true
+        case "already": return false
+        case "missing": throw .keyMissing(id.text)
+        default: throw .unexpectedReply
+        }
+    }
+
+    /// Random, because a counter would repeat after a failover that lost the last change, and let a revoked key in.
+    package static func revision() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// Why the directory was not changed.
+package enum DirectoryError: Error, Sendable, Equatable {
+    case organizationExists(String)
+    case organizationMissing(String)
+    case keyMissing(String)
+    case tooManyActiveKeys(String, maximum: Int)
+    case expiryInThePast
+    /// It would begin after its end.
+    case neverValid
+    /// Revoked or expired, so there is nothing to replace.
+    case keyEnded(String, String)
+    /// It was replaced already, by that key if it is known, and its time of grace isn't over.
+    case keyRotating(String, to: String?)
+    /// Works on until its grace is over; before that its replacement can't be replaced.
+    case keyInGrace(String, replacedBy: String)
+    /// More than ``RecordBounds/rules`` in one record, most of them in one field.
+    case rulesTooLong(of: String, octets: Int, longest: String? = nil)
+    /// A name, or whom a key is for, is longer than ``RecordBounds/label``.
+    case labelTooLong(String)
+    case planMissing(String)
+    case planInUse(String, by: [String])
+    /// Others changed the same thing each time.
+    case busy
+    case unexpectedReply
+    case redis(RedisError)
+}
+
+extension RedisClient {
+    /// A script's answer, which is an array.
+    package func answer(
+        _ script: RedisScript, keys: [String], arguments: [String]
+    ) async throws(DirectoryError) -> [RedisReply] {
+        var command = RedisCommand(script, keyCount: keys.count)
+        for text in keys + arguments { command.append(text) }
+        return try await answer(command)
+    }
+
+    /// The answer of a command that answers with an array.
+    package func answer(_ name: String, _ arguments: String...) async throws(DirectoryError) -> [RedisReply] {
+        var command = RedisCommand(name)
+        for argument in arguments { command.append(argument) }
+        return try await answer(command)
+    }
+
+    private func answer(_ command: RedisCommand) async throws(DirectoryError) -> [RedisReply] {
+        let reply: RedisReply
+        do {
+            reply = try await send(command)
+        } catch {
+            throw .redis(error)
+        }
+        guard let elements = reply.array else { throw .unexpectedReply }
+        return elements
+    }
+}

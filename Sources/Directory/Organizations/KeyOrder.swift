@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+package import Limits
+
+/// A key that somebody wants to have.
+package struct KeyOrder: Sendable {
+    package enum Expiry: Sendable, Equatable {
+        case never
+        /// Seconds from Redis' now.
+        case after(Int)
+        /// Seconds since 1970.
+        case at(Int)
+
+        var relative: String { if case .after(let seconds) = self { String(seconds) } else { "" } }
+        package var absolute: String { if case .at(let seconds) = self { String(seconds) } else { "" } }
+    }
+
+    package var organization: OrganizationID
+    package var name: String
+    /// Who asked for it; may be empty.
+    package var user: String
+    package var expiry: Expiry
+    /// As the record has them: `search=100/10s other=5/1m`.
+    package var limits: String
+    package var tools: ToolAccess
+    package var scopes = KeyScopes()
+    package var networks = KeyNetworks()
+    /// Before it the key is none.
+    package var start = Expiry.never
+    package var prefix: String
+    /// Where the organization's record says nothing else.
+    package var maximumActive: Int
+
+    package init(
+        organization: OrganizationID, name: String, user: String = "", expiry: Expiry = .never, limits: String = "",
+        tools: ToolAccess = ToolAccess(), prefix: String = KeyTerms.standard.prefix,
+        maximumActive: Int = KeyTerms.standard.maximumActive
+    ) {
+        self.organization = organization
+        self.name = name
+        self.user = user
+        self.expiry = expiry
+        self.limits = limits
+        self.tools = tools
+        self.prefix = prefix
+        self.maximumActive = maximumActive
+    }
+
+    /// Every sidecar that meets the key reads its record.
+    func checkLengths() throws(DirectoryError) {
+        for (field, text) in [("name", name), ("user", user)] where text.utf8.count > RecordBounds.label {
+            throw .labelTooLong(field)
+        }
+        let rules = [("limits", limits), ("tools", tools.text), ("scopes", scopes.text), ("networks", networks.text)]
+            .map { (field: $0, octets: $1.utf8.count) }
+        let octets = rules.reduce(0) { $0 + $1.octets }
+        guard octets > RecordBounds.rules, let longest = rules.max(by: { $0.octets < $1.octets }) else { return }
+        throw .rulesTooLong(of: "a key", octets: octets, longest: longest.field)
+    }
+}
+
+/// A key that was just made. `key` exists here and with its owner, nowhere else.
+package struct IssuedKey: Sendable {
+    package let key: String
+    package let id: KeyID
+    package let name: String
+    /// Seconds since 1970, by Redis' clock.
+    package let createdAt: Int
+    package let expiresAt: Int?
+
+    /// The prefix and 32 random octets in unpadded base64url (RFC 4648 §5): 43 characters.
+    static func randomKey(prefix: String) -> String {
+        var generator = SystemRandomNumberGenerator()
+        let octets = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        return prefix + base64URL(octets)
+    }
+
+    private static func base64URL(_ octets: [UInt8]) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        var text: [UInt8] = []
+        for start in stride(from: 0, to: octets.count, by: 3) {
+            let group = octets[start..<min(start + 3, octets.count)]
+            let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
+            for index in 0...group.count {
+                text.append(alphabet[Int(bits >> UInt32(18 - 6 * index) & 0x3f)])
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Limits
+package import Redis
+
+/// Removes the records of keys that were revoked longer ago than anybody wants to know: the record, its place in the
+/// organization's indexes, and the pointer from the credential.
+///
+/// 1. One process at a time does it, by a lock that ends by itself; who has finished a round keeps it, so that others don't
+///    begin the next one at once.
+/// 2. All is done in small steps with pauses between them, so that no request waits for it.
+/// 3. Each removal is one script that looks again: what has changed meanwhile stays.
+package struct Retention: Sendable {
+    /// A lock is held so long without being renewed.
+    private static let lease = Duration.seconds(60)
+    /// Records a step.
+    private static let pageSize = 100
+    /// Names that SCAN looks at a step.
+    private static let scanStep = "500"
+
+    private let redis: RedisClient
+    private let names: Names
+    private let who: String
+    private let seconds: Int
+    private let pause: @Sendable () async throws -> Void
+
+    /// - Parameters:
+    ///   - retention: how long a revoked record is kept.
+    ///   - who: of the audit entries.
+    ///   - pause: awaited between two steps.
+    package init(
+        _ redis: RedisClient, namespace: String, retention: Duration, who: String,
+        pause: @escaping @Sendable () async throws -> Void
+    ) {
+        self.redis = redis
+        names = Names(namespace: namespace)
+        seconds = Int(retention.components.seconds)
+        self.who = who
+        self.pause = pause
+    }
+
+    /// One round over all organizations.
+    ///
+    /// - Parameters:
+    ///   - database: the id of the database that requests are counted in; in another one nothing is touched.
+    ///   - rest: how long nobody begins another round after this one.
+    /// - Returns: how many records were removed; nil where another process is at it, or has just been.
+    package func sweep(database: [UInt8], rest: Duration) async throws -> Int? {
+        let token = Instance.proposal()
+        guard try await lock(database, token, for: Self.lease) else { return nil }
+        var removed = 0
+        var cursor: String? = "0"
+        while let current = cursor {
+            let (page, next) = try await organizations(after: current)
+            for organization in page {
+                var offset: Int? = 0
+                while let start = offset {
+                    // Somebody else's turn, or another database: no word about the rest.
+                    guard try await lock(database, token, for: Self.lease) else { return removed }
+                    let (gone, following) = try await sweep(organization, from: start)
+                    removed += gone
+                    offset = following
+                    try await pause()
+                }
+            }
+            cursor = next
+            try await pause()
+        }
+        _ = try await lock(database, token, for: rest)
+        return removed
+    }
+
+    private func lock(_ database: [UInt8], _ token: String, for time: Duration) async throws(DirectoryError) -> Bool {
+        let milliseconds = time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
+        return try await redis.answer(
+            .lockRetention, keys: [names.instance, names.retentionLock],
+            arguments: [String(decoding: database, as: UTF8.self), token, String(max(1, milliseconds))]
+        ).first == .integer(1)
+    }
+
+    private func organizations(
+        after cursor: String
+    ) async throws(DirectoryError) -> (page: [OrganizationID], next: String?) {
+        let reply = try await redis.answer(
+            "SCAN", cursor, "MATCH", "\(names.root){*}", "COUNT", Self.scanStep, "TYPE", "hash")
+        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
+        let ids = found.compactMap(\.text).compactMap { name in
+            OrganizationID(String(name.dropFirst(names.root.count + 1).dropLast()))
+        }
+        return (ids, next == "0" ? nil : next)
+    }
+
+    /// Looks at a page of an organization's keys, oldest first; one that was made within the retention can't have been
+    /// revoked before it.
+    private func sweep(
+        _ organization: OrganizationID, from offset: Int
+    ) async throws -> (removed: Int, next: Int?) {
+        let now = try await redis.answer("TIME").first?.text.flatMap { Int($0) }
+        guard let now else { throw DirectoryError.unexpectedReply }
+        let locals = try await redis.answer(
+            "ZRANGE", names.keys(organization.text), "-inf", String(now - seconds), "BYSCORE", "LIMIT", String(offset),
+            String(Self.pageSize)
+        ).compactMap(\.text)
+        guard !locals.isEmpty else { return (0, nil) }
+        let ids = locals.map { KeyID(organization: organization, local: $0) }
+        let found = try await redis.answer(.findEnded, keys: ids.map(names.record), arguments: [String(seconds)])
+        var removed = 0
+        for index in stride(from: 0, to: found.count - 1, by: 2) {
+            guard let place = found[index].integer, ids.indices.contains(Int(place)), let hash = found[index + 1].text
+            else { throw DirectoryError.unexpectedReply }
+            if try await remove(ids[Int(place)], hash) { removed += 1 }
+            try await pause()
+        }
+        return (removed, locals.count < Self.pageSize ? nil : offset + locals.count - removed)
+    }
+
+    /// The pointer first: were it left behind, nobody would find it again.
+    private func remove(_ id: KeyID, _ hash: String) async throws(DirectoryError) -> Bool {
+        let organization = id.organization.text
+        _ = try await redis.answer(
+            .removeEndedPointer, keys: [names.credential(hash)], arguments: ["\(organization) \(id.local)"])
+        let reply = try await redis.answer(
+            .removeEnded,
+            keys: [
+                names.organization(organization), names.record(id), names.keys(organization),
+                names.activeKeys(organization), names.audit(organization),
+            ],
+            arguments: [Directory.revision(), id.local, hash, String(seconds), who, id.text])
+        return reply.first == .integer(1)
+    }
+}

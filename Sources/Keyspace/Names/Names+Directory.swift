@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Limits
+import Octets
+
+/// What operators read and change besides.
+extension Names {
+    package func record(_ id: KeyID) -> String {
+        "\(organization(id.organization.text)):k:\(id.local)"
+    }
+
+    /// - Parameter hexadecimal: a credential's hash.
+    package func credential(_ hexadecimal: String) -> String { root + "cred:" + hexadecimal }
+
+    /// Of all of an organization's keys, by when they were made.
+    package func keys(_ organization: String) -> String {
+        "\(self.organization(organization)):keys"
+    }
+
+    /// Of those that work, by when they end.
+    package func activeKeys(_ organization: String) -> String {
+        "\(self.organization(organization)):active"
+    }
+
+    /// What stands before and after an organization's name in the name of its hash.
+    package var organizationAffixes: (String, String) { ("\(root){", "}") }
+
+    /// A day's counters.
+    ///
+    /// - Parameter day: since 1970.
+    package func usage(_ organization: String, day: Int) -> String {
+        "\(self.organization(organization)):u:\(CivilDate(day: day).basic)"
+    }
+
+    package func audit(_ organization: String) -> String { "\(self.organization(organization)):audit" }
+
+    /// Of changes of plans.
+    package var planAudit: String { root + "audit" }
+
+    package func policySet(_ hash: String) -> String { "\(root)policies:\(hash)" }
+
+    package var sidecars: String { root + "sidecars" }
+
+    /// Held by whoever removes old records.
+    package var retentionLock: String { root + "retention" }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Limits
+
+/// The keys of Redis that admission reads and charges (docs/design.md §4). Braces are literal: Redis' hash tags.
+package struct Names {
+    package let root: String
+
+    package init(namespace: String) {
+        root = "\(namespace):1:"
+    }
+
+    package var instance: String { root + "meta" }
+
+    package func credential(_ hash: CredentialHash) -> String {
+        root + "cred:" + String(decoding: hash.hexadecimal, as: UTF8.self)
+    }
+
+    package func organization(_ organization: String) -> String {
+        "\(root){\(organization)}"
+    }
+
+    package func record(_ pointer: RecordPointer) -> String {
+        "\(root){\(pointer.organization)}:k:\(pointer.id)"
+    }
+
+    /// - Parameter organization: nil for callers without a key.
+    package func session(_ hash: SessionHash, of organization: String?) -> String {
+        "\(root){\(organization ?? ":g")}:s:\(hash.text)"
+    }
+
+    /// Of a quota, what stands before the window's name.
+    package func bucket(_ policy: Policy, ofOrganization organization: String) -> String {
+        "\(root){\(organization)}:\(policy.letter):\(policy.name)"
+    }
+
+    package func bucket(_ policy: Policy, ofKey subject: String, in organization: String) -> String {
+        "\(root){\(organization)}:\(policy.letter):\(policy.name):\(subject)"
+    }
+
+    package func bucket(_ policy: Policy, ofAddress address: String) -> String {
+        "\(root){a:\(address)}:\(policy.letter):\(policy.name)"
+    }
+
+    package func globalBucket(_ policy: Policy) -> String {
+        "\(root){:g}:\(policy.letter):\(policy.name)"
+    }
+
+    /// The revision of all plans together.
+    package var planRevision: String { root + "plans" }
+
+    package func plan(_ plan: String) -> String { "\(root)plan:\(plan)" }
+}
+
+extension Policy {
+    /// Of what is kept in Redis: a bucket, slots or a quota's counter.
+    package var letter: String {
+        switch allowance.kind {
+        case .rate: "b"
+        case .concurrency: "c"
+        case .quota: "q"
+        }
+    }
+}

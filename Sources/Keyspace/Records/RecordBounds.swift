@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How much may stand in a record, in octets. A loop has one connection to Redis: a reply that is too long for it would
+/// end it for everybody.
+package enum RecordBounds {
+    /// What limits, tools, scopes and networks of a record have together: whoever writes more is refused.
+    package static let rules = 8_192
+    /// A name, or whom a key is for: 100 characters.
+    package static let label = 400
+    /// All that a sidecar reads of one record: its rules, and what has one length or a short one.
+    package static let record = rules + 2_048
+    /// Where a credential's record lies: a longer text names none.
+    package static let pointer = 128
+    /// A reply of records: those beyond it are asked for again.
+    package static let reply = 524_288
+
+    /// The fields that are rules, as Lua has them.
+    static let ruleFields = "'limits', 'tools', 'scopes', 'allow_from'"
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The beginning of scripts that read records which others may have written.
+///
+/// `read(key, fields, rules)` answers their values and how long they are; or, of a record beyond its bound, how long
+/// that is and 0. What may be long is measured before it is copied.
+let boundedReadPrelude = """
+    local function read(key, fields, rules)
+      local length = 0
+      for _, field in ipairs(rules) do length = length + redis.call('HSTRLEN', key, field) end
+      if length > \(RecordBounds.rules) then return length, 0 end
+      local values = redis.call('HMGET', key, unpack(fields))
+      length = 0
+      for _, value in ipairs(values) do length = length + #(value or '') end
+      if length > \(RecordBounds.record) then return length, 0 end
+      return values, length
+    end
+    """
+
+/// The beginning of scripts that ask whether a key works on: `works(record, now)`, in seconds since 1970.
+let workingKeyPrelude = """
+    local function works(record, now)
+      local fields = redis.call('HMGET', record, 'is_active', 'revoked_at', 'expires_at')
+      local function hasPassed(moment)
+        moment = tonumber(moment or '') or 0
+        return moment > 0 and moment <= now
+      end
+      return fields[1] == '1' and not hasPassed(fields[2]) and not hasPassed(fields[3])
+    end
+    """
+
+/// The beginning of every script that changes something: what it has done is said in the same breath.
+///
+/// `note(stream, who, what, target, detail)`; about ten thousand entries are kept.
+let auditPrelude = """
+    local function note(stream, who, what, target, detail)
+      redis.call('XADD', stream, 'MAXLEN', '~', '10000', '*', 'who', who, 'what', what, 'target', target,
+        'detail', detail)
+    end
+    """

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Redis
+
+extension RedisScript {
+    /// KEYS: meta, the lock. ARGV: the database's id, who holds it, for how many ms. Answers `{1}` for the holder, else `{0}`.
+    package static let lockRetention = RedisScript(
+        name: "lock-retention",
+        source: """
+            #!lua
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
+            if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return {1} end
+            if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0} end
+            redis.call('PEXPIRE', KEYS[2], ARGV[3])
+            return {1}
+            """)
+
+    /// KEYS: records. ARGV: the retention in s. Answers `{place, key_hash…}` of those that are to go, places from 0.
+    package static let findEnded = RedisScript(
+        name: "find-revoked",
+        source: """
+            #!lua
+            local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
+            local answer = {}
+            for i = 1, #KEYS do
+              local record = redis.call('HMGET', KEYS[i], 'key_hash', 'revoked_at')
+              local revoked = tonumber(record[2] or '') or 0
+              if record[1] and revoked > 0 and revoked <= before then
+                answer[#answer + 1] = i - 1
+                answer[#answer + 1] = record[1]
+              end
+            end
+            return answer
+            """)
+
+    /// KEYS: the credential. ARGV: what it points to. Answers `{1}`, or `{0}` where it points elsewhere.
+    package static let removeEndedPointer = RedisScript(
+        name: "unlink-credential",
+        source: """
+            #!lua flags=allow-oom
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
+            return {redis.call('DEL', KEYS[1])}
+            """)
+
+    /// KEYS: the organization, the record, all keys, active keys, the audit trail. ARGV: revision, local id, hash, the
+    /// retention in s, who, the key's id. Answers `{1}`, or `{0}` where it is to stay.
+    ///
+    /// The revision goes first, as with every change of a key.
+    package static let removeEnded = RedisScript(
+        name: "remove-key",
+        source: """
+            #!lua flags=allow-oom
+            local record = redis.call('HMGET', KEYS[2], 'key_hash', 'revoked_at')
+            local revoked = tonumber(record[2] or '') or 0
+            local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[4])
+            if record[1] ~= ARGV[3] or revoked <= 0 or revoked > before then return {0} end
+            if redis.call('EXISTS', KEYS[1]) == 1 then
+              redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+              redis.call('XADD', KEYS[5], 'MAXLEN', '~', '10000', '*', 'who', ARGV[5], 'what', 'key.purge',
+                'target', ARGV[6], 'detail', 'revoked ' .. record[2])
+            end
+            redis.call('ZREM', KEYS[3], ARGV[2])
+            redis.call('ZREM', KEYS[4], ARGV[2])
+            redis.call('DEL', KEYS[2])
+            return {1}
+            """)
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// `<organization>/<10 of a–z2–7>`: it finds its record without an index and can't be taken for an organization.
+package struct KeyID: Sendable, Hashable {
+    private static let localLength = 10
+    private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+
+    package let organization: OrganizationID
+    package let local: String
+
+    package var text: String { "\(organization.text)/\(local)" }
+
+    package init(organization: OrganizationID, local: String) {
+        self.organization = organization
+        self.local = local
+    }
+
+    package init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let organization = OrganizationID(String(parts[0])),
+            parts[1].utf8.count == Self.localLength, parts[1].utf8.allSatisfy(Self.alphabet.contains)
+        else { return nil }
+        self.init(organization: organization, local: String(parts[1]))
+    }
+
+    /// Another key of its organization; nil where the text names none.
+    package func sibling(_ local: String) -> KeyID? { KeyID("\(organization.text)/\(local)") }
+
+    package static func randomLocal() -> String {
+        let octets = (0..<localLength).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
+        return String(decoding: octets, as: UTF8.self)
+    }
+}
