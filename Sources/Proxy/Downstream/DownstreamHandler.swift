@@ -10,7 +10,7 @@ import NIOCore
 /// machine asks for, `+Forwarding` talks to the handler, `+Redirects` a second time, `+Answers` answers without it, `+Ending`
 /// closes.
 /// A write or flush may call back into the handler before it returns: state changes first, acts come last.
-final class DownstreamHandler: ChannelDuplexHandler {
+final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -22,9 +22,7 @@ final class Shard {
     let snapshot: Snapshot
     let gate: Gate
     let troubles: Troubles
-    /// As it was last read: by the tick, and where a request begins, is asked about and is answered. What is armed in such a
-    /// turn is armed by the time it is, and in any other turn at most a tick too early.
-    private(set) var now = NIODeadline.now()
+    private let clock = LoopClock()
     private var pace = TickPace()
     /// Every answer from now on is its connection's last.
     var isDraining = false
@@ -68,9 +66,10 @@ final class Shard {
     private var timer: RepeatedTask?
     private var drained: EventLoopPromise<Void>?
     private(set) lazy var pool = UpstreamPool(
-        shard: self,
-        connector: UpstreamConnector(configuration: snapshot.upstream, resolver: resolver, on: eventLoop),
-        configuration: snapshot.upstream, capacity: upstreamCapacity)
+        configuration: snapshot.upstream, capacity: upstreamCapacity,
+        connector: UpstreamConnector(
+            configuration: snapshot.upstream, resolver: resolver, on: eventLoop, clock: clock),
+        clock: clock, trouble: troubles.connecting)
     /// Of all loops; nil where the handler has no name.
     private let resolver: UpstreamResolver?
 
@@ -110,7 +109,7 @@ final class Shard {
         gate.start()
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleRepeatedTask(initialDelay: TickPace.interval, delay: TickPace.interval) { _ in
-            bound.value.expire(at: .now())
+            bound.value.expire(at: bound.value.readClock())
         }
     }
 
@@ -170,13 +169,12 @@ final class Shard {
 
     // MARK: Time
 
-    func readClock() -> NIODeadline {
-        now = .now()
-        return now
-    }
+    /// As of ``LoopClock``.
+    var now: NIODeadline { clock.now }
+
+    func readClock() -> NIODeadline { clock.read() }
 
     private func expire(at now: NIODeadline) {
-        self.now = now
         let tick = pace.tick(at: now)
         if tick.excess > .zero { shift(by: tick.excess) }
         gate.expire(now: now)

@@ -6,7 +6,7 @@ import NIOCore
 /// One connection to the handler: reads its responses and passes them, piece by piece, to the exchange it carries.
 ///
 /// Any byte or end on an idle connection closes it. It is read no faster than the client takes what was read.
-final class UpstreamConnection: ChannelDuplexHandler {
+final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -22,9 +22,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private unowned let pool: UpstreamPool
-    let target: UpstreamTarget
+    private let target: UpstreamTarget
     private var context: ChannelHandlerContext?
-    private var owner: DownstreamHandler?
+    private var owner: (any UpstreamReceiver)?
     private var phase = Phase.idle
     private var input = ByteBuffer()
     private var parser: ResponseHeadParser
@@ -37,14 +37,9 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// The handler keeps the connection after this response.
     private var isReusable = false
 
-    private(set) var idleSince = NIODeadline.distantPast
-    private var idleToken: DeadlineQueue<UpstreamConnection>.Token?
+    var standing = UpstreamPool.Standing()
     /// The pool knows of it; a connect that fails is the pool's business.
     var isConnected = false
-    /// Against the pool's capacity; streams are not, nor is what waits without a bound.
-    var isCounted = true
-    /// Against whose share.
-    var caller: UpstreamCaller?
 
     init(pool: UpstreamPool, target: UpstreamTarget, headLimit: Int) {
         self.pool = pool
@@ -53,27 +48,16 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     var isActive: Bool { context?.channel.isActive == true && phase != .closed }
+    var isCurrent: Bool { target.isCurrent }
     var isWritable: Bool { context?.channel.isWritable == true }
     /// The response is complete, and nothing stands against another request.
     var isSpent: Bool { phase == .complete && isClean }
     private var isClean: Bool { isReusable && input.readableBytes == 0 }
 
-    // MARK: The pool's side
-
-    func becomeIdle(token: DeadlineQueue<UpstreamConnection>.Token, at now: NIODeadline) {
-        idleToken = token
-        idleSince = now
-    }
-
-    func takeIdleToken() -> DeadlineQueue<UpstreamConnection>.Token? {
-        defer { idleToken = nil }
-        return idleToken
-    }
-
     // MARK: The owner's side
 
     /// From here to ``detach()`` all that arrives is the owner's.
-    func attach(to owner: DownstreamHandler, method: Method) {
+    func attach(to owner: any UpstreamReceiver, method: Method) {
         precondition(phase == .idle, "Only an idle connection takes a request")
         self.owner = owner
         requestMethod = method
@@ -214,7 +198,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     /// - Returns: whether there may be more to do.
-    private func readHead(for owner: DownstreamHandler) -> Bool {
+    private func readHead(for owner: any UpstreamReceiver) -> Bool {
         do {
             guard try parser.parse(&input, answering: requestMethod, into: &head) else { return false }
         } catch {
@@ -232,7 +216,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         return phase == .body
     }
 
-    private func readInterim(for owner: DownstreamHandler) -> Bool {
+    private func readInterim(for owner: any UpstreamReceiver) -> Bool {
         guard head.status == 101 else {
             owner.upstreamInformed(head)
             return phase == .head
@@ -245,7 +229,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         return phase == .body
     }
 
-    private func readBody(for owner: DownstreamHandler) -> Bool {
+    private func readBody(for owner: any UpstreamReceiver) -> Bool {
         do {
             switch try decoder.decode(&input) {
             case .payload(let payload)?:
@@ -264,7 +248,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     /// Without a length the end of the connection is the end of the body; with one it is a loss.
-    private func endAtEOF(_ owner: DownstreamHandler?) {
+    private func endAtEOF(_ owner: (any UpstreamReceiver)?) {
         guard let owner else { return }
         do {
             _ = try decoder.finishAtEOF()

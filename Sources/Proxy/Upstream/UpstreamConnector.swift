@@ -13,12 +13,16 @@ import Redis
 /// Makes a loop's connections to the handler, at whichever of its addresses takes them.
 final class UpstreamConnector {
     typealias Completion = (Result<UpstreamConnection, any Error>) -> Void
+    /// Makes the channel of a connection, within a time.
+    typealias Dial = (UpstreamConnection, SocketAddress, TimeAmount) -> EventLoopFuture<any Channel>
 
     /// What the kernel may hold for us behind our back: on FIN the channel reads all of it without being asked.
     private static let receiveBuffer: SocketOptionValue = 256 * 1024
     private static let secondTry = TimeAmount.milliseconds(10)
 
     private let eventLoop: any EventLoop
+    private let clock: LoopClock
+    private let dial: Dial
     private let resolver: UpstreamResolver?
     private let responseHeadLimit: Int
     private var targets: UpstreamTargets
@@ -26,8 +30,16 @@ final class UpstreamConnector {
     /// They have tried all addresses, and wait for others.
     private var asking: [(attempt: UpstreamAttempt, pool: UpstreamPool, then: Completion)] = []
 
-    init(configuration: Snapshot.Upstream, resolver: UpstreamResolver?, on eventLoop: any EventLoop) {
+    /// - Parameters:
+    ///   - resolver: nil where the handler has no name.
+    ///   - dial: nil for sockets.
+    init(
+        configuration: Snapshot.Upstream, resolver: UpstreamResolver?, on eventLoop: any EventLoop, clock: LoopClock,
+        dial: Dial? = nil
+    ) {
         self.eventLoop = eventLoop
+        self.clock = clock
+        self.dial = dial ?? { Self.dial($0, at: $1, within: $2, on: eventLoop) }
         self.resolver = resolver
         responseHeadLimit = configuration.responseHeadLimit
         targets = UpstreamTargets(configuration.fixedAddress.map { [$0] } ?? [])
@@ -65,7 +77,7 @@ final class UpstreamConnector {
     private func go(on attempt: UpstreamAttempt, for pool: UpstreamPool, _ then: @escaping Completion) {
         guard !isClosed else { return then(.failure(attempt.error)) }
         var attempt = attempt
-        switch attempt.next(of: targets, at: eventLoop.now) {
+        switch attempt.next(of: targets, at: clock.read()) {
         case .connect(let target, let time):
             connect(to: target, within: time, for: pool) { result in
                 switch result {
@@ -77,7 +89,7 @@ final class UpstreamConnector {
                 }
             }
         case .ask:
-            guard let resolver, resolver.refresh(at: eventLoop.now) else { return then(.failure(attempt.error)) }
+            guard let resolver, resolver.refresh(at: clock.read()) else { return then(.failure(attempt.error)) }
             asking.append((attempt, pool, then))
         case .giveUp(let error):
             then(.failure(error))
@@ -90,7 +102,7 @@ final class UpstreamConnector {
     ) {
         var attempt = attempt
         // A Unix socket whose queue is full doesn't let anybody wait, as TCP does.
-        if (error as? IOError)?.errnoCode == EAGAIN, eventLoop.now + Self.secondTry < attempt.deadline {
+        if (error as? IOError)?.errnoCode == EAGAIN, clock.read() + Self.secondTry < attempt.deadline {
             attempt.waits(because: error)
             eventLoop.assumeIsolated().scheduleTask(in: Self.secondTry) { [attempt] in
                 self.go(on: attempt, for: pool, then)
@@ -106,15 +118,24 @@ final class UpstreamConnector {
         to target: UpstreamTarget, within time: TimeAmount, for pool: UpstreamPool, _ then: @escaping Completion
     ) {
         let connection = UpstreamConnection(pool: pool, target: target, headLimit: responseHeadLimit)
+        dial(connection, target.address, time).assumeIsolated().whenComplete { result in
+            then(result.map { _ in connection })
+        }
+    }
+
+    private static func dial(
+        _ connection: UpstreamConnection, at address: SocketAddress, within time: TimeAmount,
+        on eventLoop: any EventLoop
+    ) -> EventLoopFuture<any Channel> {
         // The initializer may run later, but on this loop.
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
         var bootstrap = ClientBootstrap(group: eventLoop)
         // A request may wait for its answer without end, on a connection on which nothing comes.
-        if !target.address.isUnix { bootstrap = bootstrap.keptAlive(idle: 60, interval: 15, count: 4) }
-        let connected =
+        if !address.isUnix { bootstrap = bootstrap.keptAlive(idle: 60, interval: 15, count: 4) }
+        return
             bootstrap
             .connectTimeout(time)
-            .channelOption(.socketOption(.so_rcvbuf), value: Self.receiveBuffer)
+            .channelOption(.socketOption(.so_rcvbuf), value: receiveBuffer)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.writeBufferWaterMark, value: Shard.waterMark)
             .channelInitializer { channel in
@@ -122,7 +143,6 @@ final class UpstreamConnector {
                     try channel.pipeline.syncOperations.addHandler(bound.value)
                 }
             }
-            .connect(to: target.address)
-        connected.assumeIsolated().whenComplete { result in then(result.map { _ in connection }) }
+            .connect(to: address)
     }
 }
