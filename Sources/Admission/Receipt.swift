@@ -37,7 +37,7 @@ package struct Receipt {
     let taken: Taken?
     /// Of hash slots that were paid before it.
     let earlier: [Taken]
-    let lease: Lease?
+    let slot: HeldSlot?
     /// Nil for callers without a key.
     let credential: CredentialHash?
     /// Nil where no caller was counted.
@@ -45,13 +45,13 @@ package struct Receipt {
 
     /// - Returns: nil where there is nothing to know.
     init?(
-        _ taken: Taken?, earlier: [Taken] = [], _ lease: Lease?, _ credential: CredentialHash?,
+        _ taken: Taken?, earlier: [Taken] = [], _ slot: HeldSlot?, _ credential: CredentialHash?,
         _ usage: UsageMark? = nil
     ) {
-        guard taken != nil || lease != nil || credential != nil else { return nil }
+        guard taken != nil || slot != nil || credential != nil else { return nil }
         self.taken = taken
         self.earlier = earlier
-        self.lease = lease
+        self.slot = slot
         self.credential = credential
         self.usage = usage
     }

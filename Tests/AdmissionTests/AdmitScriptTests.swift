@@ -92,7 +92,7 @@ import Testing
                         return Asked(limit: limits[index], shape: shapes[index], cost: cost)
                     }
                     let named = asked.enumerated().map { (name: "r\(round):b\($0.offset)", $0.element) }
-                    let answer = try await ask(booth.client, Gate.admitScript, named)
+                    let answer = try await ask(booth.client, RedisScript.admit, named)
                     try #require(check(answer, asked, &buckets, &oracles), "round \(round), step \(steps)")
                     denials += answer.verdict == 0 ? 1 : 0
                     steps += 1
@@ -155,9 +155,9 @@ import Testing
             let asked = try [("wide", wide), ("narrow", narrow)].map { name, limit in
                 (name: name, Asked(limit: limit, shape: try BucketShape(limit), cost: 1))
             }
-            #expect(try await ask(booth.client, Gate.admitScript, asked).verdict == 1)
+            #expect(try await ask(booth.client, RedisScript.admit, asked).verdict == 1)
             let stored = try await booth.client.send("MGET", "wide", "narrow")
-            for _ in 0..<5 { #expect(try await ask(booth.client, Gate.admitScript, asked).verdict == 0) }
+            for _ in 0..<5 { #expect(try await ask(booth.client, RedisScript.admit, asked).verdict == 0) }
             #expect(try await booth.client.send("MGET", "wide", "narrow") == stored)
         }
     }
@@ -166,7 +166,7 @@ import Testing
         try await Tollbooth.open { booth in
             let limit = Limit(count: 10, periodMicroseconds: 60_000_000)
             let asked = [(name: "b", Asked(limit: limit, shape: try BucketShape(limit), cost: 0))]
-            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            let answer = try await ask(booth.client, RedisScript.admit, asked)
             #expect(answer.verdict == 1)
             #expect(answer.backlogs == [0])
             #expect(try await booth.client.send("EXISTS", "b") == .integer(0))
@@ -180,7 +180,7 @@ import Testing
             let shape = try BucketShape(limit)
             #expect([shape.unitsPerMicrosecond, shape.unitsPerToken] == [7, 10_000_000])
             let asked = [(name: "b", Asked(limit: limit, shape: shape, cost: 70))]
-            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            let answer = try await ask(booth.client, RedisScript.admit, asked)
             #expect(answer.backlogs == [700_000_000])
             let state = BucketState(owed: 700_000_000, unitsPerToken: 10_000_000, writtenAt: answer.now)
             #expect(try await booth.client.send("GET", "b") == .bytes(state.packed))
@@ -189,7 +189,7 @@ import Testing
             #expect((40_000...100_000).contains(left))
 
             let odd = [(name: "c", Asked(limit: limit, shape: shape, cost: 1))]
-            let second = try await ask(booth.client, Gate.admitScript, odd)
+            let second = try await ask(booth.client, RedisScript.admit, odd)
             let last = try #require(try await booth.client.send("PEXPIRETIME", "c").integer)
             #expect((0...1).contains(Int(last) - (second.now / 1_000 + 1_429)))
         }
@@ -204,7 +204,7 @@ import Testing
             let future = BucketState(owed: 21, unitsPerToken: 7, writtenAt: 9_000_000_000_000_000)
             _ = try await booth.client.set("b", to: future.packed + [1, 2, 3])
             let asked = [(name: "b", Asked(limit: limit, shape: shape, cost: cost))]
-            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            let answer = try await ask(booth.client, RedisScript.admit, asked)
             #expect(answer.verdict == (cost == 0 ? 1 : 0))
             #expect(answer.backlogs == [3 * shape.unitsPerToken])
             let state = BucketState(owed: 21, unitsPerToken: 7, writtenAt: answer.now)
@@ -222,7 +222,7 @@ import Testing
             let limit = Limit(count: 2, periodMicroseconds: 60_000_000)
             let asked = [(name: "b", Asked(limit: limit, shape: try BucketShape(limit), cost: 1))]
             _ = try await booth.client.send("SET", "b", state)
-            let answer = try await ask(booth.client, Gate.admitScript, asked)
+            let answer = try await ask(booth.client, RedisScript.admit, asked)
             #expect(answer.verdict == 1)
             #expect(answer.backlogs == [30_000_000])
             #expect(BucketState(packed: Array(state.utf8)) == nil)
@@ -234,9 +234,9 @@ import Testing
         try await Tollbooth.open { booth in
             _ = try await booth.client.send("REPLICAOF", "127.0.0.1", "1")
             for (script, keys) in [
-                (Gate.admitScript, 0), (Gate.lookupScript, 2), (Gate.loadScript, 1), (Gate.instanceScript, 1),
-                (Gate.sessionScript, 1), (Gate.correctScript, 1), (Gate.renewScript, 1), (Gate.releaseScript, 1),
-                (Gate.planScript, 1),
+                (RedisScript.admit, 0), (RedisScript.lookup, 2), (RedisScript.load, 1), (RedisScript.instance, 1),
+                (RedisScript.session, 1), (RedisScript.correct, 1), (RedisScript.renew, 1), (RedisScript.release, 1),
+                (RedisScript.plan, 1),
             ] {
                 var command = RedisCommand(script, keyCount: keys)
                 for key in 0..<keys { command.append("k\(key)") }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Redis
 import TestSupport
 import Testing
@@ -165,7 +166,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
                     "k\(number)", of: "acme", ["tools": Array(repeating: tools, count: 64).joined(separator: " ")])
             }
             let reply = try await booth.client.evaluate(
-                Gate.loadScript, keys: ["tg:1:{acme}"] + (0..<64).map { "tg:1:{acme}:k:k\($0)" }, arguments: [])
+                RedisScript.load, keys: ["tg:1:{acme}"] + (0..<64).map { "tg:1:{acme}:k:k\($0)" }, arguments: [])
             let records = try #require(reply.array).dropFirst(2)
             #expect((50..<64).contains(records.count))
             let octets = records.reduce(0) { sum, record in

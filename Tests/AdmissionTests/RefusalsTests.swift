@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import NIOCore
 import Redis
 import Testing
@@ -13,8 +14,8 @@ import Testing
     }
 
     private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
-    private static let (admit, probe, lookup) = (Gate.admitScript, Gate.instanceScript, Gate.lookupScript)
-    private static let (correct, usage) = (Gate.correctScript, Gate.usageScript)
+    private static let (admit, probe, lookup) = (RedisScript.admit, RedisScript.instance, RedisScript.lookup)
+    private static let (correct, usage) = (RedisScript.correct, RedisScript.usage)
 
     /// What keeps requests from being decided after each step, each so many seconds after the start.
     @Test(

@@ -101,7 +101,7 @@ extension Tollbooth {
             guard let words = entry.array.flatMap({ $0.count > 3 ? $0[3].array : nil })?.map({ $0.text ?? "" }),
                 words.first == "EVALSHA", words.count > 3, let count = Int(words[2]),
                 // Usage is written once a second, whenever that is.
-                !words[3].contains("}:u:")
+                !words.contains(where: { $0.contains("}:u:") })
             else { return nil }
             return Set(
                 words[3..<min(3 + count, words.count)].map { name in

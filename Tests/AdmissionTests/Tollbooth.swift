@@ -255,19 +255,15 @@ final class GateDriver: Sendable {
         try await gate.eventLoop.submit {
             let gate = gate.value
             let hash = CredentialHash(of: Array("mcp_\(key)".utf8))
-            guard let entry = gate.records.use(hash) else { preconditionFailure("The gate knows the key") }
-            let cell = UsageTable.Key(credential: hash, day: gate.usage.day, tool: UsageTools.none)
-            _ = gate.usage.table.add(
-                UsageTable.Count(allowed: 1), to: cell, of: entry.pointer, at: gate.usage.seconds)
+            guard let entry = gate.cache.last(hash) else { preconditionFailure("The gate knows the key") }
+            gate.meter.count(Caller(entry: entry, hash: hash))
         }.get()
     }
 
     /// What the gate has counted; what is on its way to Redis is left out.
     func counted() async throws -> UsageTable.Count {
         let gate = gate
-        return try await gate.eventLoop.submit {
-            gate.value.usage.table.cells.values.reduce(into: UsageTable.Count()) { $0 += $1.count }
-        }.get()
+        return try await gate.eventLoop.submit { gate.value.meter.counted }.get()
     }
 
     /// A decision, the time from the question to it on the gate's loop, and the longest that the loop went without a tick
@@ -303,8 +299,8 @@ final class GateDriver: Sendable {
         let (gate, overrides) = (gate, LimitOverrides(parsing: limits))
         func adopted() async throws -> Bool {
             try await gate.eventLoop.submit {
-                gate.value.plans.nextPoll = .uptimeNanoseconds(0)
-                return gate.value.plans.overrides[plan] == overrides
+                gate.value.plans.pollSoon()
+                return gate.value.plans.overrides(of: plan) == overrides
             }.get()
         }
         while try await !adopted() { try await Task.sleep(for: .milliseconds(1)) }
@@ -334,7 +330,7 @@ final class GateDriver: Sendable {
     /// Decisions that wait for an answer of Redis.
     func pending() async throws -> Int {
         let gate = gate
-        return try await gate.eventLoop.submit { gate.value.timed.count { !$0.isDone } }.get()
+        return try await gate.eventLoop.submit { gate.value.waits.count }.get()
     }
 
     func policyCounters() async throws -> [PolicyCounters] {

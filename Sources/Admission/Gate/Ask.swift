@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Keyspace
 import Limits
 import NIOCore
 
@@ -15,7 +14,7 @@ final class Ask {
     /// When what it waits for should have come: an answer, or its turn to ask.
     private(set) var patience: NIODeadline
     private let timeout: TimeAmount
-    /// How many answers of Redis the gate had heard when it began to wait.
+    /// How many answers of Redis had been heard when it began to wait.
     private(set) var answersBefore = 0
     /// Nil once it was called.
     private(set) var completion: Completion?
@@ -27,7 +26,7 @@ final class Ask {
     var staleAnswers = 0
     var misjudgements = 0
     var turns = 0
-    /// Whether it stands in the gate's list of deadlines.
+    /// Whether it stands among those that wait.
     var isTimed = false
     /// It ended by being let through.
     private(set) var wasServed = false
@@ -75,11 +74,4 @@ final class Ask {
         if case .allow = decision { wasServed = completion != nil }
         return completion
     }
-}
-
-/// What the answer will be if the buckets have room.
-enum Intent {
-    /// To the owner of a key, or to nobody in particular.
-    case grant(KeyEntry?)
-    case refuse(Denial.Reason, Principal?)
 }

@@ -7,124 +7,158 @@ package import NIOCore
 package import Octets
 import Redis
 
-/// Decides who may call and how often. One a loop: it lives and is called on its event loop alone.
+/// Decides who may call and how often. One a loop: it lives and is called on its event loop alone, and its owner keeps it until
+/// `close()` has ended.
 ///
-/// 1. `Gate+Questions`: who is asking, and which buckets pay (docs/design.md §2, "Who pays").
-/// 2. `Gate+Records`: credential → pointer → record, each looked up once however many wait for it.
-/// 3. `Gate+Charging`: the one question to Redis, and what its answer means.
-/// 4. `Gate+WithoutRedis`: what is answered when there is no answer.
-/// 5. `Gate+Sessions`: which caller an MCP session belongs to.
-/// 6. `Gate+Leases`: the slots it holds in concurrency policies.
-/// 7. `Gate+Corrections`: what is given back, or charged afterwards.
-/// 8. `Gate+Plans`, `Gate+Watches`: what is asked again in the background, plans and the keys of open streams.
-/// 9. `Usage/Gate+Usage`: what callers have called, counted here and written once a second.
-/// 10. `Gate+Connection`: whether Redis is there, in time, and the one this process began with.
+/// It leads each request through its parts, which own their state and know nothing of each other's: admit → judge → settle →
+/// finish.
 ///
-/// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `timed` until it ends.
+/// 1. `Gate+Judging`: who is asking, and which buckets pay (docs/design.md §2, "Who pays").
+/// 2. ``KeyBook`` finds the key of a credential, ``PlanBook`` its plan's numbers.
+/// 3. ``Till`` puts the one question to Redis; ``Corrections`` give back, or charge afterwards.
+/// 4. ``WithoutRedis`` answers when there is no answer.
+/// 5. ``SlotKeeper`` keeps slots of concurrency policies up, ``Watches`` asks about the keys of open streams, ``Sessions``
+///    knows which caller an MCP session belongs to, ``UsageMeter`` counts what callers have called.
+/// 6. ``StoreLink`` knows whether Redis is there, in time, and the one this process began with.
+///
+/// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `waits` until it ends.
 package final class Gate {
     package let configuration: AdmissionConfiguration
-    package internal(set) var counters = GateCounters()
-    /// By policy.
-    package internal(set) var policyCounters: [PolicyCounters]
 
-    let eventLoop: any EventLoop
-    let instance: Instance
-    let logger: Logger
-    let names: Names
-    let wallClock: () -> Int
-    var redis: RedisConnection?
-
-    var condition = Condition.working
-    var refusals = Refusals()
-    let late: LateDecisions
-    let outages: Outages
-    /// Answers of Redis heard so far, of any kind.
-    var answers = 0
-    /// Decisions that timed out since the last answer.
-    var unansweredTimeouts = 0
-    var lastProbe: NIODeadline
-    var isProbing = false
-    /// Redis' clock in microseconds, and when its answer came.
-    var lastTime: (redis: Int, heardAt: NIODeadline)?
-    var isClosed = false
-
-    /// Oldest first, as all have the same budget.
-    var timed = CircularBuffer<Ask>()
+    let link: StoreLink
+    let waits: Waits
+    let plans: PlanBook
+    let cache: KeyCache
+    let keys: KeyBook
+    let payers: Payers
+    let till: Till
+    let meter: UsageMeter
+    private let complaints: Complaints
+    private let slots: SlotKeeper
+    private let corrections: Corrections
+    private let watches: Watches
+    private let withoutRedis: WithoutRedis
     private var pace = TickPace()
-    var records: BoundedCache<CredentialHash, KeyEntry>
-    var organizations: BoundedCache<String, Organization>
-    var addresses: BoundedCache<String, BucketSet>
-    /// Apart from the records, so that junk can't evict keys.
-    var unknowns: BoundedCache<CredentialHash, NIODeadline>
-    var lookups: [CredentialHash: [Ask]] = [:]
-    /// Read, while the record they name is being read.
-    var pointers: [CredentialHash: RecordPointer] = [:]
-    var loads: [String: OrganizationLoad] = [:]
-    let globalBuckets: BucketSet
-    var lookupBudget: LookupBudget
-    var plans = Plans()
-    var leases: Leases
-    var usage: Usage
-    /// Somebody waits for the last of it to be written.
-    var usageWritten: EventLoopPromise<Void>?
-    var watches = Watches()
-    var complaints = Complaints()
+    /// Decisions by their reason.
+    private var decisions = GateCounters()
+    /// Answers that the organization's revision had changed.
+    private var stale = 0
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too.
     ///   - late: shared by all gates of the process, as `outages` are.
     ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about a KiB.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
-    package init(
+    package convenience init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
         logger: Logger, recordCapacity: Int = 50_000, late: LateDecisions = LateDecisions(),
         outages: Outages = Outages(), wallClock: @escaping () -> Int = wallClockMicroseconds
     ) {
-        self.configuration = configuration
-        self.instance = instance
-        self.eventLoop = eventLoop
-        self.logger = logger
-        self.wallClock = wallClock
-        self.late = late
-        self.outages = outages
-        lastProbe = eventLoop.now
-        let names = Names(namespace: configuration.namespace)
-        self.names = names
-        records = BoundedCache(capacity: recordCapacity)
-        organizations = BoundedCache(capacity: recordCapacity)
-        addresses = BoundedCache(capacity: recordCapacity)
-        unknowns = BoundedCache(capacity: recordCapacity)
-        lookupBudget = LookupBudget(blocks: recordCapacity)
-        policyCounters = configuration.policies.map { _ in PolicyCounters() }
-        leases = Leases(seed: .random(in: .min ... .max))
-        usage = Usage(configuration.policies)
-        globalBuckets = BucketSet(
-            for: .global, "", of: configuration.policies, named: names.globalBucket,
-            allowance: \.allowance)
-        redis = makeConnection(to: endpoint)
+        let link = StoreLink(
+            configuration, instance: instance, on: eventLoop, logger: logger, late: late, outages: outages,
+            wallClock: wallClock
+        ) { link in
+            RedisConnection(
+                endpoint: endpoint, on: eventLoop, scripts: Self.scripts, onConnect: link.greet, logger: logger)
+        }
+        self.init(configuration, on: link, logger: logger, recordCapacity: recordCapacity)
     }
+
+    init(_ configuration: AdmissionConfiguration, on link: StoreLink, logger: Logger, recordCapacity: Int = 50_000) {
+        self.configuration = configuration
+        self.link = link
+        let policies = configuration.policies
+        waits = Waits(on: link)
+        complaints = Complaints(about: policies, to: logger)
+        plans = PlanBook(on: link, complaints: complaints)
+        cache = KeyCache(
+            capacity: recordCapacity, named: link.names, policies, plans: plans, complaints: complaints)
+        keys = KeyBook(
+            on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
+            addressPrefix: configuration.addressPrefix, blocks: recordCapacity)
+        payers = Payers(configuration, named: link.names, capacity: recordCapacity)
+        slots = SlotKeeper(on: link, seed: .random(in: .min ... .max))
+        meter = UsageMeter(configuration, on: link)
+        corrections = Corrections(of: policies, on: link, slots: slots, meter: meter)
+        till = Till(configuration, on: link, waits: waits, slots: slots, meter: meter, corrections: corrections)
+        watches = Watches(on: link)
+        withoutRedis = WithoutRedis(configuration, on: link, cache: cache, payers: payers, slots: slots)
+        keys.onFinding = { [unowned self] ask, finding in self.judge(ask, by: finding) }
+        till.onAnswer = { [unowned self] ask, answer in self.conclude(ask, answer) }
+    }
+
+    /// Nil while Redis is connected, scripts are loaded and carried out, answers come in time, and the database is the one
+    /// this process began with.
+    package var fault: GateFault? { link.fault }
+
+    /// By policy.
+    package var policyCounters: [PolicyCounters] { till.policyCounters }
+
+    /// What it has decided, and what its parts have counted.
+    package var counters: GateCounters {
+        var sum = decisions
+        sum.stale = stale
+        sum.deniedFromCache = till.deniedFromCache
+        sum.unknownFromCache = keys.counters.unknownFromCache
+        sum.recordHits = keys.counters.recordHits
+        sum.lookups = keys.counters.lookups
+        sum.lookupsRefused = keys.counters.lookupsRefused
+        sum.loads = keys.counters.loads
+        sum.timeouts = link.timeouts
+        sum.withoutRedis = withoutRedis.count
+        sum.overridesIgnored = complaints.overridesIgnored
+        sum.corrections = corrections.count
+        sum.slotsLost = slots.lost
+        sum.streamsEnded = watches.ended
+        sum.usageDropped = meter.dropped
+        sum.usageLost = meter.lost
+        return sum
+    }
+
+    // MARK: Opening and closing
 
     /// Connects, and goes on trying until `close()`.
     package func start() {
-        redis?.start()
+        link.start()
     }
 
     /// What is still open, and whatever is asked from now on, is answered as without Redis. Ends when what was counted is
     /// written, or a second has passed.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
-        let promise = eventLoop.makePromise(of: Void.self)
-        let written = writeRestOfUsage()
-        isClosed = true
-        while let ask = timed.popFirst() { decideWithoutRedis(ask, "closed") }
+        let promise = link.eventLoop.makePromise(of: Void.self)
+        let written = meter.writeRest()
+        link.close()
+        while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in
-            guard let redis = self.redis else { return promise.succeed() }
-            // The connection's check refers to this gate.
-            self.redis = nil
-            redis.close().cascade(to: promise)
+            guard let disconnected = self.link.disconnect() else { return promise.succeed() }
+            // Whoever waits on the connection is told through this gate.
+            disconnected.assumeIsolated().whenComplete { result in
+                withExtendedLifetime(self) { promise.completeWith(result) }
+            }
         }
         return promise.futureResult
     }
+
+    /// Ends what is out of time and looks after a Redis that was lost. To be called every 10 ms.
+    package func expire(now: NIODeadline) {
+        let tick = pace.tick(at: now)
+        if tick.excess > .zero {
+            waits.shift(by: tick.excess)
+            keys.shift(by: tick.excess)
+        }
+        link.expire(at: now)
+        guard tick.expires else { return }
+        keys.advance(now)
+        while let ask = waits.popOverdue(at: now) { decideWithoutRedis(ask, .late) }
+        link.tick(now)
+        slots.renew(now)
+        plans.poll(now)
+        watches.advance(now) { recheck($0, at: now) }
+        meter.write(now)
+    }
+
+    // MARK: Deciding
 
     /// Decides about one request, whose selection is of this configuration's policies. `completion` is called exactly once,
     /// on the loop, before twice the timeout has passed by more than a tick; often before this returns.
@@ -132,9 +166,9 @@ package final class Gate {
     package func admit(
         _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision, Receipt?) -> Void
     ) {
-        eventLoop.assertInEventLoop()
+        link.eventLoop.assertInEventLoop()
         let ask = Ask(request, at: now, within: configuration.timeout, completion)
-        if let outage { return decideWithoutRedis(ask, outage) }
+        if let outage = link.outage { return decideWithoutRedis(ask, .useless(outage)) }
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
@@ -142,46 +176,115 @@ package final class Gate {
         }
     }
 
-    /// Ends what is out of time and looks after a Redis that was lost. To be called every 10 ms.
-    package func expire(now: NIODeadline) {
-        let tick = pace.tick(at: now)
-        if tick.excess > .zero {
-            for ask in timed { ask.shift(by: tick.excess) }
-            lookupBudget.shift(by: tick.excess)
+    /// What the till says.
+    private func conclude(_ ask: Ask, _ answer: Till.Answer) {
+        switch answer {
+        case .decided(let decision, let receipt): finish(ask, decision, receipt)
+        case .absent(let absence): decideWithoutRedis(ask, absence)
+        case .foreign(let principal):
+            // As much of a guess as a key that isn't one.
+            till.settle(ask, payers.addressCharge(ask.request), .refuse(.foreignSession, principal))
+        case .stale(let confirmation):
+            guard let hash = ask.hash else {
+                return decideWithoutRedis(ask, .useless("no credential to ask again for"))
+            }
+            // However often it changes, the budget ends this.
+            stale += 1
+            ask.staleAnswers += 1
+            keys.load(ask, confirmation.entry.pointer, hash)
+        case .misjudged(let confirmation):
+            guard ask.hash != nil else {
+                return decideWithoutRedis(ask, .useless("no credential to ask again for"))
+            }
+            // The clock has passed an end of validity since it was estimated; it may do so at both ends, not more.
+            ask.misjudgements += 1
+            guard ask.misjudgements < 3 else { return finish(ask, .unavailable("Redis' clock jumps")) }
+            judge(ask, confirmation.entry, isFresh: false, isOutside: !confirmation.expectsOutside)
         }
-        redis?.expire(now: now)
-        guard tick.expires else { return }
-        lookUpWaiting(now)
-        while let ask = timed.first, ask.isDone || ask.deadline <= now {
-            timed.removeFirst()
-            if !ask.isDone { timeOut(ask) }
-        }
-        settleRefusals(now)
-        probeIfDue(now)
-        tellLate(now)
-        renewLeases(now)
-        pollPlans(now)
-        askWatches(now)
-        writeUsage(now)
     }
 
-    /// An ask begins to wait for an answer, or for its turn to ask.
-    func wait(_ ask: Ask) {
-        ask.expect(at: eventLoop.now, answersBefore: answers)
-        guard !ask.isTimed else { return }
-        ask.isTimed = true
-        while let first = timed.first, first.isDone { timed.removeFirst() }
-        timed.append(ask)
+    func decideWithoutRedis(_ ask: Ask, _ absence: Absence) {
+        guard !ask.isDone else { return }
+        let (decision, receipt) = withoutRedis.decide(ask, reason(ask, absence))
+        finish(ask, decision, receipt)
+    }
+
+    private func reason(_ ask: Ask, _ absence: Absence) -> Denial.Reason {
+        switch absence {
+        case .useless(let detail): return .limiterUnavailable(detail: detail)
+        case .failed(let error):
+            if case .notConnected = error { link.noteSilence(since: ask.answersBefore) }
+            return .limiterUnavailable(detail: "\(error)")
+        case .late:
+            let isThere = link.noteTimeout(since: ask.answersBefore)
+            guard ask.staleAnswers < 2 else {
+                return .limiterUnavailable(detail: "the organization keeps changing")
+            }
+            guard isThere else { return .limiterUnavailable(detail: "no answer of Redis in time") }
+            link.noteLate(ask.waited(at: link.eventLoop.now))
+            return .limiterSlow
+        }
     }
 
     /// The one way out. Changes state first: the completion may ask again.
     func finish(_ ask: Ask, _ decision: Decision, _ receipt: Receipt? = nil) {
         guard let completion = ask.end(decision) else { return }
-        if receipt == nil { giveBack(ask) }
+        if receipt == nil { corrections.giveBack(ask) }
         if !decision.isPreliminary(for: ask.request, by: configuration.policies) {
-            counters.count(decision)
-            countUsage(ask, decision)
+            decisions.count(decision)
+            meter.count(ask, decision)
         }
         completion(decision, receipt)
+    }
+}
+
+// MARK: - After the decision
+
+extension Gate {
+    /// How an admitted request has ended: what it was charged is corrected.
+    package func account(for receipt: Receipt, _ outcome: Outcome) {
+        corrections.account(for: receipt, outcome)
+    }
+
+    /// The response is through, however: its slot is free for others.
+    package func release(_ receipt: Receipt) {
+        if let slot = receipt.slot { slots.release(slot) }
+    }
+
+    /// Has `onLoss` called if the slot is lost to others, because this process was silent for too long.
+    package func watchSlot(of receipt: Receipt, onLoss: @escaping () -> Void) {
+        receipt.slot?.onLoss = onLoss
+    }
+
+    /// Has `onEnd` called once, when the key that opened a stream no longer holds: within ten seconds and a look-up, while
+    /// Redis answers (docs/design.md §2).
+    ///
+    /// - Returns: nil for callers without a key.
+    package func watch(_ receipt: Receipt, onEnd: @escaping () -> Void) -> Watch? {
+        receipt.credential.map { watches.open(of: $0, onEnd: onEnd) }
+    }
+
+    /// The stream has ended by itself.
+    package func unwatch(_ watch: Watch) {
+        watches.close(watch)
+    }
+
+    private func recheck(_ credential: CredentialHash, at now: NIODeadline) {
+        let request = AdmissionRequest(kind: .recheck, address: "", selection: PolicySelection())
+        let ask = Ask(request, at: now, within: configuration.timeout) { decision, _ in
+            self.watches.conclude(credential, decision)
+        }
+        judge(ask, by: credential)
+    }
+
+    /// Gives a session to its owner, for 24 hours from its last use. Without Redis it stays nobody's, and who names it will
+    /// have to open another.
+    package func bind(_ session: [UInt8], to owner: SessionOwner, _ done: @escaping () -> Void) {
+        Sessions(on: link).bind(session, to: owner, done)
+    }
+
+    /// Ends a session.
+    package func unbind(_ session: [UInt8], from owner: SessionOwner, _ done: @escaping () -> Void) {
+        Sessions(on: link).unbind(session, from: owner, done)
     }
 }

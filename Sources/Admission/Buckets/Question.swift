@@ -38,7 +38,7 @@ final class Question {
     ///   - slot: what it takes in concurrency policies; needed where it takes one.
     ///   - now: Redis' clock, as well as it is known: quotas are asked about in its windows.
     func call(
-        by script: RedisScript = Gate.admitScript, _ session: BoundSession? = nil, slot: [UInt8]? = nil, at now: Int
+        by script: RedisScript = RedisScript.admit, _ session: BoundSession? = nil, slot: [UInt8]? = nil, at now: Int
     ) -> RedisCommand {
         let keyCount = charge.items.count + (confirmation == nil ? 0 : 1) + (session == nil ? 0 : 1)
         var call = RedisCommand(script, keyCount: keyCount)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Limits
 import NIOCore
 import Redis
@@ -15,9 +16,23 @@ package enum Outcome {
 }
 
 /// What was charged is corrected when it turns out otherwise (docs/design.md §4). Nobody waits for it.
-extension Gate {
-    package func account(for receipt: Receipt, _ outcome: Outcome) {
-        let policies = configuration.policies
+final class Corrections {
+    private let link: StoreLink
+    private let slots: SlotKeeper
+    private let meter: UsageMeter
+    private let policies: [Policy]
+    /// Admissions corrected: given back, or to what the handler said it cost.
+    private(set) var count = 0
+
+    init(of policies: [Policy], on link: StoreLink, slots: SlotKeeper, meter: UsageMeter) {
+        self.policies = policies
+        self.link = link
+        self.slots = slots
+        self.meter = meter
+    }
+
+    /// An admitted request has ended.
+    func account(for receipt: Receipt, _ outcome: Outcome) {
         func trueCost(_ item: Charge.Item) -> Int {
             switch outcome {
             case .unserved: return 0
@@ -31,8 +46,8 @@ extension Gate {
         }
         if let taken = receipt.taken { correct(taken, to: trueCost) }
         for taken in receipt.earlier { correct(taken, to: trueCost) }
-        guard outage == nil, let mark = receipt.usage else { return }
-        correctUsage(mark, of: (receipt.earlier + [receipt.taken].compactMap(\.self)).map(\.charge), to: trueCost)
+        guard link.outage == nil, let mark = receipt.usage else { return }
+        meter.correct(mark, of: (receipt.earlier + [receipt.taken].compactMap(\.self)).map(\.charge), to: trueCost)
     }
 
     /// What was paid slot by slot before one of them denied, or Redis went away.
@@ -45,12 +60,12 @@ extension Gate {
     /// Nobody was served for it.
     func giveBack(_ taken: Receipt.Taken, slot: [UInt8]?) {
         correct(taken) { _ in 0 }
-        if let slot, taken.charge.takesSlots { sendRelease(of: slot, in: taken.charge.slotBuckets) }
+        slots.abandon(slot, taken.charge)
     }
 
     /// - Parameter trueCost: of each item.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
-        guard isToldOfChanges else { return }
+        guard link.isToldOfChanges else { return }
         var changed: [(item: Charge.Item, cost: Int)] = []
         for (item, reply) in zip(taken.charge.items, taken.owed) {
             let cost = trueCost(item)
@@ -58,9 +73,9 @@ extension Gate {
             changed.append((item, cost))
         }
         guard !changed.isEmpty else { return }
-        counters.corrections += 1
+        count += 1
         let rates = changed.filter { if case .rate = $0.item.bucket.meter { true } else { false } }
-        var call = RedisCommand(Self.correctScript, keyCount: changed.count)
+        var call = RedisCommand(RedisScript.correct, keyCount: changed.count)
         for (item, _) in changed { call.append(bytes: item.bucket.name(at: taken.at)) }
         call.append(Int64(rates.count))
         for (item, cost) in changed {
@@ -80,7 +95,7 @@ extension Gate {
                 call.append(Int64(bucket.counter(of: quota, at: taken.at).window.end))
             }
         }
-        send(call, before: eventLoop.now + configuration.timeout) { _ = self.heard($0, of: Self.correctScript) }
+        link.send(call, before: link.eventLoop.now + link.timeout) { _ = self.link.hear($0, of: RedisScript.correct) }
     }
 }
 

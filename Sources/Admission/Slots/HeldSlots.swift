@@ -4,7 +4,7 @@ import Keyspace
 import NIOCore
 
 /// One slot in each concurrency policy that asked about a request, held until its response is through.
-package final class Lease {
+package final class HeldSlot {
     /// How the slot is called in Redis: of this loop, and of this request.
     let name: [UInt8]
     let buckets: [Bucket]
@@ -18,11 +18,13 @@ package final class Lease {
     }
 }
 
-/// The slots that one loop holds, and when they have to be renewed.
+/// The slots that one loop holds, and when they have to be renewed. No IO.
 ///
 /// Each set of slots that has any is renewed every ten seconds, all of its slots in a few calls, whoever came when: so a
 /// sidecar that dies frees its slots within thirty.
-struct Leases {
+///
+/// Invariant: a set that holds any slot is due once.
+struct HeldSlots {
     /// A third of how long a slot lasts: two renewals may be lost.
     static let renewal = TimeAmount.microseconds(Int64(Slot.leaseMicroseconds / 3))
     /// Slots in one call; more would hold up Redis.
@@ -31,40 +33,35 @@ struct Leases {
     private struct Holding {
         /// The last one said is in force.
         var slots: Int
-        var held: [[UInt8]: Lease] = [:]
+        var held: [[UInt8]: HeldSlot] = [:]
     }
 
     /// Sets by name.
     private var holdings: [[UInt8]: Holding] = [:]
-    /// Each set that holds any stands here once, oldest first, as all wait equally long.
+    /// Oldest first, as all wait equally long.
     private var due = CircularBuffer<(at: NIODeadline, set: [UInt8])>()
-    private var names: SlotNames
 
-    init(seed: UInt64) {
-        names = SlotNames(seed: seed)
-    }
-
-    mutating func newName() -> [UInt8] { names.next() }
-
-    mutating func hold(_ lease: Lease, at now: NIODeadline) {
-        for bucket in lease.buckets {
+    mutating func hold(_ slot: HeldSlot, at now: NIODeadline) {
+        assert(slot.isHeld, "Cannot hold what was released")
+        for bucket in slot.buckets {
             if holdings[bucket.name] == nil {
                 holdings[bucket.name] = Holding(slots: bucket.capacity)
                 due.append((now + Self.renewal, bucket.name))
             }
             holdings[bucket.name]?.slots = bucket.capacity
-            holdings[bucket.name]?.held[lease.name] = lease
+            holdings[bucket.name]?.held[slot.name] = slot
         }
+        assert(due.count == holdings.count, "A set is due once")
     }
 
     /// - Returns: whether it was held until now.
     @discardableResult
-    mutating func release(_ lease: Lease) -> Bool {
-        guard lease.isHeld else { return false }
-        lease.isHeld = false
-        lease.onLoss = nil
+    mutating func release(_ slot: HeldSlot) -> Bool {
+        guard slot.isHeld else { return false }
+        slot.isHeld = false
+        slot.onLoss = nil
         // A set that is left empty goes when it would have been renewed.
-        for bucket in lease.buckets { holdings[bucket.name]?.held[lease.name] = nil }
+        for bucket in slot.buckets { holdings[bucket.name]?.held[slot.name] = nil }
         return true
     }
 
@@ -72,7 +69,7 @@ struct Leases {
     func count(in bucket: Bucket) -> Int { holdings[bucket.name]?.held.count ?? 0 }
 
     /// The next set that has to be renewed now, with all that is held in it.
-    mutating func popDue(at now: NIODeadline) -> (set: [UInt8], slots: Int, held: [Lease])? {
+    mutating func popDue(at now: NIODeadline) -> (set: [UInt8], slots: Int, held: [HeldSlot])? {
         while let first = due.first, first.at <= now {
             due.removeFirst()
             guard let holding = holdings[first.set], !holding.held.isEmpty else {
@@ -84,8 +81,6 @@ struct Leases {
         }
         return nil
     }
-
-    var isEmpty: Bool { holdings.values.allSatisfy(\.held.isEmpty) }
 }
 
 /// Names that no other loop of any sidecar gives: 64 random bits, and a number, in base 36.

@@ -2,16 +2,37 @@
 
 import Keyspace
 import Limits
-import Logging
 import NIOCore
 import Redis
 
 /// Who calls what how often: counted in memory where a decision is final, written a second later (docs/usage.md).
-extension Gate {
+final class UsageMeter {
+    private let link: StoreLink
+    private let policies: [Policy]
+    /// How long a day's counters are kept.
+    private let retentionSeconds: Int
+    private var usage: Usage
+    /// Somebody waits for the last of it to be written.
+    private var ending: EventLoopPromise<Void>?
+    /// Calls that aren't counted: too many keys and tools at once.
+    private(set) var dropped = 0
+    /// Calls that may be missing from the counters: Redis didn't say whether it has added them.
+    private(set) var lost = 0
+
+    init(_ configuration: AdmissionConfiguration, on link: StoreLink) {
+        self.link = link
+        policies = configuration.policies
+        retentionSeconds = configuration.usageRetentionSeconds
+        usage = Usage(configuration.policies)
+    }
+
+    /// What is counted and not on its way to Redis.
+    var counted: UsageTable.Count { usage.table.cells.values.reduce(into: UsageTable.Count()) { $0 += $1.count } }
+
     // MARK: Counting
 
     /// A decision that is final, about a caller with a key that holds.
-    func countUsage(_ ask: Ask, _ decision: Decision) {
+    func count(_ ask: Ask, _ decision: Decision) {
         guard let caller = ask.caller, let isAllowed = decision.countsAsAllowed(for: ask.request) else { return }
         let count = UsageTable.Count(allowed: isAllowed ? 1 : 0, denied: isAllowed ? 0 : 1)
         let mark = UsageMark(caller: caller, day: usage.day, tools: ask.request.tools)
@@ -19,13 +40,18 @@ extension Gate {
         tally(mark, count, decision.isAboutForeignSession ? nil : ask.took)
     }
 
+    /// One call without a tool that was let through.
+    func count(_ caller: Caller) {
+        add(UsageTable.Count(allowed: 1), UsageTools.none, UsageMark(caller: caller, day: usage.day, tools: []))
+    }
+
     /// The mark of a request that was counted, as far as it can turn out otherwise.
-    func usageMark(_ ask: Ask) -> UsageMark? {
+    func mark(_ ask: Ask) -> UsageMark? {
         ask.caller.map { UsageMark(caller: $0, day: usage.day, tools: ask.request.tools) }
     }
 
     /// What a request was charged, in these parts, turns out to be another cost.
-    func correctUsage(_ mark: UsageMark, of charges: [Charge], to trueCost: (Charge.Item) -> Int) {
+    func correct(_ mark: UsageMark, of charges: [Charge], to trueCost: (Charge.Item) -> Int) {
         let old = Charge.Share.largest(of: charges) { $0.cost }
         // More than this isn't charged, whatever the handler says.
         let new = Charge.Share.largest(of: charges) { min(trueCost($0), 2 * $0.bucket.capacity) }
@@ -48,8 +74,7 @@ extension Gate {
             let place = usage.tools.place(of: tool)
             var count = count
             if let share, left > 0 {
-                let policy = configuration.policies[share.policy]
-                let part = min(left, policy.cost(of: tool, called: usage.tools.names[Int(place)]))
+                let part = min(left, policies[share.policy].cost(of: tool, called: usage.tools.names[Int(place)]))
                 count.cost = sign * part
                 left -= part
             }
@@ -61,51 +86,52 @@ extension Gate {
     private func add(_ count: UsageTable.Count, _ place: Int32, _ mark: UsageMark) {
         let key = UsageTable.Key(credential: mark.caller.hash, day: mark.day, tool: place)
         if !usage.table.add(count, to: key, of: mark.caller.entry.pointer, at: usage.seconds) {
-            counters.usageDropped += count.calls
+            dropped += count.calls
         }
     }
 
     // MARK: Writing
 
     /// To be called every tick.
-    func writeUsage(_ now: NIODeadline) {
-        usage.turn(to: redisTime)
-        guard outage == nil, redis?.isReady == true else { return }
+    func write(_ now: NIODeadline) {
+        usage.turn(to: link.redisTime)
+        guard link.outage == nil, link.isReady else { return }
         for chunk in usage.due(at: now) { write(chunk) }
     }
 
     /// Writes what is left, at the end; without Redis it is lost. Ends with the last answer, or when there is none for too
     /// long: nobody ticks the connection any more.
-    func writeRestOfUsage() -> EventLoopFuture<Void> {
+    func writeRest() -> EventLoopFuture<Void> {
         let rest = usage.rest()
-        let promise = eventLoop.makePromise(of: Void.self)
-        guard outage == nil, redis?.isReady == true else {
-            counters.usageLost += rest.reduce(0) { $0 + $1.calls }
+        let promise = link.eventLoop.makePromise(of: Void.self)
+        guard link.outage == nil, link.isReady else {
+            lost += rest.reduce(0) { $0 + $1.calls }
             promise.succeed()
             return promise.futureResult
         }
-        usageWritten = promise
+        ending = promise
         for chunk in rest { write(chunk) }
-        endOfUsage()
-        eventLoop.assumeIsolated().scheduleTask(in: Usage.patience) {
-            self.usageWritten?.succeed()
-            self.usageWritten = nil
+        endIfWritten()
+        link.eventLoop.assumeIsolated().scheduleTask(in: Usage.patience) {
+            self.ending?.succeed()
+            self.ending = nil
         }
         return promise.futureResult
     }
 
-    private func endOfUsage() {
-        guard usage.underWay == 0, let promise = usageWritten else { return }
-        usageWritten = nil
+    private func endIfWritten() {
+        guard usage.underWay == 0, let promise = ending else { return }
+        ending = nil
         promise.succeed()
     }
 
     private func write(_ chunk: UsageChunk) {
-        var call = RedisCommand(Self.usageScript, keyCount: 2 + chunk.cells.count)
+        let names = link.names
+        var call = RedisCommand(RedisScript.usage, keyCount: 2 + chunk.cells.count)
         call.append(names.organization(chunk.organization))
         call.append(names.usage(chunk.organization, day: Int(chunk.day)))
         for (_, cell) in chunk.cells { call.append(names.record(cell.pointer)) }
-        call.append(Int64(configuration.usageRetentionSeconds))
+        call.append(Int64(retentionSeconds))
         for (tool, cell) in chunk.cells {
             call.append(Int64(cell.lastUse))
             call.append("\(cell.pointer.id):\(usage.tools.labels[Int(tool)])")
@@ -113,21 +139,21 @@ extension Gate {
             call.append(Int64(cell.count.denied))
             call.append(Int64(cell.count.cost))
         }
-        send(call, before: eventLoop.now + Usage.patience) { result in
+        link.send(call, before: link.eventLoop.now + Usage.patience) { result in
             self.conclude(chunk, result)
         }
     }
 
     /// A write that may have happened is never repeated: better one too few than one twice.
     private func conclude(_ chunk: UsageChunk, _ result: Result<RedisReply, RedisError>) {
-        if case .failure(let error) = result, error.isRefusalBeforehand, !isClosed {
-            usage.keep(chunk, at: eventLoop.now)
+        if case .failure(let error) = result, error.isRefusalBeforehand, !link.isClosed {
+            usage.keep(chunk, at: link.eventLoop.now)
         } else {
             usage.settle()
-            if case .failure = result { counters.usageLost += chunk.calls }
+            if case .failure = result { lost += chunk.calls }
         }
-        _ = heard(result, of: Self.usageScript)
-        endOfUsage()
+        _ = link.hear(result, of: RedisScript.usage)
+        endIfWritten()
     }
 }
 

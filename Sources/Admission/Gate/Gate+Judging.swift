@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Limits
+import NIOCore
+
+/// Who is asking, and what is to be paid for which answer (docs/design.md §2, "Who pays").
+extension Gate {
+    /// The proxy has refused the request for what it is; the address pays, and its empty bucket is a 429.
+    func refuseForTheProxy(_ ask: Ask) {
+        till.settle(ask, payers.addressCharge(ask.request), .grant(nil))
+    }
+
+    /// No credential is looked at, or none is needed.
+    func passWithoutCredential(_ ask: Ask) {
+        if case .announced = ask.request.kind { return finish(ask, .allow(Grant())) }
+        till.settle(ask, payers.anonymousCharge(ask.request), .grant(nil))
+    }
+
+    func judgeCredential(_ ask: Ask) {
+        guard case .presented(let key) = ask.request.credential else {
+            // Who has no key has no scope either.
+            guard configuration.allowsAnonymous, ask.request.scopes.isEmpty else { return refuse(ask, .missing) }
+            return passWithoutCredential(ask)
+        }
+        guard configuration.format.accepts(key) else { return refuse(ask, .malformed) }
+        judge(ask, by: CredentialHash(of: key))
+    }
+
+    func judge(_ ask: Ask, by hash: CredentialHash) {
+        ask.hash = hash
+        if let finding = keys.find(hash, for: ask) { judge(ask, by: finding) }
+    }
+
+    /// What the key book says.
+    func judge(_ ask: Ask, by finding: KeyBook.Finding) {
+        switch finding {
+        case .key(let entry, let isFresh): judge(ask, entry, isFresh: isFresh)
+        case .unknown: refuse(ask, .unknown)
+        case .beyondBudget: finish(ask, .deny(Denial(reason: .lookupBudget)))
+        case .tooLong: finish(ask, .unavailable("record too long"))
+        case .absent(let absence): decideWithoutRedis(ask, absence)
+        }
+    }
+
+    /// - Parameters:
+    ///   - isFresh: the record was read for this request.
+    ///   - isOutside: whether Redis' clock is beyond the key's validity; estimated where it isn't said.
+    func judge(_ ask: Ask, _ entry: KeyEntry, isFresh: Bool, isOutside: Bool? = nil) {
+        ask.caller = nil
+        if let reason = entry.standingRefusal {
+            return refuse(ask, reason, entry, Confirmation(of: entry, unlessFresh: isFresh))
+        }
+        if entry.record.isBounded {
+            let now = link.redisTime
+            if isOutside ?? (entry.refusal(at: now) != nil) {
+                // The reason is found again from Redis' answer.
+                let reason = entry.refusal(at: now) ?? .expired
+                return refuse(ask, reason, entry, Confirmation(of: entry, expectsOutside: true))
+            }
+        }
+        grant(ask, entry)
+    }
+
+    /// A 401: the address pays, and only its bucket can turn it into a 429.
+    private func refuse(
+        _ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry? = nil, _ confirmation: Confirmation? = nil
+    ) {
+        till.settle(ask, payers.addressCharge(ask.request), .refuse(reason, entry?.principal), confirmation)
+    }
+
+    private func grant(_ ask: Ask, _ entry: KeyEntry) {
+        let request = ask.request
+        ask.caller = ask.hash.map { Caller(entry: entry, hash: $0) }
+        if case .announced = request.kind { return finish(ask, .allow(Grant(to: entry))) }
+        let confirmation = Confirmation(of: entry)
+        if case .recheck = request.kind { return till.settle(ask, Charge([], .nothing), .grant(entry), confirmation) }
+        if let objection = entry.record.objection(to: request) {
+            let intent = Intent.refuse(objection, entry.principal)
+            return till.settle(ask, payers.keyCharge(request, entry, .one), intent, confirmation)
+        }
+        if case .abandoned = request.kind {
+            return till.settle(ask, payers.keyCharge(request, entry, .one), .grant(entry), confirmation)
+        }
+        guard request.session == nil else {
+            return till.settle(ask, payers.keyCharge(request, entry), .grant(entry), confirmation)
+        }
+        let looksOnly = !request.takesTokens
+        if let prepared = entry.prepared(for: request.selection, looksOnly: looksOnly) {
+            return till.settle(ask, prepared.charge, .grant(entry), confirmation, prepared: prepared.call)
+        }
+        let charge = payers.keyCharge(request, entry)
+        guard charge.isRepeatable,
+            charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address })
+        else { return till.settle(ask, charge, .grant(entry), confirmation) }
+        let call = Question(charge: charge, intent: .grant(entry), confirmation: confirmation).call(at: 0)
+        entry.keep(
+            KeyEntry.Prepared(selection: request.selection, looksOnly: looksOnly, charge: charge, call: call))
+        till.settle(ask, charge, .grant(entry), confirmation, prepared: call)
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Redis
+
+/// The asks that wait for an answer of Redis, or for their turn to ask.
+///
+/// Invariant: an ask stands here once from its first wait until it has ended; oldest first, as all have the same budget.
+final class Waits {
+    private let link: StoreLink
+    private var asks = CircularBuffer<Ask>()
+
+    init(on link: StoreLink) {
+        self.link = link
+    }
+
+    /// How many have not ended.
+    var count: Int { asks.count { !$0.isDone } }
+
+    /// An ask begins to wait.
+    func wait(_ ask: Ask) {
+        ask.expect(at: link.eventLoop.now, answersBefore: link.answers)
+        guard !ask.isTimed else { return }
+        ask.isTimed = true
+        while let first = asks.first, first.isDone { asks.removeFirst() }
+        asks.append(ask)
+    }
+
+    /// The process stood still: the time was nobody's.
+    func shift(by excess: TimeAmount) {
+        for ask in asks { ask.shift(by: excess) }
+    }
+
+    /// The next one that is out of time.
+    func popOverdue(at now: NIODeadline) -> Ask? {
+        while let ask = asks.first, ask.isDone || ask.deadline <= now {
+            asks.removeFirst()
+            if !ask.isDone { return ask }
+        }
+        return nil
+    }
+
+    /// The next one, whatever its time.
+    func popFirst() -> Ask? {
+        while let ask = asks.popFirst() {
+            if !ask.isDone { return ask }
+        }
+        return nil
+    }
+
+    /// The elements of a script's answer that asks wait for. Where there is none, `miss` is called for each of them, except
+    /// those that waited for another's question and have time left to ask their own.
+    func hear(
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, by asks: some Sequence<Ask>,
+        without miss: (Ask, Absence) -> Void
+    ) -> [RedisReply]? {
+        switch link.hear(result, of: script) {
+        case .success(let answer): return answer
+        case .failure(.late):
+            let now = link.eventLoop.now
+            for ask in asks where !ask.isDone && ask.patience <= now { miss(ask, .late) }
+            return nil
+        case .failure(let absence):
+            for ask in asks where !ask.isDone { miss(ask, absence) }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Limits
+import Logging
+
+/// What is wrong with records and plans as this configuration reads them: said once each, to a bound, since the texts come
+/// from Redis.
+final class Complaints {
+    private static let most = 256
+
+    private let policies: [Policy]
+    private let logger: Logger
+    private var said: Set<String> = []
+    /// Overrides that don't fit, each time a record or a plan with one is read.
+    private(set) var overridesIgnored = 0
+
+    init(about policies: [Policy], to logger: Logger) {
+        self.policies = policies
+        self.logger = logger
+    }
+
+    private func once(_ text: String, _ say: () -> Void) {
+        guard said.count < Self.most, said.insert(text).inserted else { return }
+        say()
+    }
+
+    /// - Parameters:
+    ///   - owner: a key's id, or an organization's name.
+    ///   - length: octets, of which it may have `RecordBounds.rules`.
+    func noteTooLong(_ owner: String, _ length: Int64) {
+        once("length of \(owner)") {
+            logger.error(
+                "record refused: too long",
+                metadata: ["owner": "\(owner)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)"])
+        }
+    }
+
+    func noteTooLong(plan: String, _ length: Int64) {
+        once("length of plan \(plan)") {
+            logger.error(
+                "plan refused: too long",
+                metadata: ["plan": "\(plan)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)"])
+        }
+    }
+
+    func noteMissing(plan: String) {
+        once("plan \(plan)") {
+            logger.warning("no such plan: going by the configuration", metadata: ["plan": "\(plan)"])
+        }
+    }
+
+    /// Overrides that no policy here can use.
+    ///
+    /// - Parameter fits: whose buckets the owner may have others of.
+    func noteMisfits(_ overrides: LimitOverrides, of owner: String, where fits: (Policy.Subject) -> Bool) {
+        for entry in overrides.malformed {
+            overridesIgnored += 1
+            once("\(owner) \(entry)") {
+                logger.warning(
+                    "override ignored: not of the form policy=LIMIT",
+                    metadata: ["owner": "\(owner)", "override": "\(entry)"])
+            }
+        }
+        for (name, allowance) in overrides.allowances.sorted(by: { $0.key < $1.key }) {
+            let policy = policies.first { $0.name == name }
+            guard policy.map({ fits($0.subject) && $0.allowance.kind == allowance.kind }) != true else { continue }
+            overridesIgnored += 1
+            once("\(owner) \(name)") {
+                logger.warning(
+                    policy == nil
+                        ? "override ignored: no such policy here"
+                        : policy?.allowance.kind == allowance.kind
+                            ? "override ignored: its owner doesn't own the bucket"
+                            : "override ignored: the policy is of another kind",
+                    metadata: ["owner": "\(owner)", "policy": "\(name)"])
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Limits
+import NIOCore
+import Redis
+
+/// Credential → pointer → record, each looked up once however many ask.
+///
+/// 1. What is remembered is found at once: ``KeyCache``.
+/// 2. A look-up goes when there is room for it: ``LookupBudget``.
+/// 3. Records are read with their organization, and all that are wanted of one in one trip: ``OrganizationLoad``.
+///
+/// Invariants: a credential is looked up at most once at a time, and an organization read at most once at a time; every ask
+/// that was taken in is told one finding, unless it has ended before.
+final class KeyBook {
+    /// What became of the search for a key.
+    enum Finding {
+        /// - isFresh: its record was read for this ask.
+        case key(KeyEntry, isFresh: Bool)
+        case unknown
+        /// So many keys turn out to be none that this one wasn't looked up in time.
+        case beyondBudget
+        /// More is written of it than anybody may write.
+        case tooLong
+        case absent(Absence)
+    }
+
+    struct Counters {
+        /// Keys whose record was at hand.
+        fileprivate(set) var recordHits = 0
+        /// Failed look-ups answered without a trip.
+        fileprivate(set) var unknownFromCache = 0
+        fileprivate(set) var lookups = 0
+        fileprivate(set) var loads = 0
+        /// Look-ups that weren't made: too many before them were of no key.
+        fileprivate(set) var lookupsRefused = 0
+    }
+
+    private let link: StoreLink
+    private let waits: Waits
+    private let cache: KeyCache
+    private let plans: PlanBook
+    private let complaints: Complaints
+    private let addressPrefix: AddressPrefix
+    private var budget: LookupBudget
+    private var lookups: [CredentialHash: [Ask]] = [:]
+    /// Read, while the record they name is being read.
+    private var pointers: [CredentialHash: RecordPointer] = [:]
+    private var loads: [String: OrganizationLoad] = [:]
+    private(set) var counters = Counters()
+    /// Hears what was found of an ask that had to wait.
+    var onFinding: (Ask, Finding) -> Void = { _, _ in preconditionFailure("Somebody has to hear what was found") }
+
+    /// - Parameters:
+    ///   - addressPrefix: what tells callers apart by their address.
+    ///   - blocks: of addresses whose failed look-ups are remembered.
+    init(
+        on link: StoreLink, waits: Waits, cache: KeyCache, plans: PlanBook, complaints: Complaints,
+        addressPrefix: AddressPrefix, blocks: Int
+    ) {
+        self.link = link
+        self.waits = waits
+        self.cache = cache
+        self.plans = plans
+        self.complaints = complaints
+        self.addressPrefix = addressPrefix
+        budget = LookupBudget(blocks: blocks)
+    }
+
+    /// Finds the key of an ask.
+    ///
+    /// - Returns: nil where Redis is asked: `onFinding` hears of it.
+    func find(_ hash: CredentialHash, for ask: Ask) -> Finding? {
+        if let entry = cache.current(hash) {
+            counters.recordHits += 1
+            return .key(entry, isFresh: false)
+        }
+        if cache.isUnknown(hash, at: link.eventLoop.now) {
+            counters.unknownFromCache += 1
+            return .unknown
+        }
+        lookUp(ask, hash)
+        return nil
+    }
+
+    /// The process stood still: the time was nobody's.
+    func shift(by excess: TimeAmount) {
+        budget.shift(by: excess)
+    }
+
+    // MARK: Pointers
+
+    /// Asks which record the credential names.
+    private func lookUp(_ ask: Ask, _ hash: CredentialHash) {
+        waits.wait(ask)
+        ask.isPointerFresh = true
+        if let pointer = pointers[hash] { return load(ask, pointer, hash) }
+        if lookups[hash]?.append(ask) != nil { return }
+        lookups[hash] = [ask]
+        if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
+        switch budget.begin(
+            hash, from: LookupBudget.Origin(ask.request, by: addressPrefix), at: link.eventLoop.now,
+            until: ask.patience)
+        {
+        case .now(let block): sendLookup(hash, before: ask.patience, of: block)
+        case .later: break
+        case .never:
+            lookups[hash] = nil
+            refuseLookup(ask)
+        }
+    }
+
+    /// To be called every tick: there may be room for look-ups that wait.
+    func advance(_ now: NIODeadline) {
+        let (ready, late) = budget.advance(at: now)
+        for hash in late {
+            // Who joined later has patience left, and waits for a turn of its own.
+            for ask in lookups.removeValue(forKey: hash) ?? [] where !ask.isDone {
+                if ask.patience > now { lookUp(ask, hash) } else { refuseLookup(ask) }
+            }
+        }
+        for (hash, block) in ready {
+            let asks = lookups[hash]?.filter { !$0.isDone } ?? []
+            guard let first = asks.first else {
+                lookups[hash] = nil
+                budget.end(block, asFailure: false, at: now)
+                continue
+            }
+            lookups[hash] = asks
+            for ask in asks { waits.wait(ask) }
+            sendLookup(hash, before: first.patience, of: block)
+        }
+    }
+
+    private func refuseLookup(_ ask: Ask) {
+        counters.lookupsRefused += 1
+        onFinding(ask, .beyondBudget)
+    }
+
+    private func sendLookup(_ hash: CredentialHash, before deadline: NIODeadline, of block: LookupBudget.Block?) {
+        counters.lookups += 1
+        var call = RedisCommand(RedisScript.lookup, keyCount: 2)
+        call.append(link.names.instance)
+        call.append(link.names.credential(hash))
+        link.send(call, before: deadline) { result in
+            assert(self.lookups[hash] != nil, "A look-up is under way once")
+            let asks = self.lookups.removeValue(forKey: hash) ?? []
+            if let block { self.budget.end(block, asFailure: result.isUnknownKey, at: self.link.eventLoop.now) }
+            guard let answer = self.hear(result, of: RedisScript.lookup, by: asks) else {
+                for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
+                return
+            }
+            guard answer.count == 3 else { return self.miss(asks, "unexpected look-up") }
+            // Before a key that worked becomes unknown: is this still the database that knew it?
+            self.link.compareInstance(answer[1])
+            self.follow(RecordPointer(answer[2]), hash, asks)
+        }
+    }
+
+    private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask]) {
+        if link.outage == nil {
+            if pointer == nil { cache.setUnknown(hash, at: link.eventLoop.now) }
+            // Who asks while the record is being read needn't look it up again; the end of the load forgets it.
+            pointers[hash] = asks.contains { !$0.isDone } ? pointer : nil
+        }
+        for ask in asks where !ask.isDone {
+            if let outage = link.outage {
+                onFinding(ask, .absent(.useless(outage)))
+            } else if let pointer {
+                load(ask, pointer, hash)
+            } else {
+                onFinding(ask, .unknown)
+            }
+        }
+    }
+
+    // MARK: Records
+
+    /// Reads a record and its organization anew.
+    func load(_ ask: Ask, _ pointer: RecordPointer, _ hash: CredentialHash) {
+        waits.wait(ask)
+        if let load = loads[pointer.organization] { return load.add(ask, pointer, hash) }
+        let load = OrganizationLoad()
+        loads[pointer.organization] = load
+        load.add(ask, pointer, hash)
+        advance(load, of: pointer.organization, past: 0)
+    }
+
+    @discardableResult
+    private func advance(
+        _ load: OrganizationLoad, of organization: String, past count: Int
+    ) -> [OrganizationLoad.Want] {
+        let done = load.advance(past: count)
+        guard !load.inFlight.isEmpty else {
+            loads[organization] = nil
+            return done
+        }
+        counters.loads += 1
+        var call = RedisCommand(RedisScript.load, keyCount: 1 + load.inFlight.count)
+        call.append(link.names.organization(organization))
+        for want in load.inFlight { call.append(link.names.record(want.pointer)) }
+        link.send(call, before: link.eventLoop.now + link.timeout) { result in
+            let wants = self.advance(load, of: organization, past: load.read(by: result))
+            for want in wants { self.pointers[want.hash] = nil }
+            self.conclude(wants, result)
+        }
+        return done
+    }
+
+    private func conclude(_ wants: [OrganizationLoad.Want], _ result: Result<RedisReply, RedisError>) {
+        guard let answer = hear(result, of: RedisScript.load, by: wants.flatMap(\.asks)) else {
+            for want in wants { for ask in want.asks where !ask.isDone { load(ask, want.pointer, want.hash) } }
+            return
+        }
+        if answer.count == 2, let length = answer[1].integer {
+            return refuseTooLong(wants, wants.first?.pointer.organization ?? "", length)
+        }
+        guard answer.count == wants.count + 2, let fields = answer[1].array else {
+            return miss(wants.flatMap(\.asks), "unexpected record")
+        }
+        let organization = OrganizationRecord(fields)
+        plans.with(organization?.plan) { isKnown in
+            guard isKnown else { return self.miss(wants.flatMap(\.asks), "no answer about the plan") }
+            self.read(wants, organization, answer[2...])
+        }
+    }
+
+    private func read(
+        _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>
+    ) {
+        for (want, fields) in zip(wants, records) {
+            if let length = fields.integer {
+                refuseTooLong([want], want.pointer.principal.keyID, length)
+                continue
+            }
+            guard let organization, let record = fields.array.flatMap(KeyRecord.init),
+                record.hash == want.hash.hexadecimal
+            else {
+                dropPointer(want)
+                continue
+            }
+            let entry = cache.entry(want.hash, want.pointer, record, organization)
+            tell(want.asks) { _ in .key(entry, isFresh: true) }
+        }
+    }
+
+    /// More than anybody may write, or one loop's connection would carry: its own requests are refused, nobody else's.
+    private func refuseTooLong(_ wants: [OrganizationLoad.Want], _ owner: String, _ length: Int64) {
+        complaints.noteTooLong(owner, length)
+        for want in wants {
+            cache.remove(want.hash)
+            tell(want.asks) { _ in .tooLong }
+        }
+    }
+
+    /// The record is gone, or another key's: a pointer from the cache is looked up once more, a fresh one names no key.
+    private func dropPointer(_ want: OrganizationLoad.Want) {
+        cache.remove(want.hash)
+        tell(want.asks) { ask in
+            guard ask.isPointerFresh else {
+                self.lookUp(ask, want.hash)
+                return nil
+            }
+            self.cache.setUnknown(want.hash, at: self.link.eventLoop.now)
+            return .unknown
+        }
+    }
+
+    // MARK: Findings
+
+    /// - Parameter finding: of an ask that waits still; nil where it goes on waiting.
+    private func tell(_ asks: [Ask], _ finding: (Ask) -> Finding?) {
+        for ask in asks where !ask.isDone {
+            if let outage = link.outage {
+                onFinding(ask, .absent(.useless(outage)))
+            } else if let finding = finding(ask) {
+                onFinding(ask, finding)
+            }
+        }
+    }
+
+    private func miss(_ asks: [Ask], _ detail: String) {
+        for ask in asks where !ask.isDone { onFinding(ask, .absent(.useless(detail))) }
+    }
+
+    private func hear(
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, by asks: [Ask]
+    ) -> [RedisReply]? {
+        waits.hear(result, of: script, by: asks) { onFinding($0, .absent($1)) }
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    /// A look-up's answer that there is no such key.
+    fileprivate var isUnknownKey: Bool {
+        guard case .success(let reply) = self, let answer = reply.array, answer.count == 3 else { return false }
+        return RecordPointer(answer[2]) == nil
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Limits
+import NIOCore
+
+/// What one loop remembers of credentials: what their records come to under this configuration and the plans, and for a
+/// second which of them are none.
+///
+/// Invariant: an organization's entries share its buckets, and those that stay the same by name and numbers outlive any
+/// change of the records.
+final class KeyCache {
+    private static let unknownFor = TimeAmount.seconds(1)
+
+    private let names: Names
+    private let policies: [Policy]
+    private let plans: PlanBook
+    private let complaints: Complaints
+    private var records: BoundedCache<CredentialHash, KeyEntry>
+    private var organizations: BoundedCache<String, Organization>
+    /// Apart from the records, so that junk can't evict keys.
+    private var unknowns: BoundedCache<CredentialHash, NIODeadline>
+
+    /// - Parameter capacity: keys, organizations and failed look-ups remembered, each.
+    init(capacity: Int, named names: Names, _ policies: [Policy], plans: PlanBook, complaints: Complaints) {
+        self.names = names
+        self.policies = policies
+        self.plans = plans
+        self.complaints = complaints
+        records = BoundedCache(capacity: capacity)
+        organizations = BoundedCache(capacity: capacity)
+        unknowns = BoundedCache(capacity: capacity)
+    }
+
+    /// As it was last read, and worked out by the plans of then.
+    func last(_ hash: CredentialHash) -> KeyEntry? { records.use(hash) }
+
+    /// As it was last read, under the plans of now.
+    func current(_ hash: CredentialHash) -> KeyEntry? {
+        guard let entry = records.use(hash) else { return nil }
+        guard entry.organization.generation != plans.generation else { return entry }
+        return self.entry(hash, entry.pointer, entry.record, entry.organization.record)
+    }
+
+    /// It was looked up a moment ago, and none.
+    func isUnknown(_ hash: CredentialHash, at now: NIODeadline) -> Bool {
+        unknowns.use(hash).map { $0 > now } ?? false
+    }
+
+    /// It turned out to be none.
+    func setUnknown(_ hash: CredentialHash, at now: NIODeadline) {
+        records.remove(hash)
+        unknowns.insert(now + Self.unknownFor, for: hash)
+    }
+
+    func remove(_ hash: CredentialHash) {
+        records.remove(hash)
+    }
+
+    /// What a record and its organization, read together, come to under this configuration; remembered from now on.
+    func entry(
+        _ hash: CredentialHash, _ pointer: RecordPointer, _ record: KeyRecord, _ loaded: OrganizationRecord
+    ) -> KeyEntry {
+        let names = names
+        let organization = organization(pointer.organization, loaded)
+        complaints.noteMisfits(record.overrides, of: pointer.principal.keyID) { $0 == .key }
+        let plan = plan(of: loaded)
+        let buckets = BucketSet(
+            for: .key, "\(pointer.organization)/\(record.subject)", of: policies,
+            named: { names.bucket($0, ofKey: record.subject, in: pointer.organization) },
+            keeping: records.use(hash)?.buckets
+        ) { policy in
+            policy.allowance(key: record.overrides, organization: loaded.overrides, plan: plan)
+        }
+        let entry = KeyEntry(pointer: pointer, record: record, organization: organization, buckets: buckets)
+        records.insert(entry, for: hash)
+        return entry
+    }
+
+    private func plan(of organization: OrganizationRecord) -> LimitOverrides {
+        organization.plan.flatMap(plans.overrides) ?? .none
+    }
+
+    private func organization(_ name: String, _ loaded: OrganizationRecord) -> Organization {
+        let known = organizations.use(name)
+        if let known, known.record == loaded, known.generation == plans.generation { return known }
+        complaints.noteMisfits(loaded.overrides, of: name) { $0 == .org || $0 == .key }
+        let (names, plan) = (names, plan(of: loaded))
+        let buckets = BucketSet(
+            for: .org, name, of: policies, named: { names.bucket($0, ofOrganization: name) },
+            keeping: known?.buckets
+        ) { $0.allowance(organization: loaded.overrides, plan: plan) }
+        let organization = Organization(
+            key: Array(names.organization(name).utf8), record: loaded, generation: plans.generation, buckets: buckets)
+        organizations.insert(organization, for: name)
+        return organization
+    }
+}

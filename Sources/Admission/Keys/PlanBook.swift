@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Limits
+import NIOCore
+import Redis
+
+/// The plans that organizations seen by this loop are on: read when the first one is met, and again when their common
+/// revision has changed, which is asked for every second (docs/design.md §4).
+final class PlanBook {
+    static let pollInterval = TimeAmount.seconds(1)
+
+    private let link: StoreLink
+    private let complaints: Complaints
+    private var known: [String: LimitOverrides] = [:]
+    /// Raised whenever one of them changes: what was worked out by an older one is worked out again.
+    private(set) var generation = 0
+    /// As last heard; nil before.
+    private var revision: RedisReply?
+    private var nextPoll = NIODeadline.uptimeNanoseconds(0)
+
+    init(on link: StoreLink, complaints: Complaints) {
+        self.link = link
+        self.complaints = complaints
+    }
+
+    /// Nil where it was never read.
+    func overrides(of plan: String) -> LimitOverrides? { known[plan] }
+
+    /// Goes on when the plan's numbers are known, at once where they are.
+    ///
+    /// - Parameter then: false where they couldn't be read.
+    func with(_ plan: String?, _ then: @escaping (Bool) -> Void) {
+        guard let plan, known[plan] == nil else { return then(true) }
+        load(plan, then)
+    }
+
+    private func load(_ plan: String, _ then: @escaping (Bool) -> Void) {
+        var call = RedisCommand(RedisScript.plan, keyCount: 2)
+        call.append(link.names.planRevision)
+        call.append(link.names.plan(plan))
+        link.send(call, before: link.eventLoop.now + link.timeout) { result in
+            guard let answer = self.link.answer(result, of: RedisScript.plan), answer.count == 3 else {
+                return then(false)
+            }
+            if self.revision == nil { self.revision = answer[1] }
+            if let length = answer[2].integer {
+                self.complaints.noteTooLong(plan: plan, length)
+                return then(false)
+            }
+            let overrides = LimitOverrides(parsing: answer[2].text ?? "")
+            if answer[2] == .null { self.complaints.noteMissing(plan: plan) }
+            self.complaints.noteMisfits(overrides, of: "plan \(plan)") { $0 == .org || $0 == .key }
+            self.set(overrides, for: plan)
+            then(true)
+        }
+    }
+
+    private func set(_ new: LimitOverrides, for plan: String) {
+        guard known[plan] != new else { return }
+        known[plan] = new
+        generation += 1
+    }
+
+    /// To be called every tick.
+    func poll(_ now: NIODeadline) {
+        guard !known.isEmpty, now >= nextPoll, link.outage == nil else { return }
+        nextPoll = now + Self.pollInterval
+        var call = RedisCommand(RedisScript.plan, keyCount: 1)
+        call.append(link.names.planRevision)
+        link.send(call, before: now + link.timeout) { result in
+            guard let answer = self.link.answer(result, of: RedisScript.plan), answer.count >= 2,
+                answer[1] != self.revision
+            else { return }
+            // Before the plans themselves, so that a change in between is seen the next time.
+            self.revision = answer[1]
+            for plan in self.known.keys { self.load(plan) { if !$0 { self.revision = nil } } }
+        }
+    }
+
+    /// Asks about the plans at the next tick.
+    func pollSoon() {
+        nextPoll = .uptimeNanoseconds(0)
+    }
+}

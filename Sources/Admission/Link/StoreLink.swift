@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import Logging
+import NIOCore
+import Redis
+
+/// One loop's dealings with Redis: what is sent there, what was heard, and whether it is there, in time, and the one this
+/// process began with.
+///
+/// 1. `send` and `hear`: every question of the gate's parts goes out through the one and its answer in through the other.
+/// 2. `outage`: why Redis needn't be asked, by ``Health``.
+/// 3. `redisTime`: Redis' clock.
+/// 4. `tick`: what is out of time ends, and Redis is asked for its id now and then.
+///
+/// It lives on its event loop and is called there alone.
+final class StoreLink {
+    let eventLoop: any EventLoop
+    let names: Names
+    /// Budget of one question.
+    let timeout: TimeAmount
+
+    private let onFailure: AdmissionConfiguration.OnFailure
+    private let instance: Instance
+    private let logger: Logger
+    private let wallClock: () -> Int
+    private let late: LateDecisions
+    private let outages: Outages
+
+    /// Nil once it was closed.
+    private var connection: (any RedisLink)?
+    private var health: Health
+    /// Redis' clock in microseconds, and when its answer came.
+    private var lastTime: (redis: Int, heardAt: NIODeadline)?
+    private(set) var isClosed = false
+    /// Decisions that ran out of time.
+    private(set) var timeouts = 0
+
+    /// - Parameters:
+    ///   - instance: shared by all gates of the process, over reloads too; so are `late` and `outages`.
+    ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
+    ///   - connect: makes the connection, which has to pass `greet` before anything else is sent on it.
+    init(
+        _ configuration: AdmissionConfiguration, instance: Instance, on eventLoop: any EventLoop, logger: Logger,
+        late: LateDecisions, outages: Outages, wallClock: @escaping () -> Int,
+        connect: (StoreLink) -> any RedisLink
+    ) {
+        self.eventLoop = eventLoop
+        names = Names(namespace: configuration.namespace)
+        timeout = configuration.timeout
+        onFailure = configuration.onFailure
+        self.instance = instance
+        self.logger = logger
+        self.wallClock = wallClock
+        self.late = late
+        self.outages = outages
+        health = Health(at: eventLoop.now)
+        connection = connect(self)
+    }
+
+    // MARK: State
+
+    /// Nil while it is connected, scripts are loaded and carried out, answers come in time, and the database is the one this
+    /// process began with.
+    var fault: GateFault? {
+        switch health.condition {
+        case .silent: return .silent
+        case .swapped: return .emptied
+        case .working: break
+        }
+        guard isReady else { return .redis(connection?.lastFailure?.fault ?? .unreachable) }
+        return health.refusal.map { .redis($0) }
+    }
+
+    /// Commands are sent at once.
+    var isReady: Bool { connection?.isReady == true }
+
+    /// Whether Redis is told what nobody waits for: also one that doesn't answer, since it may be slow.
+    var isToldOfChanges: Bool { !isClosed && health.condition != .swapped }
+
+    /// Why Redis needn't be asked; nil where it is worth trying.
+    var outage: String? {
+        if isClosed { return "closed" }
+        return switch health.condition {
+        case .working: nil
+        case .silent: "Redis doesn't answer"
+        case .swapped: "the database was emptied or swapped"
+        }
+    }
+
+    /// Redis' clock now, in microseconds: its last answer plus the time since. For what Redis itself judges again, and for
+    /// reports without it; the local clock serves only where Redis was never heard.
+    var redisTime: Int {
+        guard let lastTime else { return wallClock() }
+        return lastTime.redis + Int((eventLoop.now - lastTime.heardAt).nanoseconds / 1_000)
+    }
+
+    /// Answers of Redis heard so far, of any kind.
+    var answers: Int { health.answers }
+
+    // MARK: Opening and closing
+
+    /// Connects, and goes on trying until it is closed.
+    func start() {
+        connection?.start()
+    }
+
+    /// Whatever is asked from now on has no answer.
+    func close() {
+        isClosed = true
+    }
+
+    /// Nil where it was closed before.
+    func disconnect() -> EventLoopFuture<Void>? {
+        assert(isClosed, "Nothing may be asked any more")
+        guard let connection else { return nil }
+        // Its check refers to this link.
+        self.connection = nil
+        return connection.close()
+    }
+
+    // MARK: Asking
+
+    func send(
+        _ call: RedisCommand, before deadline: NIODeadline, late: RedisConnection.Late? = nil,
+        _ then: @escaping RedisConnection.Completion
+    ) {
+        guard let connection else { return then(.failure(.shutdown)) }
+        connection.send(call, deadline: deadline, late: late, then)
+    }
+
+    /// When a script answered, in µs; nil where it isn't a time that can be counted with.
+    func time(of answer: [RedisReply]) -> Int? {
+        guard let time = answer.first?.integer, 0...Int64(KeyRecord.never) ~= time else { return nil }
+        return Int(time)
+    }
+
+    /// The elements of a script's answer, the first of which is Redis' time.
+    func hear(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> Result<[RedisReply], Absence> {
+        switch result {
+        case .success(let reply):
+            noteAnswer()
+            health.noteSuccess(of: script, at: eventLoop.now)
+            // Whatever answers here, no number of its may be one that can't be counted with.
+            guard let elements = reply.array, let time = time(of: elements) else {
+                return .failure(.useless("unexpected answer of a script"))
+            }
+            lastTime = (time, eventLoop.now)
+            return .success(elements)
+        case .failure(.timeout): return .failure(.late)
+        case .failure(let error):
+            if case .server = error {
+                noteAnswer()
+                noteRefusal(error, of: script)
+            }
+            return .failure(.failed(error))
+        }
+    }
+
+    /// The answer of a script that no decision waits for; nil where there is none.
+    func answer(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> [RedisReply]? {
+        switch hear(result, of: script) {
+        case .success(let answer): answer
+        case .failure: nil
+        }
+    }
+
+    private func noteAnswer() {
+        guard health.noteAnswer(), outages.end(.silent) else { return }
+        logger.notice("redis answers again")
+    }
+
+    // MARK: Silence
+
+    /// A decision is made without Redis' answer.
+    ///
+    /// - Parameter answersBefore: how many there had been when it began to wait.
+    func noteSilence(since answersBefore: Int) {
+        guard health.noteSilence(since: answersBefore) else { return }
+        // Those that waited for this to be known are no others.
+        late.forget()
+        guard outages.begin(.silent) else { return }
+        logger.warning("redis doesn't answer: going on without it", metadata: ["on_failure": "\(onFailure)"])
+    }
+
+    /// A decision ran out of time.
+    ///
+    /// - Returns: whether Redis is there all the same, as far as is known.
+    func noteTimeout(since answersBefore: Int) -> Bool {
+        timeouts += 1
+        noteSilence(since: answersBefore)
+        return health.condition == .working
+    }
+
+    /// Redis was there, and had no answer for so long.
+    func noteLate(_ waited: TimeAmount) {
+        late.add(waited, at: eventLoop.now)
+    }
+
+    /// The answer to a question that was given up has come after all.
+    func noteLateAnswer(after waited: TimeAmount) {
+        late.stretch(to: waited)
+    }
+
+    // MARK: Refusals
+
+    /// The server refuses what it is asked (OOM, READONLY, NOPERM …). For what has no name one key may be at fault, which
+    /// keeps nobody else from being served.
+    private func noteRefusal(_ error: RedisError, of script: RedisScript) {
+        let fault = error.fault
+        let isNews: Bool
+        if fault == .other {
+            isNews = outages.tellsNameless(at: eventLoop.now)
+        } else {
+            let change = health.noteRefusal(
+                fault, of: script, isNeeded: Gate.neededScripts.contains(script), at: eventLoop.now)
+            isNews = outages.change(from: change.old, to: change.new).hasBegun
+        }
+        guard isNews else { return }
+        logger.warning("redis refuses a script", metadata: ["script": "\(script.name)", "error": "\(error)"])
+    }
+
+    // MARK: Ticks
+
+    /// Ends what is out of time and looks after a connection that was lost. To be called every 10 ms, before `tick`.
+    func expire(at now: NIODeadline) {
+        connection?.expire(now: now)
+    }
+
+    /// To be called every tick at which deadlines are looked at.
+    func tick(_ now: NIODeadline) {
+        if let change = health.settleRefusals(at: now), outages.change(from: change.old, to: change.new).isOver {
+            logger.notice("redis carries out scripts again")
+        }
+        probeIfDue(now)
+        tellLate(now)
+    }
+
+    private func tellLate(_ now: NIODeadline) {
+        guard let (count, longest) = late.take(at: now) else { return }
+        logger.warning(
+            "redis answers too late",
+            metadata: [
+                "decisions": "\(count)", "longest_ms": "\(longest.nanoseconds / 1_000_000)",
+                "redis.timeout_ms": "\(timeout.nanoseconds / 1_000_000)", "on_failure": "\(onFailure)",
+            ])
+    }
+
+    // MARK: Which database
+
+    private func probeIfDue(_ now: NIODeadline) {
+        guard !isClosed, isReady, health.beginProbe(at: now) else { return }
+        send(instanceQuestion(), before: now + timeout) { result in
+            self.health.endProbe()
+            guard let answer = self.answer(result, of: RedisScript.instance), answer.count == 2 else { return }
+            self.compareInstance(answer[1])
+        }
+    }
+
+    /// A connection counts once its database's id was compared; whether it is ours or not, it is the one to ask.
+    func greet(
+        _ send: (RedisCommand, @escaping RedisConnection.Completion) -> Void,
+        _ done: @escaping (Result<Void, RedisError>) -> Void
+    ) {
+        send(instanceQuestion()) { result in
+            guard let answer = self.answer(result, of: RedisScript.instance), answer.count == 2 else {
+                return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
+            }
+            self.compareInstance(answer[1])
+            done(.success(()))
+        }
+    }
+
+    /// A process that has never seen an id proposes one; of several the first is taken.
+    private func instanceQuestion() -> RedisCommand {
+        var call = RedisCommand(RedisScript.instance, keyCount: 1)
+        call.append(names.instance)
+        call.append(instance.id == nil ? Instance.proposal() : "")
+        return call
+    }
+
+    /// - Parameter reply: the database's id, as a script has answered it.
+    func compareInstance(_ reply: RedisReply) {
+        var seen: [UInt8]?
+        if case .bytes(let id) = reply { seen = id }
+        switch health.compare(isOurs: instance.agrees(with: seen)) {
+        case .asBefore: break
+        case .restored:
+            guard outages.end(.emptied) else { return }
+            logger.notice("the database is the one this process began with again")
+        case .swapped:
+            guard outages.begin(.emptied) else { return }
+            logger.error(
+                """
+                the database was emptied or swapped: going on without it. Restore it, or restart this process to work \
+                with the new one
+                """,
+                metadata: ["key": "\(names.instance)", "on_failure": "\(onFailure)"])
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Limits
+import NIOCore
+
+/// A stream that stays open only as long as its key holds.
+package final class Watch {
+    fileprivate let credential: CredentialHash
+    fileprivate let onEnd: () -> Void
+
+    fileprivate init(_ credential: CredentialHash, _ onEnd: @escaping () -> Void) {
+        self.credential = credential
+        self.onEnd = onEnd
+    }
+}
+
+/// The keys of streams that are open, each asked about every ten seconds however many streams it has.
+///
+/// Invariant: a key that has any stream is due once.
+final class Watches {
+    static let interval = TimeAmount.seconds(10)
+
+    private let link: StoreLink
+    private var open: [CredentialHash: [ObjectIdentifier: Watch]] = [:]
+    /// Oldest question first, as all wait equally long.
+    private var due = CircularBuffer<(at: NIODeadline, credential: CredentialHash)>()
+    /// Streams ended because their key no longer held.
+    private(set) var ended = 0
+
+    init(on link: StoreLink) {
+        self.link = link
+    }
+
+    /// - Parameter onEnd: called once, when the key no longer holds.
+    func open(of credential: CredentialHash, onEnd: @escaping () -> Void) -> Watch {
+        let watch = Watch(credential, onEnd)
+        if open[credential] == nil { due.append((link.eventLoop.now + Self.interval, credential)) }
+        open[credential, default: [:]][ObjectIdentifier(watch)] = watch
+        assert(due.count == open.count, "A key is due once")
+        return watch
+    }
+
+    /// The stream has ended by itself. A key that is left with none goes when it would have been asked about.
+    func close(_ watch: Watch) {
+        open[watch.credential]?[ObjectIdentifier(watch)] = nil
+    }
+
+    /// To be called every tick.
+    ///
+    /// - Parameter recheck: asks whether a key still holds.
+    func advance(_ now: NIODeadline, _ recheck: (CredentialHash) -> Void) {
+        while let credential = popDue(at: now) {
+            guard link.outage == nil else { continue }
+            recheck(credential)
+        }
+    }
+
+    private func popDue(at now: NIODeadline) -> CredentialHash? {
+        while let first = due.first, first.at <= now {
+            due.removeFirst()
+            if open[first.credential]?.isEmpty == false {
+                due.append((now + Self.interval, first.credential))
+                return first.credential
+            }
+            open[first.credential] = nil
+        }
+        return nil
+    }
+
+    /// What the question about a key came to.
+    func conclude(_ credential: CredentialHash, _ decision: Decision) {
+        guard case .deny(let denial) = decision, denial.reason.isAboutTheKey else { return }
+        let watches = open[credential].map { Array($0.values) } ?? []
+        if !watches.isEmpty { open[credential] = [:] }
+        for watch in watches {
+            ended += 1
+            watch.onEnd()
+        }
+    }
+}
+
+extension Denial.Reason {
+    /// The key itself is no good, whatever was asked for.
+    fileprivate var isAboutTheKey: Bool {
+        switch self {
+        case .unknown, .revoked, .expired, .notYetValid, .suspended: true
+        case .missing, .malformed, .costExceedsCapacity, .addressNotAllowed, .insufficientScope, .toolNotAllowed,
+            .foreignSession, .rateLimited, .limiterUnavailable, .limiterSlow, .lookupBudget:
+            false
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// A loop's way to the data: a connection to one server, or in tests whatever answers in its place.
+///
+/// It lives on its event loop and is called there alone.
+package protocol RedisLink: AnyObject {
+    /// Commands are sent at once.
+    var isReady: Bool { get }
+    /// Why there is no connection; nil while there is one.
+    var lastFailure: RedisError? { get }
+
+    func start()
+
+    /// `completion` is called exactly once, on the loop, perhaps before this returns.
+    ///
+    /// - Parameter late: told the reply if it comes after `.timeout`.
+    func send(
+        _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
+        _ completion: @escaping RedisConnection.Completion)
+
+    /// Ends what is out of time. To be called every 10 ms.
+    func expire(now: NIODeadline)
+
+    /// Answers everybody with `.shutdown`.
+    func close() -> EventLoopFuture<Void>
+}
+
+extension RedisConnection: RedisLink {}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOEmbedded
+import Redis
+import Testing
+@testable import Limits
+
+@testable import Admission
+
+/// A gate leads a request through its parts: which commands are sent, in which order, and what comes of their answers.
+@Suite struct GatePartsTests {
+    private static let policies = [
+        Policy(name: "org", per: .org, limit: Limit(count: 2, periodMicroseconds: 86_400_000_000))
+    ]
+    private let bench = Bench(Self.policies)
+    private let gate: Gate
+
+    init() {
+        gate = Gate(Bench.configuration(Self.policies), on: bench.link, logger: Bench.logger, recordCapacity: 100)
+    }
+
+    private func ask(_ kind: AdmissionRequest.Kind = .protected, _ note: @escaping (Decision, Receipt?) -> Void) {
+        let selection = PolicySelection(of: Self.policies, routes: [], method: "GET")
+        let request = AdmissionRequest(
+            kind: kind, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9", selection: selection)
+        gate.admit(request, at: bench.now, note)
+    }
+
+    private func units(_ tokens: Int) throws -> RedisReply {
+        .integer(Int64(try BucketShape(Limit(count: 2, periodMicroseconds: 86_400_000_000)).units(ofCost: tokens)))
+    }
+
+    /// Answers what is asked in the background before this script is.
+    private func answerOthers(than script: String) {
+        while let other = bench.redis.scripts.first, other != script { bench.redis.answer(.text("id")) }
+    }
+
+    @Test func aFirstCallTakesThreeTripsAndTheNextOne() throws {
+        var decisions: [Decision] = []
+        ask { decision, _ in decisions.append(decision) }
+        bench.redis.answer(.text("id"), .text("acme laptop"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        #expect(bench.redis.answer(.integer(1), try units(1)).hasPrefix("admit tg:1:{acme} tg:1:{acme}:b:org 1 "))
+        ask { decision, _ in decisions.append(decision) }
+        #expect(bench.redis.scripts == ["admit"])
+        bench.redis.answer(.integer(1), try units(2))
+        #expect(decisions.map(\.remaining) == [[1], [0]])
+        #expect(gate.counters.allowed == 2)
+        #expect(bench.redis.questions.isEmpty)
+    }
+
+    @Test func aChangedOrganizationIsReadAnew() throws {
+        var decisions: [Decision] = []
+        ask { decision, _ in decisions.append(decision) }
+        bench.redis.answer(.text("id"), .text("acme laptop"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(2))
+        #expect(bench.redis.scripts == ["load"])
+        bench.redis.answer(.organization(revision: "2", status: "suspended"), .record(of: "mcp_laptop"))
+        // Suspended as of a record read for this request: nothing is left to ask.
+        #expect(bench.redis.questions.isEmpty)
+        #expect(decisions.map(\.reason) == [.suspended])
+        #expect(gate.counters.stale == 1)
+    }
+
+    @Test func aStreamEndsWithItsKey() throws {
+        var receipt: Receipt?
+        ask { receipt = $1 }
+        bench.redis.answer(.text("id"), .text("acme laptop"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(1), try units(1))
+        var isOver = false
+        let watch = gate.watch(try #require(receipt)) { isOver = true }
+        #expect(watch != nil)
+        bench.loop.advanceTime(by: .seconds(10))
+        gate.expire(now: bench.now)
+        answerOthers(than: "admit")
+        bench.redis.answer(.integer(2))
+        answerOthers(than: "load")
+        bench.redis.answer(.organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
+        #expect(isOver)
+        #expect(gate.counters.streamsEnded == 1)
+    }
+
+    @Test func atItsEndWhatWaitsIsAnswered() {
+        var decisions: [Decision] = []
+        ask { decision, _ in decisions.append(decision) }
+        var isClosed = false
+        gate.close().assumeIsolated().whenComplete { _ in isClosed = true }
+        #expect(decisions.map(\.reason) == [.limiterUnavailable(detail: "closed")])
+        bench.loop.advanceTime(by: .seconds(1))
+        #expect(isClosed)
+        #expect(bench.redis.isClosed)
+        ask { decision, _ in decisions.append(decision) }
+        #expect(decisions.count == 2)
+        #expect(gate.counters.withoutRedis == 2)
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOEmbedded
+import Redis
+import TestSupport
+import Testing
+@testable import Keyspace
+@testable import Limits
+
+@testable import Admission
+
+@Suite struct KeyBookTests {
+    private enum Seen: Equatable {
+        case key(String, isFresh: Bool)
+        case unknown, beyondBudget, tooLong
+        case absent(Absence)
+
+        init(_ finding: KeyBook.Finding) {
+            switch finding {
+            case .key(let entry, let isFresh): self = .key(entry.principal.keyID, isFresh: isFresh)
+            case .unknown: self = .unknown
+            case .beyondBudget: self = .beyondBudget
+            case .tooLong: self = .tooLong
+            case .absent(let absence): self = .absent(absence)
+            }
+        }
+    }
+
+    /// A key book, and what it has found for each ask, by the ask's name.
+    private final class Reader {
+        let bench = Bench()
+        let book: KeyBook
+        let cache: KeyCache
+        private(set) var seen: [String: [Seen]] = [:]
+        private var asks: [ObjectIdentifier: String] = [:]
+
+        init() {
+            let (link, logger) = (bench.link, Bench.logger)
+            let waits = Waits(on: link)
+            let complaints = Complaints(about: [], to: logger)
+            let plans = PlanBook(on: link, complaints: complaints)
+            cache = KeyCache(capacity: 100, named: link.names, [], plans: plans, complaints: complaints)
+            book = KeyBook(
+                on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
+                addressPrefix: AddressPrefix(), blocks: 100)
+            book.onFinding = { [unowned self] ask, finding in self.note(ask, finding) }
+        }
+
+        var redis: StubLink { bench.redis }
+
+        @discardableResult
+        func ask(_ name: String, for key: String, from address: String = "203.0.113.9") -> Ask {
+            let ask = ask(name, from: address)
+            if let finding = book.find(CredentialHash(key), for: ask) { note(ask, finding) }
+            return ask
+        }
+
+        func ask(_ name: String, from address: String = "203.0.113.9") -> Ask {
+            let request = AdmissionRequest(kind: .protected, address: address, selection: PolicySelection())
+            let ask = Ask(request, at: bench.now, within: bench.link.timeout) { _, _ in }
+            asks[ObjectIdentifier(ask)] = name
+            return ask
+        }
+
+        private func note(_ ask: Ask, _ finding: KeyBook.Finding) {
+            #expect(!ask.isDone)
+            seen[asks[ObjectIdentifier(ask)] ?? "", default: []].append(Seen(finding))
+            _ = ask.end(.deny(Denial(reason: .unknown)))
+        }
+
+        func pass(_ time: TimeAmount) {
+            bench.pass(time) { book.advance($0) }
+        }
+
+        /// Looked up and read.
+        func knows(_ key: String) {
+            ask("first of \(key)", for: key)
+            redis.answer(.text("id"), .text("acme \(key)"))
+            redis.answer(.organization(), .record(of: key))
+        }
+    }
+
+    @Test func aKeyIsLookedUpOnceHoweverManyAsk() {
+        let reader = Reader()
+        for name in ["a", "b"] { reader.ask(name, for: "laptop") }
+        #expect(reader.redis.scripts == ["lookup"])
+        let question = reader.redis.answer(.text("id"), .text("acme laptop"))
+        #expect(question.hasPrefix("lookup tg:1:meta tg:1:cred:"))
+        reader.ask("c", for: "laptop")
+        #expect(reader.redis.scripts == ["load"])
+        let load = reader.redis.answer(.organization(), .record(of: "laptop"))
+        #expect(load == "load tg:1:{acme} tg:1:{acme}:k:laptop")
+        for name in ["a", "b", "c"] { #expect(reader.seen[name] == [.key("acme/laptop", isFresh: true)]) }
+        reader.ask("d", for: "laptop")
+        #expect(reader.seen["d"] == [.key("acme/laptop", isFresh: false)])
+        #expect(reader.redis.questions.isEmpty)
+        let counters = reader.book.counters
+        #expect([counters.lookups, counters.loads, counters.recordHits] == [1, 1, 1])
+    }
+
+    @Test func whatIsNoKeyIsNoneForASecond() {
+        let reader = Reader()
+        reader.ask("a", for: "junk")
+        reader.redis.answer(.text("id"), .null)
+        #expect(reader.seen["a"] == [.unknown])
+        reader.pass(.milliseconds(990))
+        reader.ask("b", for: "junk")
+        #expect(reader.seen["b"] == [.unknown])
+        #expect(reader.book.counters.unknownFromCache == 1)
+        reader.pass(.milliseconds(10))
+        reader.ask("c", for: "junk")
+        #expect(reader.redis.scripts == ["lookup"])
+    }
+
+    @Test func anOrganizationIsReadOnceAtATime() {
+        let reader = Reader()
+        for key in ["one", "two", "three"] { reader.ask(key, for: key) }
+        for key in ["one", "two", "three"] { reader.redis.answer(.text("id"), .text("acme \(key)")) }
+        #expect(reader.redis.scripts == ["load"])
+        #expect(reader.redis.answer(.organization(), .record(of: "one")).hasSuffix("}:k:one"))
+        let rest = reader.redis.answer(.organization(), .record(of: "two"), .record(of: "three"))
+        #expect(rest == "load tg:1:{acme} tg:1:{acme}:k:two tg:1:{acme}:k:three")
+        #expect(reader.seen["three"] == [.key("acme/three", isFresh: true)])
+        #expect(reader.book.counters.loads == 2)
+    }
+
+    @Test func whatFillsAReplyLeavesTheOthersForTheNext() {
+        let reader = Reader()
+        for key in ["zero", "one", "two"] { reader.ask(key, for: key) }
+        for key in ["zero", "one", "two"] { reader.redis.answer(.text("id"), .text("acme \(key)")) }
+        reader.redis.answer(.organization(), .record(of: "zero"))
+        reader.redis.answer(.organization(), .record(of: "one"))
+        #expect(reader.seen["one"] == [.key("acme/one", isFresh: true)])
+        #expect(reader.seen["two"] == nil)
+        #expect(reader.redis.answer(.organization(), .record(of: "two")).hasSuffix("{acme} tg:1:{acme}:k:two"))
+        #expect(reader.seen["two"] == [.key("acme/two", isFresh: true)])
+    }
+
+    @Test(arguments: [RedisReply.array([.null, .null, .null, .null]), .null])
+    func aFreshPointerWithoutARecordIsNoKey(record: RedisReply) {
+        let reader = Reader()
+        reader.ask("a", for: "laptop")
+        reader.redis.answer(.text("id"), .text("acme laptop"))
+        reader.redis.answer(.organization(), record)
+        #expect(reader.seen["a"] == [.unknown])
+    }
+
+    @Test func aRememberedPointerIsLookedUpOnceMore() throws {
+        let reader = Reader()
+        reader.knows("laptop")
+        let ask = reader.ask("stale")
+        let pointer = try #require(RecordPointer(.text("acme laptop")))
+        reader.book.load(ask, pointer, CredentialHash("laptop"))
+        // Another key's record lies there now.
+        reader.redis.answer(.organization(), .record(of: "phone"))
+        #expect(reader.redis.scripts == ["lookup"])
+        reader.redis.answer(.text("id"), .null)
+        #expect(reader.seen["stale"] == [.unknown])
+        #expect(reader.cache.last(CredentialHash("laptop")) == nil)
+    }
+
+    @Test func whatIsTooLongIsRefusedAlone() {
+        let reader = Reader()
+        for key in ["zero", "long", "short"] { reader.ask(key, for: key) }
+        for key in ["zero", "long", "short"] { reader.redis.answer(.text("id"), .text("acme \(key)")) }
+        reader.redis.answer(.organization(), .record(of: "zero"))
+        reader.redis.answer(.organization(), .integer(1_000_000), .record(of: "short"))
+        #expect(reader.seen["long"] == [.tooLong])
+        #expect(reader.seen["short"] == [.key("acme/short", isFresh: true)])
+        reader.ask("again", for: "short2")
+        reader.redis.answer(.text("id"), .text("acme short2"))
+        reader.redis.answer(.integer(1_000_000))
+        #expect(reader.seen["again"] == [.tooLong])
+    }
+
+    @Test func whoJoinedLaterAsksAgain() {
+        let reader = Reader()
+        reader.ask("first", for: "laptop")
+        reader.pass(.milliseconds(200))
+        reader.ask("later", for: "laptop")
+        #expect(reader.redis.scripts == ["lookup"])
+        reader.pass(.milliseconds(50))
+        #expect(reader.seen == ["first": [.absent(.late)]])
+        #expect(reader.redis.scripts == ["lookup"])
+        reader.redis.answer(.failure(.server("OOM")))
+        #expect(reader.seen["later"] == [.absent(.failed(.server("OOM")))])
+    }
+
+    @Test func anotherDatabaseMakesNoKeyUnknown() {
+        let reader = Reader()
+        reader.knows("laptop")
+        reader.ask("a", for: "phone")
+        reader.redis.answer(.text("another id"), .null)
+        #expect(reader.seen["a"] == [.absent(.useless("the database was emptied or swapped"))])
+        #expect(reader.cache.last(CredentialHash("laptop")) != nil)
+        #expect(!reader.cache.isUnknown(CredentialHash("phone"), at: reader.bench.now))
+    }
+
+    @Test func beyondItsBudgetALookUpWaitsAndIsRefused() {
+        let reader = Reader()
+        for junk in 0..<LookupBudget.blockPerSecond { reader.ask("junk\(junk)", for: "junk\(junk)") }
+        #expect(reader.redis.questions.count == LookupBudget.blockPerSecond)
+        reader.ask("waiting", for: "laptop")
+        #expect(reader.redis.questions.count == LookupBudget.blockPerSecond)
+        for _ in 0..<LookupBudget.blockPerSecond { reader.redis.answer(.text("id"), .null) }
+        reader.pass(.milliseconds(10))
+        // Some of the failures are forgotten.
+        #expect(reader.redis.scripts == ["lookup"])
+        for junk in 0..<(LookupBudget.mostWaiting + 100) { reader.ask("more\(junk)", for: "more\(junk)") }
+        #expect(reader.book.counters.lookupsRefused >= 90)
+        reader.pass(.milliseconds(250))
+        #expect(reader.seen["more1000"] == [.beyondBudget])
+    }
+
+    /// Few keys of two organizations, asked for, answered and forgotten in any order: each ask hears once, and nothing is asked
+    /// twice at a time.
+    @Test func everyAskHearsOnceInAnyOrder() {
+        var random = SplitMix(seed: 0x6A7E)
+        for round in 0..<300 {
+            let reader = Reader()
+            var asked = 0
+            for _ in 0..<60 {
+                switch random.next() % 8 {
+                case 0...2:
+                    asked += 1
+                    reader.ask("\(asked)", for: "key\(random.next() % 4)")
+                case 3: reader.pass(.milliseconds(Int64(10 * (1 + random.next() % 30))))
+                default:
+                    guard let question = reader.redis.questions.first?.text else { continue }
+                    answer(question, reader, &random)
+                }
+                let texts = reader.redis.questions.map(\.text).filter { !$0.hasPrefix("instance") }
+                #expect(Set(texts.map { $0.prefix { $0 != "}" } }).count == texts.count, "round \(round)")
+            }
+            while !reader.redis.questions.isEmpty { reader.redis.answer(.failure(.shutdown)) }
+            #expect(reader.seen.count == asked, "round \(round)")
+            #expect(reader.seen.values.allSatisfy { $0.count == 1 }, "round \(round)")
+        }
+    }
+
+    private func answer(_ question: String, _ reader: Reader, _ random: inout SplitMix) {
+        let (script, roll) = (question.prefix { $0 != " " }, random.next() % 8)
+        switch (script, roll) {
+        case (_, 0): reader.redis.answer(.failure(.connectionClosed("reset")))
+        case (_, 1): reader.redis.answer(.success(.null))
+        case ("instance", _): reader.redis.answer(.text("id"))
+        case ("lookup", 2): reader.redis.answer(.text("id"), .null)
+        case ("lookup", _):
+            let keys = (0..<4).map { "key\($0)" }
+            let key = keys.first { question.hasSuffix(String(decoding: CredentialHash($0).hexadecimal, as: UTF8.self)) }
+            let organization = key == "key0" ? "beta" : "acme"
+            reader.redis.answer(.text("id"), .text("\(organization) \(key ?? "")"))
+        case ("load", 2): reader.redis.answer(.integer(1_000_000))
+        default:
+            let keys = question.split(separator: " ").dropFirst(2).map { String($0.suffix(4)) }
+            let records = keys.map { roll == 3 ? RedisReply.null : .record(of: $0) }
+            // Now and then it is full after the first.
+            let read = roll == 4 ? Array(records.prefix(1)) : records
+            reader.redis.answer(.success(.array([.integer(1_000_000), .organization()] + read)))
+        }
+    }
+}

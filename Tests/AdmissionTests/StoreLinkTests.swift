@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+import NIOCore
+import NIOEmbedded
+import Redis
+import Testing
+
+@testable import Admission
+
+@Suite struct StoreLinkTests {
+    private func ask(_ bench: Bench, _ heard: @escaping (Result<[RedisReply], Absence>) -> Void) {
+        bench.link.send(RedisCommand(RedisScript.admit, keyCount: 0), before: bench.now + .milliseconds(250)) {
+            heard(bench.link.hear($0, of: RedisScript.admit))
+        }
+    }
+
+    @Test(
+        arguments: [
+            (.success(.array([.integer(7)])), nil), (.success(.array([.integer(7), .null])), nil),
+            (.failure(.timeout), .late), (.failure(.shutdown), .failed(.shutdown)),
+            (.failure(.server("OOM")), .failed(.server("OOM"))),
+            (.success(.null), .useless("unexpected answer of a script")),
+            (.success(.array([])), .useless("unexpected answer of a script")),
+            (.success(.array([.integer(-1)])), .useless("unexpected answer of a script")),
+            (.success(.array([.integer(.max)])), .useless("unexpected answer of a script")),
+        ] as [(Result<RedisReply, RedisError>, Absence?)])
+    func onlyAnAnswerWithATimeIsOne(result: Result<RedisReply, RedisError>, absence: Absence?) {
+        let bench = Bench()
+        var heard: Result<[RedisReply], Absence>?
+        ask(bench) { heard = $0 }
+        bench.redis.answer(result)
+        switch (heard, absence) {
+        case (.success(let answer), nil): #expect(answer.first == .integer(7))
+        case (.failure(let seen), let absence): #expect(seen == absence)
+        default: #expect(Bool(false), "\(String(describing: heard))")
+        }
+    }
+
+    @Test func redisTimeGoesOnFromTheLastAnswer() {
+        let bench = Bench(wallClock: { 42 })
+        #expect(bench.link.redisTime == 42)
+        ask(bench) { _ in }
+        bench.redis.answer(at: 5_000_000)
+        #expect(bench.link.redisTime == 5_000_000)
+        bench.loop.advanceTime(by: .milliseconds(3))
+        #expect(bench.link.redisTime == 5_003_000)
+    }
+
+    @Test func threeSilentTimeoutsEndTheAsking() {
+        let outages = Outages()
+        let bench = Bench(outages: outages)
+        #expect(bench.link.noteTimeout(since: 0))
+        #expect(bench.link.noteTimeout(since: 0))
+        #expect(!bench.link.noteTimeout(since: 0))
+        #expect(bench.link.timeouts == 3)
+        #expect(bench.link.fault == .silent)
+        #expect(bench.link.outage == "Redis doesn't answer")
+        // It may be slow, and is told what is given back.
+        #expect(bench.link.isToldOfChanges)
+        bench.pass(.milliseconds(100))
+        #expect(bench.redis.scripts == ["instance"])
+        // One probe at a time; when it is lost the next goes.
+        bench.pass(.milliseconds(240))
+        #expect(bench.redis.scripts == ["instance"])
+        bench.pass(.milliseconds(10))
+        bench.redis.answer(.text("first"))
+        #expect(bench.link.outage == nil)
+        #expect(bench.link.fault == nil)
+    }
+
+    @Test func anotherDatabaseIsUsedForNothing() {
+        let bench = Bench()
+        bench.link.compareInstance(.text("first"))
+        #expect(bench.link.outage == nil)
+        bench.link.compareInstance(.text("second"))
+        #expect(bench.link.fault == .emptied)
+        #expect(bench.link.outage == "the database was emptied or swapped")
+        #expect(!bench.link.isToldOfChanges)
+        bench.link.compareInstance(.null)
+        #expect(bench.link.fault == .emptied)
+        // Asked about once a second.
+        bench.pass(.seconds(1))
+        #expect(bench.redis.answer(.text("first")) == "instance tg:1:meta ")
+        #expect(bench.link.fault == nil)
+    }
+
+    @Test func aRefusedScriptIsAFaultWithoutAnOutage() {
+        let bench = Bench()
+        ask(bench) { _ in }
+        bench.redis.answer(.failure(.server("OOM command not allowed")))
+        #expect(bench.link.fault == .redis(.memory))
+        #expect(bench.link.outage == nil)
+        ask(bench) { _ in }
+        bench.redis.answer()
+        bench.pass(.milliseconds(990))
+        #expect(bench.link.fault == .redis(.memory))
+        bench.pass(.milliseconds(10))
+        #expect(bench.link.fault == nil)
+    }
+
+    @Test func aNewConnectionIsAskedForItsDatabase() {
+        let bench = Bench()
+        var questions: [RedisConnection.Completion] = []
+        var verdicts: [Bool] = []
+        func greet() {
+            bench.link.greet({ _, then in questions.append(then) }) { verdict in
+                verdicts.append((try? verdict.get()) != nil)
+            }
+        }
+        for reply in [.array([.integer(1), .text("a")]), .array([.integer(1)]), .null] as [RedisReply] {
+            greet()
+            questions.removeFirst()(.success(reply))
+        }
+        #expect(verdicts == [true, false, false])
+        // Another database is the one to ask all the same.
+        greet()
+        questions.removeFirst()(.success(.array([.integer(1), .text("b")])))
+        #expect(verdicts == [true, false, false, true])
+        #expect(bench.link.fault == .emptied)
+    }
+
+    @Test func afterItsEndNobodyHasAnAnswer() {
+        let bench = Bench()
+        var absences: [Absence?] = []
+        func note(_ result: Result<[RedisReply], Absence>) {
+            if case .failure(let absence) = result { absences.append(absence) }
+        }
+        ask(bench, note)
+        bench.link.close()
+        #expect(bench.link.outage == "closed")
+        #expect(!bench.link.isToldOfChanges)
+        #expect(bench.link.disconnect() != nil)
+        #expect(bench.redis.isClosed)
+        ask(bench, note)
+        #expect(absences == [.failed(.shutdown), .failed(.shutdown)])
+        #expect(bench.link.disconnect() == nil)
+    }
+}
