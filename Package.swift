@@ -63,7 +63,8 @@ let package = Package(
         layer("MCP", [.nioCore], settings: [.strictMemorySafety()]),
         layer("Limits", ["Digests", "Octets"]),
         layer("Keyspace", ["Digests", "Limits", "Octets", "Redis", .nioConcurrencyHelpers]),
-        layer("Admission", ["Keyspace", "Limits", "Octets", "Redis", .nioCore, .logging]),
+        layer(
+            "Admission", ["Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
         layer("Settings", ["CYAML", "Limits", "Octets", .nioCore]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
@@ -78,16 +79,13 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis", "Settings",
-                "Telemetry",
-                .argumentParser, .nioCore,
-                .nioConcurrencyHelpers,
-                .nioPosix, .logging, .serviceLifecycle, .unixSignals,
+                "Proxy", "Admin", "Admission", "Directory", "Octets", "Redis", "Settings", "Telemetry", .argumentParser,
+                .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging, .serviceLifecycle, .unixSignals,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "tollgatectl",
-            dependencies: ["Directory", "Limits", "Octets", "Redis", "Settings", .argumentParser],
+            dependencies: ["Directory", "Keyspace", "Limits", "Octets", "Redis", "Settings", .argumentParser],
             swiftSettings: settings),
 
         .target(

@@ -8,7 +8,7 @@ import Testing
 @testable import Admission
 @testable import Redis
 
-/// What Redis should hold and answer, written from the definitions: docs/design.md §4, docs/rate-limits.md.
+/// What Redis should hold and answer, written from the definitions: docs/design.md, "Limits", docs/rate-limits.md.
 private struct World {
     private var rates: [[UInt8]: BucketState] = [:]
     /// The same in exact fractions, as long as a bucket was only charged, and by one set of numbers.

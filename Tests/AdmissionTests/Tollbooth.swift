@@ -56,7 +56,7 @@ final class Tollbooth: Sendable {
 
     func thaw() async throws { try await server.thaw() }
 
-    // MARK: Records, in the words of docs/design.md §4
+    // MARK: Records, in the words of docs/design.md, "What is in Redis"
 
     static func revision() -> String {
         let digits = String(UInt64.random(in: 1 ... .max), radix: 16)

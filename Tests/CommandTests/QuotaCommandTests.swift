@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct QuotaCommandTests {
-    /// As a sidecar publishes it (docs/design.md §4), with tokens that take hours.
+    /// As a sidecar publishes it (docs/design.md, "What is in Redis"), with tokens that take hours.
     private static let published = """
         {"policies":[{"name":"address","per":"address","limit":"9/d"},{"name":"org","per":"org","limit":"100/d"},\
         {"name":"search","per":"key","limit":"2/d:4","cost":2},{"name":"ceiling","per":"global","limit":"50/s"}]}

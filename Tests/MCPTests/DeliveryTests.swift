@@ -3,7 +3,7 @@
 import MCP
 import Testing
 
-/// Every row of the table in docs/design.md §5.
+/// Every row of the table in docs/mcp.md.
 @Suite struct DeliveryTests {
     private static let call = Message(
         kind: .request, method: Array("tools/call".utf8), id: [0x31], target: .tool(Array("a".utf8)))

@@ -4,7 +4,7 @@ import Limits
 import NIOCore
 
 /// What a bucket held when Redis last said so: enough to refuse here what Redis would refuse, so that a flood of denied calls
-/// costs it one refused call a token, not one a call (docs/design.md §4, "Denial cache").
+/// costs it one refused call a token, not one a call (docs/design.md, "Limits").
 struct Heard {
     /// Units of a rate, tokens of a quota, slots.
     var owed: Int

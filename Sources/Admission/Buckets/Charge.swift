@@ -33,7 +33,7 @@ struct Charge {
         case refused
         /// It isn't throttled.
         case nothing
-        /// A 403 takes one token of each rate there is, no quota, no slot (docs/design.md §2, "Who pays").
+        /// A 403 takes one token of each rate there is, no quota, no slot (docs/design.md, "Who pays").
         case one
     }
 

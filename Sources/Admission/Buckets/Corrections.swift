@@ -15,7 +15,7 @@ package enum Outcome {
     case answered(status: Int, isServed: Bool = true, isCallAfterAll: Bool = false, cost: (String) -> Int?)
 }
 
-/// What was charged is corrected when it turns out otherwise (docs/design.md §4). Nobody waits for it.
+/// What was charged is corrected when it turns out otherwise (docs/design.md, "Limits"). Nobody waits for it.
 final class Corrections {
     private let link: StoreLink
     private let slots: SlotKeeper

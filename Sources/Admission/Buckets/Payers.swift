@@ -3,7 +3,7 @@
 import Keyspace
 import Limits
 
-/// Which buckets pay for a request (docs/design.md §2, "Who pays"). An organization's and a key's come with its entry; those
+/// Which buckets pay for a request (docs/design.md, "Who pays"). An organization's and a key's come with its entry; those
 /// of addresses are kept here, and those that all callers share.
 final class Payers {
     private let policies: [Policy]

@@ -7,7 +7,7 @@ import Redis
 
 /// Takes what requests pay: the one question to Redis, all or nothing, and what its answer means.
 ///
-/// 1. What has no room as far as is known is refused without a question (docs/design.md §4, "Denial cache").
+/// 1. What has no room as far as is known is refused without a question (docs/design.md, "Limits").
 /// 2. A cluster is paid hash slot by hash slot; what was paid before one of them denies goes back.
 /// 3. An answer to a question that was given up is no loss of the caller's: what it took goes back.
 ///

@@ -4,7 +4,7 @@ import Keyspace
 import Limits
 import NIOCore
 
-/// Who is asking, and what is to be paid for which answer (docs/design.md §2, "Who pays").
+/// Who is asking, and what is to be paid for which answer (docs/design.md, "Who pays").
 extension Gate {
     /// The proxy has refused the request for what it is; the address pays, and its empty bucket is a 429.
     func refuseForTheProxy(_ ask: Ask) {

@@ -13,7 +13,7 @@ import Redis
 /// It leads each request through its parts, which own their state and know nothing of each other's: admit → judge → settle →
 /// finish.
 ///
-/// 1. `Gate+Judging`: who is asking, and which buckets pay (docs/design.md §2, "Who pays").
+/// 1. `Gate+Judging`: who is asking, and which buckets pay (docs/design.md, "Who pays").
 /// 2. ``KeyBook`` finds the key of a credential, ``PlanBook`` its plan's numbers.
 /// 3. ``Till`` puts the one question to Redis; ``Corrections`` give back, or charge afterwards.
 /// 4. ``WithoutRedis`` answers when there is no answer.
@@ -257,7 +257,7 @@ extension Gate {
     }
 
     /// Has `onEnd` called once, when the key that opened a stream no longer holds: within ten seconds and a look-up, while
-    /// Redis answers (docs/design.md §2).
+    /// Redis answers (docs/design.md, "Without Redis").
     ///
     /// - Returns: nil for callers without a key.
     package func watch(_ receipt: Receipt, onEnd: @escaping () -> Void) -> Watch? {

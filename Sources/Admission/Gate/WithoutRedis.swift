@@ -3,7 +3,7 @@
 import Limits
 import NIOCore
 
-/// The answer when Redis has none (docs/design.md §5, "Without Redis"): refusals that need no Redis as usual and uncharged;
+/// The answer when Redis has none (docs/design.md, "Without Redis"): refusals that need no Redis as usual and uncharged;
 /// `throttle: false` is served; all else goes by `on_failure`. Authentication never fails open: a key that isn't known here,
 /// or was no good when last seen, is 503, for it can't be told.
 final class WithoutRedis {

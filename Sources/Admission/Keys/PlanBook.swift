@@ -6,7 +6,7 @@ import NIOCore
 import Redis
 
 /// The plans that organizations seen by this loop are on: read when the first one is met, and again when their common
-/// revision has changed, which is asked for every second (docs/design.md §4).
+/// revision has changed, which is asked for every second (docs/design.md, "What is in Redis").
 final class PlanBook {
     static let pollInterval = TimeAmount.seconds(1)
 

@@ -2,7 +2,8 @@
 
 package import Limits
 
-/// The keys of Redis that admission reads and charges (docs/design.md §4). Braces are literal: Redis' hash tags.
+/// The keys of Redis that admission reads and charges (docs/design.md, "What is in Redis"). Braces are literal: Redis'
+/// hash tags.
 package struct Names {
     package let root: String
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The whole numbers a token bucket is counted in: one token is `unitsPerToken`, `unitsPerMicrosecond` leak away, and
-/// `capacityUnits` fit in. Redis' script and the in-process bucket compute with the same three (docs/design.md §4).
+/// `capacityUnits` fit in. Redis' script and the in-process bucket compute with the same three (docs/design.md, "Limits").
 ///
 /// Invariants, from which it follows that a double (all that Lua has) holds every intermediate result exactly:
 /// 1. `3 · capacityUnits ≤ 2^53`: backlog, debt and cost together stay whole.

@@ -6,7 +6,7 @@ import NIOCore
 /// The path of one request as routes see it. What is forwarded is always the client's own spelling.
 ///
 /// A path that some handler would read in another way than we do is refused, so that no spelling gets around a route or its
-/// policies (design §2.3). What RFC 3986 §6.2.2 calls equivalent becomes one canonical form: escapes of unreserved octets
+/// policies (docs/design.md, "What a spelling can't do"). What RFC 3986 §6.2.2 calls equivalent becomes one canonical form: escapes of unreserved octets
 /// decoded, other escapes in upper case. Ranges are offsets into the bytes of the head that was judged.
 package struct RequestTarget: Equatable {
     package enum Verdict: Equatable {

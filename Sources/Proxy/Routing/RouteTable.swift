@@ -4,7 +4,7 @@ package import HTTP1
 import NIOCore
 package import Settings
 
-/// Which route a request takes, decided before any credential is looked at (design §3, "Routes").
+/// Which route a request takes, decided before any credential is looked at (docs/design.md, "The order of a request").
 ///
 /// **No spelling of a path asks for less than the path.** What is ambiguous is refused by `RequestTarget`. Beyond that
 /// handlers differ in what they take for the same path: some ignore the case of letters, a slash at the end or doubled, or

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A route's path as it is listed, checked for what could never match or would be ambiguous (docs/design.md §3).
+/// A route's path as it is listed, checked for what could never match or would be ambiguous (docs/design.md,
+/// "The order of a request").
 struct RoutePath: Hashable, Sendable {
     /// As written.
     let text: String

@@ -2,7 +2,7 @@
 
 import Limits
 
-/// The one table of what can be configured (docs/design.md §3). Reading, defaults, unknown keys, hints and the reference
+/// The one table of what can be configured. Reading, defaults, unknown keys, hints and the reference
 /// all go by it.
 package enum Schema {
     /// Everything at the root and below, but for the entries of `routes` and `policies`.

@@ -9,7 +9,7 @@ local floor, ceil = math.floor, math.ceil
 local gate = {}
 
 -- KEYS: the organization, the record, two buckets. ARGV: hash of the key; for each bucket units that leak a microsecond,
--- capacity and cost in units. The arithmetic is tollgate's (docs/design.md, section 4).
+-- capacity and cost in units. The arithmetic is tollgate's (docs/design.md, "Limits").
 local script = [[
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

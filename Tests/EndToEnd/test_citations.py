@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the code says about documents leads somewhere: the document is there, and so is the heading."""
+
+import re
+
+import pytest
+
+from fixtures.programs import ROOT
+
+DOCUMENTS = {str(file.relative_to(ROOT)): file.read_text() for file in (ROOT / "docs").rglob("*.md")}
+SOURCES = [
+    file
+    for folder in ("Sources", "Tests", "deploy")
+    for file in sorted((ROOT / folder).rglob("*"))
+    if file.is_file() and file.suffix in {".swift", ".py", ".bash", ".lua", ".yaml", ".service", ".h", ""}
+]
+
+
+def headings(text: str) -> set[str]:
+    return set(re.findall(r"^#+ (?:\d+\. )?(.+)$", text, re.M)) | set(re.findall(r"^\*\*(.+?)\.\*\*", text, re.M))
+
+
+def texts():
+    for file in SOURCES:
+        try:
+            # A comment may break anywhere.
+            yield file, re.sub(r"\s*\n\s*(?:///?|#|--|\*)? ?", " ", file.read_text())
+        except UnicodeDecodeError:
+            continue
+
+
+CITED = [(str(file.relative_to(ROOT)), *found) for file, text in texts() for found in re.findall(
+    r'(docs/[\w/.-]+\.md)(?:, "([^"]+)")?', text)]
+
+
+def test_many_comments_cite():
+    assert len([heading for *_, heading in CITED if heading]) > 15
+
+
+@pytest.mark.parametrize("file, document, heading", CITED, ids=lambda part: part.rpartition("/")[2])
+def test_what_is_cited_exists(file, document, heading):
+    assert document in DOCUMENTS, f"{file} cites {document}"
+    assert not heading or heading in headings(DOCUMENTS[document]), f'{file} cites {document}, "{heading}"'
+
+
+def test_no_section_is_cited_by_a_number():
+    number = re.compile(r"design(\.md)?,? (§|section)")
+    assert [file for file, text in texts() if number.search(text) and file.name != "test_citations.py"] == []

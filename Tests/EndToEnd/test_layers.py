@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may import whom: the manifest and the imports agree with docs/design.md, and no arrow runs up."""
+
+import re
+
+import pytest
+
+from fixtures.programs import ROOT
+
+# Lowest first. What stands on one floor doesn't know the rest of it.
+FLOORS = [
+    {"CHiredis", "CNettle", "CYAML"},
+    {"Digests", "Octets"},
+    {"HTTP1", "Limits", "MCP", "Redis", "Telemetry"},
+    {"Keyspace", "Settings"},
+    {"Admission", "Directory"},
+    {"Admin", "Proxy"},
+    {"tollgate", "tollgatectl"},
+]
+OURS = set().union(*FLOORS)
+# What comes with the compiler.
+TOOLCHAIN = {"Darwin", "Dispatch", "Foundation", "FoundationEssentials", "Glibc", "Musl", "Synchronization"}
+
+
+def manifest() -> dict[str, set[str]]:
+    """The targets below Sources, each with the modules that it depends on."""
+    text = (ROOT / "Package.swift").read_text()
+    names = {name: product for name, product in re.findall(r'static let (\w+): Self = \.product\(\s*name: "(\w+)"', text)}
+    targets = {name: set() for name in re.findall(r'\.systemLibrary\(name: "(\w+)"', text)}
+    blocks = re.findall(r'layer\(\s*"(\w+)",\s*\[(.*?)\]', text, re.S)
+    blocks += re.findall(r'\.executableTarget\(\s*name: "(tollgate\w*)",\s*dependencies: \[(.*?)\]', text, re.S)
+    for target, dependencies in blocks:
+        own = re.findall(r'"(\w+)"', dependencies)
+        targets[target] = {*own, *(names[name] for name in re.findall(r"\.(\w+)", dependencies))}
+    return targets
+
+
+def imports(target: str) -> set[str]:
+    found = set()
+    for file in (ROOT / "Sources" / target).rglob("*.swift"):
+        found |= set(re.findall(r"^\s*(?:package |public |internal )?import (\w+)", file.read_text(), re.M))
+    return found - TOOLCHAIN
+
+
+TARGETS = manifest()
+
+
+def test_every_folder_of_sources_has_a_floor():
+    folders = {folder.name for folder in (ROOT / "Sources").iterdir() if folder.is_dir()}
+    assert folders == OURS == set(TARGETS)
+
+
+@pytest.mark.parametrize("target", sorted(OURS))
+def test_the_manifest_names_what_is_imported(target):
+    if target.startswith("C"):
+        return
+    assert TARGETS[target] == imports(target)
+
+
+@pytest.mark.parametrize("target", sorted(OURS))
+def test_no_arrow_runs_up(target):
+    floor = next(level for level, targets in enumerate(FLOORS) if target in targets)
+    below = set().union(*FLOORS[:floor])
+    assert TARGETS[target] & OURS <= below
+
+
+def reached(target: str) -> set[str]:
+    own = TARGETS.get(target, set())
+    return own.union(*(reached(one) for one in own))
+
+
+def test_operators_and_admin_have_no_gate():
+    for target in ("Admin", "Directory", "tollgatectl"):
+        assert not reached(target) & {"Admission", "Proxy"}, target
+
+
+def test_settings_know_limits_and_octets_alone():
+    assert TARGETS["Settings"] & OURS == {"CYAML", "Limits", "Octets"}
+
+
+def test_limits_know_neither_redis_nor_an_event_loop():
+    assert reached("Limits") & {"Redis", "NIOPosix"} == set()
