@@ -114,28 +114,27 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "Directory", "Limits", "Octets", "Redis", "Settings", .argumentParser,
-                .nioConcurrencyHelpers, .logging,
-                .serviceLifecycle,
+                "tollgate", "Admin", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers,
+                .logging, .serviceLifecycle,
             ]),
         tests(
-            "CommandTests", ["tollgatectl", "Directory", "Limits", "Settings", .argumentParser, .subprocess],
+            "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
         tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",
             [
-                "Proxy", "HTTP1", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings", .nioCore, .nioPosix,
-                .nioEmbedded, .logging,
-                .structuredFields,
+                "Proxy", "HTTP1", "MCP", "Admission", "Keyspace", "Limits", "Settings", .nioCore,
+                .nioConcurrencyHelpers,
+                .nioPosix, .nioEmbedded, .logging, .structuredFields,
             ]),
     ]
 )
 
 // The fuzzer, which only Tests/Fuzz/run builds: what it feeds is instrumented, and libFuzzer linked.
 if let library = Context.environment["TOLLGATE_FUZZ"] {
-    let instrumented = ["HTTP1", "MCP", "Octets", "Limits", "Settings", "Admission", "Proxy", "FuzzSubjects"]
+    let instrumented = ["HTTP1", "MCP", "Octets", "Limits", "Settings", "Proxy", "FuzzSubjects"]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-Xfrontend", "-sanitize=fuzzer"])]
     }

@@ -14,9 +14,27 @@ final class AdminConnection: ChannelInboundHandler {
 
     private enum State: Equatable {
         case idle
-        case answering(isLast: Bool)
+        case answering(then: Ending)
         /// Our side is shut. The client's is awaited, since a close with octets unread would destroy the answer.
         case lingering
+    }
+
+    /// What comes after an answer.
+    private enum Ending: Equatable {
+        case another
+        case lingering
+        /// At once: what follows would be kept and never read, or there is no time left.
+        case close
+
+        init(after head: HTTPRequestHead) {
+            // NIOHTTP1 parses nothing behind these two.
+            if head.method == .CONNECT || head.headers.contains(name: "Upgrade") {
+                self = .close
+            } else {
+                // A client of HTTP/1.0 reads until the end.
+                self = head.isKeepAlive && head.version == .http1_1 ? .another : .lingering
+            }
+        }
     }
 
     private let pages: AdminPages
@@ -38,7 +56,7 @@ final class AdminConnection: ChannelInboundHandler {
     func end() {
         switch state {
         case .idle, .lingering: context?.close(promise: nil)
-        case .answering: state = .answering(isLast: true)
+        case .answering: state = .answering(then: connections.isEnding ? .close : .lingering)
         }
     }
 
@@ -63,8 +81,9 @@ final class AdminConnection: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head(let head) = unwrapInboundIn(data), state == .idle else { return }
-        // A client of HTTP/1.0 reads until the end.
-        state = .answering(isLast: !head.isKeepAlive || head.version != .http1_1)
+        // Who has 64 KiB of such answers untaken asks nothing more.
+        guard context.channel.isWritable else { return abort() }
+        state = .answering(then: Ending(after: head))
         connections.touch(self)
         let pages = pages
         // Readiness is asked of the loops, in their own time. Health checks are seconds apart.
@@ -84,10 +103,10 @@ final class AdminConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError else { return context.close(promise: nil) }
+        guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
         switch state {
-        case .idle: refuse(context)
-        case .answering: state = .answering(isLast: true)
+        case .idle: refuse(context, error)
+        case .answering: state = .answering(then: .close)
         // What comes after the last request is no request.
         case .lingering: break
         }
@@ -96,8 +115,7 @@ final class AdminConnection: ChannelInboundHandler {
     // MARK: - Answers
 
     private func send(_ answer: AdminPages.Answer, withBody: Bool) {
-        guard let context, case .answering(let isLast) = state else { return }
-        state = .idle
+        guard let context, case .answering(let ending) = state else { return }
         var fields = HTTPHeaders([
             ("Content-Type", answer.type), ("Cache-Control", "no-store"),
             ("Content-Length", "\(answer.body.utf8.count)"),
@@ -110,18 +128,28 @@ final class AdminConnection: ChannelInboundHandler {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: answer.body)))), promise: nil)
         }
         // The next request may come before this returns.
-        if isLast { state = .lingering }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        if isLast { context.close(mode: .output, promise: nil) }
+        state = ending == .another ? .idle : .lingering
+        finish(context, ending)
+    }
+
+    /// Writes the end of an answer.
+    private func finish(_ context: ChannelHandlerContext, _ ending: Ending) {
+        let written = context.eventLoop.makePromise(of: Void.self)
+        if ending == .close {
+            let channel = context.channel
+            written.futureResult.assumeIsolated().whenComplete { _ in channel.close(promise: nil) }
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+        if ending == .lingering { context.close(mode: .output, promise: nil) }
     }
 
     /// What is no request gets 400 and the end of the connection.
-    private func refuse(_ context: ChannelHandlerContext) {
+    private func refuse(_ context: ChannelHandlerContext, _ error: HTTPParserError) {
         state = .lingering
         let fields = HTTPHeaders([("Connection", "close"), ("Content-Length", "0")])
         let head = HTTPResponseHead(version: .http1_1, status: .badRequest, headers: fields)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        context.close(mode: .output, promise: nil)
+        // Behind another version nothing is parsed either.
+        finish(context, error == .invalidVersion ? .close : .lingering)
     }
 }

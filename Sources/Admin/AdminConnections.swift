@@ -13,7 +13,7 @@ final class AdminConnections {
     private let loop: any EventLoop
     /// The one that is unused for longest first.
     private var open: [AdminConnection] = []
-    private var isEnding = false
+    private(set) var isEnding = false
     private var ended: EventLoopPromise<Void>?
 
     init(on loop: any EventLoop) {
@@ -24,7 +24,8 @@ final class AdminConnections {
         open.append(connection)
         if isEnding { return connection.end() }
         guard open.count > Self.most else { return }
-        (open.first { !$0.isAnswering } ?? open[0]).abort()
+        // The newest is idle too, but not what has to go.
+        (open.dropLast().first { !$0.isAnswering } ?? open[0]).abort()
     }
 
     func touch(_ connection: AdminConnection) {

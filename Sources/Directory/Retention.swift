@@ -82,11 +82,12 @@ package struct Retention: Sendable {
     private func organizations(
         after cursor: String
     ) async throws(DirectoryError) -> (page: [OrganizationID], next: String?) {
+        let (before, after) = names.organizationAffixes
         let reply = try await redis.answer(
-            "SCAN", cursor, "MATCH", "\(names.root){*}", "COUNT", Self.scanStep, "TYPE", "hash")
+            "SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", Self.scanStep, "TYPE", "hash")
         guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
         let ids = found.compactMap(\.text).compactMap { name in
-            OrganizationID(String(name.dropFirst(names.root.count + 1).dropLast()))
+            OrganizationID(String(name.dropFirst(before.count).dropLast(after.count)))
         }
         return (ids, next == "0" ? nil : next)
     }

@@ -129,6 +129,50 @@ import Testing
         }
     }
 
+    @Test func busyConnectionsShutOutNoNewOne() async throws {
+        let asked = AsyncStream.makeStream(of: Void.self)
+        let readiness = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Readiness.self)
+        let health = Health {
+            asked.continuation.yield()
+            return (try? await readiness.futureResult.get()) ?? .starting
+        }
+        try await withAdmin(health, on: ["127.0.0.1"], listening: 1) { addresses in
+            var clients: [Client] = []
+            for _ in 0..<32 {
+                clients.append(try await Client(to: addresses[0]))
+                try await clients.last?.channel.writeAndFlush(ByteBuffer(string: "GET /readyz HTTP/1.1\r\n\r\n"))
+            }
+            for await _ in asked.stream.prefix(32) {}
+            let answer = try await exchange("GET /livez HTTP/1.1", with: addresses[0])
+            #expect(answer.status == "HTTP/1.1 200 OK")
+            readiness.succeed(.ready)
+            for client in clients where client.channel.isActive { try? await client.channel.close() }
+        }
+    }
+
+    @Test func whoTakesNoAnswersIsCutOff() async throws {
+        try await withAdmin(.ready) { address in
+            let client = try await Client(to: address, reads: false)
+            let requests = ByteBuffer(string: String(repeating: "GET /livez HTTP/1.1\r\n\r\n", count: 1000))
+            // Until the write fails, since the other side is gone.
+            await #expect(throws: (any Error).self) {
+                while true { try await client.channel.writeAndFlush(requests) }
+            }
+        }
+    }
+
+    /// Nothing is parsed behind these, so nothing may be kept of what follows.
+    @Test(arguments: [
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 404), ("GET /livez HTTP/2.0\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", 200),
+    ])
+    func whatLeavesHTTPIsTheLast(sent: String, status: Int) async throws {
+        try await withAdmin(.ready) { address in
+            let text = try await octets(of: sent, from: address)
+            #expect(text.hasPrefix("HTTP/1.1 \(status) "))
+        }
+    }
+
     @Test(arguments: ["/", "/metrics", "/livez/", "/READYZ", "/%6civez"])
     func otherPathsAre404(path: String) async throws {
         try await withAdmin(.ready) { address in
@@ -245,9 +289,16 @@ private func withAdmin<Value: Sendable>(
     _ readiness: Readiness, on hosts: [String], listening count: Int,
     _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
 ) async throws -> Value {
+    try await withAdmin(Health { readiness }, on: hosts, listening: count, body)
+}
+
+private func withAdmin<Value: Sendable>(
+    _ health: Health, on hosts: [String], listening count: Int,
+    _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
+) async throws -> Value {
     let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
     let service = AdminService(
-        Settings.TCPAddress(host: "127.0.0.1", port: 0), health: Health { readiness },
+        Settings.TCPAddress(host: "127.0.0.1", port: 0), health: health,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
         lookUp: { address in try hosts.map { try SocketAddress(ipAddress: $0, port: address.port) } },
         onListening: { continuation.yield($0) })
@@ -322,10 +373,11 @@ private struct Client {
     let channel: any Channel
     let heard: EventLoopFuture<Void>
 
-    init(to address: SocketAddress) async throws {
+    init(to address: SocketAddress, reads: Bool = true) async throws {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let heard = loop.makePromise(of: Void.self)
         channel = try await ClientBootstrap(group: loop)
+            .channelOption(.autoRead, value: reads)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Ear(heard)) }
             }

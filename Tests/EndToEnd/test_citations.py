@@ -46,3 +46,10 @@ def test_what_is_cited_exists(file, document, heading):
 def test_no_section_is_cited_by_a_number():
     number = re.compile(r"design(\.md)?,? (§|section)")
     assert [file for file, text in texts() if number.search(text) and file.name != "test_citations.py"] == []
+
+
+def test_folders_that_the_fuzzer_reads_exist():
+    text = (ROOT / "Tests/Fuzz/run").read_text()
+    folders = re.findall(r"(?<![\w/])Sources/[\w/]+", text)
+    assert len(folders) >= 6
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []

@@ -150,7 +150,7 @@ import Testing
         #expect(mcp.resourceMetadata?.scopes == ["listings:read", "tools"])
     }
 
-    /// docs/mcp.md writes them so.
+    /// As nothing would be written at all.
     @Test func theDefaultsMayBeWrittenOut() throws {
         let written =
             "mcp: {bind_sessions: true, trust_mcp_headers: false, reject: auto, hosts: [], origins: [], resource_metadata: null}"

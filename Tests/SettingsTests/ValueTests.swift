@@ -6,7 +6,7 @@ import Settings
 import Testing
 
 @Suite struct ValueTests {
-    /// The example of docs/configuration.md, as far as this version goes.
+    /// A configuration with most defaults written out.
     private static let example = """
         listen: 127.0.0.1:8080            # or a list
         loops: 2                          # event loops; default: the cores, at most 4

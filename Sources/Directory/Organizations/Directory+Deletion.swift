@@ -41,7 +41,7 @@ extension Directory {
                 let record = try await redis.answer("HMGET", names.record(key), "key_hash")
                 if let hash = record.first?.text {
                     _ = try await redis.answer(
-                        .removePointer, keys: ["\(names.root)cred:\(hash)"], arguments: ["\(id.text) \(local)"])
+                        .removePointer, keys: [names.credential(hash)], arguments: ["\(id.text) \(local)"])
                 }
                 try await delete(names.record(key))
                 do {

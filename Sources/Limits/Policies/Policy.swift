@@ -62,7 +62,7 @@ package struct Policy: Sendable, Hashable {
         case share(Int)
     }
 
-    /// How a denial is told to an MCP client (docs/design.md, "MCP").
+    /// How a denial is told to an MCP client (docs/mcp.md, "Refusals").
     package enum Reject: String, Sendable, Hashable, CaseIterable {
         /// By what the client survives.
         case auto

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a refusal reaches the client: as an HTTP status, or within a 200 that answers the request (docs/design.md, "MCP").
+/// How a refusal reaches the client: as an HTTP status, or within a 200 that answers the request (docs/mcp.md, "Refusals").
 package enum Delivery: Sendable, Hashable {
     /// The status, with a JSON-RPC error as its body: for this id, as written, or for `null`.
     case status(id: [UInt8]?)

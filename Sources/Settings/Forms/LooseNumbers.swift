@@ -51,7 +51,10 @@ struct DurationText {
         let number = parts[0].number
         guard number.rounded() == number else { return DurationText("\(number)s")?.alternatives ?? [] }
         return ((number < 100 ? [["s"], ["ms"]] : [["ms", "s"]]) + [["d"], ["h"], ["m"]]).map { group in
-            group.map { ("\(Int(number))\($0)", Int(number) * (Self.units[$0] ?? 0)) }
+            group.compactMap { unit in
+                let (milliseconds, isTooMany) = Int(number).multipliedReportingOverflow(by: Self.units[unit] ?? 0)
+                return isTooMany ? nil : ("\(Int(number))\(unit)", milliseconds)
+            }
         }
     }
 

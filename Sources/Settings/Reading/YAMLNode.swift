@@ -67,9 +67,11 @@ private final class YAMLComposer {
     private static let mostLevels = 1_000
 
     private let parser: YAMLParser
-    /// The latest of each name.
-    private var anchors: [String: YAMLNode] = [:]
+    /// The latest of each name, and how many levels it has.
+    private var anchors: [String: (node: YAMLNode, height: Int)] = [:]
     private var levels = 0
+    /// The deepest that was reached in what is being read.
+    private var deepest = 0
 
     init(_ parser: YAMLParser) {
         self.parser = parser
@@ -87,9 +89,13 @@ private final class YAMLComposer {
     private func value(_ event: YAMLParser.Event) throws(YAMLError) -> YAMLNode {
         let node: YAMLNode
         let anchor: String?
+        let before = deepest
+        deepest = levels
+        defer { deepest = max(deepest, before) }
         switch event {
         case .alias(let name, let mark):
-            guard let node = anchors[name] else { throw .undefinedAlias(mark) }
+            guard let (node, height) = anchors[name] else { throw .undefinedAlias(mark) }
+            try reach(levels + height, mark)
             return node
         case .scalar(let text, let isPlain, let start):
             node = .scalar(text, isPlain: isPlain, tag: start.tag, start.mark)
@@ -103,7 +109,7 @@ private final class YAMLComposer {
         case .end, .document, .documentEnd, .streamEnd:
             preconditionFailure("Cannot have an end where a value is due")
         }
-        if let anchor { anchors[anchor] = node }
+        if let anchor { anchors[anchor] = (node, deepest - levels) }
         return node
     }
 
@@ -134,18 +140,24 @@ private final class YAMLComposer {
 
     private func descend(_ start: YAMLParser.Start) throws(YAMLError) {
         levels += 1
-        guard levels <= Self.mostLevels else {
-            throw .syntax(context: nil, from: nil, problem: "more than \(Self.mostLevels) levels", start.mark)
+        try reach(levels, start.mark)
+    }
+
+    private func reach(_ level: Int, _ mark: YAMLMark) throws(YAMLError) {
+        deepest = max(deepest, level)
+        guard level <= Self.mostLevels else {
+            throw .syntax(context: nil, from: nil, problem: "more than \(Self.mostLevels) levels", mark)
         }
     }
 
-    /// Of several the first by alphabet is named.
+    /// Of several the first by alphabet is named. Lists and mappings are no keys that anything takes, so nobody compares them.
     private func refuseRepeatedKeys(_ keys: [YAMLNode]) throws(YAMLError) {
         var seen: [YAMLNode: YAMLMark] = [:]
         var repeated: [(text: String, first: YAMLMark)] = []
         for key in keys {
+            guard let text = key.text else { continue }
             if let first = seen[key] {
-                repeated.append((key.text ?? "a mapping or list", first))
+                repeated.append((text, first))
             } else {
                 seen[key] = key.mark
             }

@@ -42,7 +42,7 @@ package struct Row: Sendable, Hashable {
     /// The default as YAML.
     package let standard: String?
     package let meaning: String
-    /// False for what docs/design.md describes and this version refuses.
+    /// False for what a later version will take.
     package let isSupported: Bool
 
     /// A key, or a mapping with everything below it, that a later version will take.
