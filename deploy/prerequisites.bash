@@ -21,7 +21,8 @@ SILENCE=15
 
 # Runs a long command with its output in a file, and shows that it goes on: its last line on a terminal, else a line
 # every half minute. If it fails, what it said is shown, and last a line that tells what to do about it. A script that
-# sets `apart` ends `watched_pid` itself, the leader of a process group.
+# sets `apart` ends `watched_pid` itself, the leader of a process group. What fetches nothing is run with `offline` set: it
+# may speak of networks without missing one.
 # usage: watched TITLE FILE COMMAND...
 watched() {
     local title=$1 file=$2 code=0 began=$SECONDS heard=$SECONDS size='' last
@@ -34,7 +35,7 @@ watched() {
     while kill -0 "$watched_pid" 2>/dev/null; do
         if [[ $size != "$(stat -c %s "$file")" ]]; then size=$(stat -c %s "$file") heard=$SECONDS; fi
         # Swift's package manager now and then waits for ever for what it could not fetch.
-        if ((SECONDS - heard >= SILENCE)) && unreachable "$file" >/dev/null; then
+        if [[ -z ${offline:-} ]] && ((SECONDS - heard >= SILENCE)) && unreachable "$file" >/dev/null; then
             kill -KILL -- "${apart:+-}$watched_pid"
         fi
         last=$(tail -n 1 "$file" 2>/dev/null | tr -d '\r' | cut -c 1-70) || last=''
@@ -50,7 +51,7 @@ watched() {
     watched_pid=''
     if [[ -t 1 ]]; then printf '\r\e[K'; fi
     if ((code != 0)); then
-        if last=$(unreachable "$file"); then
+        if [[ -z ${offline:-} ]] && last=$(unreachable "$file"); then
             complain "$title: no network? Check it, and https_proxy if there is a proxy, then start again. It said: $last"
             return 69
         fi
