@@ -52,7 +52,7 @@ package struct Retention: Sendable {
         var removed = 0
         var cursor: String? = "0"
         while let current = cursor {
-            let (page, next) = try await organizations(after: current)
+            let (page, next) = try await redis.organizations(names, after: current, step: Self.scanStep)
             for organization in page {
                 var offset: Int? = 0
                 while let start = offset {
@@ -77,19 +77,6 @@ package struct Retention: Sendable {
             .lockRetention, keys: [names.instance, names.retentionLock],
             arguments: [String(decoding: database, as: UTF8.self), token, String(max(1, milliseconds))]
         ).first == .integer(1)
-    }
-
-    private func organizations(
-        after cursor: String
-    ) async throws(DirectoryError) -> (page: [OrganizationID], next: String?) {
-        let (before, after) = names.organizationAffixes
-        let reply = try await redis.answer(
-            "SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", Self.scanStep, "TYPE", "hash")
-        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
-        let ids = found.compactMap(\.text).compactMap { name in
-            OrganizationID(String(name.dropFirst(before.count).dropLast(after.count)))
-        }
-        return (ids, next == "0" ? nil : next)
     }
 
     /// Looks at a page of an organization's keys, oldest first; one that was made within the retention can't have been
@@ -120,7 +107,7 @@ package struct Retention: Sendable {
     private func remove(_ id: KeyID, _ hash: String) async throws(DirectoryError) -> Bool {
         let organization = id.organization.text
         _ = try await redis.answer(
-            .removeEndedPointer, keys: [names.credential(hash)], arguments: ["\(organization) \(id.local)"])
+            .removePointer, keys: [names.credential(hash)], arguments: ["\(organization) \(id.local)"])
         let reply = try await redis.answer(
             .removeEnded,
             keys: [

@@ -26,14 +26,8 @@ extension Directory {
     package func organizations(
         after cursor: String
     ) async throws(DirectoryError) -> (page: [OrganizationDescription], next: String?) {
-        let (before, after) = names.organizationAffixes
-        let reply = try await redis.answer(
-            "SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", Self.scanStep, "TYPE", "hash")
-        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
-        let ids = found.compactMap(\.text).compactMap { name in
-            OrganizationID(String(name.dropFirst(before.count).dropLast(after.count)))
-        }
-        return (try await describe(ids), next == "0" ? nil : next)
+        let (ids, next) = try await redis.organizations(names, after: cursor, step: Self.scanStep)
+        return (try await describe(ids), next)
     }
 
     /// Asks about all of them at once: through a tunnel a trip for each would take minutes.
@@ -115,5 +109,25 @@ extension Directory {
             if let hash, fields.first != .bytes(hash.hexadecimal) { return nil }
             return KeyDescription(id, fields, of: record, at: Int(now))
         }
+    }
+}
+
+extension RedisClient {
+    /// A page of the names of organizations, in no order; one may come twice while Redis grows its tables.
+    ///
+    /// - Parameters:
+    ///   - cursor: `"0"` to begin, then what the last call returned.
+    ///   - step: how many names SCAN looks at.
+    /// - Returns: the cursor of the next page; nil after the last.
+    func organizations(
+        _ names: Names, after cursor: String, step: String
+    ) async throws(DirectoryError) -> (page: [OrganizationID], next: String?) {
+        let (before, after) = names.organizationAffixes
+        let reply = try await answer("SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", step, "TYPE", "hash")
+        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
+        let ids = found.compactMap(\.text).compactMap { name in
+            OrganizationID(String(name.dropFirst(before.count).dropLast(after.count)))
+        }
+        return (ids, next == "0" ? nil : next)
     }
 }

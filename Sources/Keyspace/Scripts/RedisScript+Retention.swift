@@ -33,15 +33,6 @@ extension RedisScript {
             return answer
             """)
 
-    /// KEYS: the credential. ARGV: what it points to. Answers `{1}`, or `{0}` where it points elsewhere.
-    package static let removeEndedPointer = RedisScript(
-        name: "unlink-credential",
-        source: """
-            #!lua flags=allow-oom
-            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
-            return {redis.call('DEL', KEYS[1])}
-            """)
-
     /// KEYS: the organization, the record, all keys, active keys, the audit trail. ARGV: revision, local id, hash, the
     /// retention in s, who, the key's id. Answers `{1}`, or `{0}` where it is to stay.
     ///
