@@ -22,34 +22,6 @@ indirect enum YAMLNode {
         case .scalar(_, _, _, let mark), .sequence(_, _, let mark), .mapping(_, _, let mark): mark
         }
     }
-
-    var text: String? {
-        if case .scalar(let text, _, _, _) = self { text } else { nil }
-    }
-}
-
-extension YAMLNode: Hashable {
-    static func == (one: YAMLNode, other: YAMLNode) -> Bool {
-        switch (one, other) {
-        case (.scalar(let one, _, let tag, _), .scalar(let other, _, let otherTag, _)):
-            one == other && (tag ?? YAMLTag.text) == (otherTag ?? YAMLTag.text)
-        case (.sequence(let one, let tag, _), .sequence(let other, let otherTag, _)):
-            one == other && (tag ?? YAMLTag.sequence) == (otherTag ?? YAMLTag.sequence)
-        case (.mapping(let one, let tag, _), .mapping(let other, let otherTag, _)):
-            one.elementsEqual(other) { $0.key == $1.key && $0.value == $1.value }
-                && (tag ?? YAMLTag.mapping) == (otherTag ?? YAMLTag.mapping)
-        case (.scalar, _), (.sequence, _), (.mapping, _): false
-        }
-    }
-
-    func hash(into hasher: inout Hasher) {
-        // Texts alone tell keys apart that anybody writes; aliases could make trees of any size.
-        switch self {
-        case .scalar(let text, _, _, _): hasher.combine(text)
-        case .sequence(let elements, _, _): hasher.combine(elements.count)
-        case .mapping(let pairs, _, _): hasher.combine(pairs.count)
-        }
-    }
 }
 
 /// YAML 1.2.2 §10.1: tags of the failsafe schema, which say what a value shows anyway.
@@ -152,14 +124,20 @@ private final class YAMLComposer {
 
     /// Of several the first by alphabet is named. Lists and mappings are no keys that anything takes, so nobody compares them.
     private func refuseRepeatedKeys(_ keys: [YAMLNode]) throws(YAMLError) {
-        var seen: [YAMLNode: YAMLMark] = [:]
+        // A key with another tag is another one.
+        struct Name: Hashable {
+            var text: String
+            var tag: String
+        }
+        var seen: [Name: YAMLMark] = [:]
         var repeated: [(text: String, first: YAMLMark)] = []
         for key in keys {
-            guard let text = key.text else { continue }
-            if let first = seen[key] {
+            guard case .scalar(let text, _, let tag, let mark) = key else { continue }
+            let name = Name(text: text, tag: tag ?? YAMLTag.text)
+            if let first = seen[name] {
                 repeated.append((text, first))
             } else {
-                seen[key] = key.mark
+                seen[name] = mark
             }
         }
         guard let first = repeated.min(by: { $0.text < $1.text }) else { return }
