@@ -89,7 +89,7 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "TestSupport", dependencies: [.nioCore, .logging, .subprocess], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["Limits", .nioCore, .logging, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
         tests("RedisTests", ["Redis", "Octets", .nioCore, .nioPosix, .nioEmbedded, .logging]),
@@ -104,12 +104,24 @@ let package = Package(
         tests(
             "HTTP1Tests", ["HTTP1", "FuzzSubjects", .nioCore, .nioEmbedded, .nioHTTP1], resources: [.copy("Corpus")]),
         tests("MCPTests", ["MCP", .nioCore, .subprocess], resources: [.copy("read_messages.py")]),
+        tests("LimitsTests", ["Limits"]),
+        // A Redis of its own with keys in it, and gates to ask.
+        .target(
+            name: "AdmissionSupport",
+            dependencies: [
+                "Admission", "Keyspace", "Limits", "Octets", "Redis", "TestSupport", .nioCore, .nioPosix, .logging,
+            ],
+            path: "Tests/AdmissionSupport", swiftSettings: settings),
+        tests("KeyspaceTests", ["AdmissionSupport", "Keyspace", "Limits", "Redis"]),
         tests(
             "AdmissionTests",
             [
-                "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioEmbedded, .nioPosix,
+                "AdmissionSupport", "Admission", "Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioEmbedded,
                 .logging,
             ]),
+        tests(
+            "DirectoryTests",
+            ["AdmissionSupport", "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis"]),
         tests("SettingsTests", ["Settings", "Limits", "Octets"], resources: [.copy("Refusals")]),
         tests(
             "DaemonTests",

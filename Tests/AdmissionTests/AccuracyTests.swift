@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Foundation
 import TestSupport
 import Testing
-@testable import Limits
-
 @testable import Admission
+@testable import Limits
 @testable import Redis
 
 /// How exact the counting is; docs/rate-limits.md quotes these.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import TestSupport
 import Testing
+@testable import Admission
 @testable import Keyspace
 @testable import Limits
-
-@testable import Admission
 @testable import Redis
 
 /// What Redis should hold and answer, written from the definitions: docs/design.md, "Limits", docs/rate-limits.md.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import NIOCore
 import Redis
+import TestSupport
 import Testing
+@testable import Admission
 @testable import Keyspace
 @testable import Limits
-
-@testable import Admission
 
 /// A denied bucket refuses without a trip until its wait is over, and never admits more for it.
 private let minute: Int64 = 60_000_000

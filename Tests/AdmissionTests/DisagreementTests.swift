@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import TestSupport
 import Testing
-@testable import Limits
-
 @testable import Admission
+@testable import Limits
 @testable import Redis
 
 /// Sidecars, plans and records that count one bucket by different numbers keep the bound of `Ledger` all the same.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Redis
 import Testing
+@testable import Admission
 @testable import Keyspace
 @testable import Limits
 @testable import Octets
-
-@testable import Admission
 
 private let minute = 60_000_000
 

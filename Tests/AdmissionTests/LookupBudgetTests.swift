@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Logging
 import NIOCore
 import NIOEmbedded
 import Redis
 import Testing
+@testable import Admission
 @testable import Keyspace
 @testable import Limits
 @testable import Octets
-
-@testable import Admission
 
 @Suite struct LookupBudgetTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)

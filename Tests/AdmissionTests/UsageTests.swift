@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import NIOCore
 import Redis
 import Testing
+@testable import Admission
 @testable import Keyspace
 @testable import Limits
-
-@testable import Admission
 
 private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
 

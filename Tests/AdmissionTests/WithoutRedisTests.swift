@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import NIOCore
 import Redis
 import Testing
+@testable import Admission
 @testable import Keyspace
 @testable import Limits
 @testable import Octets
-
-@testable import Admission
 
 private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
 

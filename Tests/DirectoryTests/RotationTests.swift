@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Redis
 import TestSupport
 import Testing
-@testable import Admission
 @testable import Directory
 @testable import Limits
 

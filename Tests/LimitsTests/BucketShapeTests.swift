@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Limits
+import TestSupport
 import Testing
-@testable import Admission
 
 @Suite struct BucketShapeTests {
     @Test func reducesTheRateByItsCommonDivisor() throws {

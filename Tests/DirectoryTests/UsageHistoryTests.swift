@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Redis
 import Testing
-@testable import Admission
 @testable import Directory
 @testable import Limits
 @testable import Octets

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
+import AdmissionSupport
 import Keyspace
 import Redis
 import TestSupport
 import Testing
 @testable import Directory
 @testable import Limits
-
-@testable import Admission
 
 private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Redis
+import TestSupport
 import Testing
 @testable import Keyspace
 @testable import Limits
-
-@testable import Admission
 
 /// The script in a real Redis against the in-process bucket and against exact arithmetic.
 @Suite struct AdmitScriptTests {

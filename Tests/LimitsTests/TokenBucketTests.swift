@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Limits
+import TestSupport
 import Testing
-@testable import Admission
 
 /// A bucket that an expectation may take from.
 private final class Held {

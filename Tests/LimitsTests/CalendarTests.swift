@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 import Testing
-@testable import Keyspace
 @testable import Limits
 
 /// Windows of the calendar in UTC.
