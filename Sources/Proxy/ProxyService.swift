@@ -153,7 +153,7 @@ package final class ProxyService: Sendable {
         logger.info("draining")
         do {
             // A balancer needs a moment to see that this one is going.
-            if settings.drainDelay > .zero { try await Task.sleep(for: settings.drainDelay) }
+            if settings.drain.delay > .zero { try await Task.sleep(for: settings.drain.delay) }
             // First, so that whoever finds the listeners closed is told to close by every answer from then on.
             _ = try await shards.map { $0.isDraining = true }
             await listeners.end()
@@ -166,7 +166,7 @@ package final class ProxyService: Sendable {
 
     private func finishRequests() async throws {
         let shards = shards
-        let timeout = settings.drainTimeout
+        let timeout = settings.drain.timeout
         let cutter = Task {
             try await Task.sleep(for: timeout)
             _ = try await shards.map { $0.cut() }

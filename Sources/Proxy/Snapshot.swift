@@ -178,13 +178,13 @@ final class Snapshot: Sendable {
         forwardsPreflights = settings.cors == nil && settings.forwardsPreflights
         admission = AdmissionConfiguration(
             namespace: settings.namespace, policies: policies, format: format,
-            addressPrefix: settings.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
+            addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
             timeout: TimeAmount(settings.redis.timeout),
             onFailure: AdmissionConfiguration.OnFailure(settings.redis.onFailure),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
         redis = settings.redis.endpoint
-        trustedProxies = try TrustedProxies(settings.trustedProxies, field: settings.clientAddressField)
+        trustedProxies = try TrustedProxies(settings.clients.trustedProxies, field: settings.clients.addressField)
         self.policies = policies
         policyNames = policies.map(\.name)
         rateLimitFields = RateLimitFields(policyNames: policyNames)

@@ -95,7 +95,7 @@ struct Daemon {
         quiet.logLevel = max(logger.logLevel, .critical)
         var configuration = ServiceGroupConfiguration(services: services, logger: quiet)
         configuration.maximumGracefulShutdownDuration =
-            settings.drainDelay + settings.drainTimeout + Self.shutdownMargin
+            settings.drain.delay + settings.drain.timeout + Self.shutdownMargin
         return configuration
     }
 

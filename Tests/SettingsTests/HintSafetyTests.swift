@@ -80,13 +80,4 @@ import Testing
         #expect(told.count == 1)
         #expect(told.allSatisfy { !$0.contains("(did you mean") && !$0.contains("[***") }, "\(told)")
     }
-
-    private func lines(of yaml: String) -> [String] {
-        do {
-            _ = try Settings.parse(yaml, named: "t.yaml")
-            return []
-        } catch {
-            return error.lines
-        }
-    }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Settings
 import Testing
+
+@testable import Settings
 
 /// What operators are told of typical mistakes, over every key there is: one message each, and no guess that isn't a value of
 /// that very key.
@@ -38,13 +39,13 @@ import Testing
             return "\(open)\(others)\(parts[parts.count - 1]): \(value)"
                 + String(repeating: "}", count: parts.count - 1)
         }
-        let root = Schema.root.rows.filter { $0.isSupported && $0.path != "routes" && $0.path != "policies" }.map {
+        let root = Settings.schema.rows.filter { $0.isSupported && $0.path != "routes" && $0.path != "policies" }.map {
             row in
             Place(path: row.path, isList: row.expectation.contains("list")) {
                 nested(row.path, $0, beside[row.path] ?? "")
             }
         }
-        let routes = Schema.route.rows.filter(\.isSupported).map { row in
+        let routes = RouteEntry.schema.rows.filter(\.isSupported).map { row in
             let path = row.path == "path" ? "" : "path: /a, "
             let mcp = row.path == "tool_scopes" ? "mcp: true, " : ""
             return Place(path: "routes[0].\(row.path)", isList: row.expectation.contains("list")) {
@@ -54,7 +55,7 @@ import Testing
         let subjects = [
             "address_prefix.ipv4": "address", "address_prefix.ipv6": "address", "applies_to": "global",
         ]
-        let policies = Schema.policy.rows.filter(\.isSupported).map { row in
+        let policies = PolicyEntry.schema.rows.filter(\.isSupported).map { row in
             var others: [String] = []
             if row.path != "name" { others.append("name: a") }
             if row.path != "per" { others.append("per: \(subjects[row.path] ?? "key")") }
@@ -238,14 +239,5 @@ import Testing
     private func guesses(in line: String) -> [String] {
         guard let match = line.firstMatch(of: /\(did you mean (.+?)\?/), !match.1.contains("[0].") else { return [] }
         return match.1.components(separatedBy: " or ")
-    }
-
-    private func lines(of yaml: String) -> [String] {
-        do {
-            _ = try Settings.parse(yaml, named: "t.yaml")
-            return []
-        } catch {
-            return error.lines
-        }
     }
 }

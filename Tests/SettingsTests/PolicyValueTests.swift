@@ -62,7 +62,7 @@ import Testing
               - {name: c, per: address, limit: 1/s, address_prefix: {ipv6: 64}}
               - {name: d, per: key, limit: 1/s}
             """)
-        #expect(settings.addressPrefix == AddressPrefix(ipv4: 32, ipv6: 56))
+        #expect(settings.clients.addressPrefix == AddressPrefix(ipv4: 32, ipv6: 56))
         #expect(
             settings.policies.map(\.addressPrefix) == [
                 AddressPrefix(ipv4: 32, ipv6: 56), AddressPrefix(ipv4: 24, ipv6: 56), AddressPrefix(ipv4: 32, ipv6: 64),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Settings
 import Testing
+
+@testable import Settings
 
 @Suite struct ReferenceTests {
     /// To renew it: `tollgate config reference > docs/configuration.md`.
@@ -14,8 +15,8 @@ import Testing
     }
 
     @Test func everyKeyIsInIt() {
-        for table in [Schema.root, Schema.route, Schema.policy] {
-            for row in table.rows {
+        for schema in [Settings.schema, RouteEntry.schema, PolicyEntry.schema] {
+            for row in schema.rows {
                 #expect(Settings.reference.contains("`\(row.path)`") || !row.isSupported, "\(row.path)")
                 #expect(row.meaning.hasSuffix("."), "\(row.path)")
             }
@@ -27,7 +28,9 @@ import Testing
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let page = try String(contentsOf: root.appending(path: "docs/rate-limits.md"), encoding: .utf8)
-        for row in Schema.policy.rows where row.isSupported { #expect(page.contains("`\(row.path)`"), "\(row.path)") }
+        for row in PolicyEntry.schema.rows where row.isSupported {
+            #expect(page.contains("`\(row.path)`"), "\(row.path)")
+        }
     }
 
     @Test func itShowsRealErrors() {

@@ -122,13 +122,4 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         #expect(!told.isEmpty)
         #expect(told.allSatisfy { !$0.replacing("YAML tag '!geheim'", with: "").contains("geheim") })
     }
-
-    private func lines(of yaml: String) -> [String] {
-        do {
-            _ = try Settings.parse(yaml, named: "t.yaml")
-            return []
-        } catch {
-            return error.lines
-        }
-    }
 }

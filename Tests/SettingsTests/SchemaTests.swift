@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Settings
 import Testing
 
+@testable import Settings
+
 @Suite struct SchemaTests {
-    private static let tables = [Schema.root, Schema.route, Schema.policy]
+    private static let schemas = [Settings.schema, RouteEntry.schema, PolicyEntry.schema]
 
     @Test func everyKeyTellsWhatItIsFor() {
-        for row in Self.tables.flatMap(\.rows) {
+        for row in Self.schemas.flatMap(\.rows) {
             #expect(row.meaning.hasSuffix("."), "\(row.path)")
             #expect(row.isSupported == !row.expectation.isEmpty, "\(row.path)")
         }
     }
 
     @Test func defaultsMayBeWrittenOut() throws {
-        for row in Schema.root.rows {
+        for row in Settings.schema.rows {
             guard let standard = row.standard else { continue }
             let parts = row.path.split(separator: ".")
             let yaml =
@@ -25,7 +26,7 @@ import Testing
     }
 
     @Test func whatIsNotSupportedYetIsRefused() throws {
-        for row in Schema.root.rows where !row.isSupported {
+        for row in Settings.schema.rows where !row.isSupported {
             let parts = row.path.split(separator: ".")
             let yaml =
                 parts.dropLast().map { "\($0): {" }.joined() + "\(parts[parts.count - 1]): 1"
@@ -36,7 +37,7 @@ import Testing
     }
 
     @Test func everyOptionStandsForAKey() {
-        let paths = Set(Schema.root.rows.map(\.path))
+        let paths = Set(Settings.schema.rows.map(\.path))
         for option in ConfigurationSources.Option.allCases { #expect(paths.contains(option.path)) }
     }
 }

@@ -35,16 +35,16 @@ import Testing
         let root = try Element(parsing: Self.texts().uncommented, named: "tollgate.yaml")
         var lists: [String: Set<String>] = [:]
         let paths = Self.paths(of: root, below: "", entries: &lists)
-        #expect(paths == Set(Schema.root.rows.filter(\.isSupported).map(\.path)))
-        #expect(lists["routes"] == Set(Schema.route.rows.filter(\.isSupported).map(\.path)))
-        #expect(lists["policies"] == Set(Schema.policy.rows.filter(\.isSupported).map(\.path)))
+        #expect(paths == Set(Settings.schema.rows.filter(\.isSupported).map(\.path)))
+        #expect(lists["routes"] == Set(RouteEntry.schema.rows.filter(\.isSupported).map(\.path)))
+        #expect(lists["policies"] == Set(PolicyEntry.schema.rows.filter(\.isSupported).map(\.path)))
     }
 
     @Test func shippedDefaultsAreInForce() throws {
         let root = try Element(parsing: Self.texts().shipped, named: "tollgate.yaml")
         var lists: [String: Set<String>] = [:]
         let paths = Self.paths(of: root, below: "", entries: &lists)
-        let defaults = Set(Schema.root.rows.filter { $0.standard != nil }.map(\.path))
+        let defaults = Set(Settings.schema.rows.filter { $0.standard != nil }.map(\.path))
         // Written out it would be refused where descriptors are scarce, instead of lowered.
         #expect(defaults.subtracting(paths) == ["limits.connections"])
     }
@@ -55,7 +55,7 @@ import Testing
     ) -> Set<String> {
         // Costs and scopes may be mappings of tools, whose names are the operator's.
         guard case .mapping(let pairs) = element.content,
-            parent != Schema.policyCost.path, parent != Schema.routeToolScopes.path
+            parent != PolicyEntry.cost.path, parent != RouteEntry.toolScopes.path
         else { return [parent] }
         var paths: Set<String> = []
         for pair in pairs {

@@ -250,9 +250,9 @@ import Testing
     }
 
     @Test func trustedProxies() throws {
-        #expect(try parse("trusted_proxies: []").trustedProxies.isEmpty)
+        #expect(try parse("trusted_proxies: []").clients.trustedProxies.isEmpty)
         #expect(
-            try parse("trusted_proxies: [10.0.0.0/8, 'fd00::/8', 192.0.2.1, unix]").trustedProxies
+            try parse("trusted_proxies: [10.0.0.0/8, 'fd00::/8', 192.0.2.1, unix]").clients.trustedProxies
                 == ["10.0.0.0/8", "fd00::/8", "192.0.2.1", "unix"])
     }
 

@@ -111,7 +111,14 @@ extension Form where Value == Duration {
     }
 }
 
+extension Duration {
+    static let longestTimeout = Duration.seconds(86_400)
+    static let longestRetention = Duration.seconds(3_650 * 86_400)
+}
+
 extension ClosedRange<Duration> {
+    static let timeouts = Duration.milliseconds(1)...Duration.longestTimeout
+
     fileprivate func contains(milliseconds: Int) -> Bool {
         // Far beyond any range, and far from where a Duration overflows.
         milliseconds < 1 << 53 && contains(.milliseconds(milliseconds))

@@ -5,12 +5,14 @@ extension Settings {
     package static var reference: String { Reference.markdown }
 }
 
-/// The configuration reference in Markdown, made of the one table that also reads configurations: `docs/configuration.md`
+/// The configuration reference in Markdown, made of the schema that also reads configurations: `docs/configuration.md`
 /// is this text, which a test compares.
 enum Reference {
     static var markdown: String {
-        [opening, options, errors, keys, entries("routes", Schema.route), entries("policies", Schema.policy), later]
-            .joined(separator: "\n\n") + "\n"
+        [
+            opening, options, errors, keys, entries("routes", RouteEntry.schema),
+            entries("policies", PolicyEntry.schema), later,
+        ].joined(separator: "\n\n") + "\n"
     }
 
     private static let opening = """
@@ -82,9 +84,9 @@ enum Reference {
     // MARK: Keys
 
     private static var keys: String {
-        // In the order of the table: keys of one mapping together, single ones under one heading where they stand.
-        var groups: [(title: String, rows: [Row])] = []
-        for row in Schema.root.rows where row.isSupported {
+        // In the order of the schema: keys of one mapping together, single ones under one heading where they stand.
+        var groups: [(title: String, rows: [Schema.Row])] = []
+        for row in Settings.schema.rows where row.isSupported {
             let dot = row.path.firstIndex(of: ".")
             let title = dot.map { "`\(row.path[..<$0])`" } ?? "Single keys"
             if let index = groups.firstIndex(where: { $0.title == title }) {
@@ -97,11 +99,11 @@ enum Reference {
             + groups.map { "### \($0.title)\n\n\(table($0.rows))" }.joined(separator: "\n\n")
     }
 
-    private static func entries(_ list: String, _ entries: Table) -> String {
-        "## Entries of `\(list)`\n\n" + table(entries.rows.filter(\.isSupported))
+    private static func entries(_ list: String, _ schema: Schema) -> String {
+        "## Entries of `\(list)`\n\n" + table(schema.rows.filter(\.isSupported))
     }
 
-    private static func table(_ rows: [Row]) -> String {
+    private static func table(_ rows: [Schema.Row]) -> String {
         let lines = rows.map { row in
             let standard = row.standard.map { "`\($0)`" } ?? ""
             return "| `\(row.path)` | \(escaped(row.expectation)) | \(standard) | \(escaped(row.meaning)) |"
@@ -116,8 +118,9 @@ enum Reference {
     }
 
     private static var later: String {
-        let names = [("", Schema.root), ("routes[].", Schema.route), ("policies[].", Schema.policy)].flatMap {
-            prefix, table in table.rows.filter { !$0.isSupported }.map { "`\(prefix)\($0.path)`" }
+        let schemas = [("", Settings.schema), ("routes[].", RouteEntry.schema), ("policies[].", PolicyEntry.schema)]
+        let names = schemas.flatMap { prefix, schema in
+            schema.rows.filter { !$0.isSupported }.map { "`\(prefix)\($0.path)`" }
         }
         return """
             ## Not in this version

@@ -11,22 +11,22 @@ extension Settings {
     private static let descriptorsApart = 64
 
     /// Lowers the default of `limits.connections` where it doesn't fit, and refuses what was configured and doesn't.
-    mutating func fit(into descriptors: Int, _ root: Section, _ problems: inout ProblemList) {
+    mutating func fit(into descriptors: Int, _ root: Mapping, _ problems: inout ProblemList) {
         let rest = descriptors - Self.descriptorsApart - Self.descriptorsOfLoop * loops
         let cause = "the process may have \(descriptors) descriptors"
         let remedy = "raise the hard limit: LimitNOFILE of systemd, ulimit -Hn"
         guard rest - 2 >= upstream.maxConnections else {
             root.refuse(
-                Schema.upstreamMaxConnections,
+                Upstream.maxConnections,
                 expected: rest > 2 ? "at most \(rest - 2), since \(cause)" : "more descriptors, since \(cause)",
                 got: "\(upstream.maxConnections)", hint: remedy, &problems)
             return
         }
         let fitting = (rest - upstream.maxConnections) / 2
         guard limits.connections > fitting else { return }
-        if root.isGiven(Schema.connections.path) {
+        if root.isGiven(Limits.connections) {
             root.refuse(
-                Schema.connections, expected: "at most \(fitting), since \(cause)", got: "\(limits.connections)",
+                Limits.connections, expected: "at most \(fitting), since \(cause)", got: "\(limits.connections)",
                 hint: remedy, &problems)
         }
         limits.connections = fitting

@@ -14,13 +14,13 @@
 
 extension Settings {
     /// Refuses files and sockets that can't be made, since their folders aren't there.
-    func refuseMissingFolders(_ root: Section, _ problems: inout ProblemList) {
+    func refuseMissingFolders(_ root: Mapping, _ problems: inout ProblemList) {
         if case .file(let path) = log.access, let flaw = Self.flaw(ofFolderFor: path) {
-            root.refuse(Schema.logAccess, expected: "a file in a folder that is there", got: flaw, &problems)
+            root.refuse(Log.access, expected: "a file in a folder that is there", got: flaw, &problems)
         }
         for case .unix(let path) in listen {
             guard let flaw = Self.flaw(ofFolderFor: path) else { continue }
-            root.refuse(Schema.listen, expected: "a socket in a folder that is there", got: flaw, &problems)
+            root.refuse(Self.listen, expected: "a socket in a folder that is there", got: flaw, &problems)
         }
     }
 

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Octets
+
+/// Where a configuration comes from: flags beat the environment, which beats the file, which beats the defaults.
+package struct ConfigurationSources: Sendable {
+    /// What can be said without a file.
+    package enum Option: String, Sendable, CaseIterable {
+        case listen, upstream, redis, namespace, admin, logLevel
+
+        package var flag: String { spelling.flag }
+        package var variable: String { spelling.variable }
+        /// The key it stands for.
+        package var path: String { spelling.path }
+
+        private var spelling: (flag: String, variable: String, path: String) {
+            switch self {
+            case .listen: ("--listen", "TOLLGATE_LISTEN", Settings.listen.path)
+            case .upstream: ("--upstream", "TOLLGATE_UPSTREAM", Settings.Upstream.location.path)
+            case .redis: ("--redis", "TOLLGATE_REDIS_URL", Settings.Redis.endpoint.path)
+            case .namespace: ("--namespace", "TOLLGATE_NAMESPACE", Settings.namespace.path)
+            case .admin: ("--admin", "TOLLGATE_ADMIN", Settings.admin.path)
+            case .logLevel: ("--log-level", "TOLLGATE_LOG_LEVEL", Settings.Log.level.path)
+            }
+        }
+    }
+
+    /// Names the file where no flag does.
+    package static let fileVariable = "TOLLGATE_CONFIG"
+
+    /// Path of a YAML file, before that of ``fileVariable``; messages name it as it is written.
+    package var file: String?
+    package var flags: [Option: String]
+    /// The process environment, as ``Swift/Dictionary/variable(_:)`` reads it.
+    package var environment: [String: String]
+    /// That the process may have, which bounds its connections; nil where the configuration isn't to run here.
+    package var descriptors: Int?
+    /// Whether folders that files and sockets are to be in have to be there by now.
+    package var looksAtFolders: Bool
+
+    package init(
+        file: String? = nil, flags: [Option: String] = [:], environment: [String: String] = [:],
+        descriptors: Int? = nil, looksAtFolders: Bool = false
+    ) {
+        self.file = file
+        self.flags = flags
+        self.environment = environment
+        self.descriptors = descriptors
+        self.looksAtFolders = looksAtFolders
+    }
+}
+
+extension ConfigurationSources {
+    /// The least important first.
+    var overrides: [(path: String, element: Element)] {
+        let variables = Option.allCases.compactMap { option -> (String, Element)? in
+            guard let text = environment.variable(option.variable) else { return nil }
+            return (option.path, Element(option, text, at: .variable(option.variable)))
+        }
+        let flags = Option.allCases.compactMap { option in
+            self.flags[option].map { (option.path, Element(option, $0, at: .flag(option.flag))) }
+        }
+        return variables + flags
+    }
+}
+
+extension Element {
+    /// Several addresses to listen on are separated by commas.
+    fileprivate init(_ option: ConfigurationSources.Option, _ text: String, at place: Place) {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        if option == .listen, parts.count > 1 {
+            self = Element(content: .list(parts.map { Element($0.trimmingWhiteSpace, at: place) }), place: place)
+        } else {
+            self = Element(text, at: place)
+        }
+    }
+}
+
+extension [String: String] {
+    /// A variable of an environment without the white space around it; nil where nothing is left.
+    package func variable(_ name: String) -> String? {
+        self[name].map(\.trimmingWhiteSpace).flatMap { $0.isEmpty ? nil : $0 }
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Limits
+
+extension Settings {
+    package struct Keys: Sendable, Equatable {
+        package var prefix: String
+        package var accept: [String]
+        /// Header names in which a credential is looked for; Authorization as `Bearer`.
+        package var headers: [String]
+        package var forward: Bool
+        package var maxActivePerOrganization: Int
+        package var allowsAnonymous: Bool
+        /// How long the record of a revoked key is kept.
+        package var retention: Duration
+
+        /// As sidecars publish them.
+        package var terms: KeyTerms {
+            KeyTerms(prefix: prefix, accept: accept, headers: headers, maximumActive: maxActivePerOrganization)
+        }
+    }
+}
+
+extension Settings.Keys {
+    static let schema = Schema([
+        prefix.row, accept.row, headers.row, forward.row, maxActivePerOrganization.row, allowsAnonymous.row,
+        retention.row,
+    ])
+
+    static let prefix = Setting("keys.prefix", .keyPrefix, default: "mcp_", "Beginning of every key issued here.")
+    static let accept = Setting(
+        "keys.accept", .list("a list of prefixes or patterns of keys", of: .keyPattern),
+        "Keys that are looked up at all: prefixes, or patterns with * and ?. Default: keys.prefix.")
+    static let headers = Setting(
+        "keys.headers", .list("a list of header fields", of: .fieldName, identity: { $0.lowercased() }),
+        default: "[X-API-Key, Authorization]",
+        "Where a key is looked for; in Authorization as Bearer.")
+    static let forward = Setting(
+        "keys.forward", .boolean, default: "false", "Whether the handler gets to see the key.")
+    static let maxActivePerOrganization = Setting(
+        "keys.max_active_per_org", .integer(KeyTerms.maximumActives), default: "5",
+        "Active keys an organization may have.")
+    static let allowsAnonymous = Setting(
+        "keys.anonymous",
+        .choice(
+            ["deny": false, "allow": true],
+            hints: [
+                "true": "allow", "yes": "allow", "on": "allow", "allowed": "allow", "permit": "allow",
+                "false": "deny", "no": "deny", "off": "deny", "denied": "deny", "refuse": "deny", "reject": "deny",
+                "forbid": "deny",
+            ]), default: "deny",
+        "Whether requests without a key are refused, or only limited by address.")
+    static let retention = Setting(
+        "keys.retain", .duration(.seconds(3_600)...(.longestRetention)), default: "90d",
+        "How long the record of a revoked key is kept, for who wants to know whose it was.")
+
+    init(_ root: Mapping, _ problems: inout ProblemList) {
+        prefix = root.value(Self.prefix, &problems)
+        accept = root.optional(Self.accept, &problems) ?? [prefix]
+        headers = root.value(Self.headers, &problems)
+        forward = root.value(Self.forward, &problems)
+        maxActivePerOrganization = root.value(Self.maxActivePerOrganization, &problems)
+        allowsAnonymous = root.value(Self.allowsAnonymous, &problems)
+        retention = root.value(Self.retention, &problems)
+    }
+
+    func refuseConflicts(_ root: Mapping, _ problems: inout ProblemList) {
+        guard !terms.acceptsOwn, root.isGiven(Self.accept) else { return }
+        root.refuse(
+            Self.accept, expected: "an entry for the keys issued here, which begin with '\(prefix)'", got: "none",
+            hint: "add \"\(prefix)\"", &problems)
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Octets
+
+extension Settings {
+    package enum OnFailure: String, Sendable, Equatable, CaseIterable { case closed, open, local }
+
+    package struct Redis: Sendable, Equatable {
+        package var endpoint: RedisEndpoint
+        /// Budget of one question. A request waits at most twice this.
+        package var timeout: Duration
+        package var onFailure: OnFailure
+        package var localShare: Double
+    }
+}
+
+extension Settings.Redis {
+    static let schema = Schema(
+        [endpoint.row, timeout.row, onFailure.row, localShare.row],
+        synonyms: [
+            "redis.uri": "redis.url", "redis.host": "redis.url", "redis.address": "redis.url",
+            "redis.fail_open": "redis.on_failure",
+        ])
+
+    static let endpoint = Setting(
+        "redis.url", .redisURL, default: "redis://127.0.0.1:6379/0", "Where keys and buckets are.")
+    static let timeout = Setting(
+        "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "250ms",
+        "Budget of one question to Redis. A request waits at most twice this.")
+    static let onFailure = Setting(
+        "redis.on_failure",
+        .choice(
+            ["closed": Settings.OnFailure.closed, "open": .open, "local": .local],
+            hints: [
+                "close": "closed", "fail_closed": "closed", "deny": "closed", "refuse": "closed", "reject": "closed",
+                "block": "closed", "fail_open": "open", "allow": "open", "pass": "open", "ignore": "open",
+                "memory": "local", "in_memory": "local", "in_process": "local", "fallback": "local",
+            ]), default: "closed",
+        "Without Redis: refuse with 503 (closed), forward known keys uncharged (open), or count here (local).")
+    static let localShare = Setting(
+        "redis.local_share", .share, default: "0.5",
+        "Part of each limit that this sidecar gives while it counts alone: 1 divided by the sidecars.")
+
+    init(_ root: Mapping, _ problems: inout ProblemList) {
+        endpoint = root.value(Self.endpoint, &problems)
+        timeout = root.value(Self.timeout, &problems)
+        onFailure = root.value(Self.onFailure, &problems)
+        localShare = root.value(Self.localShare, &problems)
+    }
+}

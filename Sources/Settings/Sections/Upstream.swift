@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Settings {
+    package enum Timeout: Sendable, Equatable {
+        case off
+        case after(Duration)
+    }
+
+    package struct Upstream: Sendable, Equatable {
+        /// What is sent on as Host.
+        package enum Host: Sendable, Equatable {
+            /// On `mcp` routes and where no routes are listed the handler's own, on every other route the client's.
+            case auto
+            case upstream, preserve
+            case name(String)
+        }
+        /// Where the handler is.
+        package enum Location: Sendable, Hashable {
+            case tcp(host: String, port: Int)
+            case unix(path: String)
+        }
+        package var location: Location
+        package var forwardedHost: Host
+        package var connectTimeout: Duration
+        /// Until the response head, from the end of the request body; what may become a stream is exempt.
+        package var responseTimeout: Timeout
+        package var idleTimeout: Duration
+        package var maxConnections: Int
+        /// Names of request fields that pass although they may choose for the handler.
+        package var forwardedFields: [String]
+    }
+}
+
+extension Settings.Upstream {
+    static let schema = Schema(
+        [
+            location.row, forwardedHost.row, connectTimeout.row, responseTimeout.row, idleTimeout.row,
+            maxConnections.row, forwardedFields.row,
+        ],
+        synonyms: [
+            "upstream.uri": "upstream.url", "upstream.address": "upstream.url", "upstream.target": "upstream.url",
+            "upstream.timeout": "upstream.response_timeout",
+        ])
+
+    static let location = Setting(
+        "upstream.url", .upstreamURL, default: "http://127.0.0.1:8081",
+        "The handler that requests are forwarded to: http://host:port or unix:/path.")
+    static let forwardedHost = Setting(
+        "upstream.host", .sentHost, default: "auto",
+        "Host sent on: the handler's own (upstream), the client's (preserve), or this name. auto: upstream on mcp routes "
+            + "and without routes, else preserve.")
+    static let connectTimeout = Setting(
+        "upstream.connect_timeout", .duration(.timeouts), default: "1s",
+        "Until a connection is made, or a place in a full pool is free.")
+    static let responseTimeout = Setting(
+        "upstream.response_timeout", .timeout(.timeouts), default: "60s",
+        "From the end of a request to the head of its response. What may become a stream is exempt: docs/proxying.md.")
+    static let idleTimeout = Setting(
+        "upstream.idle_timeout", .duration(.timeouts), default: "4s",
+        "How long an unused connection is kept. Keep it below the handler's own (uvicorn: 5 s).")
+    static let maxConnections = Setting(
+        "upstream.max_connections", .integer(1...100_000), default: "256",
+        "Connections to the handler; as many requests may wait.")
+    static let forwardedFields = Setting(
+        "upstream.forward_fields",
+        .list(
+            "a list of header fields", of: .passedField, isEmptyAllowed: true, identity: { $0.lowercased() }),
+        default: "[]",
+        "Request fields that are dropped unless they stand here, since they choose path or method for some handlers.")
+
+    init(_ root: Mapping, _ problems: inout ProblemList) {
+        location = root.value(Self.location, &problems)
+        forwardedHost = root.value(Self.forwardedHost, &problems)
+        connectTimeout = root.value(Self.connectTimeout, &problems)
+        responseTimeout = root.value(Self.responseTimeout, &problems)
+        idleTimeout = root.value(Self.idleTimeout, &problems)
+        maxConnections = root.value(Self.maxConnections, &problems)
+        forwardedFields = root.value(Self.forwardedFields, &problems)
+    }
+
+    func refuseConflicts(with keys: Settings.Keys, _ root: Mapping, _ problems: inout ProblemList) {
+        let holding = Set(keys.headers.map(\.hyphenated))
+        if let name = forwardedFields.first(where: { holding.contains($0.hyphenated) }) {
+            root.refuse(
+                Self.forwardedFields, expected: "fields that hold no key", got: "'\(name)' of keys.headers",
+                hint: "keys.forward: true lets the handler see the key", &problems)
+        }
+    }
+}
