@@ -11,7 +11,7 @@ import Testing
         ("45s", 45), ("30m", 1800), ("12h", 43_200), ("90d", 7_776_000), ("36500d", 3_153_600_000),
     ])
     func takesATimeFromNow(text: String, seconds: Int) throws {
-        #expect(try Timestamp.expiry(text) == .after(seconds))
+        #expect(try Moment.expiry(text) == .after(seconds))
     }
 
     @Test(arguments: [
@@ -21,7 +21,7 @@ import Testing
         ("9999-12-31T23:59:59Z", 253_402_300_799),
     ])
     func takesAMoment(text: String, seconds: Int) throws {
-        #expect(try Timestamp.expiry(text) == .at(seconds))
+        #expect(try Moment.expiry(text) == .at(seconds))
     }
 
     @Test(arguments: [
@@ -31,10 +31,10 @@ import Testing
         "2027-01-01T00:00:00+24:00", "2027-01-01T00:00:00+0200", "2027-1-1T0:0:0Z", "٢٠٢٧-01-01T00:00:00Z", "٩d",
     ])
     func refuses(text: String) {
-        #expect(throws: ValidationError.self) { try Timestamp.expiry(text) }
+        #expect(throws: ValidationError.self) { try Moment.expiry(text) }
     }
 
     @Test func writesRFC3339() {
-        #expect(Timestamp.text(1_798_761_600) == "2027-01-01T00:00:00Z")
+        #expect(Moment.text(1_798_761_600) == "2027-01-01T00:00:00Z")
     }
 }

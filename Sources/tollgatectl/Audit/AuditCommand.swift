@@ -17,7 +17,7 @@ struct AuditCommand: AsyncParsableCommand {
               tollgatectl audit --plans
             """)
 
-    @Argument(help: "An organization.", transform: organization)
+    @Argument(help: "An organization.", transform: OrganizationID.init(argument:))
     var name: OrganizationID?
     @Flag(help: "Of the plans.")
     var plans = false
@@ -41,7 +41,7 @@ struct AuditCommand: AsyncParsableCommand {
         try await connection.withDirectory { directory in
             if let name { _ = try await directory.organization(name) }
             for entry in try await directory.audit(of: name, most: most) {
-                let time = Timestamp.text(entry.milliseconds / 1_000)
+                let time = Moment.text(entry.milliseconds / 1_000)
                 try listing.append(
                     Listing.Row(
                         sortKey: nil,

@@ -3,7 +3,6 @@
 import ArgumentParser
 import Directory
 import Limits
-import Settings
 
 struct KeyIssue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,7 +19,7 @@ struct KeyIssue: AsyncParsableCommand {
               tollgatectl key issue --org acme --name office --allow-from 203.0.113.0/24
             """)
 
-    @Option(help: "The organization it belongs to.", transform: organization)
+    @Option(help: "The organization it belongs to.", transform: OrganizationID.init(argument:))
     var org: OrganizationID
     @Option(help: "What it is for, as people will read it: 1 to 100 characters.", transform: label)
     var name: String
@@ -28,13 +27,13 @@ struct KeyIssue: AsyncParsableCommand {
     var user: String?
     @Option(
         help: ArgumentHelp("A time from now (90d, 12h, 30m) or a moment (2027-01-01T00:00:00Z).", valueName: "when"),
-        transform: Timestamp.expiry)
+        transform: Moment.expiry)
     var expires: KeyOrder.Expiry?
     @Option(
         help: ArgumentHelp(
             "Other numbers for a per-key policy: search=100/10s:200, monthly=5000/month, streams=8. Repeatable.",
             valueName: "policy=limit"),
-        transform: limitEdit)
+        transform: LimitEdit.init(argument:))
     var limit: [LimitEdit] = []
     @Option(
         help: ArgumentHelp("What it is good for, such as listings:read. Repeatable.", valueName: "scope"),
@@ -48,7 +47,7 @@ struct KeyIssue: AsyncParsableCommand {
     var allowFrom: [String] = []
     @Option(
         help: ArgumentHelp("No key before this: a time from now (1h) or a moment.", valueName: "when"),
-        transform: Timestamp.expiry)
+        transform: Moment.expiry)
     var notBefore: KeyOrder.Expiry?
     @Option(
         help: ArgumentHelp(
@@ -92,34 +91,7 @@ struct KeyIssue: AsyncParsableCommand {
             await session.warnOfOtherNamespaces()
             return (issued, inForce.terms)
         }
-        do {
-            try show(issued, terms)
-        } catch {
-            throw Failure(
-                .outputLost,
-                "key \(issued.id.text) was issued but could not be shown (\(error)); revoke it with: tollgatectl key "
-                    + "revoke \(issued.id.text)"
-            ).report()
-        }
-    }
-
-    private func show(_ issued: IssuedKey, _ terms: KeyTerms) throws(Output.Lost) {
-        let expiry = issued.expiresAt.map(Timestamp.text)
-        if json {
-            try Output.json([
-                ("key", .string(issued.key)), ("id", .string(issued.id.text)), ("org", .string(org.text)),
-                ("name", .string(issued.name)), ("created_at", .string(Timestamp.text(issued.createdAt))),
-                ("expires_at", JSON(expiry)),
-            ])
-        } else {
-            try Output.line(
-                """
-                \(issued.key)
-
-                That is key \(issued.id.text), "\(issued.name.printable)". It is shown only now: store it where it is safe.
-                Expires: \(expiry ?? "never"). Send it as \(terms.places).
-                """)
-        }
+        try issued.show(json: json, remark: "Expires: \(issued.expiryText). Send it as \(terms.places).")
     }
 }
 
@@ -146,16 +118,4 @@ private func tool(_ text: String) throws -> Glob {
             "expected a tool's name or a pattern of 1 to 128 characters, without spaces and no ! before it")
     }
     return Glob(text)
-}
-
-/// Text that people will read in lists: one line that shows something and has an end.
-func label(_ text: String) throws -> String {
-    let breaks: Set<Unicode.GeneralCategory> = [.control, .lineSeparator, .paragraphSeparator]
-    let scalars = text.unicodeScalars
-    // Counted in scalars: a single character can be made of any number of them.
-    guard (1...100).contains(scalars.count),
-        !scalars.contains(where: { breaks.contains($0.properties.generalCategory) }),
-        !text.allSatisfy(\.isWhitespace)
-    else { throw ValidationError("expected a line of 1 to 100 characters") }
-    return text
 }

@@ -3,7 +3,6 @@
 import ArgumentParser
 import Directory
 import Limits
-import Settings
 
 struct KeyLimit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,26 +17,17 @@ struct KeyLimit: AsyncParsableCommand {
               tollgatectl key limit acme/7h3kq2mzxb search=default
             """)
 
-    @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
-    var id: String
-    @Argument(
-        help: ArgumentHelp("search=100/10s, monthly=5000/month, streams=8.", valueName: "policy=limit"),
-        transform: limitEdit)
-    var limits: [LimitEdit]
+    @OptionGroup var key: KeyArgument
+    @OptionGroup var limits: LimitArguments
     @Flag(help: "Print JSON: id, limits.")
     var json = false
     @OptionGroup var connection: Connection
 
-    func validate() throws {
-        _ = try keyID(id)
-        try LimitCheck(edits: limits, owner: .key).validate()
-    }
-
     func run() async throws {
-        let id = try keyID(id)
+        let id = try key.parsed
         try await connection.withRedis { session in
-            try await LimitCheck(edits: limits, owner: .key).check(session)
-            let (overrides, other) = try await session.directory.setLimits(limits, of: id)
+            try await limits.check(for: .key, session)
+            let (overrides, other) = try await session.directory.setLimits(limits.edits, of: id)
             if json { return try Output.json([("id", .string(id.text)), ("limits", overrides.json)]) }
             let keys = other.map { "keys \(id.text) and \($0.text)" } ?? "key \(id.text)"
             try Output.line("Own limits of \(keys): \(overrides.text)")

@@ -14,7 +14,7 @@ struct KeyList: AsyncParsableCommand {
               tollgatectl key list --active --json | jq -r .id
             """)
 
-    @Option(help: "Of this organization; of all where none is given.", transform: organization)
+    @Option(help: "Of this organization; of all where none is given.", transform: OrganizationID.init(argument:))
     var org: OrganizationID?
     @Flag(help: "Only those that hold now.")
     var active = false
@@ -54,12 +54,12 @@ struct KeyList: AsyncParsableCommand {
                 try listing.append(
                     Listing.Row(
                         // Lists of several organizations are by organization, then by age.
-                        sortKey: org == nil ? "\(organization.text)/\(key.createdAt.map(Timestamp.text) ?? "")" : nil,
+                        sortKey: org == nil ? "\(organization.text)/\(key.createdAt.map(Moment.text) ?? "")" : nil,
                         cells: [
                             Table.Cell(key.id.text), Table.Cell(key.name),
                             Table.Cell(key.user.isEmpty ? "-" : key.user),
-                            key.statusCell, Table.Cell(key.createdAt.map(Timestamp.day) ?? "-"),
-                            Table.Cell(key.endText(Timestamp.day)),
+                            key.statusCell, Table.Cell(key.createdAt.map(Moment.day) ?? "-"),
+                            Table.Cell(key.endText(Moment.day)),
                         ], json: key.json))
             }
             offset = next
@@ -79,10 +79,10 @@ extension KeyDescription {
             ("subject", .string(subject)), ("limits", overrides.json), ("tools", toolsJSON),
             ("scopes", .array(scopes.tokens.sorted().map(JSON.string))),
             ("allow_from", .array(networks.text.split(separator: " ").map { .string(String($0)) })),
-            ("created_at", JSON(createdAt.map(Timestamp.text))), ("not_before", JSON(notBefore.map(Timestamp.text))),
-            ("expires_at", JSON(expiresAt.map(Timestamp.text))), ("ends_at", JSON(endsAt.map(Timestamp.text))),
-            ("revoked_at", JSON(revokedAt.map(Timestamp.text))),
-            ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Timestamp.text))),
+            ("created_at", JSON(createdAt.map(Moment.text))), ("not_before", JSON(notBefore.map(Moment.text))),
+            ("expires_at", JSON(expiresAt.map(Moment.text))), ("ends_at", JSON(endsAt.map(Moment.text))),
+            ("revoked_at", JSON(revokedAt.map(Moment.text))),
+            ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Moment.text))),
         ]
     }
 
@@ -111,18 +111,18 @@ extension KeyDescription {
         var fields: [(String, Table.Cell)] = [
             ("Key", Table.Cell(id.text)), ("Name", Table.Cell(name)), ("User", Table.Cell(user.isEmpty ? "-" : user)),
             ("Status", statusCell), ("Own limits", Table.Cell(overrides.text)),
-            ("Created", Table.Cell(createdAt.map(Timestamp.text) ?? "-")),
-            ("Expires", Table.Cell(endText(Timestamp.text))),
+            ("Created", Table.Cell(createdAt.map(Moment.text) ?? "-")),
+            ("Expires", Table.Cell(endText(Moment.text))),
         ]
         if !tools.isUnrestricted { fields.append(("Tools", Table.Cell(toolsText))) }
         if !scopes.tokens.isEmpty { fields.append(("Scopes", Table.Cell(scopes.text))) }
         if !networks.isUnrestricted { fields.append(("Only from", Table.Cell(networks.text))) }
-        if let notBefore { fields.append(("Holds from", Table.Cell(Timestamp.text(notBefore)))) }
+        if let notBefore { fields.append(("Holds from", Table.Cell(Moment.text(notBefore)))) }
         if let revokedAt {
-            fields.append((revokedAt <= readAt ? "Revoked" : "Works until", Table.Cell(Timestamp.text(revokedAt))))
+            fields.append((revokedAt <= readAt ? "Revoked" : "Works until", Table.Cell(Moment.text(revokedAt))))
         }
         if let rotatedTo { fields.append(("Replaced by", Table.Cell(rotatedTo.text))) }
-        if let lastUsedAt { fields.append(("Last used", Table.Cell(Timestamp.text(lastUsedAt)))) }
+        if let lastUsedAt { fields.append(("Last used", Table.Cell(Moment.text(lastUsedAt)))) }
         if subject != id.local { fields.append(("Counts as", Table.Cell("\(id.organization.text)/\(subject)"))) }
         return fields
     }

@@ -66,7 +66,7 @@ struct KeyRevoke: AsyncParsableCommand {
 
     private var ids: [KeyID] {
         get throws {
-            try id.enumerated().map { index, text in try keyID(text, number: id.count > 1 ? index + 1 : nil) }
+            try id.enumerated().map { index, text in try KeyID(argument: text, number: id.count > 1 ? index + 1 : nil) }
         }
     }
 }

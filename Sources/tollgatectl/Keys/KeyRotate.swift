@@ -3,7 +3,6 @@
 import ArgumentParser
 import Directory
 import Limits
-import Settings
 
 struct KeyRotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,21 +18,16 @@ struct KeyRotate: AsyncParsableCommand {
               tollgatectl key rotate acme/7h3kq2mzxb --grace 0s
             """)
 
-    @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
-    var id: String
+    @OptionGroup var key: KeyArgument
     @Option(
-        help: "How long the old one works on: 24h, 7d, at most 30d; 0s ends it at once.", transform: Timestamp.grace)
-    var grace = Timestamp.Grace(seconds: 86_400)
+        help: "How long the old one works on: 24h, 7d, at most 30d; 0s ends it at once.", transform: Moment.grace)
+    var grace = Moment.Grace(seconds: 86_400)
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at, replaces, replaced_ends_at.")
     var json = false
     @OptionGroup var connection: Connection
 
-    func validate() throws {
-        _ = try keyID(id)
-    }
-
     func run() async throws {
-        let id = try keyID(id)
+        let id = try key.parsed
         let (issued, oldEndsAt) = try await connection.withRedis { session in
             let inForce = try await KeyTermsInForce(session)
             let rotated = try await session.directory.rotateKey(
@@ -41,35 +35,10 @@ struct KeyRotate: AsyncParsableCommand {
             inForce.warnOfOthers()
             return rotated
         }
-        do {
-            try show(issued, replacing: id, until: oldEndsAt)
-        } catch {
-            throw Failure(
-                .outputLost,
-                "key \(issued.id.text) was issued but could not be shown (\(error)); revoke it with: tollgatectl key "
-                    + "revoke \(issued.id.text)"
-            ).report()
-        }
-    }
-
-    private func show(_ issued: IssuedKey, replacing id: KeyID, until oldEndsAt: Int) throws(Output.Lost) {
-        let expiry = issued.expiresAt.map(Timestamp.text)
-        if json {
-            try Output.json([
-                ("key", .string(issued.key)), ("id", .string(issued.id.text)),
-                ("org", .string(issued.id.organization.text)), ("name", .string(issued.name)),
-                ("created_at", .string(Timestamp.text(issued.createdAt))), ("expires_at", JSON(expiry)),
-                ("replaces", .string(id.text)), ("replaced_ends_at", .string(Timestamp.text(oldEndsAt))),
-            ])
-        } else {
-            let end = grace.seconds == 0 ? "is refused from now on" : "works until \(Timestamp.text(oldEndsAt))"
-            try Output.line(
-                """
-                \(issued.key)
-
-                That is key \(issued.id.text), "\(issued.name.printable)". It is shown only now: store it where it is safe.
-                It replaces \(id.text), which \(end). Expires: \(expiry ?? "never").
-                """)
-        }
+        let end = grace.seconds == 0 ? "is refused from now on" : "works until \(Moment.text(oldEndsAt))"
+        try issued.show(
+            json: json,
+            with: [("replaces", .string(id.text)), ("replaced_ends_at", .string(Moment.text(oldEndsAt)))],
+            remark: "It replaces \(id.text), which \(end). Expires: \(issued.expiryText).")
     }
 }

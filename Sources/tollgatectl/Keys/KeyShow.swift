@@ -12,8 +12,7 @@ struct KeyShow: AsyncParsableCommand {
               tollgatectl key show acme/7h3kq2mzxb
             """)
 
-    @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
-    var id: String
+    @OptionGroup var key: KeyArgument
     @Flag(
         help: """
             Print JSON: id, org, name, user, status (active, revoked, expired, not yet valid, suspended, unreadable), \
@@ -23,12 +22,8 @@ struct KeyShow: AsyncParsableCommand {
     var json = false
     @OptionGroup var connection: Connection
 
-    func validate() throws {
-        _ = try keyID(id)
-    }
-
     func run() async throws {
-        let id = try keyID(id)
+        let id = try key.parsed
         try await connection.withDirectory { directory in
             let key = try await directory.key(id)
             if json {

@@ -14,9 +14,9 @@ struct OrgCreate: AsyncParsableCommand {
               tollgatectl org create acme --plan pro --max-active-keys 20
             """)
 
-    @Argument(help: "1 to 40 of a-z, 0-9, _ and -.", transform: organization)
+    @Argument(help: "1 to 40 of a-z, 0-9, _ and -.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
-    @Option(help: "The plan it is on.", transform: planName)
+    @Option(help: "The plan it is on.", transform: PlanName.init(argument:))
     var plan: PlanName?
     @Option(
         help: ArgumentHelp(
@@ -33,20 +33,11 @@ struct OrgCreate: AsyncParsableCommand {
                 name, plan: plan, maximumActiveKeys: maxActiveKeys?.number)
             await session.warnOfOtherNamespaces()
             if json {
-                try Output.json([("org", .string(name.text)), ("created_at", .string(Timestamp.text(createdAt)))])
+                try Output.json([("org", .string(name.text)), ("created_at", .string(Moment.text(createdAt)))])
             } else {
                 try Output.line(
                     "Organization \(name.text) created. Next: tollgatectl key issue --org \(name.text) --name laptop")
             }
         }
     }
-}
-
-/// Of an argument or option that names an organization.
-func organization(_ text: String) throws -> OrganizationID {
-    guard let name = OrganizationID(text) else {
-        let guess = OrganizationID(text.lowercased()).map { " (did you mean \($0.text)?)" } ?? ""
-        throw ValidationError("expected 1 to 40 of a-z, 0-9, _ and -\(guess)")
-    }
-    return name
 }

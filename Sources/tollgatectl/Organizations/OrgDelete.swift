@@ -16,7 +16,7 @@ struct OrgDelete: AsyncParsableCommand {
               tollgatectl org delete acme --yes
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
     @Flag(help: "Do not ask.")
     var yes = false

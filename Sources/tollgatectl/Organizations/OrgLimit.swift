@@ -3,7 +3,6 @@
 import ArgumentParser
 import Directory
 import Limits
-import Settings
 
 struct OrgLimit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,24 +17,17 @@ struct OrgLimit: AsyncParsableCommand {
               tollgatectl org limit acme org=default
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
-    @Argument(
-        help: ArgumentHelp("search=100/10s, monthly=5000/month, streams=8.", valueName: "policy=limit"),
-        transform: limitEdit)
-    var limits: [LimitEdit]
+    @OptionGroup var limits: LimitArguments
     @Flag(help: "Print JSON: org, limits.")
     var json = false
     @OptionGroup var connection: Connection
 
-    func validate() throws {
-        try LimitCheck(edits: limits, owner: .organization).validate()
-    }
-
     func run() async throws {
         try await connection.withRedis { session in
-            try await LimitCheck(edits: limits, owner: .organization).check(session)
-            let overrides = try await session.directory.setLimits(limits, of: name)
+            try await limits.check(for: .organization, session)
+            let overrides = try await session.directory.setLimits(limits.edits, of: name)
             if json { return try Output.json([("org", .string(name.text)), ("limits", overrides.json)]) }
             try Output.line("Own limits of organization \(name.text): \(overrides.text)")
         }

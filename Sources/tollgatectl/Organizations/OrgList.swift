@@ -32,7 +32,7 @@ struct OrgList: AsyncParsableCommand {
                         sortKey: organization.id.text,
                         cells: [
                             Table.Cell(organization.id.text), organization.statusCell, "\(organization.activeKeys)",
-                            "\(organization.allKeys)", Table.Cell(organization.createdAt.map(Timestamp.day) ?? "-"),
+                            "\(organization.allKeys)", Table.Cell(organization.createdAt.map(Moment.day) ?? "-"),
                         ], json: organization.json))
             }
             try listing.end(otherwise: "No organizations yet. Next: tollgatectl org create NAME")
@@ -74,7 +74,7 @@ extension OrganizationDescription {
             ("org", .string(id.text)), ("status", .string(isSuspended ? "suspended" : "active")),
             ("plan", JSON(plan)), ("active_keys", .integer(activeKeys)), ("keys", .integer(allKeys)),
             ("max_active_keys", JSON(maximumActiveKeys)), ("limits", overrides.json),
-            ("created_at", JSON(createdAt.map(Timestamp.text))),
+            ("created_at", JSON(createdAt.map(Moment.text))),
         ]
     }
 }

@@ -14,9 +14,9 @@ struct OrgPlan: AsyncParsableCommand {
               tollgatectl org plan acme --none
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
-    @Argument(help: "A plan's name.", transform: planName)
+    @Argument(help: "A plan's name.", transform: PlanName.init(argument:))
     var plan: PlanName?
     @Flag(help: "On none.")
     var none = false

@@ -13,7 +13,7 @@ struct OrgResume: AsyncParsableCommand {
               tollgatectl org resume acme
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
     @Flag(help: "Print JSON: org, status, changed (false: it was active before).")
     var json = false

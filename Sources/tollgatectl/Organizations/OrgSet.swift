@@ -17,7 +17,7 @@ struct OrgSet: AsyncParsableCommand {
               tollgatectl org set acme --max-active-keys default
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
     @Option(
         help: ArgumentHelp(

@@ -13,7 +13,7 @@ struct OrgShow: AsyncParsableCommand {
               tollgatectl org show acme
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
     @Flag(help: "Print JSON: org, status, plan, active_keys, keys, max_active_keys, limits, created_at.")
     var json = false
@@ -29,7 +29,7 @@ struct OrgShow: AsyncParsableCommand {
                 ("Active keys", "\(organization.activeKeys)\(most)"), ("All keys", "\(organization.allKeys)"),
                 ("Plan", Table.Cell(organization.plan?.printable ?? "-")),
                 ("Own limits", Table.Cell(organization.overrides.text)),
-                ("Created", Table.Cell(organization.createdAt.map(Timestamp.text) ?? "-")),
+                ("Created", Table.Cell(organization.createdAt.map(Moment.text) ?? "-")),
             ])
         }
     }

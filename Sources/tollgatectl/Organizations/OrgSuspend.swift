@@ -15,7 +15,7 @@ struct OrgSuspend: AsyncParsableCommand {
               tollgatectl org suspend acme
             """)
 
-    @Argument(help: "Its name.", transform: organization)
+    @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
     @Flag(help: "Print JSON: org, status, changed (false: it was suspended before).")
     var json = false

@@ -13,7 +13,7 @@ struct PlanDelete: AsyncParsableCommand {
               tollgatectl plan delete pro
             """)
 
-    @Argument(help: "Its name.", transform: planName)
+    @Argument(help: "Its name.", transform: PlanName.init(argument:))
     var name: PlanName
     @Flag(help: "Print JSON: plan.")
     var json = false

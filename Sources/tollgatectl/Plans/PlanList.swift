@@ -33,7 +33,7 @@ struct PlanList: AsyncParsableCommand {
                             sortKey: plan.name.text,
                             cells: [
                                 Table.Cell(plan.name.text), Table.Cell(plan.overrides.text),
-                                Table.Cell(plan.changedAt.map(Timestamp.day) ?? "-"),
+                                Table.Cell(plan.changedAt.map(Moment.day) ?? "-"),
                             ], json: plan.json))
                 }
                 cursor = next

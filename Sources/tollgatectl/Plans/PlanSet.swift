@@ -3,7 +3,6 @@
 import ArgumentParser
 import Directory
 import Limits
-import Settings
 
 struct PlanSet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,28 +15,24 @@ struct PlanSet: AsyncParsableCommand {
               tollgatectl plan set pro org=100/10s monthly=50000/month streams=8
             """)
 
-    @Argument(help: "1 to 32 of a-z, 0-9 and -, beginning with a letter.", transform: planName)
+    @Argument(help: "1 to 32 of a-z, 0-9 and -, beginning with a letter.", transform: PlanName.init(argument:))
     var name: PlanName
-    @Argument(
-        help: ArgumentHelp("org=100/10s, monthly=5000/month, streams=8.", valueName: "policy=limit"),
-        transform: limitEdit)
-    var limits: [LimitEdit]
+    @OptionGroup var limits: LimitArguments
     @Flag(help: "Print JSON, as plan show does.")
     var json = false
     @OptionGroup var connection: Connection
 
     func validate() throws {
-        try LimitCheck(edits: limits, owner: .plan).validate()
-        guard limits.allSatisfy({ $0.allowance != nil }) else {
+        guard limits.edits.allSatisfy({ $0.allowance != nil }) else {
             throw ValidationError("<policy=limit>: a plan has exactly what is given, so leave =default out")
         }
     }
 
     func run() async throws {
         try await connection.withRedis { session in
-            try await LimitCheck(edits: limits, owner: .plan).check(session)
+            try await limits.check(for: .plan, session)
             let directory = session.directory
-            let isNew = try await directory.setPlan(name, LimitOverrides(parsing: "").applying(limits))
+            let isNew = try await directory.setPlan(name, LimitOverrides(parsing: "").applying(limits.edits))
             if json { return try Output.json(try await directory.plan(name).json) }
             let users = try await directory.organizations(on: name).count
             try Output.line(
@@ -45,15 +40,6 @@ struct PlanSet: AsyncParsableCommand {
                     + "on it.")
         }
     }
-}
-
-/// Of an argument or option that names a plan.
-func planName(_ text: String) throws -> PlanName {
-    guard let name = PlanName(text) else {
-        let guess = PlanName(text.lowercased()).map { " (did you mean \($0.text)?)" } ?? ""
-        throw ValidationError("expected 1 to 32 of a-z, 0-9 and -, beginning with a letter\(guess)")
-    }
-    return name
 }
 
 extension Directory {
@@ -68,7 +54,7 @@ extension PlanDescription {
     var json: [(String, JSON)] {
         [
             ("plan", .string(name.text)), ("limits", overrides.json),
-            ("created_at", JSON(createdAt.map(Timestamp.text))), ("changed_at", JSON(changedAt.map(Timestamp.text))),
+            ("created_at", JSON(createdAt.map(Moment.text))), ("changed_at", JSON(changedAt.map(Moment.text))),
         ]
     }
 }

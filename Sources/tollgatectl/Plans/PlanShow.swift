@@ -13,7 +13,7 @@ struct PlanShow: AsyncParsableCommand {
               tollgatectl plan show pro
             """)
 
-    @Argument(help: "Its name.", transform: planName)
+    @Argument(help: "Its name.", transform: PlanName.init(argument:))
     var name: PlanName
     @Flag(help: "Print JSON: plan, limits, created_at, changed_at, organizations.")
     var json = false
@@ -32,8 +32,8 @@ struct PlanShow: AsyncParsableCommand {
             let shown = users.prefix(Self.most).joined(separator: ", ") + (users.count > Self.most ? ", …" : "")
             try Output.fields([
                 ("Plan", Table.Cell(name.text)), ("Limits", Table.Cell(plan.overrides.text)),
-                ("Created", Table.Cell(plan.createdAt.map(Timestamp.text) ?? "-")),
-                ("Changed", Table.Cell(plan.changedAt.map(Timestamp.text) ?? "-")),
+                ("Created", Table.Cell(plan.createdAt.map(Moment.text) ?? "-")),
+                ("Changed", Table.Cell(plan.changedAt.map(Moment.text) ?? "-")),
                 ("Organizations", Table.Cell(users.isEmpty ? "none" : "\(users.count): \(shown)")),
             ])
         }

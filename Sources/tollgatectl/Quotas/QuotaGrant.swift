@@ -55,11 +55,6 @@ struct QuotaGrant: AsyncParsableCommand {
     }
 
     private var parsed: QuotaSubject {
-        get throws {
-            var arguments = QuotaArguments()
-            arguments.subject = subject
-            arguments.global = false
-            return try arguments.parsed
-        }
+        get throws { try QuotaSubject(argument: subject) }
     }
 }

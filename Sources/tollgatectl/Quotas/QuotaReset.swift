@@ -68,10 +68,7 @@ struct QuotaReset: AsyncParsableCommand {
             guard !global || policy == nil else {
                 throw ValidationError("with --global, give nothing but the policy")
             }
-            var arguments = QuotaArguments()
-            arguments.subject = global ? nil : subject
-            arguments.global = global
-            let parsed = try arguments.parsed
+            let parsed = try QuotaSubject(argument: global ? nil : subject, isGlobal: global)
             // With --global the first word is the policy.
             let name = global ? subject : policy
             if let name { try checkPolicyName(name) }

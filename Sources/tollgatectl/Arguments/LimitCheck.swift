@@ -6,22 +6,6 @@ import Limits
 import Redis
 import Settings
 
-/// `policy=limit` as an argument: `search=100/10s`, `monthly=5000/month`, `streams=8`; `policy=default` removes.
-func limitEdit(_ text: String) throws -> LimitEdit {
-    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-    guard parts.count == 2, Policy.isName(parts[0]) else {
-        let lower = parts[0].lowercased()
-        let guess = parts.count == 2 && Policy.isName(lower) ? " (did you mean \(lower)=\(parts[1])?)" : ""
-        throw ValidationError("expected policy=limit such as search=100/10s, or policy=default\(guess)")
-    }
-    guard parts[1] != "default" else { return LimitEdit(policy: String(parts[0]), allowance: nil) }
-    do throws(LimitError) {
-        return LimitEdit(policy: String(parts[0]), allowance: try Allowance(parsing: String(parts[1])))
-    } catch {
-        throw ValidationError("\(parts[0]): \(error)")
-    }
-}
-
 /// Whose numbers are changed: that says which policies they may be of.
 enum LimitOwner {
     case key, organization, plan
@@ -52,14 +36,6 @@ struct LimitCheck {
     let owner: LimitOwner
     /// The option or argument that they came in.
     var argument = "policy=limit"
-
-    /// Each policy once, and something at all.
-    func validate() throws {
-        let policies = edits.map(\.policy)
-        guard Set(policies).count == policies.count else {
-            throw ValidationError("<\(argument)>: give each policy once")
-        }
-    }
 
     /// Against the policies of the file, where one is named; else against those that sidecars publish.
     func check(_ session: Session) async throws {

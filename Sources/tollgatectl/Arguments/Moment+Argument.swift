@@ -9,19 +9,9 @@ import Directory
     import Foundation
 #endif
 
-/// Moments as people and programs write them: RFC 3339 in UTC.
-enum Timestamp {
+extension Moment {
     /// A hundred years: whoever wants more wants a key without end.
     private static let longest = 36_500 * 86_400
-
-    static func text(_ secondsSince1970: Int) -> String {
-        Date(timeIntervalSince1970: TimeInterval(secondsSince1970)).formatted(.iso8601)
-    }
-
-    /// The day alone, for lists: with times they don't fit 80 columns. What shows one thing, and JSON, have the time.
-    static func day(_ secondsSince1970: Int) -> String {
-        String(text(secondsSince1970).prefix { $0 != "T" })
-    }
 
     /// `90d`, `12h`, `30m`, `45s`, or a moment.
     static func expiry(_ text: String) throws -> KeyOrder.Expiry {

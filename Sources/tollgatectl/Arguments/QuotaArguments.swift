@@ -19,24 +19,27 @@ struct QuotaArguments: ParsableArguments {
     }
 
     var parsed: QuotaSubject {
-        get throws {
-            switch (subject, global) {
-            case (nil, true): return .global
-            case (let text?, false):
-                guard let subject = QuotaSubject(text) else {
-                    throw ValidationError(
-                        "<name|id|address>: expected an organization such as acme, a key's id such as acme/7h3kq2mzxb, "
-                            + "or an address such as 203.0.113.9")
-                }
-                return subject
-            case (nil, false), (.some, true):
-                throw ValidationError("give an organization, a key's id or an address, or else --global")
-            }
-        }
+        get throws { try QuotaSubject(argument: subject, isGlobal: global) }
     }
 }
 
 extension QuotaSubject {
+    /// - Parameter text: nil where none is given, which is right with `--global` alone.
+    init(argument text: String?, isGlobal: Bool = false) throws {
+        switch (text, isGlobal) {
+        case (nil, true): self = .global
+        case (let text?, false):
+            guard let subject = QuotaSubject(text) else {
+                throw ValidationError(
+                    "<name|id|address>: expected an organization such as acme, a key's id such as acme/7h3kq2mzxb, "
+                        + "or an address such as 203.0.113.9")
+            }
+            self = subject
+        case (nil, false), (.some, true):
+            throw ValidationError("give an organization, a key's id or an address, or else --global")
+        }
+    }
+
     /// `organization acme`, as messages call it.
     var name: String {
         switch self {

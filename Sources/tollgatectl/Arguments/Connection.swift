@@ -30,12 +30,7 @@ struct Connection: ParsableArguments {
             "First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.", valueName: "name"),
         transform: namespaceName)
     var namespace: String?
-    @Option(
-        help: ArgumentHelp(
-            "The sidecars' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.",
-            valueName: "file"),
-        completion: .file(extensions: ["yaml", "yml", "json"]))
-    var config: String?
+    @OptionGroup var file: ConfigOption
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
@@ -51,7 +46,7 @@ struct Connection: ParsableArguments {
 
     /// Does something with Redis, and turns what stands in the way into a message and an exit code.
     func withRedis<Value>(_ body: (Session) async throws -> Value) async throws -> Value {
-        let configuration = try configuration
+        let configuration = try file.configuration
         let endpoint =
             try endpoint ?? configuration?.settings.redis.endpoint ?? RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379))
         let namespace = try namespaceSaid ?? configuration?.settings.namespace ?? "tg"
@@ -103,18 +98,6 @@ struct Connection: ParsableArguments {
         }
     }
 
-    private var configuration: Session.Configuration? {
-        get throws {
-            guard let file = config ?? variable(ConfigurationSources.fileVariable) else { return nil }
-            do throws(ConfigurationError) {
-                return Session.Configuration(file: file, settings: try Settings.load(ConfigurationSources(file: file)))
-            } catch {
-                let source = config == nil ? ConfigurationSources.fileVariable : "--config"
-                throw Failure(.badData, "\(source): \(error.lines.joined(separator: "\n"))").report()
-            }
-        }
-    }
-
     private var signature: String {
         let name = actor ?? variable("TOLLGATE_USER") ?? "\(user)@\(ProcessInfo.processInfo.hostName)"
         // It stands in every entry of the audit trail; --as can't be longer.
@@ -129,7 +112,8 @@ struct Connection: ParsableArguments {
     }
 }
 
-private func variable(_ name: String) -> String? {
+/// Of the process environment; nil where it is empty.
+func variable(_ name: String) -> String? {
     ProcessInfo.processInfo.environment.variable(name)
 }
 
