@@ -10,7 +10,7 @@ import Redis
 package import Settings
 import Telemetry
 
-/// The data plane as one service: loops, shards and listeners, and how they start and end.
+/// The data plane as one service: loops and listeners, and how they start and end.
 ///
 /// 1. The listeners open when every loop's gate is ready and the handler's name was looked for, or one second after start, so
 ///    that a daemon started beside a dead Redis or name server still answers. The sidecar is published right before, within
@@ -33,7 +33,7 @@ package final class ProxyService: Sendable {
     private let settings: Settings
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
-    private let shards: ShardTable
+    private let loops: LoopTable
     private let accessLog: AccessLog?
     private let listeners: Listeners
     private let phase = NIOLockedValueBox(Phase.serving)
@@ -56,45 +56,41 @@ package final class ProxyService: Sendable {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
         let snapshot = try Snapshot(settings)
-        let loops = Array(group.makeIterator())
-        let instance = Instance()
-        let heldBodies = HeldBodies()
-        let late = LateDecisions()
-        let outages = Outages()
         let troubles = Troubles(logger: logger)
         let resolver = UpstreamResolver(settings.upstream, trouble: troubles.resolving, logger: logger)
-        let ledger = ConnectionLedger(most: snapshot.connections, mostOfAddress: snapshot.connectionsPerAddress)
-        let shards = try await ShardTable(loops: loops) { loop, index in
-            Shard(
-                eventLoop: loop, snapshot: snapshot, share: LoopShare(index: index, count: loops.count), ledger: ledger,
-                instance: instance, late: late, outages: outages, heldBodies: heldBodies, resolver: resolver,
-                accessLog: accessLog, troubles: troubles, logger: logger)
+        let shared = Shared(
+            snapshot.bounds, resolver: resolver, accessLog: accessLog, troubles: troubles, logger: logger)
+        let eventLoops = Array(group.makeIterator())
+        let loops = try await LoopTable(on: eventLoops) { eventLoop, index in
+            let (clock, share) = (LoopClock(), LoopShare(index: index, count: eventLoops.count))
+            let epoch = Epoch(snapshot, of: share, shared, on: eventLoop, clock)
+            return Loop(on: eventLoop, epoch, share: share, shared, clock: clock)
         }
         do {
-            resolver?.start(at: .now()) { addresses in shards.tell { $0.pool.resolved(to: addresses) } }
-            _ = try await shards.map { $0.start(among: shards) }
+            resolver?.start(at: .now()) { addresses in loops.tell { $0.epoch.pool.resolved(to: addresses) } }
+            _ = try await loops.map { $0.start(among: loops) }
             let deadline = ContinuousClock.now + startGrace
-            try await awaitStart(shards, resolver, until: deadline)
-            await willListen(instance.id, deadline)
+            try await awaitStart(loops, resolver, until: deadline)
+            await willListen(shared.instance.id, deadline)
             let listeners = try await Listeners.open(
-                settings.listen, inherited: inherited, group: group, shards: shards, trouble: troubles.accepting)
+                settings.listen, inherited: inherited, group: group, loops: loops, trouble: troubles.accepting)
             return ProxyService(
-                settings: settings, logger: logger, group: group, shards: shards, accessLog: accessLog,
-                listeners: listeners, instance: instance, resolver: resolver)
+                settings: settings, logger: logger, group: group, loops: loops, accessLog: accessLog,
+                listeners: listeners, instance: shared.instance, resolver: resolver)
         } catch {
-            await close(shards, resolver, accessLog, group, logger)
+            await close(loops, resolver, accessLog, group, logger)
             throw error
         }
     }
 
     private init(
-        settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, shards: ShardTable,
+        settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, loops: LoopTable,
         accessLog: AccessLog?, listeners: Listeners, instance: Instance, resolver: UpstreamResolver?
     ) {
         self.settings = settings
         self.logger = logger
         self.group = group
-        self.shards = shards
+        self.loops = loops
         self.accessLog = accessLog
         self.listeners = listeners
         self.instance = instance
@@ -109,14 +105,14 @@ package final class ProxyService: Sendable {
 
     package func readiness() async -> Readiness {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
-        if let fault = await Self.fault(of: shards) { return .redisUnavailable(fault) }
+        if let fault = await Self.fault(of: loops) { return .redisUnavailable(fault) }
         return resolver?.hasAddress == false ? .upstreamUnresolved : .ready
     }
 
     /// What keeps a loop from Redis; of several that of the first.
-    private static func fault(of shards: ShardTable) async -> GateFault? {
+    private static func fault(of loops: LoopTable) async -> GateFault? {
         do {
-            return try await shards.map(\.gate.fault).compactMap(\.self).first
+            return try await loops.map(\.epoch.gate.fault).compactMap(\.self).first
         } catch {
             // A loop that is shut down answers nothing, and is as little ready.
             return .redis(.unreachable)
@@ -132,10 +128,10 @@ package final class ProxyService: Sendable {
     }
 
     private static func awaitStart(
-        _ shards: ShardTable, _ resolver: UpstreamResolver?, until deadline: ContinuousClock.Instant
+        _ loops: LoopTable, _ resolver: UpstreamResolver?, until deadline: ContinuousClock.Instant
     ) async throws {
         while ContinuousClock.now < deadline {
-            if resolver?.isAnswered != false, await fault(of: shards) == nil { return }
+            if resolver?.isAnswered != false, await fault(of: loops) == nil { return }
             try await Task.sleep(for: startPoll)
         }
     }
@@ -155,33 +151,33 @@ package final class ProxyService: Sendable {
             // A balancer needs a moment to see that this one is going.
             if settings.drain.delay > .zero { try await Task.sleep(for: settings.drain.delay) }
             // First, so that whoever finds the listeners closed is told to close by every answer from then on.
-            _ = try await shards.map { $0.isDraining = true }
+            _ = try await loops.map { $0.announceDrain() }
             await listeners.end()
             try await finishRequests()
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])
         }
-        await Self.close(shards, resolver, accessLog, group, logger)
+        await Self.close(loops, resolver, accessLog, group, logger)
     }
 
     private func finishRequests() async throws {
-        let shards = shards
+        let loops = loops
         let timeout = settings.drain.timeout
         let cutter = Task {
             try await Task.sleep(for: timeout)
-            _ = try await shards.map { $0.cut() }
+            _ = try await loops.map { $0.cut() }
         }
         defer { cutter.cancel() }
-        try await shards.wait { $0.drain() }
+        try await loops.wait { $0.drain() }
     }
 
     private static func close(
-        _ shards: ShardTable, _ resolver: UpstreamResolver?, _ accessLog: AccessLog?,
+        _ loops: LoopTable, _ resolver: UpstreamResolver?, _ accessLog: AccessLog?,
         _ group: MultiThreadedEventLoopGroup, _ logger: Logger
     ) async {
         resolver?.close()
         do {
-            try await shards.wait { $0.close() }
+            try await loops.wait { $0.close() }
             await accessLog?.close()
             try await group.shutdownGracefully()
         } catch {

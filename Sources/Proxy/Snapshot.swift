@@ -24,6 +24,31 @@ final class Snapshot: Sendable {
         var responseHeadLimit: Int
     }
 
+    /// How much, and how long.
+    struct Bounds: Sendable {
+        /// Of the whole process.
+        var connections: Int
+        /// Of one address in the whole process.
+        var connectionsPerAddress: Int
+        /// Of each loop.
+        var cacheEntries: Int
+        var headerBytes: Int
+        var bodyBytes: Int
+        var headerTimeout: TimeAmount
+        var bodyTimeout: TimeAmount
+        var idleTimeout: TimeAmount
+        /// At most as long as the idle timeout.
+        var stallTimeout: TimeAmount
+    }
+
+    /// Costs that the handler says.
+    struct ReportedCosts: Sendable {
+        /// Fields of answers in which it says what a request has cost, lower case.
+        let fields: [String]
+        /// Whether what is charged depends on the answer.
+        let accountsForAnswers: Bool
+    }
+
     /// A route with what its requests need.
     final class RoutePlan: Sendable {
         /// Its path as listed, for logs; nil where no route is.
@@ -136,28 +161,13 @@ final class Snapshot: Sendable {
     let judgesOrigins: Bool
     /// Nil: keys are all there is.
     let resourceMetadata: ResourceMetadata?
-    /// Fields of answers in which the handler says what a request has cost, lower case.
-    let costFields: [String]
-    /// Whether what is charged depends on the answer.
-    let accountsForAnswers: Bool
+    let reportedCosts: ReportedCosts
     /// Of requests that no route of the configuration takes, refused ones too.
     let anyRoute: RoutePlan
     let wellKnown: RoutePlan
     private let plans: [RoutePlan]
 
-    /// Of the whole process.
-    let connections: Int
-    /// Of one address in the whole process.
-    let connectionsPerAddress: Int
-    /// Of each loop.
-    let cacheEntries: Int
-    let headerBytes: Int
-    let bodyBytes: Int
-    let headerTimeout: TimeAmount
-    let bodyTimeout: TimeAmount
-    let idleTimeout: TimeAmount
-    /// At most as long as the idle timeout.
-    let stallTimeout: TimeAmount
+    let bounds: Bounds
 
     init(_ settings: Settings) throws {
         let policies = settings.policies
@@ -202,20 +212,26 @@ final class Snapshot: Sendable {
             RoutePlan(
                 $0, policies: policies, responseTimeout: responseTimeout, sentHost: settings.upstream.sentHost(on: $0))
         }
-        connections = settings.limits.connections
-        connectionsPerAddress = settings.limits.connectionsPerAddress ?? max(1, settings.limits.connections / 4)
-        cacheEntries = settings.limits.cacheEntries
-        costFields = policies.compactMap(\.costField).unique
-        accountsForAnswers = policies.contains { !$0.chargeOn.isAll } || !costFields.isEmpty
-        headerBytes = settings.limits.headerBytes
-        bodyBytes = settings.limits.bodyBytes
-        headerTimeout = TimeAmount(settings.limits.headerTimeout)
-        bodyTimeout = TimeAmount(settings.limits.bodyTimeout)
-        idleTimeout = TimeAmount(settings.limits.idleTimeout)
-        stallTimeout = TimeAmount(min(settings.limits.stallTimeout, settings.limits.idleTimeout))
+        let costFields = policies.compactMap(\.costField).unique
+        reportedCosts = ReportedCosts(
+            fields: costFields,
+            accountsForAnswers: policies.contains { !$0.chargeOn.isAll } || !costFields.isEmpty)
+        bounds = Bounds(settings.limits)
     }
 
     func plan(of index: Int) -> RoutePlan { plans[index] }
+}
+
+extension Snapshot.Bounds {
+    fileprivate init(_ limits: Settings.Limits) {
+        self.init(
+            connections: limits.connections,
+            connectionsPerAddress: limits.connectionsPerAddress ?? max(1, limits.connections / 4),
+            cacheEntries: limits.cacheEntries, headerBytes: limits.headerBytes, bodyBytes: limits.bodyBytes,
+            headerTimeout: TimeAmount(limits.headerTimeout), bodyTimeout: TimeAmount(limits.bodyTimeout),
+            idleTimeout: TimeAmount(limits.idleTimeout),
+            stallTimeout: TimeAmount(min(limits.stallTimeout, limits.idleTimeout)))
+    }
 }
 
 extension AdmissionConfiguration.OnFailure {

@@ -73,7 +73,7 @@ final class UpstreamLine {
     let channel: EmbeddedChannel
     let gauge = Gauge()
     let time: TimeAmount
-    fileprivate let dialled: EventLoopPromise<any Channel>
+    let dialled: EventLoopPromise<any Channel>
     private let address: SocketAddress
     private let connection: UpstreamConnection
 

@@ -70,6 +70,8 @@ struct MessageIntake {
     /// What it asks for stands in its body. A message that is known from its fields is streamed.
     var readsBody: Bool { method == .post && hasBody && traits.messages == nil }
 
+    var holdsBody: Bool { held != nil }
+
     // MARK: Events
 
     /// - Parameters:

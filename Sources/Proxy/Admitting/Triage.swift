@@ -55,7 +55,7 @@ struct Triage {
         client = named ?? peer.client
         isUnnamed = named == nil && peer.isTrusted
         route = snapshot.anyRoute
-        bodyLimit = snapshot.bodyBytes
+        bodyLimit = snapshot.bounds.bodyBytes
     }
 
     /// To be asked once.

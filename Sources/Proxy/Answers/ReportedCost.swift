@@ -9,7 +9,7 @@ extension Snapshot {
     private static let mostDigits = 15
 
     func isCostField(_ field: Field, of head: ResponseHead) -> Bool {
-        costFields.contains { head.section.range(field.nameRange, equalsLowercased: Array($0.utf8)) }
+        reportedCosts.fields.contains { head.section.range(field.nameRange, equalsLowercased: Array($0.utf8)) }
     }
 
     /// Tokens; nil where the handler says nothing, or no whole number, or several.

@@ -9,7 +9,7 @@ extension Exchange {
     /// - exactly one response is begun for each request, or none when the client has left;
     /// - each upstream connection that was attached is pooled or closed exactly once, by the action that ends its part;
     /// - after an action that ends the exchange no event yields another one.
-    package struct StateMachine {
+    struct StateMachine {
         private enum RequestState { case receiving, complete, broken }
         private enum UpstreamState: Equatable {
             case none, gathering, acquiring, released
@@ -18,7 +18,7 @@ extension Exchange {
         private enum ResponseState { case awaited, answering, forwarding, complete, ended }
 
         /// What of a refused request's body is read so that its connection can be kept.
-        package static let longestSwallow: UInt64 = 64 * 1024
+        static let longestSwallow: UInt64 = 64 * 1024
 
         private let facts: Facts
         private var request: RequestState
@@ -26,25 +26,25 @@ extension Exchange {
         private var response = ResponseState.awaited
         private var hasRetried = false
         /// The handler has led the request to another path, where it is sent now.
-        package private(set) var hasFollowed = false
+        private(set) var hasFollowed = false
         private var upstreamSpoke = false
         /// The response began before the request had ended.
         private var isEarly = false
-        package private(set) var isEventStream = false
+        private(set) var isEventStream = false
         /// The handler has switched protocols: the request and the response have become the two directions of a tunnel.
-        package private(set) var isTunnel = false
+        private(set) var isTunnel = false
         private var persists: Bool
         /// The body is read before it is decided who gets it.
         private var isHolding = false
 
-        package init(_ facts: Facts) {
+        init(_ facts: Facts) {
             self.facts = facts
             request = facts.hasBody ? .receiving : .complete
             persists = facts.keepsAlive && !facts.asksForUpgrade
         }
 
         /// No request yet.
-        package static let idle = StateMachine(
+        static let idle = StateMachine(
             Facts(
                 isIdempotent: false, hasBody: false, declaredLength: nil, keepsAlive: false, expectsContinue: false,
                 acceptsEventStream: false))
@@ -52,38 +52,38 @@ extension Exchange {
         // MARK: What the owner asks
 
         /// The response was neither begun nor given up.
-        package var awaitsResponse: Bool { response == .awaited }
+        var awaitsResponse: Bool { response == .awaited }
 
         /// Body bytes go to the handler now.
-        package var forwardsBody: Bool {
+        var forwardsBody: Bool {
             guard case .attached = upstream else { return false }
             return request == .receiving && (response == .awaited || response == .forwarding)
         }
 
         /// Body bytes are read only to get past them.
-        package var swallowsBody: Bool { request == .receiving && response == .complete }
+        var swallowsBody: Bool { request == .receiving && response == .complete }
 
         /// Body bytes are kept until there is a decision about them.
-        package var holdsBody: Bool { isHolding && request == .receiving && response == .awaited && upstream == .none }
+        var holdsBody: Bool { isHolding && request == .receiving && response == .awaited && upstream == .none }
 
         /// Body bytes are kept until there are enough of them to take a connection for.
-        package var gathersBody: Bool { upstream == .gathering && request == .receiving && response == .awaited }
+        var gathersBody: Bool { upstream == .gathering && request == .receiving && response == .awaited }
 
-        package var isReceiving: Bool { request == .receiving }
+        var isReceiving: Bool { request == .receiving }
 
-        package var isAttached: Bool {
+        var isAttached: Bool {
             if case .attached = upstream { true } else { false }
         }
 
         // MARK: Decision
 
         /// What the request asks for stands in its body: that is read first.
-        package mutating func holdBody() {
+        mutating func holdBody() {
             precondition(response == .awaited && upstream == .none, "A body is held before the request is sent")
             isHolding = true
         }
 
-        package mutating func admitted() -> AdmittedAction {
+        mutating func admitted() -> AdmittedAction {
             precondition(response == .awaited && upstream == .none, "A request is admitted once")
             // Whoever expects a 100 sends nothing before the handler has said it.
             guard request == .complete || facts.expectsContinue else {
@@ -94,7 +94,7 @@ extension Exchange {
         }
 
         /// Enough of the body is here: a connection is taken for it.
-        package mutating func bodyGathered() -> GatheredAction {
+        mutating func bodyGathered() -> GatheredAction {
             guard upstream == .gathering, response == .awaited else { return .none }
             return .acquire(acquire())
         }
@@ -105,39 +105,39 @@ extension Exchange {
         }
 
         /// Tollgate answers without the handler. Returns whether the response says `Connection: close`.
-        package mutating func refused(closing: Bool) -> Bool {
+        mutating func refused(closing: Bool) -> Bool {
             precondition(response == .awaited && upstream == .none, "A request is refused before it is sent")
             return beginAnswer(closing: closing)
         }
 
         /// The answer of our own is written.
-        package mutating func answered() -> DownstreamEnd {
+        mutating func answered() -> DownstreamEnd {
             precondition(response == .answering, "Only an answer that was begun ends")
             return complete()
         }
 
         // MARK: Upstream
 
-        package mutating func upstreamAttached(isReused: Bool) -> AttachedAction {
+        mutating func upstreamAttached(isReused: Bool) -> AttachedAction {
             guard upstream == .acquiring, response == .awaited else { return .returnUnused }
             upstream = .attached(isReused: isReused)
             return .sendRequest
         }
 
-        package mutating func upstreamUnavailable(_ fault: Fault) -> UnavailableAction {
+        mutating func upstreamUnavailable(_ fault: Fault) -> UnavailableAction {
             guard upstream == .acquiring, response == .awaited else { return .none }
             return .answer(fault, closing: answer())
         }
 
         /// A 1xx was relayed: the handler has begun to answer, so the request must not be repeated.
-        package mutating func upstreamInformed() {
+        mutating func upstreamInformed() {
             upstreamSpoke = true
         }
 
         /// The answer is none, it only leads elsewhere. That is followed once; else it is passed on like any other.
         ///
         /// - Parameter isReusable: it has ended, and the connection may carry the next request.
-        package mutating func redirected(isReusable: Bool) -> RedirectedAction {
+        mutating func redirected(isReusable: Bool) -> RedirectedAction {
             guard response == .awaited, isAttached, request == .complete, !facts.asksForUpgrade, !hasFollowed else {
                 return .none
             }
@@ -145,7 +145,7 @@ extension Exchange {
             return .follow(upstream: isReusable ? .pool : .close, acquire())
         }
 
-        package mutating func responseBegan(isEventStream: Bool) -> BeganAction {
+        mutating func responseBegan(isEventStream: Bool) -> BeganAction {
             guard response == .awaited, isAttached else { return .none }
             upstreamSpoke = true
             self.isEventStream = isEventStream
@@ -157,7 +157,7 @@ extension Exchange {
         }
 
         /// A 101 came. Nobody may switch protocols who wasn't asked to.
-        package mutating func upstreamSwitched() -> SwitchedAction {
+        mutating func upstreamSwitched() -> SwitchedAction {
             guard response == .awaited, isAttached else { return .none }
             guard facts.asksForUpgrade else { return .answer(.upstreamInvalid, closing: answer()) }
             upstreamSpoke = true
@@ -168,7 +168,7 @@ extension Exchange {
         }
 
         /// - Parameter isReusable: the response was self-delimited, in HTTP/1.1, without `close`, and nothing followed.
-        package mutating func responseEnded(isReusable: Bool) -> EndedAction {
+        mutating func responseEnded(isReusable: Bool) -> EndedAction {
             guard response == .forwarding else { return .none }
             // A handler that answered early may have left body unread, and would read it as the next request.
             let end: UpstreamEnd = isReusable && !isEarly && !facts.asksForUpgrade ? .pool : .close
@@ -176,7 +176,7 @@ extension Exchange {
             return .finish(upstream: end, downstream: complete())
         }
 
-        package mutating func upstreamClosed() -> ClosedAction {
+        mutating func upstreamClosed() -> ClosedAction {
             guard case .attached(let isReused) = upstream else { return .none }
             upstream = .none
             switch response {
@@ -192,7 +192,7 @@ extension Exchange {
             }
         }
 
-        package mutating func upstreamFailed(_ fault: Fault) -> FailedAction {
+        mutating func upstreamFailed(_ fault: Fault) -> FailedAction {
             switch response {
             case .awaited: return .answer(fault, closing: answer())
             case .forwarding: return end(.cut)
@@ -202,7 +202,7 @@ extension Exchange {
 
         // MARK: Downstream
 
-        package mutating func requestEnded() -> RequestEndedAction {
+        mutating func requestEnded() -> RequestEndedAction {
             guard request == .receiving else { return .none }
             request = .complete
             if upstream == .gathering, response == .awaited { return .acquire(acquire()) }
@@ -212,7 +212,7 @@ extension Exchange {
         }
 
         /// The body turned out malformed, too large or too slow: the handler must never see it end.
-        package mutating func requestBroke(_ fault: Fault) -> RequestBrokeAction {
+        mutating func requestBroke(_ fault: Fault) -> RequestBrokeAction {
             guard request == .receiving else { return .none }
             request = .broken
             switch response {
@@ -226,7 +226,7 @@ extension Exchange {
         /// The client closed its sending side: departure in mid-request and from a stream, otherwise it still listens.
         ///
         /// - Parameter hasSentAhead: whether further requests came before; they have their answers coming.
-        package mutating func clientClosedInput(hasSentAhead: Bool) -> InputClosedAction {
+        mutating func clientClosedInput(hasSentAhead: Bool) -> InputClosedAction {
             if !hasSentAhead { persists = false }
             if isTunnel, response == .forwarding {
                 // What it sent last is still the handler's.
@@ -239,13 +239,13 @@ extension Exchange {
             return .none
         }
 
-        package mutating func clientLeft() -> LeftAction {
+        mutating func clientLeft() -> LeftAction {
             guard response != .ended else { return .none }
             return end(.depart)
         }
 
         /// From now on the connection is not kept.
-        package mutating func stopPersisting() {
+        mutating func stopPersisting() {
             persists = false
         }
 

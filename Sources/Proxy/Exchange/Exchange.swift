@@ -1,171 +1,270 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One request and its response: what its machine is told, and what that asks for.
-package enum Exchange {
-    /// What the head of the request says about the ways it may end.
-    package struct Facts: Sendable, Equatable {
-        /// RFC 9110 §9.2.2; decides whether a lost connection may be tried again.
-        package var isIdempotent: Bool
-        package var hasBody: Bool
-        /// Known when the head declared it.
-        package var declaredLength: UInt64?
-        package var keepsAlive: Bool
-        /// The head has an Expect field, whatever it says: nobody knows what the client, or a proxy before it that reads it
-        /// differently, makes of a refusal, and whether the body will come after it.
-        package var expectsContinue: Bool
-        /// A client that asked for events and closes its sending side has left.
-        package var acceptsEventStream: Bool
-        /// For a tunnel. Whatever the answer, what the client sent behind the head may not be another request, so the
-        /// connection ends with it.
-        package var asksForUpgrade: Bool
+import Admission
+import HTTP1
+import NIOCore
+import Telemetry
 
-        package init(
-            isIdempotent: Bool, hasBody: Bool, declaredLength: UInt64?, keepsAlive: Bool, expectsContinue: Bool,
-            acceptsEventStream: Bool, asksForUpgrade: Bool = false
-        ) {
-            self.isIdempotent = isIdempotent
-            self.hasBody = hasBody
-            self.declaredLength = declaredLength
-            self.keepsAlive = keepsAlive
-            self.expectsContinue = expectsContinue
-            self.acceptsEventStream = acceptsEventStream
-            self.asksForUpgrade = asksForUpgrade
+/// One request and its response, from a complete head until both are through.
+///
+/// Its ``StateMachine`` decides, what that asks for is done here; `+Admitting` is about who may pass, `+Upstream` talks to
+/// the handler, `+Answers` answers without it. Octets and the client's deadlines are its connection's.
+///
+/// Whoever may call late (a decision, a connection to the handler, a deadline, a timer) holds the exchange it is about, and a
+/// connection takes an exchange for its next request only if nobody else holds it: so nothing that is late reaches another
+/// request. What is of one request is its ``State``, which the next one's replaces as a whole when it begins.
+/// A write or flush may call back before it returns: state changes first, acts come last.
+final class Exchange {
+    /// All of one request, but for its head and its record, which keep their room for the next.
+    struct State {
+        var machine: StateMachine
+        /// What of the head is needed after its bytes were released, which is when the answer begins.
+        var traits: RequestTraits
+        /// Whether the request may pass, and what it holds meanwhile.
+        var admittance: Admittance
+        /// On `mcp` routes: what the request asks for.
+        var intake: MessageIntake?
+        var bodyLimit = 0
+        /// Runs until its body is whole.
+        var bodyDeadline: DeadlineQueue<Exchange>.Token?
+
+        /// The beginning of a body, until there is enough of it.
+        var gathered = GatheredBody()
+        /// While the client owes a body.
+        var pace: BodyPace?
+        var paceDeadline: DeadlineQueue<Exchange>.Token?
+
+        var upstream: UpstreamConnection?
+        var ticket: UpstreamPool.Ticket?
+        var upstreamNeedsFlush = false
+        var responseDeadline: DeadlineQueues<Exchange>.Token?
+        var responseFraming = BodyFraming.none
+        /// The answer to a key with rules about tools, while it is looked into.
+        var listing: ToolListing?
+    }
+
+    /// Holds this one in turn, and lets go of it when its channel is gone.
+    let downstream: HTTP1Connection
+    let loop: Loop
+    /// By which it began.
+    let epoch: Epoch
+    /// Filled by its connection.
+    var head = RequestHead()
+    var record = ExchangeRecord()
+    var state: State
+
+    init(of connection: HTTP1Connection) {
+        downstream = connection
+        loop = connection.loop
+        epoch = connection.loop.epoch
+        state = State(
+            machine: .idle, traits: RequestTraits(), admittance: Admittance(on: epoch.snapshot.anyRoute))
+    }
+
+    var snapshot: Snapshot { epoch.snapshot }
+
+    // MARK: What its connection asks
+
+    /// Who takes the bytes of its body.
+    var bodyTaker: HTTP1Connection.StateMachine.BodyTaker {
+        let machine = state.machine
+        if machine.forwardsBody { return .handler(isWilling: state.upstream?.isWritable == true) }
+        return machine.swallowsBody || machine.holdsBody || machine.gathersBody ? .sidecar : .nobody
+    }
+
+    var isReceiving: Bool { state.machine.isReceiving }
+    var isTunnel: Bool { state.machine.isTunnel }
+    var swallowsBody: Bool { state.machine.swallowsBody }
+    /// It goes on for as long as both sides like.
+    var isStream: Bool { state.machine.isTunnel || state.machine.isEventStream }
+
+    // MARK: Its body
+
+    /// Some of its body is here.
+    ///
+    /// - Returns: whether anybody takes it now.
+    func takesBody() -> Bool {
+        switch bodyTaker {
+        case .nobody: return false
+        case .sidecar, .handler(isWilling: true):
+            state.pace?.unblock(at: loop.now)
+            return true
+        case .handler(isWilling: false):
+            state.pace?.block(at: loop.now)
+            return false
         }
     }
 
-    /// What went wrong, where a response of our own stands in for the handler's.
-    package enum Fault: Sendable, Equatable {
-        case upstreamUnreachable, upstreamConnectTimeout, upstreamQueueFull
-        /// The caller has as many connections to the handler as one may.
-        case upstreamShare
-        case upstreamClosed, upstreamInvalid, upstreamTimeout
-        /// The process lacks what a connection takes.
-        case exhausted
-        case bodyMalformed, bodyTooLarge, bodyTimeout
-        /// What it was admitted by holds no longer.
-        case keyEnded, slotLost
+    func receive(_ payload: ByteBuffer) {
+        record.bytesIn += payload.readableBytes
+        if state.machine.forwardsBody {
+            forwardBody(payload)
+        } else if state.machine.holdsBody {
+            hold(payload)
+        } else if state.machine.gathersBody {
+            state.gathered.append(payload)
+            if state.gathered.isEnough { perform(state.machine.bodyGathered()) }
+        }
     }
 
-    /// How old a pooled connection may be. A request that can't be repeated must not meet one the handler is closing.
-    package enum Freshness: Sendable, Equatable {
-        case any, recent, new
+    func receiveEnd(_ trailers: ByteBuffer?) {
+        let holds = state.machine.holdsBody
+        if state.machine.forwardsBody { forwardEnd(trailers) }
+        if state.machine.gathersBody {
+            downstream.disarm()
+            state.gathered.end(trailers)
+        }
+        perform(state.machine.requestEnded())
+        if holds { heldBodyEnded(trailers) }
     }
 
-    package enum UpstreamEnd: Sendable, Equatable {
-        case none, pool, close
-        /// Close when the handler has what was written.
-        case hangUp
+    /// The body is none, or none in time. One that was to be read before its decision is paid for all the same.
+    func breakBody(_ fault: Fault) {
+        chargeUnfinished(isLate: fault == .bodyTimeout)
+        perform(state.machine.requestBroke(fault))
     }
 
-    package enum DownstreamEnd: Sendable, Equatable {
-        /// The next request may be read.
-        case next
-        /// The rest of the body is read and thrown away, then the next request.
-        case swallow
-        /// Close when all is written.
-        case close
-        /// Close our side when all is written, and read a little longer, so that the response isn't lost to a reset.
-        case linger
+    /// Nothing of the body came, or nothing was taken, for too long.
+    func bodyIsOverdue() {
+        // The client has closed its side, and the handler takes nothing of what it sent before.
+        if state.machine.isTunnel { return clientLeft() }
+        // The clock runs against whoever holds things up: a handler that takes no byte of the body, or the client.
+        guard bodyTaker == .handler(isWilling: false) else { return breakBody(.bodyTimeout) }
+        downstream.arm(.idle)
+        if state.machine.awaitsResponse { perform(state.machine.upstreamFailed(.upstreamTimeout)) }
     }
 
-    // MARK: What it asks for, an enum an event
+    // MARK: Its client
 
-    package enum AdmittedAction: Sendable, Equatable {
-        /// Read the beginning of the body, then call ``StateMachine/bodyGathered()``.
-        case gather
-        case acquire(Freshness)
+    func clientClosedInput(hasSentAhead: Bool) {
+        perform(state.machine.clientClosedInput(hasSentAhead: hasSentAhead))
     }
 
-    package enum GatheredAction: Sendable, Equatable {
-        case none
-        case acquire(Freshness)
+    func clientLeft() {
+        perform(state.machine.clientLeft())
     }
 
-    package enum AttachedAction: Sendable, Equatable {
-        /// Write the request's head to the connection that was attached; its body follows as it comes.
-        case sendRequest
-        /// The connection came too late: nobody waits for it.
-        case returnUnused
+    /// The client takes bytes again.
+    func clientTakesBytes() {
+        state.upstream?.resumeReading()
     }
 
-    package enum UnavailableAction: Sendable, Equatable {
-        case none
-        /// Answer for the handler, then call ``StateMachine/answered()``.
-        case answer(Fault, closing: Bool)
+    /// The client has taken none for too long; its connection is about to end.
+    func clientStalled() {
+        if record.isOpen { record.reason = "client_stalled" }
     }
 
-    package enum RedirectedAction: Sendable, Equatable {
-        case none
-        /// End the part of the upstream connection, then acquire one for the same request, at the path it was led to.
-        case follow(upstream: UpstreamEnd, Freshness)
+    // MARK: The pace of the body
+
+    /// The head has been written.
+    func forwardGathered() {
+        let beginning = state.gathered
+        state.gathered = GatheredBody()
+        if beginning.bytes.readableBytes > 0 { forwardBody(beginning.bytes) }
+        if beginning.isComplete { forwardEnd(beginning.trailers) } else { beginPace() }
     }
 
-    package enum BeganAction: Sendable, Equatable {
-        case none
-        /// Write the handler's head.
-        case forwardHead(closing: Bool)
+    /// From admission on, but for the wait for a connection.
+    func beginPace() {
+        var pace = BodyPace(received: record.bytesIn)
+        if state.machine.forwardsBody, state.upstream?.isWritable != true { pace.block(at: loop.now) }
+        state.pace = pace
+        state.paceDeadline = loop.deadlines.pace.arm(self, at: loop.now)
     }
 
-    package enum SwitchedAction: Sendable, Equatable {
-        case none
-        /// Write the handler's 101; from here on bytes pass both ways as they are.
-        case openTunnel
-        /// Close the upstream connection and answer for it, then call ``StateMachine/answered()``.
-        case answer(Fault, closing: Bool)
+    /// The body is whole, nobody waits for it now, or it is one direction of a stream.
+    func endPace() {
+        if let deadline = state.paceDeadline { loop.deadlines.pace.cancel(deadline) }
+        (state.pace, state.paceDeadline) = (nil, nil)
     }
 
-    package enum EndedAction: Sendable, Equatable {
-        case none
-        /// The response is complete.
-        case finish(upstream: UpstreamEnd, downstream: DownstreamEnd)
+    func paceExpired() {
+        state.paceDeadline = nil
+        guard state.machine.forwardsBody || state.machine.gathersBody, let pace = state.pace else { return }
+        let window = loop.deadlines.pace.duration
+        guard !pace.isKept(received: record.bytesIn, over: window, at: loop.now) else { return beginPace() }
+        // Where the answer has begun it can only be cut.
+        record.reason = "request_timeout"
+        perform(state.machine.requestBroke(.bodyTimeout))
+        downstream.process()
     }
 
-    package enum ClosedAction: Sendable, Equatable {
-        case none
-        /// Send it again, on another connection.
-        case acquire(Freshness)
-        /// Answer for the handler, then call ``StateMachine/answered()``.
-        case answer(Fault, closing: Bool)
-        /// The response can't be completed: close both sides so that it doesn't look complete.
-        case cut
+    // MARK: The time of the answer
+
+    func armResponseDeadline(for time: TimeAmount) {
+        state.responseDeadline = loop.deadlines.response.arm(self, for: time, at: loop.now)
     }
 
-    package enum FailedAction: Sendable, Equatable {
-        case none
-        /// Close the upstream connection and answer for it, then call ``StateMachine/answered()``.
-        case answer(Fault, closing: Bool)
-        /// As of ``ClosedAction``.
-        case cut
+    func cancelResponseDeadline() {
+        if let deadline = state.responseDeadline { loop.deadlines.response.cancel(deadline) }
+        state.responseDeadline = nil
     }
 
-    package enum RequestEndedAction: Sendable, Equatable {
-        case none
-        case acquire(Freshness)
-        /// The response was complete before.
-        case finish(DownstreamEnd)
+    func responseTimedOut() {
+        state.responseDeadline = nil
+        guard state.machine.awaitsResponse else { return }
+        guard let rest = route.responseTime.rest(of: state.traits, keepsBody: holdsMessage) else {
+            return waitLikeStream()
+        }
+        guard rest == .zero else {
+            // A redirect takes no such time, and the body is in the way of others.
+            releaseHeldBody()
+            return armResponseDeadline(for: rest)
+        }
+        perform(state.machine.upstreamFailed(.upstreamTimeout))
     }
 
-    package enum RequestBrokeAction: Sendable, Equatable {
-        case none
-        /// Close the upstream connection, if any, and answer for it, then call ``StateMachine/answered()``.
-        case answer(Fault, closing: Bool)
-        /// As of ``ClosedAction``.
-        case cut
-        /// Close both sides: the response is complete, and nothing more can be read.
-        case depart
+    /// The answer may never begin, and its client wants it all the same: from here on it counts as a stream does, but for its
+    /// caller's share of the pool.
+    private func waitLikeStream() {
+        // A redirect takes no such time, so nothing but the head is kept for one.
+        releaseHeldBody()
+        head.detach()
+        watchStream()
+        if let upstream = state.upstream { epoch.pool.makeWay(upstream) }
     }
 
-    package enum InputClosedAction: Sendable, Equatable {
-        case none
-        /// A tunnel's client has sent its last byte.
-        case finish(upstream: UpstreamEnd, downstream: DownstreamEnd)
-        /// The client has left: close both sides.
-        case depart
+    // MARK: Ends
+
+    /// The response is complete: settle with both sides.
+    func finish(upstream upstreamEnd: UpstreamEnd, downstream downstreamEnd: DownstreamEnd) {
+        cancelResponseDeadline()
+        endPace()
+        releaseHeldBody()
+        settleReceipt()
+        let upstream = state.upstream
+        state.upstream = nil
+        if downstreamEnd != .swallow { record.logEnd(to: loop.accessLog, at: loop.readClock()) }
+        let action = downstream.finish(downstreamEnd)
+        if let upstream { part(from: upstream, upstreamEnd) }
+        downstream.goOn(action)
     }
 
-    package enum LeftAction: Sendable, Equatable {
-        case none
-        /// Close both sides.
-        case depart
+    /// The response can't be completed and must not look as if it were.
+    func cut() {
+        abandon(reason: record.reason ?? "upstream_truncated")
+        // Without a byte of a response a client may take the request for lost, and send it again.
+        downstream.flushResponse()
+        // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
+        if state.responseFraming == .untilClose { downstream.reset() } else { downstream.closeNow() }
+    }
+
+    func depart() {
+        chargeUnfinished()
+        abandon(reason: "client_closed")
+        downstream.closeNow()
+    }
+
+    private func abandon(reason: StaticString) {
+        cancelResponseDeadline()
+        releaseHeldBody()
+        giveTurnBack()
+        settleReceipt()
+        releaseUpstream()
+        if record.isOpen {
+            record.reason = record.reason ?? reason
+            record.logEnd(to: loop.accessLog, at: loop.readClock())
+        }
+        downstream.abandon()
     }
 }

@@ -61,7 +61,7 @@ struct ResponseForwarding {
     private func writeKeptFields(dropping others: FieldSet, into buffer: inout ByteBuffer) {
         let ours = FieldSet.hopByHop.union(Self.ours).union(others)
         let hasLinks = !head.present.isDisjoint(with: Self.links)
-        guard hasLinks || !snapshot.costFields.isEmpty else {
+        guard hasLinks || !snapshot.reportedCosts.fields.isEmpty else {
             return buffer.writeFields(of: head.section, dropping: ours)
         }
         buffer.writeFields(of: head.section, dropping: ours) {

@@ -26,7 +26,7 @@ struct AcceptLoop: Sendable {
     private static let shortages = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
 
     let listeners: [Listener]
-    let shards: ShardTable
+    let loops: LoopTable
     let trouble: Trouble
     /// Readable when it is time to end.
     let wake: CInt
@@ -64,7 +64,7 @@ struct AcceptLoop: Sendable {
                 return
             }
             trouble.succeeded()
-            shards.hand(descriptor, inTurn: turn)
+            loops.hand(descriptor, inTurn: turn)
             turn &+= 1
         }
     }

@@ -24,7 +24,7 @@ struct Listeners: Sendable {
     /// - Throws: ``ProxyStartError``
     static func open(
         _ listen: [Settings.Listen], inherited: [InheritedSocket], group: MultiThreadedEventLoopGroup,
-        shards: ShardTable, trouble: Trouble
+        loops: LoopTable, trouble: Trouble
     ) async throws -> Listeners {
         var all: [Listener] = []
         do {
@@ -50,17 +50,17 @@ struct Listeners: Sendable {
                     reason: "this machine has none of its addresses: "
                         + entry.addresses.map(\.written).joined(separator: ", "))
             }
-            return try Listeners(all, shards: shards, trouble: trouble)
+            return try Listeners(all, loops: loops, trouble: trouble)
         } catch {
             for listener in all { listener.close() }
             throw error
         }
     }
 
-    private init(_ all: [Listener], shards: ShardTable, trouble: Trouble) throws(IOError) {
+    private init(_ all: [Listener], loops: LoopTable, trouble: Trouble) throws(IOError) {
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else { throw IOError(errnoCode: errno, reason: "pipe") }
-        let loop = AcceptLoop(listeners: all, shards: shards, trouble: trouble, wake: ends[0])
+        let loop = AcceptLoop(listeners: all, loops: loops, trouble: trouble, wake: ends[0])
         let thread = NIOThreadPool(numberOfThreads: 1)
         thread.start()
         addresses = all.map(\.address)

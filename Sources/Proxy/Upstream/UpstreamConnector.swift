@@ -137,7 +137,7 @@ final class UpstreamConnector {
             .connectTimeout(time)
             .channelOption(.socketOption(.so_rcvbuf), value: receiveBuffer)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.writeBufferWaterMark, value: Shard.waterMark)
+            .channelOption(.writeBufferWaterMark, value: Loop.waterMark)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(bound.value)

@@ -3,7 +3,7 @@
 import NIOCore
 
 /// Which connections a loop has, and who may have one.
-extension Shard {
+extension Loop {
     enum Admission: Equatable {
         case admitted
         /// Another loop is asked to make room; the connection is told.
@@ -22,25 +22,25 @@ extension Shard {
     /// Of kept connections that are looked at for one that is idle.
     private static let mostLookedAt = 16
 
-    func admit(_ connection: DownstreamHandler) -> Admission {
-        switch ledger.enter(connection.ledgerAddress) {
+    func admit(_ connection: HTTP1Connection) -> Admission {
+        switch shared.ledger.enter(connection.ledgerAddress) {
         case .shareTaken:
-            troubles.sharing.failed(at: now)
+            shared.troubles.sharing.failed(at: now)
             return .refused(.address)
         case .admitted: break
         case .crowded:
             if makeRoom() { break }
             guard let others, others.count > 1 else {
-                ledger.leave(connection.ledgerAddress)
-                troubles.crowding.failed(at: now)
+                shared.ledger.leave(connection.ledgerAddress)
+                shared.troubles.crowding.failed(at: now)
                 return .refused(.process)
             }
             enter(connection)
             askOthers(others, for: connection)
             return .pending
         }
-        troubles.crowding.succeeded()
-        troubles.sharing.succeeded()
+        shared.troubles.crowding.succeeded()
+        shared.troubles.sharing.succeeded()
         enter(connection)
         return .admitted
     }
@@ -50,24 +50,24 @@ extension Shard {
     /// - Returns: whether there was one; it is no longer counted.
     func makeRoom() -> Bool {
         for _ in 0..<Self.mostLookedAt {
-            guard let oldest = keptDeadlines.popFirst() else { return false }
+            guard let oldest = deadlines.kept.popFirst() else { return false }
             if oldest.makesRoom() { return true }
         }
         return false
     }
 
-    private func askOthers(_ others: ShardTable, for connection: DownstreamHandler) {
+    private func askOthers(_ others: LoopTable, for connection: HTTP1Connection) {
         let bound = NIOLoopBound((self, connection), eventLoop: eventLoop)
         others.makeRoom(besides: index) { [eventLoop] isMade in
             eventLoop.execute {
-                let (shard, connection) = bound.value
+                let (loop, connection) = bound.value
                 // The client may have left meanwhile.
-                guard connection.machine.isIdle else { return }
+                guard connection.isIdle else { return }
                 if isMade {
-                    shard.troubles.crowding.succeeded()
+                    loop.shared.troubles.crowding.succeeded()
                     connection.welcome()
                 } else {
-                    shard.troubles.crowding.failed(at: shard.now)
+                    loop.shared.troubles.crowding.failed(at: loop.now)
                     connection.turnAway(.process)
                 }
             }

@@ -4,86 +4,46 @@ import Admission
 import HTTP1
 import NIOCore
 
-/// One client connection: reads requests one at a time and carries each through its ``Exchange``.
+/// One client connection, as octets: reads requests one at a time and gives each to its ``Exchange``, and writes for that.
 ///
-/// This file reads; `+Decision` asks who may pass, `+Messages` what an MCP request is for, `+Actions` does what the exchange's
-/// machine asks for, `+Forwarding` talks to the handler, `+Redirects` a second time, `+Answers` answers without it, `+Ending`
-/// closes.
+/// Its ``StateMachine`` decides what is read and when it ends. `+Deadlines` is about time, `+Closing` about ends.
 /// A write or flush may call back into the handler before it returns: state changes first, acts come last.
-final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
+final class HTTP1Connection: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// The one deadline this side has at a time.
-    enum ArmedDeadline {
-        case none
-        case head(DeadlineQueue<DownstreamHandler>.Token)
-        case kept(DeadlineQueue<DownstreamHandler>.Token)
-        case idle(DeadlineQueue<DownstreamHandler>.Token)
-        case linger(DeadlineQueue<DownstreamHandler>.Token)
-    }
-
-    unowned let shard: Shard
-    let snapshot: Snapshot
+    let loop: Loop
     let peer: Peer
     /// Against `limits.connections`.
     var isCounted = false
-    var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
 
     var machine = StateMachine()
-    var input = ByteBuffer()
-    var parser: RequestHeadParser
-    /// Its bytes are released when the answer begins; what is needed after that is in `traits`.
-    var head = RequestHead()
-    var traits = RequestTraits()
+    private var input = ByteBuffer()
+    private var parser: RequestHeadParser
+    /// Of the body of the request that is under way.
     var decoder = BodyDecoder(framing: .none)
-    var exchange = Exchange.StateMachine.idle
-    /// Tells an answer that comes late for which request it was asked.
-    var requestNumber: UInt64 = 0
-    var record = ExchangeRecord()
-
-    /// Whether the request may pass, and what it holds meanwhile.
-    var admittance: Admittance
-    /// On `mcp` routes: what the request asks for.
-    var intake: MessageIntake?
-    /// Runs until its body is whole.
-    var bodyDeadline: DeadlineQueue<DownstreamHandler>.Token?
+    /// Of the request under way, or of the last one; nil before the first and after the end.
+    private(set) var exchange: Exchange?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
-    var heldFlushes = 0
-    var bodyLimit = 0
-    /// The answer to a key with rules about tools, while it is looked into.
-    var listing: ToolListing?
-
-    /// The beginning of a body, until there is enough of it.
-    var gathered = GatheredBody()
-    var upstream: UpstreamConnection?
-    var ticket: UpstreamPool.Ticket?
-    var upstreamNeedsFlush = false
-    var responseDeadline: DeadlineQueues<DownstreamHandler>.Token?
-    var responseFraming = BodyFraming.none
-    /// While the client owes a body.
-    var pace: BodyPace?
-    var paceDeadline: DeadlineQueue<DownstreamHandler>.Token?
+    private var heldFlushes = 0
 
     var armed = ArmedDeadline.none
-    /// Runs while there may be bytes that the client doesn't take.
-    var stallDeadline: DeadlineQueue<DownstreamHandler>.Token?
-    /// Bytes that had left for the client when it was last looked, and for how many looks' time it has been that many.
-    var taken: Int?
-    var takenFor = TimeAmount.zero
-    /// Bytes written so far; some of them may still wait.
-    var written = 0
+    var stall = StallWatch()
 
-    init(shard: Shard, peer: Peer) {
-        self.shard = shard
-        self.snapshot = shard.snapshot
+    init(on loop: Loop, peer: Peer) {
+        self.loop = loop
         self.peer = peer
-        parser = RequestHeadParser(limits: HeadLimits(bytes: shard.snapshot.headerBytes))
-        admittance = Admittance(on: shard.snapshot.anyRoute)
+        parser = RequestHeadParser(limits: HeadLimits(bytes: loop.epoch.snapshot.bounds.headerBytes))
     }
 
     var isWritable: Bool { context?.channel.isWritable == true }
+    var isIdle: Bool { machine.isIdle }
+    /// The client has closed its sending side.
+    var inputEnded: Bool { machine.inputEnded }
+    /// Bytes that nobody has taken yet.
+    var unread: Int { input.readableBytes }
 
     // MARK: ChannelHandler
 
@@ -93,10 +53,12 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        // It holds this one.
+        exchange = nil
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        switch shard.admit(self) {
+        switch loop.admit(self) {
         case .admitted: break
         case .pending: machine.waitForRoom()
         case .refused(let crowding): return turnAway(crowding)
@@ -118,7 +80,7 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
     }
 
     func read(context: ChannelHandlerContext) {
-        if machine.mayRead(unread: input.readableBytes, isWritable: isWritable, body: bodyTaker) { context.read() }
+        if machine.mayRead(unread: unread, isWritable: isWritable, body: bodyTaker) { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -134,7 +96,7 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
-            upstream?.resumeReading()
+            exchange?.clientTakesBytes()
             // Requests that were sent ahead have waited for this.
             if machine.isIdle { process() }
         }
@@ -145,8 +107,8 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
         let wasExchanging = machine.closed()
         disarm()
         endStallWatch()
-        shard.forget(self)
-        if wasExchanging { perform(exchange.clientLeft()) }
+        loop.forget(self)
+        if wasExchanging { exchange?.clientLeft() }
         input.clear()
         context.fireChannelInactive()
     }
@@ -158,14 +120,11 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
 
     // MARK: Reading
 
-    private var bodyTaker: StateMachine.BodyTaker {
-        if exchange.forwardsBody { return .handler(isWilling: upstream?.isWritable == true) }
-        return exchange.swallowsBody || exchange.holdsBody || exchange.gathersBody ? .sidecar : .nobody
-    }
+    private var bodyTaker: StateMachine.BodyTaker { exchange?.bodyTaker ?? .nobody }
 
     func resumeReading() {
         guard let context,
-            machine.resumesReading(unread: input.readableBytes, isWritable: isWritable, body: bodyTaker)
+            machine.resumesReading(unread: unread, isWritable: isWritable, body: bodyTaker)
         else { return }
         context.read()
     }
@@ -176,7 +135,7 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
         guard machine.beginTaking() else { return }
         var progress = StateMachine.Progress.made
         while progress == .made {
-            switch machine.next(unread: input.readableBytes, isWritable: isWritable) {
+            switch machine.next(unread: unread, isWritable: isWritable) {
             case .readHead: progress = readHead()
             case .readBody: progress = readBody()
             case .discard:
@@ -188,7 +147,7 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
         machine.endTaking(progress)
         // An idle connection must not hold on to the storage of what it has read.
         if input.readableBytes == 0 { input = ByteBuffer() }
-        flushUpstream()
+        exchange?.flushUpstream()
         if machine.inputEnded { afterInputEnded(progress) }
         resumeReading()
     }
@@ -198,57 +157,90 @@ final class DownstreamHandler: ChannelDuplexHandler, UpstreamReceiver {
         case .kept, .linger: arm(.head)
         case .none, .head, .idle: break
         }
+        let exchange = nextExchange()
         do {
-            guard try parser.parse(&input, into: &head) else { return .starved }
+            guard try parser.parse(&input, into: &exchange.head) else { return .starved }
         } catch {
             disarm()
-            refuseMalformed(error)
+            refuse(.malformed(error.status, error.detail.description))
             return .made
         }
         disarm()
-        begin()
+        machine.begin()
+        exchange.begin()
         return .made
     }
 
+    /// What could not be read as a request is answered like one.
+    func refuse(_ refusal: Refusal) {
+        let exchange = nextExchange()
+        machine.begin()
+        exchange.beginUnread(refusing: refusal)
+    }
+
+    /// The last one again, where nobody holds it any more and the configuration is the same: kept-alive requests allocate none.
+    private func nextExchange() -> Exchange {
+        if isKnownUniquelyReferenced(&exchange), let exchange, exchange.epoch === loop.epoch { return exchange }
+        let next = Exchange(of: self)
+        exchange = next
+        return next
+    }
+
     private func readBody() -> StateMachine.Progress {
-        let (forwards, holds, gathers) = (exchange.forwardsBody, exchange.holdsBody, exchange.gathersBody)
-        guard forwards || holds || gathers || exchange.swallowsBody else { return .blocked }
-        if forwards, upstream?.isWritable != true {
-            pace?.block(at: shard.now)
-            return .blocked
-        }
-        pace?.unblock(at: shard.now)
+        guard let exchange, exchange.takesBody() else { return .blocked }
         do {
             switch try decoder.decode(&input) {
             case .payload(let payload)?:
-                record.bytesIn += payload.readableBytes
                 rearmIdle()
-                if forwards { forwardBody(payload) }
-                if holds { hold(payload) }
-                if gathers { gather(payload) }
+                exchange.receive(payload)
                 return .made
             case .end(let trailers)?:
-                if forwards { forwardEnd(trailers) }
-                if gathers { gatheredEnded(trailers) }
-                perform(exchange.requestEnded())
-                if holds { heldBodyEnded(trailers) }
+                exchange.receiveEnd(trailers)
                 return .made
             case nil:
                 return .starved
             }
         } catch {
-            breakBody(error == .tooLarge ? .bodyTooLarge : .bodyMalformed)
+            exchange.breakBody(error == .tooLarge ? .bodyTooLarge : .bodyMalformed)
             return .made
         }
     }
 
     /// The client closed its sending side and all it sent has been looked at, unless somebody still has to take it.
     private func afterInputEnded(_ progress: StateMachine.Progress) {
-        switch machine.inputTaken(progress, isReceiving: exchange.isReceiving, isTunnel: exchange.isTunnel) {
+        let (isReceiving, isTunnel) = (exchange?.isReceiving == true, exchange?.isTunnel == true)
+        switch machine.inputTaken(progress, isReceiving: isReceiving, isTunnel: isTunnel) {
         case .none: break
         case .closeWhenWritten: closeWhenWritten(lingering: false)
-        case .tellExchange: perform(exchange.clientClosedInput(hasSentAhead: input.readableBytes > 0))
+        case .tellExchange: exchange?.clientClosedInput(hasSentAhead: unread > 0)
         case .waitForHandler: if case .none = armed { arm(.idle) }
+        }
+    }
+
+    // MARK: Writing
+
+    func write(_ buffer: ByteBuffer) {
+        stall.written += buffer.readableBytes
+        watchStall()
+        context?.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    func flushResponse() {
+        guard heldFlushes == 0 else { return }
+        flush()
+    }
+
+    /// Whatever holds flushes.
+    func flush() {
+        context?.flush()
+    }
+
+    /// Writes meanwhile, but lets nothing leave before that work is done.
+    func holdFlush(_ work: (@escaping () -> Void) -> Void) {
+        heldFlushes += 1
+        work {
+            self.heldFlushes -= 1
+            self.flushResponse()
         }
     }
 }

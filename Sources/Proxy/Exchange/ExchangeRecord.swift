@@ -10,12 +10,17 @@ import Telemetry
 struct ExchangeRecord {
     private static let keptCapacity = 1024
 
+    /// When what happened.
+    struct Times {
+        fileprivate(set) var started = NIODeadline.distantPast
+        var decided: NIODeadline?
+        var sent: NIODeadline?
+        var answered: NIODeadline?
+    }
+
     private(set) var isOpen = false
     private(set) var isStream = false
-    private var startedAt = NIODeadline.distantPast
-    var decidedAt: NIODeadline?
-    var sentAt: NIODeadline?
-    var answeredAt: NIODeadline?
+    var times = Times()
     var status: Int?
     /// `allow` or `deny`, once admission was asked.
     var decision: StaticString?
@@ -33,12 +38,17 @@ struct ExchangeRecord {
 
     /// Correlation ID, method, path and hosts one behind the other: the head's own bytes are released long before the end.
     private var text = ByteBuffer()
-    private var idLength = 0
-    private var methodRange = 0..<0
-    private var pathRange = 0..<0
-    private var publicHostRange = 0..<0
-    private var sentHostRange = 0..<0
-    private var originRange = 0..<0
+    private var parts = Parts()
+
+    /// Where in the text they stand.
+    private struct Parts {
+        var id = 0..<0
+        var method = 0..<0
+        var path = 0..<0
+        var publicHost = 0..<0
+        var sentHost = 0..<0
+        var origin = 0..<0
+    }
 
     // MARK: Beginning
 
@@ -48,13 +58,13 @@ struct ExchangeRecord {
         text.clear()
         self.text = text
         isOpen = true
-        startedAt = now
+        times.started = now
     }
 
     /// A request whose head could not be read has nothing but a name of ours.
     mutating func identifyUnread(_ generator: inout CorrelationIDGenerator) {
         generator.write(into: &text)
-        idLength = text.readableBytes
+        parts.id = 0..<text.readableBytes
     }
 
     mutating func identify(_ head: RequestHead, _ generator: inout CorrelationIDGenerator) {
@@ -65,13 +75,13 @@ struct ExchangeRecord {
         } else {
             generator.write(into: &text)
         }
-        idLength = text.readableBytes
-        methodRange = keep(head.view(of: head.methodRange))
+        parts.id = 0..<text.readableBytes
+        parts.method = keep(head.view(of: head.methodRange))
     }
 
     /// Under which scheme and name the client knows us.
     mutating func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool) {
-        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { publicHostRange = keep(head.view(of: host)) }
+        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { parts.publicHost = keep(head.view(of: host)) }
         isSecure = peerIsTrusted && head.claimsHTTPS
     }
 
@@ -82,24 +92,24 @@ struct ExchangeRecord {
     ///   - authority: where the client has none: HTTP/1.0 may leave it out, what we send may not.
     mutating func keepSentHost(_ configured: [UInt8]?, of head: RequestHead, orElse authority: [UInt8]) {
         // A request that is sent again is sent with the same.
-        guard sentHostRange.isEmpty else { return }
+        guard parts.sentHost.isEmpty else { return }
         if let configured {
-            sentHostRange = keep(configured)
+            parts.sentHost = keep(configured)
         } else if let host = head.host {
-            sentHostRange = keep(head.view(of: host))
+            parts.sentHost = keep(head.view(of: host))
         } else {
-            sentHostRange = keep(authority)
+            parts.sentHost = keep(authority)
         }
     }
 
     /// - Parameter origin: of the page that asks, where it may.
     mutating func keepAllowedOrigin(_ origin: Range<Int>, of head: RequestHead) {
-        originRange = keep(head.view(of: origin))
+        parts.origin = keep(head.view(of: origin))
     }
 
     /// - Parameter path: without the query.
     mutating func keepPath(_ path: Range<Int>, of head: RequestHead) {
-        pathRange = keep(head.view(of: path))
+        parts.path = keep(head.view(of: path))
     }
 
     private mutating func keep(_ octets: some Sequence<UInt8>) -> Range<Int> {
@@ -110,15 +120,15 @@ struct ExchangeRecord {
 
     // MARK: What answers repeat
 
-    var correlationID: ByteBufferView { view(0..<idLength) }
+    var correlationID: ByteBufferView { view(parts.id) }
     /// As sent, without the query.
-    var path: ByteBufferView { view(pathRange) }
+    var path: ByteBufferView { view(parts.path) }
     /// As the client knows us; empty where it gives no name, which HTTP/1.0 may.
-    var publicHost: ByteBufferView { view(publicHostRange) }
+    var publicHost: ByteBufferView { view(parts.publicHost) }
     /// Empty until the request is sent.
-    var sentHost: ByteBufferView { view(sentHostRange) }
+    var sentHost: ByteBufferView { view(parts.sentHost) }
     /// Empty where there is none, or none that is allowed.
-    var allowedOrigin: ByteBufferView { view(originRange) }
+    var allowedOrigin: ByteBufferView { view(parts.origin) }
 
     private func view(_ range: Range<Int>) -> ByteBufferView {
         let start = text.readerIndex
@@ -140,17 +150,15 @@ struct ExchangeRecord {
         // A connection that idles after one long path doesn't keep room for the next.
         guard text.capacity > Self.keptCapacity else { return }
         text = ByteBuffer()
-        idLength = 0
-        (methodRange, pathRange, originRange) = (0..<0, 0..<0, 0..<0)
-        (publicHostRange, sentHostRange) = (0..<0, 0..<0)
+        parts = Parts()
     }
 
     private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {
         var line = AccessLogLine(
-            correlationID: correlationID, bytesIn: bytesIn, bytesOut: bytesOut, total: now - startedAt)
+            correlationID: correlationID, bytesIn: bytesIn, bytesOut: bytesOut, total: now - times.started)
         line.client = client.text
-        line.method = methodRange.isEmpty ? nil : view(methodRange)
-        line.path = pathRange.isEmpty ? nil : view(pathRange)
+        line.method = parts.method.isEmpty ? nil : view(parts.method)
+        line.path = parts.path.isEmpty ? nil : view(parts.path)
         line.route = route
         line.status = status
         line.decision = decision
@@ -158,8 +166,8 @@ struct ExchangeRecord {
         line.policy = policy
         line.organization = principal?.organization
         line.keyID = principal?.keyID
-        line.admission = decidedAt.map { $0 - startedAt }
-        if let sentAt { line.upstream = (answeredAt ?? now) - sentAt }
+        line.admission = times.decided.map { $0 - times.started }
+        if let sent = times.sent { line.upstream = (times.answered ?? now) - sent }
         line.event = event
         return line
     }

@@ -4,7 +4,7 @@ import Admission
 import NIOCore
 import NIOPosix
 
-extension Shard {
+extension Loop {
     /// Makes a connection of a socket that was accepted. One whose client has left again comes to nothing.
     func welcome(_ descriptor: NIOBSDSocket.Handle) {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -20,7 +20,8 @@ extension Shard {
     private func setUp(_ channel: any Channel) throws {
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
-        let peer = Peer(address, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
-        try channel.pipeline.syncOperations.addHandler(DownstreamHandler(shard: self, peer: peer))
+        let peer = Peer(
+            address, trusted: epoch.snapshot.trustedProxies, countedBy: epoch.snapshot.admission.addressPrefix)
+        try channel.pipeline.syncOperations.addHandler(HTTP1Connection(on: self, peer: peer))
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-extension DownstreamHandler {
+extension HTTP1Connection {
     /// What a client's connection reads, and when it ends. No IO: the handler says what happened, and does what comes back.
     /// Invariants:
     ///

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Proxy
 
-extension ConnectionMachineTests {
+extension HTTP1ConnectionMachineTests {
     private enum Event: CaseIterable {
         case received, inputEnded, respond, bodyTaken, willing, unwilling, writable, unwritable, room
         case headExpired, idleExpired, lingerExpired, drain, yield, abandon, written, gone

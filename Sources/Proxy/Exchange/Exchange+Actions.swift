@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
-import Keyspace
-import NIOCore
-
-/// What the exchange's machine asks for is done here.
-extension DownstreamHandler {
-    func perform(_ action: Exchange.AdmittedAction) {
+/// What the machine asks for, handed to who does it. No state is touched here.
+extension Exchange {
+    func perform(_ action: AdmittedAction) {
         switch action {
         // What has come of the body already is read next.
         case .gather: beginPace()
@@ -14,28 +10,28 @@ extension DownstreamHandler {
         }
     }
 
-    func perform(_ action: Exchange.GatheredAction) {
+    func perform(_ action: GatheredAction) {
         switch action {
         case .none: break
         case .acquire(let freshness): acquire(freshness)
         }
     }
 
-    func perform(_ action: Exchange.UnavailableAction) {
+    func perform(_ action: UnavailableAction) {
         switch action {
         case .none: break
         case .answer(let fault, let closing): answer(fault, closing: closing)
         }
     }
 
-    func perform(_ action: Exchange.EndedAction) {
+    func perform(_ action: EndedAction) {
         switch action {
         case .none: break
         case .finish(let upstream, let downstream): finish(upstream: upstream, downstream: downstream)
         }
     }
 
-    func perform(_ action: Exchange.ClosedAction) {
+    func perform(_ action: ClosedAction) {
         switch action {
         case .none: break
         case .acquire(let freshness): acquire(freshness)
@@ -44,7 +40,7 @@ extension DownstreamHandler {
         }
     }
 
-    func perform(_ action: Exchange.FailedAction) {
+    func perform(_ action: FailedAction) {
         switch action {
         case .none: break
         case .answer(let fault, let closing): answer(fault, closing: closing)
@@ -52,7 +48,7 @@ extension DownstreamHandler {
         }
     }
 
-    func perform(_ action: Exchange.RequestEndedAction) {
+    func perform(_ action: RequestEndedAction) {
         switch action {
         case .none: break
         case .acquire(let freshness): acquire(freshness)
@@ -60,7 +56,7 @@ extension DownstreamHandler {
         }
     }
 
-    func perform(_ action: Exchange.RequestBrokeAction) {
+    func perform(_ action: RequestBrokeAction) {
         switch action {
         case .none: break
         case .answer(let fault, let closing): answer(fault, closing: closing)
@@ -69,7 +65,7 @@ extension DownstreamHandler {
         }
     }
 
-    func perform(_ action: Exchange.InputClosedAction) {
+    func perform(_ action: InputClosedAction) {
         switch action {
         case .none: break
         case .finish(let upstream, let downstream): finish(upstream: upstream, downstream: downstream)
@@ -77,37 +73,10 @@ extension DownstreamHandler {
         }
     }
 
-    func perform(_ action: Exchange.LeftAction) {
+    func perform(_ action: LeftAction) {
         switch action {
         case .none: break
         case .depart: depart()
         }
-    }
-
-    /// The answer of our own is written.
-    func answered() {
-        finish(upstream: .none, downstream: exchange.answered())
-    }
-
-    func acquire(_ freshness: Exchange.Freshness) {
-        endPace()
-        upstream = nil
-        // Without a ticket the answer has come already, and what it led to may hold one of its own.
-        let caller = grant.principal.map { UpstreamCaller.key($0.keyID) } ?? .address(record.client.subject)
-        if let ticket = shard.pool.acquire(for: self, of: caller, freshness, at: shard.now) {
-            self.ticket = ticket
-        }
-    }
-
-    /// Stands in for the handler.
-    func answer(_ fault: Exchange.Fault, closing: Bool) {
-        cancelResponseDeadline()
-        releaseUpstream()
-        accountForFault(fault)
-        var refusal = Refusal(fault, bodyLimit: bodyLimit)
-        refusal.scopes = admittance.scopes
-        record.reason = refusal.reason
-        writeRefusal(refusal, closing: closing)
-        answered()
     }
 }

@@ -4,8 +4,8 @@ import Testing
 
 @testable import Proxy
 
-@Suite struct ConnectionMachineTests {
-    typealias Machine = DownstreamHandler.StateMachine
+@Suite struct HTTP1ConnectionMachineTests {
+    typealias Machine = HTTP1Connection.StateMachine
 
     static let exchanging: Machine = {
         var machine = Machine()

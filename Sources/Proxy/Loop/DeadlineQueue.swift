@@ -5,7 +5,7 @@ import NIOCore
 /// All deadlines of one class on one loop. They share a duration, so arming order is expiry order: a FIFO list.
 ///
 /// Arming, re-arming and cancelling are O(1) and allocate nothing once the table has grown; NIO's timers would cost
-/// 7 000 instructions each and search a heap on cancel. The shard's tick looks at the head.
+/// 7 000 instructions each and search a heap on cancel. The loop's tick looks at the head.
 struct DeadlineQueue<Owner: AnyObject> {
     /// A place in the table; valid until the entry expires or is cancelled.
     struct Token: Equatable {

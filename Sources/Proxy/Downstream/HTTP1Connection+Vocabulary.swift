@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What the machine of a client's connection asks for, an enum an event.
-extension DownstreamHandler.StateMachine {
+extension HTTP1Connection.StateMachine {
     enum ReceivedAction: Equatable {
         case process, drop, close
     }

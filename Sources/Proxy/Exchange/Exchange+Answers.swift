@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import Keyspace
+import Limits
+import MCP
+import NIOCore
+import Telemetry
+
+/// Answers of our own, and what becomes of an admission by the answer: refunds, costs that the handler reports, slots,
+/// sessions, and streams that end with their key.
+extension Exchange {
+    /// Answers without the handler.
+    func refuse(_ refusal: Refusal, limits: LimitReport?) {
+        state.admittance.answer(with: limits)
+        record.policy = limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
+        record.reason = refusal.reason
+        if loop.isDraining { state.machine.stopPersisting() }
+        // A body longer than allowed isn't read to its end, so nothing behind it either.
+        let closing = state.machine.refused(closing: refusal.closes || !state.traits.framing.fits(state.bodyLimit))
+        writeRefusal(refusal, closing: closing)
+        answered()
+    }
+
+    /// Stands in for the handler.
+    func answer(_ fault: Fault, closing: Bool) {
+        cancelResponseDeadline()
+        releaseUpstream()
+        accountForFault(fault)
+        var refusal = Refusal(fault, bodyLimit: state.bodyLimit)
+        refusal.scopes = state.admittance.scopes
+        record.reason = refusal.reason
+        writeRefusal(refusal, closing: closing)
+        answered()
+    }
+
+    /// The answer of our own is written.
+    func answered() {
+        finish(upstream: .none, downstream: state.machine.answered())
+    }
+
+    /// Its connection is one too many.
+    func turnAway(_ crowding: Loop.Crowding) {
+        record.begin(at: loop.readClock())
+        record.identifyUnread(&loop.correlationIDs)
+        record.client = downstream.peer.client
+        record.decision = "deny"
+        let refusal = Refusal.unavailable(
+            "Too many connections", reason: crowding == .process ? "connection_limit" : "connection_share")
+        record.reason = refusal.reason
+        writeRefusal(refusal, closing: true)
+        record.logEnd(to: loop.accessLog, at: loop.readClock())
+    }
+
+    private func writeRefusal(_ refusal: Refusal, closing: Bool) {
+        record.status = refusal.status
+        if state.traits.hidesRefusals { loop.shared.troubles.unreadableRefusals.tell() }
+        cancelResponseDeadline()
+        loop.scratch.clear()
+        let sent = RefusalWriter(
+            snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
+            isHead: state.traits.method == .head, origin: record.allowedOrigin
+        )
+        .write(
+            refusal, limits: state.admittance.grant.limits, correlationID: record.correlationID,
+            variesByCredential: state.admittance.credentialWasPresented,
+            connection: ConnectionField(closing: closing, version: state.traits.version),
+            date: loop.date.value(), body: &loop.body, into: &loop.scratch)
+        record.bytesOut += sent
+        head.reset()
+        writeCopy(of: loop.scratch)
+    }
+
+    /// An answer that waits for its client takes no more room than it is long: what it was put together in may be many times
+    /// that.
+    private func writeCopy(of answer: ByteBuffer) {
+        var copy = ByteBufferAllocator().buffer(capacity: answer.readableBytes)
+        copy.writeImmutableBuffer(answer)
+        downstream.write(copy)
+    }
+
+    /// A page asks whether it may ask. That costs nobody a token, and Redis nothing.
+    func answerPreflight(_ crossOrigin: CrossOriginSharing, methods: [UInt8]) {
+        answer(204, reason: "preflight") { fields in
+            crossOrigin.writePreflightFields(
+                for: record.allowedOrigin, methods: methods, head: head, into: &fields)
+        }
+    }
+
+    /// Public by its nature, and for pages of any origin (RFC 9728 §3). It costs nobody a token either.
+    func answer(_ metadata: ResourceMetadata) {
+        answer(200, reason: "resource_metadata", body: metadata.document) { fields in
+            fields.writeField("Content-Type", "application/json")
+            fields.writeField("Content-Length", UInt64(metadata.document.readableBytes))
+            fields.writeField("Access-Control-Allow-Origin", "*")
+        }
+    }
+
+    private func answer(
+        _ status: Int, reason: StaticString, body: ByteBuffer? = nil, fields: (inout ByteBuffer) -> Void
+    ) {
+        if loop.isDraining { state.machine.stopPersisting() }
+        let closing = state.machine.refused(closing: false)
+        record.status = status
+        record.reason = reason
+        loop.scratch.clear()
+        loop.scratch.writeStatusLine(status)
+        loop.scratch.writeField("Date", loop.date.value())
+        fields(&loop.scratch)
+        loop.scratch.writeField("X-Correlation-ID", record.correlationID)
+        ConnectionField(closing: closing, version: state.traits.version)?.write(into: &loop.scratch)
+        loop.scratch.writeEndOfHead()
+        if let body, state.traits.method != .head {
+            loop.scratch.writeImmutableBuffer(body)
+            record.bytesOut += body.readableBytes
+        }
+        head.reset()
+        writeCopy(of: loop.scratch)
+        answered()
+    }
+
+    /// Nil on routes that aren't `mcp`.
+    private func delivery(of refusal: Refusal) -> Delivery? {
+        route.isMCP ? Delivery(of: refusal, to: state.intake?.traits, by: snapshot) : nil
+    }
+
+    // MARK: What becomes of the admission
+
+    /// The handler has answered.
+    ///
+    /// - Parameter isServed: it did more than to say where else it will.
+    func accountForAnswer(_ response: ResponseHead, isServed: Bool) {
+        let isCallAfterAll = state.intake?.judgeStream(by: response, &loop.falseStreams, at: loop.now) == true
+        guard let receipt = state.admittance.receipt else { return }
+        // What is given back isn't limited, so beyond the rate of what costs nothing it is paid.
+        let isServed = isServed || !loop.pacing.takesTurn(of: state.admittance.freeCaller, at: loop.now)
+        guard snapshot.reportedCosts.accountsForAnswers || isCallAfterAll || !isServed else { return }
+        epoch.gate.account(
+            for: receipt,
+            .answered(status: response.status, isServed: isServed, isCallAfterAll: isCallAfterAll) {
+                [snapshot, loop] field in
+                switch snapshot.reportedCost(in: response, field) {
+                case .tokens(let cost):
+                    loop.shared.troubles.costs.succeeded()
+                    return cost
+                case .none: return nil
+                case .unreadable:
+                    loop.shared.troubles.costs.failed(at: loop.now)
+                    return nil
+                }
+            })
+    }
+
+    /// We answer in the handler's stead, which never got the request.
+    func accountForFault(_ fault: Fault) {
+        guard let receipt = state.admittance.receipt, fault.isOurs else { return }
+        epoch.gate.account(for: receipt, .unserved)
+    }
+
+    /// The response goes on for as long as somebody wants, so both the key and the slot are looked after.
+    func watchStream() {
+        guard let receipt = state.admittance.receipt, !state.admittance.isWatched else { return }
+        state.admittance.keep(epoch.gate.watch(receipt) { self.endStream(because: .keyEnded) })
+        watchSlot()
+    }
+
+    /// A slot that is lost to others ends what it was held for.
+    func watchSlot() {
+        guard let receipt = state.admittance.receipt else { return }
+        epoch.gate.watchSlot(of: receipt) { self.endStream(because: .slotLost) }
+    }
+
+    /// As if the handler had died; one that hasn't begun is refused.
+    private func endStream(because fault: Fault) {
+        guard record.isOpen else { return }
+        record.reason = Refusal(fault, bodyLimit: state.bodyLimit).reason
+        perform(state.machine.upstreamFailed(fault))
+        downstream.process()
+    }
+
+    /// The exchange is over.
+    func settleReceipt() {
+        let held = state.admittance.end()
+        if let watch = held.watch { epoch.gate.unwatch(watch) }
+        if let receipt = held.receipt { epoch.gate.release(receipt) }
+    }
+
+    /// The client has left while it waited for its turn.
+    func giveTurnBack() {
+        if let caller = state.admittance.giveUpTurn() { loop.pacing.giveBack(to: caller) }
+    }
+
+    // MARK: Sessions
+
+    /// Writes down whose a session is before its id goes on, and forgets it before its end is known.
+    func keepSession(of response: ResponseHead) {
+        guard snapshot.messages.bindsSessions, let change = state.intake?.sessionChange(by: response) else { return }
+        let (epoch, owner) = (epoch, state.admittance.grant.owner)
+        switch change {
+        case .begins(let id): downstream.holdFlush { epoch.gate.bind(id, to: owner, $0) }
+        case .ends(let id): downstream.holdFlush { epoch.gate.unbind(id, from: owner, $0) }
+        }
+    }
+}
+
+extension Exchange.Fault {
+    /// Whether it happened before the handler could have begun to work.
+    fileprivate var isOurs: Bool {
+        switch self {
+        case .upstreamUnreachable, .upstreamConnectTimeout, .upstreamQueueFull, .upstreamShare, .exhausted: true
+        case .upstreamClosed, .upstreamInvalid, .upstreamTimeout, .bodyMalformed, .bodyTooLarge, .bodyTimeout,
+            .keyEnded, .slotLost:
+            false
+        }
+    }
+}

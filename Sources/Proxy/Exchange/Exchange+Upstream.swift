@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import Keyspace
+import MCP
+import NIOCore
+import Telemetry
+
+/// The request goes to the handler here, and what that sends comes in.
+extension Exchange: UpstreamReceiver {
+    // MARK: A connection
+
+    func acquire(_ freshness: Freshness) {
+        endPace()
+        state.upstream = nil
+        // Without a ticket the answer has come already, and what it led to may hold one of its own.
+        let caller =
+            state.admittance.grant.principal.map { UpstreamCaller.key($0.keyID) } ?? .address(record.client.subject)
+        if let ticket = epoch.pool.acquire(for: self, of: caller, freshness, at: loop.now) { state.ticket = ticket }
+    }
+
+    /// What becomes of a connection to the handler that is the exchange's no longer.
+    func part(from connection: UpstreamConnection, _ end: UpstreamEnd) {
+        switch end {
+        case .none: break
+        case .pool:
+            connection.detach()
+            epoch.pool.release(connection)
+        case .close: connection.close()
+        case .hangUp: connection.hangUp()
+        }
+    }
+
+    /// Gives up the connection to the handler, or the wait for one.
+    func releaseUpstream() {
+        endPace()
+        state.gathered = GatheredBody()
+        if let ticket = state.ticket { epoch.pool.cancel(ticket) }
+        state.ticket = nil
+        let connection = state.upstream
+        state.upstream = nil
+        connection?.close()
+    }
+
+    // MARK: Request
+
+    func upstreamArrived(_ connection: UpstreamConnection, isReused: Bool) {
+        state.ticket = nil
+        switch state.machine.upstreamAttached(isReused: isReused) {
+        case .sendRequest:
+            state.upstream = connection
+            connection.attach(to: self, method: state.traits.method)
+            sendRequest()
+            downstream.process()
+        case .returnUnused:
+            epoch.pool.release(connection)
+        }
+    }
+
+    func upstreamMissing(_ fault: Fault) {
+        state.ticket = nil
+        perform(state.machine.upstreamUnavailable(fault))
+        downstream.process()
+    }
+
+    private func sendRequest() {
+        guard let upstream = state.upstream else { return }
+        record.times.sent = loop.readClock()
+        record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
+        loop.scratch.clear()
+        RequestForwarding(
+            head: head, snapshot: snapshot, peer: downstream.peer, principal: state.admittance.grant.principal,
+            sentHost: record.sentHost,
+            target: state.machine.hasFollowed ? sentTarget?.octets : nil,
+            asksForWebSocket: state.traits.asksForWebSocket, holdsBody: holdsMessage,
+            readsAnswer: isMessage && state.admittance.toolRules != nil,
+            hasIdleSession: state.intake?.traits.hasIdleSession ?? false,
+            isOpenPreflight: state.traits.isPreflight,
+            hasJudgedOrigin: isMessage && snapshot.judgesOrigins && route.sentHost != nil
+        )
+        .write(correlationID: record.correlationID, into: &loop.scratch)
+        upstream.write(loop.scratch)
+        state.upstreamNeedsFlush = true
+        // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
+        if let held = state.intake?.held {
+            if !held.isShort || state.machine.hasFollowed { releaseHeldBody() }
+            for slice in held.slices { forwardBody(slice) }
+            forwardEnd(held.trailers)
+            flushUpstream()
+        } else if state.traits.hasBody {
+            forwardGathered()
+            // What was read with it is not kept for as long as the body takes to come.
+            if state.machine.isReceiving { head.detach() }
+        } else {
+            awaitResponse()
+            flushUpstream()
+        }
+    }
+
+    func forwardBody(_ payload: ByteBuffer) {
+        guard let upstream = state.upstream else { return }
+        state.traits.framing.frame(payload, upstream.write)
+        state.upstreamNeedsFlush = true
+    }
+
+    func forwardEnd(_ trailers: ByteBuffer?) {
+        downstream.disarm()
+        endPace()
+        guard let upstream = state.upstream else { return }
+        if state.traits.framing == .chunked {
+            upstream.write(BodyFraming.lastChunk(trailers))
+            state.upstreamNeedsFlush = true
+        }
+        awaitResponse()
+    }
+
+    func flushUpstream() {
+        guard state.upstreamNeedsFlush else { return }
+        state.upstreamNeedsFlush = false
+        state.upstream?.flush()
+    }
+
+    private func awaitResponse() {
+        guard state.machine.awaitsResponse else { return }
+        armResponseDeadline(for: route.responseTime.firstWait(of: state.traits, keepsBody: holdsMessage))
+    }
+
+    func upstreamTakesBody() {
+        downstream.process()
+    }
+
+    var isWritable: Bool { downstream.isWritable }
+
+    func flushResponse() {
+        downstream.flushResponse()
+    }
+
+    // MARK: Response
+
+    func upstreamInformed(_ response: ResponseHead) {
+        state.machine.upstreamInformed()
+        guard state.machine.awaitsResponse, state.traits.version == .http11 else { return }
+        loop.scratch.clear()
+        ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
+            .writeInterim(into: &loop.scratch)
+        downstream.write(loop.scratch)
+        downstream.flushResponse()
+    }
+
+    func upstreamBegan(_ response: ResponseHead, on connection: UpstreamConnection) {
+        cancelResponseDeadline()
+        let redirect = slashRedirect(in: response)
+        if let redirect, follow(redirect, on: connection) { return }
+        releaseHeldBody()
+        record.times.answered = loop.readClock()
+        let isEventStream = response.isEventStream
+        if isEventStream {
+            epoch.pool.discount(connection)
+            endPace()
+        }
+        do throws(ToolListing.Flaw) {
+            if isMessage, let rules = state.admittance.toolRules, let traits = state.intake?.traits {
+                state.listing = try ToolListing(response, to: traits, state.traits.method, rules)
+            }
+        } catch {
+            return upstreamFailed(.upstreamInvalid)
+        }
+        state.responseFraming = downstreamFraming(of: response)
+        if loop.isDraining || state.responseFraming == .untilClose { state.machine.stopPersisting() }
+        guard case .forwardHead(let closing) = state.machine.responseBegan(isEventStream: isEventStream) else { return }
+        accountForAnswer(response, isServed: redirect == nil)
+        record.status = response.status
+        loop.scratch.clear()
+        ResponseForwarding(head: response, snapshot: snapshot, framing: state.responseFraming, record: record)
+            .write(
+                ResponseForwarding.Edits(
+                    limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
+                    // RFC 9110 §6.6.1.
+                    date: response.present.contains(.date) ? nil : loop.date.value(),
+                    connection: ConnectionField(closing: closing, version: state.traits.version)),
+                into: &loop.scratch)
+        keepSession(of: response)
+        head.reset()
+        downstream.write(loop.scratch)
+        if isEventStream {
+            record.logBegin(to: loop.accessLog, at: loop.readClock())
+            watchStream()
+            // Who closed its side before anybody knew that this is a stream has left.
+            if downstream.inputEnded { clientLeft() }
+        }
+    }
+
+    func upstreamSent(_ payload: ByteBuffer) {
+        do throws(ToolListing.Flaw) {
+            send(try state.listing?.filter(payload) ?? payload)
+        } catch {
+            upstreamFailed(.upstreamInvalid)
+        }
+    }
+
+    private func send(_ payload: ByteBuffer) {
+        guard payload.readableBytes > 0 else { return }
+        record.bytesOut += payload.readableBytes
+        state.responseFraming.frame(payload, downstream.write)
+    }
+
+    func upstreamEnded(trailers: ByteBuffer?, isReusable: Bool) {
+        if let listing = state.listing {
+            state.listing = nil
+            do throws(ToolListing.Flaw) {
+                send(try listing.finish())
+            } catch {
+                return upstreamFailed(.upstreamInvalid)
+            }
+        }
+        if state.responseFraming == .chunked { downstream.write(BodyFraming.lastChunk(trailers)) }
+        perform(state.machine.responseEnded(isReusable: isReusable && !state.traits.hasOddBody))
+        downstream.process()
+    }
+
+    func upstreamFailed(_ fault: Fault) {
+        perform(state.machine.upstreamFailed(fault))
+        downstream.process()
+    }
+
+    func upstreamClosed() {
+        // What ran for this attempt must not go off in the next one, or in a later request.
+        cancelResponseDeadline()
+        state.upstream = nil
+        perform(state.machine.upstreamClosed())
+        downstream.process()
+    }
+
+    /// HTTP/1.0 knows no chunks: there the end of the connection ends the body.
+    private func downstreamFraming(of response: ResponseHead) -> BodyFraming {
+        switch response.framing {
+        case .none: .none
+        // What is left out changes the length.
+        case .length where state.listing == nil: response.framing
+        case .length, .chunked, .untilClose: state.traits.version == .http11 ? .chunked : .untilClose
+        }
+    }
+
+    // MARK: Its other spelling (decision 12)
+
+    /// What the handler is asked for: by the client's own spelling, or by the other once it has asked for that.
+    var sentTarget: PathAndQuery? {
+        let own = PathAndQuery(head.view(of: head.pathRange))
+        return state.machine.hasFollowed ? own?.withOtherEnd : own
+    }
+
+    /// Nil where the answer is one, as most are.
+    func slashRedirect(in response: ResponseHead) -> SlashRedirect? {
+        guard 300..<400 ~= response.status, let sentTarget else { return nil }
+        return SlashRedirect(
+            response, to: sentTarget, method: state.traits.method,
+            names: HandlerNames(own: snapshot.upstream.ownName, sent: record.sentHost), publicHost: record.publicHost)
+    }
+
+    /// Sends the request where the answer leads, if it is still there and takes the same routes.
+    ///
+    /// - Returns: false where the answer is the client's.
+    func follow(_ redirect: SlashRedirect, on connection: UpstreamConnection) -> Bool {
+        guard redirect.keepsRequest, route.isMCP, holdsMessage || !state.traits.hasBody,
+            let other = sentTarget?.withOtherEnd,
+            snapshot.routes.matchesAlike(head, at: other.path, isPreflight: state.traits.isPreflight),
+            case .follow(let end, let freshness) = state.machine.redirected(isReusable: connection.isSpent)
+        else { return false }
+        loop.shared.troubles.redirects.tell([
+            "route": route.pattern ?? "", "hint": "clients save a request by the handler's own spelling",
+        ])
+        state.upstream = nil
+        // Its place is free, though its end is told later.
+        if end == .close { epoch.pool.discount(connection) }
+        part(from: connection, end)
+        acquire(freshness)
+        return true
+    }
+
+    // MARK: A tunnel
+
+    /// A 101 came.
+    func upstreamSwitched(_ response: ResponseHead, on connection: UpstreamConnection) {
+        cancelResponseDeadline()
+        guard state.traits.asksForWebSocket, response.switchesToWebSocket else {
+            return upstreamFailed(.upstreamInvalid)
+        }
+        switch state.machine.upstreamSwitched() {
+        case .none: return downstream.process()
+        case .answer(let fault, let closing):
+            answer(fault, closing: closing)
+            return downstream.process()
+        case .openTunnel: break
+        }
+        record.times.answered = loop.readClock()
+        record.status = response.status
+        epoch.pool.discount(connection)
+        downstream.decoder = BodyDecoder(framing: .untilClose)
+        state.traits.framing = .untilClose
+        state.responseFraming = .untilClose
+        loop.scratch.clear()
+        ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
+            .write(
+                ResponseForwarding.Edits(
+                    limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
+                    connection: .webSocket),
+                into: &loop.scratch)
+        head.reset()
+        downstream.write(loop.scratch)
+        record.logBegin(to: loop.accessLog, at: loop.readClock())
+        accountForAnswer(response, isServed: true)
+        watchStream()
+        downstream.flush()
+        // What the client sent ahead has waited for this.
+        downstream.process()
+    }
+}

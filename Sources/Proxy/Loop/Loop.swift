@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admission
+import HTTP1
+import NIOCore
+import Redis
+import Telemetry
+
+/// Everything one event loop owns: its client connections, the ``Epoch`` that they are served by, its deadlines and its
+/// access-log buffer. Loops share nothing but what is ``Shared``; there is no lock and no hop on a request's way.
+final class Loop {
+    /// Bytes outstanding on a connection at which its other side is no longer read, and at which it is again.
+    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
+    /// A request may be under way on an idle connection when the drain begins.
+    private static let drainGrace = TimeAmount.seconds(1)
+
+    let eventLoop: any EventLoop
+    let index: Int
+    let shared: Shared
+    let epoch: Epoch
+    private let clock: LoopClock
+    private var pace = TickPace()
+    var deadlines: Deadlines
+
+    var correlationIDs = CorrelationIDGenerator()
+    var date = DateField()
+    let accessLog: AccessLogBuffer?
+    /// Where heads are put together; free again once the socket has taken them.
+    var scratch = ByteBufferAllocator().buffer(capacity: 2048)
+    /// Where bodies of our own are, whose length stands before them.
+    var body = ByteBuffer()
+
+    /// Of callers whose requests cost nothing.
+    var pacing: Pacing
+    var falseStreams = FalseStreams()
+
+    /// All loops, this one among them; to be asked for room. Nil before the start and after the end.
+    private(set) var others: LoopTable?
+    private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
+    private var timer: RepeatedTask?
+    private var draining = Draining()
+
+    /// - Parameters:
+    ///   - share: of what is the process', what this loop may have.
+    ///   - clock: that the epoch has, too.
+    init(on eventLoop: any EventLoop, _ epoch: Epoch, share: LoopShare, _ shared: Shared, clock: LoopClock) {
+        self.eventLoop = eventLoop
+        self.epoch = epoch
+        self.shared = shared
+        self.clock = clock
+        index = share.index
+        deadlines = Deadlines(epoch.snapshot.bounds)
+        accessLog = shared.accessLog.map(AccessLogBuffer.init)
+        pacing = Pacing(loops: share.count)
+    }
+
+    func start(among others: LoopTable) {
+        self.others = others
+        epoch.gate.start()
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        timer = eventLoop.scheduleRepeatedTask(initialDelay: TickPace.interval, delay: TickPace.interval) { _ in
+            bound.value.expire(at: bound.value.readClock())
+        }
+    }
+
+    // MARK: Connections
+
+    /// It was counted.
+    func enter(_ connection: HTTP1Connection) {
+        connection.isCounted = true
+        connections[ObjectIdentifier(connection)] = connection
+    }
+
+    func uncount(_ connection: HTTP1Connection) {
+        guard connection.isCounted else { return }
+        connection.isCounted = false
+        shared.ledger.leave(connection.ledgerAddress)
+    }
+
+    func forget(_ connection: HTTP1Connection) {
+        uncount(connection)
+        connections[ObjectIdentifier(connection)] = nil
+        settleDrain()
+    }
+
+    // MARK: Time
+
+    /// As of ``LoopClock``.
+    var now: NIODeadline { clock.now }
+
+    func readClock() -> NIODeadline { clock.read() }
+
+    /// A tick: what is overdue ends, and what is done now and then is done.
+    func expire(at now: NIODeadline) {
+        let tick = pace.tick(at: now)
+        if tick.excess > .zero { shift(by: tick.excess) }
+        epoch.gate.expire(now: now)
+        guard tick.expires else { return }
+        epoch.pool.expire(at: now)
+        while let exchange = deadlines.response.popExpired(at: now) { exchange.responseTimedOut() }
+        while let connection = deadlines.head.popExpired(at: now) { connection.headTimedOut() }
+        while let exchange = deadlines.body.popExpired(at: now) { exchange.heldBodyTimedOut() }
+        while let connection = deadlines.idle.popExpired(at: now) { connection.idleTimedOut() }
+        while let connection = deadlines.kept.popExpired(at: now) { connection.idleTimedOut() }
+        while let connection = deadlines.linger.popExpired(at: now) { connection.lingerTimedOut() }
+        while let connection = deadlines.stall.popExpired(at: now) { connection.lookForStall() }
+        while let exchange = deadlines.pace.popExpired(at: now) { exchange.paceExpired() }
+        accessLog?.tick(now)
+        // One of the loops does what is to be done once for the process.
+        if index == 0 { shared.tick(at: now) }
+        if now >= draining.began + Self.drainGrace {
+            draining.began = .distantFuture
+            for connection in connections.values { connection.closeIfIdle() }
+        }
+    }
+
+    private func shift(by excess: TimeAmount) {
+        epoch.pool.shift(by: excess)
+        deadlines.shift(by: excess)
+        if draining.began < .distantFuture { draining.began = draining.began + excess }
+    }
+
+    // MARK: End
+
+    private struct Draining {
+        var isUnderWay = false
+        var began = NIODeadline.distantFuture
+        var end: EventLoopPromise<Void>?
+    }
+
+    /// Every answer from now on is its connection's last.
+    var isDraining: Bool { draining.isUnderWay }
+
+    func announceDrain() {
+        draining.isUnderWay = true
+    }
+
+    /// Closes what is idle, a moment later; resolves when the last connection is gone.
+    func drain() -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        draining.began = now
+        draining.end = promise
+        settleDrain()
+        return promise.futureResult
+    }
+
+    private func settleDrain() {
+        guard connections.isEmpty, let promise = draining.end else { return }
+        draining.end = nil
+        promise.succeed()
+    }
+
+    /// Ends what drain waited for in vain.
+    func cut() {
+        for connection in connections.values { connection.closeNow() }
+    }
+
+    func close() -> EventLoopFuture<Void> {
+        timer?.cancel()
+        others = nil
+        epoch.pool.close()
+        accessLog?.flush()
+        return epoch.gate.close()
+    }
+}
