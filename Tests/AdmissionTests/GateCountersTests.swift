@@ -6,10 +6,12 @@ import Testing
 @Suite struct GateCountersTests {
     @Test func everyDecisionIsCountedOnceByItsReason() {
         let reasons: [(Denial.Reason, KeyPath<GateCounters, Int>)] = [
-            (.missing, \.missing), (.malformed, \.malformed), (.unknown, \.unknown), (.revoked, \.revoked),
-            (.expired, \.expired), (.notYetValid, \.notYetValid), (.suspended, \.suspended),
-            (.costExceedsCapacity(policy: 0, cost: 2, capacity: 1), \.costExceedsCapacity),
-            (.rateLimited(policies: [0]), \.rateLimited), (.limiterUnavailable(detail: ""), \.unavailable),
+            (.missing, \.denied.missing), (.malformed, \.denied.malformed), (.unknown, \.denied.unknown),
+            (.revoked, \.denied.revoked),
+            (.expired, \.denied.expired), (.notYetValid, \.denied.notYetValid), (.suspended, \.denied.suspended),
+            (.costExceedsCapacity(policy: 0, cost: 2, capacity: 1), \.denied.costExceedsCapacity),
+            (.rateLimited(policies: [0]), \.denied.rateLimited),
+            (.limiterUnavailable(detail: ""), \.denied.unavailable),
         ]
         var counters = GateCounters()
         for (reason, counter) in reasons {
@@ -18,7 +20,7 @@ import Testing
         }
         counters.count(.deny(Denial(reason: .lookupBudget)))
         counters.count(.deny(Denial(reason: .limiterSlow)))
-        #expect(counters.unavailable == 3)
+        #expect(counters.denied.unavailable == 3)
         counters.count(.allow(Grant()))
         #expect(counters.allowed == 1)
     }
@@ -34,6 +36,6 @@ import Testing
         #expect(sum.allowed == 4)
         #expect(sum.stale == 6)
         #expect(sum.overridesIgnored == 10)
-        #expect(sum.missing == 0)
+        #expect(sum.denied.missing == 0)
     }
 }

@@ -135,7 +135,7 @@ private let minute = 60_000_000
             #expect(decision.isAllowed)
             #expect(decision.remaining == [8, 1])
             #expect(decision.limits?.speaking == 1)
-            #expect(try await gate.counters().lookups == 0)
+            #expect(try await gate.counters().keys.lookups == 0)
         }
     }
 
@@ -297,7 +297,7 @@ private let minute = 60_000_000
             let decision = await gate.admit(key: "laptop")
             guard case .allow(let grant) = decision else { return #expect(Bool(false), "\(decision)") }
             #expect(grant.principal?.organization == "other")
-            #expect(try await gate.counters().lookups == 2)
+            #expect(try await gate.counters().keys.lookups == 2)
         }
     }
 
@@ -314,9 +314,9 @@ private let minute = 60_000_000
             for _ in 0..<5 { #expect(await gate.admit(key: "junk149").reason == .unknown) }
             #expect(await gate.admit(key: "laptop").isAllowed)
             let counters = try await gate.counters()
-            #expect(counters.lookups == 151)
-            #expect(counters.loads == 1)
-            #expect(counters.unknownFromCache == 5)
+            #expect(counters.keys.lookups == 151)
+            #expect(counters.keys.loads == 1)
+            #expect(counters.keys.unknownFromCache == 5)
         }
     }
 

@@ -167,7 +167,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             #expect(await gate.call([], key: "laptop").isAllowed)
             // It would be asked again after an hour.
             #expect(await gate.call([], key: "laptop").reason == .rateLimited(policies: [0]))
-            #expect(try await gate.counters().rateLimited == 0)
+            #expect(try await gate.counters().denied.rateLimited == 0)
             try await expectUsage(["laptop:-:a": 1, "laptop:-:c": 1], booth)
         }
     }

@@ -99,11 +99,7 @@ package final class Gate {
         var sum = decisions
         sum.stale = stale
         sum.deniedFromCache = till.deniedFromCache
-        sum.unknownFromCache = keys.counters.unknownFromCache
-        sum.recordHits = keys.counters.recordHits
-        sum.lookups = keys.counters.lookups
-        sum.lookupsRefused = keys.counters.lookupsRefused
-        sum.loads = keys.counters.loads
+        sum.keys = keys.counters
         sum.timeouts = link.timeouts
         sum.withoutRedis = withoutRedis.count
         sum.overridesIgnored = complaints.overridesIgnored

@@ -3,29 +3,11 @@
 /// What one gate has decided since it began; plain numbers that a scrape copies and sums over the loops.
 package struct GateCounters: Sendable, Hashable {
     package var allowed = 0
-    package var missing = 0
-    package var malformed = 0
-    package var unknown = 0
-    package var revoked = 0
-    package var expired = 0
-    package var notYetValid = 0
-    package var suspended = 0
-    package var costExceedsCapacity = 0
-    package var addressNotAllowed = 0
-    package var insufficientScope = 0
-    package var toolNotAllowed = 0
-    package var foreignSession = 0
-    package var rateLimited = 0
-    package var unavailable = 0
+    package var denied = Denials()
+    package var keys = Keys()
 
     /// Denials for a rate that needed no trip.
     package var deniedFromCache = 0
-    /// Failed look-ups answered without a trip.
-    package var unknownFromCache = 0
-    /// Keys whose record was at hand.
-    package var recordHits = 0
-    package var lookups = 0
-    package var loads = 0
     /// Answers that the organization's revision had changed.
     package var stale = 0
     /// Decisions that ran out of time.
@@ -34,8 +16,6 @@ package struct GateCounters: Sendable, Hashable {
     package var withoutRedis = 0
     /// Overrides found in records that don't fit this configuration.
     package var overridesIgnored = 0
-    /// Look-ups of keys not known here that weren't made: too many before them were of none.
-    package var lookupsRefused = 0
     /// Admissions corrected afterwards: given back, or to what the handler said it cost.
     package var corrections = 0
     /// Slots of concurrency policies lost to others while nothing was heard of this process.
@@ -47,13 +27,25 @@ package struct GateCounters: Sendable, Hashable {
     /// Calls that may be missing from the usage counters: Redis didn't say whether it has added them.
     package var usageLost = 0
 
-    package init() {}
+    /// By their reason.
+    package struct Denials: Sendable, Hashable {
+        package var missing = 0
+        package var malformed = 0
+        package var unknown = 0
+        package var revoked = 0
+        package var expired = 0
+        package var notYetValid = 0
+        package var suspended = 0
+        package var costExceedsCapacity = 0
+        package var addressNotAllowed = 0
+        package var insufficientScope = 0
+        package var toolNotAllowed = 0
+        package var foreignSession = 0
+        package var rateLimited = 0
+        package var unavailable = 0
 
-    package mutating func count(_ decision: Decision) {
-        switch decision {
-        case .allow: allowed += 1
-        case .deny(let denial):
-            switch denial.reason {
+        fileprivate mutating func count(_ reason: Denial.Reason) {
+            switch reason {
             case .missing: missing += 1
             case .malformed: malformed += 1
             case .unknown: unknown += 1
@@ -72,14 +64,36 @@ package struct GateCounters: Sendable, Hashable {
         }
     }
 
+    /// How keys were found.
+    package struct Keys: Sendable, Hashable {
+        /// Keys whose record was at hand.
+        package var recordHits = 0
+        /// Failed look-ups answered without a trip.
+        package var unknownFromCache = 0
+        package var lookups = 0
+        package var loads = 0
+        /// Look-ups of keys not known here that weren't made: too many before them were of none.
+        package var lookupsRefused = 0
+    }
+
+    package init() {}
+
+    package mutating func count(_ decision: Decision) {
+        switch decision {
+        case .allow: allowed += 1
+        case .deny(let denial): denied.count(denial.reason)
+        }
+    }
+
     package static func += (sum: inout GateCounters, other: GateCounters) {
         for path in [
-            \GateCounters.allowed, \.missing, \.malformed, \.unknown, \.revoked, \.expired, \.notYetValid,
-            \.suspended, \.costExceedsCapacity, \.addressNotAllowed, \.insufficientScope, \.toolNotAllowed,
-            \.foreignSession, \.rateLimited, \.unavailable,
-            \.deniedFromCache, \.unknownFromCache,
-            \.recordHits, \.lookups, \.loads, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored,
-            \.lookupsRefused, \.corrections, \.slotsLost, \.streamsEnded, \.usageDropped, \.usageLost,
+            \GateCounters.allowed, \.denied.missing, \.denied.malformed, \.denied.unknown, \.denied.revoked,
+            \.denied.expired, \.denied.notYetValid, \.denied.suspended, \.denied.costExceedsCapacity,
+            \.denied.addressNotAllowed, \.denied.insufficientScope, \.denied.toolNotAllowed, \.denied.foreignSession,
+            \.denied.rateLimited, \.denied.unavailable, \.keys.unknownFromCache, \.keys.recordHits, \.keys.lookups,
+            \.keys.loads, \.keys.lookupsRefused,
+            \.deniedFromCache, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored, \.corrections, \.slotsLost,
+            \.streamsEnded, \.usageDropped, \.usageLost,
         ] as [WritableKeyPath<GateCounters, Int>] {
             sum[keyPath: path] += other[keyPath: path]
         }

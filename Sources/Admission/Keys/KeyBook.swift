@@ -26,17 +26,6 @@ final class KeyBook {
         case absent(Absence)
     }
 
-    struct Counters {
-        /// Keys whose record was at hand.
-        fileprivate(set) var recordHits = 0
-        /// Failed look-ups answered without a trip.
-        fileprivate(set) var unknownFromCache = 0
-        fileprivate(set) var lookups = 0
-        fileprivate(set) var loads = 0
-        /// Look-ups that weren't made: too many before them were of no key.
-        fileprivate(set) var lookupsRefused = 0
-    }
-
     private let link: StoreLink
     private let waits: Waits
     private let cache: KeyCache
@@ -48,7 +37,7 @@ final class KeyBook {
     /// Read, while the record they name is being read.
     private var pointers: [CredentialHash: RecordPointer] = [:]
     private var loads: [String: OrganizationLoad] = [:]
-    private(set) var counters = Counters()
+    private(set) var counters = GateCounters.Keys()
     /// Hears what was found of an ask that had to wait.
     var onFinding: (Ask, Finding) -> Void = { _, _ in preconditionFailure("Somebody has to hear what was found") }
 
