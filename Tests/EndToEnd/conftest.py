@@ -150,8 +150,11 @@ def budget() -> str:
 
 
 @pytest.fixture
-def launch(folder, redis, budget, clocks):
+def launch(request, folder, redis, budget, clocks):
     """Starts daemons with the settings of a test: `launch(upstream=…, policies=…)`."""
+    # Before a daemon writes anything: where nothing is yet, the key is copied.
+    if "key" in request.fixturenames:
+        request.getfixturevalue("key")
     daemons: list[Daemon] = []
 
     def start(
