@@ -50,7 +50,7 @@ def test_the_sdks_own_tests_end_as_they_do_without_a_sidecar(
 ):
     results = folder / "results.json"
     command = [sys.executable, RUN, "--short", "--line", line, "--results", results]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(results.read_text())
 
