@@ -5,7 +5,8 @@ import Limits
 import Redis
 
 /// What the gate has to know of an admitted request again: what it took, and with which key. It stays on the gate's loop.
-package struct Receipt {
+/// An object, since it is handed on often, and long.
+package final class Receipt {
     /// What the buckets said of it: when, by Redis' clock in microseconds, and what was owed in each after the admission, in
     /// a shadow bucket before it.
     struct Taken {

@@ -41,6 +41,16 @@ final class Snapshot: Sendable {
         var stallTimeout: TimeAmount
     }
 
+    /// Who answers browsers, and what.
+    struct Pages: Sendable {
+        /// A handler that does CORS itself has to see them; nobody is asked a key for them.
+        let forwardsPreflights: Bool
+        /// Nil: the handler sees to it itself.
+        let crossOrigin: CrossOriginSharing?
+        /// On `mcp` routes: which pages may ask is decided here, and told to browsers here.
+        let judgesOrigins: Bool
+    }
+
     /// Costs that the handler says.
     struct ReportedCosts: Sendable {
         /// Fields of answers in which it says what a request has cost, lower case.
@@ -144,8 +154,6 @@ final class Snapshot: Sendable {
     let routes: RouteTable
     let credentials: Credentials
     let passedFields: PassedFields
-    /// A handler that does CORS itself has to see them; nobody is asked a key for them.
-    let forwardsPreflights: Bool
     let admission: AdmissionConfiguration
     let redis: RedisEndpoint
     let trustedProxies: TrustedProxies
@@ -154,11 +162,8 @@ final class Snapshot: Sendable {
     let rateLimitFields: RateLimitFields
     /// By which answers to requests with a key vary.
     let credentialVariation: Variation
-    /// Nil: the handler sees to it itself.
-    let crossOrigin: CrossOriginSharing?
+    let pages: Pages
     let messages: MessageOptions
-    /// On `mcp` routes: which pages may ask is decided here, and told to browsers here.
-    let judgesOrigins: Bool
     /// Nil: keys are all there is.
     let resourceMetadata: ResourceMetadata?
     let reportedCosts: ReportedCosts
@@ -185,7 +190,6 @@ final class Snapshot: Sendable {
             fields: settings.keys.headers.compactMap(FieldName.init), format: format,
             isForwarded: settings.keys.forward)
         passedFields = PassedFields(settings.upstream.forwardedFields.compactMap(FieldName.init))
-        forwardsPreflights = settings.cors == nil && settings.forwardsPreflights
         admission = AdmissionConfiguration(
             namespace: settings.namespace, policies: policies, format: format,
             addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
@@ -199,9 +203,11 @@ final class Snapshot: Sendable {
         policyNames = policies.map(\.name)
         rateLimitFields = RateLimitFields(policyNames: policyNames)
         credentialVariation = Variation(settings.keys.headers)
-        crossOrigin = settings.cors.map(CrossOriginSharing.init)
         messages = MessageOptions(settings)
-        judgesOrigins = messages.browserGuard.knowsOrigins && crossOrigin != nil
+        let crossOrigin = settings.cors.map(CrossOriginSharing.init)
+        pages = Pages(
+            forwardsPreflights: settings.cors == nil && settings.forwardsPreflights, crossOrigin: crossOrigin,
+            judgesOrigins: messages.browserGuard.knowsOrigins && crossOrigin != nil)
         resourceMetadata = settings.mcp.resourceMetadata.map(ResourceMetadata.init)
         let responseTimeout = settings.upstream.responseTimeout
         let sentHost = settings.upstream.sentHost(on: nil)

@@ -84,3 +84,55 @@ def test_limits_know_no_redis():
 
 def test_the_wings_meet_in_keyspace_alone():
     assert "Directory" not in reached("Proxy")
+
+
+# ---- sizes ----
+
+MOST_PROPERTIES = 20
+TYPE = re.compile(r"\b(?:struct|class|actor|enum)\s+(\w+)")
+STORED = re.compile(
+    r"\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:package|private|fileprivate|public|final|weak|lazy|nonisolated|unowned)(?:\(\w+\))?\s+)*"
+    r"(let|var)\s+(.*)"
+)
+
+
+def stored_properties(text: str) -> dict[str, int]:
+    """How many of each type, where it is declared; extensions can't have any."""
+    counts, types, depth = {}, [], 0
+    for line in text.splitlines():
+        code = re.sub(r'"(\\.|[^"\\])*"', '""', line).split("//")[0]
+        if (declared := TYPE.search(code)) and "{" in code and not code.lstrip().startswith("case"):
+            types.append((depth + 1, declared.group(1)))
+        elif types and depth == types[-1][0] and (property := STORED.match(code)):
+            keyword, rest = property.groups()
+            is_computed = keyword == "var" and "{" in rest and "=" not in rest.split("{")[0]
+            counts[types[-1][1]] = counts.get(types[-1][1], 0) + (not is_computed)
+        depth += code.count("{") - code.count("}")
+        while types and depth < types[-1][0]:
+            types.pop()
+    return counts
+
+
+def test_stored_properties_are_told_from_computed_ones():
+    text = """
+    struct A {
+        static let x = 1
+        let a: Int, b: Int
+        private(set) var c = 0
+        var d: Int { 1 }
+        var e: Int = 1 { didSet {} }
+        struct B { }
+        func f() {
+            let g = 1
+        }
+    }
+    """
+    assert stored_properties(text) == {"A": 3}
+
+
+@pytest.mark.parametrize("target", sorted(OURS))
+def test_no_type_has_more_than_20_stored_properties(target):
+    sizes = {}
+    for file in (ROOT / "Sources" / target).rglob("*.swift"):
+        sizes |= {f"{file.name}: {name}": count for name, count in stored_properties(file.read_text()).items()}
+    assert {name: count for name, count in sizes.items() if count > MOST_PROPERTIES} == {}

@@ -137,7 +137,7 @@ import Testing
         ] as [(String, [String])])
     func preflightsAreAnsweredWithWhatIsAllowed(settings: String, expected: [String]) throws {
         let snapshot = try Snapshot(Settings.parse("cors: \(settings)", named: "test.yaml"))
-        let crossOrigin = try #require(snapshot.crossOrigin)
+        let crossOrigin = try #require(snapshot.pages.crossOrigin)
         let head = try RoutingHeads.head(Self.asks)
         let origin = crossOrigin.allowedOrigin(of: head).map(head.view) ?? ByteBuffer().readableBytesView
         var buffer = ByteBuffer()
@@ -151,7 +151,7 @@ import Testing
     @Test func anOriginGivenTwiceIsNone() throws {
         let crossOrigin = try #require(
             try Snapshot(Settings.parse("cors: {allow_origins: ['https://app.example']}", named: "test.yaml"))
-                .crossOrigin)
+                .pages.crossOrigin)
         let head = try RoutingHeads.head(Self.asks + ["Origin: https://app.example"])
         #expect(crossOrigin.allowedOrigin(of: head) == nil)
     }

@@ -108,13 +108,13 @@ struct Admittance {
         _ decision: Decision, _ receipt: Receipt?, by policies: [Policy], isFree: Bool, _ pacing: inout Pacing,
         at now: NIODeadline
     ) -> Verdict {
-        guard phase != .ended, let asked else { return .late(receipt) }
+        guard phase != .ended else { return .late(receipt) }
         precondition(phase == .asking, "Each question is decided once")
         self.receipt = receipt
         switch decision {
         case .allow(let grant):
             self.grant = grant
-            if case .announced = asked.kind {
+            if case .announced? = asked?.kind {
                 phase = .unasked
                 return .readMessage
             }
@@ -128,7 +128,8 @@ struct Admittance {
             phase = .waitingForTurn
             return .waitForTurn(pause)
         case .deny(let denial):
-            guard let pause = denial.pauseMicroseconds(having: asked.waitedMicroseconds, by: policies) else {
+            let waitedBefore = asked?.waitedMicroseconds ?? 0
+            guard let pause = denial.pauseMicroseconds(having: waitedBefore, by: policies) else {
                 phase = .decided
                 return .deny(denial)
             }

@@ -74,10 +74,10 @@ struct Triage {
             if head.method == .get || head.method == .head { return .answer(.metadata(metadata)) }
             if head.isPreflight { return .answer(.preflight(.forEveryPage, methods: ResourceMetadata.methods)) }
         }
-        isPreflight = head.isPreflight && (snapshot.crossOrigin != nil || snapshot.forwardsPreflights)
+        isPreflight = head.isPreflight && (snapshot.pages.crossOrigin != nil || snapshot.pages.forwardsPreflights)
         if let refusal = findRoute(of: target, in: head, by: snapshot, &joinedPlans) { return charged(refusal, head) }
         pattern = route.pattern
-        if isPreflight, let crossOrigin = snapshot.crossOrigin {
+        if isPreflight, let crossOrigin = snapshot.pages.crossOrigin {
             return .answer(.preflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head)))
         }
         if route.isMCP, !isPreflight, let refusal = readFields(of: head, by: snapshot.messages) {

@@ -54,7 +54,7 @@ struct RefusalWriter {
             snapshot.rateLimitFields.writeLegacy(limits, into: &buffer)
             snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
         }
-        snapshot.crossOrigin?.writeFields(for: origin, into: &buffer)
+        snapshot.pages.crossOrigin?.writeFields(for: origin, into: &buffer)
         if variesByCredential { snapshot.credentialVariation.write(into: &buffer) }
         connection?.write(into: &buffer)
         buffer.writeEndOfHead()

@@ -11,6 +11,11 @@ import NIOCore
 extension Exchange {
     /// A head is complete: who is it from, where does it go, and may it?
     func begin() {
+        perform(judge(head))
+    }
+
+    /// - Parameter head: this exchange's own, handed on: each look at a property of an object would copy it.
+    private func judge(_ head: RequestHead) -> Triage.Verdict {
         var traits = RequestTraits(head)
         let facts = Facts(
             isIdempotent: traits.method.isIdempotent, hasBody: traits.hasBody,
@@ -21,14 +26,14 @@ extension Exchange {
         record.begin(at: loop.readClock())
         record.identify(head, &loop.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
-        if let crossOrigin = snapshot.crossOrigin {
+        if let crossOrigin = snapshot.pages.crossOrigin {
             if let origin = crossOrigin.allowedOrigin(of: head) { record.keepAllowedOrigin(origin, of: head) }
         } else {
             traits.hidesRefusals = head.isOfForeignPage(on: record.publicHost)
         }
         var triage = Triage(head, from: peer, by: snapshot)
         let verdict = triage.verdict(on: head, by: snapshot, &epoch.joinedPlans)
-        note(triage)
+        note(triage, of: head)
         traits.isPreflight = triage.isPreflight
         // What passes in a tunnel is read by nobody: no limit and no rule of a key would hold there.
         if triage.intake != nil { traits.asksForWebSocket = false }
@@ -42,10 +47,10 @@ extension Exchange {
             framing: traits.framing, maxBytes: UInt64(triage.bodyLimit),
             withholding: snapshot.credentials.trailerNames)
         if traits.hasBody { downstream.arm(.idle) }
-        perform(verdict)
+        return verdict
     }
 
-    private func note(_ triage: Triage) {
+    private func note(_ triage: Triage, of head: RequestHead) {
         record.client = triage.client
         if triage.isUnnamed {
             loop.shared.troubles.unnamedClients.tell([

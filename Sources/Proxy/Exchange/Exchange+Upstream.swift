@@ -77,7 +77,7 @@ extension Exchange: UpstreamReceiver {
             readsAnswer: isMessage && state.admittance.toolRules != nil,
             hasIdleSession: state.intake?.traits.hasIdleSession ?? false,
             isOpenPreflight: state.traits.isPreflight,
-            hasJudgedOrigin: isMessage && snapshot.judgesOrigins && route.sentHost != nil
+            hasJudgedOrigin: isMessage && snapshot.pages.judgesOrigins && route.sentHost != nil
         )
         .write(correlationID: record.correlationID, into: &loop.scratch)
         upstream.write(loop.scratch)

@@ -32,7 +32,7 @@ struct ResponseForwarding {
             edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
         buffer.writeStatusLine(of: head)
         var dropped: FieldSet = keepsLegacy ? [] : Self.legacyLimits
-        if snapshot.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
+        if snapshot.pages.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
         writeKeptFields(dropping: dropped, into: &buffer)
         writeFraming(into: &buffer)
         if let date = edits.date { buffer.writeField("Date", date) }
@@ -41,7 +41,7 @@ struct ResponseForwarding {
             if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, into: &buffer) }
             snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
         }
-        snapshot.crossOrigin?.writeFields(for: record.allowedOrigin, besides: head, into: &buffer)
+        snapshot.pages.crossOrigin?.writeFields(for: record.allowedOrigin, besides: head, into: &buffer)
         if edits.variesByCredential {
             snapshot.credentialVariation.write(besides: head, into: &buffer)
             if !head.present.contains(.cacheControl) { buffer.writeStaticString("Cache-Control: private\r\n") }
