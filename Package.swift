@@ -66,7 +66,7 @@ let package = Package(
         layer(
             "Admission", ["Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
-        layer("Settings", ["CYAML", "Limits", "Octets", .nioCore]),
+        layer("Settings", ["CYAML", "Limits", "Octets", .nioCore], settings: [.strictMemorySafety()]),
         layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
             "Proxy",

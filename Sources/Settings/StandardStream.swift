@@ -15,7 +15,7 @@ package enum StandardStream: CInt, Sendable {
     package struct Lost: Error, Sendable, CustomStringConvertible {
         let code: CInt
 
-        package var description: String { String(cString: strerror(code)) }
+        package var description: String { unsafe String(cString: strerror(code)) }
         /// Whoever read it has left, as `head` does.
         package var isClosedPipe: Bool { code == EPIPE }
     }
@@ -24,7 +24,7 @@ package enum StandardStream: CInt, Sendable {
     package func write(_ text: String) throws(Lost) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { writeOctets(rawValue, $0.baseAddress, $0.count) }
+            let count = unsafe rest.withUnsafeBytes { unsafe writeOctets(rawValue, $0.baseAddress, $0.count) }
             if count < 0, errno != EINTR { throw Lost(code: errno) }
             rest = rest.dropFirst(max(count, 0))
         }
@@ -33,5 +33,5 @@ package enum StandardStream: CInt, Sendable {
 
 /// Outside the type, whose own `write` would be found first.
 private func writeOctets(_ descriptor: CInt, _ octets: UnsafeRawPointer?, _ count: Int) -> Int {
-    write(descriptor, octets, count)
+    unsafe write(descriptor, octets, count)
 }

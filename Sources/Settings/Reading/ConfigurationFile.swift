@@ -35,7 +35,7 @@ struct ConfigurationFile {
 
     private func contents() throws(Problem) -> [UInt8] {
         var status = stat()
-        guard stat(path, &status) == 0 else { throw refused("expected a YAML file, got no such file") }
+        guard unsafe stat(path, &status) == 0 else { throw refused("expected a YAML file, got no such file") }
         guard status.st_mode & S_IFMT != S_IFDIR else { throw refused("expected a YAML file, got a directory") }
         let (descriptor, beginning) = try opened()
         defer { close(descriptor) }
@@ -43,7 +43,7 @@ struct ConfigurationFile {
         var part = [UInt8](repeating: 0, count: 1 << 16)
         // A pipe gives what it has; more than allowed is not read to its end.
         while bytes.count <= Self.mostBytes {
-            let count = read(descriptor, &part, part.count)
+            let count = unsafe read(descriptor, &part, part.count)
             if count == 0 { break }
             if count < 0 {
                 guard errno == EINTR else { throw failed(errno) }
@@ -57,15 +57,17 @@ struct ConfigurationFile {
     /// The file, and what had to be read to find out what it is.
     private func opened() throws(Problem) -> (descriptor: CInt, beginning: [UInt8]) {
         // Whoever opens a FIFO waits for its writer otherwise, and says nothing if none comes.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw failed(errno)
         }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return (descriptor, []) }
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else {
+            return (descriptor, [])
+        }
         // Without a writer it is at its end. With one that has nothing yet it is an error to read, and worth waiting.
         var first: UInt8 = 0
-        let count = read(descriptor, &first, 1)
+        let count = unsafe read(descriptor, &first, 1)
         guard count != 0 else {
             close(descriptor)
             throw refused("expected a YAML file, got a pipe that nobody writes to")
@@ -78,7 +80,7 @@ struct ConfigurationFile {
         refused(
             code == EACCES
                 ? "expected a readable file, got permission denied"
-                : "expected a readable file, got an error: \(String(cString: strerror(code)))")
+                : unsafe "expected a readable file, got an error: \(String(cString: strerror(code)))")
     }
 
     private func refused(_ message: String, line: Int? = nil) -> Problem {

@@ -30,7 +30,7 @@ enum YAMLError: Error {
 ///
 /// 1. Its events come in the order of the text, well nested: whatever starts ends, or an error is thrown.
 /// 2. After an error there is nothing more to ask for.
-final class YAMLParser {
+@safe final class YAMLParser {
     /// The beginning of a node, with where it was written.
     struct Start {
         var mark: YAMLMark
@@ -57,50 +57,50 @@ final class YAMLParser {
 
     /// - Throws: only ``YAMLError/memory``.
     init(_ yaml: String) throws(YAMLError) {
-        text = .allocate(capacity: yaml.utf8.count)
-        _ = text.initialize(fromContentsOf: yaml.utf8)
-        parser.initialize(to: yaml_parser_t())
-        guard yaml_parser_initialize(parser) == 1 else { throw .memory }
-        yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
-        yaml_parser_set_input_string(parser, text.baseAddress, text.count)
+        unsafe text = .allocate(capacity: yaml.utf8.count)
+        _ = unsafe text.initialize(fromContentsOf: yaml.utf8)
+        unsafe parser.initialize(to: yaml_parser_t())
+        guard unsafe yaml_parser_initialize(parser) == 1 else { throw .memory }
+        unsafe yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
+        unsafe yaml_parser_set_input_string(parser, text.baseAddress, text.count)
     }
 
     deinit {
-        yaml_parser_delete(parser)
-        parser.deallocate()
-        text.deallocate()
+        unsafe yaml_parser_delete(parser)
+        unsafe parser.deallocate()
+        unsafe text.deallocate()
     }
 
     func next() throws(YAMLError) -> Event {
         while true {
-            var event = yaml_event_t()
-            guard yaml_parser_parse(parser, &event) == 1 else { throw flaw }
-            defer { yaml_event_delete(&event) }
-            if let event = Self.event(event) { return event }
+            var event = unsafe yaml_event_t()
+            guard unsafe yaml_parser_parse(parser, &event) == 1 else { throw flaw }
+            defer { unsafe yaml_event_delete(&event) }
+            if let event = unsafe Self.event(event) { return event }
         }
     }
 
     /// Nil for what tells nothing: the beginning of the stream.
     private static func event(_ event: yaml_event_t) -> Event? {
-        let mark = YAMLMark(event.start_mark)
-        switch event.type {
+        let mark = unsafe YAMLMark(event.start_mark)
+        switch unsafe event.type {
         case YAML_ALIAS_EVENT:
-            return .alias(text(event.data.alias.anchor) ?? "", mark)
+            return unsafe .alias(text(event.data.alias.anchor) ?? "", mark)
         case YAML_SCALAR_EVENT:
-            let scalar = event.data.scalar
-            let octets = UnsafeBufferPointer(start: scalar.value, count: scalar.length)
+            let scalar = unsafe event.data.scalar
+            let octets = unsafe UnsafeBufferPointer(start: scalar.value, count: scalar.length)
             // Quoted, a scalar without a tag is a text; so is one with the tag `!`.
-            let tag = scalar.quoted_implicit == 1 ? nil : text(scalar.tag)
-            return .scalar(
+            let tag = unsafe scalar.quoted_implicit == 1 ? nil : text(scalar.tag)
+            return unsafe .scalar(
                 String(decoding: octets, as: UTF8.self), isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE,
                 Start(mark: mark, anchor: text(scalar.anchor), tag: tag))
         case YAML_SEQUENCE_START_EVENT:
-            let start = event.data.sequence_start
-            return .sequence(
+            let start = unsafe event.data.sequence_start
+            return unsafe .sequence(
                 Start(mark: mark, anchor: text(start.anchor), tag: start.implicit != 0 ? nil : text(start.tag)))
         case YAML_MAPPING_START_EVENT:
-            let start = event.data.mapping_start
-            return .mapping(
+            let start = unsafe event.data.mapping_start
+            return unsafe .mapping(
                 Start(mark: mark, anchor: text(start.anchor), tag: start.implicit != 0 ? nil : text(start.tag)))
         case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT: return .end
         case YAML_DOCUMENT_START_EVENT: return .document(mark)
@@ -111,18 +111,18 @@ final class YAMLParser {
     }
 
     private static func text(_ octets: UnsafeMutablePointer<yaml_char_t>?) -> String? {
-        octets.map { String(decodingCString: $0, as: UTF8.self) }
+        unsafe octets.map { unsafe String(decodingCString: $0, as: UTF8.self) }
     }
 
     private var flaw: YAMLError {
-        let state = parser.pointee
-        let problem = state.problem.map { String(cString: $0) } ?? ""
-        switch state.error {
+        let state = unsafe parser.pointee
+        let problem = unsafe state.problem.map { unsafe String(cString: $0) } ?? ""
+        switch unsafe state.error {
         case YAML_READER_ERROR: return .characters(problem: problem)
         case YAML_MEMORY_ERROR: return .memory
         default:
-            let context = state.context.map { String(cString: $0) }
-            return .syntax(
+            let context = unsafe state.context.map { unsafe String(cString: $0) }
+            return unsafe .syntax(
                 context: context, from: context == nil ? nil : YAMLMark(state.context_mark), problem: problem,
                 YAMLMark(state.problem_mark))
         }
