@@ -56,42 +56,49 @@ let package = Package(
         .systemLibrary(name: "CHiredis"),
         .systemLibrary(name: "CNettle"),
         .systemLibrary(name: "CYAML"),
+        layer("LibC", []),
         layer("Digests", ["CNettle"], settings: [.strictMemorySafety()]),
-        layer("Octets", [.nioCore]),
-        layer("Redis", ["CHiredis", "Octets", .nioCore, .nioPosix, .logging], settings: [.strictMemorySafety()]),
-        layer("HTTP1", [.nioCore], settings: [.strictMemorySafety()]),
-        layer("MCP", [.nioCore], settings: [.strictMemorySafety()]),
+        layer("Octets", ["LibC", .nioCore]),
+        layer(
+            "Redis", ["CHiredis", "LibC", "Octets", .nioCore, .nioPosix, .logging],
+            settings: [.strictMemorySafety()]),
+        layer("HTTP1", ["Octets", .nioCore], settings: [.strictMemorySafety()]),
+        layer("MCP", ["Octets", .nioCore], settings: [.strictMemorySafety()]),
         layer("Limits", ["Digests", "Octets"]),
         layer("Keyspace", ["Digests", "Limits", "Octets", "Redis", .nioConcurrencyHelpers]),
         layer(
             "Admission", ["Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
-        layer("Settings", ["CYAML", "Limits", "Octets", .nioCore], settings: [.strictMemorySafety()]),
-        layer("Telemetry", [.nioCore, .nioConcurrencyHelpers, .logging]),
+        layer(
+            "Settings", ["CYAML", "LibC", "Limits", "Octets", .nioCore], settings: [.strictMemorySafety()]),
+        layer("Telemetry", ["LibC", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
             "Proxy",
             [
-                "HTTP1", "MCP", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings", "Telemetry", .nioCore,
-                .nioConcurrencyHelpers, .nioPosix, .logging,
+                "HTTP1", "LibC", "MCP", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings", "Telemetry",
+                .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         layer(
-            "Admin", ["Settings", "Telemetry", .serviceLifecycle, .nioCore, .nioPosix, .nioHTTP1, .logging]),
+            "Admin",
+            ["LibC", "Octets", "Settings", "Telemetry", .serviceLifecycle, .nioCore, .nioPosix, .nioHTTP1, .logging]),
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Directory", "Octets", "Redis", "Settings", "Telemetry", .argumentParser,
-                .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging, .serviceLifecycle, .unixSignals,
+                "Proxy", "Admin", "Admission", "Directory", "LibC", "Octets", "Redis", "Settings", "Telemetry",
+                .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging, .serviceLifecycle,
+                .unixSignals,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "tollgatectl",
-            dependencies: ["Directory", "Keyspace", "Limits", "Octets", "Redis", "Settings", .argumentParser],
+            dependencies: ["Directory", "Keyspace", "LibC", "Limits", "Octets", "Redis", "Settings", .argumentParser],
             swiftSettings: settings),
 
         .target(
             name: "TestSupport", dependencies: ["Limits", .nioCore, .logging, .subprocess], path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
+        tests("OctetsTests", ["LibC", "Octets", .nioCore]),
         tests("RedisTests", ["Redis", "Octets", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .executableTarget(
             name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",
@@ -133,11 +140,11 @@ let package = Package(
             "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
         tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
-        tests("TelemetryTests", ["Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
+        tests("TelemetryTests", ["Telemetry", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",
             [
-                "Proxy", "HTTP1", "MCP", "Admission", "Keyspace", "Limits", "Settings", .nioCore,
+                "Proxy", "HTTP1", "LibC", "MCP", "Admission", "Keyspace", "Limits", "Settings", .nioCore,
                 .nioConcurrencyHelpers,
                 .nioPosix, .nioEmbedded, .logging, .structuredFields,
             ]),

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 package import Logging
 package import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Octets
 import ServiceLifecycle
 package import Settings
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Serves the admin address until it is told to end.
 ///
@@ -83,7 +79,7 @@ package struct AdminService: Service {
             // Its own description names the system call and an address of memory.
             throw AdminError.cannotListen(
                 isOneOfSeveral ? "\(address) (\(bound.written))" : "\(address)",
-                String(cString: strerror(error.errnoCode)))
+                String(errno: error.errnoCode))
         }
         if let bound = listener.localAddress {
             logger.info("admin listening", metadata: ["address": "\(bound.written)"])

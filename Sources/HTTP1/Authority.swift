@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// `host[:port]` as it stands in Host and in request targets.
 ///
 /// Narrower than RFC 3986: a name of letters, digits, `-._~` and `sub-delims` but the comma, or an address in brackets, then
@@ -34,14 +36,14 @@ enum Authority {
     }
 
     private static func isAddress(_ octet: UInt8) -> Bool {
-        octet == UInt8(ascii: ":") || octet == UInt8(ascii: ".") || Octet.hexValue(octet) != nil
+        octet == UInt8(ascii: ":") || octet == UInt8(ascii: ".") || octet.hexValue != nil
     }
 
     private static func isPort(_ range: Range<Int>, of span: Span<UInt8>) -> Bool {
         guard 1...5 ~= range.count else { return false }
         var port = 0
         for position in range {
-            guard Octet.isDigit(span[position]) else { return false }
+            guard span[position].isDigit else { return false }
             port = port * 10 + Int(span[position] &- 0x30)
         }
         return port <= 65_535

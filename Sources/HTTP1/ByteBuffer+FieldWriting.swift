@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 // Fields from the wire are copied in runs, octet for octet. Fields of our own are written from constants, numbers, and
 // octets which the caller knows to hold no control octet: ranges of a parsed head, or configuration checked at start.
@@ -83,20 +84,6 @@ extension ByteBuffer {
     /// A part of a parsed head, as it came.
     package mutating func writeRange(_ range: Range<Int>, of section: FieldSection) {
         writeRange(range, of: section.bytes)
-    }
-
-    /// Decimal digits, without a sign or leading zeros.
-    package mutating func writeDecimal(_ value: UInt64) {
-        guard value >= 10 else {
-            writeInteger(0x30 &+ UInt8(truncatingIfNeeded: value))
-            return
-        }
-        var divisor: UInt64 = 10
-        while value / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            writeInteger(0x30 &+ UInt8(truncatingIfNeeded: value / divisor % 10))
-            divisor /= 10
-        }
     }
 
     private mutating func writeRange(_ range: Range<Int>, of bytes: ByteBuffer) {

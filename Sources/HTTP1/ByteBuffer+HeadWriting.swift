@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 extension ByteBuffer {
     /// `METHOD path HTTP/1.1` and CRLF for the next hop: the target in origin form (or `*`, or CONNECT's authority),
@@ -56,7 +57,7 @@ extension ByteBuffer {
         var shift = (Int.bitWidth - 1 - size.leadingZeroBitCount) & ~3
         while shift >= 0 {
             let digit = UInt8(truncatingIfNeeded: size &>> shift) & 0xF
-            writeInteger(digit < 10 ? 0x30 &+ digit : 0x57 &+ digit)
+            writeInteger(UInt8.hexDigit(digit))
             shift -= 4
         }
         writeStaticString("\r\n")

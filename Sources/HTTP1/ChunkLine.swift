@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// The line before a chunk (RFC 9112 §7.1), CRLF left out: `1*16HEXDIG *( BWS ";" BWS name [ BWS "=" BWS value ] )`, where a
 /// value is a token or a quoted string.
 ///
@@ -13,7 +15,7 @@ enum ChunkLine {
     static func size(_ line: Range<Int>, of span: Span<UInt8>) throws(BodyError) -> UInt64 {
         var position = line.lowerBound
         var size: UInt64 = 0
-        while position < line.upperBound, let digit = Octet.hexValue(span[position]) {
+        while position < line.upperBound, let digit = span[position].hexValue {
             guard position - line.lowerBound < 16 else { throw .malformedChunkSize }
             size = size &<< 4 | UInt64(digit)
             position += 1

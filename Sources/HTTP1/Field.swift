@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// One field line of a head: where its name and its value lie, in offsets into the head's bytes. Eight bytes.
 ///
 /// Blanks around the value are not part of it.
@@ -55,7 +57,7 @@ package struct FieldName: Sendable, Equatable {
 
     /// Nil if it is no field name: empty, longer than 255 octets, or with an octet that no token has.
     package init?(_ name: String) {
-        let octets = name.utf8.map(Octet.lowercased)
+        let octets = name.utf8.map(\.lowercased)
         guard !octets.isEmpty, octets.count <= Int(UInt8.max), octets.allSatisfy(Octet.isToken) else { return nil }
         id = KnownField.named(PackedName(octets))
         lowercased = octets

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 /// The field lines of one head: its bytes, and where each field lies in them.
 ///
@@ -62,8 +63,8 @@ extension FieldSection {
         let span = bytes.readableBytesUInt8Span
         let start = Int(field.nameStart)
         for (offset, expected) in name.lowercased.enumerated() {
-            let octet = Octet.lowercased(span[start + offset])
-            let isFolded = folding && !Octet.isAlphanumeric(octet) && !Octet.isAlphanumeric(expected)
+            let octet = span[start + offset].lowercased
+            let isFolded = folding && !octet.isAlphanumeric && !expected.isAlphanumeric
             guard octet == expected || isFolded else { return false }
         }
         return true
@@ -143,7 +144,7 @@ extension FieldSection {
     package func range(_ range: Range<Int>, startsWithLowercased octets: [UInt8]) -> Bool {
         guard range.count >= octets.count, holds(range) else { return false }
         let span = bytes.readableBytesUInt8Span
-        for offset in 0..<octets.count where Octet.lowercased(span[range.lowerBound + offset]) != octets[offset] {
+        for offset in 0..<octets.count where span[range.lowerBound + offset].lowercased != octets[offset] {
             return false
         }
         return true

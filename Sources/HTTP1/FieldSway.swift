@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// What a request field that isn't known here may choose for a handler, by its name alone.
 ///
 /// Handlers and what lies before them (WSGI and ASGI servers, frameworks, rewriting proxies) take mount point, path, method
@@ -79,7 +81,7 @@ private struct Names: Sendable {
 
 extension Span<UInt8> {
     fileprivate func isOddName(_ name: Range<Int>) -> Bool {
-        for position in name where !Octet.isAlphanumeric(self[position]) && self[position] != UInt8(ascii: "-") {
+        for position in name where !self[position].isAlphanumeric && self[position] != UInt8(ascii: "-") {
             return true
         }
         return false
@@ -91,7 +93,7 @@ extension Span<UInt8> {
     @inline(__always)
     fileprivate func begins(_ name: Range<Int>, with text: StaticString, third: UInt8) -> Bool {
         let count = text.utf8CodeUnitCount
-        guard name.count >= count, Octet.lowercased(self[name.lowerBound + 2]) == third else { return false }
+        guard name.count >= count, self[name.lowerBound + 2].lowercased == third else { return false }
         return holds(text, at: name.lowerBound..<(name.lowerBound + count), ignoringCase: true)
     }
 

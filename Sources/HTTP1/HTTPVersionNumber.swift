@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// `HTTP/d.d` as it stands in a start line (RFC 9112 §2.3): case sensitive, one digit each.
 struct HTTPVersionNumber {
     let major: UInt8
@@ -16,9 +18,9 @@ struct HTTPVersionNumber {
             span[start + 2] == UInt8(ascii: "T"),
             span[start + 3] == UInt8(ascii: "P"),
             span[start + 4] == UInt8(ascii: "/"),
-            Octet.isDigit(span[start + 5]),
+            span[start + 5].isDigit,
             span[start + 6] == UInt8(ascii: "."),
-            Octet.isDigit(span[start + 7])
+            span[start + 7].isDigit
         else { return nil }
         major = span[start + 5] &- 0x30
         minor = span[start + 7] &- 0x30

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// What the fields of a head say about the length of its body and about the connection, gathered line by line.
 struct MessageFraming {
     private(set) var contentLength: UInt64?
@@ -43,7 +45,7 @@ struct MessageFraming {
         guard 1...19 ~= value.count else { throw .malformedContentLength }
         var length: UInt64 = 0
         for position in value {
-            guard Octet.isDigit(span[position]) else { throw .malformedContentLength }
+            guard span[position].isDigit else { throw .malformedContentLength }
             length = length * 10 + UInt64(span[position] &- 0x30)
         }
         guard length <= UInt64(Int64.max) else { throw .malformedContentLength }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The classes of octets that RFC 9110 §5.5–5.6 and RFC 3986 distinguish.
+import Octets
+
+/// The classes of octets that RFC 9110 §5.5–5.6 distinguishes; `Octets` has those that others know too.
 ///
 /// Each class is two 64-bit constants, one bit an octet below 128: a table in a `static let` costs a `swift_once` per octet.
 enum Octet {
@@ -36,29 +38,6 @@ enum Octet {
     @inline(__always)
     static func isBlank(_ octet: UInt8) -> Bool {
         octet == 0x20 || octet == 0x09
-    }
-
-    @inline(__always)
-    static func isDigit(_ octet: UInt8) -> Bool {
-        octet &- 0x30 < 10
-    }
-
-    @inline(__always)
-    static func isAlphanumeric(_ octet: UInt8) -> Bool {
-        isDigit(octet) || (octet | 0x20) &- 0x61 < 26
-    }
-
-    /// The value of a hexadecimal digit of either case.
-    @inline(__always)
-    static func hexValue(_ octet: UInt8) -> UInt8? {
-        if isDigit(octet) { return octet &- 0x30 }
-        let letter = (octet | 0x20) &- 0x61
-        return letter < 6 ? letter &+ 10 : nil
-    }
-
-    @inline(__always)
-    static func lowercased(_ octet: UInt8) -> UInt8 {
-        octet &- 0x41 < 26 ? octet | 0x20 : octet
     }
 
     @inline(__always)
@@ -99,7 +78,7 @@ extension Span<UInt8> {
     func equalIgnoringCase(_ one: Range<Int>, _ other: Range<Int>) -> Bool {
         guard one.count == other.count else { return false }
         for offset in 0..<one.count
-        where Octet.lowercased(self[one.lowerBound + offset]) != Octet.lowercased(self[other.lowerBound + offset]) {
+        where self[one.lowerBound + offset].lowercased != self[other.lowerBound + offset].lowercased {
             return false
         }
         return true
@@ -109,7 +88,7 @@ extension Span<UInt8> {
     func holds(_ text: StaticString, at range: Range<Int>, ignoringCase: Bool = false) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
         for (position, expected) in zip(range, text.description.utf8) {
-            let octet = ignoringCase ? Octet.lowercased(self[position]) : self[position]
+            let octet = ignoringCase ? self[position].lowercased : self[position]
             guard octet == expected else { return false }
         }
         return true

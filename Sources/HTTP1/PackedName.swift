@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// A field name of at most 32 octets in four words, case folded: comparing names is comparing integers.
 ///
 /// `octet | 0x20` folds letters and leaves every other octet of a known name as it is. Of the token octets it confuses only
@@ -99,7 +101,7 @@ struct PackedName: Equatable {
         var word = word
         for shift in stride(from: UInt64(0), to: 64, by: 8) {
             let octet = UInt8(truncatingIfNeeded: word &>> shift)
-            guard octet != 0, !Octet.isAlphanumeric(octet) else { continue }
+            guard octet != 0, !octet.isAlphanumeric else { continue }
             word = word & ~(0xFF &<< shift) | UInt64(UInt8(ascii: "-")) &<< shift
         }
         return word

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 /// Reads response heads from a buffer that grows, as strictly as request heads where framing is concerned.
 ///
@@ -93,7 +94,7 @@ package struct ResponseHeadParser: Sendable {
         let afterStatus = afterVersion + 4
         guard line.upperBound >= afterStatus, span[afterVersion] == Octet.space else { throw .malformedStatusLine }
         for position in (afterVersion + 1)..<afterStatus {
-            guard Octet.isDigit(span[position]) else { throw .malformedStatusLine }
+            guard span[position].isDigit else { throw .malformedStatusLine }
             head.status = head.status * 10 + Int(span[position] &- 0x30)
         }
         guard head.status >= 100 else { throw .malformedStatusLine }

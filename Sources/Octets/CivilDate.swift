@@ -2,10 +2,10 @@
 
 /// A date of the Gregorian calendar and its number of days since 1970, by the era arithmetic of Hinnant's
 /// "chrono-Compatible Low-Level Date Algorithms": eras of 400 years, years that begin in March.
-package struct CivilDate: Hashable {
+package struct CivilDate: Sendable, Hashable {
     package let year: Int
     package let month: Int
-    let dayOfMonth: Int
+    package let dayOfMonth: Int
     /// Since 1970-01-01.
     package let day: Int
 
@@ -35,6 +35,9 @@ package struct CivilDate: Hashable {
         let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
         self.init(day: era * Self.daysOfEra + dayOfEra - Self.epoch)
     }
+
+    /// 0 is Sunday; 1970 began on a Thursday.
+    package var weekday: Int { ((day + 4) % 7 + 7) % 7 }
 
     package var firstOfMonth: CivilDate { CivilDate(day: day - dayOfMonth + 1) }
 

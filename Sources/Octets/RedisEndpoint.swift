@@ -163,11 +163,10 @@ extension RedisEndpoint {
                 bytes.append(octet)
                 continue
             }
-            guard let digits = Substring(rest.prefix(2)).validHexPair else {
+            guard let high = rest.popFirst(), let low = rest.popFirst(), let meant = UInt8(hexDigits: high, low) else {
                 throw RedisEndpointError("\(part) has a % that is not followed by two hexadecimal digits")
             }
-            bytes.append(digits)
-            rest = rest.dropFirst(2)
+            bytes.append(meant)
         }
         guard let decoded = String(validating: bytes, as: UTF8.self), !decoded.utf8.contains(0) else {
             throw RedisEndpointError("\(part) is no UTF-8 text")
@@ -185,21 +184,14 @@ extension StringProtocol where SubSequence == Substring {
 extension Int {
     /// Digits and nothing else: no sign, and no database above what a command can name.
     fileprivate init?(digits: Substring) {
-        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int32(digits) else { return nil }
+        guard digits.utf8.allSatisfy(\.isDigit), let value = Int32(digits) else { return nil }
         self = Int(value)
     }
 }
 
 extension UInt8 {
     /// `_` is in no Internet name, and in many of containers.
-    fileprivate var mayBeInHostName: Bool {
-        switch self {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
-            true
-        default: false
-        }
-    }
+    fileprivate var mayBeInHostName: Bool { isAlphanumeric || "-._".utf8.contains(self) }
 }
 
 extension Substring {
@@ -208,9 +200,5 @@ extension Substring {
         let parts = split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         guard case .v6 = try? SocketAddress(ipAddress: String(parts[0]), port: 0) else { return false }
         return parts.count == 1 || (!parts[1].isEmpty && parts[1].utf8.allSatisfy(\.mayBeInHostName))
-    }
-
-    fileprivate var validHexPair: UInt8? {
-        utf8.count == 2 && allSatisfy(\.isHexDigit) ? UInt8(self, radix: 16) : nil
     }
 }

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 package import NIOPosix
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 import NIOCore
 

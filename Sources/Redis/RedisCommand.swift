@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 /// One command, its arguments encoded as RESP bulk strings as they are appended.
 ///
@@ -93,16 +94,5 @@ extension ByteBuffer {
             rest /= 10
         }
         return length
-    }
-
-    fileprivate mutating func writeDecimal(_ value: Int64) {
-        if value < 0 { writeInteger(UInt8(ascii: "-")) }
-        var divisor: UInt64 = 1
-        let magnitude = value.magnitude
-        while magnitude / divisor >= 10 { divisor *= 10 }
-        while divisor > 0 {
-            writeInteger(UInt8(ascii: "0") + UInt8(magnitude / divisor % 10))
-            divisor /= 10
-        }
     }
 }

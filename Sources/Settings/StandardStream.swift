@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import LibC
+import Octets
 
 /// What a program says, written at once: nothing is kept back for later.
 package enum StandardStream: CInt, Sendable {
@@ -15,7 +12,7 @@ package enum StandardStream: CInt, Sendable {
     package struct Lost: Error, Sendable, CustomStringConvertible {
         let code: CInt
 
-        package var description: String { unsafe String(cString: strerror(code)) }
+        package var description: String { String(errno: code) }
         /// Whoever read it has left, as `head` does.
         package var isClosedPipe: Bool { code == EPIPE }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+package import Octets
 
 /// What the access log says of one request: one JSON object on one line, members always in the same order. What isn't known
 /// is left out.

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
+import LibC
 import NIOCore
 
 extension ByteBuffer {
@@ -16,13 +9,7 @@ extension ByteBuffer {
     /// - Returns: 0, or the `errno`. Nothing taken counts as `EIO`: no file does that, and trying again might not end.
     mutating func drain(to descriptor: CInt) -> CInt {
         let count = withUnsafeReadableBytes { bytes in
-            #if canImport(Glibc)
-                Glibc.write(descriptor, bytes.baseAddress, bytes.count)
-            #elseif canImport(Musl)
-                Musl.write(descriptor, bytes.baseAddress, bytes.count)
-            #elseif canImport(Darwin)
-                Darwin.write(descriptor, bytes.baseAddress, bytes.count)
-            #endif
+            LibC.write(descriptor, bytes.baseAddress, bytes.count)
         }
         guard count >= 0 else { return errno }
         moveReaderIndex(forwardBy: count)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 /// The name that a request has in logs, in responses and upstream.
 package enum CorrelationID {
@@ -56,7 +57,7 @@ package struct CorrelationIDGenerator: Sendable {
             if index == 8 || index == 12 || index == 16 || index == 20 { position += 1 }
             let word = index < 16 ? high : low
             let digit = UInt8(truncatingIfNeeded: word &>> UInt64(60 - 4 * (index & 15))) & 0xF
-            text[position] = digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10
+            text[position] = UInt8.hexDigit(digit)
             position += 1
         }
         buffer.writeBytes(text.span.bytes)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 /// The value of Date (IMF-fixdate, RFC 9110 §5.6.7), `Mon, 23 Nov 2026 03:41:07 GMT`. One a loop, rendered once a second.
 package struct DateField: Sendable {
@@ -27,10 +28,10 @@ package struct DateField: Sendable {
 
 extension OutputRawSpan {
     fileprivate mutating func appendHTTPDate(_ time: CivilTime) {
-        append(Self.weekday(time.weekday))
-        appendDigits(time.day, count: 2)
-        append(Self.month(time.month))
-        appendDigits(time.year, count: 4)
+        append(Self.weekday(time.date.weekday))
+        appendDigits(time.date.dayOfMonth, count: 2)
+        append(Self.month(time.date.month))
+        appendDigits(time.date.year, count: 4)
         append(UInt8(ascii: " "))
         appendDigits(time.hour, count: 2)
         append(UInt8(ascii: ":"))

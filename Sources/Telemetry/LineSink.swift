@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
+import LibC
 import NIOCore
+import Octets
 
 /// A file descriptor that lines are appended to. Blocking; belongs to one queue.
 package struct LineSink: Sendable {
@@ -42,7 +36,7 @@ package struct LineSink: Sendable {
     init(appendingTo path: String) throws(Failure) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else {
-            throw Failure(description: "cannot open \(path): \(Self.text(of: errno))")
+            throw Failure(description: "cannot open \(path): \(String(errno: errno))")
         }
         self.init(descriptor: descriptor, closes: true)
     }
@@ -53,13 +47,7 @@ package struct LineSink: Sendable {
 
     func close() {
         guard closes else { return }
-        #if canImport(Glibc)
-            _ = Glibc.close(descriptor)
-        #elseif canImport(Musl)
-            _ = Musl.close(descriptor)
-        #elseif canImport(Darwin)
-            _ = Darwin.close(descriptor)
-        #endif
+        _ = LibC.close(descriptor)
     }
 
     /// Writes whole lines, waiting for a reader as long as `isEnding` says no.
@@ -86,10 +74,10 @@ package struct LineSink: Sendable {
             case 0, EINTR: continue
             case EAGAIN:
                 // A pipe that somebody made non-blocking, and its reader is slow.
-                guard !isEnding() else { return Self.text(of: error) }
+                guard !isEnding() else { return String(errno: error) }
                 var event = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 _ = poll(&event, 1, Self.patienceMilliseconds)
-            default: return Self.text(of: error)
+            default: return String(errno: error)
             }
         }
         return nil
@@ -97,9 +85,5 @@ package struct LineSink: Sendable {
 
     static func lines(in buffer: ByteBuffer) -> Int {
         buffer.readableBytesView.count { $0 == UInt8(ascii: "\n") }
-    }
-
-    private static func text(of error: CInt) -> String {
-        String(cString: strerror(error))
     }
 }

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
+import LibC
 package import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import Octets
 
 /// The daemon's own log: one line an event on stderr.
 ///

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// The time of a log line, `2026-11-23T03:41:07.123Z` (RFC 3339): all but the milliseconds is rendered once a second.
 struct Timestamp: Sendable {
     /// In octets, for years of four digits.
@@ -14,16 +16,16 @@ struct Timestamp: Sendable {
             render(CivilTime(secondsSince1970: second))
         }
         output.append(text.span)
-        output.appendDigits(time.milliseconds, count: 3)
+        output.appendDigits(time.microseconds / 1_000, count: 3)
         output.append(UInt8(ascii: "Z"))
     }
 
     private mutating func render(_ time: CivilTime) {
-        set(time.year, at: 0, count: 4)
+        set(time.date.year, at: 0, count: 4)
         text[4] = UInt8(ascii: "-")
-        set(time.month, at: 5, count: 2)
+        set(time.date.month, at: 5, count: 2)
         text[7] = UInt8(ascii: "-")
-        set(time.day, at: 8, count: 2)
+        set(time.date.dayOfMonth, at: 8, count: 2)
         text[10] = UInt8(ascii: "T")
         set(time.hour, at: 11, count: 2)
         text[13] = UInt8(ascii: ":")

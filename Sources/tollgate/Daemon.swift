@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admin
+import LibC
 import Logging
 import NIOCore
 import NIOPosix
@@ -9,12 +10,6 @@ import ServiceLifecycle
 import Settings
 import Telemetry
 import UnixSignals
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// The services of one process, and how it ends:
 ///

@@ -247,7 +247,7 @@ private let minute = 60_000_000
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
             try await booth.organization("gone", status: "suspended")
-            let now = wallClockMicroseconds() / 1_000_000
+            let now = WallTime.now().microsecondsSince1970 / 1_000_000
             try await booth.key("revoked", of: "acme", ["is_active": "0", "revoked_at": "\(now - 5)"])
             try await booth.key("ended", of: "acme", ["expires_at": "\(now - 5)"])
             try await booth.key("later", of: "acme", ["not_before": "\(now + 500)"])

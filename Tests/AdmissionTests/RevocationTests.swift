@@ -78,7 +78,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
     @Test func anEndOfValidityIsKeptByRedisClock() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
-            let end = wallClockMicroseconds() / 1_000_000 + 3
+            let end = WallTime.now().microsecondsSince1970 / 1_000_000 + 3
             try await booth.key("laptop", of: "acme", ["expires_at": "\(end)"])
             try await booth.key("later", of: "acme", ["not_before": "\(end)"])
             // Wide enough for as many questions as three seconds hold.

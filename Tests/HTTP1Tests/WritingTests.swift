@@ -126,11 +126,6 @@ import Testing
                 == "A: b\r\nRetry-After: 7\r\nC: d\r\nE: f\r\nX-Forwarded-Host: a.example\r\nG: a.example\r\n\r\n")
     }
 
-    @Test(arguments: [0, 1, 9, 10, 11, 99, 100, 12_345, 1 << 32, UInt64.max - 1, .max])
-    func decimalsAreWrittenInFull(_ value: UInt64) {
-        #expect(written { $0.writeDecimal(value) } == String(value))
-    }
-
     @Test(arguments: [1, 9, 10, 15, 16, 17, 255, 256, 65_535, 1 << 20, .max])
     func chunkSizesAreWrittenInHex(_ size: Int) {
         #expect(written { $0.writeChunkStart(size) } == String(size, radix: 16) + "\r\n")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -8,12 +9,6 @@ import TestSupport
 import Testing
 
 @testable import Proxy
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 @Suite struct NameStateTests {
     private static let unknown = NameError(host: "handler", code: EAI_NONAME, errno: 0)

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 import NIOCore
 import NIOPosix
 import Testing
 
 @testable import Proxy
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 @Suite struct UpstreamAttemptTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)

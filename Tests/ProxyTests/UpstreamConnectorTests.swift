@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 import NIOCore
 import NIOPosix
 import TestSupport
 import Testing
 
 @testable import Proxy
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// The pool with its connector: what is dialled, and who is told what, in which order.
 @Suite struct UpstreamConnectorTests {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Octets
 import Testing
 
 @testable import Telemetry
@@ -17,7 +18,7 @@ import Testing
         return String(buffer: buffer)
     }
 
-    private var moment: WallTime { WallTime(seconds: 1_795_405_267, milliseconds: 7) }
+    private var moment: WallTime { WallTime(seconds: 1_795_405_267, microseconds: 7_000) }
 
     @Test func namesEverythingInOrder() {
         var line = AccessLogLine(
@@ -71,7 +72,8 @@ import Testing
     }
 
     @Test func writesOneLineEach() {
-        var first = AccessLogLine(correlationID: view("a"), total: .zero, at: WallTime(seconds: 59, milliseconds: 999))
+        var first = AccessLogLine(
+            correlationID: view("a"), total: .zero, at: WallTime(seconds: 59, microseconds: 999_999))
         first.status = 404
         let second = AccessLogLine(correlationID: view("b"), total: .zero, at: WallTime(seconds: 60))
         #expect(

@@ -3,6 +3,7 @@
 import Foundation
 import Logging
 import NIOConcurrencyHelpers
+import Octets
 import Testing
 
 @testable import Telemetry
@@ -80,7 +81,7 @@ import Testing
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         let handler = StderrLogHandler(level: .info, metadataProvider: provider, descriptor: ends[1]) {
-            WallTime(seconds: 1_795_405_267, milliseconds: 123)
+            WallTime(seconds: 1_795_405_267, microseconds: 123_000)
         }
         body(Logger(label: "test") { _ in handler })
         close(ends[1])

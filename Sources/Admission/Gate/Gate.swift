@@ -52,7 +52,7 @@ package final class Gate {
     package convenience init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
         logger: Logger, recordCapacity: Int = 50_000, late: LateDecisions = LateDecisions(),
-        outages: Outages = Outages(), wallClock: @escaping () -> Int = wallClockMicroseconds
+        outages: Outages = Outages(), wallClock: @escaping () -> Int = { WallTime.now().microsecondsSince1970 }
     ) {
         let link = StoreLink(
             configuration, instance: instance, on: eventLoop, logger: logger, late: late, outages: outages,

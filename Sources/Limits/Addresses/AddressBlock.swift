@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// A range of addresses in CIDR notation (RFC 4632 §3.1): `127.0.0.0/8`, `::1/128`, or one address without a length.
 package struct AddressBlock: Sendable, Hashable {
     /// Why a text is no block. The text itself isn't repeated.
@@ -53,7 +55,7 @@ package struct AddressBlock: Sendable, Hashable {
     }
 
     private static func number(_ digits: Substring.UTF8View) -> Int? {
-        guard 1...3 ~= digits.count, digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+        guard 1...3 ~= digits.count, digits.allSatisfy(\.isDigit) else {
             return nil
         }
         return digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }

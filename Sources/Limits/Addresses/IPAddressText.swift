@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// Addresses as text, read and written in place: a trusted proxy in front means one to read for every request.
 struct IPAddressText {
     /// Eight groups of four, seven colons and a length are at most 43 octets.
@@ -71,7 +73,7 @@ extension IPAddressText {
             let digit = UInt8(group >> shift & 0xF)
             if isLeading, digit == 0, shift > 0 { continue }
             isLeading = false
-            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            append(UInt8.hexDigit(digit))
         }
     }
 
@@ -136,7 +138,7 @@ extension IPAddressText {
         while position < text.count {
             let start = position
             var group: UInt32 = 0
-            while position < text.count, let digit = hexValue(text[position]) {
+            while position < text.count, let digit = text[position].hexValue {
                 group = group << 4 | UInt32(digit)
                 position += 1
                 guard position - start <= 4 else { return nil }
@@ -165,12 +167,5 @@ extension IPAddressText {
         let behind = UInt128(16 * (groups - groupsBeforeGap))
         let low = behind == 0 ? 0 : value & ((1 << behind) - 1)
         return groupsBeforeGap == 0 ? low : (value >> behind) << UInt128(16 * (8 - groupsBeforeGap)) | low
-    }
-
-    private static func hexValue(_ octet: UInt8) -> UInt8? {
-        let digit = octet &- UInt8(ascii: "0")
-        if digit < 10 { return digit }
-        let letter = (octet | 0x20) &- UInt8(ascii: "a")
-        return letter < 6 ? letter + 10 : nil
     }
 }

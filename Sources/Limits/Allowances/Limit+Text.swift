@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// Why a limit can't be taken. Its description says what was expected, as configuration and command line print it.
 package enum LimitError: Error, Sendable, Hashable {
     /// The text isn't `<count>/[<n>](ms|s|m|h|d)[:<burst>]`.
@@ -78,7 +80,7 @@ extension Limit {
     private static func number(_ rest: inout Substring.UTF8View, of text: String) throws(LimitError) -> Int? {
         var value = 0
         var digits = 0
-        while let octet = rest.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(octet) {
+        while let octet = rest.first, octet.isDigit {
             rest.removeFirst()
             digits += 1
             guard digits == 1 || value > 0 else { throw .malformed(text) }

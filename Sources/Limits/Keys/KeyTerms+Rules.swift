@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// What a configuration may say of keys; so terms that break these rules are none that a sidecar goes by.
 extension KeyTerms {
     /// What ``maximumActive`` may be.
@@ -55,9 +57,4 @@ extension KeyTerms {
 extension UInt8 {
     /// RFC 9110 §5.6.2.
     package var isToken: Bool { isAlphanumeric || "!#$%&'*+-.^_`|~".utf8.contains(self) }
-
-    fileprivate var isAlphanumeric: Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self)
-            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20)
-    }
 }

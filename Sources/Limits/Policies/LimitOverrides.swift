@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// The `limits` field of a plan, an organization or a key: other numbers for named policies, as
 /// `search=100/10s org=50/10s:80 monthly=5000/month streams=8`.
 package struct LimitOverrides: Sendable, Equatable {
@@ -43,7 +45,7 @@ extension Policy {
     package static func isName(_ text: some StringProtocol) -> Bool {
         let octets = text.utf8
         guard let first = octets.first, octets.count <= 32, isLetter(first) else { return false }
-        return octets.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-") }
+        return octets.allSatisfy { isLetter($0) || $0.isDigit || $0 == UInt8(ascii: "-") }
     }
 
     private static func isLetter(_ octet: UInt8) -> Bool {

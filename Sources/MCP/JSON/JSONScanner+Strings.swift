@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 extension JSONScanner {
     /// From `start`, within a string, to behind its end, an escape, a sequence cut off or the end of the slice.
     mutating func scanString(_ span: Span<UInt8>, from start: Int, base: Int) throws(Failure) -> Int {
@@ -68,7 +70,7 @@ extension JSONScanner {
     // MARK: UTF-8
 
     private mutating func lead(_ octet: UInt8) throws(Failure) {
-        guard let (following, bounds) = octet.sequence else { throw flaw(.utf8) }
+        guard let (following, bounds) = octet.utf8Sequence else { throw flaw(.utf8) }
         keepOfString(octet)
         (left, continuationBounds, state) = (following, bounds, .continuation)
     }
@@ -95,13 +97,7 @@ extension JSONScanner {
     }
 
     private mutating func hexadecimal(_ octet: UInt8) throws(Failure) {
-        let digit: UInt8
-        switch octet {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = octet - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = octet - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = octet - UInt8(ascii: "A") + 10
-        default: throw flaw(.escape)
-        }
+        guard let digit = octet.hexValue else { throw flaw(.escape) }
         codeUnit = codeUnit << 4 | UInt32(digit)
         if capture == .raw { keep(octet) }
         left -= 1
@@ -157,21 +153,6 @@ extension UInt8 {
     }
 
     fileprivate var isContinuation: Bool { self & 0xC0 == 0x80 }
-
-    /// As the first octet of a well-formed UTF-8 sequence (Unicode 15, table 3-7: nothing overlong, no surrogate, not beyond
-    /// U+10FFFF): how many follow, and what the next may be.
-    fileprivate var sequence: (following: Int, bounds: ClosedRange<UInt8>)? {
-        switch self {
-        case 0xC2...0xDF: (1, 0x80...0xBF)
-        case 0xE0: (2, 0xA0...0xBF)
-        case 0xED: (2, 0x80...0x9F)
-        case 0xE1...0xEF: (2, 0x80...0xBF)
-        case 0xF0: (3, 0x90...0xBF)
-        case 0xF1...0xF3: (3, 0x80...0xBF)
-        case 0xF4: (3, 0x80...0x8F)
-        default: nil
-        }
-    }
 }
 
 extension Span<UInt8> {
@@ -196,7 +177,7 @@ extension Span<UInt8> {
 
     /// Octets of the whole well-formed sequences from `start` on; those cut off by the end are read one by one.
     fileprivate func lengthOfSequence(at start: Int) -> Int {
-        guard let (following, bounds) = self[start].sequence, start + following < count, bounds ~= self[start + 1]
+        guard let (following, bounds) = self[start].utf8Sequence, start + following < count, bounds ~= self[start + 1]
         else {
             return 0
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Octets
 
 /// Reads one JSON text (RFC 8259) slice by slice, cut anywhere, and tells a visitor what it consists of.
 ///
@@ -196,7 +197,7 @@ struct JSONScanner<Visitor: JSONVisitor> {
 
     /// - Returns: whether the octet was part of the number.
     private mutating func number(_ octet: UInt8) throws(Failure) -> Bool {
-        let isDigit = UInt8(ascii: "0")...UInt8(ascii: "9") ~= octet
+        let isDigit = octet.isDigit
         let isExponent = octet | 0x20 == UInt8(ascii: "e")
         let isPoint = octet == UInt8(ascii: ".")
         switch state {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// Whether a resource's URI is written in the one way that patterns are compared with.
 ///
 /// Servers read it with a URL parser (WHATWG URL; pydantic's AnyUrl is one), to which `FILE:///a`, `file:/a`, `file:///b/../a`
@@ -52,26 +54,24 @@ package enum ResourceURI {
         let end = host.lastIndex(of: UInt8(ascii: "]")) ?? host.startIndex
         guard let colon = host[end...].firstIndex(of: UInt8(ascii: ":")) else { return true }
         let port = host[(colon + 1)...]
-        guard port.allSatisfy(isDigit) else { return true }
+        guard port.allSatisfy(\.isDigit) else { return true }
         return !port.isEmpty && (port.first != UInt8(ascii: "0") || port.count == 1) && !port.elementsEqual(implied)
     }
 
     /// A name in lower case, or four decimal numbers: what ends in a number is an address to a parser, however it is written.
     private static func isNormalHost(_ host: ArraySlice<UInt8>) -> Bool {
         let isPlain = host.allSatisfy { octet in
-            UInt8(ascii: "a")...UInt8(ascii: "z") ~= octet || isDigit(octet) || Array("-._".utf8).contains(octet)
+            UInt8(ascii: "a")...UInt8(ascii: "z") ~= octet || octet.isDigit || Array("-._".utf8).contains(octet)
         }
         let labels = host.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard isPlain, let last = labels.last, !last.isEmpty else { return false }
-        guard last.allSatisfy(isDigit) || last.starts(with: Array("0x".utf8)) else { return true }
+        guard last.allSatisfy(\.isDigit) || last.starts(with: Array("0x".utf8)) else { return true }
         return labels.count == 4
             && labels.allSatisfy { label in
-                1...3 ~= label.count && label.allSatisfy(isDigit)
+                1...3 ~= label.count && label.allSatisfy(\.isDigit)
                     && (label.count == 1 || label.first != UInt8(ascii: "0"))
             }
     }
-
-    private static func isDigit(_ octet: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= octet }
 
     private static func isSchemeOctet(_ octet: UInt8) -> Bool {
         switch octet {
@@ -87,24 +87,11 @@ package enum ResourceURI {
         var rest = text
         while let percent = rest.firstIndex(of: UInt8(ascii: "%")) {
             rest = rest[(percent + 1)...]
-            guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
-                return false
-            }
-            let octet = high << 4 | low
-            let isUnreserved =
-                UInt8(ascii: "a")...UInt8(ascii: "z") ~= octet | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= octet
-                || Array("-._~".utf8).contains(octet)
-            guard !isUnreserved else { return false }
+            guard let high = rest.popFirst(), let low = rest.popFirst(), let octet = UInt8(hexDigits: high, low),
+                max(high, low) < UInt8(ascii: "a"), !octet.isUnreserved
+            else { return false }
         }
         return true
-    }
-
-    private static func digit(_ octet: UInt8) -> UInt8? {
-        switch octet {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): octet - UInt8(ascii: "0")
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): octet - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 
     /// Segments `.` and `..` of the path; escaped dots are no normal escapes.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// Which of the two ways of speaking a client has: what it makes of a refusal differs.
 package enum Era: Sendable, Hashable {
     /// Up to 2025-11-25: sessions. A client of SDK 1.x loses its whole session to an HTTP error.
@@ -15,7 +17,7 @@ package enum Era: Sendable, Hashable {
         let isDate =
             version.count == Self.firstModern.count
             && zip(version, Self.firstModern).allSatisfy { octet, model in
-                model == UInt8(ascii: "-") ? octet == model : (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(octet)
+                model == UInt8(ascii: "-") ? octet == model : octet.isDigit
             }
         self = isDate && !version.lexicographicallyPrecedes(Self.firstModern) ? .modern : .legacy
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP1
+import Octets
 
 /// Which names an `mcp` route answers to, and which pages may ask it. A handler that is sent its own Host can't tell a
 /// rebound name (DNS rebinding) from a good one, so it is told here (MCP 2025-11-25, "Security Warning": 403).
@@ -17,7 +18,7 @@ struct BrowserGuard: Sendable {
             let rest = head.view(of: (range.lowerBound + text.count)..<range.upperBound)
             return rest.isEmpty
                 || rest.first == UInt8(ascii: ":")
-                    && rest.dropFirst().allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+                    && rest.dropFirst().allSatisfy(\.isDigit)
         }
     }
 

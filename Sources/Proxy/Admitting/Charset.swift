@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// The `charset` parameter of a media type. Handlers there are that decode by it, so that UTF-7 in ASCII clothes would be
 /// another message to them than to us.
 enum Charset {
@@ -9,7 +11,7 @@ enum Charset {
     /// Whether a Content-Type names no charset, or one that reads ASCII as what it is. Wherever else the word may stand, it
     /// is taken for the parameter.
     static func isUTF8(_ contentType: some Collection<UInt8>) -> Bool {
-        let text = contentType.map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }
+        let text = contentType.map(\.lowercased)
         var rest = text[...]
         while let start = rest.firstIndex(of: name[0]) {
             rest = rest[start...]

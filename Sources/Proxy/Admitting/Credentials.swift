@@ -3,6 +3,7 @@
 import HTTP1
 import Limits
 import NIOCore
+import Octets
 
 /// Finds the credential in a head, and knows which fields must not reach the handler (design: "Order of a request", 5).
 struct Credentials: Sendable {
@@ -86,11 +87,11 @@ struct Credentials: Sendable {
         for position in value.indices {
             if !isInside || escape == 3, format.begins(value, at: position) { return true }
             let octet = value[position]
-            isInside = PathOctet.isAlphanumeric(octet)
+            isInside = octet.isAlphanumeric
             if octet == UInt8(ascii: "%") {
                 escape = 1
             } else {
-                escape = 1...2 ~= escape && PathOctet.hexValue(octet) != nil ? escape + 1 : 0
+                escape = 1...2 ~= escape && octet.hexValue != nil ? escape + 1 : 0
             }
         }
         return false
@@ -109,7 +110,7 @@ struct Credentials: Sendable {
 
     /// What keys are made of, and their prefixes.
     private static func isUsual(_ octet: UInt8) -> Bool {
-        PathOctet.isUnreserved(octet)
+        octet.isUnreserved
     }
 
     private func isPresent(_ name: FieldName, in head: RequestHead) -> Bool {

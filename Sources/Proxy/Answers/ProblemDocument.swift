@@ -4,7 +4,7 @@ import Admission
 import HTTP1
 package import MCP
 package import NIOCore
-import Telemetry
+import Octets
 
 /// The body of a refusal: `application/problem+json` (RFC 9457), or on an MCP route a JSON-RPC error that carries it,
 /// since that is what the SDKs show to a person.

@@ -3,7 +3,7 @@
 package import Admission
 import Limits
 package import NIOCore
-import Telemetry
+import Octets
 
 /// The rate-limit fields of a response, rendered from what admission reported (design: "Responses").
 ///

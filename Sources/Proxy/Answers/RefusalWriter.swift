@@ -4,6 +4,7 @@ import Admission
 import HTTP1
 import MCP
 import NIOCore
+import Octets
 import Telemetry
 
 /// Puts together a whole response of Tollgate's own.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP1
+import Octets
 
 /// What the handler says a request has cost, in the field that a policy names (`cost_header`). It is between the two of us:
 /// no such field goes on to the client.
@@ -28,8 +29,4 @@ extension Snapshot {
 enum ReportedCost: Equatable {
     case none, unreadable
     case tokens(Int)
-}
-
-extension UInt8 {
-    fileprivate var isDigit: Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= self }
 }

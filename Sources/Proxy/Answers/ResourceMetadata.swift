@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Octets
 import Settings
-import Telemetry
 
 /// Where clients learn who issues tokens for a resource (RFC 9728, "OAuth 2.0 Protected Resource Metadata").
 struct ResourceMetadata: Sendable {

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
 import HTTP1
+import LibC
 import NIOCore
 
 /// How requests and connections end, and which connection makes room for another.

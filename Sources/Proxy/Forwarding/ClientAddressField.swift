@@ -3,6 +3,7 @@
 import HTTP1
 import Limits
 import NIOCore
+import Octets
 
 /// Whose word about the client's address is taken, and the one field they say it in.
 struct TrustedProxies: Sendable {
@@ -173,7 +174,7 @@ extension IPAddress {
     /// A colon and 1–5 digits.
     private static func isPort(_ text: Span<UInt8>) -> Bool {
         guard 2...6 ~= text.count, text[0] == UInt8(ascii: ":") else { return false }
-        for position in 1..<text.count where text[position] &- UInt8(ascii: "0") >= 10 { return false }
+        for position in 1..<text.count where !text[position].isDigit { return false }
         return true
     }
 }

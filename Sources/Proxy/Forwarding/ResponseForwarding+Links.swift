@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import Octets
 
 // A handler that writes URLs names itself in them: by the Host it was sent, under the scheme that the client is said to use,
 // or by the address it listens on. The client knows us by another name, and is given that.
@@ -80,7 +81,7 @@ extension ResponseForwarding {
     /// blanks, which a URL may begin with.
     private func urlOfRefresh(_ value: Range<Int>) -> Range<Int>? {
         let view = head.view(of: value)
-        var rest = view.drop { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: ".") }.withoutBlanks
+        var rest = view.drop { $0.isDigit || $0 == UInt8(ascii: ".") }.withoutBlanks
         guard rest.first == UInt8(ascii: ";") || rest.first == UInt8(ascii: ",") else { return nil }
         rest = rest.dropFirst().withoutBlanks
         if rest.prefix(3).lazy.map({ $0 | 0x20 }).elementsEqual("url".utf8) {

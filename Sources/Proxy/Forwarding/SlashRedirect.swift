@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import Octets
 
 /// An answer that only says the other spelling of the path that was asked for, with a slash more or less at its end
 /// (decision 12): whoever gets it has been served nothing yet.
@@ -89,8 +90,4 @@ extension Sequence<UInt8> {
     func isSameText(as other: some Sequence<UInt8>) -> Bool {
         elementsEqual(other) { $0.lowercased == $1.lowercased }
     }
-}
-
-extension UInt8 {
-    fileprivate var lowercased: UInt8 { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= self ? self | 0x20 : self }
 }

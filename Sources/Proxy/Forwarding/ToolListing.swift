@@ -3,6 +3,7 @@
 import HTTP1
 import MCP
 import NIOCore
+import Octets
 
 /// What of an answer a key with rules about tools gets to see (docs/design.md, "MCP"). Which tools it may call is decided when it
 /// calls them; this spares it the others.
@@ -96,7 +97,7 @@ extension ResponseHead {
         guard present.contains(.contentType) else { return true }
         return fields.contains { field in
             guard field.id == .contentType else { return false }
-            let value = view(of: field.valueRange).map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }
+            let value = view(of: field.valueRange).map(\.lowercased)
             return value.firstRange(of: Self.json) != nil
         }
     }

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
+import LibC
 import NIOCore
 
 /// Accepts connections on a thread of its own and hands them to the loops in turn, until it is told to end.
@@ -70,11 +65,7 @@ struct AcceptLoop: Sendable {
     }
 
     private static func accept(_ listening: CInt) -> CInt {
-        #if canImport(Glibc)
-            Glibc.accept(listening, nil, nil)
-        #elseif canImport(Musl)
-            Musl.accept(listening, nil, nil)
-        #endif
+        LibC.accept(listening, nil, nil)
     }
 
     private func pause(for error: CInt) {

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
+import LibC
 import NIOCore
 import NIOPosix
 import Settings
@@ -130,11 +125,7 @@ struct Listener: Sendable {
     }
 
     func close() {
-        #if canImport(Glibc)
-            _ = Glibc.close(descriptor)
-        #elseif canImport(Musl)
-            _ = Musl.close(descriptor)
-        #endif
+        _ = LibC.close(descriptor)
     }
 }
 

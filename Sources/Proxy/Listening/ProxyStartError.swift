@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
-
+import LibC
+import Octets
 package import Settings
 
 /// Why the proxy could not start.
@@ -43,6 +39,6 @@ extension ProxyStartError {
         return .cannotListen(
             written == address ? written : "\(written) (\(address))",
             // The system call that it came of says nothing more.
-            reason: code == EAFNOSUPPORT ? "the kernel has no IPv6" : String(cString: strerror(code)))
+            reason: code == EAFNOSUPPORT ? "the kernel has no IPv6" : String(errno: code))
     }
 }

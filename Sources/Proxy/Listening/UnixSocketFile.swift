@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import LibC
+import Octets
 
 /// The file of a Unix socket: bound beside its path, given its mode, then renamed over the path.
 ///
@@ -19,7 +16,7 @@ struct UnixSocketFile {
         var description: String {
             switch self {
             case .occupied: "there is a file that is no socket"
-            case .failed(let errno): String(cString: strerror(errno))
+            case .failed(let errno): String(errno: errno)
             }
         }
     }

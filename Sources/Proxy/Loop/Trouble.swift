@@ -3,12 +3,7 @@
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Octets
 
 /// A failure that comes back as long as its cause lasts: told when it begins and when it is over, not each time.
 ///
@@ -49,7 +44,7 @@ final class Trouble: Sendable {
 
     /// What an `IOError` says of itself names the system call; the reason is enough.
     private static func reason(_ error: any Error) -> String {
-        (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+        (error as? IOError).map { String(errno: $0.errnoCode) } ?? "\(error)"
     }
 
     func succeeded() {

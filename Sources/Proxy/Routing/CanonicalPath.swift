@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// The canonical copy of a path that has escapes, or slashes to merge.
 struct CanonicalPath {
     private(set) var octets: [UInt8] = []
@@ -28,7 +30,7 @@ struct CanonicalPath {
         while position < path.count {
             let octet = path[position]
             if octet == UInt8(ascii: "%") {
-                guard let value = PathOctet.escape(in: path, at: position) else { return .malformedEscape }
+                guard let value = path.percentEscape(at: position) else { return .malformedEscape }
                 if let flaw = appendEscaped(value) { return flaw }
                 position += 3
             } else {
@@ -65,11 +67,11 @@ struct CanonicalPath {
         guard decoding.accepts(value) else { return .notUTF8 }
         if nested.completes(with: value) { return .encodedTwice }
         segment.append(value)
-        if PathOctet.isUnreserved(value) {
+        if value.isUnreserved {
             octets.append(value)
         } else {
             hasEscapes = true
-            octets.appendEscape(of: value)
+            octets.appendPercentEscape(of: value)
         }
         return nil
     }
@@ -83,7 +85,7 @@ private struct NestedEscape {
     mutating func completes(with octet: UInt8) -> Bool {
         if octet == UInt8(ascii: "%") {
             length = 1
-        } else if length > 0, PathOctet.hexValue(octet) != nil {
+        } else if length > 0, octet.hexValue != nil {
             length += 1
         } else {
             length = 0
@@ -92,7 +94,7 @@ private struct NestedEscape {
     }
 }
 
-/// Judges UTF-8 octet by octet (Unicode 16, table 3-7: no overlong forms, no surrogates, nothing above U+10FFFF).
+/// Judges UTF-8 octet by octet.
 private struct UTF8Check {
     private var expected = 0
     private var next: ClosedRange<UInt8> = 0x80...0xBF
@@ -106,17 +108,9 @@ private struct UTF8Check {
             expected -= 1
             return true
         }
-        switch octet {
-        case 0..<0x80: return true
-        case 0xC2...0xDF: (expected, next) = (1, 0x80...0xBF)
-        case 0xE0: (expected, next) = (2, 0xA0...0xBF)
-        case 0xED: (expected, next) = (2, 0x80...0x9F)
-        case 0xE1...0xEF: (expected, next) = (2, 0x80...0xBF)
-        case 0xF0: (expected, next) = (3, 0x90...0xBF)
-        case 0xF1...0xF3: (expected, next) = (3, 0x80...0xBF)
-        case 0xF4: (expected, next) = (3, 0x80...0x8F)
-        default: return false
-        }
+        if octet < 0x80 { return true }
+        guard let sequence = octet.utf8Sequence else { return false }
+        (expected, next) = sequence
         return true
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// What one look over a path as sent tells; `CanonicalPath` does the rest for the few that have escapes.
 struct PathScan {
     private(set) var hasEscapes = false
@@ -67,11 +69,11 @@ extension PathScan {
         for expected in wellKnown.description.utf8 {
             guard position < path.count, decoded(path, &position) == expected else { return false }
         }
-        return position == path.count || !PathOctet.isUnreserved(decoded(path, &position))
+        return position == path.count || !decoded(path, &position).isUnreserved
     }
 
     private static func decoded(_ path: Span<UInt8>, _ position: inout Int) -> UInt8 {
-        let value = path[position] == UInt8(ascii: "%") ? PathOctet.escape(in: path, at: position) : nil
+        let value = path[position] == UInt8(ascii: "%") ? path.percentEscape(at: position) : nil
         defer { position += value == nil ? 1 : 3 }
         return value ?? path[position]
     }

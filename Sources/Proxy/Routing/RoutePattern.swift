@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// A route's path as listed: `/api/listings/{id}`, `/files/{rest*}`.
 ///
 /// `{name}` takes one segment that isn't empty. `{rest*}` takes what is left behind its slash, however many segments, or
@@ -76,10 +78,10 @@ extension RoutePattern.Segment {
         var canonical: [UInt8] = []
         var position = 0
         while position < written.count {
-            let value = PathOctet.escape(in: written.span, at: position)
+            let value = written.span.percentEscape(at: position)
             let octet = value ?? written[position]
-            let isPlain = value == nil ? PathOctet.isPathCharacter(octet) : PathOctet.isUnreserved(octet)
-            if isPlain { canonical.append(octet) } else { canonical.appendEscape(of: octet) }
+            let isPlain = value == nil ? octet.isPathCharacter : octet.isUnreserved
+            if isPlain { canonical.append(octet) } else { canonical.appendPercentEscape(of: octet) }
             position += value == nil ? 1 : 3
         }
         return canonical
@@ -154,8 +156,8 @@ enum LoosePath {
     }
 
     private static func next(in canonical: Span<UInt8>, _ position: inout Int) -> UInt8 {
-        let value = PathOctet.escape(in: canonical, at: position)
+        let value = canonical.percentEscape(at: position)
         defer { position += value == nil ? 1 : 3 }
-        return PathOctet.lowercased(value ?? canonical[position])
+        return (value ?? canonical[position]).lowercased
     }
 }

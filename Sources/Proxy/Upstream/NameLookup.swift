@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 package import NIOCore
 import NIOPosix
+import Octets
 package import Settings
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// All addresses of a name, as the system finds them: in `/etc/hosts`, at name servers, wherever it is set up to look.
 package enum NameLookup {
@@ -74,7 +70,7 @@ struct NameError: Error, Equatable, CustomStringConvertible {
     var isCertain: Bool { code == EAI_NONAME || code == Self.noAddress }
 
     var description: String {
-        let reason = code == EAI_SYSTEM ? strerror(errno) : UnsafeMutablePointer(mutating: gai_strerror(code))
-        return "\(host): \(reason.map { String(cString: $0) } ?? "error \(code)")"
+        let reason = code == EAI_SYSTEM ? String(errno: errno) : gai_strerror(code).map { String(cString: $0) }
+        return "\(host): \(reason ?? "error \(code)")"
     }
 }

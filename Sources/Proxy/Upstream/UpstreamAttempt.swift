@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 import NIOCore
 import NIOPosix
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// The way to one connection: every address once, one after the other, and then those that the name has got meanwhile.
 struct UpstreamAttempt {

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 import NIOCore
 import NIOPosix
 import Redis
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// Makes a loop's connections to the handler, at whichever of its addresses takes them.
 final class UpstreamConnector {

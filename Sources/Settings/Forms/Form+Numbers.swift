@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 extension Form where Value == Bool {
     static let boolean = Form.scalar(
         "true or false", guesses: { Spelling.guesses($0, among: ["true", "false"], truths) }

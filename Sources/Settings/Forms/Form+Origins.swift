@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 extension Form where Value == Settings.CORS.Origin {
     /// What browsers send as Origin (RFC 6454 §6.2), or `*`.
     static let origin = Form.text("an origin such as https://app.example.com, or \"*\"") { text throws(Mismatch) in

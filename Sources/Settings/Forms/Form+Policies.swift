@@ -217,7 +217,7 @@ extension Form where Value == String {
     static let costField = Form.text("the name of a field such as X-Tollgate-Cost") { text throws(Mismatch) in
         let name = text.lowercased()
         guard name.hasPrefix("x-"), 3...64 ~= name.utf8.count,
-            name.utf8.allSatisfy({ 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || $0 == UInt8(ascii: "-") })
+            name.utf8.allSatisfy({ 0x61...0x7A ~= $0 || $0.isDigit || $0 == UInt8(ascii: "-") })
         else { throw Mismatch(hint: "it begins with X-") }
         guard !name.hasPrefix("x-ratelimit-"), name != "x-correlation-id" else {
             throw Mismatch(got: "\(text), which is Tollgate's own")

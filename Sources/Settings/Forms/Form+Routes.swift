@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// A route's path as it is listed, checked for what could never match or would be ambiguous (docs/design.md,
 /// "The order of a request").
 struct RoutePath: Hashable, Sendable {
@@ -84,7 +86,8 @@ struct RoutePath: Hashable, Sendable {
     }
 
     private static func checkEscape(_ digits: Substring) throws(Mismatch) {
-        guard digits.utf8.count == 2, digits.allSatisfy(\.isHexDigit), let octet = UInt8(digits, radix: 16) else {
+        let octets = Array(digits.utf8)
+        guard octets.count == 2, let octet = UInt8(hexDigits: octets[0], octets[1]) else {
             throw Mismatch(expected: "two hexadecimal digits after %")
         }
         if octet == 0 || "/\\;".utf8.contains(octet) {
@@ -99,20 +102,13 @@ struct RoutePath: Hashable, Sendable {
     }
 }
 
-extension UInt8 {
-    /// RFC 3986 §2.3.
-    fileprivate var isUnreserved: Bool { isLetter || isDigit || "-._~".utf8.contains(self) }
-}
-
 extension Substring {
     fileprivate var percentEncoded: String {
-        utf8.reduce(into: "") { text, octet in
-            if octet < 0x80 {
-                text.unicodeScalars.append(UnicodeScalar(octet))
-            } else {
-                text += "%" + String(octet, radix: 16, uppercase: true)
-            }
+        var octets: [UInt8] = []
+        for octet in utf8 {
+            if octet < 0x80 { octets.append(octet) } else { octets.appendPercentEscape(of: octet) }
         }
+        return String(decoding: octets, as: UTF8.self)
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Limits
+import Octets
 
 extension Form {
     /// One of a few words.

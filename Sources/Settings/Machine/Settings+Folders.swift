@@ -6,11 +6,7 @@
     import Foundation
 #endif
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import LibC
 
 extension Settings {
     /// Refuses files and sockets that can't be made, since their folders aren't there.

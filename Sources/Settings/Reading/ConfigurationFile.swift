@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import LibC
+import Octets
 
 /// The file a configuration is read from.
 struct ConfigurationFile {
@@ -80,7 +77,7 @@ struct ConfigurationFile {
         refused(
             code == EACCES
                 ? "expected a readable file, got permission denied"
-                : unsafe "expected a readable file, got an error: \(String(cString: strerror(code)))")
+                : "expected a readable file, got an error: \(String(errno: code))")
     }
 
     private func refused(_ message: String, line: Int? = nil) -> Problem {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// A piece of configuration with the place it was written at, whether it came from YAML, a flag or a variable.
 struct Element: Sendable {
     enum Content: Sendable {
@@ -52,11 +54,6 @@ struct Scalar: Sendable, Hashable {
             || ([UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E")].contains(others[others.startIndex])
                 && Double(text) != nil)
     }
-}
-
-extension UInt8 {
-    var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
-    var isLetter: Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20) }
 }
 
 extension Element {

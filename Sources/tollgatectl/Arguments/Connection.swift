@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Directory
+import LibC
 import Octets
 import Redis
 import Settings
@@ -10,12 +11,6 @@ import Settings
     import FoundationEssentials
 #else
     import Foundation
-#endif
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
 #endif
 
 /// Which Redis, and which part of it.

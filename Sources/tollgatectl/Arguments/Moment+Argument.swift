@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Directory
+import Octets
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -37,7 +38,7 @@ extension Moment {
     private static func seconds(_ text: String) -> Int? {
         let units = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let unit = text.last.flatMap({ units[String($0)] }), text.utf8.count <= 8,
-            text.dropLast().utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            text.dropLast().utf8.allSatisfy(\.isDigit),
             let count = Int(text.dropLast()), (1...longest).contains(count * unit)
         else { return nil }
         return count * unit

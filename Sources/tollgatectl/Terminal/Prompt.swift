@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import LibC
 
 /// Questions to the person at the terminal.
 enum Prompt {

@@ -6,11 +6,7 @@
     import Foundation
 #endif
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import LibC
 
 /// What standard output is: how wide, and whether it shows colours.
 struct Terminal: Sendable {

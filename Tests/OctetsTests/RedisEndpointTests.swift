@@ -3,8 +3,6 @@
 import Octets
 import Testing
 
-@testable import Redis
-
 @Suite struct RedisEndpointTests {
     @Test(arguments: [
         ("redis://127.0.0.1:6380/2", RedisEndpoint(.tcp(host: "127.0.0.1", port: 6380), database: 2)),

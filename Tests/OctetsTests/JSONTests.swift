@@ -5,7 +5,7 @@ import NIOCore
 import TestSupport
 import Testing
 
-@testable import Telemetry
+@testable import Octets
 
 @Suite struct JSONTests {
     private func rendered(_ octets: [UInt8]) -> String {
@@ -68,16 +68,5 @@ import Testing
             let valid = String(decoding: octets, as: UTF8.self).unicodeScalars.filter { $0 != "\u{fffd}" }
             #expect(Array(text.unicodeScalars.filter { $0 != "\u{fffd}" }) == Array(valid))
         }
-    }
-
-    @Test(
-        arguments: [
-            (0, "0"), (7, "7"), (10, "10"), (-1, "-1"), (1_234_567_890, "1234567890"),
-            (.max, "9223372036854775807"), (.min, "-9223372036854775808"),
-        ] as [(Int64, String)])
-    func writesNumbers(_ number: Int64, _ text: String) {
-        var buffer = ByteBuffer()
-        buffer.writeDecimal(number)
-        #expect(String(buffer: buffer) == text)
     }
 }
