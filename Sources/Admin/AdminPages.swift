@@ -18,7 +18,7 @@ struct AdminPages: Sendable {
         var allow: String?
     }
 
-    let health: Health
+    let readiness: @Sendable () async -> Readiness
 
     func answer(to method: HTTPMethod, _ target: String) async -> Answer {
         let path = Self.path(of: target)
@@ -33,10 +33,10 @@ struct AdminPages: Sendable {
         guard path == "/readyz" else {
             return Answer(status: .ok, type: "text/plain; charset=utf-8", body: "ok\n")
         }
-        let readiness = await health.readiness()
+        let current = await readiness()
         return Answer(
-            status: readiness == .ready ? .ok : .serviceUnavailable, type: "application/json",
-            body: Self.json(readiness) + "\n")
+            status: current == .ready ? .ok : .serviceUnavailable, type: "application/json",
+            body: Self.json(current) + "\n")
     }
 
     /// Of the absolute form as well (RFC 9112 §3.2.2), without the query.

@@ -21,23 +21,25 @@ package struct AdminService: Service {
     private static let mostFields = 1000
 
     private let address: Settings.TCPAddress
-    private let health: Health
+    private let readiness: @Sendable () async -> Readiness
     private let logger: Logger
     private let eventLoopGroup: any EventLoopGroup
     private let lookUp: @Sendable (Settings.TCPAddress) async throws -> [SocketAddress]
     private let onListening: @Sendable (SocketAddress) -> Void
 
     /// - Parameters:
+    ///   - readiness: asked for each `/readyz`.
     ///   - lookUp: finds all addresses of a name.
     ///   - onListening: told each address once it is bound; where port 0 was configured, with the kernel's choice.
     package init(
-        _ address: Settings.TCPAddress, health: Health, eventLoopGroup: any EventLoopGroup, logger: Logger,
+        _ address: Settings.TCPAddress, readiness: @escaping @Sendable () async -> Readiness,
+        eventLoopGroup: any EventLoopGroup, logger: Logger,
         lookUp: @escaping @Sendable (Settings.TCPAddress) async throws -> [SocketAddress],
         onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) {
         self.address = address
         self.lookUp = lookUp
-        self.health = health
+        self.readiness = readiness
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
         self.onListening = onListening
@@ -101,7 +103,7 @@ package struct AdminService: Service {
     private func bind(
         _ address: SocketAddress, on loop: any EventLoop, _ connections: NIOLoopBound<AdminConnections>
     ) async throws -> any Channel {
-        let pages = AdminPages(health: health)
+        let pages = AdminPages(readiness: readiness)
         return try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)

@@ -47,7 +47,7 @@ package struct Retention: Sendable {
     ///   - rest: how long nobody begins another round after this one.
     /// - Returns: how many records were removed; nil where another process is at it, or has just been.
     package func sweep(database: [UInt8], rest: Duration) async throws -> Int? {
-        let token = Instance.proposal()
+        let token = DatabaseID.proposal()
         guard try await lock(database, token, for: Self.lease) else { return nil }
         var removed = 0
         var cursor: String? = "0"

@@ -3,7 +3,7 @@
 /// What the Connection fields of a head name (RFC 9110 §7.6.1).
 package struct ConnectionOptions: Sendable, Equatable {
     /// Known fields and `close`, named as options. All belong to the connection; see `take`.
-    package private(set) var nominated: FieldSet = []
+    private(set) var nominated: FieldSet = []
     /// Where the names of fields stand that aren't known here, to be removed too. Kept, because to read the values again for
     /// each field of a head costs milliseconds.
     package private(set) var others: [Range<Int>] = []
@@ -16,7 +16,7 @@ package struct ConnectionOptions: Sendable, Equatable {
 
     package init() {}
 
-    package var namesOthers: Bool { !others.isEmpty }
+    var namesOthers: Bool { !others.isEmpty }
 
     package var close: Bool { nominated.contains(.close) }
     package var keepAlive: Bool { nominated.contains(.keepAlive) }

@@ -6,13 +6,13 @@ import Octets
 ///
 /// Blanks around the value are not part of it.
 package struct Field: Sendable, Equatable {
-    package let nameStart: UInt16
-    package let nameLength: UInt8
+    let nameStart: UInt16
+    let nameLength: UInt8
     /// The known field in the low six bits; bit 7 is set if the name matched only with `_` read as `-`, bit 6 if it may
     /// choose for a handler.
     private let tag: UInt8
-    package let valueStart: UInt16
-    package let valueLength: UInt16
+    let valueStart: UInt16
+    let valueLength: UInt16
 
     private static let foldedBit: UInt8 = 0x80
     private static let swayBit: UInt8 = 0x40

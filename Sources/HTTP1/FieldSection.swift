@@ -176,7 +176,7 @@ package struct ListElements {
     private var next: Int
     private let end: Int
     /// That were left out so far.
-    package private(set) var emptyCount = 0
+    private(set) var emptyCount = 0
 
     package init(_ range: Range<Int>) {
         next = range.lowerBound

@@ -31,14 +31,6 @@ package struct RequestHeadParser: Sendable {
         self.limits = limits
     }
 
-    /// Whether part of a head has arrived: an end of the connection is then no orderly one.
-    package var isInHead: Bool {
-        switch stage {
-        case .start: false
-        case .requestLine, .fields, .refused: true
-        }
-    }
-
     /// Goes on with the head at the front of `input`, filling `head`.
     ///
     /// Until it has answered true, the caller must neither take anything from `input` nor use or reset `head`.
@@ -162,7 +154,7 @@ extension RequestHeadParser {
         head.methodRange = method
         head.targetRange = target
         head.version = try version((position + 1)..<line.upperBound, of: span, head)
-        let parsed = try RequestTarget(target, of: span, method: head.method)
+        let parsed = try TargetParts(target, of: span, method: head.method)
         head.targetForm = parsed.form
         head.pathRange = parsed.path
         authority = parsed.authority

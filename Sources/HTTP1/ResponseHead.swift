@@ -17,9 +17,6 @@ package struct ResponseHead: Sendable {
 
     package init() {}
 
-    /// 1xx: another head follows (101 apart).
-    package var isInformational: Bool { status < 200 }
-
     /// Releases the bytes and forgets everything but the room for fields.
     package mutating func reset() {
         section.reset()

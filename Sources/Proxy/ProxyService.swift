@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
-import Keyspace
 package import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -18,7 +17,7 @@ import Telemetry
 /// 2. ``drain()`` ends what is under way: no new connection, `Connection: close` on each next response, idle connections
 ///    closed after a second, whatever is left at `drain.timeout`.
 package final class ProxyService: Sendable {
-    package enum Readiness: Sendable, Equatable {
+    package enum Availability: Sendable, Equatable {
         case ready, starting, draining
         case redisUnavailable(GateFault)
         /// The handler's name has no address.
@@ -103,7 +102,7 @@ package final class ProxyService: Sendable {
     /// The id of the database that requests are counted in; nil until a loop has seen one.
     package var database: [UInt8]? { instance.id }
 
-    package func readiness() async -> Readiness {
+    package func availability() async -> Availability {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
         if let fault = await Self.fault(of: loops) { return .redisUnavailable(fault) }
         return resolver?.hasAddress == false ? .upstreamUnresolved : .ready

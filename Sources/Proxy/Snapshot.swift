@@ -194,7 +194,7 @@ final class Snapshot: Sendable {
             namespace: settings.namespace, policies: policies, format: format,
             addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
             timeout: TimeAmount(settings.redis.timeout),
-            onFailure: AdmissionConfiguration.OnFailure(settings.redis.onFailure),
+            onFailure: AdmissionConfiguration.Fallback(settings.redis.onFailure),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
         redis = settings.redis.endpoint
@@ -240,7 +240,7 @@ extension Snapshot.Bounds {
     }
 }
 
-extension AdmissionConfiguration.OnFailure {
+extension AdmissionConfiguration.Fallback {
     fileprivate init(_ setting: Settings.OnFailure) {
         switch setting {
         case .closed: self = .closed

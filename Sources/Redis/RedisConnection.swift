@@ -28,16 +28,16 @@ package final class RedisConnection {
 
     package struct Configuration: Sendable {
         /// Commands that may wait for a connection, and as many for replies.
-        package var longestQueue = 10_000
+        var longestQueue = 10_000
         /// Bytes of one reply.
-        package var longestReply = 1024 * 1024
+        var longestReply = 1024 * 1024
         /// For the connect, and once more for everything before the first command.
         package var connectTimeout = TimeAmount.milliseconds(500)
         /// Without a word for this long while a reply is due, the server is taken for gone.
-        package var silence = TimeAmount.milliseconds(1500)
+        var silence = TimeAmount.milliseconds(1500)
         /// The first wait before connecting anew is half of it to all of it, and so are the others of theirs.
-        package var shortestBackoff = TimeAmount.milliseconds(20)
-        package var longestBackoff = TimeAmount.milliseconds(500)
+        var shortestBackoff = TimeAmount.milliseconds(20)
+        var longestBackoff = TimeAmount.milliseconds(500)
 
         package init() {}
     }
@@ -66,7 +66,7 @@ package final class RedisConnection {
     private var isRenewing = false
 
     /// Called when `isReady` has changed.
-    package var onStateChange: ((Bool) -> Void)?
+    var onStateChange: ((Bool) -> Void)?
     /// Why there is no connection; nil while there is one.
     package private(set) var lastFailure: RedisError?
 

@@ -11,7 +11,7 @@ package final class AccessLogBuffer {
 
     private let log: AccessLog
     private var buffer = ByteBuffer()
-    private var timestamp = Timestamp()
+    private var timestamp = LogTimestamp()
     private var lines = 0
     private var startedAt = NIODeadline.distantFuture
 

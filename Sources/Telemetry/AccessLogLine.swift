@@ -54,7 +54,7 @@ extension AccessLogLine {
     private static var overhead: Int { 512 }
 
     /// Ends with a line feed. The path, which may be long, is written by itself; the rest in two stretches.
-    func write(into buffer: inout ByteBuffer, timestamp: inout Timestamp) {
+    func write(into buffer: inout ByteBuffer, timestamp: inout LogTimestamp) {
         writeBeginning(into: &buffer, &timestamp)
         if let path {
             buffer.writeStaticString(#","path":"#)
@@ -63,7 +63,7 @@ extension AccessLogLine {
         writeEnd(into: &buffer)
     }
 
-    private func writeBeginning(into buffer: inout ByteBuffer, _ timestamp: inout Timestamp) {
+    private func writeBeginning(into buffer: inout ByteBuffer, _ timestamp: inout LogTimestamp) {
         let correlationID = ByteBuffer(correlationID)
         let method = method.map { ByteBuffer($0) }
         let size =

@@ -5,8 +5,6 @@ import Octets
 
 /// The name that a request has in logs, in responses and upstream.
 package enum CorrelationID {
-    /// Of a UUID as text.
-    package static let lengthOfUUID = 36
     /// Of one that a caller brought.
     package static let maximumLength = 128
 

@@ -50,7 +50,7 @@ package struct StderrLogHandler: LogHandler {
 private final class Output: Sendable {
     private struct State {
         var line = ByteBuffer()
-        var timestamp = Timestamp()
+        var timestamp = LogTimestamp()
     }
 
     private let descriptor: CInt
@@ -66,7 +66,7 @@ private final class Output: Sendable {
         state.withLockedValue { state in
             state.line.clear()
             let time = clock()
-            state.line.writeWithOutputRawSpan(minimumWritableBytes: Timestamp.size) {
+            state.line.writeWithOutputRawSpan(minimumWritableBytes: LogTimestamp.size) {
                 state.timestamp.append(time, to: &$0)
             }
             state.line.writeStaticString(" ")

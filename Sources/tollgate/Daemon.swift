@@ -73,10 +73,9 @@ struct Daemon {
     ) -> ServiceGroupConfiguration {
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if let address = settings.admin {
-            let health = Health { await dataPlane.readiness }
             let admin = AdminService(
-                address, health: health, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
-                lookUp: NameLookup.addresses)
+                address, readiness: { await dataPlane.readiness },
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, lookUp: NameLookup.addresses)
             services.append(.init(service: admin))
         }
         // Where it can't start, the others end as ever: cut off, they would add alarms to the one line that says why.

@@ -16,7 +16,7 @@ extension DataPlane {
             settings, inherited: inherited.sockets, logger: logger, willListen: publisher.publishFirst)
         self.init(
             addresses: proxy.addresses,
-            readiness: { Readiness(await proxy.readiness()) },
+            readiness: { Readiness(await proxy.availability()) },
             reopenLog: { proxy.reopenLog() },
             drain: { await proxy.drain() },
             database: { proxy.database })
@@ -24,8 +24,8 @@ extension DataPlane {
 }
 
 extension Readiness {
-    init(_ readiness: ProxyService.Readiness) {
-        switch readiness {
+    init(_ availability: ProxyService.Availability) {
+        switch availability {
         case .ready: self = .ready
         case .starting: self = .starting
         case .draining: self = .draining

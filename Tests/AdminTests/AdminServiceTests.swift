@@ -132,11 +132,11 @@ import Testing
     @Test func busyConnectionsShutOutNoNewOne() async throws {
         let asked = AsyncStream.makeStream(of: Void.self)
         let readiness = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Readiness.self)
-        let health = Health {
+        let answer: @Sendable () async -> Readiness = {
             asked.continuation.yield()
             return (try? await readiness.futureResult.get()) ?? .starting
         }
-        try await withAdmin(health, on: ["127.0.0.1"], listening: 1) { addresses in
+        try await withAdmin(answer, on: ["127.0.0.1"], listening: 1) { addresses in
             var clients: [Client] = []
             for _ in 0..<32 {
                 clients.append(try await Client(to: addresses[0]))
@@ -203,7 +203,7 @@ import Testing
         try await withAdmin(.ready) { address in
             let port = try #require(address.port)
             let second = AdminService(
-                Settings.TCPAddress(host: "127.0.0.1", port: port), health: Health { .ready },
+                Settings.TCPAddress(host: "127.0.0.1", port: port), readiness: { .ready },
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
             let error = try #require(await failure { try await second.run() } as? AdminError)
             #expect(
@@ -214,7 +214,7 @@ import Testing
 
     @Test func aForeignAddressIsToldAsSuch() async throws {
         let service = AdminService(
-            Settings.TCPAddress(host: "192.0.2.1", port: 0), health: Health { .ready },
+            Settings.TCPAddress(host: "192.0.2.1", port: 0), readiness: { .ready },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
         let error = try #require(await failure { try await service.run() } as? AdminError)
         #expect(
@@ -237,7 +237,7 @@ import Testing
 
     @Test func aNameOfWhichThisMachineHasNoAddressIsToldAsSuch() async throws {
         let service = AdminService(
-            Settings.TCPAddress(host: "app", port: 9901), health: Health { .ready },
+            Settings.TCPAddress(host: "app", port: 9901), readiness: { .ready },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
             lookUp: { _ in try ["2001:db8::9", "192.0.2.9"].map { try SocketAddress(ipAddress: $0, port: 9901) } })
         let error = try #require(await failure { try await service.run() } as? AdminError)
@@ -250,7 +250,7 @@ import Testing
         try await withAdmin(.ready) { taken in
             let port = try #require(taken.port)
             let service = AdminService(
-                Settings.TCPAddress(host: "app", port: port), health: Health { .ready },
+                Settings.TCPAddress(host: "app", port: port), readiness: { .ready },
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
                 lookUp: { _ in [try SocketAddress(ipAddress: "127.0.0.2", port: port), taken] })
             let error = try #require(await failure { try await service.run() } as? AdminError)
@@ -289,16 +289,16 @@ private func withAdmin<Value: Sendable>(
     _ readiness: Readiness, on hosts: [String], listening count: Int,
     _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
 ) async throws -> Value {
-    try await withAdmin(Health { readiness }, on: hosts, listening: count, body)
+    try await withAdmin({ readiness }, on: hosts, listening: count, body)
 }
 
 private func withAdmin<Value: Sendable>(
-    _ health: Health, on hosts: [String], listening count: Int,
+    _ readiness: @escaping @Sendable () async -> Readiness, on hosts: [String], listening count: Int,
     _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
 ) async throws -> Value {
     let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
     let service = AdminService(
-        Settings.TCPAddress(host: "127.0.0.1", port: 0), health: health,
+        Settings.TCPAddress(host: "127.0.0.1", port: 0), readiness: readiness,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
         lookUp: { address in try hosts.map { try SocketAddress(ipAddress: $0, port: address.port) } },
         onListening: { continuation.yield($0) })

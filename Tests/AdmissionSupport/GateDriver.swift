@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
-package import Keyspace
 package import Limits
 import Logging
 package import NIOCore

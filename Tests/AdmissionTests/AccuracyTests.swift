@@ -170,7 +170,7 @@ import Testing
     // MARK: Clocks that are set
 
     /// Redis' clock an hour forward: at most one capacity more. An hour back: nobody waits longer than a full bucket, or a
-    /// lease, takes, and a quota's window isn't given out again.
+    /// slot, takes, and a quota's window isn't given out again.
     @Test func aClockThatIsSetLocksNobodyOutAndGivesAtMostOneCapacityMore() async throws {
         try await Tollbooth.open { booth in
             let clock = try AnyClock(booth.client)
@@ -205,13 +205,13 @@ import Testing
             #expect(
                 back == Array(repeating: true, count: 10) + Array(repeating: false, count: 11)
                     + Array(repeating: true, count: 11) + Array(repeating: false, count: 8))
-            // Slots: free within the thirty seconds of a lease, whatever was written before.
+            // Slots: free within their thirty seconds, whatever was written before.
             let slots = bucket(.concurrency(3))
-            let leases = try await admitted(
+            let answers = try await admitted(
                 asked(slots, 0..<4, at: noon) + asked(slots, 4..<5, at: noon - hour)
                     + asked(slots, 5..<6, at: noon - hour + 29_999_999)
                     + asked(slots, 6..<10, at: noon - hour + 30_000_000))
-            #expect(leases == [true, true, true, false, false, false, true, true, true, false])
+            #expect(answers == [true, true, true, false, false, false, true, true, true, false])
             // A quota: the window before is the window before, and this one's count is kept.
             let quota = bucket(.quota(CalendarQuota(count: 2, per: .hour)))
             let windows = try await admitted(

@@ -30,7 +30,7 @@ extension GateDriver {
         let (gate, overrides) = (gate, LimitOverrides(parsing: limits))
         func adopted() async throws -> Bool {
             try await gate.eventLoop.submit {
-                gate.value.plans.pollSoon()
+                gate.value.plans.poll(.now() + PlanBook.pollInterval)
                 return gate.value.plans.overrides(of: plan) == overrides
             }.get()
         }

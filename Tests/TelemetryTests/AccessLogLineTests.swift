@@ -13,7 +13,7 @@ import Testing
 
     private func rendered(_ lines: AccessLogLine...) -> String {
         var buffer = ByteBuffer()
-        var timestamp = Timestamp()
+        var timestamp = LogTimestamp()
         for line in lines { line.write(into: &buffer, timestamp: &timestamp) }
         return String(buffer: buffer)
     }

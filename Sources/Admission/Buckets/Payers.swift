@@ -2,6 +2,7 @@
 
 import Keyspace
 import Limits
+import Octets
 
 /// Which buckets pay for a request (docs/design.md, "Who pays"). An organization's and a key's come with its entry; those
 /// of addresses are kept here, and those that all callers share.

@@ -6,7 +6,7 @@ package import NIOCore
 /// What one loop's gate goes by: the part of a configuration snapshot that concerns admission.
 package struct AdmissionConfiguration: Sendable, Hashable {
     /// What happens to a request that needs Redis while Redis is away, late or swapped.
-    package enum OnFailure: String, Sendable, Hashable, CaseIterable {
+    package enum Fallback: String, Sendable, Hashable, CaseIterable {
         /// 503.
         case closed
         /// Known keys and public routes pass uncharged.
@@ -26,7 +26,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var allowsAnonymous: Bool
     /// Budget of one question. A request waits at most twice this.
     package var timeout: TimeAmount
-    package var onFailure: OnFailure
+    package var onFailure: Fallback
     /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They
     /// are paid one after the other.
     package var paysBySlot: Bool
@@ -38,7 +38,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat,
         addressPrefix: AddressPrefix = AddressPrefix(), allowsAnonymous: Bool = false,
-        timeout: TimeAmount = .milliseconds(250), onFailure: OnFailure = .closed, localShare: Double = 1,
+        timeout: TimeAmount = .milliseconds(250), onFailure: Fallback = .closed, localShare: Double = 1,
         paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace

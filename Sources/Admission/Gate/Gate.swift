@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Keyspace
+import Keyspace
 import Limits
 package import Logging
 package import NIOCore

@@ -3,6 +3,7 @@
 import Keyspace
 import Limits
 import NIOCore
+import Octets
 
 /// What one loop remembers of credentials: what their records come to under this configuration and the plans, and for a
 /// second which of them are none.

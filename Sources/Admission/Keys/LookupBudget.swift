@@ -2,6 +2,7 @@
 
 import Limits
 import NIOCore
+import Octets
 
 /// How many keys that aren't known here may be looked up, so that junk costs Redis little (docs/design.md, "Limits").
 ///

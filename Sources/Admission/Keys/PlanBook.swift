@@ -77,9 +77,4 @@ final class PlanBook {
             for plan in self.known.keys { self.load(plan) { if !$0 { self.revision = nil } } }
         }
     }
-
-    /// Asks about the plans at the next tick.
-    func pollSoon() {
-        nextPoll = .uptimeNanoseconds(0)
-    }
 }

@@ -20,7 +20,7 @@ final class StoreLink {
     /// Budget of one question.
     let timeout: TimeAmount
 
-    private let onFailure: AdmissionConfiguration.OnFailure
+    private let onFailure: AdmissionConfiguration.Fallback
     private let instance: Instance
     private let logger: Logger
     private let wallClock: () -> Int
@@ -275,7 +275,7 @@ final class StoreLink {
     private func instanceQuestion() -> RedisCommand {
         var call = RedisCommand(RedisScript.instance, keyCount: 1)
         call.append(names.instance)
-        call.append(instance.id == nil ? Instance.proposal() : "")
+        call.append(instance.id == nil ? DatabaseID.proposal() : "")
         return call
     }
 

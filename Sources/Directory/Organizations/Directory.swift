@@ -31,7 +31,7 @@ package struct Directory: Sendable {
         let reply = try await redis.answer(
             .createOrganization, keys: [names.instance, names.organization(id.text), names.audit(id.text)],
             arguments: [
-                Instance.proposal(), Self.revision(), id.text, actor, plan?.text ?? "",
+                DatabaseID.proposal(), Self.revision(), id.text, actor, plan?.text ?? "",
                 maximumActiveKeys.map(String.init) ?? "", terms.compactMap(\.self).joined(separator: ", "),
             ])
         switch reply.first {
@@ -55,7 +55,7 @@ package struct Directory: Sendable {
                 names.activeKeys(organization), names.credential(hash), names.audit(organization),
             ],
             arguments: [
-                Instance.proposal(), Self.revision(), organization, id.local,
+                DatabaseID.proposal(), Self.revision(), organization, id.local,
                 String(decoding: hash.hexadecimal, as: UTF8.self), order.user, order.name, order.expiry.relative,
                 order.expiry.absolute, order.limits, String(order.maximumActive), order.tools.text,
                 actor, order.scopes.text, order.networks.text, order.start.relative, order.start.absolute,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Limits
+import Octets
 
 /// The policy sets that other sidecars go by while one runs: each counts by its own numbers, so whoever operates them has to
 /// know. Each set is news once. Whoever writes to Redis can make up any number, so only the last thousand are remembered: as

@@ -10,7 +10,7 @@ package struct BucketState: Sendable, Hashable {
     /// Units that are one token to the writer.
     package let unitsPerToken: Int
     /// Microseconds.
-    package let writtenAt: Int
+    let writtenAt: Int
 
     package init(owed: Int, unitsPerToken: Int, writtenAt: Int) {
         self.owed = owed

@@ -11,7 +11,7 @@ package struct CredentialFormat: Sendable, Hashable {
     }
 
     /// Longer than any known key format; it bounds what a stranger can make us hash.
-    package static let longestKey = 512
+    static let longestKey = 512
 
     private let entries: [Entry]
 

@@ -4,7 +4,7 @@
 package struct KeyNetworks: Sendable, Hashable {
     package private(set) var blocks: [AddressBlock] = []
     /// Peers of a Unix socket that have no address.
-    package private(set) var allowsUnix = false
+    private(set) var allowsUnix = false
 
     package init() {}
 

@@ -131,7 +131,7 @@ extension Policy.Subject {
     /// In the organization's hash slot.
     package var isOfOrganization: Bool { self == .key || self == .org }
 
-    package var defaultCallers: Policy.Callers {
+    var defaultCallers: Policy.Callers {
         switch self {
         case .address: .anonymous
         case .key, .org: .authenticated

@@ -61,7 +61,7 @@ extension Message {
         return method.elementsEqual(name.description.utf8)
     }
 
-    package var isInitialize: Bool { isMethod("initialize") }
+    var isInitialize: Bool { isMethod("initialize") }
 
     /// The first words of a session, or of a client that has none: counted apart, so that who is over a limit can connect.
     package var isHandshake: Bool { isInitialize || isMethod("server/discover") }

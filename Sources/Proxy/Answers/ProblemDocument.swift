@@ -2,13 +2,13 @@
 
 import Admission
 import HTTP1
-package import MCP
-package import NIOCore
+import MCP
+import NIOCore
 import Octets
 
 /// The body of a refusal: `application/problem+json` (RFC 9457), or on an MCP route a JSON-RPC error that carries it,
 /// since that is what the SDKs show to a person.
-package struct ProblemDocument {
+struct ProblemDocument {
     private static let quotaExceeded: StaticString = "https://iana.org/assignments/http-problem-types#quota-exceeded"
     private static let reducedCapacity: StaticString =
         "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
@@ -16,12 +16,12 @@ package struct ProblemDocument {
     private let refusal: Refusal
     private let policyNames: [String]
 
-    package init(_ refusal: Refusal, policyNames: [String]) {
+    init(_ refusal: Refusal, policyNames: [String]) {
         self.refusal = refusal
         self.policyNames = policyNames
     }
 
-    package func write(correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
+    func write(correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
         buffer.writeStaticString("{\"type\":\"")
         buffer.writeStaticString(type)
         buffer.writeStaticString("\",\"title\":\"")
@@ -37,7 +37,7 @@ package struct ProblemDocument {
     }
 
     /// The same within JSON-RPC, as an SDK takes it.
-    package func write(
+    func write(
         _ delivery: Delivery, in era: Era, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer
     ) {
         switch delivery {

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Admission
+import Admission
 import Limits
-package import NIOCore
+import NIOCore
 import Octets
 
 /// The rate-limit fields of a response, rendered from what admission reported (design: "Responses").
 ///
 /// `X-RateLimit-*` describe the policy that speaks; `RateLimit-Policy` and `RateLimit` name every policy asked
 /// (draft-ietf-httpapi-ratelimit-headers-11).
-package struct RateLimitFields {
+struct RateLimitFields {
     private static let microsecondsPerSecond: Int64 = 1_000_000
 
     private let policyNames: [String]
 
     /// - Parameter policyNames: by index, as the report's statuses refer to them.
-    package init(policyNames: [String]) {
+    init(policyNames: [String]) {
         self.policyNames = policyNames
     }
 
     /// Slots say nothing of time: where they alone were asked, and didn't deny, there is nothing to write.
-    package func writeLegacy(_ report: LimitReport, into buffer: inout ByteBuffer) {
+    func writeLegacy(_ report: LimitReport, into buffer: inout ByteBuffer) {
         let speaking = report.statuses[report.speaking]
         guard speaking.speaksOfTime else { return }
         buffer.writeStaticString("X-RateLimit-Limit: ")
@@ -32,7 +32,7 @@ package struct RateLimitFields {
         buffer.writeStaticString("\r\n")
     }
 
-    package func writeStandard(_ report: LimitReport, into buffer: inout ByteBuffer) {
+    func writeStandard(_ report: LimitReport, into buffer: inout ByteBuffer) {
         buffer.writeStaticString("RateLimit-Policy: ")
         for (position, status) in report.statuses.enumerated() {
             writeItemName(status, at: position, into: &buffer)
@@ -59,7 +59,7 @@ package struct RateLimitFields {
     }
 
     /// Whole seconds a client has to wait after the denial; at least 1, so that a client alone on the bucket passes.
-    package static func retryAfterSeconds(_ report: LimitReport) -> Int64 {
+    static func retryAfterSeconds(_ report: LimitReport) -> Int64 {
         max(1, seconds(report.statuses[report.speaking].retryAfterMicroseconds))
     }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Admission
-package import Limits
-package import MCP
+import Admission
+import Limits
+import MCP
 
 /// One response of Tollgate's own: what is wrong, and what the caller is told about it.
-package struct Refusal {
+struct Refusal {
     /// Members of the problem document beside the five that all have.
-    package enum Members {
+    enum Members {
         case none
         /// The route that isn't there, or the method it doesn't take. At most 256 bytes of path.
         case route(path: [UInt8], method: [UInt8])
@@ -16,30 +16,30 @@ package struct Refusal {
         case scopes([String])
     }
 
-    package enum Challenge {
+    enum Challenge {
         case missing, invalid, scopes
     }
 
-    package var status: Int
-    package var detail: String
+    var status: Int
+    var detail: String
     /// The word for logs; the caller doesn't see it.
-    package var reason: StaticString
-    package var members: Members = .none
-    package var challenge: Challenge?
+    var reason: StaticString
+    var members: Members = .none
+    var challenge: Challenge?
     /// All that the request takes, which the challenge names.
-    package var scopes: [String] = []
+    var scopes: [String] = []
     /// Value of Allow.
-    package var allow: [UInt8]?
-    package var retryAfterSeconds: Int64?
+    var allow: [UInt8]?
+    var retryAfterSeconds: Int64?
     /// The connection can't be kept: what follows on it has no meaning.
-    package var closes = false
+    var closes = false
     /// On `mcp` routes: what is refused, and how the operator wants it told; nil leaves it to `mcp.reject`.
-    package var occasion = Delivery.Occasion.ofOther
-    package var rejection: Policy.Reject?
+    var occasion = Delivery.Occasion.ofOther
+    var rejection: Policy.Reject?
     /// Of the JSON-RPC error; nil is status × 100, outside the range JSON-RPC reserves.
-    package var code: Int?
+    var code: Int?
 
-    package init(_ status: Int, _ detail: String, reason: StaticString) {
+    init(_ status: Int, _ detail: String, reason: StaticString) {
         self.status = status
         self.detail = detail
         self.reason = reason
@@ -50,16 +50,16 @@ extension Refusal {
     /// What a 403 repeats of a tool's name.
     private static let longestTool = 128
     /// What a 404 or 405 repeats of the caller's path.
-    package static let longestPath = 256
+    static let longestPath = 256
 
     /// The bytes are not understood, so nothing behind them is either.
-    package static func malformed(_ status: Int, _ detail: String) -> Refusal {
+    static func malformed(_ status: Int, _ detail: String) -> Refusal {
         var refusal = Refusal(status, detail, reason: "malformed_request")
         refusal.closes = true
         return refusal
     }
 
-    package static func unknownRoute(path: [UInt8], method: [UInt8]) -> Refusal {
+    static func unknownRoute(path: [UInt8], method: [UInt8]) -> Refusal {
         let path = Array(path.prefix(longestPath))
         var refusal = Refusal(
             404, "Route '\(String(decoding: path, as: UTF8.self))' not found", reason: "unknown_route")
@@ -67,7 +67,7 @@ extension Refusal {
         return refusal
     }
 
-    package static func methodNotAllowed(path: [UInt8], method: [UInt8], allow: [UInt8]) -> Refusal {
+    static func methodNotAllowed(path: [UInt8], method: [UInt8], allow: [UInt8]) -> Refusal {
         var refusal = Refusal(405, "Method Not Allowed", reason: "method_not_allowed")
         refusal.members = .route(path: Array(path.prefix(longestPath)), method: method)
         refusal.allow = allow
@@ -75,48 +75,48 @@ extension Refusal {
     }
 
     /// A message within `limits.mcp_body_bytes`, but beyond what its caller may have the process hold.
-    package static var bodyBeyondShare: Refusal {
+    static var bodyBeyondShare: Refusal {
         var refusal = Refusal(413, "Request body takes more memory than one caller may hold", reason: "body_too_large")
         refusal.closes = true
         return refusal
     }
 
-    package static func bodyTooLarge(limit: Int) -> Refusal {
+    static func bodyTooLarge(limit: Int) -> Refusal {
         var refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: "body_too_large")
         refusal.closes = true
         return refusal
     }
 
     /// JSON-RPC 2.0 §5.1, "Parse error".
-    package static func unreadableMessage(_ detail: String) -> Refusal {
+    static func unreadableMessage(_ detail: String) -> Refusal {
         var refusal = Refusal(400, "Malformed MCP message: \(detail)", reason: "malformed_message")
         refusal.code = -32700
         return refusal
     }
 
-    package static func encodedMessage(_ detail: String) -> Refusal {
+    static func encodedMessage(_ detail: String) -> Refusal {
         Refusal(415, detail, reason: "encoded_message")
     }
 
-    package static func timedOut(_ detail: String) -> Refusal {
+    static func timedOut(_ detail: String) -> Refusal {
         var refusal = Refusal(408, detail, reason: "request_timeout")
         refusal.closes = true
         return refusal
     }
 
-    package static func upstreamUnreachable(_ reason: StaticString) -> Refusal {
+    static func upstreamUnreachable(_ reason: StaticString) -> Refusal {
         Refusal(502, "Upstream unreachable", reason: reason)
     }
 
-    package static func upstreamInvalid() -> Refusal {
+    static func upstreamInvalid() -> Refusal {
         Refusal(502, "Upstream sent an invalid response", reason: "upstream_invalid")
     }
 
-    package static func upstreamTimeout(_ reason: StaticString) -> Refusal {
+    static func upstreamTimeout(_ reason: StaticString) -> Refusal {
         Refusal(504, "Upstream too slow", reason: reason)
     }
 
-    package static func unavailable(_ detail: String, reason: StaticString) -> Refusal {
+    static func unavailable(_ detail: String, reason: StaticString) -> Refusal {
         var refusal = Refusal(503, detail, reason: reason)
         refusal.retryAfterSeconds = 1
         return refusal
@@ -126,7 +126,7 @@ extension Refusal {
     /// from one that never was.
     ///
     /// - Parameter scopes: that the request takes.
-    package static func denied(_ denial: Denial, policies: [Policy], scopes: [String]) -> Refusal {
+    static func denied(_ denial: Denial, policies: [Policy], scopes: [String]) -> Refusal {
         var refusal = denied(denial, policies: policies)
         refusal.scopes = scopes
         return refusal
@@ -195,7 +195,7 @@ extension Refusal {
 
     /// No key came, but a bearer token that is none. It may be the handler's own and good, so the challenge goes on calling it
     /// nothing worse: an OAuth client would throw away what is invalid.
-    package mutating func tellOfForeignToken() {
+    mutating func tellOfForeignToken() {
         detail = "Missing API key: the bearer token is no key of this gateway. Provide X-API-Key header."
         reason = "foreign_token"
     }

@@ -3,7 +3,7 @@
 import Octets
 
 /// The time of a log line, `2026-11-23T03:41:07.123Z` (RFC 3339): all but the milliseconds is rendered once a second.
-struct Timestamp: Sendable {
+struct LogTimestamp: Sendable {
     /// In octets, for years of four digits.
     static var size: Int { 24 }
 

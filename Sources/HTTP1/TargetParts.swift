@@ -13,7 +13,7 @@ package enum TargetForm: Sendable {
 }
 
 /// What a target consists of.
-struct RequestTarget {
+struct TargetParts {
     var form: TargetForm
     /// Path and query. Empty, or beginning with `?`, where an absolute form has no path: then `/` is meant.
     var path: Range<Int>

@@ -2,7 +2,7 @@
 
 import TestSupport
 import Testing
-@testable import Limits
+@testable import Octets
 
 @Suite struct BoundedCacheTests {
     @Test func dropsWhatWasLongestUnused() {

@@ -42,13 +42,3 @@ package enum Readiness: Sendable, Equatable {
         }
     }
 }
-
-/// What the admin address tells of the process.
-package struct Health: Sendable {
-    /// Asked for each `/readyz`.
-    package var readiness: @Sendable () async -> Readiness
-
-    package init(readiness: @escaping @Sendable () async -> Readiness) {
-        self.readiness = readiness
-    }
-}
