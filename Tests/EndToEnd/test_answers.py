@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a caller is told: statuses, fields and bodies (design: "Order of a request", "Responses")."""
+"""What a caller is told: statuses, fields and bodies (docs/design.md, "The order of a request")."""
 
 import re
 import time

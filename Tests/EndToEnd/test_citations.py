@@ -44,7 +44,7 @@ def test_what_is_cited_exists(file, document, heading):
 
 
 def test_no_section_is_cited_by_a_number():
-    number = re.compile(r"design(\.md)?,? (§|section)")
+    number = re.compile(r'design(\.md)?,? (§|section)|design: "')
     assert [file for file, text in texts() if number.search(text) and file.name != "test_citations.py"] == []
 
 
@@ -53,3 +53,27 @@ def test_folders_that_the_fuzzer_reads_exist():
     folders = re.findall(r"(?<![\w/])Sources/[\w/]+", text)
     assert len(folders) >= 6
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+
+
+DECISIONS = {name: text for name, text in DOCUMENTS.items() if name.startswith("docs/decisions/")}
+
+
+@pytest.mark.parametrize("name", sorted(DECISIONS))
+def test_a_decision_has_the_form_of_decisions(name):
+    text = DECISIONS[name]
+    assert text.startswith(f"# {name.rpartition('/')[2][:4]}: ")
+    sections = re.findall(r"^## (.+)$", text, re.M)
+    assert sections[:2] == ["Context", "Choice"]
+    assert {"What was measured", "Consequences"} & set(sections[2:])
+
+
+def prose(text: str) -> list[str]:
+    """Without tables and commands, shown or not."""
+    shown = re.sub(r"^```.*?^```|<!--.*?-->", "", text, flags=re.M | re.S)
+    return [line for line in shown.splitlines() if line[:1] != "|"]
+
+
+# Tests/EndToEnd/sdk/run writes the other one.
+@pytest.mark.parametrize("name", sorted(DOCUMENTS.keys() - {"docs/mcp-conformance.md"}))
+def test_lines_of_documents_fit(name):
+    assert [line for line in prose(DOCUMENTS[name]) if len(line) > 120] == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the handler gets, and what of its answer the caller gets (design: "Forward", "Byte transparency")."""
+"""What the handler gets, and what of its answer the caller gets (docs/design.md, "The order of a request")."""
 
 import pytest
 from fixtures.upstream import reply

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis that is slow, and a daemon that is late itself (design: "Without Redis")."""
+"""A Redis that is slow, and a daemon that is late itself (docs/design.md, "Without Redis")."""
 
 import signal
 import threading

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that are none: refused, the connection closed, and the handler none the wiser (design: "Parse")."""
+"""Requests that are none: refused, the connection closed, and the handler none the wiser.
+
+docs/design.md, "The order of a request".
+"""
 
 import pytest
 from fixtures.wire import Closed, Connection, Truncated, ask, until

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis killed, frozen or absent (design: "Without Redis")."""
+"""Redis killed, frozen or absent (docs/design.md, "Without Redis")."""
 
 import threading
 import time

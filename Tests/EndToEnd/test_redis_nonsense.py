@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis talking nonsense (design: "Without Redis")."""
+"""Redis talking nonsense (docs/design.md, "Without Redis")."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor

@@ -5,7 +5,7 @@ import Limits
 import NIOCore
 import Octets
 
-/// Finds the credential in a head, and knows which fields must not reach the handler (design: "Order of a request", 5).
+/// Finds the credential in a head, and knows which fields must not reach the handler (docs/design.md, "The order of a request").
 struct Credentials: Sendable {
     enum Finding: Equatable {
         case none

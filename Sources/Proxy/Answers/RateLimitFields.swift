@@ -5,7 +5,7 @@ import Limits
 import NIOCore
 import Octets
 
-/// The rate-limit fields of a response, rendered from what admission reported (design: "Responses").
+/// The rate-limit fields of a response, rendered from what admission reported (docs/design.md, "Responses").
 ///
 /// `X-RateLimit-*` describe the policy that speaks; `RateLimit-Policy` and `RateLimit` name every policy asked
 /// (draft-ietf-httpapi-ratelimit-headers-11).

@@ -5,7 +5,7 @@ import Keyspace
 import NIOCore
 
 /// Puts together the head that the handler gets: the client's own bytes, less what ends here, plus what is ours to say
-/// (design: "Order of a request", 7).
+/// (docs/design.md, "The order of a request").
 struct RequestForwarding {
     /// Written anew below. Expect is not among them: the handler's own 100 is relayed.
     private static let ours: FieldSet = [

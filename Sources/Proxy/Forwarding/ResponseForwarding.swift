@@ -5,7 +5,7 @@ import HTTP1
 import NIOCore
 
 /// Puts together the head that the client gets: the handler's own bytes, less what ends here, plus where the caller stands
-/// (design: "Responses").
+/// (docs/design.md, "Responses").
 struct ResponseForwarding {
     /// Our own statements about one response.
     struct Edits {
