@@ -83,7 +83,7 @@ private struct World {
         case .quota:
             if takes { quotas[bucket.name(at: now), default: 0] += item.cost }
         case .slots(let most):
-            let lapse = now + Slot.leaseMicroseconds
+            let lapse = now + Slot.lapseMicroseconds
             if takes {
                 slots[bucket.name, default: [:]] = slots[bucket.name, default: [:]].filter { $0.value > now }
                 slots[bucket.name]?[slot] = lapse
@@ -355,7 +355,7 @@ private struct World {
             var lost: [Int] = []
             for (place, name) in names.enumerated() {
                 if held[name] != nil || held.count < bucket.capacity {
-                    held[name] = now + Slot.leaseMicroseconds
+                    held[name] = now + Slot.lapseMicroseconds
                 } else {
                     lost.append(place)
                 }

@@ -26,7 +26,7 @@ package final class HeldSlot {
 /// Invariant: a set that holds any slot is due once.
 struct HeldSlots {
     /// A third of how long a slot lasts: two renewals may be lost.
-    static let renewal = TimeAmount.microseconds(Int64(Slot.leaseMicroseconds / 3))
+    static let renewal = TimeAmount.microseconds(Int64(Slot.lapseMicroseconds / 3))
     /// Slots in one call; more would hold up Redis.
     static let mostAtOnce = 256
 

@@ -10,16 +10,27 @@
 /// Nothing is written but by an admission, and where a state was written in the future: a clock that went back
 /// (docs/decisions/0011-state-of-a-bucket.md).
 ///
-/// - KEYS: the organization's hash, if a revision is given; the session, if a subject is; then rates, quotas, sets of slots.
-/// - ARGV: revision or empty; the key holds from and until, in µs; whether `now` is expected within them (1) or not (0);
-///   the subject that the session has to belong to, or empty; how many rates and quotas there are; then
-///   - for each rate: units leaking a microsecond, capacity, units a token, cost, all but the third in units;
-///   - for each quota: tokens, cost, the window's beginning and end in µs;
-///   - for each set of slots: how many, and 1 to take one, 0 to look; last of all, where there is a set, the name of what is taken.
+/// With a revision, a session, two rates, a quota and a set of slots:
 ///
-///   A negative cost is one in shadow: it denies nothing, and is charged if it fits.
+///     KEYS   1 organization | 2 session | 3 rate | 4 rate | 5 quota | 6 set of slots
+///            '-- revision --'- subject -'------ first … first + counted - 1 -'
 ///
-/// A slot is a member of a sorted set, scored by when it ends unless renewed: 30 s from now.
+///     ARGV   1 revision | 2 from | 3 until | 4 within | 5 subject | 6 rates = 2 | 7 quotas = 1
+///            8 leak | capacity | token | cost      of the first rate     at = 8
+///           12 leak | capacity | token | cost      of the second         at + 4 a rate
+///           16 tokens | cost | begins | ends       of the quota          at + 4 a quota
+///           20 slots | takes                       of the set            at + 2 a set
+///           22 name of the slot                    last, where there is a set
+///
+/// - The organization is in KEYS if a revision is given, the session if a subject is: else what follows moves up.
+/// - `from` and `until`: the key holds between them, in µs; `within`: whether `now` is expected there (1) or not (0).
+/// - `subject`: that the session has to belong to.
+/// - Of a rate: units leaking a microsecond, capacity in units, units a token, cost in units. Of a quota: tokens, cost,
+///   the window's beginning and end in µs. Of a set of slots: how many there are, and 1 to take one, 0 to look.
+/// - A negative cost is one in shadow: it denies nothing, and is charged if it fits.
+///
+/// A slot is a member of a sorted set, scored by when it lapses unless renewed: 30 s from now. On one server the keys
+/// may be an organization's, an address' and everybody's; a cluster is asked about each apart (`paysBySlot`).
 let admitScriptSource = """
     #!lua
     \(bucketSource)
@@ -135,7 +146,7 @@ package enum AdmitVerdict: Int64 {
     }
 }
 
-/// How long a slot is held without being renewed, as the scripts have it.
+/// How long a slot lasts without being renewed, as the scripts have it.
 package enum Slot {
-    package static let leaseMicroseconds = 30_000_000
+    package static let lapseMicroseconds = 30_000_000
 }
