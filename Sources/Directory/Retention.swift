@@ -5,7 +5,8 @@ import Limits
 package import Redis
 
 /// Removes the records of keys that were revoked longer ago than anybody wants to know: the record, its place in the
-/// organization's indexes, and the pointer from the credential.
+/// organization's indexes, and the pointer from the credential. So go keys whose making was interrupted an hour ago:
+/// they count among the active ones, and nobody was shown them.
 ///
 /// 1. One process at a time does it, by a lock that ends by itself; who has finished a round keeps it, so that others don't
 ///    begin the next one at once.
@@ -13,7 +14,7 @@ package import Redis
 /// 3. Each removal is one script that looks again: what has changed meanwhile stays.
 package struct Retention: Sendable {
     /// A lock is held so long without being renewed.
-    private static let lease = Duration.seconds(60)
+    private static let lockTime = Duration.seconds(60)
     /// Records a step.
     private static let pageSize = 100
     /// Names that SCAN looks at a step.
@@ -48,7 +49,7 @@ package struct Retention: Sendable {
     /// - Returns: how many records were removed; nil where another process is at it, or has just been.
     package func sweep(database: [UInt8], rest: Duration) async throws -> Int? {
         let token = DatabaseID.proposal()
-        guard try await lock(database, token, for: Self.lease) else { return nil }
+        guard try await lock(database, token, for: Self.lockTime) else { return nil }
         var removed = 0
         var cursor: String? = "0"
         while let current = cursor {
@@ -57,7 +58,7 @@ package struct Retention: Sendable {
                 var offset: Int? = 0
                 while let start = offset {
                     // Somebody else's turn, or another database: no word about the rest.
-                    guard try await lock(database, token, for: Self.lease) else { return removed }
+                    guard try await lock(database, token, for: Self.lockTime) else { return removed }
                     let (gone, following) = try await sweep(organization, from: start)
                     removed += gone
                     offset = following
@@ -86,6 +87,7 @@ package struct Retention: Sendable {
     ) async throws -> (removed: Int, next: Int?) {
         let now = try await redis.answer("TIME").first?.text.flatMap { Int($0) }
         guard let now else { throw DirectoryError.unexpectedReply }
+        if offset == 0 { try await removeUnfinished(of: organization, before: now - Unfinished.patience) }
         let locals = try await redis.answer(
             "ZRANGE", names.keys(organization.text), "-inf", String(now - seconds), "BYSCORE", "LIMIT", String(offset),
             String(Self.pageSize)
@@ -103,11 +105,27 @@ package struct Retention: Sendable {
         return (removed, locals.count < Self.pageSize ? nil : offset + locals.count - removed)
     }
 
-    /// The pointer first: were it left behind, nobody would find it again.
+    /// There are hardly ever any; those beyond a page are left to the next round.
+    private func removeUnfinished(of organization: OrganizationID, before moment: Int) async throws {
+        let locals = try await redis.answer(
+            "ZRANGE", names.unfinishedKeys(organization.text), "-inf", String(moment), "BYSCORE", "LIMIT", "0",
+            String(Self.pageSize)
+        ).compactMap(\.text)
+        for local in locals {
+            let id = KeyID(organization: organization, local: local)
+            let fields: [KeyField] = [.hash, .rotatedFrom]
+            let record = RecordValues(
+                try await redis.answer("HMGET", names.record(id), fields[0].rawValue, fields[1].rawValue), of: fields)
+            try await redis.removeUnfinished(
+                names, id, record?[.hash].text, insteadOf: record?[.rotatedFrom].text.flatMap(id.sibling),
+                after: Unfinished.patience)
+            try await pause()
+        }
+    }
+
     private func remove(_ id: KeyID, _ hash: String) async throws(DirectoryError) -> Bool {
         let organization = id.organization.text
-        _ = try await redis.answer(
-            .removePointer, keys: [names.credential(hash)], arguments: ["\(organization) \(id.local)"])
+        try await redis.removePointer(names, to: id, from: hash)
         let reply = try await redis.answer(
             .removeEnded,
             keys: [

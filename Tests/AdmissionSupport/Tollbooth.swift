@@ -17,13 +17,18 @@ package final class Tollbooth: Sendable {
 
     /// Lends one to the body and puts everything away after it, whatever happens.
     ///
-    /// - Parameter persists: nothing is lost when the server is killed.
-    package static func open(persists: Bool = false, _ body: (Tollbooth) async throws -> Void) async throws {
-        try await RedisServer.run(.init(persists: persists)) { server in
+    /// - Parameters:
+    ///   - persists: nothing is lost when the server is killed.
+    ///   - isCluster: it refuses what touches several hash slots.
+    package static func open(
+        persists: Bool = false, isCluster: Bool = false, _ body: (Tollbooth) async throws -> Void
+    ) async throws {
+        try await RedisServer.run(.init(persists: persists, isCluster: isCluster)) { server in
             let endpoint = RedisEndpoint(.unix(path: server.socketPath))
             let booth = Tollbooth(server: server, client: try await .connect(to: endpoint, timeout: .seconds(30)))
             let result: Result<Void, any Error>
             do {
+                if isCluster { try await booth.takeAllSlots() }
                 result = .success(try await body(booth))
             } catch {
                 result = .failure(error)
@@ -37,6 +42,15 @@ package final class Tollbooth: Sendable {
     private init(server: RedisServer, client: RedisClient) {
         self.server = server
         self.client = client
+    }
+
+    /// A cluster's only node serves a second or two after it was given its slots.
+    private func takeAllSlots() async throws {
+        _ = try await client.send("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        while try await client.send("CLUSTER", "INFO").text?.contains("cluster_state:ok") != true {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        _ = try await client.send("CONFIG", "RESETSTAT")
     }
 
     // MARK: The server
@@ -71,8 +85,8 @@ package final class Tollbooth: Sendable {
     }
 
     package func plan(_ name: String, limits: String) async throws {
-        try await set("tg:1:plan:\(name)", ["limits": limits])
-        _ = try await client.send("SET", "tg:1:plans", Self.revision())
+        try await set("tg:1:{:m}:plan:\(name)", ["limits": limits])
+        _ = try await client.send("SET", "tg:1:{:m}:plans", Self.revision())
     }
 
     /// A key `mcp_<id>` of the organization, as it would be issued now.

@@ -32,6 +32,12 @@ import Testing
         .integer(Int64(try BucketShape(Limit(count: 2, periodMicroseconds: 86_400_000_000)).units(ofCost: tokens)))
     }
 
+    /// Which record the key has, and which database says so.
+    private func answerLookup() {
+        bench.redis.answer(.text("acme laptop"))
+        bench.redis.answer(.text("id"))
+    }
+
     /// Answers what is asked in the background before this script is.
     private func answerOthers(than script: String) {
         while let other = bench.redis.scripts.first, other != script { bench.redis.answer(.text("id")) }
@@ -40,7 +46,7 @@ import Testing
     @Test func aFirstCallTakesThreeTripsAndTheNextOne() throws {
         var decisions: [Decision] = []
         ask { decision, _ in decisions.append(decision) }
-        bench.redis.answer(.text("id"), .text("acme laptop"))
+        answerLookup()
         bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
         #expect(bench.redis.answer(.integer(1), try units(1)).hasPrefix("admit tg:1:{acme} tg:1:{acme}:b:org 1 "))
         ask { decision, _ in decisions.append(decision) }
@@ -54,7 +60,7 @@ import Testing
     @Test func aChangedOrganizationIsReadAnew() throws {
         var decisions: [Decision] = []
         ask { decision, _ in decisions.append(decision) }
-        bench.redis.answer(.text("id"), .text("acme laptop"))
+        answerLookup()
         bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
         bench.redis.answer(.integer(2))
         #expect(bench.redis.scripts == ["load"])
@@ -68,7 +74,7 @@ import Testing
     @Test func aStreamEndsWithItsKey() throws {
         var receipt: Receipt?
         ask { receipt = $1 }
-        bench.redis.answer(.text("id"), .text("acme laptop"))
+        answerLookup()
         bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
         bench.redis.answer(.integer(1), try units(1))
         var isOver = false

@@ -13,7 +13,7 @@ import Testing
 @Suite struct KeyBookTests {
     private enum Seen: Equatable {
         case key(String, isFresh: Bool)
-        case unknown, beyondBudget, tooLong
+        case unknown, beyondBudget, tooLong, lost
         case absent(Absence)
 
         init(_ finding: KeyBook.Finding) {
@@ -22,6 +22,7 @@ import Testing
             case .unknown: self = .unknown
             case .beyondBudget: self = .beyondBudget
             case .tooLong: self = .tooLong
+            case .lost: self = .lost
             case .absent(let absence): self = .absent(absence)
             }
         }
@@ -76,17 +77,25 @@ import Testing
         /// Looked up and read.
         func knows(_ key: String) {
             ask("first of \(key)", for: key)
-            redis.answer(.text("id"), .text("acme \(key)"))
+            answerLookup(.text("acme \(key)"))
             redis.answer(.organization(), .record(of: key))
+        }
+
+        /// Which record a credential names, and which database says so.
+        @discardableResult
+        func answerLookup(_ pointer: RedisReply, of database: String = "id") -> String {
+            let question = redis.answer(pointer)
+            #expect(redis.answer(.text(database)) == "instance tg:1:{:m}:meta ")
+            return question
         }
     }
 
     @Test func aKeyIsLookedUpOnceHoweverManyAsk() {
         let reader = Reader()
         for name in ["a", "b"] { reader.ask(name, for: "laptop") }
-        #expect(reader.redis.scripts == ["lookup"])
-        let question = reader.redis.answer(.text("id"), .text("acme laptop"))
-        #expect(question.hasPrefix("lookup tg:1:meta tg:1:cred:"))
+        #expect(reader.redis.scripts == ["lookup", "instance"])
+        let question = reader.answerLookup(.text("acme laptop"))
+        #expect(question.hasPrefix("lookup tg:1:cred:"))
         reader.ask("c", for: "laptop")
         #expect(reader.redis.scripts == ["load"])
         let load = reader.redis.answer(.organization(), .record(of: "laptop"))
@@ -102,7 +111,7 @@ import Testing
     @Test func whatIsNoKeyIsNoneForASecond() {
         let reader = Reader()
         reader.ask("a", for: "junk")
-        reader.redis.answer(.text("id"), .null)
+        reader.answerLookup(.null)
         #expect(reader.seen["a"] == [.unknown])
         reader.pass(.milliseconds(990))
         reader.ask("b", for: "junk")
@@ -110,13 +119,13 @@ import Testing
         #expect(reader.book.counters.unknownFromCache == 1)
         reader.pass(.milliseconds(10))
         reader.ask("c", for: "junk")
-        #expect(reader.redis.scripts == ["lookup"])
+        #expect(reader.redis.scripts == ["lookup", "instance"])
     }
 
     @Test func anOrganizationIsReadOnceAtATime() {
         let reader = Reader()
         for key in ["one", "two", "three"] { reader.ask(key, for: key) }
-        for key in ["one", "two", "three"] { reader.redis.answer(.text("id"), .text("acme \(key)")) }
+        for key in ["one", "two", "three"] { reader.answerLookup(.text("acme \(key)")) }
         #expect(reader.redis.scripts == ["load"])
         #expect(reader.redis.answer(.organization(), .record(of: "one")).hasSuffix("}:k:one"))
         let rest = reader.redis.answer(.organization(), .record(of: "two"), .record(of: "three"))
@@ -128,7 +137,7 @@ import Testing
     @Test func whatFillsAReplyLeavesTheOthersForTheNext() {
         let reader = Reader()
         for key in ["zero", "one", "two"] { reader.ask(key, for: key) }
-        for key in ["zero", "one", "two"] { reader.redis.answer(.text("id"), .text("acme \(key)")) }
+        for key in ["zero", "one", "two"] { reader.answerLookup(.text("acme \(key)")) }
         reader.redis.answer(.organization(), .record(of: "zero"))
         reader.redis.answer(.organization(), .record(of: "one"))
         #expect(reader.seen["one"] == [.key("acme/one", isFresh: true)])
@@ -137,13 +146,52 @@ import Testing
         #expect(reader.seen["two"] == [.key("acme/two", isFresh: true)])
     }
 
-    @Test(arguments: [RedisReply.array([.null, .null, .null, .null]), .null])
-    func aFreshPointerWithoutARecordIsNoKey(record: RedisReply) {
+    private static let missing = RedisReply.array(Array(repeating: .null, count: KeyField.admitted.count))
+
+    /// A pointer goes before its record, so it is looked up once more; one that is still there has lost its record.
+    @Test(arguments: [
+        (RedisReply.organization(), RedisReply.array(Array(repeating: .null, count: 10))),
+        (RedisReply.array([.null, .null, .null, .null]), RedisReply.record(of: "laptop")),
+    ])
+    func aPointerWithoutARecordIsLostData(organization: RedisReply, record: RedisReply) {
         let reader = Reader()
         reader.ask("a", for: "laptop")
-        reader.redis.answer(.text("id"), .text("acme laptop"))
-        reader.redis.answer(.organization(), record)
+        for _ in 0..<2 {
+            reader.answerLookup(.text("acme laptop"))
+            reader.redis.answer(organization, record)
+        }
+        #expect(reader.seen["a"] == [.lost])
+        #expect(reader.redis.questions.isEmpty)
+        #expect(!reader.cache.isUnknown(CredentialHash("laptop"), at: reader.bench.now))
+    }
+
+    @Test func aPointerThatGoesWithItsRecordIsNoKey() {
+        let reader = Reader()
+        reader.ask("a", for: "laptop")
+        reader.answerLookup(.text("acme laptop"))
+        reader.redis.answer(.organization(), Self.missing)
+        reader.answerLookup(.null)
         #expect(reader.seen["a"] == [.unknown])
+    }
+
+    @Test func anotherKeysRecordIsNone() {
+        let reader = Reader()
+        reader.ask("a", for: "laptop")
+        reader.answerLookup(.text("acme laptop"))
+        reader.redis.answer(.organization(), .record(of: "phone"))
+        #expect(reader.seen["a"] == [.unknown])
+    }
+
+    @Test func aLookUpWithoutBothAnswersFindsNothing() {
+        for isRefused in [true, false] {
+            let reader = Reader()
+            reader.ask("a", for: "junk")
+            reader.redis.answer(isRefused ? .failure(.server("OOM")) : .success(.array([.integer(1), .null])))
+            #expect(reader.seen["a"] == nil)
+            reader.redis.answer(.failure(.connectionClosed("reset")))
+            let error = isRefused ? RedisError.server("OOM") : .connectionClosed("reset")
+            #expect(reader.seen["a"] == [.absent(.failed(error))])
+        }
     }
 
     @Test func aRememberedPointerIsLookedUpOnceMore() throws {
@@ -154,8 +202,8 @@ import Testing
         reader.book.load(ask, pointer, CredentialHash("laptop"))
         // Another key's record lies there now.
         reader.redis.answer(.organization(), .record(of: "phone"))
-        #expect(reader.redis.scripts == ["lookup"])
-        reader.redis.answer(.text("id"), .null)
+        #expect(reader.redis.scripts == ["lookup", "instance"])
+        reader.answerLookup(.null)
         #expect(reader.seen["stale"] == [.unknown])
         #expect(reader.cache.last(CredentialHash("laptop")) == nil)
     }
@@ -163,13 +211,13 @@ import Testing
     @Test func whatIsTooLongIsRefusedAlone() {
         let reader = Reader()
         for key in ["zero", "long", "short"] { reader.ask(key, for: key) }
-        for key in ["zero", "long", "short"] { reader.redis.answer(.text("id"), .text("acme \(key)")) }
+        for key in ["zero", "long", "short"] { reader.answerLookup(.text("acme \(key)")) }
         reader.redis.answer(.organization(), .record(of: "zero"))
         reader.redis.answer(.organization(), .integer(1_000_000), .record(of: "short"))
         #expect(reader.seen["long"] == [.tooLong])
         #expect(reader.seen["short"] == [.key("acme/short", isFresh: true)])
         reader.ask("again", for: "short2")
-        reader.redis.answer(.text("id"), .text("acme short2"))
+        reader.answerLookup(.text("acme short2"))
         reader.redis.answer(.integer(1_000_000))
         #expect(reader.seen["again"] == [.tooLong])
     }
@@ -179,11 +227,12 @@ import Testing
         reader.ask("first", for: "laptop")
         reader.pass(.milliseconds(200))
         reader.ask("later", for: "laptop")
-        #expect(reader.redis.scripts == ["lookup"])
+        #expect(reader.redis.scripts == ["lookup", "instance"])
         reader.pass(.milliseconds(50))
         #expect(reader.seen == ["first": [.absent(.late)]])
-        #expect(reader.redis.scripts == ["lookup"])
+        #expect(reader.redis.scripts == ["lookup", "instance"])
         reader.redis.answer(.failure(.server("OOM")))
+        reader.redis.answer(.text("id"))
         #expect(reader.seen["later"] == [.absent(.failed(.server("OOM")))])
     }
 
@@ -191,7 +240,7 @@ import Testing
         let reader = Reader()
         reader.knows("laptop")
         reader.ask("a", for: "phone")
-        reader.redis.answer(.text("another id"), .null)
+        reader.answerLookup(.null, of: "another id")
         #expect(reader.seen["a"] == [.absent(.useless("the database was emptied or swapped"))])
         #expect(reader.cache.last(CredentialHash("laptop")) != nil)
         #expect(!reader.cache.isUnknown(CredentialHash("phone"), at: reader.bench.now))
@@ -200,13 +249,13 @@ import Testing
     @Test func beyondItsBudgetALookUpWaitsAndIsRefused() {
         let reader = Reader()
         for junk in 0..<LookupBudget.blockPerSecond { reader.ask("junk\(junk)", for: "junk\(junk)") }
-        #expect(reader.redis.questions.count == LookupBudget.blockPerSecond)
+        #expect(reader.redis.questions.count == 2 * LookupBudget.blockPerSecond)
         reader.ask("waiting", for: "laptop")
-        #expect(reader.redis.questions.count == LookupBudget.blockPerSecond)
-        for _ in 0..<LookupBudget.blockPerSecond { reader.redis.answer(.text("id"), .null) }
+        #expect(reader.redis.questions.count == 2 * LookupBudget.blockPerSecond)
+        for _ in 0..<LookupBudget.blockPerSecond { reader.answerLookup(.null) }
         reader.pass(.milliseconds(10))
         // Some of the failures are forgotten.
-        #expect(reader.redis.scripts == ["lookup"])
+        #expect(reader.redis.scripts == ["lookup", "instance"])
         for junk in 0..<(LookupBudget.mostWaiting + 100) { reader.ask("more\(junk)", for: "more\(junk)") }
         #expect(reader.book.counters.lookupsRefused >= 90)
         reader.pass(.milliseconds(250))
@@ -245,12 +294,12 @@ import Testing
         case (_, 0): reader.redis.answer(.failure(.connectionClosed("reset")))
         case (_, 1): reader.redis.answer(.success(.null))
         case ("instance", _): reader.redis.answer(.text("id"))
-        case ("lookup", 2): reader.redis.answer(.text("id"), .null)
+        case ("lookup", 2): reader.redis.answer(.null)
         case ("lookup", _):
             let keys = (0..<4).map { "key\($0)" }
             let key = keys.first { question.hasSuffix(String(decoding: CredentialHash($0).hexadecimal, as: UTF8.self)) }
             let organization = key == "key0" ? "beta" : "acme"
-            reader.redis.answer(.text("id"), .text("\(organization) \(key ?? "")"))
+            reader.redis.answer(.text("\(organization) \(key ?? "")"))
         case ("load", 2): reader.redis.answer(.integer(1_000_000))
         default:
             let keys = question.split(separator: " ").dropFirst(2).map { String($0.suffix(4)) }

@@ -69,8 +69,30 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate(policies)
             #expect(await gate.admit(key: "laptop").isAllowed)
-            _ = try await booth.client.send("DEL", "tg:1:{acme}")
+            // Pointers go first.
+            let hash = CredentialHash(of: Array("mcp_laptop".utf8)).text
+            _ = try await booth.client.send("DEL", "tg:1:cred:\(hash)", "tg:1:{acme}:k:laptop", "tg:1:{acme}")
             #expect(await gate.admit(key: "laptop").reason == .unknown)
+        }
+    }
+
+    /// Nothing of ours leaves a pointer alone, so whoever holds the key is not told that it is none.
+    @Test(arguments: ["tg:1:{acme}", "tg:1:{acme}:k:laptop"]) func aLostRecordMakesNoKeyUnknown(name: String)
+        async throws
+    {
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies)
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            _ = try await booth.client.send("DEL", name)
+            if name != "tg:1:{acme}" { try await booth.touch("acme") }
+            for _ in 0..<2 {
+                #expect(await gate.admit(key: "laptop").reason == .limiterUnavailable(detail: "record lost"))
+            }
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            #expect(await gate.admit(key: "laptop").isAllowed)
         }
     }
 

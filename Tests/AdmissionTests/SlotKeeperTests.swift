@@ -59,20 +59,26 @@ import Testing
     }
 
     @Test func aLostSlotIsToldOnceAndLeavesItsOtherSets() throws {
-        let slot = try hold(charge("one", "two"))
+        let slot = try hold(charge("{acme}one", "{acme}two"))
         var losses = 0
         slot.onLoss = { losses += 1 }
         pass(.seconds(10))
-        while let question = bench.redis.questions.first?.text, !question.hasPrefix("renew one") {
+        while let question = bench.redis.questions.first?.text, !question.hasPrefix("renew {acme}one") {
             bench.redis.answer(.text("id"))
         }
         // A place that isn't one is passed over.
         bench.redis.answer(.integer(7), .integer(-1), .integer(0), .integer(0))
         #expect(losses == 1)
         #expect(slots.lost == 1)
-        #expect(bench.redis.questions.last?.text == "release one two z.1")
+        #expect(bench.redis.questions.last?.text == "release {acme}one {acme}two z.1")
         slots.release(slot)
         #expect(bench.redis.questions.filter { $0.text.hasPrefix("release") }.count == 1)
+    }
+
+    /// A cluster refuses a script whose keys lie apart.
+    @Test func setsOfSeveralHashSlotsAreReleasedApart() throws {
+        slots.release(try hold(charge("{acme}one", "{:g}all", "{acme}two")))
+        #expect(bench.redis.questions.map(\.text) == ["release {acme}one {acme}two z.1", "release {:g}all z.1"])
     }
 
     @Test func manyAreRenewedInSeveralCalls() throws {

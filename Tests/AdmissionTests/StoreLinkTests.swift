@@ -81,7 +81,7 @@ import Testing
         #expect(bench.link.fault == .emptied)
         // Asked about once a second.
         bench.pass(.seconds(1))
-        #expect(bench.redis.answer(.text("first")) == "instance tg:1:meta ")
+        #expect(bench.redis.answer(.text("first")) == "instance tg:1:{:m}:meta ")
         #expect(bench.link.fault == nil)
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Logging
 import NIOCore
 import NIOEmbedded
@@ -13,7 +14,7 @@ import Testing
 /// Stands for Redis: keeps what was sent until the test answers it.
 final class StubLink: RedisLink {
     struct Question {
-        /// Script and arguments, as texts: `lookup tg:1:meta tg:1:cred:…`.
+        /// Script and arguments, as texts: `lookup tg:1:cred:…`.
         let text: String
         let deadline: NIODeadline
         let late: RedisConnection.Late?

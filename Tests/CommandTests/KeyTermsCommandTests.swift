@@ -24,9 +24,9 @@ import Testing
         try await RedisServer.run { server in
             let now = try #require(Int(try await server.cli("TIME").prefix { $0 != "\n" }))
             for (number, set) in sets.enumerated() {
-                _ = try await server.cli("SET", "\(namespace):1:policies:h\(number)", set)
+                _ = try await server.cli("SET", "\(namespace):1:{:m}:policies:h\(number)", set)
                 _ = try await server.cli(
-                    "ZADD", "\(namespace):1:sidecars", "\(now - age)", "web-\(number):h\(number)")
+                    "ZADD", "\(namespace):1:{:m}:sidecars", "\(now - age)", "web-\(number):h\(number)")
             }
             let tollgatectl = Tollgatectl(url: server.url)
             _ = try await tollgatectl("org", "create", "acme")
@@ -132,7 +132,7 @@ import Testing
             #expect((good.code, good.errors) == (0, ""))
             #expect(good.output.hasSuffix(#","accepted":true}"# + "\n"))
 
-            _ = try await server.cli("SET", "tg:1:policies:h0", Self.terms(prefix: "sk-", accept: "sk-*"))
+            _ = try await server.cli("SET", "tg:1:{:m}:policies:h0", Self.terms(prefix: "sk-", accept: "sk-*"))
             let outcome = try await verify(tollgatectl, key, "--json")
             #expect(outcome.code == 73)
             #expect(outcome.output.hasSuffix(#","accepted":false}"# + "\n"))
@@ -142,7 +142,7 @@ import Testing
 
                     """)
             // Published by a version that publishes none.
-            _ = try await server.cli("SET", "tg:1:policies:h0", "{\(Self.policies)}")
+            _ = try await server.cli("SET", "tg:1:{:m}:policies:h0", "{\(Self.policies)}")
             let unknown = try await verify(tollgatectl, key, "--json")
             #expect((unknown.code, unknown.errors) == (0, ""))
             #expect(unknown.output.hasSuffix(#","accepted":null}"# + "\n"))

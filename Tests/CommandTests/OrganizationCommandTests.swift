@@ -117,8 +117,8 @@ import Testing
                 """
             for number in 1...2 {
                 _ = try await server.cli(
-                    "SET", "tg:1:policies:h\(number)", policies + String(repeating: " ", count: number))
-                _ = try await server.cli("ZADD", "tg:1:sidecars", "\(now)", "web-\(number):h\(number)")
+                    "SET", "tg:1:{:m}:policies:h\(number)", policies + String(repeating: " ", count: number))
+                _ = try await server.cli("ZADD", "tg:1:{:m}:sidecars", "\(now)", "web-\(number):h\(number)")
             }
             let outcome = try await tollgatectl("org", "limit", "acme", "serch=100/10s", "org=1/s", "nothing=1/s")
             #expect((outcome.code, outcome.output) == (65, ""))

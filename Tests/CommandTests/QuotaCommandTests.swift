@@ -21,9 +21,9 @@ import Testing
             let issued = try await tollgatectl("key", "issue", "--org", "acme", "--name", "a").output
             let id = String(try #require(issued.firstMatch(of: /acme\/[a-z2-7]{10}/)).output)
             for sidecar in sidecars {
-                _ = try await server.cli("SET", "tg:1:policies:\(sidecar.hash)", Self.published)
+                _ = try await server.cli("SET", "tg:1:{:m}:policies:\(sidecar.hash)", Self.published)
                 let beat = try await now(server) / 1_000_000 - sidecar.age
-                _ = try await server.cli("ZADD", "tg:1:sidecars", "\(beat)", "\(sidecar.name):\(sidecar.hash)")
+                _ = try await server.cli("ZADD", "tg:1:{:m}:sidecars", "\(beat)", "\(sidecar.name):\(sidecar.hash)")
             }
             try await body(tollgatectl, server, id)
         }
@@ -66,7 +66,7 @@ import Testing
     @Test func aKeyShowsTheHandshakeAndCostsByTool() async throws {
         try await withKey { tollgatectl, server, id in
             _ = try await server.cli(
-                "SET", "tg:1:policies:h1",
+                "SET", "tg:1:{:m}:policies:h1",
                 """
                 {"policies":[{"name":"tools","per":"key","limit":"9/d","cost":1,"tool_costs":{"search":5,"ping":0},\
                 "match":{"routes":[],"methods":[],"tools":["*"]},"reject":"tool_error","wait":1000000},\
@@ -124,7 +124,7 @@ import Testing
         let sidecars = [("web-1", "h1", 1), ("web-2", "h1", 3), ("old", "h2", 2), ("gone", "h3", 61)]
         try await withKey(sidecars: sidecars) { tollgatectl, server, _ in
             _ = try await server.cli(
-                "SET", "tg:1:policies:h2", #"{"policies":[{"name":"streams","per":"org","concurrency":4}]}"#)
+                "SET", "tg:1:{:m}:policies:h2", #"{"policies":[{"name":"streams","per":"org","concurrency":4}]}"#)
             equal(
                 try await tollgatectl("quota", "show", "acme"),
                 .init(
@@ -155,7 +155,7 @@ import Testing
                 {"policies":[{"name":"org","per":"org","limit":"100/d","cost":3},\
                 {"name":"search","per":"key","limit":"9/d"},{"name":"ceiling","per":"org","limit":"50/s"}]}
                 """
-            _ = try await server.cli("SET", "tg:1:policies:h2", other)
+            _ = try await server.cli("SET", "tg:1:{:m}:policies:h2", other)
             let bucket = "tg:1:{acme}:b:search:\(id.dropFirst(5))"
             for name in [bucket, "tg:1:{acme}:b:org"] { try await owe(90_000, name, in: server) }
             func refused(_ arguments: String..., policy: String, one: String, other: String) async throws {
@@ -259,7 +259,7 @@ import Testing
     @Test func severalAreResetOnlyWhereSomebodySaysSo() async throws {
         try await withKey { tollgatectl, server, _ in
             _ = try await server.cli(
-                "SET", "tg:1:policies:h1",
+                "SET", "tg:1:{:m}:policies:h1",
                 #"{"policies":[{"name":"org","per":"org","limit":"5/d"},{"name":"burst","per":"org","limit":"9/d"}]}"#)
             try await owe(1, "tg:1:{acme}:b:org", in: server)
             let asked = try await tollgatectl("quota", "reset", "acme")

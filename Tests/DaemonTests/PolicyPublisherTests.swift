@@ -17,9 +17,9 @@ import Testing
         try await RedisServer.run { server in
             let client = try await RedisClient.connect(to: RedisEndpoint(.unix(path: server.socketPath)))
             defer { client.close() }
-            _ = try await client.send("SET", "tg:1:meta", "here")
+            _ = try await client.send("SET", "tg:1:{:m}:meta", "here")
             try await publisher(server).publishFirst(into: Array("here".utf8), until: .now + .seconds(60))
-            #expect(try await client.send("ZCARD", "tg:1:sidecars") == .integer(1))
+            #expect(try await client.send("ZCARD", "tg:1:{:m}:sidecars") == .integer(1))
         }
     }
 

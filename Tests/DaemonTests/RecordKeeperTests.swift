@@ -31,7 +31,7 @@ import Testing
             func isGone(_ local: String) async throws -> Bool {
                 try await client.send("EXISTS", "tg:1:{acme}:k:\(local)") == .integer(0)
             }
-            _ = try await client.send("SET", "tg:1:meta", "here")
+            _ = try await client.send("SET", "tg:1:{:m}:meta", "here")
             _ = try await client.send("HSET", "tg:1:{acme}", "rev", "1", "status", "active")
             try await revoked("first")
             let database = NIOLockedValueBox<[UInt8]?>(nil)
@@ -46,7 +46,7 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { try await group.run() }
                 // Of a database that nobody has seen nothing is removed.
-                #expect(try await client.send("EXISTS", "tg:1:retention") == .integer(0))
+                #expect(try await client.send("EXISTS", "tg:1:{:m}:retention") == .integer(0))
                 database.withLockedValue { $0 = Array("here".utf8) }
                 while !(try await isGone("first")) { try await Task.sleep(for: .milliseconds(5)) }
                 try await revoked("second")

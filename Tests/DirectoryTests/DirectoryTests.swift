@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Redis
 import TestSupport
 import Testing
@@ -46,7 +47,7 @@ import Testing
             #expect(record["status"] == "active")
             let revision = try #require(record["rev"])
             #expect(revision.count == 16 && revision.allSatisfy { "0123456789abcdef".contains($0) })
-            #expect(try await server.cli("GET", "tg:1:meta").count == 32)
+            #expect(try await server.cli("GET", "tg:1:{:m}:meta").count == 32)
             await #expect(throws: DirectoryError.organizationExists("acme")) {
                 _ = try await directory.createOrganization(acme)
             }
@@ -229,7 +230,7 @@ import Testing
                 _ = try await directory.issueKey(KeyOrder(organization: acme, name: "late", expiry: .at(1)))
             }
             let names = try await server.cli("KEYS", "*").split(separator: "\n").sorted()
-            #expect(names == ["tg:1:meta", "tg:1:{acme}", "tg:1:{acme}:audit"])
+            #expect(names == ["tg:1:{:m}:meta", "tg:1:{acme}", "tg:1:{acme}:audit"])
         }
     }
 

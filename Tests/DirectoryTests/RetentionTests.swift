@@ -25,7 +25,7 @@ import Testing
             let directory = Directory(booth.client)
             let acme = try #require(OrganizationID("acme"))
             _ = try await directory.createOrganization(acme)
-            guard case .bytes(let database) = try await booth.client.send("GET", "tg:1:meta") else {
+            guard case .bytes(let database) = try await booth.client.send("GET", "tg:1:{:m}:meta") else {
                 Issue.record("no id")
                 return
             }
@@ -81,7 +81,7 @@ import Testing
             ]
             let after = try await names(booth)
             #expect(before.subtracting(after) == gone)
-            #expect(after.subtracting(before).subtracting(["tg:1:{acme}:audit"]) == ["tg:1:retention"])
+            #expect(after.subtracting(before).subtracting(["tg:1:{acme}:audit"]) == ["tg:1:{:m}:retention"])
             let left = Set([recent, active, inGrace].map(\.id.local))
             let indexed = try await booth.client.send("ZRANGE", "tg:1:{acme}:keys", "0", "-1").array ?? []
             #expect(Set(indexed.compactMap(\.text)) == left)
@@ -115,12 +115,12 @@ import Testing
             let old = try await issue(directory)
             try await age(old, revokedFor: 2_000, booth)
             // Another is at it, or has just been.
-            _ = try await booth.client.send("SET", "tg:1:retention", "another", "PX", "60000")
+            _ = try await booth.client.send("SET", "tg:1:{:m}:retention", "another", "PX", "60000")
             #expect(try await retention(booth).sweep(database: database, rest: .seconds(60)) == nil)
             #expect(try await booth.client.send("EXISTS", "tg:1:{acme}:k:\(old.id.local)") == .integer(1))
-            _ = try await booth.client.send("DEL", "tg:1:retention")
+            _ = try await booth.client.send("DEL", "tg:1:{:m}:retention")
             #expect(try await retention(booth).sweep(database: database, rest: .seconds(500)) == 1)
-            let left = try #require(try await booth.client.send("PTTL", "tg:1:retention").integer)
+            let left = try #require(try await booth.client.send("PTTL", "tg:1:{:m}:retention").integer)
             #expect((400_000...500_000).contains(left))
             #expect(try await retention(booth).sweep(database: database, rest: .seconds(60)) == nil)
         }
@@ -146,12 +146,12 @@ import Testing
             let client = booth.client
             let thief = retention(booth) {
                 // As if it had stood still for a minute, and another had begun.
-                _ = try await client.send("SET", "tg:1:retention", "another", "PX", "60000")
+                _ = try await client.send("SET", "tg:1:{:m}:retention", "another", "PX", "60000")
             }
             let removed = try #require(try await thief.sweep(database: database, rest: .seconds(60)))
             // One page of one organization, whichever came first.
             #expect([1, 3].contains(removed))
-            #expect(try await client.send("GET", "tg:1:retention") == .bytes(Array("another".utf8)))
+            #expect(try await client.send("GET", "tg:1:{:m}:retention") == .bytes(Array("another".utf8)))
         }
     }
 
@@ -183,7 +183,7 @@ import Testing
             }
             #expect(try await booth.client.send("ZCARD", "tg:1:{acme}:keys") == .integer(4))
             // Its lock runs out; here it is taken away.
-            _ = try await booth.client.send("DEL", "tg:1:retention")
+            _ = try await booth.client.send("DEL", "tg:1:{:m}:retention")
             #expect(try await retention(booth).sweep(database: database, rest: .seconds(60)) == 4)
             for key in keys { #expect(try await booth.client.send("EXISTS", pointer(key)) == .integer(0)) }
         }

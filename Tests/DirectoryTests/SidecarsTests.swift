@@ -12,7 +12,7 @@ import Testing
 
     private func withSidecars(_ body: (Sidecars, RedisClient) async throws -> Void) async throws {
         try await Tollbooth.open { booth in
-            _ = try await booth.client.send("SET", "tg:1:meta", String(decoding: database, as: UTF8.self))
+            _ = try await booth.client.send("SET", "tg:1:{:m}:meta", String(decoding: database, as: UTF8.self))
             try await body(Sidecars(booth.client, namespace: "tg"), booth.client)
         }
     }
@@ -24,12 +24,12 @@ import Testing
     @Test func aBeatIsAScoreAndADayOfTheSet() async throws {
         try await withSidecars { sidecars, redis in
             #expect(try await beat(sidecars, "web:1"))
-            let set = "tg:1:policies:\(published.set.hash)"
+            let set = "tg:1:{:m}:policies:\(published.set.hash)"
             #expect(try await redis.send("GET", set).text == published.text)
             let left = try #require(try await redis.send("TTL", set).integer)
             #expect((86_300...86_400).contains(left))
             #expect(
-                try await redis.send("ZRANGE", "tg:1:sidecars", "0", "-1").array?.map(\.text)
+                try await redis.send("ZRANGE", "tg:1:{:m}:sidecars", "0", "-1").array?.map(\.text)
                     == ["web:1:\(published.set.hash)"])
             let live = try await sidecars.live()
             #expect(live.map(\.name) == ["web:1"])
@@ -60,17 +60,17 @@ import Testing
             let time = try await redis.send("TIME").array?.first?.text.flatMap { Int($0) }
             let now = try #require(time)
             for (name, age) in [("fresh", 2), ("late", 40), ("gone", 62), ("ancient", 90_000)] {
-                _ = try await redis.send("ZADD", "tg:1:sidecars", "\(now - age)", "\(name):h")
+                _ = try await redis.send("ZADD", "tg:1:{:m}:sidecars", "\(now - age)", "\(name):h")
             }
             #expect(try await sidecars.live().map(\.name) == ["fresh", "late"])
             #expect(try await sidecars.newest() == nil)
             #expect(try await beat(sidecars, "new"))
-            #expect(try await redis.send("ZSCORE", "tg:1:sidecars", "ancient:h") == .null)
-            #expect(try await redis.send("ZCARD", "tg:1:sidecars").integer == 4)
+            #expect(try await redis.send("ZSCORE", "tg:1:{:m}:sidecars", "ancient:h") == .null)
+            #expect(try await redis.send("ZCARD", "tg:1:{:m}:sidecars").integer == 4)
             try await sidecars.retire("new", policies: published.set)
             // One that never beat isn't made up.
             try await sidecars.retire("never", policies: published.set)
-            #expect(try await redis.send("ZCARD", "tg:1:sidecars").integer == 4)
+            #expect(try await redis.send("ZCARD", "tg:1:{:m}:sidecars").integer == 4)
         }
     }
 
@@ -80,8 +80,8 @@ import Testing
             let now = try #require(time)
             let older = PolicySet.published([])
             for (set, text, age) in [(older.set, older.text, 900), (published.set, published.text, 600)] {
-                _ = try await redis.send("SET", "tg:1:policies:\(set.hash)", text)
-                _ = try await redis.send("ZADD", "tg:1:sidecars", "\(now - age)", "web-\(age):\(set.hash)")
+                _ = try await redis.send("SET", "tg:1:{:m}:policies:\(set.hash)", text)
+                _ = try await redis.send("ZADD", "tg:1:{:m}:sidecars", "\(now - age)", "web-\(age):\(set.hash)")
             }
             let newest = try #require(try await sidecars.newest())
             #expect(newest.set == published.set)
@@ -95,7 +95,7 @@ import Testing
     func aScoreThatIsNoMomentIsNoBeat(score: String) async throws {
         try await withSidecars { sidecars, redis in
             #expect(try await beat(sidecars, "web"))
-            _ = try await redis.send("ZADD", "tg:1:sidecars", score, "other:\(published.set.hash)")
+            _ = try await redis.send("ZADD", "tg:1:{:m}:sidecars", score, "other:\(published.set.hash)")
             #expect(try await sidecars.live().map(\.name) == ["web"])
             #expect(try await sidecars.newest()?.sidecar.name == "web")
         }
@@ -106,13 +106,14 @@ import Testing
         try await withSidecars { sidecars, redis in
             for other in ["fedcba9876543210fedcba9876543210", nil] {
                 if let other {
-                    _ = try await redis.send("SET", "tg:1:meta", other)
+                    _ = try await redis.send("SET", "tg:1:{:m}:meta", other)
                 } else {
-                    _ = try await redis.send("DEL", "tg:1:meta")
+                    _ = try await redis.send("DEL", "tg:1:{:m}:meta")
                 }
                 #expect(try await beat(sidecars, "web") == false)
                 #expect(
-                    try await redis.send("EXISTS", "tg:1:sidecars", "tg:1:policies:\(published.set.hash)").integer == 0)
+                    try await redis.send("EXISTS", "tg:1:{:m}:sidecars", "tg:1:{:m}:policies:\(published.set.hash)")
+                        .integer == 0)
             }
         }
     }
@@ -123,7 +124,7 @@ import Testing
             #expect(try await beat(sidecars, "web"))
             let now = try #require(try await redis.send("TIME").array?.first?.text)
             for (name, hash) in [(String(repeating: "n", count: 300), "h"), ("n", String(repeating: "h", count: 300))] {
-                _ = try await redis.send("ZADD", "tg:1:sidecars", now, "\(name):\(hash)")
+                _ = try await redis.send("ZADD", "tg:1:{:m}:sidecars", now, "\(name):\(hash)")
             }
             #expect(try await sidecars.live().map(\.name) == ["web"])
         }

@@ -275,7 +275,7 @@ def test_a_plan_from_beginning_to_end(daemon, ctl, redis):
     assert "pro" in ctl("plan", "list") and json.loads(ctl("plan", "show", "pro", "--json"))["organizations"] == []
     assert ctl("plan", "delete", "pro") == "Plan pro deleted.\n"
     assert ctl.run("plan", "show", "pro").returncode == 66
-    assert redis.names("tg:1:plan:*") == set()
+    assert redis.names("tg:1:{:m}:plan:*") == set()
 
 
 # ---- Quotas ----------------------------------------------------------------------------------------------------------

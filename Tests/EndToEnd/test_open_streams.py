@@ -2,6 +2,7 @@
 """Streams and tunnels stay open only as long as their key holds, and hold a slot only as long as their sidecar lives."""
 
 import contextlib
+import hashlib
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ SPEED = 4
 #: What design promises from the change to the end of the stream.
 PROMISE = 15.0
 #: How long a slot lasts that nobody renews.
-LEASE = 30.0
+SLOT = 30.0
 #: By how much later than by their clocks a busy machine may let us see it.
 LATE = 20.0
 
@@ -138,8 +139,9 @@ def expire(ctl, redis, issued):
 
 
 def forget(ctl, redis, issued):
-    """The record is gone, as after `org delete`."""
+    """The pointer and the record are gone, as after `org delete`."""
     org, name = issued["id"].split("/")
+    redis("DEL", f"tg:1:cred:{hashlib.sha256(issued['key'].encode()).hexdigest()}")
     redis("DEL", f"tg:1:{{{org}}}:k:{name}")
     changed(redis, {"id": f"{org}/xxxxxxxxxx"})
 
@@ -192,7 +194,7 @@ def open_some(daemon, key, count: int) -> list[Stream]:
     return [stream for stream in streams if stream.is_open]
 
 
-def test_sidecars_that_die_or_stop_free_their_slots_within_the_lease(launch, streaming, ctl, redis):
+def test_sidecars_that_die_or_stop_free_their_slots_in_time(launch, streaming, ctl, redis):
     """Eight sidecars fill a limit; three are killed and one is stopped for longer than a slot lasts."""
     limit = 16
     daemons = [
@@ -213,14 +215,14 @@ def test_sidecars_that_die_or_stop_free_their_slots_within_the_lease(launch, str
     began = now()
     # What they held is others' when it has lapsed, and not a slot before.
     taken = []
-    while len(taken) < 8 and now() - began < LEASE + LATE:
+    while len(taken) < 8 and now() - began < SLOT + LATE:
         for daemon in others:
             taken += open_some(daemon, key, 1)
         assert sum(s.is_open for own in list(streams.values())[4:] for s in own) == 8
         assert len(slots(redis)) <= limit
         sleep(0.3)
     assert len(taken) == 8
-    assert now() - began < LEASE + LATE / 2
+    assert now() - began < SLOT + LATE / 2
     assert len(slots(redis)) == limit
     assert not open_some(others[0], key, 1)
     # The one that was stopped wakes with two streams that nobody counts any more, and closes them.

@@ -67,13 +67,13 @@ def test_sidecars_that_take_other_keys_say_so(launch, upstream):
 def test_a_sidecar_that_says_nothing_of_keys_does_not_disagree(launch, upstream, ctl, redis):
     """One of a version that publishes its policies alone, while a fleet is renewed."""
     launch(upstream)
-    (member,) = redis("ZRANGE", "tg:1:sidecars", "0", "-1")
-    text = json.loads(redis("GET", b"tg:1:policies:" + member.rpartition(b":")[2]))
+    (member,) = redis("ZRANGE", "tg:1:{:m}:sidecars", "0", "-1")
+    text = json.loads(redis("GET", b"tg:1:{:m}:policies:" + member.rpartition(b":")[2]))
     assert text.pop("keys") == {
         "prefix": "mcp_", "accept": ["mcp_"], "headers": ["X-API-Key", "Authorization"], "max_active_per_org": 5,
     }
-    redis("SET", "tg:1:policies:old", json.dumps(text))
-    redis("ZADD", "tg:1:sidecars", redis("TIME")[0], "web-1:old")
+    redis("SET", "tg:1:{:m}:policies:old", json.dumps(text))
+    redis("ZADD", "tg:1:{:m}:sidecars", redis("TIME")[0], "web-1:old")
     later = launch(upstream)
     shown = ctl.run("quota", "show", "127.0.0.1")
     # Its look at the others is over then.

@@ -375,8 +375,8 @@ def test_a_debt_is_at_most_one_capacity_and_is_paid_off_before_the_next_call(lau
 
 
 def plan(redis, name: str, limits: str):
-    redis("HSET", f"tg:1:plan:{name}", "limits", limits)
-    redis("SET", "tg:1:plans", str(time.monotonic_ns()))
+    redis("HSET", f"tg:1:{{:m}}:plan:{name}", "limits", limits)
+    redis("SET", "tg:1:{:m}:plans", str(time.monotonic_ns()))
 
 
 def test_a_plan_gives_numbers_and_its_change_reaches_every_sidecar_within_two_seconds(launch, upstream, ctl, redis):

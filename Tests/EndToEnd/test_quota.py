@@ -116,8 +116,8 @@ def test_a_daemon_that_was_killed_is_seen_for_a_minute_and_its_policies_for_long
     daemon.process.kill()
     daemon.process.wait()
     daemon.process = None
-    (member,) = redis("ZRANGE", "tg:1:sidecars", "0", "-1")
-    redis("ZADD", "tg:1:sidecars", int(clock(redis)) - 61, member)
+    (member,) = redis("ZRANGE", "tg:1:{:m}:sidecars", "0", "-1")
+    redis("ZADD", "tg:1:{:m}:sidecars", int(clock(redis)) - 61, member)
     done = ctl.run("quota", "show", "acme", "--json")
     assert done.returncode == 0
     assert done.stderr == "tollgatectl: warning: no sidecar runs now; these are the policies last published\n"
@@ -129,7 +129,7 @@ def test_a_swapped_database_is_not_written_to(launch, upstream, ctl, redis):
     daemon = launch(upstream, policies=SLOW)
     published(ctl, 1)
     redis("FLUSHALL")
-    redis("SET", "tg:1:meta", "0" * 32)
+    redis("SET", "tg:1:{:m}:meta", "0" * 32)
     # The beat at the end, which would be the next one, changes nothing either.
     daemon.stop()
-    assert redis("EXISTS", "tg:1:sidecars") == 0
+    assert redis("EXISTS", "tg:1:{:m}:sidecars") == 0

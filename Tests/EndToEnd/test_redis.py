@@ -258,7 +258,7 @@ def test_what_is_stored_is_named_as_the_design_says(launch, redis, upstream, ctl
         "tg:1:{acme}:b:org",
         "tg:1:{a:203.0.113.9}:b:address",
         "tg:1:{a:2001:db8:0:1::/64}:b:address",
-        "tg:1:meta",
+        "tg:1:{:m}:meta",
     } <= names
     assert not any(issued["key"] in name for name in names)
     assert 0 < redis("PTTL", "tg:1:{acme}:b:org") <= 501

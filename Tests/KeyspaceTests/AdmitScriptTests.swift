@@ -234,7 +234,7 @@ import Testing
         try await Tollbooth.open { booth in
             _ = try await booth.client.send("REPLICAOF", "127.0.0.1", "1")
             for (script, keys) in [
-                (RedisScript.admit, 0), (RedisScript.lookup, 2), (RedisScript.load, 1), (RedisScript.instance, 1),
+                (RedisScript.admit, 0), (RedisScript.lookup, 1), (RedisScript.load, 1), (RedisScript.instance, 1),
                 (RedisScript.session, 1), (RedisScript.correct, 1), (RedisScript.renew, 1), (RedisScript.release, 1),
                 (RedisScript.plan, 1),
             ] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Redis
 import Testing
 @testable import Keyspace
@@ -125,7 +126,7 @@ import Testing
 
     @Test func namesAreThoseOfTheContract() {
         let names = Names(namespace: "tg")
-        #expect(names.instance == "tg:1:meta")
+        #expect(names.instance == "tg:1:{:m}:meta")
         #expect(names.organization("acme") == "tg:1:{acme}")
         func policy(_ name: String, _ allowance: Allowance) -> Policy { Policy(name: name, per: .org, allowance) }
         let (rate, quota, slots) = (
@@ -136,8 +137,8 @@ import Testing
         #expect(names.bucket(quota, ofKey: "7h3kq2mzxb", in: "acme") == "tg:1:{acme}:q:monthly:7h3kq2mzxb")
         #expect(names.bucket(slots, ofAddress: "203.0.113.9") == "tg:1:{a:203.0.113.9}:c:streams")
         #expect(names.globalBucket(rate) == "tg:1:{:g}:b:org")
-        #expect(names.planRevision == "tg:1:plans")
-        #expect(names.plan("pro") == "tg:1:plan:pro")
+        #expect(names.planRevision == "tg:1:{:m}:plans")
+        #expect(names.plan("pro") == "tg:1:{:m}:plan:pro")
         #expect(
             names.credential(CredentialHash(of: Array("abc".utf8)))
                 == "tg:1:cred:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")

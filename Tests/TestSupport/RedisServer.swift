@@ -22,13 +22,16 @@ package actor RedisServer {
         package var password: String?
         /// ACL users: `"app on >secret ~tg:* +@all"`.
         package var users: [String] = []
+        /// A cluster of one node, to which no hash slot is assigned yet.
+        package var isCluster = false
         /// Further lines of redis.conf.
         package var configuration: [String] = []
 
         package init(
             tcp: Bool = false, persists: Bool = false, password: String? = nil, users: [String] = [],
-            configuration: [String] = []
+            isCluster: Bool = false, configuration: [String] = []
         ) {
+            self.isCluster = isCluster
             self.tcp = tcp
             self.persists = persists
             self.password = password
@@ -104,6 +107,7 @@ package actor RedisServer {
             "dir \(directory)", "logfile \"\"", "save \"\"", "appendonly \(options.persists ? "yes" : "no")",
             "appendfsync always", "enable-debug-command yes",
         ]
+        if options.isCluster { lines += ["cluster-enabled yes", "cluster-port \(try freePort())"] }
         if let password = options.password { lines.append("requirepass \(password)") }
         lines += options.users.map { "user \($0)" } + options.configuration
         try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: "\(directory)/redis.conf"))

@@ -23,6 +23,8 @@ final class Ask {
     var hash: CredentialHash?
     /// Whether the pointer to its record was read for this request.
     var isPointerFresh = false
+    /// The record that a pointer names wasn't there.
+    var hasMissedRecord = false
     var staleAnswers = 0
     var misjudgements = 0
     var turns = 0

@@ -39,6 +39,7 @@ extension Gate {
         case .unknown: refuse(ask, .unknown)
         case .beyondBudget: finish(ask, .deny(Denial(reason: .lookupBudget)))
         case .tooLong: finish(ask, .unavailable("record too long"))
+        case .lost: finish(ask, .unavailable("record lost"))
         case .absent(let absence): decideWithoutRedis(ask, absence)
         }
     }

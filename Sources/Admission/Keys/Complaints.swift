@@ -36,6 +36,13 @@ final class Complaints {
         }
     }
 
+    /// - Parameter key: its id, by a pointer that leads nowhere.
+    func noteLost(_ key: String) {
+        once("loss of \(key)") {
+            logger.error("record lost: Redis has the credential and not its record", metadata: ["key_id": "\(key)"])
+        }
+    }
+
     func noteTooLong(plan: String, _ length: Int64) {
         once("length of plan \(plan)") {
             logger.error(

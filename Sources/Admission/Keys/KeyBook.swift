@@ -23,6 +23,8 @@ final class KeyBook {
         case beyondBudget
         /// More is written of it than anybody may write.
         case tooLong
+        /// Redis knows the credential, and has lost its record.
+        case lost
         case absent(Absence)
     }
 
@@ -129,21 +131,25 @@ final class KeyBook {
 
     private func sendLookup(_ hash: CredentialHash, before deadline: NIODeadline, of block: LookupBudget.Block?) {
         counters.lookups += 1
-        var call = RedisCommand(RedisScript.lookup, keyCount: 2)
-        call.append(link.names.instance)
+        var call = RedisCommand(RedisScript.lookup, keyCount: 1)
         call.append(link.names.credential(hash))
-        link.send(call, before: deadline) { result in
+        // Before a key that worked becomes unknown: is this still the database that knew it? Its id is read behind the
+        // pointer.
+        link.send(call, link.instanceQuestion(), before: deadline) { found, database in
             assert(self.lookups[hash] != nil, "A look-up is under way once")
             let asks = self.lookups.removeValue(forKey: hash) ?? []
-            if let block { self.budget.end(block, asFailure: result.isUnknownKey, at: self.link.eventLoop.now) }
-            guard let answer = self.hear(result, of: RedisScript.lookup, by: asks) else {
+            if let block { self.budget.end(block, asFailure: found.isUnknownKey, at: self.link.eventLoop.now) }
+            let (pointer, instance) = (
+                self.hear(found, of: RedisScript.lookup, by: asks),
+                self.hear(database, of: RedisScript.instance, by: asks)
+            )
+            guard let pointer, let instance else {
                 for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
                 return
             }
-            guard answer.count == 3 else { return self.miss(asks, "unexpected look-up") }
-            // Before a key that worked becomes unknown: is this still the database that knew it?
-            self.link.compareInstance(answer[1])
-            self.follow(RecordPointer(answer[2]), hash, asks)
+            guard pointer.count == 2, instance.count == 2 else { return self.miss(asks, "unexpected look-up") }
+            self.link.compareInstance(instance[1])
+            self.follow(RecordPointer(pointer[1]), hash, asks)
         }
     }
 
@@ -205,8 +211,12 @@ final class KeyBook {
         if answer.count == 2, let length = answer[1].integer {
             return refuseTooLong(wants, wants.first?.pointer.organization ?? "", length)
         }
-        guard answer.count == wants.count + 2, let fields = answer[1].array else {
-            return miss(wants.flatMap(\.asks), "unexpected record")
+        guard answer.count == wants.count + 2,
+            let fields = answer[1].array.flatMap({ RecordValues($0, of: OrganizationField.admitted) })
+        else { return miss(wants.flatMap(\.asks), "unexpected record") }
+        guard !fields.isEmpty else {
+            for want in wants { doubtPointer(want) }
+            return
         }
         let organization = OrganizationRecord(fields)
         plans.with(organization?.plan) { isKnown in
@@ -223,9 +233,11 @@ final class KeyBook {
                 refuseTooLong([want], want.pointer.principal.keyID, length)
                 continue
             }
-            guard let organization, let record = fields.array.flatMap(KeyRecord.init),
-                record.hash == want.hash.hexadecimal
-            else {
+            guard let fields = RecordValues(fields.array ?? [], of: KeyField.admitted), !fields.isEmpty else {
+                doubtPointer(want)
+                continue
+            }
+            guard let organization, let record = KeyRecord(fields), record.hash == want.hash.hexadecimal else {
                 dropPointer(want)
                 continue
             }
@@ -243,7 +255,23 @@ final class KeyBook {
         }
     }
 
-    /// The record is gone, or another key's: a pointer from the cache is looked up once more, a fresh one names no key.
+    /// There is no record, or no organization. A pointer goes before its record does, so it may be gone by now; one
+    /// that is still there has lost its record, and who holds the key is told nothing about it that isn't known.
+    private func doubtPointer(_ want: OrganizationLoad.Want) {
+        cache.remove(want.hash)
+        tell(want.asks) { ask in
+            guard !ask.hasMissedRecord else {
+                self.complaints.noteLost(want.pointer.principal.keyID)
+                return .lost
+            }
+            ask.hasMissedRecord = true
+            self.lookUp(ask, want.hash)
+            return nil
+        }
+    }
+
+    /// The record is another key's, or can't be read: a pointer from the cache is looked up once more, a fresh one
+    /// names no key.
     private func dropPointer(_ want: OrganizationLoad.Want) {
         cache.remove(want.hash)
         tell(want.asks) { ask in
@@ -283,7 +311,7 @@ final class KeyBook {
 extension Result<RedisReply, RedisError> {
     /// A look-up's answer that there is no such key.
     fileprivate var isUnknownKey: Bool {
-        guard case .success(let reply) = self, let answer = reply.array, answer.count == 3 else { return false }
-        return RecordPointer(answer[2]) == nil
+        guard case .success(let reply) = self, let answer = reply.array, answer.count == 2 else { return false }
+        return RecordPointer(answer[1]) == nil
     }
 }

@@ -10,7 +10,7 @@ import Octets
 ///    way, and what is under way has its room: good keys use up nothing, however many come at once.
 /// 2. Who finds no room waits for it. Blocks that have sent junk wait behind all others and leave them a quarter.
 struct LookupBudget {
-    /// Failures of a loop; each costs Redis 10 µs.
+    /// Failures of a loop; each costs Redis 11 µs.
     static let perSecond = 2_000
     /// Of one block.
     static let blockPerSecond = 500

@@ -2,7 +2,7 @@
 
 import NIOConcurrencyHelpers
 
-/// Which database this process works with: the id in `<namespace>:1:meta`, as first seen by any loop.
+/// Which database this process works with: the id in `<namespace>:1:{:m}:meta`, as first seen by any loop.
 ///
 /// Loops ask it on connecting, before a key becomes unknown and every few seconds, never on the warm path. Once an id is
 /// known it stays for the life of the process: another one, or none, means that somebody emptied or swapped the database.

@@ -129,6 +129,25 @@ final class StoreLink {
         connection.send(call, deadline: deadline, late: late, then)
     }
 
+    /// Two questions in one write, about keys of two hash slots; `then` hears both answers when the later one is there.
+    func send(
+        _ first: RedisCommand, _ second: RedisCommand, before deadline: NIODeadline,
+        _ then: @escaping (Result<RedisReply, RedisError>, Result<RedisReply, RedisError>) -> Void
+    ) {
+        var results: (first: Result<RedisReply, RedisError>?, second: Result<RedisReply, RedisError>?)
+        func hear() {
+            if let first = results.first, let second = results.second { then(first, second) }
+        }
+        send(first, before: deadline) {
+            results.first = $0
+            hear()
+        }
+        send(second, before: deadline) {
+            results.second = $0
+            hear()
+        }
+    }
+
     /// When a script answered, in µs; nil where it isn't a time that can be counted with.
     func time(of answer: [RedisReply]) -> Int? {
         guard let time = answer.first?.integer, 0...Int64(KeyRecord.never) ~= time else { return nil }
@@ -250,7 +269,7 @@ final class StoreLink {
 
     private func probeIfDue(_ now: NIODeadline) {
         guard !isClosed, isReady, health.beginProbe(at: now) else { return }
-        send(instanceQuestion(), before: now + timeout) { result in
+        send(firstQuestion(), before: now + timeout) { result in
             self.health.endProbe()
             guard let answer = self.answer(result, of: RedisScript.instance), answer.count == 2 else { return }
             self.compareInstance(answer[1])
@@ -262,7 +281,7 @@ final class StoreLink {
         _ send: (RedisCommand, @escaping RedisConnection.Completion) -> Void,
         _ done: @escaping (Result<Void, RedisError>) -> Void
     ) {
-        send(instanceQuestion()) { result in
+        send(firstQuestion()) { result in
             guard let answer = self.answer(result, of: RedisScript.instance), answer.count == 2 else {
                 return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
             }
@@ -272,10 +291,15 @@ final class StoreLink {
     }
 
     /// A process that has never seen an id proposes one; of several the first is taken.
-    private func instanceQuestion() -> RedisCommand {
+    private func firstQuestion() -> RedisCommand {
+        instanceQuestion(proposing: instance.id == nil ? DatabaseID.proposal() : "")
+    }
+
+    /// Which database is this?
+    func instanceQuestion(proposing id: String = "") -> RedisCommand {
         var call = RedisCommand(RedisScript.instance, keyCount: 1)
         call.append(names.instance)
-        call.append(instance.id == nil ? DatabaseID.proposal() : "")
+        call.append(id)
         return call
     }
 

@@ -48,6 +48,16 @@ final class SlotKeeper {
 
     private func giveBack(_ name: [UInt8], in buckets: [Bucket]) {
         guard link.isToldOfChanges else { return }
+        guard buckets.count > 1 else { return release(name, from: buckets) }
+        // An organization's sets lie elsewhere than an address' and the common ones.
+        var rest = buckets
+        while let first = rest.first.map({ HashSlot(of: $0.name) }) {
+            release(name, from: rest.filter { HashSlot(of: $0.name) == first })
+            rest.removeAll { HashSlot(of: $0.name) == first }
+        }
+    }
+
+    private func release(_ name: [UInt8], from buckets: [Bucket]) {
         var call = RedisCommand(RedisScript.release, keyCount: buckets.count)
         for bucket in buckets { call.append(bytes: bucket.name) }
         call.append(bytes: name)

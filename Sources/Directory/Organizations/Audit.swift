@@ -4,7 +4,8 @@ import Keyspace
 package import Limits
 import Redis
 
-/// Who changed what, when: an entry of the stream `<namespace>:1:{org}:audit`, or of `<namespace>:1:audit` for plans.
+/// Who changed what, when: an entry of the stream `<namespace>:1:{org}:audit`, or of `<namespace>:1:{:m}:audit` for
+/// plans.
 package struct AuditEntry: Sendable, Equatable {
     /// Milliseconds since 1970, by Redis' clock.
     package var milliseconds: Int

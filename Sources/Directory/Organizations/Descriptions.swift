@@ -2,7 +2,7 @@
 
 package import Keyspace
 package import Limits
-package import Redis
+import Redis
 
 /// An organization as operators see it. Moments are seconds since 1970.
 package struct OrganizationDescription: Sendable, Equatable {
@@ -19,17 +19,12 @@ package struct OrganizationDescription: Sendable, Equatable {
     package var activeKeys: Int
     package var allKeys: Int
 
-    /// In the order of the script: what admission reads, then what it doesn't.
-    package static let fields = ["rev", "status", "limits", "plan", "created_at", "max_active_keys"]
-
-    package init?(_ id: OrganizationID, _ fields: [RedisReply], activeKeys: Int, allKeys: Int) {
-        guard fields.count == Self.fields.count, let record = OrganizationRecord(Array(fields.prefix(4))) else {
-            return nil
-        }
+    package init?(_ id: OrganizationID, _ fields: RecordValues<OrganizationField>, activeKeys: Int, allKeys: Int) {
+        guard let record = OrganizationRecord(fields) else { return nil }
         self.id = id
         isSuspended = record.isSuspended
-        createdAt = fields[4].number
-        maximumActiveKeys = fields[5].text.flatMap { Int($0) }
+        createdAt = fields[.createdAt].number
+        maximumActiveKeys = fields[.maximumActiveKeys].text.flatMap { Int($0) }
         plan = record.plan
         overrides = record.overrides
         self.activeKeys = activeKeys
@@ -75,36 +70,30 @@ package struct KeyDescription: Sendable, Equatable {
     /// Redis' clock then.
     package var readAt: Int
 
-    /// In the order of the script: what admission reads, then what it doesn't.
-    package static let fields = [
-        "key_hash", "is_active", "subject", "not_before", "expires_at", "revoked_at", "limits", "tools", "scopes",
-        "allow_from",
-        "name", "created_by_user_id", "created_at", "rotated_to", "last_used_at",
-        "rotated_from",
-    ]
-
     /// - Returns: nil where there is no record.
-    package init?(_ id: KeyID, _ fields: [RedisReply], of organization: OrganizationRecord?, at nowMicroseconds: Int) {
-        guard fields.count == Self.fields.count, fields.contains(where: { $0 != .null }) else { return nil }
+    package init?(
+        _ id: KeyID, _ fields: RecordValues<KeyField>, of organization: OrganizationRecord?, at nowMicroseconds: Int
+    ) {
+        guard !fields.isEmpty else { return nil }
         self.id = id
-        let record = KeyRecord(Array(fields.prefix(10)))
-        // A number in place of a text: it is longer than may be, and no sidecar reads it.
-        let isTooLong = fields.prefix(10).contains { $0.integer != nil }
-        status = isTooLong ? .unreadable : Status(record, of: organization, at: nowMicroseconds)
-        subject = fields[2].text ?? id.local
-        notBefore = fields[3].number
-        expiresAt = fields[4].number
-        revokedAt = fields[5].number
+        let record = KeyRecord(fields)
+        status =
+            fields.isTooLong(among: KeyField.admitted)
+            ? .unreadable : Status(record, of: organization, at: nowMicroseconds)
+        subject = fields[.subject].text ?? id.local
+        notBefore = fields[.notBefore].number
+        expiresAt = fields[.expiresAt].number
+        revokedAt = fields[.revokedAt].number
         overrides = record?.overrides ?? .none
-        tools = ToolAccess(fields[7])
-        scopes = KeyScopes(fields[8]) ?? KeyScopes()
-        networks = KeyNetworks(fields[9]) ?? KeyNetworks()
-        name = fields[10].text ?? ""
-        user = fields[11].text ?? ""
-        createdAt = fields[12].number
-        rotatedTo = fields[13].text.flatMap(id.sibling)
-        lastUsedAt = fields[14].number
-        rotatedFrom = fields[15].text.flatMap(id.sibling)
+        tools = ToolAccess(fields[.tools])
+        scopes = KeyScopes(fields[.scopes]) ?? KeyScopes()
+        networks = KeyNetworks(fields[.networks]) ?? KeyNetworks()
+        name = fields[.name].text ?? ""
+        user = fields[.user].text ?? ""
+        createdAt = fields[.createdAt].number
+        rotatedTo = fields[.rotatedTo].text.flatMap(id.sibling)
+        lastUsedAt = fields[.lastUsedAt].number
+        rotatedFrom = fields[.rotatedFrom].text.flatMap(id.sibling)
         readAt = nowMicroseconds / 1_000_000
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Keyspace
+package import Keyspace
 package import Limits
 import Redis
 
@@ -13,7 +13,7 @@ extension Directory {
     ) async throws(DirectoryError) -> Bool {
         let status = isSuspended ? "suspended" : "active"
         let old = try await change(
-            id, ["status": status], what: isSuspended ? "org.suspend" : "org.resume", detail: "")
+            id, [.status: status], what: isSuspended ? "org.suspend" : "org.resume", detail: "")
         return old.first != status
     }
 
@@ -21,24 +21,25 @@ extension Directory {
     package func setMaximumActiveKeys(_ maximum: Int?, of id: OrganizationID) async throws(DirectoryError) {
         let text = maximum.map(String.init)
         _ = try await change(
-            id, ["max_active_keys": text ?? ""], what: "org.set", detail: "max_active_keys \(text ?? "default")")
+            id, [.maximumActiveKeys: text ?? ""], what: "org.set", detail: "max_active_keys \(text ?? "default")")
     }
 
     /// - Parameter plan: nil for none.
     package func setPlan(_ plan: PlanName?, of id: OrganizationID) async throws(DirectoryError) {
         if let plan { _ = try await self.plan(plan) }
-        _ = try await change(id, ["plan": plan?.text ?? ""], what: "org.plan", detail: plan?.text ?? "none")
+        _ = try await change(id, [.plan: plan?.text ?? ""], what: "org.plan", detail: plan?.text ?? "none")
     }
 
     /// - Returns: the fields' old values; empty where somebody else was faster.
     package func change(
-        _ id: OrganizationID, _ fields: KeyValuePairs<String, String>, what: String, detail: String,
-        expecting expected: (field: String, value: String) = ("", "")
+        _ id: OrganizationID, _ fields: KeyValuePairs<OrganizationField, String>, what: String, detail: String,
+        expecting expected: (field: OrganizationField, value: String)? = nil
     ) async throws(DirectoryError) -> [String] {
         let reply = try await redis.answer(
             .changeOrganization, keys: [names.organization(id.text), names.audit(id.text)],
-            arguments: [Self.revision(), actor, what, id.text, detail, expected.field, expected.value]
-                + fields.flatMap { [$0.key, $0.value] })
+            arguments: [
+                Self.revision(), actor, what, id.text, detail, expected?.field.rawValue ?? "", expected?.value ?? "",
+            ] + fields.flatMap { [$0.key.rawValue, $0.value] })
         switch reply.first?.text {
         case "missing": throw .organizationMissing(id.text)
         case "changed": return []

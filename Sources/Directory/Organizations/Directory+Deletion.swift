@@ -38,11 +38,8 @@ extension Directory {
             guard !locals.isEmpty else { return count }
             for local in locals {
                 let key = KeyID(organization: id, local: local)
-                let record = try await redis.answer("HMGET", names.record(key), "key_hash")
-                if let hash = record.first?.text {
-                    _ = try await redis.answer(
-                        .removePointer, keys: [names.credential(hash)], arguments: ["\(id.text) \(local)"])
-                }
+                let record = try await redis.answer("HMGET", names.record(key), KeyField.hash.rawValue)
+                if let hash = record.first?.text { try await redis.removePointer(names, to: key, from: hash) }
                 try await delete(names.record(key))
                 do {
                     _ = try await redis.send("ZREM", names.keys(id.text), local)

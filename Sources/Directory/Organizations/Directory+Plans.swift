@@ -2,7 +2,7 @@
 
 import Keyspace
 package import Limits
-package import Redis
+import Redis
 
 /// Numbers that several organizations share.
 package struct PlanDescription: Sendable, Equatable {
@@ -12,12 +12,12 @@ package struct PlanDescription: Sendable, Equatable {
     package var createdAt: Int?
     package var changedAt: Int?
 
-    package init?(_ name: PlanName, _ fields: [RedisReply]) {
-        guard fields.count == 3, fields.contains(where: { $0 != .null }) else { return nil }
+    init?(_ name: PlanName, _ fields: [RedisReply]) {
+        guard let fields = RecordValues(fields, of: PlanField.allCases), !fields.isEmpty else { return nil }
         self.name = name
-        overrides = LimitOverrides(parsing: fields[0].text ?? "")
-        createdAt = fields[1].text.flatMap { Int($0) }
-        changedAt = fields[2].text.flatMap { Int($0) }
+        overrides = LimitOverrides(parsing: fields[.limits].text ?? "")
+        createdAt = fields[.createdAt].text.flatMap { Int($0) }
+        changedAt = fields[.changedAt].text.flatMap { Int($0) }
     }
 }
 

@@ -55,8 +55,9 @@ extension Directory {
         let reply = try await redis.answer(
             .describeOrganization,
             keys: [names.organization(id.text), names.keys(id.text), names.activeKeys(id.text)],
-            arguments: OrganizationDescription.fields)
-        guard reply.count == 3, let fields = reply[0].array, let all = reply[1].integer, let active = reply[2].integer
+            arguments: [])
+        guard reply.count == 3, let fields = RecordValues(reply[0].array ?? [], of: OrganizationField.described),
+            let all = reply[1].integer, let active = reply[2].integer
         else { throw .unexpectedReply }
         return OrganizationDescription(id, fields, activeKeys: Int(active), allKeys: Int(all))
     }
@@ -96,17 +97,15 @@ extension Directory {
     private func describe(
         _ ids: [KeyID], of organization: OrganizationID, hash: CredentialHash? = nil
     ) async throws(DirectoryError) -> [KeyDescription] {
-        let own = Array(OrganizationDescription.fields.prefix(4))
         let reply = try await redis.answer(
-            .describeKeys, keys: [names.organization(organization.text)] + ids.map(names.record),
-            arguments: [String(own.count)] + own + KeyDescription.fields)
-        guard reply.count == ids.count + 2, let now = reply[0].integer, let fields = reply[1].array else {
-            throw .unexpectedReply
-        }
+            .describeKeys, keys: [names.organization(organization.text)] + ids.map(names.record), arguments: [])
+        guard reply.count == ids.count + 2, let now = reply[0].integer,
+            let fields = RecordValues(reply[1].array ?? [], of: OrganizationField.admitted)
+        else { throw .unexpectedReply }
         let record = OrganizationRecord(fields)
         return zip(ids, reply.dropFirst(2)).compactMap { id, reply in
-            guard let fields = reply.array else { return nil }
-            if let hash, fields.first != .bytes(hash.hexadecimal) { return nil }
+            guard let fields = RecordValues(reply.array ?? [], of: KeyField.described) else { return nil }
+            if let hash, fields[.hash] != .bytes(hash.hexadecimal) { return nil }
             return KeyDescription(id, fields, of: record, at: Int(now))
         }
     }

@@ -18,37 +18,56 @@ extension Directory {
         precondition(0...Self.longestGrace ~= grace, "A grace has an end in sight")
         let old = try await self.key(id)
         let key = IssuedKey.randomKey(prefix: prefix)
-        let hash = CredentialHash(of: Array(key.utf8))
+        let hash = CredentialHash(of: Array(key.utf8)).text
         let organization = id.organization.text
         let new = KeyID(organization: id.organization, local: KeyID.randomLocal())
         let reply = try await redis.answer(
             .rotateKey,
             keys: [
                 names.organization(organization), names.record(id), names.record(new), names.keys(organization),
-                names.activeKeys(organization), names.credential(hash), names.audit(organization),
+                names.unfinishedKeys(organization),
                 // Which key it replaced never changes.
             ] + (old.rotatedFrom.map { [names.record($0)] } ?? []),
+            arguments: [new.local, hash, id.local])
+        guard let now = reply.first?.integer, reply.count == 2 else { throw refusal(reply, of: old) }
+        let expiry = reply[1].integer.flatMap { $0 > 0 ? Int($0) : nil }
+        let issued = IssuedKey(key: key, id: new, name: old.name, createdAt: Int(now), expiresAt: expiry)
+        let end = try await complete(new, hash, insteadOf: id) { () throws(DirectoryError) in
+            try await finishRotation(of: old, to: new, grace: grace)
+        }
+        return (issued, end)
+    }
+
+    /// - Returns: when the old one ends.
+    private func finishRotation(
+        of old: KeyDescription, to new: KeyID, grace: Int
+    ) async throws(DirectoryError) -> Int {
+        let organization = new.organization.text
+        let reply = try await redis.answer(
+            .finishRotation,
+            keys: [
+                names.organization(organization), names.record(old.id), names.record(new),
+                names.activeKeys(organization), names.unfinishedKeys(organization), names.audit(organization),
+            ],
             arguments: [
-                Self.revision(), actor, organization, id.local, new.local,
-                String(decoding: hash.hexadecimal, as: UTF8.self), String(grace),
+                Self.revision(), actor, old.id.text, new.text, old.id.local, new.local, String(grace),
             ])
-        switch reply.first {
-        case .integer(let now)? where reply.count == 3:
-            let expiry = reply[1].integer.flatMap { $0 > 0 ? Int($0) : nil }
-            let issued = IssuedKey(key: key, id: new, name: old.name, createdAt: Int(now), expiresAt: expiry)
-            return (issued, Int(reply[2].integer ?? now))
-        case .bytes(let word)?:
-            switch String(decoding: word, as: UTF8.self) {
-            case "missing": throw .keyMissing(id.text)
-            case "revoked": throw .keyEnded(id.text, "revoked")
-            case "expired": throw .keyEnded(id.text, "expired")
-            case "rotating":
-                throw .keyRotating(id.text, to: reply.last?.text.flatMap { id.sibling($0)?.text })
-            case "grace": throw .keyInGrace(old.rotatedFrom?.text ?? "", replacedBy: id.text)
-            case "long": throw .rulesTooLong(of: "key \(id.text)", octets: Int(reply.last?.integer ?? 0))
-            default: throw .unexpectedReply
-            }
-        default: throw .unexpectedReply
+        guard let end = reply.first?.integer else { throw refusal(reply, of: old) }
+        return Int(end)
+    }
+
+    /// Why the key isn't replaced.
+    private func refusal(_ reply: [RedisReply], of key: KeyDescription) -> DirectoryError {
+        let id = key.id
+        return switch reply.first?.text {
+        case "missing": .keyMissing(id.text)
+        case "revoked": .keyEnded(id.text, "revoked")
+        case "expired": .keyEnded(id.text, "expired")
+        case "rotating": .keyRotating(id.text, to: reply.last?.text.flatMap { id.sibling($0)?.text })
+        case "grace": .keyInGrace(key.rotatedFrom?.text ?? "", replacedBy: id.text)
+        case "long": .rulesTooLong(of: "key \(id.text)", octets: Int(reply.last?.integer ?? 0))
+        case "late": .busy
+        default: .unexpectedReply
         }
     }
 }

@@ -6,8 +6,9 @@ package import Redis
 
 /// Organizations and their keys as records in Redis: what operators change and sidecars read.
 ///
-/// Each change is one script, so it happens whole or not at all, and replaces the organization's revision: sidecars that
-/// remember the old one read the records anew on the next request. The clock is Redis' own.
+/// A change is one script, so it happens whole or not at all, and replaces the organization's revision: sidecars that
+/// remember the old one read the records anew on the next request. Keys are made and taken away in steps, as their
+/// pointers lie elsewhere (docs/decisions/0015-one-hash-slot-a-script.md). The clock is Redis' own.
 package struct Directory: Sendable {
     package let redis: RedisClient
     package let names: Names
@@ -27,13 +28,15 @@ package struct Directory: Sendable {
         _ id: OrganizationID, plan: PlanName? = nil, maximumActiveKeys: Int? = nil
     ) async throws(DirectoryError) -> Int {
         if let plan { _ = try await self.plan(plan) }
-        let terms = [plan.map { "plan \($0.text)" }, maximumActiveKeys.map { "max_active_keys \($0)" }]
+        let fields = [(OrganizationField.plan, plan?.text), (.maximumActiveKeys, maximumActiveKeys.map(String.init))]
+            .compactMap { field, value in value.map { (field: field.rawValue, value: $0) } }
+        // A database has an id before anything else.
+        _ = try await redis.answer(.instance, keys: [names.instance], arguments: [DatabaseID.proposal()])
         let reply = try await redis.answer(
-            .createOrganization, keys: [names.instance, names.organization(id.text), names.audit(id.text)],
+            .createOrganization, keys: [names.organization(id.text), names.audit(id.text)],
             arguments: [
-                DatabaseID.proposal(), Self.revision(), id.text, actor, plan?.text ?? "",
-                maximumActiveKeys.map(String.init) ?? "", terms.compactMap(\.self).joined(separator: ", "),
-            ])
+                Self.revision(), actor, id.text, fields.map { "\($0.field) \($0.value)" }.joined(separator: ", "),
+            ] + fields.flatMap { [$0.field, $0.value] })
         switch reply.first {
         case .integer(let createdAt)?: return Int(createdAt)
         case .bytes?: throw .organizationExists(id.text)
@@ -47,23 +50,23 @@ package struct Directory: Sendable {
         let key = IssuedKey.randomKey(prefix: order.prefix)
         let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
         let organization = order.organization.text
-        let hash = CredentialHash(of: Array(key.utf8))
+        let hash = CredentialHash(of: Array(key.utf8)).text
+        let fields = order.fields(id: id, hash: hash)
         let reply = try await redis.answer(
             .issueKey,
             keys: [
-                names.instance, names.organization(organization), names.record(id), names.keys(organization),
-                names.activeKeys(organization), names.credential(hash), names.audit(organization),
+                names.organization(organization), names.record(id), names.keys(organization),
+                names.activeKeys(organization), names.unfinishedKeys(organization),
             ],
-            arguments: [
-                DatabaseID.proposal(), Self.revision(), organization, id.local,
-                String(decoding: hash.hexadecimal, as: UTF8.self), order.user, order.name, order.expiry.relative,
-                order.expiry.absolute, order.limits, String(order.maximumActive), order.tools.text,
-                actor, order.scopes.text, order.networks.text, order.start.relative, order.start.absolute,
-            ])
+            arguments: [Self.revision(), id.local, String(order.maximumActive)]
+                + fields.flatMap { [$0.field.rawValue, $0.value] })
         switch reply.first {
         case .integer(let createdAt)?:
-            let expiresAt = reply.count > 1 ? reply[1].integer.map(Int.init) : nil
-            return IssuedKey(key: key, id: id, name: order.name, createdAt: Int(createdAt), expiresAt: expiresAt)
+            let issued = IssuedKey(
+                key: key, id: id, name: order.name, createdAt: Int(createdAt),
+                expiresAt: reply.count > 1 ? reply[1].integer.map(Int.init) : nil)
+            try await complete(id, hash) { () throws(DirectoryError) in try await finishIssue(issued) }
+            return issued
         case .bytes(let word)?:
             switch String(decoding: word, as: UTF8.self) {
             case "missing": throw .organizationMissing(organization)
@@ -73,6 +76,22 @@ package struct Directory: Sendable {
             case "never": throw .neverValid
             default: throw .unexpectedReply
             }
+        default: throw .unexpectedReply
+        }
+    }
+
+    private func finishIssue(_ key: IssuedKey) async throws(DirectoryError) {
+        let organization = key.id.organization.text
+        let reply = try await redis.answer(
+            .finishIssue,
+            keys: [
+                names.organization(organization), names.unfinishedKeys(organization), names.audit(organization),
+            ],
+            arguments: [key.id.local, actor, key.id.text, key.name])
+        switch reply.first?.text {
+        case "done": break
+        case "missing": throw .organizationMissing(organization)
+        case "late": throw .busy
         default: throw .unexpectedReply
         }
     }

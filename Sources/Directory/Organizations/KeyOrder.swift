@@ -12,8 +12,14 @@ package struct KeyOrder: Sendable {
         /// Seconds since 1970.
         case at(Int)
 
-        var relative: String { if case .after(let seconds) = self { String(seconds) } else { "" } }
-        package var absolute: String { if case .at(let seconds) = self { String(seconds) } else { "" } }
+        /// As the script takes it; empty for never.
+        fileprivate var text: String {
+            switch self {
+            case .never: ""
+            case .after(let seconds): "+\(seconds)"
+            case .at(let seconds): "\(seconds)"
+            }
+        }
     }
 
     package var organization: OrganizationID
@@ -45,6 +51,19 @@ package struct KeyOrder: Sendable {
         self.tools = tools
         self.prefix = prefix
         self.maximumActive = maximumActive
+    }
+
+    /// What its record says from the beginning, but for when that is.
+    func fields(id: KeyID, hash: String) -> [(field: KeyField, value: String)] {
+        let always: [(field: KeyField, value: String)] = [
+            (.organization, organization.text), (.hash, hash), (.user, user), (.isActive, "1"), (.name, name),
+            (.subject, id.local), (.limits, limits),
+        ]
+        let perhaps: [(field: KeyField, value: String)] = [
+            (.tools, tools.text), (.scopes, scopes.text), (.networks, networks.text), (.notBefore, start.text),
+            (.expiresAt, expiry.text),
+        ]
+        return always + perhaps.filter { !$0.value.isEmpty }
     }
 
     /// Every sidecar that meets the key reads its record.

@@ -8,7 +8,8 @@ package import Limits
     import Foundation
 #endif
 
-/// The policies and key terms that a sidecar goes by, as it publishes them for the CLI: `<namespace>:1:policies:<hash>`.
+/// The policies and key terms that a sidecar goes by, as it publishes them for the CLI:
+/// `<namespace>:1:{:m}:policies:<hash>`.
 ///
 /// JSON: `{"keys":{"prefix","accept","headers","max_active_per_org"},"policies":[{"name","per","applies_to","limit","cost",
 /// "match":{"routes","methods"}}…]}`, in list order, "limit"

@@ -3,7 +3,8 @@
 import Keyspace
 package import Redis
 
-/// Which sidecars run and by which policies, as they say themselves: `<namespace>:1:sidecars` and `…:policies:<hash>`.
+/// Which sidecars run and by which policies, as they say themselves: `<namespace>:1:{:m}:sidecars` and
+/// `…:policies:<hash>`.
 ///
 /// A sidecar beats every ``interval``; one whose last beat is older than ``lifetime`` is taken for gone.
 package struct Sidecars: Sendable {

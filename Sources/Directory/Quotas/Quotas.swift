@@ -61,23 +61,26 @@ package struct Quotas: Sendable {
         let counted = policies.compactMap { policy in
             name(policy, owner).map { (policy: policy, allowance: allowance(policy, owner), name: $0) }
         }
-        guard !counted.isEmpty else { return [] }
-        let reply = try await redis.answer(
-            .readQuotas, keys: counted.map { $0.allowance.name($0.name, at: now) },
-            arguments: counted.map(\.policy.letter))
-        guard reply.count == 2 * counted.count + 1, let time = reply[0].integer, 0...Int64(KeyRecord.never) ~= time
-        else {
-            throw .unexpectedReply
+        var quotas: [Int: Quota] = [:]
+        // A key's own and its organization's are read as of one moment; the global ones lie elsewhere.
+        for places in Dictionary(grouping: counted.indices, by: { HashSlot(of: counted[$0].name) }).values {
+            let reply = try await redis.answer(
+                .readQuotas, keys: places.map { counted[$0].allowance.name(counted[$0].name, at: now) },
+                arguments: places.map { counted[$0].policy.letter })
+            guard reply.count == 2 * places.count + 1, let time = reply[0].integer, 0...Int64(KeyRecord.never) ~= time
+            else { throw .unexpectedReply }
+            for (index, place) in places.enumerated() {
+                let one = counted[place]
+                // Whoever set it may have meant for ever.
+                let last = min(reply[2 * index + 2].integer ?? -1, Int64(KeyRecord.never) / 1_000)
+                quotas[place] = Quota(
+                    one.policy, one.allowance, source: source(one.policy, owner),
+                    isEnforced: one.policy.mode.enforces(one.policy.name, on: share(one.policy, owner)),
+                    stored: reply[2 * index + 1], expiry: last < 0 ? nil : max(1, Int((last + 1) * 1_000 - time)),
+                    at: Int(time))
+            }
         }
-        return counted.enumerated().map { index, one in
-            // Whoever set it may have meant for ever.
-            let last = min(reply[2 * index + 2].integer ?? -1, Int64(KeyRecord.never) / 1_000)
-            return Quota(
-                one.policy, one.allowance, source: source(one.policy, owner),
-                isEnforced: one.policy.mode.enforces(one.policy.name, on: share(one.policy, owner)),
-                stored: reply[2 * index + 1], expiry: last < 0 ? nil : max(1, Int((last + 1) * 1_000 - time)),
-                at: Int(time))
-        }
+        return counted.indices.compactMap { quotas[$0] }
     }
 
     /// Forgets what the subject itself has used of a policy. Slots of requests under way are free for others, though these go on.

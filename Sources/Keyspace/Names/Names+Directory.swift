@@ -22,6 +22,11 @@ extension Names {
         "\(self.organization(organization)):active"
     }
 
+    /// Of those whose making has begun and not ended, by when it began: nobody has been shown one of them.
+    package func unfinishedKeys(_ organization: String) -> String {
+        "\(self.organization(organization)):unfinished"
+    }
+
     /// What stands before and after an organization's name in the name of its hash.
     package var organizationAffixes: (String, String) { ("\(root){", "}") }
 
@@ -35,12 +40,12 @@ extension Names {
     package func audit(_ organization: String) -> String { "\(self.organization(organization)):audit" }
 
     /// Of changes of plans.
-    package var planAudit: String { root + "audit" }
+    package var planAudit: String { shared + "audit" }
 
-    package func policySet(_ hash: String) -> String { "\(root)policies:\(hash)" }
+    package func policySet(_ hash: String) -> String { "\(shared)policies:\(hash)" }
 
-    package var sidecars: String { root + "sidecars" }
+    package var sidecars: String { shared + "sidecars" }
 
     /// Held by whoever removes old records.
-    package var retentionLock: String { root + "retention" }
+    package var retentionLock: String { shared + "retention" }
 }

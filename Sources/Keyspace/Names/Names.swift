@@ -2,19 +2,27 @@
 
 package import Limits
 
-/// The keys of Redis that admission reads and charges (docs/design.md, "What is in Redis"). Braces are literal: Redis'
-/// hash tags.
+/// The keys of Redis that admission reads and charges (docs/design.md, "What is in Redis"). Braces are literal: hash
+/// tags, by which a cluster keeps together what one script works on.
+///
+/// - `{<organization>}`: an organization, its keys and what they are charged.
+/// - `{a:<address>}` and `{:g}`: what an address, and what all callers together are charged.
+/// - `{:m}`: what belongs to no organization. A colon can't begin an organization's id.
+/// - A credential has none: it is looked up alone, and credentials are to be spread over a cluster.
 package struct Names {
     package let root: String
+    /// Of what belongs to no organization.
+    let shared: String
 
     package init(namespace: String) {
         root = "\(namespace):1:"
+        shared = root + "{:m}:"
     }
 
-    package var instance: String { root + "meta" }
+    package var instance: String { shared + "meta" }
 
     package func credential(_ hash: CredentialHash) -> String {
-        root + "cred:" + String(decoding: hash.hexadecimal, as: UTF8.self)
+        credential(hash.text)
     }
 
     package func organization(_ organization: String) -> String {
@@ -48,9 +56,9 @@ package struct Names {
     }
 
     /// The revision of all plans together.
-    package var planRevision: String { root + "plans" }
+    package var planRevision: String { shared + "plans" }
 
-    package func plan(_ plan: String) -> String { "\(root)plan:\(plan)" }
+    package func plan(_ plan: String) -> String { "\(shared)plan:\(plan)" }
 }
 
 extension Policy {

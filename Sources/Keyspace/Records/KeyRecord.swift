@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Limits
-package import Redis
+import Redis
 
-/// What admission reads of a key's hash: `key_hash is_active subject not_before expires_at revoked_at limits
-/// tools scopes allow_from`.
+/// What admission reads of a key's record: ``KeyField/admitted``.
 package struct KeyRecord: Sendable, Equatable {
     /// SHA-256 of the key in lowercase hexadecimal.
     package var hash: [UInt8]
@@ -27,20 +26,21 @@ package struct KeyRecord: Sendable, Equatable {
 
     /// - Returns: nil where the record is missing, or says something about its validity, scopes or networks that can't
     ///   be read: then the key is none, rather than one without end or bounds.
-    package init?(_ fields: [RedisReply]) {
-        guard fields.count == 10, case .bytes(let hash) = fields[0], let subject = fields[2].text, !subject.isEmpty,
-            let validFrom = instant(fields[3], absent: 0), let expiry = instant(fields[4], absent: Self.never),
-            let revocation = instant(fields[5], absent: Self.never), let scopes = KeyScopes(fields[8]),
-            let networks = KeyNetworks(fields[9])
+    package init?(_ fields: RecordValues<KeyField>) {
+        guard case .bytes(let hash) = fields[.hash], let subject = fields[.subject].text, !subject.isEmpty,
+            let validFrom = instant(fields[.notBefore], absent: 0),
+            let expiry = instant(fields[.expiresAt], absent: Self.never),
+            let revocation = instant(fields[.revokedAt], absent: Self.never), let scopes = KeyScopes(fields[.scopes]),
+            let networks = KeyNetworks(fields[.networks])
         else { return nil }
         self.hash = hash
-        self.isActive = fields[1].text == "1"
+        self.isActive = fields[.isActive].text == "1"
         self.subject = subject
         self.validFrom = validFrom
         self.validUntil = min(expiry, revocation)
         self.endsByRevocation = revocation < expiry
-        self.overrides = LimitOverrides(parsing: fields[6].text ?? "")
-        self.tools = ToolAccess(fields[7])
+        self.overrides = LimitOverrides(parsing: fields[.limits].text ?? "")
+        self.tools = ToolAccess(fields[.tools])
         self.scopes = scopes
         self.networks = networks
     }

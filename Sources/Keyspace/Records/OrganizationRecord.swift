@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Limits
-package import Redis
+import Redis
 
-/// What admission reads of an organization's hash: `rev status limits plan`.
+/// What admission reads of an organization's record: ``OrganizationField/admitted``.
 package struct OrganizationRecord: Sendable, Equatable {
     /// Replaced by every change of the organization or one of its keys.
     package var revision: [UInt8]
@@ -12,11 +12,11 @@ package struct OrganizationRecord: Sendable, Equatable {
     /// Whose numbers stand behind its own.
     package var plan: String?
 
-    package init?(_ fields: [RedisReply]) {
-        guard fields.count == 4, case .bytes(let revision) = fields[0], !revision.isEmpty else { return nil }
+    package init?(_ fields: RecordValues<OrganizationField>) {
+        guard case .bytes(let revision) = fields[.revision], !revision.isEmpty else { return nil }
         self.revision = revision
-        self.isSuspended = fields[1].text != "active"
-        self.overrides = LimitOverrides(parsing: fields[2].text ?? "")
-        self.plan = fields[3].text.flatMap { $0.isEmpty ? nil : $0 }
+        self.isSuspended = fields[.status].text != "active"
+        self.overrides = LimitOverrides(parsing: fields[.limits].text ?? "")
+        self.plan = fields[.plan].text.flatMap { $0.isEmpty ? nil : $0 }
     }
 }

@@ -13,7 +13,4 @@ package enum RecordBounds {
     package static let pointer = 128
     /// A reply of records: those beyond it are asked for again.
     package static let reply = 524_288
-
-    /// The fields that are rules, as Lua has them.
-    static let ruleFields = "'limits', 'tools', 'scopes', 'allow_from'"
 }

@@ -1,43 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Limits
 package import Redis
 
-// How the fields of a key's record are read. One that is no text may have been meant to say less: it grants nothing.
+// The one table of what stands in records: scripts are given the names of fields from it, their answers are read by it,
+// and what is written into a record is written by it.
 
-extension KeyNetworks {
-    /// - Returns: nil where the field can't be read.
-    package init?(_ field: RedisReply) {
-        if case .null = field {
-            self.init()
-        } else if let text = field.text {
-            self.init(parsing: text)
-        } else {
-            return nil
-        }
-    }
+/// A field of a key's record.
+package enum KeyField: String, Sendable, CaseIterable {
+    /// SHA-256 of the key in lowercase hexadecimal.
+    case hash = "key_hash"
+    case isActive = "is_active"
+    case subject
+    case notBefore = "not_before"
+    case expiresAt = "expires_at"
+    case revokedAt = "revoked_at"
+    case limits
+    case tools
+    case scopes
+    case networks = "allow_from"
+    case name
+    case user = "created_by_user_id"
+    case createdAt = "created_at"
+    case rotatedTo = "rotated_to"
+    case lastUsedAt = "last_used_at"
+    case rotatedFrom = "rotated_from"
+    case organization = "organization_id"
+
+    /// What admission reads.
+    package static let admitted: [Self] = [
+        .hash, .isActive, .subject, .notBefore, .expiresAt, .revokedAt, .limits, .tools, .scopes, .networks,
+    ]
+    /// What operators see.
+    package static let described = admitted + [.name, .user, .createdAt, .rotatedTo, .lastUsedAt, .rotatedFrom]
+    /// What the caller may do, and how often: together they have ``RecordBounds/rules`` at most.
+    package static let rules: [Self] = [.limits, .tools, .scopes, .networks]
+    /// What a key that replaces another doesn't have from it.
+    static let ofOneKey: [Self] = [.hash, .createdAt, .revokedAt, .rotatedTo, .rotatedFrom, .lastUsedAt]
 }
 
-extension KeyScopes {
-    /// - Returns: nil where the field can't be read.
-    package init?(_ field: RedisReply) {
-        if case .null = field {
-            self.init()
-        } else if let text = field.text {
-            self.init(parsing: text)
-        } else {
-            return nil
-        }
-    }
+/// A field of an organization's record.
+package enum OrganizationField: String, Sendable, CaseIterable {
+    case revision = "rev"
+    case status
+    case limits
+    case plan
+    case createdAt = "created_at"
+    case maximumActiveKeys = "max_active_keys"
+    case name
+
+    /// What admission reads.
+    package static let admitted: [Self] = [.revision, .status, .limits, .plan]
+    /// What operators see.
+    package static let described = admitted + [.createdAt, .maximumActiveKeys]
 }
 
-extension ToolAccess {
-    /// Without a field everything is permitted.
-    package init(_ field: RedisReply) {
-        if case .null = field {
-            self.init()
-        } else {
-            self = field.text.map(ToolAccess.init(parsing:)) ?? .nothing
-        }
+/// A field of a plan.
+package enum PlanField: String, Sendable, CaseIterable {
+    case limits
+    case createdAt = "created_at"
+    case changedAt = "changed_at"
+}
+
+/// What a script answered of a record, by the fields that it was asked for.
+package struct RecordValues<Field: Equatable & Sendable>: Sendable {
+    private let fields: [Field]
+    private let values: [RedisReply]
+
+    /// - Returns: nil where it answered another number of values.
+    package init?(_ values: [RedisReply], of fields: [Field]) {
+        guard values.count == fields.count else { return nil }
+        self.fields = fields
+        self.values = values
     }
+
+    /// Null where the record has no such field.
+    package subscript(_ field: Field) -> RedisReply {
+        guard let place = fields.firstIndex(of: field) else {
+            preconditionFailure("Cannot read a field that wasn't asked for")
+        }
+        return values[place]
+    }
+
+    /// There is no record.
+    package var isEmpty: Bool { values.allSatisfy { $0 == .null } }
+
+    /// Whether a number stands in place of a text: that is longer than may be.
+    package func isTooLong(among fields: [Field]) -> Bool { fields.contains { self[$0].integer != nil } }
+}
+
+extension Sequence where Element: RawRepresentable<String> {
+    /// As arguments and lists of Lua have them.
+    var quoted: String { map { "'\($0.rawValue)'" }.joined(separator: ", ") }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Limits
 package import Redis
 
 /// Where a credential's record lies: `<org> <id-part>`, as `<namespace>:1:cred:<sha256hex>` holds it.
@@ -14,6 +15,13 @@ package struct RecordPointer: Sendable, Hashable {
         organization = String(parts[0])
         id = String(parts[1])
     }
+
+    package init(_ id: KeyID) {
+        organization = id.organization.text
+        self.id = id.local
+    }
+
+    package var text: String { "\(organization) \(id)" }
 
     package var principal: Principal {
         Principal(organization: organization, keyID: "\(organization)/\(id)")

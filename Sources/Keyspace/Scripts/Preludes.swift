@@ -29,6 +29,23 @@ let workingKeyPrelude = """
     end
     """
 
+/// For how long a key may be unfinished, in seconds.
+package enum Unfinished {
+    /// It is given up after so long, and may be taken away.
+    package static let patience = 3_600
+    /// Nobody else begins to replace a key before so long.
+    static let claim = 60
+}
+
+/// The beginning of scripts about keys that are being made: `isBeingMade(set, id, seconds)`, whether an unfinished one
+/// was begun less than so many seconds ago.
+let unfinishedPrelude = """
+    local function isBeingMade(set, id, seconds)
+      local began = tonumber(redis.call('ZSCORE', set, id) or '')
+      return began ~= nil and began > tonumber(redis.call('TIME')[1]) - tonumber(seconds)
+    end
+    """
+
 /// The beginning of every script that changes something: what it has done is said in the same breath.
 ///
 /// `note(stream, who, what, target, detail)`; about ten thousand entries are kept.

@@ -3,32 +3,33 @@
 // Reads are scripts too: `#!lua` without `no-writes` makes a demoted primary refuse them (READONLY), where a plain GET
 // would go on answering from what it had.
 
-/// Which record a credential names. Answers `{now in µs, instance id, pointer}`; of a pointer that is too long to be
-/// one, its beginning.
+/// Which record a credential names. Answers `{now in µs, pointer}`; of a pointer that is too long to be one, its
+/// beginning.
 ///
-/// - KEYS: `<namespace>:1:meta`, `<namespace>:1:cred:<sha256hex>`.
+/// That there is none counts only if the database is the one that knew it: `instance` is asked in the same write,
+/// behind it.
+///
+/// - KEYS: `<namespace>:1:cred:<sha256hex>`.
 let lookupScriptSource = """
     #!lua
     local time = redis.call('TIME')
-    return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1]),
-      redis.call('GETRANGE', KEYS[2], 0, \(RecordBounds.pointer - 1))}
+    return {time[1] * 1000000 + time[2], redis.call('GETRANGE', KEYS[1], 0, \(RecordBounds.pointer - 1))}
     """
 
 /// An organization and some of its keys as of one moment. Answers `{now in µs, organization's fields, key's fields…}`, in
-/// the order of `OrganizationRecord` and `KeyRecord`; of one beyond its bound the length instead, after which of an
-/// organization nothing follows. A reply ends with the record that fills it: the others have to be asked for again.
+/// the order of `OrganizationField.admitted` and `KeyField.admitted`; of one beyond its bound the length instead, after
+/// which of an organization nothing follows. A reply ends with the record that fills it: the others have to be asked
+/// for again.
 ///
 /// - KEYS: the organization's hash, then the records.
 let loadScriptSource = """
     #!lua
     \(boundedReadPrelude)
     local time = redis.call('TIME')
-    local organization, total = read(KEYS[1], {'rev', 'status', 'limits', 'plan'}, {'limits'})
+    local organization, total = read(KEYS[1], {\(OrganizationField.admitted.quoted)}, {'limits'})
     local answer = {time[1] * 1000000 + time[2], organization}
     if type(organization) == 'number' then return answer end
-    local fields = {'key_hash', 'is_active', 'subject', 'not_before', 'expires_at', 'revoked_at', 'limits', 'tools',
-      'scopes', 'allow_from'}
-    local rules = {\(RecordBounds.ruleFields)}
+    local fields, rules = {\(KeyField.admitted.quoted)}, {\(KeyField.rules.quoted)}
     for i = 2, #KEYS do
       if total > \(RecordBounds.reply - RecordBounds.record) then break end
       local record, length = read(KEYS[i], fields, rules)
@@ -40,7 +41,7 @@ let loadScriptSource = """
 
 /// The database's id, first named by a process that has never seen one. Answers `{now in µs, instance id}`.
 ///
-/// - KEYS: `<namespace>:1:meta`.
+/// - KEYS: `<namespace>:1:{:m}:meta`.
 /// - ARGV: an id to set if there is none; empty from a process that knows one.
 let instanceScriptSource = """
     #!lua
@@ -52,7 +53,7 @@ let instanceScriptSource = """
 /// The revision of all plans, and the numbers of one. Answers `{now in µs, revision, limits}`; of limits beyond their
 /// bound, how long they are.
 ///
-/// - KEYS: `<namespace>:1:plans`, and perhaps a plan.
+/// - KEYS: `<namespace>:1:{:m}:plans`, and perhaps a plan.
 let planScriptSource = """
     #!lua
     local time = redis.call('TIME')

@@ -14,15 +14,6 @@ extension RedisScript {
             return {'marked'}
             """)
 
-    /// KEYS: the credential. ARGV: the pointer it is taken away with. Answers `{1}` or `{0}`.
-    package static let removePointer = RedisScript(
-        name: "remove-pointer",
-        source: """
-            #!lua flags=allow-oom
-            if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
-            return {redis.call('DEL', KEYS[1])}
-            """)
-
     /// KEYS: the organization. Answers `{1}` or, where somebody made it live again, `{0}`.
     package static let deleteOrganization = RedisScript(
         name: "delete-organization",

@@ -2,29 +2,14 @@
 
 package import Redis
 
-extension RedisScript {
-    /// KEYS: meta, the organization, the audit stream. ARGV: an instance id for a database that has none, revision,
-    /// organization, who, plan or '', the most active keys or '', these two as the audit trail tells them.
-    /// Answers `{created_at}` or `{'exists'}`.
-    package static let createOrganization = RedisScript(
-        name: "create-organization",
-        source: """
-            #!lua
-            \(auditPrelude)
-            redis.call('SET', KEYS[1], ARGV[1], 'NX')
-            if redis.call('EXISTS', KEYS[2]) == 1 then return {'exists'} end
-            local now = tonumber(redis.call('TIME')[1])
-            redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'name', ARGV[3], 'status', 'active', 'created_at', now)
-            if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'plan', ARGV[5]) end
-            if ARGV[6] ~= '' then redis.call('HSET', KEYS[2], 'max_active_keys', ARGV[6]) end
-            note(KEYS[3], ARGV[4], 'org.create', ARGV[3], ARGV[7])
-            return {now}
-            """)
+// A key is made in three steps, each of which touches one hash slot (docs/decisions/0015-one-hash-slot-a-script.md):
+// its record, named in the set of the unfinished; the pointer from its credential; its name off that set. Only then is
+// it shown. So whatever stands in the set for an hour was shown to nobody and is taken away again, its pointer first.
 
-    /// KEYS: meta, the organization, the record, all keys, active keys, the credential, the audit stream.
-    /// ARGV: instance id, revision, organization, local id, hash, user, name, seconds to live or '', expiry or '', limits,
-    /// the most active keys where the organization says nothing else, tools or '', who, scopes or '', networks or '', seconds
-    /// until it begins or '', its beginning or ''.
+extension RedisScript {
+    /// Step 1. KEYS: the organization, the record, all keys, active keys, unfinished ones.
+    /// ARGV: revision, local id, the most active keys where the organization says nothing else; then fields of the
+    /// record and their values. `not_before` and `expires_at` are seconds since 1970, or behind a `+` from now.
     /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}`, `{'past'}` or `{'never'}`.
     ///
     /// The active keys are scored by their expiry, so counting is dropping what has expired; as all of it is one script,
@@ -34,37 +19,71 @@ extension RedisScript {
         name: "issue-key",
         source: """
             #!lua
-            \(auditPrelude)
-            redis.call('SET', KEYS[1], ARGV[1], 'NX')
-            local organization = redis.call('HMGET', KEYS[2], 'rev', 'max_active_keys', 'status')
+            local organization = redis.call('HMGET', KEYS[1], 'rev', 'max_active_keys', 'status')
             if not organization[1] or organization[3] == 'deleted' then return {'missing'} end
             local time = redis.call('TIME')
             local now = tonumber(time[1])
-            local expires = tonumber(ARGV[9])
-            if ARGV[8] ~= '' then
-              expires = now + tonumber(ARGV[8])
-              if tonumber(time[2]) > 0 then expires = expires + 1 end
+            local record = {created_at = now}
+            for i = 4, #ARGV, 2 do record[ARGV[i]] = ARGV[i + 1] end
+            local function moment(text)
+              if string.sub(text or '', 1, 1) ~= '+' then return tonumber(text or '') end
+              return now + tonumber(string.sub(text, 2)), true
             end
+            local expires, isFromNow = moment(record.expires_at)
+            if isFromNow and tonumber(time[2]) > 0 then expires = expires + 1 end
             if expires and expires <= now then return {'past'} end
-            local begins = tonumber(ARGV[17])
-            if ARGV[16] ~= '' then begins = now + tonumber(ARGV[16]) end
+            local begins = moment(record.not_before)
             if begins and expires and begins >= expires then return {'never'} end
-            redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
-            local maximum = tonumber(organization[2]) or tonumber(ARGV[11])
-            if redis.call('ZCARD', KEYS[5]) >= maximum then return {'full', maximum} end
-            redis.call('HSET', KEYS[3], 'organization_id', ARGV[3], 'key_hash', ARGV[5], 'created_by_user_id', ARGV[6],
-              'is_active', '1', 'name', ARGV[7], 'subject', ARGV[4], 'created_at', now, 'limits', ARGV[10])
-            if ARGV[12] ~= '' then redis.call('HSET', KEYS[3], 'tools', ARGV[12]) end
-            if ARGV[14] ~= '' then redis.call('HSET', KEYS[3], 'scopes', ARGV[14]) end
-            if ARGV[15] ~= '' then redis.call('HSET', KEYS[3], 'allow_from', ARGV[15]) end
-            if begins then redis.call('HSET', KEYS[3], 'not_before', string.format('%.0f', begins)) end
-            if expires then redis.call('HSET', KEYS[3], 'expires_at', string.format('%.0f', expires)) end
-            redis.call('ZADD', KEYS[4], now, ARGV[4])
-            redis.call('ZADD', KEYS[5], expires or '+inf', ARGV[4])
-            redis.call('HSET', KEYS[2], 'rev', ARGV[2])
-            redis.call('SET', KEYS[6], ARGV[3] .. ' ' .. ARGV[4])
-            note(KEYS[7], ARGV[13], 'key.issue', ARGV[3] .. '/' .. ARGV[4], ARGV[7])
+            redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
+            local maximum = tonumber(organization[2]) or tonumber(ARGV[3])
+            if redis.call('ZCARD', KEYS[4]) >= maximum then return {'full', maximum} end
+            record.not_before = begins and string.format('%.0f', begins)
+            record.expires_at = expires and string.format('%.0f', expires)
+            redis.call('ZADD', KEYS[5], now, ARGV[2])
+            for field, value in pairs(record) do redis.call('HSET', KEYS[2], field, value) end
+            redis.call('ZADD', KEYS[3], now, ARGV[2])
+            redis.call('ZADD', KEYS[4], expires or '+inf', ARGV[2])
+            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
             return {now, expires}
+            """)
+
+    /// Step 3. KEYS: the organization, unfinished keys, the audit stream. ARGV: local id, who, id, name.
+    /// Answers `{'done'}`, `{'missing'}`, or `{'late'}` where it has been given up.
+    ///
+    /// The note goes first: what is refused there has changed nothing, and is taken back.
+    package static let finishIssue = RedisScript(
+        name: "finish-issue",
+        source: """
+            #!lua
+            \(auditPrelude)
+            \(unfinishedPrelude)
+            local status = redis.call('HGET', KEYS[1], 'status')
+            if not status or status == 'deleted' then return {'missing'} end
+            if not isBeingMade(KEYS[2], ARGV[1], \(Unfinished.patience)) then return {'late'} end
+            note(KEYS[3], ARGV[2], 'key.issue', ARGV[3], ARGV[4])
+            redis.call('ZREM', KEYS[2], ARGV[1])
+            return {'done'}
+            """)
+
+    /// KEYS: the record, all keys, active keys, unfinished ones, and the record that it was to replace, if it was.
+    /// ARGV: local id, and for how many seconds it must have been unfinished. Answers `{1}`, or `{0}` where it is to
+    /// stay.
+    ///
+    /// It is unfinished until all else is gone, so what fails half-way is found again.
+    package static let removeUnfinished = RedisScript(
+        name: "remove-unfinished",
+        source: """
+            #!lua flags=allow-oom
+            \(unfinishedPrelude)
+            if not redis.call('ZSCORE', KEYS[4], ARGV[1]) or isBeingMade(KEYS[4], ARGV[1], ARGV[2]) then return {0} end
+            if KEYS[5] and redis.call('HGET', KEYS[5], 'rotated_to') == ARGV[1] then
+              redis.call('HDEL', KEYS[5], 'rotated_to')
+            end
+            redis.call('ZREM', KEYS[2], ARGV[1])
+            redis.call('ZREM', KEYS[3], ARGV[1])
+            redis.call('DEL', KEYS[1])
+            redis.call('ZREM', KEYS[4], ARGV[1])
+            return {1}
             """)
 
     /// KEYS: the organization, the record, active keys, the audit stream, and the record that it replaced, if it did.
@@ -101,64 +120,5 @@ extension RedisScript {
               redis.call('ZADD', KEYS[3], ends < math.huge and string.format('%.0f', ends) or '+inf', ARGV[5])
             end
             return {active == '1' and 'revoked' or 'already'}
-            """)
-
-    /// KEYS: the organization, the old record, the new one, all keys, active keys, the new credential, the audit
-    /// stream, and the record that the old one replaced, if it did.
-    /// ARGV: revision, who, organization, old local id, new local id, new hash, seconds of grace.
-    /// Answers `{now, expiry or 0, end of the old one}`, or one of `{'missing'}`, `{'revoked'}`, `{'expired'}`,
-    /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`.
-    ///
-    /// The new record is a copy: it counts in the same buckets (`subject`), by the same numbers, and ends when the old one
-    /// would have. Until the grace is over both are keys, and the old one is no longer counted among those that may be.
-    /// So it must be over before the new one is replaced: a subject has two working keys at most.
-    package static let rotateKey = RedisScript(
-        name: "rotate-key",
-        source: """
-            #!lua
-            \(auditPrelude)
-            \(workingKeyPrelude)
-            local organization = redis.call('HMGET', KEYS[1], 'rev', 'status')
-            local old = redis.call('HMGET', KEYS[2], 'is_active', 'revoked_at', 'expires_at', 'rotated_to')
-            if not organization[1] or organization[2] == 'deleted' or not old[1] then return {'missing'} end
-            local time = redis.call('TIME')
-            local now = tonumber(time[1])
-            local ends, expires = tonumber(old[2] or '') or 0, tonumber(old[3] or '') or 0
-            if old[1] ~= '1' or ends > 0 and ends <= now then return {'revoked'} end
-            if expires > 0 and expires <= now then return {'expired'} end
-            if ends > 0 then return {'rotating', old[4] or ''} end
-            if KEYS[8] and works(KEYS[8], now) then return {'grace'} end
-            local length = 0
-            for _, field in ipairs({\(RecordBounds.ruleFields)}) do
-              length = length + redis.call('HSTRLEN', KEYS[2], field)
-            end
-            if length > \(RecordBounds.rules) then return {'long', length} end
-            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
-            local copy = {}
-            local fields = redis.call('HGETALL', KEYS[2])
-            local own = {key_hash = true, created_at = true, revoked_at = true, rotated_to = true, rotated_from = true,
-              last_used_at = true}
-            for i = 1, #fields, 2 do
-              if not own[fields[i]] then
-                copy[#copy + 1] = fields[i]
-                copy[#copy + 1] = fields[i + 1]
-              end
-            end
-            redis.call('HSET', KEYS[3], 'key_hash', ARGV[6], 'created_at', now, 'rotated_from', ARGV[4], unpack(copy))
-            redis.call('ZADD', KEYS[4], now, ARGV[5])
-            redis.call('ZADD', KEYS[5], expires > 0 and expires or '+inf', ARGV[5])
-            redis.call('SET', KEYS[6], ARGV[3] .. ' ' .. ARGV[5])
-            local grace = tonumber(ARGV[7])
-            ends = now + grace
-            if grace == 0 then
-              redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', now, 'rotated_to', ARGV[5])
-            else
-              if tonumber(time[2]) > 0 then ends = ends + 1 end
-              redis.call('HSET', KEYS[2], 'revoked_at', string.format('%.0f', ends), 'rotated_to', ARGV[5])
-            end
-            redis.call('ZREM', KEYS[5], ARGV[4])
-            note(KEYS[7], ARGV[2], 'key.rotate', ARGV[3] .. '/' .. ARGV[4], 'to ' .. ARGV[3] .. '/' .. ARGV[5] ..
-              ', grace ' .. ARGV[7] .. ' s')
-            return {now, expires, ends}
             """)
 }

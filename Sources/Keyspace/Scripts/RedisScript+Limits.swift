@@ -35,7 +35,7 @@ extension RedisScript {
             local last = KEYS[4] and works(KEYS[3], now) and works(KEYS[4], now) and 4 or 3
             for i = 3, last do
               local length = #ARGV[4]
-              for _, field in ipairs({\(RecordBounds.ruleFields)}) do
+              for _, field in ipairs({\(KeyField.rules.quoted)}) do
                 if field ~= 'limits' then length = length + redis.call('HSTRLEN', KEYS[i], field) end
               end
               if length > \(RecordBounds.rules) and #ARGV[4] >= #ARGV[3] then return {'long', length} end

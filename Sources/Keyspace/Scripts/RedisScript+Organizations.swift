@@ -3,6 +3,20 @@
 package import Redis
 
 extension RedisScript {
+    /// KEYS: the organization, the audit stream. ARGV: revision, who, name, detail; then fields and values.
+    /// Answers `{created_at}` or `{'exists'}`.
+    package static let createOrganization = RedisScript(
+        name: "create-organization",
+        source: """
+            #!lua
+            \(auditPrelude)
+            if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
+            local now = tonumber(redis.call('TIME')[1])
+            redis.call('HSET', KEYS[1], 'rev', ARGV[1], 'name', ARGV[3], 'status', 'active', 'created_at', now, unpack(ARGV, 5))
+            note(KEYS[2], ARGV[2], 'org.create', ARGV[3], ARGV[4])
+            return {now}
+            """)
+
     /// Sets fields of an organization, as long as one of them is what it was when it was looked at.
     ///
     /// KEYS: the organization, the audit stream.

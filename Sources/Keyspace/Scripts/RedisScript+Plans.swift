@@ -35,6 +35,6 @@ extension RedisScript {
         name: "describe-plan",
         source: """
             #!lua flags=allow-oom
-            return redis.call('HMGET', KEYS[1], 'limits', 'created_at', 'changed_at')
+            return redis.call('HMGET', KEYS[1], \(PlanField.allCases.quoted))
             """)
 }

@@ -15,6 +15,7 @@ package struct CredentialHash: Sendable, Equatable {
 
     /// 64 lowercase hexadecimal digits, as in the names and records of Redis.
     package var hexadecimal: [UInt8] { digest.hexadecimal }
+    package var text: String { String(decoding: hexadecimal, as: UTF8.self) }
 }
 
 extension CredentialHash: Hashable {
