@@ -31,6 +31,14 @@ package struct RequestHeadParser: Sendable {
         self.limits = limits
     }
 
+    /// Part of a head has been taken: the next call has to be given the same `head`.
+    package var isInHead: Bool {
+        switch stage {
+        case .start: false
+        case .requestLine, .fields, .refused: true
+        }
+    }
+
     /// Goes on with the head at the front of `input`, filling `head`.
     ///
     /// Until it has answered true, the caller must neither take anything from `input` nor use or reset `head`.

@@ -201,6 +201,15 @@ import Testing
         #expect(client.isOpen)
     }
 
+    @Test func aHeadGoesOnInTheExchangeItBeganIn() throws {
+        let client = try EmbeddedClient()
+        try client.send("GET /keyed HTTP/1.1\r\nHost: a\r\n")
+        let held = try #require(client.connection.exchange)
+        try client.send("X-Tail: b\r\n\r\n")
+        #expect(client.connection.exchange === held)
+        #expect(try client.statuses() == [401])
+    }
+
     @Test func aConnectionThatIsGoneHoldsNothing() throws {
         weak var exchange: Exchange?
         weak var connection: HTTP1Connection?

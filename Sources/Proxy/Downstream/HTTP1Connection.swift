@@ -109,7 +109,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         endStallWatch()
         loop.forget(self)
         if wasExchanging { exchange?.clientLeft() }
-        input.clear()
+        input = ByteBuffer()
         context.fireChannelInactive()
     }
 
@@ -180,6 +180,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     /// The last one again, where nobody holds it any more and the configuration is the same: kept-alive requests allocate none.
     private func nextExchange() -> Exchange {
+        // Half a head is in it, whoever holds it and whatever the configuration has become.
+        if parser.isInHead, let exchange { return exchange }
         if isKnownUniquelyReferenced(&exchange), let exchange, exchange.epoch === loop.epoch { return exchange }
         let next = Exchange(of: self)
         exchange = next

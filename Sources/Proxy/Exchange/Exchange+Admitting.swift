@@ -177,12 +177,15 @@ extension Exchange {
 
     /// Goes on with this request after a while, if it is still there. Few requests wait, and each for another time: this is
     /// what the loop's own timers are for.
-    private func resume(after pause: TimeAmount) {
-        loop.eventLoop.assumeIsolated().scheduleTask(in: pause) {
-            guard self.state.machine.awaitsResponse else { return }
-            self.resume()
-            self.downstream.process()
-        }
+    private func resume(after time: TimeAmount) {
+        let pause = pause()
+        loop.eventLoop.assumeIsolated().scheduleTask(in: time) { pause.exchange?.goOn() }
+    }
+
+    private func goOn() {
+        guard state.machine.awaitsResponse else { return }
+        resume()
+        downstream.process()
     }
 
     // MARK: What its message asks for

@@ -28,6 +28,9 @@ final class Exchange {
         /// Runs until its body is whole.
         var bodyDeadline: DeadlineQueue<Exchange>.Token?
 
+        /// While it waits for room or for its turn.
+        var pause: Pause?
+
         /// The beginning of a body, until there is enough of it.
         var gathered = GatheredBody()
         /// While the client owes a body.
@@ -41,6 +44,15 @@ final class Exchange {
         var responseFraming = BodyFraming.none
         /// The answer to a key with rules about tools, while it is looked into.
         var listing: ToolListing?
+    }
+
+    /// What a timer holds in place of the exchange: who has left while it waited is not kept until the time is over.
+    final class Pause {
+        fileprivate(set) var exchange: Exchange?
+
+        fileprivate init(of exchange: Exchange) {
+            self.exchange = exchange
+        }
     }
 
     /// Holds this one in turn, and lets go of it when its channel is gone.
@@ -224,11 +236,25 @@ final class Exchange {
         if let upstream = state.upstream { epoch.pool.makeWay(upstream) }
     }
 
+    // MARK: Pauses
+
+    func pause() -> Pause {
+        let pause = Pause(of: self)
+        state.pause = pause
+        return pause
+    }
+
+    private func endPause() {
+        state.pause?.exchange = nil
+        state.pause = nil
+    }
+
     // MARK: Ends
 
     /// The response is complete: settle with both sides.
     func finish(upstream upstreamEnd: UpstreamEnd, downstream downstreamEnd: DownstreamEnd) {
         cancelResponseDeadline()
+        endPause()
         endPace()
         releaseHeldBody()
         settleReceipt()
@@ -257,6 +283,7 @@ final class Exchange {
 
     private func abandon(reason: StaticString) {
         cancelResponseDeadline()
+        endPause()
         releaseHeldBody()
         giveTurnBack()
         settleReceipt()
@@ -265,6 +292,7 @@ final class Exchange {
             record.reason = record.reason ?? reason
             record.logEnd(to: loop.accessLog, at: loop.readClock())
         }
+        head.reset()
         downstream.abandon()
     }
 }
