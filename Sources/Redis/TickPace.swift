@@ -5,7 +5,7 @@ package import NIOCore
 /// Notices a tick that comes late, because the process or its machine stood still. Nobody else is to blame for that time, and
 /// what came meanwhile lies unread in the sockets: all deadlines move by it once, and are looked at one tick later.
 ///
-/// Whoever has deadlines judges by one of its own. Those of one loop look at the same tick one after the other: a shard, its
+/// Whoever has deadlines judges by one of its own. Those of one loop look at the same tick one after the other: a loop, its
 /// gate, and the gate's connection.
 ///
 /// Time in which the loop worked is its callers' time, however late the tick: else whoever keeps it busy stretches the deadlines

@@ -10,6 +10,9 @@ import Testing
             (.revoked, \.denied.revoked),
             (.expired, \.denied.expired), (.notYetValid, \.denied.notYetValid), (.suspended, \.denied.suspended),
             (.costExceedsCapacity(policy: 0, cost: 2, capacity: 1), \.denied.costExceedsCapacity),
+            (.addressNotAllowed, \.denied.addressNotAllowed),
+            (.insufficientScope([]), \.denied.insufficientScope), (.toolNotAllowed(nil), \.denied.toolNotAllowed),
+            (.foreignSession, \.denied.foreignSession),
             (.rateLimited(policies: [0]), \.denied.rateLimited),
             (.limiterUnavailable(detail: ""), \.denied.unavailable),
         ]

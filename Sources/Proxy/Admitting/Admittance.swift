@@ -114,6 +114,7 @@ struct Admittance {
         switch decision {
         case .allow(let grant):
             self.grant = grant
+            // To unwrap it would copy it.
             if case .announced? = asked?.kind {
                 phase = .unasked
                 return .readMessage
@@ -128,8 +129,7 @@ struct Admittance {
             phase = .waitingForTurn
             return .waitForTurn(pause)
         case .deny(let denial):
-            let waitedBefore = asked?.waitedMicroseconds ?? 0
-            guard let pause = denial.pauseMicroseconds(having: waitedBefore, by: policies) else {
+            guard let pause = denial.pauseMicroseconds(having: waited.nanoseconds / 1_000, by: policies) else {
                 phase = .decided
                 return .deny(denial)
             }

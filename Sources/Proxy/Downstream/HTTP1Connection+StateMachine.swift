@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension HTTP1Connection {
-    /// What a client's connection reads, and when it ends. No IO: the handler says what happened, and does what comes back.
+    /// What a client's connection reads, and when it ends. No IO: the connection says what happened, and does what comes back.
     /// Invariants:
     ///
     /// - one request is under way at a time, and none begins once the connection lingers or is closed;

@@ -7,7 +7,7 @@ import NIOCore
 /// One client connection, as octets: reads requests one at a time and gives each to its ``Exchange``, and writes for that.
 ///
 /// Its ``StateMachine`` decides what is read and when it ends. `+Deadlines` is about time, `+Closing` about ends.
-/// A write or flush may call back into the handler before it returns: state changes first, acts come last.
+/// A write or flush may call back before it returns: state changes first, acts come last.
 final class HTTP1Connection: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer

@@ -92,7 +92,7 @@ extension Exchange {
     }
 
     /// The address pays for what it got wrong.
-    func refuseCharged(_ refusal: Refusal) {
+    private func refuseCharged(_ refusal: Refusal) {
         ask(.refused(record.client, on: route, head), refusing: refusal)
     }
 
@@ -196,7 +196,7 @@ extension Exchange {
     var holdsMessage: Bool { state.intake?.holdsBody == true }
 
     /// Asks for admission, at once where it is known what the request is for.
-    func askAboutMessage(_ request: AdmissionRequest) {
+    private func askAboutMessage(_ request: AdmissionRequest) {
         switch state.intake?.open(request, by: snapshot, loop.falseStreams, at: loop.now) {
         case .announce(let announcement): ask(announcement)
         case .read: readMessageBody()
@@ -206,7 +206,7 @@ extension Exchange {
         }
     }
 
-    func readMessageBody() {
+    private func readMessageBody() {
         let holder = state.admittance.holder
         state.intake?.read(for: holder)
         state.bodyDeadline = loop.deadlines.body.arm(self, at: loop.now)

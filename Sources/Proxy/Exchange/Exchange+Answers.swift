@@ -56,7 +56,6 @@ extension Exchange {
     private func writeRefusal(_ refusal: Refusal, closing: Bool) {
         record.status = refusal.status
         if state.traits.hidesRefusals { loop.shared.troubles.unreadableRefusals.tell() }
-        cancelResponseDeadline()
         loop.scratch.clear()
         let sent = RefusalWriter(
             snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
@@ -153,7 +152,7 @@ extension Exchange {
     }
 
     /// We answer in the handler's stead, which never got the request.
-    func accountForFault(_ fault: Fault) {
+    private func accountForFault(_ fault: Fault) {
         guard let receipt = state.admittance.receipt, fault.isOurs else { return }
         epoch.gate.account(for: receipt, .unserved)
     }
@@ -166,7 +165,7 @@ extension Exchange {
     }
 
     /// A slot that is lost to others ends what it was held for.
-    func watchSlot() {
+    private func watchSlot() {
         guard let receipt = state.admittance.receipt else { return }
         epoch.gate.watchSlot(of: receipt) { self.endStream(because: .slotLost) }
     }

@@ -71,7 +71,7 @@ extension Exchange {
 
         var isReceiving: Bool { request == .receiving }
 
-        var isAttached: Bool {
+        private var isAttached: Bool {
             if case .attached = upstream { true } else { false }
         }
 

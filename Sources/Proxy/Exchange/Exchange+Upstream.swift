@@ -245,13 +245,13 @@ extension Exchange: UpstreamReceiver {
     // MARK: Its other spelling (decision 12)
 
     /// What the handler is asked for: by the client's own spelling, or by the other once it has asked for that.
-    var sentTarget: PathAndQuery? {
+    private var sentTarget: PathAndQuery? {
         let own = PathAndQuery(head.view(of: head.pathRange))
         return state.machine.hasFollowed ? own?.withOtherEnd : own
     }
 
     /// Nil where the answer is one, as most are.
-    func slashRedirect(in response: ResponseHead) -> SlashRedirect? {
+    private func slashRedirect(in response: ResponseHead) -> SlashRedirect? {
         guard 300..<400 ~= response.status, let sentTarget else { return nil }
         return SlashRedirect(
             response, to: sentTarget, method: state.traits.method,
@@ -261,7 +261,7 @@ extension Exchange: UpstreamReceiver {
     /// Sends the request where the answer leads, if it is still there and takes the same routes.
     ///
     /// - Returns: false where the answer is the client's.
-    func follow(_ redirect: SlashRedirect, on connection: UpstreamConnection) -> Bool {
+    private func follow(_ redirect: SlashRedirect, on connection: UpstreamConnection) -> Bool {
         guard redirect.keepsRequest, route.isMCP, holdsMessage || !state.traits.hasBody,
             let other = sentTarget?.withOtherEnd,
             snapshot.routes.matchesAlike(head, at: other.path, isPreflight: state.traits.isPreflight),

@@ -17,20 +17,7 @@ extension Exchange {
         var acceptsEventStream: Bool
         /// For a tunnel. Whatever the answer, what the client sent behind the head may not be another request, so the
         /// connection ends with it.
-        var asksForUpgrade: Bool
-
-        init(
-            isIdempotent: Bool, hasBody: Bool, declaredLength: UInt64?, keepsAlive: Bool, expectsContinue: Bool,
-            acceptsEventStream: Bool, asksForUpgrade: Bool = false
-        ) {
-            self.isIdempotent = isIdempotent
-            self.hasBody = hasBody
-            self.declaredLength = declaredLength
-            self.keepsAlive = keepsAlive
-            self.expectsContinue = expectsContinue
-            self.acceptsEventStream = acceptsEventStream
-            self.asksForUpgrade = asksForUpgrade
-        }
+        var asksForUpgrade = false
     }
 
     /// What went wrong, where a response of our own stands in for the handler's.

@@ -8,7 +8,7 @@ import Telemetry
 /// One request and its response, from a complete head until both are through.
 ///
 /// Its ``StateMachine`` decides, what that asks for is done here; `+Admitting` is about who may pass, `+Upstream` talks to
-/// the handler, `+Answers` answers without it. Octets and the client's deadlines are its connection's.
+/// the handler, `+Answers` answers without it and settles what admission is told of an answer. Octets and the client's deadlines are its connection's.
 ///
 /// Whoever may call late (a decision, a connection to the handler, a deadline, a timer) holds the exchange it is about, and a
 /// connection takes an exchange for its next request only if nobody else holds it: so nothing that is late reaches another

@@ -5,7 +5,7 @@ import Keyspace
 import NIOCore
 import Telemetry
 
-/// What is known of one request, for its access-log line and for the fields of its answer. Kept by the connection and
+/// What is known of one request, for its access-log line and for the fields of its answer. Kept by its exchange and
 /// refilled, so that it allocates only when a request is longer than all before it.
 struct ExchangeRecord {
     private static let keptCapacity = 1024

@@ -4,7 +4,7 @@ import NIOCore
 
 /// Which connections a loop has, and who may have one.
 extension Loop {
-    enum Admission: Equatable {
+    enum Entry: Equatable {
         case admitted
         /// Another loop is asked to make room; the connection is told.
         case pending
@@ -22,7 +22,7 @@ extension Loop {
     /// Of kept connections that are looked at for one that is idle.
     private static let mostLookedAt = 16
 
-    func admit(_ connection: HTTP1Connection) -> Admission {
+    func admit(_ connection: HTTP1Connection) -> Entry {
         switch shared.ledger.enter(connection.ledgerAddress) {
         case .shareTaken:
             shared.troubles.sharing.failed(at: now)
