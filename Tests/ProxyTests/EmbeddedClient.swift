@@ -111,7 +111,11 @@ final class EmbeddedClient {
 
     /// - Parameter size: of the pieces it comes in; nil: in one.
     func send(_ text: String, inPiecesOf size: Int? = nil) throws {
-        var rest = ByteBuffer(string: text)
+        try send(octets: Array(text.utf8), inPiecesOf: size)
+    }
+
+    func send(octets: [UInt8], inPiecesOf size: Int? = nil) throws {
+        var rest = ByteBuffer(bytes: octets)
         while rest.readableBytes > 0 {
             let length = min(size ?? rest.readableBytes, rest.readableBytes)
             guard channel.isActive, let piece = rest.readSlice(length: length) else { return }
@@ -133,9 +137,20 @@ final class EmbeddedClient {
         return try Self.text(of: channel)
     }
 
+    /// The same as answers, of which nothing is replaced.
+    func answers(to method: String = "GET") throws -> [ClientAnswer] {
+        eventLoop.run()
+        return try ClientAnswer.read(Self.octets(of: channel), answering: method)
+    }
+
+    private static func octets(of channel: EmbeddedChannel) throws -> [UInt8] {
+        var octets: [UInt8] = []
+        while let part = try channel.readOutbound(as: ByteBuffer.self) { octets += part.readableBytesView }
+        return octets
+    }
+
     static func text(of channel: EmbeddedChannel) throws -> String {
-        var text = ""
-        while let part = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: part) }
+        var text = String(decoding: try octets(of: channel), as: UTF8.self)
         text.replace(#/Date: [^\r]*/#, with: "Date: now")
         text.replace(#/X-Correlation-ID: [^\r]*/#, with: "X-Correlation-ID: id")
         text.replace(#/"correlation_id":"[^"]*"/#, with: #""correlation_id":"id""#)
