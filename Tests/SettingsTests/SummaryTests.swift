@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Settings
 import Testing
 
@@ -66,6 +67,33 @@ import Testing
                 counted by nobody:
                   GET of /health, by throttle: false
                 """)
+    }
+
+    @Test(
+        arguments: [
+            (
+                "{}",
+                [
+                    "GET, HEAD and OPTIONS of /.well-known/",
+                    "preflights (OPTIONS as browsers send it) of every path, unless preflights is refuse",
+                ]
+            ),
+            ("preflights: refuse", ["GET, HEAD and OPTIONS of /.well-known/"]),
+            ("{routes: [{path: /a}, {path: /b, public: true}], preflights: refuse}", ["every method of /b"]),
+            ("{routes: [{path: /a}], cors: {allow_origins: ['*']}}", []),
+            (
+                "routes: [{path: /b, methods: [GET], public: true}]",
+                [
+                    "GET of /b",
+                    "preflights (OPTIONS as browsers send it) of every path, unless preflights is refuse",
+                ]
+            ),
+        ] as [(String, [String])])
+    func whatIsOpenIsNamed(yaml: String, open: [String]) throws {
+        let text = try summary(yaml)
+        let told = text.components(separatedBy: "\nopen without a key:\n").dropFirst().joined()
+        let lines = told.components(separatedBy: "\ncounted by nobody:")[0].split(separator: "\n")
+        #expect(lines.map { String($0.dropFirst(2)) } == open)
     }
 
     private struct Counting: Sendable {
