@@ -175,7 +175,7 @@ def test_a_cold_key_has_the_budget_for_each_question(launch, upstream, key, rela
 
 def test_a_request_waits_at_most_twice_the_budget(launch, upstream, key, relay):
     """Each of its three questions is answered within the budget, but all of them are not within two."""
-    # Where a busy machine holds up the daemon, that isn't held against Redis: one of three, and each by a cold daemon.
+    # Where a busy machine holds up the daemon, that isn't held against Redis: then another, cold one is asked.
     for _ in range(3):
         relay.delay = lambda command: 0
         daemon = launch(upstream, loops=1, redis_url=relay.url, policies=ORG, redis_settings={"timeout": "1s"})
@@ -183,7 +183,7 @@ def test_a_request_waits_at_most_twice_the_budget(launch, upstream, key, relay):
         began, watch = time.monotonic(), Stopwatch()
         refused = ask(daemon.port, "GET", "/api/listings", key)
         took, ours = time.monotonic() - began, watch.took()
-        if refused.status == 503:
+        if refused.status == 503 or took - ours < 0.1:
             break
     assert (refused.status, refused["Retry-After"]) == (503, "1")
     # Three times 0.9 would be 2.7, and three budgets 3.
