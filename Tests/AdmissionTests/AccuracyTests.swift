@@ -297,7 +297,7 @@ import Testing
             for name in try await booth.client.send("KEYS", "*").array ?? [] {
                 let name = name.text ?? ""
                 let isRecord =
-                    name == "tg:1:meta" || name == "tg:1:{acme}" || name.contains(":cred:") || name.contains(":k:")
+                    name == "tg:1:{:m}:meta" || name == "tg:1:{acme}" || name.contains(":cred:") || name.contains(":k:")
                 let left = try await booth.client.send("PTTL", name).integer ?? 0
                 #expect(isRecord == (left == -1), "\(name): \(left)")
             }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Proxy
 
-/// What a caller is told: statuses, fields and bodies (docs/design.md, "Order of a request", "Responses").
+/// What a caller is told: statuses, fields and bodies (docs/design.md, "The order of a request", "Responses").
 @Suite struct AnswerTests {
     private static let routes = """
         routes:

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Proxy
 
-/// Requests that are none: refused, the connection closed, and the handler none the wiser (docs/design.md, "Parse").
+/// Requests that are none: refused, the connection closed, and the handler none the wiser (docs/design.md, "The order of a request").
 ///
 /// Each character of a table is one octet. Nobody needs a key here, and no limit counts: nothing else could have refused
 /// them.
