@@ -8,26 +8,16 @@ package import Redis
 extension KeyNetworks {
     /// - Returns: nil where the field can't be read.
     package init?(_ field: RedisReply) {
-        if case .null = field {
-            self.init()
-        } else if let text = field.text {
-            self.init(parsing: text)
-        } else {
-            return nil
-        }
+        guard let networks = field.rules(orElse: KeyNetworks(), KeyNetworks.init(parsing:)) else { return nil }
+        self = networks
     }
 }
 
 extension KeyScopes {
     /// - Returns: nil where the field can't be read.
     package init?(_ field: RedisReply) {
-        if case .null = field {
-            self.init()
-        } else if let text = field.text {
-            self.init(parsing: text)
-        } else {
-            return nil
-        }
+        guard let scopes = field.rules(orElse: KeyScopes(), KeyScopes.init(parsing:)) else { return nil }
+        self = scopes
     }
 }
 
@@ -39,5 +29,12 @@ extension ToolAccess {
         } else {
             self = field.text.map(ToolAccess.init(parsing:)) ?? .nothing
         }
+    }
+}
+
+extension RedisReply {
+    /// - Parameter none: where there is no field.
+    fileprivate func rules<Rules>(orElse none: Rules, _ parse: (String) -> Rules?) -> Rules? {
+        if case .null = self { none } else { text.flatMap(parse) }
     }
 }
