@@ -7,21 +7,7 @@ import Testing
 
 /// What a caller is told: statuses, fields and bodies (docs/design.md, "The order of a request", "Responses").
 @Suite struct AnswerTests {
-    private static let routes = """
-        routes:
-          - {path: /api/listings, methods: [GET]}
-          - {path: /api/listings, methods: [POST]}
-          - {path: "/api/listings/{id}", methods: [GET]}
-          - {path: /open, methods: [GET], public: true}
-          - {path: "/files/{rest*}"}
-          - {path: /mcp, mcp: true}
-
-        """
-    private static let upstream = """
-        redis: {on_failure: open}
-        upstream: {url: "http://127.0.0.1:1"}
-
-        """
+    private static let (routes, upstream) = (EmbeddedClient.shop, EmbeddedClient.open)
     private static let keyed = routes + upstream
     /// Nobody needs a key where none is the matter.
     private static let anonymous = keyed + "keys: {anonymous: allow}\nmcp: {hosts: [], origins: []}\n"

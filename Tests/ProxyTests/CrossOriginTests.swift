@@ -21,22 +21,9 @@ import Testing
         ]
     }
 
-    private static let routes = """
-        routes:
-          - {path: /health, methods: [GET], public: true, throttle: false}
-          - {path: /api/listings, methods: [GET]}
-          - {path: /api/listings, methods: [POST]}
-          - {path: "/api/listings/{id}", methods: [GET]}
-          - {path: /open, methods: [GET], public: true}
-          - {path: "/files/{rest*}"}
-          - {path: /mcp, mcp: true}
-
-        """
-    private static let upstream = """
-        redis: {on_failure: open}
-        upstream: {url: "http://127.0.0.1:1"}
-
-        """
+    private static let routes =
+        EmbeddedClient.shop + "  - {path: /health, methods: [GET], public: true, throttle: false}\n"
+    private static let upstream = EmbeddedClient.open
     private static let cors = """
         cors:
           allow_origins: ["https://app.example.com", "http://localhost:3000"]

@@ -3,6 +3,24 @@
 import Testing
 
 extension EmbeddedClient {
+    /// Routes of a shop, as its owner lists them.
+    static let shop = """
+        routes:
+          - {path: /api/listings, methods: [GET]}
+          - {path: /api/listings, methods: [POST]}
+          - {path: "/api/listings/{id}", methods: [GET]}
+          - {path: /open, methods: [GET], public: true}
+          - {path: "/files/{rest*}"}
+          - {path: /mcp, mcp: true}
+
+        """
+    /// Whoever needs no key passes, without Redis.
+    static let open = """
+        redis: {on_failure: open}
+        upstream: {url: "http://127.0.0.1:1"}
+
+        """
+
     static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
     /// One request and its answer.

@@ -98,25 +98,26 @@ extension HTTP1ConnectionTests {
         #expect(client.isOpen)
     }
 
-    @Test func whoMayWaitIsServedInTime() throws {
+    /// It has had what there was, and asks again.
+    private static func waiting() throws -> EmbeddedClient {
         let client = try EmbeddedClient(
-            Self.limited + "\npolicies: [{name: guests, per: address, limit: 1/1s, wait: 2s}]\nloops: 1\n")
-        try client.send(Self.get)
+            limited + "\npolicies: [{name: guests, per: address, limit: 1/1s, wait: 2s}]\nloops: 1\n")
+        try client.send(get)
         try client.handler.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         _ = try (client.received(), client.forwarded())
-        try client.send(Self.get)
+        try client.send(get)
+        return client
+    }
+
+    @Test func whoMayWaitIsServedInTime() throws {
+        let client = try Self.waiting()
         #expect(try client.forwarded() == "")
         client.advance(by: .milliseconds(1100))
         #expect(try client.forwarded().hasPrefix("GET /open/a HTTP/1.1\r\n"))
     }
 
     @Test func whoLeavesWhileItWaitsIsForwardedToNobody() throws {
-        let client = try EmbeddedClient(
-            Self.limited + "\npolicies: [{name: guests, per: address, limit: 1/1s, wait: 2s}]\nloops: 1\n")
-        try client.send(Self.get)
-        try client.handler.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        _ = try (client.received(), client.forwarded())
-        try client.send(Self.get)
+        let client = try Self.waiting()
         weak let exchange = client.connection.exchange
         #expect(exchange != nil)
         client.channel.close(promise: nil)
