@@ -16,6 +16,11 @@ complain() {
     if has_colours 2; then printf '\e[31m%s\e[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi
 }
 
+# How the programs are built for use. That no two accesses to a variable overlap is checked while the tests run, not while
+# requests do: a fifth of what a request cost (docs/decisions/0017-what-a-request-costs.md).
+# shellcheck disable=SC2034  # for who sources this
+release_build=(swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked)
+
 # Seconds of silence after which a command that could not reach something is taken to wait for it in vain.
 SILENCE=15
 

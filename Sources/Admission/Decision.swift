@@ -42,11 +42,8 @@ package struct Grant: Sendable, Equatable {
     }
 
     init(to entry: KeyEntry?, limits: LimitReport? = nil) {
-        self.init(principal: entry?.principal, limits: limits)
-        guard let entry else { return }
-        owner = SessionOwner(of: entry)
-        tools = entry.record.tools.isUnrestricted ? nil : entry.record.tools
-        scopes = entry.record.scopes
+        self = entry?.grant ?? Grant()
+        self.limits = limits
     }
 }
 

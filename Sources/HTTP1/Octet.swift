@@ -23,12 +23,6 @@ enum Octet {
         contains(octet, low: 0x2BFF_6FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
     }
 
-    /// Visible ASCII, 0x21–0x7E.
-    @inline(__always)
-    static func isVisible(_ octet: UInt8) -> Bool {
-        octet &- 0x21 < 0x5E
-    }
-
     /// What a field value may not hold: controls other than HTAB, and DEL. Octets from 0x80 are `obs-text` and pass.
     @inline(__always)
     static func isControl(_ octet: UInt8) -> Bool {
@@ -98,21 +92,6 @@ extension Span<UInt8> {
 // MARK: - Eight octets at a time
 
 extension Span<UInt8> {
-    /// The eight octets from there on, the first in the lowest byte. One load: the checks on `part` fall away.
-    @inline(__always)
-    func word(at position: Int) -> UInt64 {
-        let part = extracting(position..<(position + 8))
-        var word = UInt64(part[0])
-        word |= UInt64(part[1]) &<< 8
-        word |= UInt64(part[2]) &<< 16
-        word |= UInt64(part[3]) &<< 24
-        word |= UInt64(part[4]) &<< 32
-        word |= UInt64(part[5]) &<< 40
-        word |= UInt64(part[6]) &<< 48
-        word |= UInt64(part[7]) &<< 56
-        return word
-    }
-
     /// Where the first control octet other than HTAB is, from `position` on; `end` if there is none before it.
     @inline(__always)
     func firstControl(from position: Int, upTo end: Int) -> Int {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import Octets
 
 /// Reads request heads from a buffer that grows.
 ///
@@ -151,7 +152,7 @@ extension RequestHeadParser {
 
         position += 1
         let start = position
-        while position < line.upperBound, Octet.isVisible(span[position]), span[position] != UInt8(ascii: "#") {
+        while position < line.upperBound, span[position].isVisible, span[position] != UInt8(ascii: "#") {
             position += 1
         }
         guard position < line.upperBound, position > start else { throw .malformedRequestLine }

@@ -53,9 +53,12 @@ struct TrailerDecoder {
 
     private func kept() -> ByteBuffer {
         var kept = ByteBuffer()
-        kept.writeFields(of: section, dropping: []) { field in
-            field.foldedID != .other || field.hasSway
-                || withheld.contains { section.has(field, name: $0, folding: true) }
+        guard !section.fields.isEmpty else { return kept }
+        kept.writeWithOutputRawSpan(minimumWritableBytes: section.bytes.readableBytes) { output in
+            output.appendFields(of: section, dropping: []) { field in
+                field.foldedID != .other || field.hasSway
+                    || withheld.contains { section.has(field, name: $0, folding: true) }
+            }
         }
         return kept
     }

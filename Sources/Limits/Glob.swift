@@ -14,24 +14,26 @@ package struct Glob: Sendable, Hashable {
         text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }
     }
 
-    package func matches(_ text: String) -> Bool { matches(text.utf8) }
+    package func matches(_ text: String) -> Bool { matches(text.utf8.span) }
+
+    package func matches(_ octets: [UInt8]) -> Bool { matches(octets.span) }
 
     /// Without recursion: on a mismatch the last `*` takes one octet more, so the time is at most the product of both
     /// lengths.
-    package func matches<Candidate: BidirectionalCollection<UInt8>>(_ candidate: Candidate) -> Bool {
-        var position = candidate.startIndex
+    package func matches(_ candidate: Span<UInt8>) -> Bool {
+        var position = 0
         var next = 0
-        var star: (next: Int, position: Candidate.Index)?
-        while position < candidate.endIndex {
+        var star: (next: Int, position: Int)?
+        while position < candidate.count {
             if next < octets.count, octets[next] == UInt8(ascii: "*") {
                 next += 1
                 star = (next, position)
             } else if next < octets.count, octets[next] == UInt8(ascii: "?") || octets[next] == candidate[position] {
                 next += 1
-                position = candidate.index(after: position)
+                position += 1
             } else if let last = star {
                 next = last.next
-                position = candidate.index(after: last.position)
+                position = last.position + 1
                 star = (next, position)
             } else {
                 return false

@@ -3,17 +3,14 @@
 package import NIOCore
 
 extension ByteBuffer {
-    /// Of the longest number, with its sign.
-    private static var longestDecimal: Int { 20 }
-
     /// Writes a number in decimal, without making a String of it.
     package mutating func writeDecimal(_ value: Int64) {
-        writeWithOutputRawSpan(minimumWritableBytes: Self.longestDecimal) { $0.appendDecimal(value) }
+        writeWithOutputRawSpan(minimumWritableBytes: OutputRawSpan.longestDecimal) { $0.appendDecimal(value) }
     }
 
     /// Writes a number in decimal, without making a String of it.
     package mutating func writeDecimal(_ value: UInt64) {
-        writeWithOutputRawSpan(minimumWritableBytes: Self.longestDecimal) { $0.appendDecimal(value) }
+        writeWithOutputRawSpan(minimumWritableBytes: OutputRawSpan.longestDecimal) { $0.appendDecimal(value) }
     }
 
     /// Writes a number in decimal, without making a String of it.

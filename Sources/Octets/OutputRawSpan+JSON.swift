@@ -17,8 +17,9 @@ extension OutputRawSpan {
         while position < octets.count, freeCapacity >= JSONText.maximumEscape {
             let octet = octets[position]
             if JSONText.isPlain(octet) {
-                append(octet)
-                position += 1
+                let start = position
+                position = octets.endOfPlainJSON(from: start, upTo: min(octets.count, start + freeCapacity))
+                append(octets.extracting(start..<position))
                 continue
             }
             let length = octet < 0x80 ? 0 : octets.lengthOfUTF8Sequence(at: position)

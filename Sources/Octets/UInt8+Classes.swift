@@ -12,6 +12,10 @@ extension UInt8 {
     @inlinable @inline(__always)
     package var isAlphanumeric: Bool { isDigit || isLetter }
 
+    /// Visible ASCII, 0x21–0x7E.
+    @inlinable @inline(__always)
+    package var isVisible: Bool { self &- 0x21 < 0x5E }
+
     /// Letters, digits and `-._~`: an escape of these means the same as they do (RFC 3986 §2.3).
     @inlinable @inline(__always)
     package var isUnreserved: Bool {

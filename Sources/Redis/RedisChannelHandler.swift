@@ -17,8 +17,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private let longestQueue: Int
     private var context: ChannelHandlerContext?
     private var queue = ReplyQueue()
-    /// Of each script that this server has: `EVALSHA` and the digest it gave, as they go over the wire.
-    private var calls: [RedisScript: ByteBuffer] = [:]
+    private var calls = ScriptCalls()
     private var reloading: Set<RedisScript> = []
     private var outbound = ByteBuffer()
     private var isFlushScheduled = false

@@ -60,9 +60,11 @@ package struct RedisCommand: Sendable {
 
     private mutating func begin(byteCount: Int) {
         argumentCount += 1
-        arguments.writeInteger(UInt8(ascii: "$"))
-        arguments.writeDecimal(Int64(byteCount))
-        arguments.writeStaticString("\r\n")
+        arguments.writeWithOutputRawSpan(minimumWritableBytes: 3 + OutputRawSpan.longestDecimal) { output in
+            output.append(UInt8(ascii: "$"))
+            output.appendDecimal(byteCount)
+            output.append("\r\n")
+        }
     }
 
     /// Appends the whole command as it goes over the wire.
@@ -70,11 +72,15 @@ package struct RedisCommand: Sendable {
     /// - Parameter call: of the script, see ``call(of:)``; nil for a plain command.
     func write(calling call: ByteBuffer?, into buffer: inout ByteBuffer) {
         assert((call == nil) == (script == nil))
-        buffer.writeInteger(UInt8(ascii: "*"))
-        buffer.writeDecimal(Int64(argumentCount))
-        buffer.writeStaticString("\r\n")
-        if let call { buffer.writeImmutableBuffer(call) }
-        buffer.writeImmutableBuffer(arguments)
+        // A star, a number and CRLF in front.
+        let size = 3 + OutputRawSpan.longestDecimal + (call?.readableBytes ?? 0) + arguments.readableBytes
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: size) { output in
+            output.append(UInt8(ascii: "*"))
+            output.appendDecimal(argumentCount)
+            output.append("\r\n")
+            if let call { output.append(call.readableBytesUInt8Span) }
+            output.append(arguments.readableBytesUInt8Span)
+        }
     }
 
     /// `EVALSHA` and a script's digest as the two arguments they are on the wire.

@@ -5,8 +5,9 @@ import NIOCore
 
 /// hiredis' reader, and with it all the `unsafe` of this project but the call of one clock.
 ///
-/// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once. It lives and dies with its
-/// connection: an error leaves it unusable. hiredis 0.14 and 1.x both serve; RESP3 is never asked for.
+/// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once; those that are nothing but
+/// integers needn't go there (``IntegerReply``). It lives and dies with its connection: an error leaves it unusable. hiredis
+/// 0.14 and 1.x both serve; RESP3 is never asked for.
 ///
 /// Where hiredis believes what it reads, this is stricter:
 /// 1. No more elements than fit into the bytes of a reply: for `*2147483647` hiredis 0.14 makes room for all of them at once
@@ -32,6 +33,8 @@ import NIOCore
     private let bounds: UnsafeMutablePointer<Bounds>
     private let longestReply: Int
     private var fedSinceReply = 0
+    /// Hasn't been given to hiredis, which has nothing else while there is any.
+    private var unread = ByteBuffer()
 
     /// - Parameter longestReply: bytes that may be fed without completing a reply.
     init(longestReply: Int) {
@@ -84,6 +87,22 @@ import NIOCore
 
     func feed(_ buffer: ByteBuffer) throws(RedisError) {
         fedSinceReply += buffer.readableBytes
+        guard isAtRest, unread.readableBytes == 0 else {
+            try hand(unread)
+            unread = ByteBuffer()
+            return try hand(buffer)
+        }
+        unread = buffer
+    }
+
+    /// hiredis has no octet of a reply that it hasn't given.
+    private var isAtRest: Bool {
+        unsafe reader.pointee.ridx == -1 && reader.pointee.pos == reader.pointee.len
+    }
+
+    /// Gives octets to hiredis.
+    private func hand(_ buffer: ByteBuffer) throws(RedisError) {
+        guard buffer.readableBytes > 0 else { return }
         let status = unsafe buffer.withUnsafeReadableBytes { bytes in
             unsafe redisReaderFeed(reader, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
         }
@@ -92,6 +111,15 @@ import NIOCore
 
     /// - Returns: the next whole reply, nil until more is fed.
     func next() throws(RedisError) -> RedisReply? {
+        if unread.readableBytes > 0 {
+            if let reply = IntegerReply.next(in: &unread, mostElements: longestReply / Self.shortestElement) {
+                fedSinceReply = 0
+                return reply
+            }
+            try hand(unread)
+        }
+        // Its storage is the channel's to read into again.
+        unread = ByteBuffer()
         var reply: UnsafeMutableRawPointer?
         guard unsafe redisReaderGetReply(reader, &reply) == REDIS_OK else { throw failure }
         guard let reply = unsafe reply else {

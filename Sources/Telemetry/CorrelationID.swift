@@ -49,16 +49,31 @@ package struct CorrelationIDGenerator: Sendable {
     package mutating func write(into buffer: inout ByteBuffer) {
         let high = random.next() & ~0xF000 | 0x4000
         let low = random.next() & ~(3 << 62) | 1 << 63
-        var text = InlineArray<36, UInt8>(repeating: UInt8(ascii: "-"))
-        var position = 0
-        for index in 0..<32 {
-            if index == 8 || index == 12 || index == 16 || index == 20 { position += 1 }
-            let word = index < 16 ? high : low
-            let digit = UInt8(truncatingIfNeeded: word &>> UInt64(60 - 4 * (index & 15))) & 0xF
-            text[position] = UInt8.hexDigit(digit)
-            position += 1
+        let (first, second) = (Self.hexDigits(high &>> 32), Self.hexDigits(high))
+        let (third, fourth) = (Self.hexDigits(low &>> 32), Self.hexDigits(low))
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: 36) { output in
+            output.append(first, as: UInt64.self)
+            output.append(UInt8(ascii: "-"))
+            output.append(UInt32(truncatingIfNeeded: second), as: UInt32.self)
+            output.append(UInt8(ascii: "-"))
+            output.append(UInt32(truncatingIfNeeded: second &>> 32), as: UInt32.self)
+            output.append(UInt8(ascii: "-"))
+            output.append(UInt32(truncatingIfNeeded: third), as: UInt32.self)
+            output.append(UInt8(ascii: "-"))
+            output.append(UInt32(truncatingIfNeeded: third &>> 32), as: UInt32.self)
+            output.append(fourth, as: UInt64.self)
         }
-        buffer.writeBytes(text.span.bytes)
+    }
+
+    /// The lower 32 bits in eight hexadecimal digits as they stand in memory, the first in the lowest octet: all at once.
+    private static func hexDigits(_ number: UInt64) -> UInt64 {
+        // Each half of what was halved before goes into a lane of its own; the digit of most weight ends up lowest.
+        var lanes = (number &>> 16 & 0xFFFF) | (number & 0xFFFF) &<< 32
+        lanes = (lanes &>> 8 & 0x0000_00FF_0000_00FF) | (lanes & 0x0000_00FF_0000_00FF) &<< 16
+        lanes = (lanes &>> 4 & 0x000F_000F_000F_000F) | (lanes & 0x000F_000F_000F_000F) &<< 8
+        // Of 10 and more the sum with 6 has bit 4.
+        let letters = ((lanes &+ 0x0606_0606_0606_0606) &>> 4) & 0x0101_0101_0101_0101
+        return lanes &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
     }
 }
 

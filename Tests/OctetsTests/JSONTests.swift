@@ -40,6 +40,19 @@ import Testing
         #expect(rendered([0x61] + octets + [0x62, 0xC3, 0xA9]) == "\"a\(replaced)bé\"")
     }
 
+    /// Plain octets are looked at eight at a time.
+    @Test func findsEachOctetWhereverItStands() {
+        for octet in UInt8.min...0x7F {
+            let alone = String(rendered([octet]).dropFirst().dropLast())
+            for place in 0..<18 {
+                var octets = [UInt8](repeating: 0x61, count: 18)
+                octets[place] = octet
+                let (before, behind) = (String(repeating: "a", count: place), String(repeating: "a", count: 17 - place))
+                #expect(rendered(octets) == "\"\(before)\(alone)\(behind)\"")
+            }
+        }
+    }
+
     /// Long texts are written in stretches: none may end within a character.
     @Test func writesLongTexts() {
         for count in [670, 681, 682, 683, 700, 4_095, 4_096, 4_097, 30_000] {

@@ -24,8 +24,10 @@ import Testing
         let fields = RateLimitFields(policyNames: ["org", "search"])
         let report = LimitReport(nowMicroseconds: 1_000_000_000_000_001, statuses: statuses, speaking: speaking)
         var buffer = ByteBuffer()
-        fields.writeLegacy(report, into: &buffer)
-        fields.writeStandard(report, into: &buffer)
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: fields.mostOctets(report)) {
+            fields.writeLegacy(report, to: &$0)
+            fields.writeStandard(report, to: &$0)
+        }
         return String(buffer: buffer)
     }
 

@@ -141,7 +141,9 @@ import Testing
         let head = try RoutingHeads.head(Self.asks)
         let origin = crossOrigin.allowedOrigin(of: head).map(head.view) ?? ByteBuffer().readableBytesView
         var buffer = ByteBuffer()
-        crossOrigin.writePreflightFields(for: origin, methods: Array("GET".utf8), head: head, into: &buffer)
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: 1024) {
+            crossOrigin.writePreflightFields(for: origin, methods: Array("GET".utf8), head: head, to: &$0)
+        }
         #expect(
             String(buffer: buffer).split(separator: "\r\n").map(String.init) == expected + [
                 "Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"

@@ -42,8 +42,11 @@ import Testing
 
     private func fields(_ statuses: [LimitStatus], names: [String]) throws -> (policies: [Item], limits: [Item]) {
         var buffer = ByteBuffer()
-        RateLimitFields(policyNames: names).writeStandard(
-            LimitReport(nowMicroseconds: 1_000_000_000_000_001, statuses: statuses, speaking: 0), into: &buffer)
+        let fields = RateLimitFields(policyNames: names)
+        let report = LimitReport(nowMicroseconds: 1_000_000_000_000_001, statuses: statuses, speaking: 0)
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: fields.mostOctets(report)) {
+            fields.writeStandard(report, to: &$0)
+        }
         let lines = String(buffer: buffer).split(separator: "\r\n")
         try #require(lines.count == 2)
         try #require(lines[0].hasPrefix("RateLimit-Policy: ") && lines[1].hasPrefix("RateLimit: "))

@@ -84,6 +84,52 @@ import Testing
         #expect(try read(parts) == [.bytes(text), .integer(1)])
     }
 
+    /// What is whole may be read without hiredis, what comes octet by octet never is.
+    @Test func integersAreReadAsHiredisReadsThem() {
+        let numbers = [
+            "0", "7", "-1", "1795910797000001", "999999999999999999", "-999999999999999999", "1000000000000000000",
+            "9223372036854775807", "-9223372036854775808", "9223372036854775808", "00", "01", "-0", "-", "+1", "", "1 ",
+            "1\n", "a",
+        ]
+        var random = SystemRandomNumberGenerator()
+        func element() -> String { ":\(numbers.randomElement(using: &random) ?? "")\r\n" }
+        for _ in 0..<2_000 {
+            var wire = ""
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                let count = Int.random(in: -1...5, using: &random)
+                switch Int.random(in: 0..<8, using: &random) {
+                case 0: wire += element()
+                case 1: wire += "+OK\r\n"
+                case 2: wire += "*\(count)\r\n"
+                case 3: wire += "*2\r\n*1\r\n\(element())$1\r\nx\r\n"
+                default: wire += "*\(max(0, count))\r\n" + (0..<max(0, count)).map { _ in element() }.joined()
+                }
+            }
+            let octets = Array(wire.utf8)
+            let whole = outcome(of: [octets])
+            #expect(whole == outcome(of: octets.map { [$0] }), "\(wire.debugDescription)")
+        }
+    }
+
+    private struct Outcome: Equatable {
+        var replies: [RedisReply] = []
+        var error: RedisError?
+    }
+
+    private func outcome(of parts: [[UInt8]]) -> Outcome {
+        let reader = ReplyReader(longestReply: 1024)
+        var outcome = Outcome()
+        do throws(RedisError) {
+            for part in parts {
+                try reader.feed(ByteBuffer(bytes: part))
+                while let reply = try reader.next() { outcome.replies.append(reply) }
+            }
+        } catch {
+            outcome.error = error
+        }
+        return outcome
+    }
+
     @Test func aReplyIsReadOnlyWhenItIsWhole() throws {
         for (wire, _) in Self.replies {
             #expect(try read([Array(wire.utf8.dropLast())]) == [], "\(wire)")

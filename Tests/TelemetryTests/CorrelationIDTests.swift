@@ -49,6 +49,23 @@ import Testing
         #expect(seen.count == 2_000)
     }
 
+    /// What it draws, digit for digit, less what says of which version it is.
+    @Test func isWrittenInHexadecimal() {
+        var (first, second) = (Counting(), Counting())
+        var generator = CorrelationIDGenerator(seededBy: &first)
+        var random = Xoshiro256(seededBy: &second)
+        for _ in 0..<1_000 {
+            var buffer = ByteBuffer()
+            generator.write(into: &buffer)
+            let (high, low) = (random.next() & ~0xF000 | 0x4000, random.next() & ~(3 << 62) | 1 << 63)
+            let digits = [high, low].map { number in
+                let text = String(number, radix: 16)
+                return String(repeating: "0", count: 16 - text.count) + text
+            }
+            #expect(String(buffer: buffer).filter { $0 != "-" } == digits.joined())
+        }
+    }
+
     @Test func differsFromLoopToLoop() {
         var first = ByteBuffer()
         var second = ByteBuffer()

@@ -67,7 +67,7 @@ final class Till {
             deniedFromCache += 1
             return onAnswer(ask, .decided(.deny(denial), nil))
         }
-        let session = BoundSession(of: ask.request, intent, link.names)
+        let session = BoundSession(ask.request.session, intent, link.names)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
             return onAnswer(ask, .decided(Decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash)))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Keyspace
+import Limits
 import Redis
 
 /// An organization as of one revision, shared by its keys' entries: it owns the `per: org` buckets.
@@ -40,6 +41,8 @@ final class KeyEntry {
     let organization: Organization
     /// The `per: key` buckets.
     let buckets: BucketSet
+    /// What its requests may do.
+    let grant: Grant
 
     private var prepared: [Prepared] = []
     /// Selections differ by route and method; more than these are put together anew each time.
@@ -53,6 +56,11 @@ final class KeyEntry {
         self.record = record
         self.organization = organization
         self.buckets = buckets
+        var grant = Grant(principal: pointer.principal)
+        grant.owner = SessionOwner(organization: pointer.organization, subject: record.subject)
+        grant.tools = record.tools.isUnrestricted ? nil : record.tools
+        grant.scopes = record.scopes
+        self.grant = grant
     }
 
     func prepared(for selection: PolicySelection, looksOnly: Bool) -> Prepared? {

@@ -16,10 +16,6 @@ package struct SessionOwner: Sendable, Equatable {
         self.organization = organization
         self.subject = subject
     }
-
-    init(of entry: KeyEntry) {
-        self.init(organization: entry.pointer.organization, subject: entry.record.subject)
-    }
 }
 
 /// A session with who has to own it.
@@ -28,9 +24,9 @@ struct BoundSession {
     let subject: String
 
     /// What the script is to ask about the session that a request names; nil where it names none, or is refused anyway.
-    init?(of request: AdmissionRequest, _ intent: Intent, _ names: Names) {
-        guard let id = request.session, case .grant(let entry) = intent else { return nil }
-        let owner = entry.map(SessionOwner.init) ?? .anybody
+    init?(_ id: [UInt8]?, _ intent: Intent, _ names: Names) {
+        guard let id, case .grant(let entry) = intent else { return nil }
+        let owner = entry?.grant.owner ?? .anybody
         name = names.session(SessionHash(of: id), of: owner.organization)
         subject = owner.subject
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// Which texts may be keys at all: what doesn't match is never looked up (`keys.accept`).
 ///
 /// An entry is a prefix (`mcp_`) or, with `*` (any run of octets, none too) or `?` (any one), a pattern over the whole
@@ -23,30 +25,32 @@ package struct CredentialFormat: Sendable, Hashable {
     }
 
     /// Whether a key with one of the prefixes begins at the position, whatever follows it.
-    package func begins(_ text: [UInt8], at position: Int) -> Bool {
+    package func begins(_ text: Span<UInt8>, at position: Int) -> Bool {
         for case .prefix(let prefix) in entries {
             let end = position + prefix.count
-            if end < text.count, text[position] == prefix.first, (0x21...0x7E).contains(text[end]),
-                text[position..<end].elementsEqual(prefix)
-            {
-                return true
-            }
+            if end < text.count, text[end].isVisible, text.holds(prefix, at: position) { return true }
         }
         return false
     }
 
-    package func accepts(_ key: [UInt8]) -> Bool { accepts(key[...]) }
+    package func accepts(_ key: [UInt8]) -> Bool { accepts(key.span) }
 
-    /// Not generic: callers are in another module, and a head may hold thousands of words that have to be looked at.
-    package func accepts(_ key: ArraySlice<UInt8>) -> Bool {
-        guard !key.isEmpty, key.count <= Self.longestKey, key.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            return false
-        }
+    package func accepts(_ key: Span<UInt8>) -> Bool {
+        guard !key.isEmpty, key.count <= Self.longestKey else { return false }
+        for position in key.indices where !key[position].isVisible { return false }
         return entries.contains { entry in
             switch entry {
-            case .prefix(let prefix): key.count > prefix.count && key.starts(with: prefix)
+            case .prefix(let prefix): key.count > prefix.count && key.holds(prefix, at: 0)
             case .pattern(let pattern): pattern.matches(key)
             }
         }
+    }
+}
+
+extension Span<UInt8> {
+    /// The octets must end within the span.
+    fileprivate func holds(_ octets: [UInt8], at position: Int) -> Bool {
+        for offset in octets.indices where self[position + offset] != octets[offset] { return false }
+        return true
     }
 }

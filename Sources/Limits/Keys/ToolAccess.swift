@@ -45,7 +45,7 @@ package struct ToolAccess: Sendable, Hashable {
 
     package var isUnrestricted: Bool { allowed.isEmpty && denied.isEmpty }
 
-    package func permits(_ tool: some BidirectionalCollection<UInt8>) -> Bool {
+    package func permits(_ tool: [UInt8]) -> Bool {
         guard !denied.contains(where: { $0.matches(tool) }) else { return false }
         return allowed.isEmpty || allowed.contains { $0.matches(tool) }
     }

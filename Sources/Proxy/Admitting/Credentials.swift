@@ -57,30 +57,31 @@ struct Credentials: Sendable {
             return false
         }
         return head.fields.contains { field in
-            head.section.has(field, name: name) && Self.bearerToken(head.view(of: field.valueRange)) != nil
+            head.section.has(field, name: name) && Self.bearerToken(in: field, of: head) != nil
         }
     }
 
     /// Whether a key of ours stands in the field, in whatever form: that is none of the handler's business. What is stripped is
     /// wider than what is looked for; anything else there is the handler's own.
     func strips(_ field: Field, of head: RequestHead) -> Bool {
-        !isForwarded && mayHold(field, of: head) && holdsKey(Array(head.view(of: field.valueRange)))
+        guard !isForwarded, mayHold(field, of: head) else { return false }
+        return holdsKey(head.section.bytes.readableBytesUInt8Span.extracting(field.valueRange))
     }
 
     /// Whether credentials are given in the field, by whichever of its spellings.
     func mayHold(_ field: Field, of head: RequestHead) -> Bool {
-        stripped.contains { head.section.has(field, name: $0, folding: true) }
+        for name in stripped where head.section.has(field, name: name, folding: true) { return true }
+        return false
     }
 
     /// Whether a word of the value may be a key, or a run of a key's usual octets within one, or whether one with a prefix begins
     /// within such a run: `Bearer mcp_…`, `token="mcp_…"`, `theirs,mcp_…`, `~mcp_…`, `%22mcp_…`.
-    private func holdsKey(_ value: [UInt8]) -> Bool {
-        holdsKey(value) { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: ",") }
-            || holdsKey(value, in: Self.isUsual) || beginsKey(value)
+    private func holdsKey(_ value: Span<UInt8>) -> Bool {
+        holdsKey(value, among: .words) || holdsKey(value, among: .runs) || beginsKey(value)
     }
 
     /// Not behind a letter or digit: in such a place stands what somebody else's token is made of.
-    private func beginsKey(_ value: [UInt8]) -> Bool {
+    private func beginsKey(_ value: Span<UInt8>) -> Bool {
         // Of the octets before: whether the last is a letter or digit, and how much of an escape they are.
         var isInside = false
         var escape = 0
@@ -97,20 +98,30 @@ struct Credentials: Sendable {
         return false
     }
 
-    private func holdsKey(_ value: [UInt8], in isInside: (UInt8) -> Bool) -> Bool {
-        var start = value.startIndex
-        while start < value.endIndex {
+    /// What of a value may be a key.
+    private enum Part {
+        /// What stands between blanks and commas.
+        case words
+        /// What keys are made of, and their prefixes.
+        case runs
+
+        func contains(_ octet: UInt8) -> Bool {
+            switch self {
+            case .words: octet != UInt8(ascii: " ") && octet != UInt8(ascii: "\t") && octet != UInt8(ascii: ",")
+            case .runs: octet.isUnreserved
+            }
+        }
+    }
+
+    private func holdsKey(_ value: Span<UInt8>, among part: Part) -> Bool {
+        var start = 0
+        while start < value.count {
             var end = start
-            while end < value.endIndex, isInside(value[end]) { end += 1 }
-            if end > start, format.accepts(value[start..<end]) { return true }
+            while end < value.count, part.contains(value[end]) { end += 1 }
+            if end > start, format.accepts(value.extracting(start..<end)) { return true }
             start = end + 1
         }
         return false
-    }
-
-    /// What keys are made of, and their prefixes.
-    private static func isUsual(_ octet: UInt8) -> Bool {
-        octet.isUnreserved
     }
 
     private func isPresent(_ name: FieldName, in head: RequestHead) -> Bool {
@@ -119,23 +130,27 @@ struct Credentials: Sendable {
 
     /// - Returns: nil where the value is the handler's business: another scheme, or a bearer token that is no key.
     private func credential(in field: Field, _ name: FieldName, of head: RequestHead) -> [UInt8]? {
-        let value = head.view(of: field.valueRange)
-        guard name.id == .authorization else { return Array(value) }
-        guard let token = Self.bearerToken(value).map({ Array($0) }), format.accepts(token) else { return nil }
-        return token
+        guard name.id == .authorization else { return head.octets(in: field.valueRange) }
+        guard let range = Self.bearerToken(in: field, of: head) else { return nil }
+        let token = head.octets(in: range)
+        return format.accepts(token) ? token : nil
     }
 
     /// `Bearer <token>`, the scheme in any case (RFC 9110 §11.1), one or more spaces between.
-    private static func bearerToken(_ value: ByteBufferView) -> ByteBufferView? {
-        var position = value.startIndex
-        for letter in [UInt8](arrayLiteral: 0x62, 0x65, 0x61, 0x72, 0x65, 0x72) {
-            guard position < value.endIndex, value[position] | 0x20 == letter else { return nil }
-            position += 1
-        }
-        guard position < value.endIndex, value[position] == UInt8(ascii: " ") else { return nil }
-        while position < value.endIndex, value[position] == UInt8(ascii: " ") { position += 1 }
-        return value[position...]
+    ///
+    /// - Returns: where the token is.
+    private static func bearerToken(in field: Field, of head: RequestHead) -> Range<Int>? {
+        let value = field.valueRange
+        let scheme = value.prefix(bearer.count)
+        guard scheme.count == bearer.count, head.section.range(scheme, equalsLowercased: bearer) else { return nil }
+        let octets = head.section.bytes.readableBytesUInt8Span
+        var position = scheme.upperBound
+        guard position < value.upperBound, octets[position] == UInt8(ascii: " ") else { return nil }
+        while position < value.upperBound, octets[position] == UInt8(ascii: " ") { position += 1 }
+        return position..<value.upperBound
     }
+
+    private static let bearer = Array("bearer".utf8)
 }
 
 extension FieldName {

@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import Octets
 import Settings
 
 /// What browsers are told about pages of other origins, in place of what the handler says of it (`cors` in the configuration;
@@ -58,38 +59,38 @@ struct CrossOriginSharing: Sendable {
     /// - Parameters:
     ///   - origin: as ``allowedOrigin(of:)`` found it, empty where it found none.
     ///   - answer: of the handler, which may have said by itself that it varies by Origin.
-    func writeFields(for origin: ByteBufferView, besides answer: ResponseHead? = nil, into buffer: inout ByteBuffer) {
-        if writeGrant(for: origin, into: &buffer) { buffer.writeStaticString(Self.exposed) }
-        if origins != nil { Self.variation.write(besides: answer, into: &buffer) }
+    func writeFields(for origin: ByteBufferView, besides answer: ResponseHead? = nil, to output: inout OutputRawSpan) {
+        if writeGrant(for: origin, to: &output) { output.append(Self.exposed) }
+        if origins != nil { Self.variation.write(besides: answer, to: &output) }
     }
 
     /// The fields of an answer to a preflight.
     ///
     /// - Parameter methods: those of the path, separated by commas.
     func writePreflightFields(
-        for origin: ByteBufferView, methods: [UInt8], head: RequestHead, into buffer: inout ByteBuffer
+        for origin: ByteBufferView, methods: [UInt8], head: RequestHead, to output: inout OutputRawSpan
     ) {
-        if writeGrant(for: origin, into: &buffer) {
-            buffer.writeField("Access-Control-Allow-Methods", methods)
+        if writeGrant(for: origin, to: &output) {
+            output.appendField("Access-Control-Allow-Methods", methods)
             // Those asked for: which of them mean anything is the handler's business.
             for field in head.fields where field.id == .accessControlRequestHeaders && !field.valueRange.isEmpty {
-                buffer.writeField("Access-Control-Allow-Headers", field.valueRange, of: head.section)
+                output.appendField("Access-Control-Allow-Headers", field.valueRange, of: head.section)
             }
-            buffer.writeField("Access-Control-Max-Age", UInt64(maxAgeSeconds))
+            output.appendField("Access-Control-Max-Age", UInt64(maxAgeSeconds))
         }
-        buffer.writeStaticString(
+        output.append(
             "Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n")
     }
 
     /// - Returns: whether the page may read the response.
-    private func writeGrant(for origin: ByteBufferView, into buffer: inout ByteBuffer) -> Bool {
+    private func writeGrant(for origin: ByteBufferView, to output: inout OutputRawSpan) -> Bool {
         guard origins != nil else {
-            buffer.writeStaticString("Access-Control-Allow-Origin: *\r\n")
+            output.append("Access-Control-Allow-Origin: *\r\n")
             return true
         }
         guard !origin.isEmpty else { return false }
-        buffer.writeField("Access-Control-Allow-Origin", origin)
-        if allowsCredentials { buffer.writeStaticString("Access-Control-Allow-Credentials: true\r\n") }
+        output.appendField("Access-Control-Allow-Origin", origin)
+        if allowsCredentials { output.append("Access-Control-Allow-Credentials: true\r\n") }
         return true
     }
 }

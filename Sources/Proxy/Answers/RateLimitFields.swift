@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import HTTP1
 import Limits
 import NIOCore
 import Octets
@@ -12,50 +13,61 @@ import Octets
 struct RateLimitFields {
     private static let microsecondsPerSecond: Int64 = 1_000_000
 
-    private let policyNames: [String]
+    /// By index, as the report's statuses refer to them, in quotes.
+    private let policyNames: [[UInt8]]
+    /// Of one status there are its name twice, at most four numbers, and what names them.
+    private let mostOctetsOfStatus: Int
 
-    /// - Parameter policyNames: by index, as the report's statuses refer to them.
     init(policyNames: [String]) {
-        self.policyNames = policyNames
+        self.policyNames = policyNames.map { Array("\"\($0)\"".utf8) }
+        let longestName = self.policyNames.map(\.count).max() ?? 0
+        mostOctetsOfStatus = 2 * longestName + 4 * OutputRawSpan.longestDecimal + 64
+    }
+
+    /// Of what is written of a report.
+    func mostOctets(_ report: LimitReport) -> Int {
+        256 + report.statuses.count * mostOctetsOfStatus
     }
 
     /// Slots say nothing of time: where they alone were asked, and didn't deny, there is nothing to write.
-    func writeLegacy(_ report: LimitReport, into buffer: inout ByteBuffer) {
+    func writeLegacy(_ report: LimitReport, to output: inout OutputRawSpan) {
         let speaking = report.statuses[report.speaking]
         guard speaking.speaksOfTime else { return }
-        buffer.writeStaticString("X-RateLimit-Limit: ")
-        buffer.writeDecimal(speaking.capacity)
-        buffer.writeStaticString("\r\nX-RateLimit-Remaining: ")
-        buffer.writeDecimal(speaking.remaining)
-        buffer.writeStaticString("\r\nX-RateLimit-Reset: ")
-        buffer.writeDecimal(Self.seconds(report.nowMicroseconds + speaking.resetAfterMicroseconds))
-        buffer.writeStaticString("\r\n")
+        output.append("X-RateLimit-Limit: ")
+        output.appendDecimal(speaking.capacity)
+        output.append("\r\nX-RateLimit-Remaining: ")
+        output.appendDecimal(speaking.remaining)
+        output.append("\r\nX-RateLimit-Reset: ")
+        output.appendDecimal(Self.seconds(report.nowMicroseconds + speaking.resetAfterMicroseconds))
+        output.appendFieldEnd()
     }
 
-    func writeStandard(_ report: LimitReport, into buffer: inout ByteBuffer) {
-        buffer.writeStaticString("RateLimit-Policy: ")
-        for (position, status) in report.statuses.enumerated() {
-            writeItemName(status, at: position, into: &buffer)
-            buffer.writeStaticString(";q=")
-            buffer.writeInteger(structured: status.capacity)
+    func writeStandard(_ report: LimitReport, to output: inout OutputRawSpan) {
+        output.append("RateLimit-Policy: ")
+        for position in report.statuses.indices {
+            let status = report.statuses[position]
+            writeItemName(status, at: position, to: &output)
+            output.append(";q=")
+            output.appendInteger(structured: status.capacity)
             if let window = Self.windowSeconds(status) {
-                buffer.writeStaticString(";w=")
-                buffer.writeInteger(structured: Int(window))
+                output.append(";w=")
+                output.appendInteger(structured: Int(window))
             } else {
-                buffer.writeStaticString(";qu=\"concurrent-requests\"")
+                output.append(";qu=\"concurrent-requests\"")
             }
         }
-        buffer.writeStaticString("\r\nRateLimit: ")
-        for (position, status) in report.statuses.enumerated() {
-            writeItemName(status, at: position, into: &buffer)
-            buffer.writeStaticString(";r=")
-            buffer.writeInteger(structured: status.isDenied ? 0 : status.remaining)
+        output.append("\r\nRateLimit: ")
+        for position in report.statuses.indices {
+            let status = report.statuses[position]
+            writeItemName(status, at: position, to: &output)
+            output.append(";r=")
+            output.appendInteger(structured: status.isDenied ? 0 : status.remaining)
             if let time = Self.timeSeconds(status) {
-                buffer.writeStaticString(";t=")
-                buffer.writeInteger(structured: Int(time))
+                output.append(";t=")
+                output.appendInteger(structured: Int(time))
             }
         }
-        buffer.writeStaticString("\r\n")
+        output.appendFieldEnd()
     }
 
     /// Whole seconds a client has to wait after the denial; at least 1, so that a client alone on the bucket passes.
@@ -63,10 +75,9 @@ struct RateLimitFields {
         max(1, seconds(report.statuses[report.speaking].retryAfterMicroseconds))
     }
 
-    private func writeItemName(_ status: LimitStatus, at position: Int, into buffer: inout ByteBuffer) {
-        buffer.writeStaticString(position == 0 ? "\"" : ", \"")
-        buffer.writeString(policyNames[status.policy])
-        buffer.writeStaticString("\"")
+    private func writeItemName(_ status: LimitStatus, at position: Int, to output: inout OutputRawSpan) {
+        if position > 0 { output.append(", ") }
+        output.append(policyNames[status.policy])
     }
 
     /// `w`: the time in which an empty bucket fills, `max(1, ⌈capacity · period / limit⌉)`; the length of a quota's window.
@@ -91,8 +102,17 @@ struct RateLimitFields {
         }
     }
 
-    /// `⌈tokens · period / count⌉` in seconds; the product may pass 64 bits.
+    /// `⌈tokens · period / count⌉` in seconds.
     private static func refillSeconds(tokens: Int, of limit: Limit) -> Int64 {
+        let (perSecond, tooMuch) = limit.count.multipliedReportingOverflow(by: Int(microsecondsPerSecond))
+        let (product, tooLong) = tokens.multipliedReportingOverflow(by: limit.periodMicroseconds)
+        let (sum, tooMany) = product.addingReportingOverflow(perSecond - 1)
+        guard !tooMuch, !tooLong, !tooMany else { return wideRefillSeconds(tokens: tokens, of: limit) }
+        return Int64(sum / perSecond)
+    }
+
+    /// Division of 128 bits takes fifty times as long as of 64, and limits for which it is needed are rare.
+    private static func wideRefillSeconds(tokens: Int, of limit: Limit) -> Int64 {
         let perSecond = Int128(limit.count) * Int128(microsecondsPerSecond)
         let product = Int128(tokens) * Int128(limit.periodMicroseconds)
         return Int64(clamping: (product + perSecond - 1) / perSecond)
@@ -103,11 +123,11 @@ struct RateLimitFields {
     }
 }
 
-extension ByteBuffer {
+extension OutputRawSpan {
     /// The largest integer of a structured field (RFC 9651 §3.3.1): what is more is told as that.
     private static let largestStructuredInteger = 999_999_999_999_999
 
-    fileprivate mutating func writeInteger(structured number: Int) {
-        writeDecimal(min(number, Self.largestStructuredInteger))
+    fileprivate mutating func appendInteger(structured number: Int) {
+        appendDecimal(min(number, Self.largestStructuredInteger))
     }
 }

@@ -31,34 +31,29 @@ struct RefusalWriter {
             document.write(correlationID: correlationID, into: &body)
         }
 
-        buffer.writeStatusLine(delivery?.isInBand == true ? 200 : refusal.status)
-        buffer.writeField("Date", date)
-        buffer.writeStaticString("Content-Type: ")
-        buffer.writeStaticString(delivery == nil ? "application/problem+json" : "application/json")
-        buffer.writeStaticString("\r\nContent-Length: ")
-        buffer.writeDecimal(body.readableBytes)
-        buffer.writeStaticString("\r\nCache-Control: no-store\r\nX-Correlation-ID: ")
-        buffer.writeBytes(correlationID)
-        buffer.writeStaticString("\r\n")
-        writeChallenge(refusal, into: &buffer)
-        if let allow = refusal.allow {
-            buffer.writeStaticString("Allow: ")
-            buffer.writeBytes(allow)
-            buffer.writeStaticString("\r\n")
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(refusal, limits)) { output in
+            output.appendStatusLine(delivery?.isInBand == true ? 200 : refusal.status)
+            output.appendField("Date", date)
+            output.appendField("Content-Type", delivery == nil ? "application/problem+json" : "application/json")
+            output.appendField("Content-Length", UInt64(body.readableBytes))
+            output.append("Cache-Control: no-store\r\n")
+            output.appendField("X-Correlation-ID", correlationID)
+            writeChallenge(refusal, to: &output)
+            if let allow = refusal.allow { output.appendField("Allow", allow) }
+            if let seconds = refusal.retryAfterSeconds {
+                output.appendFieldStart("Retry-After")
+                output.appendDecimal(seconds)
+                output.appendFieldEnd()
+            }
+            if let limits {
+                snapshot.rateLimitFields.writeLegacy(limits, to: &output)
+                snapshot.rateLimitFields.writeStandard(limits, to: &output)
+            }
+            snapshot.pages.crossOrigin?.writeFields(for: origin, to: &output)
+            if variesByCredential { snapshot.credentialVariation.write(to: &output) }
+            connection?.write(to: &output)
+            output.appendEndOfHead()
         }
-        if let seconds = refusal.retryAfterSeconds {
-            buffer.writeStaticString("Retry-After: ")
-            buffer.writeDecimal(seconds)
-            buffer.writeStaticString("\r\n")
-        }
-        if let limits {
-            snapshot.rateLimitFields.writeLegacy(limits, into: &buffer)
-            snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
-        }
-        snapshot.pages.crossOrigin?.writeFields(for: origin, into: &buffer)
-        if variesByCredential { snapshot.credentialVariation.write(into: &buffer) }
-        connection?.write(into: &buffer)
-        buffer.writeEndOfHead()
 
         guard !isHead else { return 0 }
         let sent = body.readableBytes
@@ -66,28 +61,38 @@ struct RefusalWriter {
         return sent
     }
 
-    private func writeChallenge(_ refusal: Refusal, into buffer: inout ByteBuffer) {
+    /// What the head may take.
+    private func mostOctets(_ refusal: Refusal, _ limits: LimitReport?) -> Int {
+        // Names and all that is constant, the date and a correlation id are 1 000 octets.
+        let pages = origin.count + snapshot.credentialVariation.mostOctets
+        let scopes = refusal.scopes.reduce(0) { $0 + $1.utf8.count + 1 }
+        let challenge = scopes + (snapshot.resourceMetadata?.location.count ?? 0)
+        return 1536 + pages + challenge + (refusal.allow?.count ?? 0)
+            + (limits.map { snapshot.rateLimitFields.mostOctets($0) } ?? 0)
+    }
+
+    private func writeChallenge(_ refusal: Refusal, to output: inout OutputRawSpan) {
         guard let challenge = refusal.challenge else { return }
-        buffer.writeStaticString("WWW-Authenticate: Bearer realm=\"tollgate\"")
+        output.append("WWW-Authenticate: Bearer realm=\"tollgate\"")
         // RFC 6750 §3.1.
         switch challenge {
         case .missing: break
-        case .invalid: buffer.writeStaticString(", error=\"invalid_token\"")
-        case .scopes: buffer.writeStaticString(", error=\"insufficient_scope\"")
+        case .invalid: output.append(", error=\"invalid_token\"")
+        case .scopes: output.append(", error=\"insufficient_scope\"")
         }
         // All of them, also those that the key has: clients replace what they have by what they are challenged for
         // (MCP 2025-11-25, "Scope Challenge Handling").
         if !refusal.scopes.isEmpty {
-            buffer.writeStaticString(", scope=\"")
-            buffer.writeString(refusal.scopes.joined(separator: " "))
-            buffer.writeStaticString("\"")
+            output.append(", scope=\"")
+            output.append(text: refusal.scopes.joined(separator: " "))
+            output.append("\"")
         }
         // RFC 9728 §5.1: where a client learns who issues tokens.
         if let metadata = snapshot.resourceMetadata {
-            buffer.writeStaticString(", resource_metadata=\"")
-            buffer.writeBytes(metadata.location)
-            buffer.writeStaticString("\"")
+            output.append(", resource_metadata=\"")
+            output.append(metadata.location)
+            output.append("\"")
         }
-        buffer.writeStaticString("\r\n")
+        output.appendFieldEnd()
     }
 }

@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import Octets
 
 /// Fields of requests by which answers vary (RFC 9110 §12.5.5).
 struct Variation: Sendable {
@@ -11,25 +12,31 @@ struct Variation: Sendable {
     }
 
     private let names: [Name]
+    /// With all of them, as most answers have it.
+    private let line: [UInt8]
 
     init(_ names: [String]) {
         self.names = names.map { Name(written: Array($0.utf8), lowercased: Array($0.lowercased().utf8)) }
+        line = Array("Vary: \(names.joined(separator: ", "))\r\n".utf8)
     }
+
+    /// Of what is written.
+    var mostOctets: Int { line.count }
 
     /// Names each field that the answer doesn't name itself.
     ///
     /// - Parameter answer: of the handler, if it is one.
-    func write(besides answer: ResponseHead? = nil, into buffer: inout ByteBuffer) {
-        let own = answer.flatMap { $0.present.contains(.vary) ? $0 : nil }
+    func write(besides answer: ResponseHead? = nil, to output: inout OutputRawSpan) {
+        guard let answer, answer.present.contains(.vary) else { return output.append(line) }
         // It varies by whatever there is.
-        if let own, own.varies(by: Self.everything) { return }
+        if answer.varies(by: Self.everything) { return }
         var isFirst = true
-        for name in names where own?.varies(by: name.lowercased) != true {
-            buffer.writeStaticString(isFirst ? "Vary: " : ", ")
-            buffer.writeBytes(name.written)
+        for name in names where !answer.varies(by: name.lowercased) {
+            output.append(isFirst ? "Vary: " : ", ")
+            output.append(name.written)
             isFirst = false
         }
-        if !isFirst { buffer.writeStaticString("\r\n") }
+        if !isFirst { output.append("\r\n") }
     }
 
     private static let everything = [UInt8(ascii: "*")]

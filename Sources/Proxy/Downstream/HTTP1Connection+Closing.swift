@@ -53,6 +53,7 @@ extension HTTP1Connection {
             }
         }
         watchStall()
+        handOver()
         context.write(wrapOutboundOut(ByteBuffer()), promise: allWritten)
         flushResponse()
     }

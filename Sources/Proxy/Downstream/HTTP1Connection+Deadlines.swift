@@ -110,7 +110,7 @@ extension HTTP1Connection {
     func lookForStall() {
         stall.deadline = nil
         guard !machine.isClosed, let context else { return }
-        let waiting = bytesWaiting(context)
+        let waiting = bytesWaiting(context) + pendingBytes
         guard waiting > 0 else { return }
         if stall.taken != stall.written - waiting {
             (stall.taken, stall.takenFor) = (stall.written - waiting, .zero)

@@ -28,6 +28,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private(set) var exchange: Exchange?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     private var heldFlushes = 0
+    /// Written, and not given to the channel yet: a head and what follows it go as one.
+    private var pending = ByteBuffer()
 
     var armed = ArmedDeadline.none
     var stall = StallWatch()
@@ -109,7 +111,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         endStallWatch()
         loop.forget(self)
         if wasExchanging { exchange?.clientLeft() }
-        input = ByteBuffer()
+        (input, pending) = (ByteBuffer(), ByteBuffer())
         context.fireChannelInactive()
     }
 
@@ -221,9 +223,29 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     // MARK: Writing
 
+    /// A part of so few bytes is joined to what was written before it, until that has as many: a channel takes longer for a
+    /// write than a copy does.
+    private static let joinedPart = 4 * 1024
+
+    /// Bytes that the channel doesn't know of yet.
+    var pendingBytes: Int { pending.readableBytes }
+
     func write(_ buffer: ByteBuffer) {
         stall.written += buffer.readableBytes
         watchStall()
+        if pending.readableBytes > 0, max(pending.readableBytes, buffer.readableBytes) <= Self.joinedPart {
+            pending.writeImmutableBuffer(buffer)
+        } else {
+            handOver()
+            pending = buffer
+        }
+    }
+
+    /// Gives the channel what is written.
+    func handOver() {
+        guard pending.readableBytes > 0 else { return }
+        let buffer = pending
+        pending = ByteBuffer()
         context?.write(wrapOutboundOut(buffer), promise: nil)
     }
 
@@ -234,7 +256,14 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     /// Whatever holds flushes.
     func flush() {
-        context?.flush()
+        guard pending.readableBytes > 0 else {
+            context?.flush()
+            return
+        }
+        let buffer = pending
+        pending = ByteBuffer()
+        context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        loop.regainScratch(buffer)
     }
 
     /// Writes meanwhile, but lets nothing leave before that work is done.

@@ -171,7 +171,7 @@ extension Exchange: UpstreamReceiver {
         guard case .forwardHead(let closing) = state.machine.responseBegan(isEventStream: isEventStream) else { return }
         accountForAnswer(response, isServed: redirect == nil)
         record.status = response.status
-        loop.scratch.clear()
+        var answer = loop.takeScratch()
         ResponseForwarding(head: response, snapshot: snapshot, framing: state.responseFraming, record: record)
             .write(
                 ResponseForwarding.Edits(
@@ -179,10 +179,10 @@ extension Exchange: UpstreamReceiver {
                     // RFC 9110 §6.6.1.
                     date: response.present.contains(.date) ? nil : loop.date.value(),
                     connection: ConnectionField(closing: closing, version: state.traits.version)),
-                into: &loop.scratch)
+                into: &answer)
         keepSession(of: response)
         head.reset()
-        downstream.write(loop.scratch)
+        downstream.write(answer)
         if isEventStream {
             record.logBegin(to: loop.accessLog, at: loop.readClock())
             watchStream()

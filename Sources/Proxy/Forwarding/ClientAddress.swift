@@ -15,27 +15,20 @@ struct ClientAddress: Sendable, Equatable {
     let origin: Origin
     /// Whom it counts as, where a policy has no prefix of its own: `203.0.113.9`, `2001:db8::/64`, `unix`.
     let subject: String
+    /// The address itself, for logs.
+    let text: String
 
     static let unknown = ClientAddress(.unknown)
 
     init(_ origin: Origin, countedBy prefix: AddressPrefix = AddressPrefix()) {
         self.origin = origin
-        subject =
-            switch origin {
-            case .ip(let address): address.subject(by: prefix)
-            case .unix: "unix"
-            case .unknown: "unknown"
-            }
+        switch origin {
+        case .ip(let address): (subject, text) = (address.subject(by: prefix), address.description)
+        case .unix: (subject, text) = ("unix", "unix")
+        case .unknown: (subject, text) = ("unknown", "unknown")
+        }
     }
 
     /// Nil where there is none.
     var address: IPAddress? { if case .ip(let address) = origin { address } else { nil } }
-
-    /// The address itself, for logs.
-    var text: String {
-        switch origin {
-        case .ip(let address): address.description
-        case .unix, .unknown: subject
-        }
-    }
 }

@@ -3,6 +3,7 @@
 import HTTP1
 import Keyspace
 import NIOCore
+import Octets
 
 /// Puts together the head that the handler gets: the client's own bytes, less what ends here, plus what is ours to say
 /// (docs/design.md, "The order of a request").
@@ -34,36 +35,46 @@ struct RequestForwarding {
     /// Host is the client's: then Origin has to be the client's too.
     var hasJudgedOrigin = false
 
+    /// In one stretch: a ByteBuffer takes long for each write.
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
-        buffer.writeRequestLine(of: head, to: target)
-        writeHost(into: &buffer)
-        writeKeptFields(into: &buffer)
-        writeFraming(into: &buffer)
-        if asksForWebSocket { ConnectionField.webSocket.write(into: &buffer) }
-        buffer.writeField("X-Correlation-ID", correlationID)
-        writeForwardedFields(into: &buffer)
-        buffer.writeStaticString("Via: 1.1 tollgate\r\n")
-        if let principal {
-            buffer.writeFieldStart("X-Tollgate-Org")
-            buffer.writeString(principal.organization)
-            buffer.writeStaticString("\r\nX-Tollgate-Key-Id: ")
-            buffer.writeString(principal.keyID)
-            buffer.writeFieldEnd()
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(correlationID)) { output in
+            output.appendRequestLine(of: head, to: target)
+            writeHost(to: &output)
+            writeKeptFields(to: &output)
+            writeFraming(to: &output)
+            if asksForWebSocket { ConnectionField.webSocket.write(to: &output) }
+            output.appendField("X-Correlation-ID", correlationID)
+            writeForwardedFields(to: &output)
+            output.append("Via: 1.1 tollgate\r\n")
+            if let principal {
+                output.appendField("X-Tollgate-Org", text: principal.organization)
+                output.appendField("X-Tollgate-Key-Id", text: principal.keyID)
+            }
+            output.appendEndOfHead()
         }
-        buffer.writeEndOfHead()
+    }
+
+    /// What it may take. Each part of the client's own head goes on once; addresses of a trusted peer get two octets between
+    /// them, and had more in front.
+    private func mostOctets(_ correlationID: ByteBufferView) -> Int {
+        // Names and all that is constant are 400 octets.
+        let own =
+            512 + correlationID.count + 2 * sentHost.count + (target?.count ?? 0) + (peer.forwardedText?.count ?? 0)
+        let identity = principal.map { $0.organization.utf8.count + $0.keyID.utf8.count } ?? 0
+        return own + identity + head.bytes.readableBytes
     }
 
     private var replacesOrigin: Bool { hasJudgedOrigin && head.present.contains(.origin) }
 
-    private func writeHost(into buffer: inout ByteBuffer) {
-        buffer.writeField("Host", sentHost)
+    private func writeHost(to output: inout OutputRawSpan) {
+        output.appendField("Host", sentHost)
         guard replacesOrigin else { return }
-        buffer.writeStaticString("Origin: http://")
-        buffer.writeBytes(sentHost)
-        buffer.writeFieldEnd()
+        output.append("Origin: http://")
+        output.append(sentHost)
+        output.appendFieldEnd()
     }
 
-    private func writeKeptFields(into buffer: inout ByteBuffer) {
+    private func writeKeptFields(to output: inout OutputRawSpan) {
         var dropped = FieldSet.hopByHop.union(Self.ours)
         if !peer.isTrusted { dropped.formUnion(Self.claims.subtracting(snapshot.passedFields.known)) }
         if holdsBody { dropped.insert(.expect) }
@@ -72,7 +83,7 @@ struct RequestForwarding {
         // A preflight has none by its nature; nobody has judged what this one brings.
         if isOpenPreflight { dropped.insert(.cookie) }
         if replacesOrigin { dropped.insert(.origin) }
-        buffer.writeFields(of: head.section, dropping: dropped) { field in
+        output.appendFields(of: head.section, dropping: dropped) { field in
             if field.hasSway, !snapshot.passedFields.contains(field, of: head), isWithheld(head.section.sway(of: field))
             {
                 return true
@@ -91,43 +102,43 @@ struct RequestForwarding {
         }
     }
 
-    private func writeFraming(into buffer: inout ByteBuffer) {
+    private func writeFraming(to output: inout OutputRawSpan) {
         switch head.framing {
         case .none, .untilClose: break
-        case .length(let length): buffer.writeField("Content-Length", length)
-        case .chunked: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
+        case .length(let length): output.appendField("Content-Length", length)
+        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
         }
         // A handler that leaves such a body unread must not find a request in it, with an identity of the caller's making.
-        if head.hasOddBody { buffer.writeStaticString("Connection: close\r\n") }
+        if head.hasOddBody { output.append("Connection: close\r\n") }
     }
 
-    private func writeForwardedFields(into buffer: inout ByteBuffer) {
-        writeForwardedFor(into: &buffer)
+    private func writeForwardedFields(to output: inout OutputRawSpan) {
+        writeForwardedFor(to: &output)
         if !peer.isTrusted || !head.present.contains(.xForwardedProto) {
-            buffer.writeStaticString("X-Forwarded-Proto: http\r\n")
+            output.append("X-Forwarded-Proto: http\r\n")
         }
         if !peer.isTrusted || !head.present.contains(.xForwardedHost), let host = head.host {
-            buffer.writeField("X-Forwarded-Host", host, of: head.section)
+            output.appendField("X-Forwarded-Host", host, of: head.section)
         }
     }
 
     /// What a trusted peer brought, and the peer itself behind it. A Unix peer has no address to add.
-    private func writeForwardedFor(into buffer: inout ByteBuffer) {
+    private func writeForwardedFor(to output: inout OutputRawSpan) {
         let keeps = peer.isTrusted && head.present.contains(.xForwardedFor)
         guard keeps || peer.forwardedText != nil else { return }
-        buffer.writeFieldStart("X-Forwarded-For")
+        output.appendFieldStart("X-Forwarded-For")
         var separator: StaticString = ""
         if keeps {
             for field in head.fields where field.id == .xForwardedFor && !field.valueRange.isEmpty {
-                buffer.writeStaticString(separator)
-                buffer.writeRange(field.valueRange, of: head.section)
+                output.append(separator)
+                output.append(field.valueRange, of: head.section)
                 separator = ", "
             }
         }
         if let text = peer.forwardedText {
-            buffer.writeStaticString(separator)
-            buffer.writeBytes(text)
+            output.append(separator)
+            output.append(text)
         }
-        buffer.writeFieldEnd()
+        output.appendFieldEnd()
     }
 }

@@ -16,33 +16,33 @@ extension ResponseForwarding {
         var scheme: URLScheme
     }
 
-    func writeMendedLinks(into buffer: inout ByteBuffer) {
+    func writeMendedLinks(to output: inout OutputRawSpan) {
         for field in head.fields where !head.section.isNominated(field) {
             guard let origin = handlersOrigin(in: field) else { continue }
-            buffer.writeRange(field.nameRange, of: head.section)
-            buffer.writeStaticString(": ")
-            buffer.writeRange(field.valueRange.lowerBound..<origin.range.lowerBound, of: head.section)
+            output.append(field.nameRange, of: head.section)
+            output.append(": ")
+            output.append(field.valueRange.lowerBound..<origin.range.lowerBound, of: head.section)
             let rest = origin.range.upperBound..<field.valueRange.upperBound
-            writeClientsOrigin(origin.scheme, before: rest, into: &buffer)
-            buffer.writeRange(rest, of: head.section)
-            buffer.writeFieldEnd()
+            writeClientsOrigin(origin.scheme, before: rest, to: &output)
+            output.append(rest, of: head.section)
+            output.appendFieldEnd()
         }
     }
 
-    private func writeClientsOrigin(_ scheme: URLScheme, before rest: Range<Int>, into buffer: inout ByteBuffer) {
+    private func writeClientsOrigin(_ scheme: URLScheme, before rest: Range<Int>, to output: inout OutputRawSpan) {
         guard !record.publicHost.isEmpty else {
             // A client that gave no name is left with the path.
-            buffer.writeStaticString(beginningOfPath(before: head.view(of: rest)))
+            output.append(beginningOfPath(before: head.view(of: rest)))
             return
         }
         switch scheme {
         // Never down from what the handler asks for: it may be sending the client to HTTPS.
-        case .https: buffer.writeStaticString("https:")
-        case .http: buffer.writeStaticString(record.isSecure ? "https:" : "http:")
+        case .https: output.append("https:")
+        case .http: output.append(record.isSecure ? "https:" : "http:")
         case .inherited: break
         }
-        buffer.writeStaticString("//")
-        buffer.writeBytes(record.publicHost)
+        output.append("//")
+        output.append(record.publicHost)
     }
 
     /// What makes a reference of its own of a path that stood behind a host. Two slashes would begin another's host; browsers take

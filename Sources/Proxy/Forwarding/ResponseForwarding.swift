@@ -3,6 +3,7 @@
 import Admission
 import HTTP1
 import NIOCore
+import Octets
 
 /// Puts together the head that the client gets: the handler's own bytes, less what ends here, plus where the caller stands
 /// (docs/design.md, "Responses").
@@ -26,59 +27,75 @@ struct ResponseForwarding {
     let framing: BodyFraming
     let record: ExchangeRecord
 
+    /// In one stretch: a ByteBuffer takes long for each write.
     func write(_ edits: Edits, into buffer: inout ByteBuffer) {
         // The handler's own 429 speaks of its own limit.
         let keepsLegacy =
             edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
-        buffer.writeStatusLine(of: head)
         var dropped: FieldSet = keepsLegacy ? [] : Self.legacyLimits
         if snapshot.pages.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
-        writeKeptFields(dropping: dropped, into: &buffer)
-        writeFraming(into: &buffer)
-        if let date = edits.date { buffer.writeField("Date", date) }
-        buffer.writeField("X-Correlation-ID", record.correlationID)
-        if let limits = edits.limits {
-            if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, into: &buffer) }
-            snapshot.rateLimitFields.writeStandard(limits, into: &buffer)
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(edits)) { output in
+            output.appendStatusLine(of: head)
+            writeKeptFields(dropping: dropped, to: &output)
+            writeFraming(to: &output)
+            if let date = edits.date { output.appendField("Date", date) }
+            output.appendField("X-Correlation-ID", record.correlationID)
+            if let limits = edits.limits {
+                if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, to: &output) }
+                snapshot.rateLimitFields.writeStandard(limits, to: &output)
+            }
+            snapshot.pages.crossOrigin?.writeFields(for: record.allowedOrigin, besides: head, to: &output)
+            if edits.variesByCredential {
+                snapshot.credentialVariation.write(besides: head, to: &output)
+                if !head.present.contains(.cacheControl) { output.append("Cache-Control: private\r\n") }
+            }
+            edits.connection?.write(to: &output)
+            output.appendEndOfHead()
         }
-        snapshot.pages.crossOrigin?.writeFields(for: record.allowedOrigin, besides: head, into: &buffer)
-        if edits.variesByCredential {
-            snapshot.credentialVariation.write(besides: head, into: &buffer)
-            if !head.present.contains(.cacheControl) { buffer.writeStaticString("Cache-Control: private\r\n") }
-        }
-        edits.connection?.write(into: &buffer)
-        buffer.writeEndOfHead()
     }
 
     /// A 1xx passes with its correlation ID and nothing else added: the rest describes the answer, which is still to come.
     func writeInterim(into buffer: inout ByteBuffer) {
-        buffer.writeStatusLine(of: head)
-        writeKeptFields(dropping: [], into: &buffer)
-        buffer.writeField("X-Correlation-ID", record.correlationID)
-        buffer.writeEndOfHead()
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(Edits())) { output in
+            output.appendStatusLine(of: head)
+            writeKeptFields(dropping: [], to: &output)
+            output.appendField("X-Correlation-ID", record.correlationID)
+            output.appendEndOfHead()
+        }
     }
 
-    private func writeKeptFields(dropping others: FieldSet, into buffer: inout ByteBuffer) {
+    /// What it may take. Each part of the handler's own head goes on once; a link may name the client's host in place of the
+    /// handler's.
+    private func mostOctets(_ edits: Edits) -> Int {
+        // Names and all that is constant are 700 octets, more than half of it what pages may read.
+        let own = 1024 + record.correlationID.count + (edits.date?.count ?? 0)
+        let pages = record.allowedOrigin.count + snapshot.credentialVariation.mostOctets
+        let limits = edits.limits.map { snapshot.rateLimitFields.mostOctets($0) } ?? 0
+        let links = head.present.isDisjoint(with: Self.links) ? 0 : head.fields.count * (record.publicHost.count + 16)
+        return own + pages + limits + links + head.bytes.readableBytes
+    }
+
+    private func writeKeptFields(dropping others: FieldSet, to output: inout OutputRawSpan) {
         let ours = FieldSet.hopByHop.union(Self.ours).union(others)
         let hasLinks = !head.present.isDisjoint(with: Self.links)
         guard hasLinks || !snapshot.reportedCosts.fields.isEmpty else {
-            return buffer.writeFields(of: head.section, dropping: ours)
+            return output.appendFields(of: head.section, dropping: ours)
         }
-        buffer.writeFields(of: head.section, dropping: ours) {
+        output.appendFields(of: head.section, dropping: ours) {
             snapshot.isCostField($0, of: head) || handlersOrigin(in: $0) != nil
         }
-        if hasLinks { writeMendedLinks(into: &buffer) }
+        if hasLinks { writeMendedLinks(to: &output) }
     }
 
     /// The length is written once, however often the handler did. To HEAD and in a 304 it describes what is not sent.
-    private func writeFraming(into buffer: inout ByteBuffer) {
+    private func writeFraming(to output: inout OutputRawSpan) {
         switch framing {
         case .none:
             if let length = head.value(of: .contentLength), head.status >= 200, head.status != 204 {
-                buffer.writeField("Content-Length", length, of: head.section)
+                output.appendField("Content-Length", length, of: head.section)
             }
-        case .length(let length): buffer.writeField("Content-Length", length)
-        case .chunked: buffer.writeStaticString("Transfer-Encoding: chunked\r\n")
+        case .length(let length): output.appendField("Content-Length", length)
+        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
         case .untilClose: break
         }
     }
@@ -102,11 +119,11 @@ enum ConnectionField {
         }
     }
 
-    func write(into buffer: inout ByteBuffer) {
+    func write(to output: inout OutputRawSpan) {
         switch self {
-        case .close: buffer.writeStaticString("Connection: close\r\n")
-        case .keepAlive: buffer.writeStaticString("Connection: keep-alive\r\n")
-        case .webSocket: buffer.writeStaticString("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        case .close: output.append("Connection: close\r\n")
+        case .keepAlive: output.append("Connection: keep-alive\r\n")
+        case .webSocket: output.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
         }
     }
 }

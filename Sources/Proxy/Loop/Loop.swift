@@ -11,6 +11,8 @@ import Telemetry
 final class Loop {
     /// Bytes outstanding on a connection at which its other side is no longer read, and at which it is again.
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
+    /// Of the longest heads that are usual; what longer ones took is given back.
+    private static let keptScratch = 32 * 1024
     /// A request may be under way on an idle connection when the drain begins.
     private static let drainGrace = TimeAmount.seconds(1)
 
@@ -61,6 +63,21 @@ final class Loop {
         timer = eventLoop.scheduleRepeatedTask(initialDelay: TickPace.interval, delay: TickPace.interval) { _ in
             bound.value.expire(at: bound.value.readClock())
         }
+    }
+
+    // MARK: Scratch
+
+    /// To be written to and given away: nobody else has it, so that more can be joined to it.
+    func takeScratch() -> ByteBuffer {
+        var taken = ByteBuffer()
+        swap(&taken, &scratch)
+        taken.clear()
+        return taken
+    }
+
+    /// What was given away has left for the socket.
+    func regainScratch(_ buffer: ByteBuffer) {
+        if scratch.capacity < buffer.capacity, buffer.capacity <= Self.keptScratch { scratch = buffer }
     }
 
     // MARK: Connections

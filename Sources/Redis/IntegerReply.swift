@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// What scripts answer with most often: an integer, or an array of a few, whole. It is read where it lies, where hiredis makes
+/// an object of each element.
+///
+/// Everything that isn't written just so is hiredis' to read or to refuse: longer numbers, other types, arrays in arrays, a
+/// reply of which a part has yet to come.
+struct IntegerReply {
+    /// An integer of so many digits fits.
+    private static let mostDigits = 18
+    private static let mostElements = 64
+
+    /// Takes the reply at the front, if it is such a one.
+    ///
+    /// - Parameter mostElements: of an array that may be there at all.
+    static func next(in input: inout ByteBuffer, mostElements: Int) -> RedisReply? {
+        var reading = IntegerReply(mostElements: min(mostElements, Self.mostElements))
+        guard let reply = reading.read(input.readableBytesUInt8Span) else { return nil }
+        input.moveReaderIndex(forwardBy: reading.position)
+        return reply
+    }
+
+    private let mostElements: Int
+    private var position = 0
+
+    private init(mostElements: Int) {
+        self.mostElements = mostElements
+    }
+
+    private mutating func read(_ span: Span<UInt8>) -> RedisReply? {
+        guard let first = span.first else { return nil }
+        guard first == UInt8(ascii: "*") else { return readInteger(span).map(RedisReply.integer) }
+        guard let count = readNumber(span), 0...Int64(mostElements) ~= count else { return nil }
+        var elements: [RedisReply] = []
+        elements.reserveCapacity(Int(count))
+        for _ in 0..<count {
+            guard let element = readInteger(span) else { return nil }
+            elements.append(.integer(element))
+        }
+        return .array(elements)
+    }
+
+    private mutating func readInteger(_ span: Span<UInt8>) -> Int64? {
+        guard position < span.count, span[position] == UInt8(ascii: ":") else { return nil }
+        return readNumber(span)
+    }
+
+    /// Behind the octet that says what it is of, up to and including its CRLF. No zero in front, no plus, no minus zero.
+    private mutating func readNumber(_ span: Span<UInt8>) -> Int64? {
+        position += 1
+        guard position < span.count else { return nil }
+        let isNegative = span[position] == UInt8(ascii: "-")
+        if isNegative { position += 1 }
+        let start = position
+        var number: Int64 = 0
+        while position < span.count, span[position] &- 0x30 < 10 {
+            guard position - start < Self.mostDigits else { return nil }
+            number = number &* 10 &+ Int64(span[position] &- 0x30)
+            position += 1
+        }
+        let digits = position - start
+        guard digits > 0, span[start] != UInt8(ascii: "0") || (digits == 1 && !isNegative), position + 1 < span.count,
+            span[position] == 0x0D, span[position + 1] == 0x0A
+        else { return nil }
+        position += 2
+        return isNegative ? -number : number
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate var first: UInt8? { isEmpty ? nil : self[0] }
+}
