@@ -19,8 +19,6 @@ extension Target.Dependency {
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
-    static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-    static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let structuredFields: Self = .product(
         name: "RawStructuredFieldValues", package: "swift-http-structured-headers")
     static let subprocess: Self = .product(name: "Subprocess", package: "swift-subprocess")
@@ -47,7 +45,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
         .package(url: "https://github.com/apple/swift-http-structured-headers", from: "1.7.0"),
     ],
@@ -80,13 +77,12 @@ let package = Package(
             ]),
         layer(
             "Admin",
-            ["LibC", "Octets", "Settings", "Telemetry", .serviceLifecycle, .nioCore, .nioPosix, .nioHTTP1, .logging]),
+            ["LibC", "Octets", "Settings", "Telemetry", .nioCore, .nioPosix, .nioHTTP1, .logging]),
         .executableTarget(
             name: "tollgate",
             dependencies: [
                 "Proxy", "Admin", "Admission", "Directory", "LibC", "Octets", "Redis", "Settings", "Telemetry",
-                .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging, .serviceLifecycle,
-                .unixSignals,
+                .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             swiftSettings: settings),
         .executableTarget(
@@ -132,12 +128,12 @@ let package = Package(
             "DaemonTests",
             [
                 "tollgate", "Admin", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers,
-                .logging, .serviceLifecycle,
+                .logging,
             ]),
         tests(
             "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
-        tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging, .serviceLifecycle]),
+        tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging]),
         tests("TelemetryTests", ["Telemetry", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",

@@ -6,16 +6,16 @@ import Logging
 import NIOCore
 import NIOPosix
 import Proxy
-import ServiceLifecycle
 import Settings
 import Telemetry
-import UnixSignals
 
-/// The services of one process, and how it ends:
+/// The parts of one process, and how it ends:
 ///
 /// 1. The first SIGTERM or SIGINT drains. The admin address outlives the data plane, to tell of it.
 /// 2. The second one ends the process at once, with exit code 1.
 /// 3. SIGHUP opens the access log anew.
+///
+/// What was started last ends first, and each part has ended before the next one is told.
 struct Daemon {
     /// Beyond the drain's own time: what a data plane needs to close, and an admin connection to be answered.
     private static let shutdownMargin = Duration.seconds(5)
@@ -37,7 +37,7 @@ struct Daemon {
         signal(SIGPIPE, SIG_IGN)
         // The admin address alone uses these; one thread is plenty.
         NIOSingletons.groupLoopCountSuggestion = 1
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+        let signals = await Signal.stream()
         logger.info(
             "starting",
             metadata: [
@@ -57,56 +57,65 @@ struct Daemon {
         let dataPlane = DataPlaneService(logger: logger) { [settings, inherited, logger] in
             try await DataPlane(settings, inherited: inherited, publisher: publisher, logger: logger)
         }
-        let group = ServiceGroup(configuration: configuration(dataPlane, publisher))
+        let (ending, end) = AsyncStream<Never>.makeStream()
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            tasks.addTask { await obey(signals, group, dataPlane) }
-            // The group's end is the process's; signals never end by themselves.
-            try await tasks.next()
+            tasks.addTask { await obey(signals, dataPlane, end) }
+            try await serve(dataPlane, publisher, until: ending)
+            // Signals never end by themselves.
             tasks.cancelAll()
         }
         logger.info("ended")
     }
 
-    private func configuration(
-        _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher
-    ) -> ServiceGroupConfiguration {
-        var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
-        if let address = settings.admin {
-            let admin = AdminService(
-                address, readiness: { await dataPlane.readiness },
-                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, lookUp: NameLookup.addresses)
-            services.append(.init(service: admin))
+    private func serve(
+        _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher, until ending: AsyncStream<Never>
+    ) async throws {
+        let admin = try await openAdmin(dataPlane)
+        do {
+            try await dataPlane.start()
+        } catch {
+            // It may have been published before its address was found taken.
+            await publisher.retire()
+            await admin?.end(by: .now + Self.shutdownMargin)
+            throw error
         }
-        // Where it can't start, the others end as ever: cut off, they would add alarms to the one line that says why.
-        services.append(.init(service: dataPlane, failureTerminationBehavior: .gracefullyShutdownGroup))
-        services.append(
-            .init(service: RecordKeeper(settings, logger: logger, database: { dataPlane.database })))
-        // Last, so that it ends first: a sidecar that drains is none to count on.
-        services.append(
-            .init(service: PolicyPublishing(publisher: publisher, database: { dataPlane.database })))
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .critical)
-        var configuration = ServiceGroupConfiguration(services: services, logger: quiet)
-        configuration.maximumGracefulShutdownDuration =
-            settings.drain.delay + settings.drain.timeout + Self.shutdownMargin
-        return configuration
+        let keeper = RecordKeeper(settings, logger: logger, database: { dataPlane.database })
+        let deadline = await withTaskGroup(of: Void.self) { keepers in
+            keepers.addTask { await keeper.run() }
+            keepers.addTask { await publisher.run(into: { dataPlane.database }) }
+            for await _ in ending {}
+            keepers.cancelAll()
+            return ContinuousClock.now + settings.drain.delay + settings.drain.timeout + Self.shutdownMargin
+        }
+        // Before it drains: a sidecar that does is none to count on.
+        await publisher.retire()
+        await dataPlane.drain()
+        await admin?.end(by: deadline)
     }
 
-    private func obey(_ signals: UnixSignalsSequence, _ group: ServiceGroup, _ dataPlane: DataPlaneService) async {
+    private func openAdmin(_ dataPlane: DataPlaneService) async throws -> AdminService? {
+        guard let address = settings.admin else { return nil }
+        return try await AdminService.open(
+            address, readiness: { await dataPlane.readiness },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, lookUp: NameLookup.addresses)
+    }
+
+    private func obey(
+        _ signals: AsyncStream<Signal>, _ dataPlane: DataPlaneService, _ end: AsyncStream<Never>.Continuation
+    ) async {
         var isEnding = false
         for await signal in signals {
-            if signal == .sighup {
+            if signal == .hangUp {
                 logger.info("opening the access log anew")
                 await dataPlane.reopenLog()
             } else if isEnding {
-                logger.warning("ending at once", metadata: ["signal": "\(signal)"])
+                logger.warning("ending at once", metadata: ["signal": "\(signal.rawValue)"])
                 exit(EXIT_FAILURE)
             } else {
                 isEnding = true
-                logger.info("ending", metadata: ["signal": "\(signal)"])
+                logger.info("ending", metadata: ["signal": "\(signal.rawValue)"])
                 dataPlane.announceEnd()
-                await group.triggerGracefulShutdown()
+                end.finish()
             }
         }
     }

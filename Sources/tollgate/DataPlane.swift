@@ -3,7 +3,6 @@
 import Admin
 import Logging
 import NIOConcurrencyHelpers
-import ServiceLifecycle
 
 /// What carries requests, as the daemon handles it: started, asked how it is, told of signals, and drained.
 struct DataPlane: Sendable {
@@ -18,37 +17,43 @@ struct DataPlane: Sendable {
     var database: @Sendable () -> [UInt8]? = { nil }
 }
 
-/// Runs the data plane from its start to its drained end, and knows at any time how it is.
-struct DataPlaneService: Service {
+/// The data plane from its start to its drained end, which knows at any time how it is.
+struct DataPlaneService: Sendable {
     private enum Phase {
         case starting
         case running(DataPlane)
         case draining
     }
 
-    private let start: @Sendable () async throws -> DataPlane
+    private let make: @Sendable () async throws -> DataPlane
     private let logger: Logger
     private let phase = NIOLockedValueBox(Phase.starting)
     private let isEnding = NIOLockedValueBox(false)
 
-    init(logger: Logger, start: @escaping @Sendable () async throws -> DataPlane) {
+    /// - Parameter make: starts it.
+    init(logger: Logger, _ make: @escaping @Sendable () async throws -> DataPlane) {
         self.logger = logger
-        self.start = start
+        self.make = make
     }
 
-    func run() async throws {
-        let plane = try await start()
+    func start() async throws {
+        let plane = try await make()
         phase.withLockedValue { $0 = .running(plane) }
         for address in plane.addresses {
             logger.info("listening", metadata: ["address": "\(address)"])
         }
-        // Cancelled means that another service failed: what is under way is finished all the same.
-        try? await gracefulShutdown()
+    }
+
+    /// Finishes what is under way, and stops. To be called once, when it has started.
+    func drain() async {
+        guard case .running(let plane) = phase.withLockedValue({ $0 }) else {
+            preconditionFailure("Nothing has started that could be drained")
+        }
         phase.withLockedValue { $0 = .draining }
         await plane.drain()
     }
 
-    /// It is told to end, and from now on says so. Its own end comes when it is its turn.
+    /// It is told to end, and from now on says so. It is drained when it is its turn.
     func announceEnd() {
         isEnding.withLockedValue { $0 = true }
     }

@@ -4,7 +4,6 @@ import Directory
 import Logging
 import Octets
 import Redis
-import ServiceLifecycle
 import Settings
 import Synchronization
 
@@ -58,12 +57,12 @@ final class PolicyPublisher: Sendable {
         for await _ in ended {}
     }
 
-    /// For as long as the daemon runs.
+    /// Publishes again and again, until the task is cancelled.
     ///
     /// - Parameter database: the id of the one that requests are counted in; nil while none was seen.
-    fileprivate func run(into database: @Sendable () -> [UInt8]?) async {
+    func run(into database: @Sendable () -> [UInt8]?) async {
         var hasComplained = false
-        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+        while !Task.isCancelled {
             var isPublished = false
             do throws(RedisError) {
                 isPublished = try await publish(into: database(), lookAround)
@@ -78,10 +77,8 @@ final class PolicyPublisher: Sendable {
                 hasComplained = true
             }
             let pause = isPublished ? Sidecars.interval : Self.retryInterval
-            // Ends early where the daemon does.
-            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+            try? await Task.sleep(for: pause)
         }
-        await retire()
     }
 
     /// - Parameter then: what else is to be done on the same connection.
@@ -118,7 +115,8 @@ final class PolicyPublisher: Sendable {
         }
     }
 
-    private func retire() async {
+    /// Takes the last beat back: a sidecar that ends is none to count on.
+    func retire() async {
         do {
             let client = try await RedisClient.connect(to: endpoint, timeout: .seconds(1))
             defer { client.close() }
@@ -135,16 +133,5 @@ final class PolicyPublisher: Sendable {
         let host = process.hostName.filter { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) }
         let digits = String(UInt32.random(in: 0x1_0000...0x1_FFFF), radix: 16).dropFirst()
         return "\(host.isEmpty ? "host" : host.prefix(64).description)-\(process.processIdentifier)-\(digits)"
-    }
-}
-
-/// Publishes again and again, from the start of the daemon to its end.
-struct PolicyPublishing: Service {
-    let publisher: PolicyPublisher
-    /// The id of the database that requests are counted in; nil while none was seen.
-    let database: @Sendable () -> [UInt8]?
-
-    func run() async {
-        await publisher.run(into: database)
     }
 }

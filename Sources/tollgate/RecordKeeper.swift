@@ -4,7 +4,6 @@ import Directory
 import Logging
 import Octets
 import Redis
-import ServiceLifecycle
 import Settings
 
 #if canImport(FoundationEssentials)
@@ -16,7 +15,7 @@ import Settings
 /// Has old records removed, about once an hour, by one sidecar of all that share a database (docs/usage.md).
 ///
 /// Each round has a connection of its own. While Redis is away there is none, and nothing is said of it: others do.
-struct RecordKeeper: Service {
+struct RecordKeeper: Sendable {
     /// Of each wait, half of it to one and a half times, so that sidecars started together don't come together.
     struct Pace: Sendable {
         var first = Duration.seconds(60)
@@ -44,14 +43,12 @@ struct RecordKeeper: Service {
         self.logger = logger
     }
 
-    func run() async throws {
+    /// Until the task is cancelled.
+    func run() async {
         var wait = pace.first
-        while !Task.isShuttingDownGracefully, !Task.isCancelled {
-            // Ends early where the daemon does.
-            try? await cancelWhenGracefulShutdown { [wait] in
-                try await Task.sleep(for: wait * .random(in: 0.5...1.5))
-            }
-            guard !Task.isShuttingDownGracefully, !Task.isCancelled else { return }
+        while !Task.isCancelled {
+            try? await Task.sleep(for: wait * .random(in: 0.5...1.5))
+            guard !Task.isCancelled else { return }
             await sweep()
             wait = pace.interval
         }
@@ -60,8 +57,7 @@ struct RecordKeeper: Service {
     private func sweep() async {
         guard let database = database() else { return }
         do {
-            let removed = try await cancelWhenGracefulShutdown { try await removeOldRecords(database) }
-            guard let removed, removed > 0 else { return }
+            guard let removed = try await removeOldRecords(database), removed > 0 else { return }
             logger.info("records of revoked keys removed", metadata: ["records": "\(removed)"])
         } catch is CancellationError {
             // The next round begins where this one has.

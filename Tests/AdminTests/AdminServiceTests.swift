@@ -4,7 +4,6 @@ import Admin
 import Logging
 import NIOCore
 import NIOPosix
-import ServiceLifecycle
 import Settings
 import Testing
 
@@ -202,10 +201,12 @@ import Testing
     @Test func aPortInUseIsToldAsSuch() async throws {
         try await withAdmin(.ready) { address in
             let port = try #require(address.port)
-            let second = AdminService(
-                Settings.TCPAddress(host: "127.0.0.1", port: port), readiness: { .ready },
-                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
-            let error = try #require(await failure { try await second.run() } as? AdminError)
+            let error = try #require(
+                await failure {
+                    try await AdminService.open(
+                        Settings.TCPAddress(host: "127.0.0.1", port: port), readiness: { .ready },
+                        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
+                } as? AdminError)
             #expect(
                 error.description == "cannot listen on 127.0.0.1:\(port) for admin: Address already in use "
                     + "(admin: sets another address, off none)")
@@ -213,10 +214,12 @@ import Testing
     }
 
     @Test func aForeignAddressIsToldAsSuch() async throws {
-        let service = AdminService(
-            Settings.TCPAddress(host: "192.0.2.1", port: 0), readiness: { .ready },
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
-        let error = try #require(await failure { try await service.run() } as? AdminError)
+        let error = try #require(
+            await failure {
+                try await AdminService.open(
+                    Settings.TCPAddress(host: "192.0.2.1", port: 0), readiness: { .ready },
+                    eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
+            } as? AdminError)
         #expect(
             error.description == "cannot listen on 192.0.2.1:0 for admin: Cannot assign requested address "
                 + "(admin: sets another address, off none)")
@@ -236,11 +239,15 @@ import Testing
     }
 
     @Test func aNameOfWhichThisMachineHasNoAddressIsToldAsSuch() async throws {
-        let service = AdminService(
-            Settings.TCPAddress(host: "app", port: 9901), readiness: { .ready },
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
-            lookUp: { _ in try ["2001:db8::9", "192.0.2.9"].map { try SocketAddress(ipAddress: $0, port: 9901) } })
-        let error = try #require(await failure { try await service.run() } as? AdminError)
+        let error = try #require(
+            await failure {
+                try await AdminService.open(
+                    Settings.TCPAddress(host: "app", port: 9901), readiness: { .ready },
+                    eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
+                    lookUp: { _ in
+                        try ["2001:db8::9", "192.0.2.9"].map { try SocketAddress(ipAddress: $0, port: 9901) }
+                    })
+            } as? AdminError)
         #expect(
             error.description == "cannot listen on app:9901 for admin: this machine has none of its addresses: "
                 + "[2001:db8::9]:9901, 192.0.2.9:9901 (admin: sets another address, off none)")
@@ -249,11 +256,13 @@ import Testing
     @Test func theAddressOfANameThatIsTakenIsNamed() async throws {
         try await withAdmin(.ready) { taken in
             let port = try #require(taken.port)
-            let service = AdminService(
-                Settings.TCPAddress(host: "app", port: port), readiness: { .ready },
-                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
-                lookUp: { _ in [try SocketAddress(ipAddress: "127.0.0.2", port: port), taken] })
-            let error = try #require(await failure { try await service.run() } as? AdminError)
+            let error = try #require(
+                await failure {
+                    try await AdminService.open(
+                        Settings.TCPAddress(host: "app", port: port), readiness: { .ready },
+                        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
+                        lookUp: { _ in [try SocketAddress(ipAddress: "127.0.0.2", port: port), taken] })
+                } as? AdminError)
             #expect(
                 error.description
                     == "cannot listen on app:\(port) (127.0.0.1:\(port)) for admin: Address already in use "
@@ -268,6 +277,27 @@ import Testing
             return channel.closeFuture
         }
         try await ended.get()
+    }
+
+    @Test func whoseAnswerDoesNotComeIsCutOffAtTheDeadline() async throws {
+        let asked = AsyncStream.makeStream(of: Void.self)
+        let never = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Readiness.self)
+        let service = try await AdminService.open(
+            Settings.TCPAddress(host: "127.0.0.1", port: 0),
+            readiness: {
+                asked.continuation.finish()
+                return (try? await never.futureResult.get()) ?? .starting
+            },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
+        let client = try await Client(to: service.addresses[0])
+        try await client.channel.writeAndFlush(ByteBuffer(string: "GET /readyz HTTP/1.1\r\n\r\n"))
+        for await _ in asked.stream {}
+        let began = ContinuousClock.now
+        await service.end(by: began + .milliseconds(50))
+        #expect(ContinuousClock.now - began >= .milliseconds(50))
+        try await client.channel.closeFuture.get()
+        await #expect(throws: ChannelError.eof) { try await client.heard.get() }
+        never.succeed(.ready)
     }
 }
 
@@ -296,22 +326,19 @@ private func withAdmin<Value: Sendable>(
     _ readiness: @escaping @Sendable () async -> Readiness, on hosts: [String], listening count: Int,
     _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
 ) async throws -> Value {
-    let (addresses, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
-    let service = AdminService(
+    let service = try await AdminService.open(
         Settings.TCPAddress(host: "127.0.0.1", port: 0), readiness: readiness,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
-        lookUp: { address in try hosts.map { try SocketAddress(ipAddress: $0, port: address.port) } },
-        onListening: { continuation.yield($0) })
-    let group = ServiceGroup(
-        configuration: ServiceGroupConfiguration(
-            services: [.init(service: service, failureTerminationBehavior: .cancelGroup)], logger: .silent))
-    return try await withThrowingTaskGroup(of: Void.self) { tasks in
-        tasks.addTask { try await group.run() }
-        let value = try await body(await addresses.prefix(count).reduce(into: []) { $0.append($1) })
-        await group.triggerGracefulShutdown()
-        try await tasks.waitForAll()
-        return value
+        lookUp: { address in try hosts.map { try SocketAddress(ipAddress: $0, port: address.port) } })
+    #expect(service.addresses.count == count)
+    let result: Result<Value, any Error>
+    do {
+        result = .success(try await body(service.addresses))
+    } catch {
+        result = .failure(error)
     }
+    await service.end(by: .now + .seconds(60))
+    return try result.get()
 }
 
 /// For hosts that are addresses.
@@ -319,9 +346,9 @@ private func withAdmin<Value: Sendable>(
     [try SocketAddress(ipAddress: address.host, port: address.port)]
 }
 
-private func failure(of body: () async throws -> Void) async -> (any Error)? {
+private func failure(of body: () async throws -> some Any) async -> (any Error)? {
     do {
-        try await body()
+        _ = try await body()
         return nil
     } catch {
         return error
@@ -376,12 +403,14 @@ private struct Client {
     init(to address: SocketAddress, reads: Bool = true) async throws {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let heard = loop.makePromise(of: Void.self)
-        channel = try await ClientBootstrap(group: loop)
+        var bootstrap = ClientBootstrap(group: loop)
             .channelOption(.autoRead, value: reads)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Ear(heard)) }
             }
-            .connect(to: address).get()
+        // Else megabytes of answers go into buffers before the server sees that nobody takes them.
+        if !reads { bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: 4_096) }
+        channel = try await bootstrap.connect(to: address).get()
         self.heard = heard.futureResult
     }
 

@@ -3,7 +3,6 @@
 import Admin
 import Logging
 import NIOConcurrencyHelpers
-import ServiceLifecycle
 import Testing
 
 @testable import tollgate
@@ -21,16 +20,15 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
                 addresses: [], readiness: { unavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
                 drain: { await drain.wait() })
         }
-        let group = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: .silent))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
+            tasks.addTask { try await service.start() }
             await start.reached()
             #expect(await service.readiness == .starting)
             await service.reopenLog()
             #expect(reopened.withLockedValue { $0 } == 0)
 
             start.open()
-            while await service.readiness == .starting { await Task.yield() }
+            try await tasks.waitForAll()
             #expect(await service.readiness == unavailable)
             await service.reopenLog()
             #expect(reopened.withLockedValue { $0 } == 1)
@@ -38,7 +36,7 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
             // Before it is its turn to end: a balancer learns of it at once.
             service.announceEnd()
             #expect(await service.readiness == .draining)
-            await group.triggerGracefulShutdown()
+            tasks.addTask { await service.drain() }
             await drain.reached()
             #expect(await service.readiness == .draining)
             drain.open()
@@ -46,29 +44,10 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
         }
     }
 
-    @Test func aSignalWhileItStartsDrainsWhatHasStarted() async throws {
-        let start = Gate()
-        let drained = NIOLockedValueBox(false)
-        let service = DataPlaneService(logger: .silent) {
-            await start.wait()
-            return DataPlane(
-                addresses: [], readiness: { .ready }, reopenLog: {}, drain: { drained.withLockedValue { $0 = true } })
-        }
-        let group = ServiceGroup(configuration: .init(services: [.init(service: service)], logger: .silent))
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            await start.reached()
-            await group.triggerGracefulShutdown()
-            start.open()
-            try await tasks.waitForAll()
-        }
-        #expect(drained.withLockedValue { $0 })
-    }
-
     @Test func whatFailsToStartFailsTheService() async {
         struct Failure: Error {}
         let service = DataPlaneService(logger: .silent) { throw Failure() }
-        await #expect(throws: Failure.self) { try await service.run() }
+        await #expect(throws: Failure.self) { try await service.start() }
     }
 }
 

@@ -4,7 +4,6 @@ import Logging
 import NIOConcurrencyHelpers
 import Octets
 import Redis
-import ServiceLifecycle
 import Settings
 import TestSupport
 import Testing
@@ -39,20 +38,15 @@ import Testing
                 try settings(server), pace: Self.pace,
                 logger: .silent,
                 database: { database.withLockedValue { $0 } })
-            let group = ServiceGroup(
-                configuration: .init(
-                    services: [.init(service: keeper)],
-                    logger: .silent))
             try await withThrowingTaskGroup(of: Void.self) { tasks in
-                tasks.addTask { try await group.run() }
+                tasks.addTask { await keeper.run() }
                 // Of a database that nobody has seen nothing is removed.
                 #expect(try await client.send("EXISTS", "tg:1:{:m}:retention") == .integer(0))
                 database.withLockedValue { $0 = Array("here".utf8) }
                 while !(try await isGone("first")) { try await Task.sleep(for: .milliseconds(5)) }
                 try await revoked("second")
                 while !(try await isGone("second")) { try await Task.sleep(for: .milliseconds(5)) }
-                await group.triggerGracefulShutdown()
-                try await tasks.waitForAll()
+                tasks.cancelAll()
             }
         }
     }
@@ -61,15 +55,10 @@ import Testing
         let keeper = RecordKeeper(
             try Settings.load(), logger: .silent,
             database: { nil })
-        let group = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: keeper)],
-                logger: .silent))
         let start = ContinuousClock.now
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await keeper.run() }
+            tasks.cancelAll()
         }
         // Its first wait is at least half a minute.
         #expect(ContinuousClock.now - start < .seconds(25))

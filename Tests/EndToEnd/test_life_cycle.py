@@ -153,6 +153,20 @@ def test_a_second_signal_ends_at_once(launch, upstream, key, first):
     turn.set()
 
 
+def test_a_signal_while_it_starts_drains_what_has_started(launch, upstream, folder):
+    """Without Redis it takes a second to start. Where that was too short for this test, another daemon is tried."""
+    order = ["admin listening", "ending signal=SIGTERM", "info listening", "info draining", "info ended"]
+    for _ in range(5):
+        daemon = launch(upstream, wait=False, redis_url=f"unix:{folder}/nowhere.sock")
+        until(lambda: "admin listening" in daemon.said(), "the admin address")
+        daemon.terminate()
+        assert daemon.wait() == 0
+        said = daemon.said()
+        if sorted(order, key=said.index) == order:
+            return
+    raise AssertionError(said)
+
+
 def test_an_idle_daemon_ends_promptly(tollgate):
     watch = Stopwatch()
     tollgate.terminate()
