@@ -65,21 +65,22 @@ import Testing
                     let start = Int.random(in: 1_600_000_000_000_000...4_000_000_000_000_000, using: &dice)
                     let later = start + Int.random(in: 0...3, using: &dice)
                     let wait = try Self.wait(bucket, cost: cost, filledAt: start, deniedAt: later)
-                    func ask(_ cost: Int, at now: Int) throws {
+                    func ask(_ cost: Int, at now: Int) {
                         let charge = Charge([(bucket, cost)], .full)
                         let question = Question(charge: charge, intent: .grant(nil), confirmation: nil)
-                        steps.append(try AnyClock.Step(.admit, question.call(at: now), at: now))
+                        steps.append(AnyClock.Step(.admit, question.call(at: now), at: now))
                     }
-                    try ask(bucket.capacity, at: start)
-                    try ask(cost, at: later)
-                    try ask(cost, at: later + wait - 1)
-                    try ask(cost, at: later + wait)
+                    ask(bucket.capacity, at: start)
+                    ask(cost, at: later)
+                    ask(cost, at: later + wait - 1)
+                    ask(cost, at: later + wait)
                     expected.append(([1, 0, 0, 1], allowance))
                 }
                 let answers = try await clock.run(steps)
                 for (index, one) in expected.enumerated() {
                     let verdicts = answers[(index * 4)..<(index * 4 + 4)].map { $0[1] }
-                    #expect(verdicts == one.verdicts, "\(one.limit)")
+                    // The macro takes a debug build longer than the comparison.
+                    if verdicts != one.verdicts { Issue.record("\(one.limit): \(verdicts)") }
                 }
                 cases += expected.count
             }
@@ -180,11 +181,11 @@ import Testing
             func bucket(_ allowance: Allowance) -> Bucket {
                 Bucket(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance: allowance, name: [0x62])
             }
-            func asked(_ bucket: Bucket, _ times: Range<Int>, at now: Int) throws -> [AnyClock.Step] {
-                try times.map { number in
+            func asked(_ bucket: Bucket, _ times: Range<Int>, at now: Int) -> [AnyClock.Step] {
+                times.map { number in
                     let question = Question(
                         charge: Charge([(bucket, 1)], .full), intent: .grant(nil), confirmation: nil)
-                    return try AnyClock.Step(
+                    return AnyClock.Step(
                         .admit, question.call(slot: Array("s\(number)".utf8), at: now), at: now)
                 }
             }

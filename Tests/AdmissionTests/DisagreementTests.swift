@@ -129,7 +129,7 @@ import Testing
                     let cost = Int.random(in: 0...3, using: &dice) == 0 ? .random(in: 0...limit.burst, using: &dice) : 1
                     let question = Question(
                         charge: Charge([(bucket, cost)], .full), intent: .grant(nil), confirmation: nil)
-                    steps.append(try .init(.admit, question.call(at: now), at: now))
+                    steps.append(.init(.admit, question.call(at: now), at: now))
                     asked.append((limit, cost))
                 }
                 var ledger = Ledger()
