@@ -8,7 +8,7 @@ extension ByteBuffer {
     package mutating func writeChunkStart(_ size: Int) {
         precondition(size > 0, "Cannot write an empty chunk: it would end the body")
         // 16 digits and CRLF.
-        writeWithOutputRawSpan(minimumWritableBytes: 18) { output in
+        writeStretch(atMost: 18) { output in
             var shift = (Int.bitWidth - 1 - size.leadingZeroBitCount) & ~3
             while shift >= 0 {
                 let digit = UInt8(truncatingIfNeeded: size &>> shift) & 0xF

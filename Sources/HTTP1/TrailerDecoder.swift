@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Octets
 
 /// Reads the trailer section of a chunked body, the empty line included.
 ///
@@ -54,7 +55,7 @@ struct TrailerDecoder {
     private func kept() -> ByteBuffer {
         var kept = ByteBuffer()
         guard !section.fields.isEmpty else { return kept }
-        kept.writeWithOutputRawSpan(minimumWritableBytes: section.bytes.readableBytes) { output in
+        kept.writeStretch(atMost: section.bytes.readableBytes) { output in
             output.appendFields(of: section, dropping: []) { field in
                 field.foldedID != .other || field.hasSway
                     || withheld.contains { section.has(field, name: $0, folding: true) }

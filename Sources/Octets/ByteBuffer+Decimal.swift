@@ -5,12 +5,12 @@ package import NIOCore
 extension ByteBuffer {
     /// Writes a number in decimal, without making a String of it.
     package mutating func writeDecimal(_ value: Int64) {
-        writeWithOutputRawSpan(minimumWritableBytes: OutputRawSpan.longestDecimal) { $0.appendDecimal(value) }
+        writeStretch(atMost: OutputRawSpan.longestDecimal) { $0.appendDecimal(value) }
     }
 
     /// Writes a number in decimal, without making a String of it.
     package mutating func writeDecimal(_ value: UInt64) {
-        writeWithOutputRawSpan(minimumWritableBytes: OutputRawSpan.longestDecimal) { $0.appendDecimal(value) }
+        writeStretch(atMost: OutputRawSpan.longestDecimal) { $0.appendDecimal(value) }
     }
 
     /// Writes a number in decimal, without making a String of it.

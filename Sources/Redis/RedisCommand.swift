@@ -60,7 +60,7 @@ package struct RedisCommand: Sendable {
 
     private mutating func begin(byteCount: Int) {
         argumentCount += 1
-        arguments.writeWithOutputRawSpan(minimumWritableBytes: 3 + OutputRawSpan.longestDecimal) { output in
+        arguments.writeStretch(atMost: 3 + OutputRawSpan.longestDecimal) { output in
             output.append(UInt8(ascii: "$"))
             output.appendDecimal(byteCount)
             output.append("\r\n")
@@ -74,7 +74,7 @@ package struct RedisCommand: Sendable {
         assert((call == nil) == (script == nil))
         // A star, a number and CRLF in front.
         let size = 3 + OutputRawSpan.longestDecimal + (call?.readableBytes ?? 0) + arguments.readableBytes
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: size) { output in
+        buffer.writeStretch(atMost: size) { output in
             output.append(UInt8(ascii: "*"))
             output.appendDecimal(argumentCount)
             output.append("\r\n")

@@ -69,7 +69,7 @@ extension AccessLogLine {
         let size =
             JSONText.maximumSize(of: correlationID.readableBytes) + JSONText.maximumSize(of: method?.readableBytes ?? 0)
             + Self.maximumSize(of: client)
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: Self.overhead + size) { output in
+        buffer.writeStretch(atMost: Self.overhead + size) { output in
             output.append(#"{"time":""#)
             timestamp.append(time, to: &output)
             output.append(#"","correlation_id":"#)
@@ -87,7 +87,7 @@ extension AccessLogLine {
             Self.maximumSize(of: route) + Self.maximumSize(of: policy) + Self.maximumSize(of: organization)
             + Self.maximumSize(of: keyID)
         let words = (decision?.utf8CodeUnitCount ?? 0) + (reason?.utf8CodeUnitCount ?? 0)
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: Self.overhead + strings + words) { output in
+        buffer.writeStretch(atMost: Self.overhead + strings + words) { output in
             output.appendMember(#","route":"#, route)
             if let status {
                 output.append(#","status":"#)

@@ -51,7 +51,7 @@ package struct CorrelationIDGenerator: Sendable {
         let low = random.next() & ~(3 << 62) | 1 << 63
         let (first, second) = (Self.hexDigits(high &>> 32), Self.hexDigits(high))
         let (third, fourth) = (Self.hexDigits(low &>> 32), Self.hexDigits(low))
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: 36) { output in
+        buffer.writeStretch(atMost: 36) { output in
             output.append(first, as: UInt64.self)
             output.append(UInt8(ascii: "-"))
             output.append(UInt32(truncatingIfNeeded: second), as: UInt32.self)

@@ -18,7 +18,7 @@ package struct DateField: Sendable {
         if second != self.second {
             self.second = second
             text.clear()
-            text.writeWithOutputRawSpan(minimumWritableBytes: Self.size) {
+            text.writeStretch(atMost: Self.size) {
                 $0.appendHTTPDate(CivilTime(secondsSince1970: second))
             }
         }

@@ -66,7 +66,7 @@ private final class Output: Sendable {
         state.withLockedValue { state in
             state.line.clear()
             let time = clock()
-            state.line.writeWithOutputRawSpan(minimumWritableBytes: LogTimestamp.size) {
+            state.line.writeStretch(atMost: LogTimestamp.size) {
                 state.timestamp.append(time, to: &$0)
             }
             state.line.writeStaticString(" ")

@@ -4,9 +4,11 @@ import Limits
 
 /// What one request asks of which buckets.
 ///
+/// An object, since it is handed on often, and not changed once it is made.
+///
 /// Invariant: `items` are in the order of the script: rates, quotas, slots; within each, in list order. An item of a shadow
 /// bucket costs something: one that only looks would be for nobody.
-struct Charge {
+final class Charge {
     struct Item {
         let bucket: Bucket
         /// Tokens, or a slot; 0 only looks.
@@ -61,7 +63,7 @@ struct Charge {
     /// Its parts, by whose bucket it is, first those of the organization and its key: each lies in one hash slot. An address
     /// has one for each length that it is counted by.
     func bySlot(_ policies: [Policy]) -> [Charge] {
-        var (organization, global) = (Charge(), Charge())
+        let (organization, global) = (Charge(), Charge())
         var addresses: [(prefix: AddressPrefix, part: Charge)] = []
         for item in items {
             let policy = policies[item.bucket.policy]
@@ -77,7 +79,7 @@ struct Charge {
         return ([organization] + addresses.map(\.part) + [global]).filter { !$0.items.isEmpty }
     }
 
-    private mutating func append(_ bucket: Bucket, _ cost: Int) {
+    private func append(_ bucket: Bucket, _ cost: Int) {
         guard cost > 0 || bucket.isEnforced else { return }
         let item = Item(bucket: bucket, cost: cost)
         switch bucket.meter {

@@ -107,6 +107,8 @@ extension LimitReport {
     }
 
     var deniedPolicies: [Int] {
-        statuses.filter(\.isDenied).map(\.policy)
+        var policies: [Int] = []
+        for status in statuses where status.isDenied { policies.append(status.policy) }
+        return policies
     }
 }

@@ -28,11 +28,18 @@ final class Organization {
 /// Immutable but for what is prepared: a change of either makes another entry.
 final class KeyEntry {
     /// A question that every request over this key and selection repeats, octet for octet.
-    struct Prepared {
+    final class Prepared {
         let selection: PolicySelection
         let looksOnly: Bool
         let charge: Charge
         let call: RedisCommand
+
+        init(selection: PolicySelection, looksOnly: Bool, charge: Charge, call: RedisCommand) {
+            self.selection = selection
+            self.looksOnly = looksOnly
+            self.charge = charge
+            self.call = call
+        }
     }
 
     let pointer: RecordPointer

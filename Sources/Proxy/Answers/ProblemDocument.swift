@@ -21,24 +21,31 @@ struct ProblemDocument {
         self.policyNames = policyNames
     }
 
-    func write(correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
-        buffer.writeStaticString("{\"type\":\"")
-        buffer.writeStaticString(type)
-        buffer.writeStaticString("\",\"title\":\"")
-        buffer.writeStaticString(StatusPhrase.of(refusal.status))
-        buffer.writeStaticString("\",\"status\":")
-        buffer.writeDecimal(refusal.status)
-        buffer.writeStaticString(",\"detail\":")
-        buffer.writeJSONString(refusal.detail.utf8)
-        buffer.writeStaticString(",\"correlation_id\":")
-        buffer.writeJSONString(correlationID)
+    func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
+        let correlationID = ByteBuffer(correlationID)
+        // What is constant takes fewer than 200.
+        let size =
+            256 + JSONText.maximumSize(of: refusal.detail.utf8.count)
+            + JSONText.maximumSize(of: correlationID.readableBytes)
+        buffer.writeStretch(atMost: size) { output in
+            output.append("{\"type\":\"")
+            output.append(type)
+            output.append("\",\"title\":\"")
+            output.append(StatusPhrase.of(refusal.status))
+            output.append("\",\"status\":")
+            output.appendDecimal(refusal.status)
+            output.append(",\"detail\":")
+            output.appendJSONString(refusal.detail.utf8.span)
+            output.append(",\"correlation_id\":")
+            output.appendJSONString(correlationID.readableBytesUInt8Span)
+        }
         writeMembers(into: &buffer)
         buffer.writeStaticString("}")
     }
 
     /// The same within JSON-RPC, as an SDK takes it.
     func write(
-        _ delivery: Delivery, in era: Era, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer
+        _ delivery: Delivery, in era: Era, correlationID: ByteBufferView, into buffer: inout ByteBuffer
     ) {
         switch delivery {
         case .status(let id): writeError(id: id, correlationID: correlationID, into: &buffer)
@@ -55,7 +62,7 @@ struct ProblemDocument {
     }
 
     private func write(
-        _ reply: Delivery.Reply, in era: Era, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer
+        _ reply: Delivery.Reply, in era: Era, correlationID: ByteBufferView, into buffer: inout ByteBuffer
     ) {
         guard reply.isToolResult else {
             return writeError(id: reply.id, correlationID: correlationID, into: &buffer)
@@ -70,7 +77,7 @@ struct ProblemDocument {
     }
 
     /// - Parameter id: as written; nil where it is unknown: `null`, as JSON-RPC 2.0 §5 asks.
-    private func writeError(id: [UInt8]?, correlationID: some Sequence<UInt8>, into buffer: inout ByteBuffer) {
+    private func writeError(id: [UInt8]?, correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
         writeStart(id: id, into: &buffer)
         buffer.writeStaticString("\"error\":{\"code\":")
         buffer.writeDecimal(refusal.code ?? refusal.status * 100)
@@ -126,12 +133,15 @@ struct ProblemDocument {
                 buffer.writeJSONString(policyNames[policy].utf8)
             }
             let speaking = report.statuses[report.speaking]
-            buffer.writeStaticString("],\"retryAfter\":")
-            buffer.writeDecimal(RateLimitFields.retryAfterSeconds(report))
-            buffer.writeStaticString(",\"retryAfterMs\":")
-            buffer.writeDecimal((speaking.retryAfterMicroseconds + 999) / 1000)
-            buffer.writeStaticString(",\"rateLimitRemaining\":")
-            buffer.writeDecimal(speaking.remaining)
+            // Three names, and as many numbers.
+            buffer.writeStretch(atMost: 64 + 3 * OutputRawSpan.longestDecimal) { output in
+                output.append("],\"retryAfter\":")
+                output.appendDecimal(RateLimitFields.retryAfterSeconds(report))
+                output.append(",\"retryAfterMs\":")
+                output.appendDecimal((speaking.retryAfterMicroseconds + 999) / 1000)
+                output.append(",\"rateLimitRemaining\":")
+                output.appendDecimal(speaking.remaining)
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ struct RefusalWriter {
             document.write(correlationID: correlationID, into: &body)
         }
 
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(refusal, limits)) { output in
+        buffer.writeStretch(atMost: mostOctets(refusal, limits)) { output in
             output.appendStatusLine(delivery?.isInBand == true ? 200 : refusal.status)
             output.appendField("Date", date)
             output.appendField("Content-Type", delivery == nil ? "application/problem+json" : "application/json")

@@ -6,6 +6,7 @@ import Keyspace
 import Limits
 import MCP
 import NIOCore
+import Octets
 import Telemetry
 
 /// Answers of our own, and what becomes of an admission by the answer: refunds, costs that the handler reports, slots,
@@ -109,7 +110,7 @@ extension Exchange {
         loop.scratch.clear()
         let date = loop.date.value()
         // Status line, date, correlation id and the names of fields take 320 octets.
-        loop.scratch.writeWithOutputRawSpan(minimumWritableBytes: 384 + mostOctets) { output in
+        loop.scratch.writeStretch(atMost: 384 + mostOctets) { output in
             output.appendStatusLine(status)
             output.appendField("Date", date)
             fields(&output)

@@ -37,7 +37,7 @@ struct RequestForwarding {
 
     /// In one stretch: a ByteBuffer takes long for each write.
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(correlationID)) { output in
+        buffer.writeStretch(atMost: mostOctets(correlationID)) { output in
             output.appendRequestLine(of: head, to: target)
             writeHost(to: &output)
             writeKeptFields(to: &output)

@@ -34,7 +34,7 @@ struct ResponseForwarding {
             edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
         var dropped: FieldSet = keepsLegacy ? [] : Self.legacyLimits
         if snapshot.pages.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(edits)) { output in
+        buffer.writeStretch(atMost: mostOctets(edits)) { output in
             output.appendStatusLine(of: head)
             writeKeptFields(dropping: dropped, to: &output)
             writeFraming(to: &output)
@@ -56,7 +56,7 @@ struct ResponseForwarding {
 
     /// A 1xx passes with its correlation ID and nothing else added: the rest describes the answer, which is still to come.
     func writeInterim(into buffer: inout ByteBuffer) {
-        buffer.writeWithOutputRawSpan(minimumWritableBytes: mostOctets(Edits())) { output in
+        buffer.writeStretch(atMost: mostOctets(Edits())) { output in
             output.appendStatusLine(of: head)
             writeKeptFields(dropping: [], to: &output)
             output.appendField("X-Correlation-ID", record.correlationID)
