@@ -39,7 +39,8 @@ final class Loop {
     /// All loops, this one among them; to be asked for room. Nil before the start and after the end.
     private(set) var others: LoopTable?
     private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
-    private var timer: RepeatedTask?
+    /// Between start and end.
+    private var ticker: Ticker?
     private var draining = Draining()
 
     /// - Parameters:
@@ -59,10 +60,9 @@ final class Loop {
     func start(among others: LoopTable) {
         self.others = others
         epoch.gate.start()
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        timer = eventLoop.scheduleRepeatedTask(initialDelay: TickPace.interval, delay: TickPace.interval) { _ in
-            bound.value.expire(at: bound.value.readClock())
-        }
+        let ticker = Ticker(on: eventLoop, every: TickPace.interval) { self.expire(at: self.readClock()) }
+        self.ticker = ticker
+        ticker.start()
     }
 
     // MARK: Scratch
@@ -173,7 +173,8 @@ final class Loop {
     }
 
     func close() -> EventLoopFuture<Void> {
-        timer?.cancel()
+        ticker?.stop()
+        ticker = nil
         others = nil
         epoch.pool.close()
         accessLog?.flush()

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Has something done every tick on a loop, until it is stopped. A callback costs the loop half of what a task does that is
+/// scheduled again and again, with a promise each time.
+final class Ticker {
+    private struct Beat: NIOScheduledCallbackHandler, Sendable {
+        let ticker: NIOLoopBound<Ticker>
+
+        func handleScheduledCallback(eventLoop: some EventLoop) {
+            ticker.value.beat(self)
+        }
+    }
+
+    private let eventLoop: any EventLoop
+    private let interval: TimeAmount
+    /// Nil once it was stopped.
+    private var tick: (() -> Void)?
+    private var next: NIOScheduledCallback?
+
+    init(on eventLoop: any EventLoop, every interval: TimeAmount, _ tick: @escaping () -> Void) {
+        self.eventLoop = eventLoop
+        self.interval = interval
+        self.tick = tick
+    }
+
+    func start() {
+        arm(Beat(ticker: NIOLoopBound(self, eventLoop: eventLoop)))
+    }
+
+    func stop() {
+        next?.cancel()
+        (next, tick) = (nil, nil)
+    }
+
+    private func beat(_ beat: Beat) {
+        tick?()
+        // It may have stopped this one.
+        if tick != nil { arm(beat) }
+    }
+
+    private func arm(_ beat: Beat) {
+        do {
+            next = try eventLoop.scheduleCallback(in: interval, handler: beat)
+        } catch {
+            // The loop is shutting down: nothing is due on it any more.
+            stop()
+        }
+    }
+}

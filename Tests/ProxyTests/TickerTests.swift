@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import Proxy
+
+@Suite struct TickerTests {
+    private let eventLoop = EmbeddedEventLoop()
+
+    @Test func ticksAtItsIntervalUntilItIsStopped() {
+        var ticks = 0
+        let ticker = Ticker(on: eventLoop, every: .milliseconds(10)) { ticks += 1 }
+        eventLoop.advanceTime(by: .seconds(1))
+        #expect(ticks == 0)
+        ticker.start()
+        eventLoop.advanceTime(by: .milliseconds(9))
+        #expect(ticks == 0)
+        eventLoop.advanceTime(by: .milliseconds(91))
+        #expect(ticks == 10)
+        ticker.stop()
+        eventLoop.advanceTime(by: .seconds(1))
+        #expect(ticks == 10)
+    }
+
+    @Test func mayBeStoppedByItsOwnTick() {
+        var ticks = 0
+        var ticker: Ticker?
+        ticker = Ticker(on: eventLoop, every: .milliseconds(10)) {
+            ticks += 1
+            if ticks == 3 { ticker?.stop() }
+        }
+        ticker?.start()
+        eventLoop.advanceTime(by: .seconds(1))
+        #expect(ticks == 3)
+    }
+}
