@@ -105,7 +105,7 @@ package actor RedisServer {
         var lines = [
             "port \(tcpPort ?? 0)", "bind 127.0.0.1", "unixsocket \(directory)/redis.sock", "unixsocketperm 700",
             "dir \(directory)", "logfile \"\"", "save \"\"", "appendonly \(options.persists ? "yes" : "no")",
-            "appendfsync always", "enable-debug-command yes",
+            "appendfsync no", "enable-debug-command yes",
         ]
         if options.isCluster { lines += ["cluster-enabled yes", "cluster-port \(try freePort())"] }
         if let password = options.password { lines.append("requirepass \(password)") }
