@@ -6,7 +6,7 @@ local to_hex = require("nginx.string").to_hex
 local lrucache = require "resty.lrucache"
 local floor, ceil = math.floor, math.ceil
 
-local gate = {}
+local full = {}
 
 -- KEYS: the organization, the record, two buckets. ARGV: hash of the key; for each bucket units that leak a microsecond,
 -- capacity and cost in units. The arithmetic is tollgate's (docs/design.md, "Limits").
@@ -41,7 +41,7 @@ end
 return {now, 1, owed[1], owed[2]}
 ]]
 
-local socket, digest, leak, token, full
+local socket, name, digest, leak, token, capacity
 local pointers = lrucache.new(10000)
 
 local function gcd(a, b)
@@ -49,16 +49,16 @@ local function gcd(a, b)
     return a
 end
 
-function gate.configure(path, count, period)
-    socket = path
+function full.configure(path, instance, count, period)
+    socket, name = path, instance
     local divisor = gcd(count, period)
     leak, token = count / divisor, period / divisor
-    full = count * token
+    capacity = count * token
 end
 
 local function connect()
     local client = redis:new()
-    client:set_timeouts(50, 50, 50)
+    client:set_timeout(2000)
     local ok, problem = client:connect("unix:" .. socket)
     if not ok then return nil, problem end
     return client
@@ -72,8 +72,8 @@ local function ask(client, org, id, hash)
     end
     local prefix = "tg:1:{" .. org .. "}"
     local reply, problem = client:evalsha(
-        digest, 4, prefix, prefix .. ":k:" .. id, prefix .. ":b:org", prefix .. ":b:key:" .. id,
-        hash, leak, full, token, leak, full, token)
+        digest, 4, prefix, prefix .. ":k:" .. id, name .. ":{" .. org .. "}", name .. ":{" .. org .. "}:" .. id,
+        hash, leak, capacity, token, leak, capacity, token)
     if not reply and problem and problem:find("^NOSCRIPT") then
         digest = nil
         return ask(client, org, id, hash)
@@ -98,7 +98,7 @@ local function unavailable(client)
     return refuse(503, "Service Unavailable", "Rate limiter unavailable")
 end
 
-function gate.admit()
+function full.admit()
     local var, header = ngx.var, ngx.header
     local id = var.http_x_correlation_id
     if not id or #id > 128 or not ngx.re.find(id, "^[A-Za-z0-9._-]+$", "jo") then id = var.request_id end
@@ -135,15 +135,15 @@ function gate.admit()
             401, "Unauthorized", "Invalid or inactive API key", 'Bearer realm="tollgate", error="invalid_token"')
     end
     local owed = reply[3] > reply[4] and reply[3] or reply[4]
-    header["X-RateLimit-Limit"] = full / token
-    header["X-RateLimit-Remaining"] = floor((full - owed) / token)
+    header["X-RateLimit-Limit"] = capacity / token
+    header["X-RateLimit-Remaining"] = floor((capacity - owed) / token)
     header["X-RateLimit-Reset"] = ceil((reply[1] + ceil(owed / leak)) / 1000000)
     if reply[2] == 0 then
-        header["Retry-After"] = ceil(ceil((owed + token - full) / leak) / 1000000)
+        header["Retry-After"] = ceil(ceil((owed + token - capacity) / leak) / 1000000)
         return refuse(429, "Too Many Requests", "Rate limit exceeded")
     end
     var.org = pointer.org
     var.key_id = pointer.org .. "/" .. pointer.id
 end
 
-return gate
+return full
