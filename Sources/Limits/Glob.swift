@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// A pattern over a whole text: `*` is any run of octets, none too, `?` any one, everything else itself.
 package struct Glob: Sendable, Hashable {
     package let text: String
@@ -14,7 +16,7 @@ package struct Glob: Sendable, Hashable {
         text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }
     }
 
-    package func matches(_ text: String) -> Bool { matches(text.utf8.span) }
+    package func matches(_ text: String) -> Bool { text.withOctets { matches($0) } }
 
     package func matches(_ octets: [UInt8]) -> Bool { matches(octets.span) }
 

@@ -37,7 +37,7 @@ extension ByteBuffer {
 
     /// Writes text as a JSON string, quotes included.
     package mutating func writeJSONString(_ text: String) {
-        writeJSONString(text.utf8.span)
+        text.withOctets { writeJSONString($0) }
     }
 
     /// Writes text as a JSON string, quotes included.

@@ -6,7 +6,13 @@ extension OutputRawSpan {
         append(UInt8(ascii: "\""))
         var position = 0
         appendJSON(octets, &position)
+        assert(position == octets.count, "A stretch of storage is too short for a JSON string")
         append(UInt8(ascii: "\""))
+    }
+
+    /// A JSON string, quotes included: at most `JSONText.maximumSize(of:)` octets.
+    package mutating func appendJSONString(_ text: String) {
+        text.withOctets { appendJSONString($0) }
     }
 
     /// The inside of a JSON string from `position` on, as far as there is room for whole characters.

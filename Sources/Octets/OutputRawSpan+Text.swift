@@ -21,11 +21,9 @@ extension OutputRawSpan {
         append(octets.span)
     }
 
-    /// Has a label so that a literal is never a String: the span of a short one, made in place, came out as other octets
-    /// (Swift 6.3.1).
+    /// Has a label so that a literal is never a String.
     package mutating func append(text: String) {
-        let isInOnePiece: Void? = text.utf8.withContiguousStorageIfAvailable { append(UnsafeRawBufferPointer($0)) }
-        if isInOnePiece == nil { append(Array(text.utf8)) }
+        text.withOctets { append($0) }
     }
 
     package mutating func append(_ octets: ByteBufferView) {

@@ -145,6 +145,12 @@ package final class RedisConnection {
         }
     }
 
+    package var isAtRest: Bool { machine.ready?.isIdle == true }
+
+    package func rest() {
+        pace.rest()
+    }
+
     private func shift(by excess: TimeAmount) {
         for index in waiters.indices { waiters[index].deadline = waiters[index].deadline + excess }
         machine.shift(by: excess)

@@ -23,6 +23,12 @@ package protocol RedisLink: AnyObject {
     /// Ends what is out of time. To be called every 10 ms.
     func expire(now: NIODeadline)
 
+    /// Connected, and no reply is due: ticks may be far apart.
+    var isAtRest: Bool { get }
+
+    /// The next tick comes late, and nobody is to blame.
+    func rest()
+
     /// Answers everybody with `.shutdown`.
     func close() -> EventLoopFuture<Void>
 }

@@ -97,7 +97,7 @@ import NIOCore
 
     /// hiredis has no octet of a reply that it hasn't given.
     private var isAtRest: Bool {
-        unsafe reader.pointee.ridx == -1 && reader.pointee.pos == reader.pointee.len
+        unsafe reader.pointee.ridx == -1 && reader.pointee.pos == reader.pointee.len && reader.pointee.err == 0
     }
 
     /// Gives octets to hiredis.
@@ -120,6 +120,8 @@ import NIOCore
         }
         // Its storage is the channel's to read into again.
         unread = ByteBuffer()
+        // Asked for a reply without an octet of one it would begin one, and be at rest no more.
+        guard !isAtRest else { return nil }
         var reply: UnsafeMutableRawPointer?
         guard unsafe redisReaderGetReply(reader, &reply) == REDIS_OK else { throw failure }
         guard let reply = unsafe reply else {

@@ -29,6 +29,11 @@ package struct TickPace {
         package let expires: Bool
     }
 
+    /// Nobody waits for anything: the next tick comes when it comes, and is not late.
+    package mutating func rest() {
+        (last, isReading) = (nil, false)
+    }
+
     /// - Parameter worked: for how long its thread has had a processor, since whenever.
     package mutating func tick(at now: NIODeadline, having worked: TimeAmount = .workedByThisThread) -> Tick {
         defer { last = (now, worked) }

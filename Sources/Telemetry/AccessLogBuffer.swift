@@ -19,6 +19,9 @@ package final class AccessLogBuffer {
         self.log = log
     }
 
+    /// All lines were handed over.
+    package var isEmpty: Bool { lines == 0 }
+
     package func append(_ line: AccessLogLine, at now: NIODeadline) {
         if lines == 0 { startedAt = now }
         line.write(into: &buffer, timestamp: &timestamp)

@@ -122,7 +122,7 @@ extension OutputRawSpan {
     fileprivate mutating func appendMember(_ name: StaticString, _ value: String?) {
         guard let value else { return }
         append(name)
-        appendJSONString(value.utf8.span)
+        appendJSONString(value)
     }
 
     /// A word of our own: nothing in it needs escaping.

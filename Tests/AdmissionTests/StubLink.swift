@@ -26,6 +26,8 @@ final class StubLink: RedisLink {
     /// What had no answer yet, oldest first.
     private(set) var questions: [Question] = []
     private(set) var isClosed = false
+    /// How often it was told that the next tick comes late.
+    private(set) var rests = 0
     private let eventLoop: any EventLoop
 
     init(on eventLoop: any EventLoop) {
@@ -48,6 +50,12 @@ final class StubLink: RedisLink {
         let due = questions.filter { $0.deadline <= now }
         questions.removeAll { $0.deadline <= now }
         for question in due { question.completion(.failure(.timeout)) }
+    }
+
+    var isAtRest: Bool { isReady && questions.isEmpty }
+
+    func rest() {
+        rests += 1
     }
 
     func close() -> EventLoopFuture<Void> {

@@ -24,6 +24,24 @@ import Testing
         #expect(ticks == 10)
     }
 
+    @Test func ticksFurtherApartAfterTheNextAndCloserAtOnce() {
+        var ticks = 0
+        let ticker = Ticker(on: eventLoop, every: .milliseconds(10)) { ticks += 1 }
+        ticker.start()
+        ticker.tick(every: .milliseconds(500))
+        eventLoop.advanceTime(by: .milliseconds(10))
+        #expect(ticks == 1)
+        eventLoop.advanceTime(by: .milliseconds(499))
+        #expect(ticks == 1)
+        eventLoop.advanceTime(by: .milliseconds(101))
+        #expect(ticks == 2)
+        ticker.tick(every: .milliseconds(10))
+        eventLoop.advanceTime(by: .milliseconds(9))
+        #expect(ticks == 2)
+        eventLoop.advanceTime(by: .milliseconds(91))
+        #expect(ticks == 12)
+    }
+
     @Test func mayBeStoppedByItsOwnTick() {
         var ticks = 0
         var ticker: Ticker?

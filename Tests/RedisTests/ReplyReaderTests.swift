@@ -108,6 +108,9 @@ import Testing
             let octets = Array(wire.utf8)
             let whole = outcome(of: [octets])
             #expect(whole == outcome(of: octets.map { [$0] }), "\(wire.debugDescription)")
+            let cuts = (0..<3).map { _ in Int.random(in: 0...octets.count, using: &random) }.sorted()
+            let parts = zip([0] + cuts, cuts + [octets.count]).map { Array(octets[$0..<$1]) }
+            #expect(whole == outcome(of: parts), "\(wire.debugDescription) in \(parts.map(\.count))")
         }
     }
 

@@ -47,4 +47,14 @@ import Testing
         while TimeAmount.workedByThisThread - before < .milliseconds(5) { sum &+= 1 }
         #expect(sum > 0)
     }
+
+    @Test func aTickAfterARestIsNotLate() {
+        var pace = TickPace()
+        _ = pace.tick(at: start, having: .zero)
+        pace.rest()
+        #expect(pace.tick(at: start + .seconds(5), having: .zero) == TickPace.Tick(excess: .zero, expires: true))
+        #expect(
+            pace.tick(at: start + .seconds(10), having: .zero)
+                == TickPace.Tick(excess: .seconds(5) - TickPace.interval, expires: false))
+    }
 }

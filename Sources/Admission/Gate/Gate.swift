@@ -154,6 +154,16 @@ package final class Gate {
         meter.write(now)
     }
 
+    /// Nobody waits, everything is written, and Redis is there and owes nothing: but for what is asked every second, a tick
+    /// has nothing to do. Who still holds something, a slot or an open stream, is for the caller to know.
+    package var isAtRest: Bool { waits.isEmpty && meter.isAtRest && link.isAtRest }
+
+    /// The next tick comes late, and nobody is to blame.
+    package func rest() {
+        pace.rest()
+        link.rest()
+    }
+
     // MARK: Deciding
 
     /// Decides about one request, whose selection is of this configuration's policies. `completion` is called exactly once,

@@ -17,6 +17,8 @@ final class Waits {
     /// How many have not ended.
     var count: Int { asks.count { !$0.isDone } }
 
+    var isEmpty: Bool { asks.isEmpty }
+
     /// An ask begins to wait.
     func wait(_ ask: Ask) {
         ask.expect(at: link.eventLoop.now, answersBefore: link.answers)

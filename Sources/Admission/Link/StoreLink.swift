@@ -246,6 +246,14 @@ final class StoreLink {
         connection?.expire(now: now)
     }
 
+    /// Redis is there and owes no answer.
+    var isAtRest: Bool { connection?.isAtRest == true && outage == nil }
+
+    /// The next tick comes late, and nobody is to blame.
+    func rest() {
+        connection?.rest()
+    }
+
     /// To be called every tick at which deadlines are looked at.
     func tick(_ now: NIODeadline) {
         if let change = health.settleRefusals(at: now), outages.change(from: change.old, to: change.new).isOver {

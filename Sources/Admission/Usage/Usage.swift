@@ -51,6 +51,9 @@ struct Usage {
         return due
     }
 
+    /// There is nothing to write.
+    var isEmpty: Bool { table.isEmpty && waiting.isEmpty && underWay == 0 }
+
     /// All there is, for the end.
     mutating func rest() -> [UsageChunk] {
         cut()

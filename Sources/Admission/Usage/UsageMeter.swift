@@ -92,6 +92,9 @@ final class UsageMeter {
 
     // MARK: Writing
 
+    /// There is nothing to write.
+    var isAtRest: Bool { usage.isEmpty }
+
     /// To be called every tick.
     func write(_ now: NIODeadline) {
         usage.turn(to: link.redisTime)

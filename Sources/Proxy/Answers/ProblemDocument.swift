@@ -35,7 +35,7 @@ struct ProblemDocument {
             output.append("\",\"status\":")
             output.appendDecimal(refusal.status)
             output.append(",\"detail\":")
-            output.appendJSONString(refusal.detail.utf8.span)
+            output.appendJSONString(refusal.detail)
             output.append(",\"correlation_id\":")
             output.appendJSONString(correlationID.readableBytesUInt8Span)
         }

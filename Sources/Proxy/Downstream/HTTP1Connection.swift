@@ -30,6 +30,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private var heldFlushes = 0
     /// Written, and not given to the channel yet: a head and what follows it go as one.
     private var pending = ByteBuffer()
+    /// That is the loop's scratch, which is to go back.
+    private var isScratchPending = false
 
     var armed = ArmedDeadline.none
     var stall = StallWatch()
@@ -230,23 +232,30 @@ final class HTTP1Connection: ChannelDuplexHandler {
     /// Bytes that the channel doesn't know of yet.
     var pendingBytes: Int { pending.readableBytes }
 
-    func write(_ buffer: ByteBuffer) {
+    /// - Parameter isScratch: it was taken from the loop, and is nobody else's.
+    func write(_ buffer: ByteBuffer, isScratch: Bool = false) {
         stall.written += buffer.readableBytes
         watchStall()
         if pending.readableBytes > 0, max(pending.readableBytes, buffer.readableBytes) <= Self.joinedPart {
             pending.writeImmutableBuffer(buffer)
         } else {
             handOver()
-            pending = buffer
+            (pending, isScratchPending) = (buffer, isScratch)
         }
     }
 
     /// Gives the channel what is written.
     func handOver() {
-        guard pending.readableBytes > 0 else { return }
-        let buffer = pending
-        pending = ByteBuffer()
+        guard let buffer = takePending() else { return }
         context?.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    private func takePending() -> ByteBuffer? {
+        guard pending.readableBytes > 0 else { return nil }
+        let buffer = pending
+        if isScratchPending { loop.regainScratch(buffer) }
+        (pending, isScratchPending) = (ByteBuffer(), false)
+        return buffer
     }
 
     func flushResponse() {
@@ -256,14 +265,11 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     /// Whatever holds flushes.
     func flush() {
-        guard pending.readableBytes > 0 else {
+        guard let buffer = takePending() else {
             context?.flush()
             return
         }
-        let buffer = pending
-        pending = ByteBuffer()
         context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
-        loop.regainScratch(buffer)
     }
 
     /// Writes meanwhile, but lets nothing leave before that work is done.

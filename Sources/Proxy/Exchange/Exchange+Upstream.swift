@@ -182,7 +182,7 @@ extension Exchange: UpstreamReceiver {
                 into: &answer)
         keepSession(of: response)
         head.reset()
-        downstream.write(answer)
+        downstream.write(answer, isScratch: true)
         if isEventStream {
             record.logBegin(to: loop.accessLog, at: loop.readClock())
             watchStream()
@@ -202,7 +202,7 @@ extension Exchange: UpstreamReceiver {
     private func send(_ payload: ByteBuffer) {
         guard payload.readableBytes > 0 else { return }
         record.bytesOut += payload.readableBytes
-        state.responseFraming.frame(payload, downstream.write)
+        state.responseFraming.frame(payload) { downstream.write($0) }
     }
 
     func upstreamEnded(trailers: ByteBuffer?, isReusable: Bool) {

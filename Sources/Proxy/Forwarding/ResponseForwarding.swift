@@ -71,8 +71,8 @@ struct ResponseForwarding {
         let own = 1024 + record.correlationID.count + (edits.date?.count ?? 0)
         let pages = record.allowedOrigin.count + snapshot.credentialVariation.mostOctets
         let limits = edits.limits.map { snapshot.rateLimitFields.mostOctets($0) } ?? 0
-        let links = head.present.isDisjoint(with: Self.links) ? 0 : head.fields.count * (record.publicHost.count + 16)
-        return own + pages + limits + links + head.bytes.readableBytes
+        let links = Self.links.isDisjoint(with: head.present) ? 0 : head.fields.count { Self.links.contains($0.id) }
+        return own + pages + limits + links * (record.publicHost.count + 16) + head.bytes.readableBytes
     }
 
     private func writeKeptFields(dropping others: FieldSet, to output: inout OutputRawSpan) {

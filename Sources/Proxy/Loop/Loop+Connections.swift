@@ -23,6 +23,7 @@ extension Loop {
     private static let mostLookedAt = 16
 
     func admit(_ connection: HTTP1Connection) -> Entry {
+        wake()
         switch shared.ledger.enter(connection.ledgerAddress) {
         case .shareTaken:
             shared.troubles.sharing.failed(at: now)

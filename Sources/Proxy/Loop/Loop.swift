@@ -13,6 +13,9 @@ final class Loop {
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
     /// Of the longest heads that are usual; what longer ones took is given back.
     private static let keptScratch = 32 * 1024
+    /// So far apart are ticks while the loop rests, which it does when for so long nobody was connected.
+    private static let restingInterval = TimeAmount.milliseconds(500)
+    private static let restsAfter = TimeAmount.seconds(5)
     /// A request may be under way on an idle connection when the drain begins.
     private static let drainGrace = TimeAmount.seconds(1)
 
@@ -41,6 +44,9 @@ final class Loop {
     private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
     /// Between start and end.
     private var ticker: Ticker?
+    private var isResting = false
+    /// When somebody was connected last, as of the last tick.
+    private var occupiedAt: NIODeadline
     private var draining = Draining()
 
     /// - Parameters:
@@ -51,6 +57,7 @@ final class Loop {
         self.epoch = epoch
         self.shared = shared
         self.clock = clock
+        occupiedAt = clock.now
         index = share.index
         deadlines = Deadlines(epoch.snapshot.bounds)
         accessLog = shared.accessLog.map(AccessLogBuffer.init)
@@ -75,9 +82,11 @@ final class Loop {
         return taken
     }
 
-    /// What was given away has left for the socket.
+    /// What was taken is on its way to the socket, which lets go of it in most cases before it is taken again; else that makes
+    /// another.
     func regainScratch(_ buffer: ByteBuffer) {
-        if scratch.capacity < buffer.capacity, buffer.capacity <= Self.keptScratch { scratch = buffer }
+        let size = buffer.storageCapacity
+        if scratch.storageCapacity < size, size <= Self.keptScratch { scratch = buffer }
     }
 
     // MARK: Connections
@@ -129,6 +138,29 @@ final class Loop {
             draining.began = .distantFuture
             for connection in connections.values { connection.closeIfIdle() }
         }
+        settleRest(at: now)
+    }
+
+    /// Without a client there is nothing that a tick would end in time, but for what the gate and the log still have to do.
+    private func settleRest(at now: NIODeadline) {
+        if !connections.isEmpty || isDraining { occupiedAt = now }
+        let rests = now - occupiedAt >= Self.restsAfter && accessLog?.isEmpty != false && epoch.gate.isAtRest
+        if rests {
+            pace.rest()
+            epoch.gate.rest()
+        }
+        guard rests != isResting else { return }
+        isResting = rests
+        ticker?.tick(every: rests ? Self.restingInterval : TickPace.interval)
+    }
+
+    /// Somebody comes, or the end does: clocks are those of the last tick, and that may be long ago.
+    func wake() {
+        guard isResting else { return }
+        let now = readClock()
+        (isResting, occupiedAt) = (false, now)
+        ticker?.tick(every: TickPace.interval)
+        expire(at: now)
     }
 
     private func shift(by excess: TimeAmount) {
@@ -154,6 +186,7 @@ final class Loop {
 
     /// Closes what is idle, a moment later; resolves when the last connection is gone.
     func drain() -> EventLoopFuture<Void> {
+        wake()
         let promise = eventLoop.makePromise(of: Void.self)
         draining.began = now
         draining.end = promise

@@ -2,7 +2,7 @@
 
 import NIOCore
 
-/// Has something done every tick on a loop, until it is stopped. A callback costs the loop half of what a task does that is
+/// Has something done every tick on a loop, until it is stopped; ticks may be far apart for a while. A callback costs the loop half of what a task does that is
 /// scheduled again and again, with a promise each time.
 final class Ticker {
     private struct Beat: NIOScheduledCallbackHandler, Sendable {
@@ -14,7 +14,7 @@ final class Ticker {
     }
 
     private let eventLoop: any EventLoop
-    private let interval: TimeAmount
+    private var interval: TimeAmount
     /// Nil once it was stopped.
     private var tick: (() -> Void)?
     private var next: NIOScheduledCallback?
@@ -27,6 +27,15 @@ final class Ticker {
 
     func start() {
         arm(Beat(ticker: NIOLoopBound(self, eventLoop: eventLoop)))
+    }
+
+    /// From the next tick on; at once where they are to be closer together.
+    func tick(every interval: TimeAmount) {
+        let isSooner = interval < self.interval
+        self.interval = interval
+        guard isSooner, let next else { return }
+        next.cancel()
+        start()
     }
 
     func stop() {
