@@ -44,7 +44,11 @@ private func target(_ target: Message.Target?) -> String {
     }
 }
 
+private let digits = Array("0123456789abcdef".utf8)
+
 func hexadecimal(_ octets: [UInt8]?) -> String {
     guard let octets else { return "-" }
-    return "x" + octets.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    var text = [UInt8(ascii: "x")]
+    for octet in octets { text += [digits[Int(octet >> 4)], digits[Int(octet & 15)]] }
+    return String(decoding: text, as: UTF8.self)
 }

@@ -118,7 +118,9 @@ private final class World {
 
     private func chance(_ outOf: Int) -> Bool { random.next(below: outOf) == 0 }
 
-    private func pick<Element>(_ elements: [Element]) -> Element? { elements.randomElement(using: &random) }
+    private func pick<Element>(_ elements: [Element]) -> Element? {
+        elements.isEmpty ? nil : elements[random.next(below: elements.count)]
+    }
 
     // MARK: What is counted here
 
