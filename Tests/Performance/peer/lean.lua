@@ -1,6 +1,6 @@
 -- Admission in nginx, as it is written in an afternoon: a hash a bucket, floating-point tokens, one EVALSHA a request.
 -- Which organization a key belongs to is remembered a worker for ten seconds, by the key as it came: until then a key
--- that was revoked goes on working. Connections to Redis are kept.
+-- that was revoked goes on working. With it stands its question to Redis, which is the same each time. Connections are kept.
 local redis = require "nginx.redis"
 local sha256 = require "nginx.sha256"
 local to_hex = require("nginx.string").to_hex
@@ -31,51 +31,66 @@ end
 return math.floor(left * 1000)
 ]]
 
-local socket, name, rate, capacity, expiry, digest
+local path, name, rate, capacity, digest, arguments
 local owners = lrucache.new(10000)
 
-function lean.configure(path, instance, count, period)
-    socket, name, rate, capacity = "unix:" .. path, instance, count / period * 1000000, count
-    expiry = math.ceil(capacity / rate) + 1
+function lean.configure(socket, instance, count, period)
+    path, name, rate, capacity = "unix:" .. socket, instance, count / period * 1000000, count
+    digest = to_hex(ngx.sha1_bin(script))
+    arguments = {tostring(rate), tostring(capacity), tostring(math.ceil(capacity / rate) + 1)}
 end
 
-local function connect()
+local function with_redis(ask, ...)
     local client = redis:new()
     client:set_timeout(2000)
-    local ok, problem = client:connect(socket)
+    local ok, problem = client:connect(path)
     if not ok then return nil, problem end
-    return client
+    local answer, problem = ask(client, ...)
+    if problem then client:close() else client:set_keepalive(60000, 256) end
+    return answer, problem
 end
 
-local function owner(client, key)
-    local known = owners:get(key)
-    if known then return known end
+-- The question that each call of a key asks, as it is sent.
+local function question(...)
+    local parts = {"*" .. select("#", ...)}
+    for _, part in ipairs({...}) do table.insert(parts, "$" .. #part .. "\r\n" .. part) end
+    return table.concat(parts, "\r\n") .. "\r\n"
+end
+
+local function look_up(client, key)
     local digester = sha256:new()
     digester:update(key)
-    local found = client:get("tg:1:cred:" .. to_hex(digester:final()))
-    if not found or found == ngx.null then return nil end
+    local found, problem = client:get("tg:1:cred:" .. to_hex(digester:final()))
+    if problem or found == ngx.null then return nil, problem end
     local org, id = found:match("^(%S+) (%S+)$")
-    if client:hget("tg:1:{" .. org .. "}:k:" .. id, "is_active") ~= "1" then return nil end
-    known = {
-        org = org, id = org .. "/" .. id, org_bucket = name .. ":{" .. org .. "}",
-        key_bucket = name .. ":{" .. org .. "}:" .. id,
+    local active, problem = client:hget("tg:1:{" .. org .. "}:k:" .. id, "is_active")
+    if active ~= "1" then return nil, problem end
+    local bucket = name .. ":{" .. org .. "}"
+    local known = {
+        org = org, id = org .. "/" .. id,
+        question = question("EVALSHA", digest, "2", bucket, bucket .. ":" .. id, unpack(arguments)),
     }
     owners:set(key, known, 10)
     return known
 end
 
-local function ask(client, known)
-    if not digest then
-        local found, problem = client:script("load", script)
-        if not found then return nil, problem end
-        digest = found
-    end
-    local reply, problem = client:evalsha(digest, 2, known.org_bucket, known.key_bucket, rate, capacity, expiry)
-    if not reply and problem and problem:find("^NOSCRIPT") then
-        digest = nil
-        return ask(client, known)
-    end
-    return reply, problem
+local function load_script(client)
+    return client:script("load", script)
+end
+
+local function ask(known)
+    local socket = ngx.socket.tcp()
+    socket:settimeout(2000)
+    local ok, problem = socket:connect(path)
+    if not ok then return nil, problem end
+    local ok, problem = socket:send(known.question)
+    if not ok then return nil, problem end
+    local line, problem = socket:receive()
+    if not line then return nil, problem end
+    socket:setkeepalive(60000, 256)
+    if line:sub(1, 1) == ":" then return tonumber(line:sub(2)) end
+    if line:find("^-NOSCRIPT") and with_redis(load_script) then return ask(known) end
+    return nil, line
 end
 
 local function refuse(status, title)
@@ -89,25 +104,17 @@ function lean.admit()
     local var, header = ngx.var, ngx.header
     local key = var.http_x_api_key
     if not key then return refuse(401, "Missing API key") end
-    local client, problem = connect()
-    if not client then
+    local known, problem = owners:get(key), nil
+    if not known then known, problem = with_redis(look_up, key) end
+    if not known and not problem then return refuse(401, "Invalid API key") end
+    local left
+    if known then left, problem = ask(known) end
+    if not left then
         ngx.log(ngx.ERR, problem)
         return refuse(503, "Rate limiter unavailable")
     end
-    local known = owner(client, key)
-    if not known then
-        client:set_keepalive(60000, 256)
-        return refuse(401, "Invalid API key")
-    end
-    local reply, problem = ask(client, known)
-    if not reply then
-        ngx.log(ngx.ERR, problem)
-        client:close()
-        return refuse(503, "Rate limiter unavailable")
-    end
-    client:set_keepalive(60000, 256)
+    left = left / 1000
     header["X-RateLimit-Limit"] = capacity
-    local left = reply / 1000
     if left < 0 then
         header["X-RateLimit-Remaining"] = 0
         header["X-RateLimit-Reset"] = ngx.time() + math.ceil((capacity - left - 1) / rate)
