@@ -58,6 +58,13 @@ package struct RedisCommand: Sendable {
         arguments.writeStaticString("\r\n")
     }
 
+    /// Numbers as one argument, which a script takes apart by `struct.unpack('<d…', ARGV[n])`. Exact up to 2^53.
+    package mutating func append(doubles: [Int]) {
+        begin(byteCount: 8 * doubles.count)
+        for number in doubles { arguments.writeInteger(Double(number).bitPattern, endianness: .little) }
+        arguments.writeStaticString("\r\n")
+    }
+
     private mutating func begin(byteCount: Int) {
         argumentCount += 1
         arguments.writeStretch(atMost: 3 + OutputRawSpan.longestDecimal) { output in

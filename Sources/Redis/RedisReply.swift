@@ -22,6 +22,21 @@ extension RedisReply {
         if case .array(let elements) = self { elements } else { nil }
     }
 
+    /// The numbers that a script has packed as little-endian doubles into a bulk string, each as an integer; nil for anything else,
+    /// and where one isn't whole, or is more than a double counts exactly.
+    package var packed: [RedisReply]? {
+        guard case .bytes(let bytes) = self, bytes.count.isMultiple(of: 8) else { return nil }
+        var numbers: [RedisReply] = []
+        numbers.reserveCapacity(bytes.count / 8)
+        for start in stride(from: 0, to: bytes.count, by: 8) {
+            var bits: UInt64 = 0
+            for place in (0..<8).reversed() { bits = bits << 8 | UInt64(bytes[start + place]) }
+            guard let number = Int64(exactly: Double(bitPattern: bits)), number.magnitude <= 1 << 53 else { return nil }
+            numbers.append(.integer(number))
+        }
+        return numbers
+    }
+
     /// A bulk or simple string as UTF-8 text; nil for anything else and for bytes that are no UTF-8.
     package var text: String? {
         switch self {

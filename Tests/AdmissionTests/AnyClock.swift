@@ -80,7 +80,13 @@ struct AnyClock {
                   for i = 1, count - 1 - #keys do arguments[i] = word() end
                   local numbers = {}
                   clock = {seconds, micros}
-                  for i, number in ipairs(scripts[tonumber(which)](keys, arguments, server)) do
+                  local answer = scripts[tonumber(which)](keys, arguments, server)
+                  if type(answer) == 'string' then
+                    answer = {struct.unpack('<' .. string.rep('d', #answer / 8), answer)}
+                    -- Where it read no further.
+                    answer[#answer] = nil
+                  end
+                  for i, number in ipairs(answer) do
                     numbers[i] = string.format('%.0f', number)
                   end
                   answers[#answers + 1] = table.concat(numbers, ' ')

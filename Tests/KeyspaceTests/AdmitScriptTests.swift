@@ -26,19 +26,20 @@ import Testing
     ) async throws -> Answer {
         var command = RedisCommand(script, keyCount: asked.count)
         for (name, _) in asked { command.append(name) }
-        for argument in ["", "0", "\(KeyRecord.never)", "1", "", "\(asked.count)", "0"] { command.append(argument) }
-        for (_, bucket) in asked {
-            command.append(Int64(bucket.shape.unitsPerMicrosecond))
-            command.append(Int64(bucket.shape.capacityUnits))
-            command.append(Int64(bucket.shape.unitsPerToken))
-            command.append(Int64(bucket.shape.units(ofCost: bucket.cost)))
-        }
+        command.append("")
+        command.append(
+            doubles: asked.flatMap { _, bucket in
+                let shape = bucket.shape
+                let cost = shape.units(ofCost: bucket.cost)
+                return [shape.unitsPerMicrosecond, shape.capacityUnits, shape.unitsPerToken, cost]
+            })
+        if clock != nil { for _ in 3...7 { command.append("") } }
         if let clock {
             command.append(Int64(clock / 1_000_000))
             command.append(Int64(clock % 1_000_000))
         }
         let reply = try await client.send(command)
-        let numbers = try #require(reply.array).compactMap(\.integer)
+        let numbers = try #require(reply.packed).compactMap(\.integer)
         try #require(numbers.count == asked.count + 2)
         return Answer(now: Int(numbers[0]), verdict: numbers[1], backlogs: numbers[2...].map(Int.init))
     }
@@ -105,11 +106,11 @@ import Testing
 
     /// The same source but for the line that reads the clock: days pass between steps, and the clock goes back.
     @Test(.timeLimit(.minutes(3))) func agreesWithBucketAndOracleByAnyClock() async throws {
-        let clock = "local time = redis.call('TIME')"
+        let clock = "local time = call('TIME')"
         try #require(admitScriptSource.split(separator: "\n").count { $0 == clock } == 1)
         let source = admitScriptSource.split(separator: "\n", omittingEmptySubsequences: false)
             .map { $0 == clock ? "local time = {ARGV[#ARGV - 1], ARGV[#ARGV]}" : String($0) }.joined(separator: "\n")
-            .replacing("redis.call('PEXPIRETIME', key)", with: "-1")
+            .replacing(/call\('PEXPIRETIME', key[12]?\)/, with: "-1")
         let script = RedisScript(name: "admit by any clock", source: source)
         try await Tollbooth.open { booth in
             var dice = Dice(seed: 5)
@@ -196,21 +197,24 @@ import Testing
     }
 
     /// A clock that went back must not make anybody wait for it: the debt is the same from now on, whoever looks.
-    @Test(arguments: [0, 1]) func writesADebtOfTheFutureAnew(cost: Int) async throws {
+    @Test(arguments: [0, 1], [1, 2, 3]) func writesADebtOfTheFutureAnew(cost: Int, rates: Int) async throws {
         try await Tollbooth.open { booth in
             let limit = Limit(count: 1, periodMicroseconds: 10_000_000)
             let shape = try BucketShape(limit)
             // Three tokens of another writer's, more than the bucket holds; and octets of a later version.
             let future = BucketState(owed: 21, unitsPerToken: 7, writtenAt: 9_000_000_000_000_000)
-            _ = try await booth.client.set("b", to: future.packed + [1, 2, 3])
-            let asked = [(name: "b", Asked(limit: limit, shape: shape, cost: cost))]
+            let names = (0..<rates).map { "b\($0)" }
+            for name in names { _ = try await booth.client.set(name, to: future.packed + [1, 2, 3]) }
+            let asked = names.map { (name: $0, Asked(limit: limit, shape: shape, cost: cost)) }
             let answer = try await ask(booth.client, RedisScript.admit, asked)
             #expect(answer.verdict == (cost == 0 ? 1 : 0))
-            #expect(answer.backlogs == [3 * shape.unitsPerToken])
+            #expect(answer.backlogs == names.map { _ in 3 * shape.unitsPerToken })
             let state = BucketState(owed: 21, unitsPerToken: 7, writtenAt: answer.now)
-            #expect(try await booth.client.send("GET", "b") == .bytes(state.packed))
-            let last = try #require(try await booth.client.send("PEXPIRETIME", "b").integer)
-            #expect((0...1).contains(Int(last) - (answer.now / 1_000 + 30_000)))
+            for name in names {
+                #expect(try await booth.client.send("GET", name) == .bytes(state.packed))
+                let last = try #require(try await booth.client.send("PEXPIRETIME", name).integer)
+                #expect((0...1).contains(Int(last) - (answer.now / 1_000 + 30_000)))
+            }
         }
     }
 
@@ -226,6 +230,49 @@ import Testing
             #expect(answer.verdict == 1)
             #expect(answer.backlogs == [30_000_000])
             #expect(BucketState(packed: Array(state.utf8)) == nil)
+        }
+    }
+
+    @Test(arguments: 1...3) func takesWhatIsNoStringForAFullBucket(rates: Int) async throws {
+        try await Tollbooth.open { booth in
+            let limit = Limit(count: 2, periodMicroseconds: 60_000_000)
+            let names = (0..<rates).map { "b\($0)" }
+            let asked = try names.map { (name: $0, Asked(limit: limit, shape: try BucketShape(limit), cost: 1)) }
+            for name in names { _ = try await booth.client.send("HSET", name, "a", "b") }
+            let answer = try await ask(booth.client, RedisScript.admit, asked)
+            #expect(answer.verdict == 1)
+            #expect(answer.backlogs == names.map { _ in 30_000_000 })
+            for name in names { #expect(try await booth.client.send("STRLEN", name) == .integer(24)) }
+        }
+    }
+
+    /// What a faster writer left is gone before it has leaked by the reader's rate: that is told of each rate, as 0 of those
+    /// that it isn't so of.
+    @Test(arguments: 1...3) func tellsWhenAStateExpiresBeforeItHasLeaked(rates: Int) async throws {
+        try await Tollbooth.open { booth in
+            let slow = Limit(count: 1, periodMicroseconds: 60_000_000)
+            let shape = try BucketShape(slow)
+            let asked = (0..<rates).map { (name: "b\($0)", Asked(limit: slow, shape: shape, cost: 1)) }
+            // The last of them; the others are empty.
+            let last = rates - 1
+            let begun = try await ask(booth.client, RedisScript.admit, [asked[last]])
+            let state = BucketState(
+                owed: shape.unitsPerToken, unitsPerToken: shape.unitsPerToken, writtenAt: begun.now)
+            _ = try await booth.client.set("b\(last)", to: state.packed)
+            _ = try await booth.client.send("PEXPIRE", "b\(last)", "4000")
+            var command = RedisCommand(RedisScript.admit, keyCount: rates)
+            for (name, _) in asked { command.append(name) }
+            command.append("")
+            command.append(
+                doubles: asked.flatMap { _ in
+                    [shape.unitsPerMicrosecond, shape.capacityUnits, shape.unitsPerToken, shape.unitsPerToken]
+                })
+            let numbers = try #require(try await booth.client.send(command).packed).compactMap(\.integer)
+            try #require(numbers.count == 2 + 2 * rates)
+            #expect(numbers[1] == 0)
+            #expect(numbers[2..<2 + last].allSatisfy { $0 == 0 })
+            #expect(numbers[(2 + rates)..<(2 + rates + last)].allSatisfy { $0 == 0 })
+            #expect((1...4_001_000).contains(numbers[2 + rates + last]))
         }
     }
 

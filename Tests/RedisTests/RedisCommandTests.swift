@@ -33,6 +33,17 @@ import Testing
         #expect(wire(command) == "*2\r\n$1\r\nX\r\n\(argument)")
     }
 
+    @Test func doublesAreOneArgument() {
+        var command = RedisCommand("X")
+        command.append(doubles: [1, -2, 1 << 53])
+        command.append(doubles: [])
+        var expected = Array("*3\r\n$1\r\nX\r\n$24\r\n".utf8)
+        expected += [0, 0, 0, 0, 0, 0, 0xF0, 0x3F, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0x40, 0x43]
+        var buffer = ByteBuffer()
+        command.write(calling: nil, into: &buffer)
+        #expect(Array(buffer.readableBytesView) == expected + Array("\r\n$0\r\n\r\n".utf8))
+    }
+
     @Test func aScriptIsCalledWithItsKeysCounted() {
         var command = RedisCommand(RedisScript(name: "s", source: "#!lua\nreturn 1"), keyCount: 1)
         command.append("key")

@@ -46,43 +46,62 @@ final class Question {
         if let session { call.append(session.name) }
         for item in charge.items { call.append(bytes: item.bucket.name(at: now)) }
         call.append(bytes: confirmation?.entry.organization.revision ?? [])
-        if let entry = confirmation?.entry, entry.standingRefusal == nil {
-            call.append(Int64(entry.record.validFrom))
-            call.append(Int64(entry.record.validUntil))
-        } else {
-            // Nothing that depends on the clock.
-            call.append(0)
-            call.append(Int64(KeyRecord.never))
-        }
-        call.append(confirmation?.expectsOutside == true ? 0 : 1)
+        call.append(doubles: charge.numbers(..<charge.rates, at: now))
+        let validity = confirmation?.validity ?? []
+        let quotas = charge.numbers(charge.rates..<charge.rates + charge.quotas, at: now)
+        let slots = charge.numbers((charge.rates + charge.quotas)..., at: now)
+        // What is empty and has nothing behind it is left out.
+        guard !validity.isEmpty || session != nil || !quotas.isEmpty || !slots.isEmpty else { return call }
+        call.append(doubles: validity)
+        guard session != nil || !quotas.isEmpty || !slots.isEmpty else { return call }
         call.append(session?.subject ?? "")
-        call.append(Int64(charge.rates))
-        call.append(Int64(charge.quotas))
-        for item in charge.items { item.append(to: &call, at: now) }
+        guard !quotas.isEmpty || !slots.isEmpty else { return call }
+        call.append(doubles: quotas)
+        guard !slots.isEmpty else { return call }
+        call.append(doubles: slots)
         if charge.takesSlots, let slot { call.append(bytes: slot) }
         return call
     }
 }
 
+extension Confirmation {
+    /// From when, until when and whether within; empty where nothing depends on the clock.
+    fileprivate var validity: [Int] {
+        guard entry.standingRefusal == nil, entry.record.isBounded || expectsOutside else { return [] }
+        return [entry.record.validFrom, entry.record.validUntil, expectsOutside ? 0 : 1]
+    }
+}
+
+extension Charge {
+    /// What the script is told of some of its items, one behind the other.
+    fileprivate func numbers(_ range: some RangeExpression<Int>, at now: Int) -> [Int] {
+        let items = items[range]
+        var numbers: [Int] = []
+        numbers.reserveCapacity(4 * items.count)
+        for item in items { item.append(to: &numbers, at: now) }
+        return numbers
+    }
+}
+
 extension Charge.Item {
-    fileprivate func append(to call: inout RedisCommand, at now: Int) {
+    fileprivate func append(to numbers: inout [Int], at now: Int) {
         let sign = isShadow ? -1 : 1
         switch bucket.meter {
         case .nothing: break
         case .rate(let shape):
-            call.append(Int64(shape.unitsPerMicrosecond))
-            call.append(Int64(shape.capacityUnits))
-            call.append(Int64(shape.unitsPerToken))
-            call.append(Int64(sign * shape.units(ofCost: cost)))
+            numbers.append(shape.unitsPerMicrosecond)
+            numbers.append(shape.capacityUnits)
+            numbers.append(shape.unitsPerToken)
+            numbers.append(sign * shape.units(ofCost: cost))
         case .quota(let quota):
             let window = bucket.counter(of: quota, at: now).window
-            call.append(Int64(quota.count))
-            call.append(Int64(sign * cost))
-            call.append(Int64(window.start))
-            call.append(Int64(window.end))
+            numbers.append(quota.count)
+            numbers.append(sign * cost)
+            numbers.append(window.start)
+            numbers.append(window.end)
         case .slots(let slots):
-            call.append(Int64(slots))
-            call.append(Int64(sign * cost))
+            numbers.append(slots)
+            numbers.append(sign * cost)
         }
     }
 }

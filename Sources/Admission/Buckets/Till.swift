@@ -171,7 +171,7 @@ final class Till {
     /// The answer to a question that was given up. Who was let through without it has used what it took.
     private func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply) {
         link.noteLateAnswer(after: ask.waited(at: link.eventLoop.now))
-        guard !ask.wasServed, let answer = reply.array, link.time(of: answer) != nil,
+        guard !ask.wasServed, let answer = reply.array ?? reply.packed, link.time(of: answer) != nil,
             charge.verdict(of: answer) == .admitted
         else { return }
         corrections.giveBack(Receipt.Taken(charge: charge, answer), slot: ask.slot)

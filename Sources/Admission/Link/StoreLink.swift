@@ -154,14 +154,14 @@ final class StoreLink {
         return Int(time)
     }
 
-    /// The elements of a script's answer, the first of which is Redis' time.
+    /// The elements of a script's answer, the first of which is Redis' time. They may be packed.
     func hear(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> Result<[RedisReply], Absence> {
         switch result {
         case .success(let reply):
             noteAnswer()
             health.noteSuccess(of: script, at: eventLoop.now)
             // Whatever answers here, no number of its may be one that can't be counted with.
-            guard let elements = reply.array, let time = time(of: elements) else {
+            guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
             lastTime = (time, eventLoop.now)
