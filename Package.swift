@@ -138,9 +138,8 @@ let package = Package(
         tests(
             "ProxyTests",
             [
-                "Proxy", "HTTP1", "LibC", "MCP", "Admission", "Keyspace", "Limits", "Settings", .nioCore,
-                .nioConcurrencyHelpers,
-                .nioPosix, .nioEmbedded, .logging, .structuredFields,
+                "Proxy", "HTTP1", "LibC", "MCP", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings",
+                "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioEmbedded, .logging, .structuredFields,
             ]),
     ]
 )

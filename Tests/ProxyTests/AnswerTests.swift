@@ -160,30 +160,16 @@ import Testing
 
     private static let list = #"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#
 
-    private func expectError(
-        _ answer: ClientAnswer, _ status: Int, _ title: String, _ message: String, then members: String = ""
-    ) {
-        #expect(answer.status == status)
-        #expect(answer["Content-Type"] == "application/json")
-        #expect(answer["Cache-Control"] == "no-store")
-        #expect(
-            answer.body == """
-                {"jsonrpc":"2.0","id":null,"error":{"code":\(status * 100),"message":"\(message)","data":{\
-                "type":"about:blank","title":"\(title)","status":\(status),"detail":"\(message)",\
-                "correlation_id":"\(answer["X-Correlation-ID"] ?? "none")"\(members)}}}
-                """)
-    }
-
     @Test func withoutAKeyAMessageIs401() throws {
         let answer = try EmbeddedClient(Self.keyed).ask("POST /mcp", body: Self.list).answer
-        expectError(answer, 401, "Unauthorized", "Missing API key. Provide X-API-Key header.")
+        answer.expectMessage(401, "Unauthorized", "Missing API key. Provide X-API-Key header.")
         #expect(answer["WWW-Authenticate"] == "Bearer realm=\"tollgate\"")
     }
 
     @Test func a405NamesTheMethodsOfTheProtocol() throws {
         let answer = try EmbeddedClient(Self.keyed).ask("PUT /mcp", ["X-API-Key: \(Self.key)"], body: "{}").answer
-        expectError(
-            answer, 405, "Method Not Allowed", "Method Not Allowed", then: #","path":"/mcp","method":"PUT""#)
+        answer.expectMessage(
+            405, "Method Not Allowed", "Method Not Allowed", then: #","path":"/mcp","method":"PUT""#)
         #expect(answer["Allow"] == "DELETE, GET, HEAD, POST")
     }
 

@@ -24,6 +24,16 @@ struct ClientAnswer {
         Set(all(name).flatMap { $0.split(separator: ",") }.map { String($0.drop { $0 == " " }) })
     }
 
+    /// What is left by each policy, as RateLimit has it.
+    var remaining: [String: Int] {
+        var left: [String: Int] = [:]
+        for item in all("RateLimit").flatMap({ $0.split(separator: ",") }) {
+            let parts = item.split(separator: ";").map { String($0.filter { $0 != " " && $0 != "\"" }) }
+            left[parts[0]] = parts.first { $0.hasPrefix("r=") }.flatMap { Int($0.dropFirst(2)) }
+        }
+        return left
+    }
+
     /// A refusal: all that each has, and a body with exactly these members.
     func expectProblem(_ status: Int, _ title: String, _ detail: String, then members: String = "") {
         #expect(self.status == status)
@@ -33,6 +43,22 @@ struct ClientAnswer {
             body == """
                 {"type":"about:blank","title":"\(title)","status":\(status),"detail":"\(detail)",\
                 "correlation_id":"\(self["X-Correlation-ID"] ?? "none")"\(members)}
+                """)
+    }
+
+    /// The same within JSON-RPC, told by the status.
+    func expectMessage(
+        _ status: Int, _ title: String, _ message: String, code: Int? = nil, id: String = "null",
+        then members: String = ""
+    ) {
+        #expect(self.status == status)
+        #expect(self["Content-Type"] == "application/json")
+        #expect(self["Cache-Control"] == "no-store")
+        #expect(
+            body == """
+                {"jsonrpc":"2.0","id":\(id),"error":{"code":\(code ?? status * 100),"message":"\(message)","data":{\
+                "type":"about:blank","title":"\(title)","status":\(status),"detail":"\(message)",\
+                "correlation_id":"\(self["X-Correlation-ID"] ?? "none")"\(members)}}}
                 """)
     }
 

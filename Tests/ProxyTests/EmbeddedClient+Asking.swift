@@ -21,6 +21,15 @@ extension EmbeddedClient {
 
         """
 
+    /// What is counted is counted here, so that there are numbers without Redis.
+    static let counting = """
+        redis: {on_failure: local, local_share: 1}
+        loops: 1
+        upstream: {url: "http://127.0.0.1:1"}
+
+        """
+    static let key = KnownKey(text: "mcp_" + String(repeating: "A", count: 43))
+
     static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
     /// One request and its answer.
@@ -28,6 +37,8 @@ extension EmbeddedClient {
         let answer: ClientAnswer
         /// The lines of the head that the handler got; none where the request was answered without it.
         let forwarded: [String]
+        /// What it got behind the head, as it came.
+        let body: String
 
         /// The values of a field that the handler got.
         func forwarded(_ name: String) -> [String] {
@@ -53,7 +64,10 @@ extension EmbeddedClient {
         }
         let answers = try answers(to: String(request.prefix { $0 != " " }))
         try #require(answers.count == 1)
-        let head = sent.firstRange(of: "\r\n\r\n").map { sent[..<$0.lowerBound] } ?? ""
-        return Exchanged(answer: answers[0], forwarded: head.split(separator: "\r\n").map(String.init))
+        let end = sent.firstRange(of: "\r\n\r\n")
+        let head = end.map { sent[..<$0.lowerBound] } ?? ""
+        return Exchanged(
+            answer: answers[0], forwarded: head.split(separator: "\r\n").map(String.init),
+            body: end.map { String(sent[$0.upperBound...]) } ?? "")
     }
 }

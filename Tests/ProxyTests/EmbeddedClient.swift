@@ -8,13 +8,14 @@ import NIOCore
 import NIOEmbedded
 import Redis
 import Settings
+import Telemetry
 import TestSupport
 import Testing
 
 @testable import Proxy
 
 /// A client's connection without a network: what it sends goes into an ``HTTP1Connection``, and what that writes comes out.
-/// The gate has no Redis, and the handler is the test.
+/// The gate has no Redis any more, and the handler is the test.
 final class EmbeddedClient {
     static let configuration = """
         routes:
@@ -30,6 +31,7 @@ final class EmbeddedClient {
     let connection: HTTP1Connection
     let socket = HalfClosingSocket()
     let log: RecordedLog
+    private let accessLog: AccessLogPipe?
     private let dialled: Dialled
 
     /// Connections to the handler, in the order in which they were asked for.
@@ -39,17 +41,20 @@ final class EmbeddedClient {
 
     /// - Parameters:
     ///   - handler: takes connections; else nobody answers.
+    ///   - keys: that the gate has read before it lost its Redis.
     ///   - address: that it comes from.
+    ///   - isLogged: there is an access log.
     init(
         _ configuration: String = EmbeddedClient.configuration, connections: Int = 100, handler: Bool = true,
-        from address: String = "192.0.2.1"
+        knowing keys: [KnownKey] = [], from address: String = "192.0.2.1", isLogged: Bool = false
     ) throws {
         (eventLoop, log, dialled) = (EmbeddedEventLoop(), RecordedLog(), Dialled())
+        accessLog = isLogged ? AccessLogPipe(logger: log.logger) : nil
         var settings = try Settings.parse(configuration, named: "test.yaml")
         settings.limits.connections = connections
         let snapshot = try Snapshot(settings)
         let shared = Shared(
-            snapshot.bounds, resolver: nil, accessLog: nil, troubles: Troubles(logger: log.logger),
+            snapshot.bounds, resolver: nil, accessLog: accessLog?.log, troubles: Troubles(logger: log.logger),
             logger: log.logger)
         let (eventLoop, dialled) = (eventLoop, dialled)
         let clock = LoopClock { eventLoop.now }
@@ -61,11 +66,7 @@ final class EmbeddedClient {
             if handler { line.answer(.success(())) }
             return line.dialled.futureResult
         }
-        let gate = Gate(
-            configuration: snapshot.admission, endpoint: snapshot.redis, instance: shared.instance, on: eventLoop,
-            logger: log.logger)
-        // From the start it decides as without Redis, and so at once.
-        gate.close()
+        let gate = Gate.withoutRedis(snapshot.admission, knowing: keys, on: eventLoop, logger: log.logger)
         let epoch = Epoch(
             snapshot, gate: gate,
             pool: UpstreamPool(
@@ -80,6 +81,7 @@ final class EmbeddedClient {
         loop = other.loop
         eventLoop = other.eventLoop
         log = other.log
+        accessLog = other.accessLog
         dialled = other.dialled
         (connection, channel) = try Self.connect(to: loop, from: address, socket)
     }
@@ -131,6 +133,12 @@ final class EmbeddedClient {
         eventLoop.run()
     }
 
+    /// It is gone, with both sides at once.
+    func leave() {
+        channel.close(promise: nil)
+        eventLoop.run()
+    }
+
     /// All that was written since the last time; dates and names that are new each time are replaced.
     func received() throws -> String {
         eventLoop.run()
@@ -174,6 +182,13 @@ final class EmbeddedClient {
 
     /// What the handler was sent since the last time.
     func forwarded() throws -> String { try Self.text(of: handler.channel) }
+
+    /// The next lines of the access log: their members of these names, `-` where one has none.
+    func logged(_ count: Int, _ members: String...) throws -> [String] {
+        eventLoop.run()
+        loop.accessLog?.flush()
+        return try #require(accessLog).lines(count, members)
+    }
 
     /// Time passes, in ticks as they come.
     func advance(by time: TimeAmount) {
