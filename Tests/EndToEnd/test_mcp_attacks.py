@@ -9,7 +9,7 @@ import struct
 import pytest
 from fixtures.upstream import reply
 from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, until
-from test_mcp_messages import HOUR, LISTED, MODERN, call, message, post, remaining
+from test_mcp_messages import HOUR, MODERN, call, message, post, remaining
 
 MCP = [{"path": "/mcp", "mcp": True}]
 JSON = {"Content-Type": "application/json"}
@@ -144,6 +144,7 @@ def test_a_list_that_cannot_be_read_is_not_passed(launch, upstream, reader, medi
     assert b"put" not in listed(daemon.port, reader, json.dumps(message("tools/list")).encode())
 
 
+LISTED = b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get"}, {"name":"put"}],"x":[1, 2]}}'
 NESTED = b"[[" + LISTED + b"]]"
 ODD = {
     "utf-16": LISTED.decode().encode("utf-16"),

@@ -108,15 +108,18 @@ extension MessageIntakeTests {
         #expect(!isCallAgain)
     }
 
-    @Test(arguments: [
-        (200, "text/event-stream; charset=utf-8", false), (200, "text/html", true), (204, "text/html", true),
-        (404, "text/html", false), (301, "text/html", false),
-    ])
-    func judgesTheAnswerToAStream(status: Int, type: String, isCall: Bool) throws {
+    @Test(
+        arguments: [
+            (200, "text/event-stream; charset=utf-8", false), (200, "application/json", true), (200, nil, true),
+            (204, nil, true), (206, "text/event-stream-not", true), (404, nil, false), (405, "text/html", false),
+            (301, "text/html", false), (302, nil, false),
+        ] as [(Int, String?, Bool)])
+    func judgesTheAnswerToAStream(status: Int, type: String?, isCall: Bool) throws {
         var incoming = try Incoming("GET /mcp", ["Accept: text/event-stream"])
         _ = incoming.open()
         let judged = try incoming.intake.judgeStream(
-            by: Self.response(["Content-Type: \(type)"], status: status), &incoming.falseStreams, at: incoming.now)
+            by: Self.response(type.map { ["Content-Type: \($0)"] } ?? [], status: status), &incoming.falseStreams,
+            at: incoming.now)
         #expect(judged == isCall)
     }
 
