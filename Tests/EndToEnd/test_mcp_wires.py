@@ -311,7 +311,7 @@ def test_a_1_17_client_resumes_in_a_connection_of_its_own(daemons, handlers, pla
 
 @pytest.mark.parametrize("handler", LINES)
 def test_what_a_handler_says_of_a_batch_is_what_the_caller_gets(daemons, handlers, key, handler):
-    """No line of the SDK takes batches, which 2025-03-26 has; `test_mcp_origin.py` has a handler that does."""
+    """No line of the SDK takes batches, which 2025-03-26 has; `EventStreamTests` has a handler that does."""
     body = b'[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","method":"notifications/cancelled"}]'
     fields = {"Accept": f"{JSON}, {STREAM}", "Content-Type": JSON, "MCP-Protocol-Version": "2025-03-26"}
     own = {**fields, "Host": handlers[handler].removeprefix("http://")}
