@@ -102,6 +102,7 @@ private let minute = 60_000_000
     @Test(
         arguments: [
             [], [.integer(1)], [.integer(9), .integer(0)], [.integer(1), .integer(-1)], [.integer(1), .text("1")],
+            [.integer(1), .integer(.max)], [.integer(0), .integer(.max)], [.integer(0), .integer(.min)],
             // A denial has to lack room.
             [.integer(0), .integer(0)],
             // Nothing was to be confirmed.

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Callers and handlers out for trouble: nobody gets past the sidecar, holds it up, or is given another's answer."""
+"""Callers and handlers out for trouble: nobody gets past the sidecar, holds it up, or is given another's answer.
+
+Whatever takes neither Redis nor a socket are rows of `SmugglingTests`.
+"""
 
 import os
 import socket
@@ -46,19 +49,13 @@ def test_a_handler_that_answered_early_gets_no_other_request_on_that_connection(
     assert [request.connection for request in upstream.requests] == [1, 2]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize("coding", ["length", "chunked"])
-def test_a_body_that_the_handler_may_not_read_is_the_last_thing_it_gets(launch, upstream, key, method, coding):
+def test_a_body_that_the_handler_may_not_read_is_the_last_thing_it_gets(launch, upstream, key):
     daemon = launch(upstream, loops=1, policies=WIDE)
     hidden = b"GET /api/listings/1 HTTP/1.1\r\nHost: h\r\nX-Tollgate-Org: victim\r\n\r\n"
-    head = f"{method} /files/x HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n".encode()
-    if coding == "length":
-        head += b"Content-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
-    else:
-        head += b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
+    head = f"GET /files/x HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nContent-Length: {len(hidden)}\r\n\r\n".encode()
     with Connection(daemon.port) as connection:
-        connection.send(head)
-        assert connection.response(method).status == 200
+        connection.send(head + hidden)
+        assert connection.response().status == 200
         assert upstream.last.get("Connection") == "close"
         assert connection.request("GET", "/files/y", {"X-API-Key": key}).status == 200
     assert [request.connection for request in upstream.requests] == [1, 2]
@@ -155,59 +152,6 @@ def test_a_client_is_asked_whether_it_is_still_there(tollgate):
         until(lambda: "timer:(keepalive," in timers(), "the timer")
 
 
-# A deadline ends what it was set for and nothing else.
-
-
-def test_the_deadline_of_a_lost_attempt_does_not_end_a_later_answer(launch, upstream, key):
-    daemon = launch(
-        upstream, loops=1, policies=WIDE, upstream_settings={"response_timeout": "1500ms", "idle_timeout": "30s"}
-    )
-
-    def behave(request, connection):
-        if request.target == "/files/lost" and len(upstream.requests) == 2:
-            return None
-        if request.target == "/files/slow":
-            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for _ in range(25):
-                connection.sendall(b"1\r\nx\r\n")
-                time.sleep(0.1)
-            return b"0\r\n\r\n"
-        return reply(b"ok")
-
-    upstream.behaviour = behave
-    with Connection(daemon.port) as connection:
-        assert connection.request("GET", "/files/first", {"X-API-Key": key}).status == 200
-        assert connection.request("GET", "/files/lost", {"X-API-Key": key}).status == 200
-        assert connection.request("GET", "/files/slow", {"X-API-Key": key}).body == b"x" * 25
-    assert [request.target for request in upstream.requests] == ["/files/first", *["/files/lost"] * 2, "/files/slow"]
-
-
-# A refused request's body is read to its end, or nothing behind it is read.
-
-
-@pytest.mark.parametrize(
-    "expected", ["100-continue", "x", "y 100-continue", "100-Continue, x", "", "x\r\nExpect: 100-continue"]
-)
-def test_after_a_refusal_of_whoever_expects_something_nothing_is_read(tollgate, upstream, key, expected):
-    behind = request_bytes("GET", "/api/listings", {"X-API-Key": key})
-    with Connection(tollgate.port) as connection:
-        # A caller, or a proxy before it, that was refused may leave the body out and go on.
-        connection.send(request_bytes("POST", "/api/listings", {"Expect": expected, "Content-Length": "10"}) + behind)
-        answer = connection.response("POST")
-        assert (answer.status, answer["Connection"]) == (401, "close")
-        assert connection.at_end()
-    assert upstream.requests == []
-
-
-def test_a_body_beyond_the_limit_is_not_read_past(launch, upstream):
-    daemon = launch(upstream, limits={"body_bytes": "1KiB"})
-    with Connection(daemon.port) as connection:
-        connection.send(b"POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000)
-        answer = connection.response("POST")
-        assert (answer.status, answer["Connection"]) == (404, "close")
-        assert connection.at_end()
-
-
 # Guessing costs, whatever comes with the guess.
 
 
@@ -252,23 +196,11 @@ def test_one_connection_each_way_serves_all_loops(launch, upstream, key):
 # Numbers are looked at before they are counted with, even those of Redis.
 
 NOW = b":1795419504000000\r\n"
-MOST, LEAST = b":9223372036854775807\r\n", b":-9223372036854775808\r\n"
+MOST = b":9223372036854775807\r\n"
 
 
 @pytest.mark.parametrize(
-    "junk",
-    [
-        b"*3\r\n" + MOST + b":1\r\n:0\r\n",
-        b"*3\r\n" + LEAST + b":1\r\n:0\r\n",
-        b"*3\r\n" + NOW + b":1\r\n" + MOST,
-        b"*3\r\n" + NOW + b":0\r\n" + MOST,
-        b"*3\r\n" + NOW + b":0\r\n" + LEAST,
-        b"*3\r\n" + MOST + b":0\r\n" + MOST,
-        # Denied, though there is room.
-        b"*3\r\n" + NOW + b":0\r\n:0\r\n",
-        b"*3\r\n" + NOW + b":1\r\n$1\r\n0\r\n",
-    ],
-    ids=["late", "early", "overfull", "overfull denied", "negative", "all", "denied for nothing", "text"],
+    "junk", [b"*3\r\n" + MOST + b":1\r\n:0\r\n", b"*3\r\n" + NOW + b":1\r\n" + MOST], ids=["late", "overfull"]
 )
 def test_an_impossible_answer_of_redis_is_503(launch, upstream, key, redis, folder, junk):
     relay = RedisRelay(folder / "relay.sock", redis.path)
