@@ -40,11 +40,6 @@ extension ByteBuffer {
         text.withOctets { writeJSONString($0) }
     }
 
-    /// Writes text as a JSON string, quotes included.
-    package mutating func writeJSONString(_ text: String.UTF8View) {
-        writeJSONString(text.span)
-    }
-
     /// Writes octets as a JSON string, quotes included. For what lies in one piece there are cheaper ones above.
     package mutating func writeJSONString(_ octets: some Sequence<UInt8>) {
         writeJSONString(Array(octets).span)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LibC
-import NIOCore
+package import NIOCore
 
 extension TimeAmount {
     /// For how long this thread has had a processor.
-    static var workedByThisThread: TimeAmount {
+    package static var workedByThisThread: TimeAmount {
         var time = timespec()
         // The call fills what it is given, and keeps nothing.
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

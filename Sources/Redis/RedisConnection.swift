@@ -128,9 +128,9 @@ package final class RedisConnection {
         }
     }
 
-    /// Ends what is out of time. The owner's tick calls it, every 10 ms: no timer per command.
-    package func expire(now: NIODeadline) {
-        let tick = pace.tick(at: now)
+    /// Ends what is out of time. The owner's tick calls it: no timer per command.
+    package func expire(now: NIODeadline, having worked: TimeAmount = .workedByThisThread) {
+        let tick = pace.tick(at: now, having: worked)
         if tick.excess > .zero { shift(by: tick.excess) }
         guard tick.expires else { return }
         expireWaiters(at: now)

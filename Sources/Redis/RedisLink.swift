@@ -20,8 +20,10 @@ package protocol RedisLink: AnyObject {
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion)
 
-    /// Ends what is out of time. To be called every 10 ms.
-    func expire(now: NIODeadline)
+    /// Ends what is out of time. To be called every tick.
+    ///
+    /// - Parameter worked: for how long the loop's thread has had a processor, as of this tick.
+    func expire(now: NIODeadline, having worked: TimeAmount)
 
     /// Connected, and no reply is due: ticks may be far apart.
     var isAtRest: Bool { get }

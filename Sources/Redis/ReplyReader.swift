@@ -5,8 +5,8 @@ import NIOCore
 
 /// hiredis' reader, and with it all the `unsafe` of this project but the call of one clock.
 ///
-/// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once; those that are nothing but
-/// integers needn't go there (``IntegerReply``). It lives and dies with its connection: an error leaves it unusable. hiredis
+/// It is fed what the socket gave and yields whole replies, copied out of hiredis' tree at once; most of what
+/// scripts answer needn't go there (``PlainReply``). It lives and dies with its connection: an error leaves it unusable. hiredis
 /// 0.14 and 1.x both serve; RESP3 is never asked for.
 ///
 /// Where hiredis believes what it reads, this is stricter:
@@ -87,7 +87,7 @@ import NIOCore
 
     func feed(_ buffer: ByteBuffer) throws(RedisError) {
         fedSinceReply += buffer.readableBytes
-        guard isAtRest, unread.readableBytes == 0 else {
+        guard holdsNothing, unread.readableBytes == 0 else {
             try hand(unread)
             unread = ByteBuffer()
             return try hand(buffer)
@@ -96,7 +96,7 @@ import NIOCore
     }
 
     /// hiredis has no octet of a reply that it hasn't given.
-    private var isAtRest: Bool {
+    private var holdsNothing: Bool {
         unsafe reader.pointee.ridx == -1 && reader.pointee.pos == reader.pointee.len && reader.pointee.err == 0
     }
 
@@ -112,7 +112,7 @@ import NIOCore
     /// - Returns: the next whole reply, nil until more is fed.
     func next() throws(RedisError) -> RedisReply? {
         if unread.readableBytes > 0 {
-            if let reply = IntegerReply.next(in: &unread, mostElements: longestReply / Self.shortestElement) {
+            if let reply = PlainReply.next(in: &unread, mostElements: longestReply / Self.shortestElement) {
                 fedSinceReply = 0
                 return reply
             }
@@ -121,7 +121,7 @@ import NIOCore
         // Its storage is the channel's to read into again.
         unread = ByteBuffer()
         // Asked for a reply without an octet of one it would begin one, and be at rest no more.
-        guard !isAtRest else { return nil }
+        guard !holdsNothing else { return nil }
         var reply: UnsafeMutableRawPointer?
         guard unsafe redisReaderGetReply(reader, &reply) == REDIS_OK else { throw failure }
         guard let reply = unsafe reply else {

@@ -46,7 +46,7 @@ final class StubLink: RedisLink {
         questions.append(Question(text: command.text, deadline: deadline, late: late, completion: completion))
     }
 
-    func expire(now: NIODeadline) {
+    func expire(now: NIODeadline, having _: TimeAmount = .zero) {
         let due = questions.filter { $0.deadline <= now }
         questions.removeAll { $0.deadline <= now }
         for question in due { question.completion(.failure(.timeout)) }
@@ -131,7 +131,7 @@ struct Bench {
     func pass(_ time: TimeAmount, _ tick: (NIODeadline) -> Void = { _ in }) {
         for _ in 0..<(time.nanoseconds / 10_000_000) {
             loop.advanceTime(by: .milliseconds(10))
-            link.expire(at: loop.now)
+            link.expire(at: loop.now, having: .zero)
             link.tick(loop.now)
             tick(loop.now)
         }

@@ -118,3 +118,13 @@ def test_the_unit_waits_longer_than_the_daemon_drains():
 def test_the_shipped_settings_are_accepted():
     done = run(built("tollgate"), "config", "check", SETTINGS)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{SETTINGS}: ok\n{told()}", "")
+
+
+@pytest.mark.parametrize("page", ["README.md", "Tests/Performance/comparison/performance.md.template"])
+def test_pages_build_by_the_flags_of_the_scripts(page):
+    """Other flags would make another program, and everything anew."""
+    script = (ROOT / "deploy/prerequisites.bash").read_text()
+    flags = re.search(r"^release_build=\(swift build (.*)\)$", script, re.MULTILINE)[1]
+    ways = r"^(?:flags='|swift build )(-c release [^'\n]*?)(?:'| --product \S+)$"
+    told = re.findall(ways, (ROOT / page).read_text(), re.MULTILINE)
+    assert told and set(told) == {flags}

@@ -24,7 +24,7 @@ import Testing
         var buffer = ByteBuffer()
         buffer.writeJSONString(text)
         buffer.writeJSONString(ByteBuffer(string: text).readableBytesView)
-        buffer.writeJSONString(text.utf8)
+        buffer.writeJSONString(Array(text.utf8))
         #expect(String(buffer: buffer) == json + json + json)
     }
 

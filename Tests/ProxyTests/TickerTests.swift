@@ -42,6 +42,20 @@ import Testing
         #expect(ticks == 12)
     }
 
+    @Test func mayBeHastenedByItsOwnTick() {
+        var ticks = 0
+        var ticker: Ticker?
+        ticker = Ticker(on: eventLoop, every: .milliseconds(500)) {
+            ticks += 1
+            ticker?.tick(every: .milliseconds(ticks % 2 == 0 ? 10 : 500))
+        }
+        ticker?.start()
+        // At 500, 1000, 1010, 1510, 1520, 2020.
+        eventLoop.advanceTime(by: .milliseconds(2_020))
+        #expect(ticks == 6)
+        ticker?.stop()
+    }
+
     @Test func mayBeStoppedByItsOwnTick() {
         var ticks = 0
         var ticker: Ticker?

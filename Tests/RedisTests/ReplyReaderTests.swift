@@ -85,7 +85,7 @@ import Testing
     }
 
     /// What is whole may be read without hiredis, what comes octet by octet never is.
-    @Test func integersAreReadAsHiredisReadsThem() {
+    @Test func plainRepliesAreReadAsHiredisReadsThem() {
         let numbers = [
             "0", "7", "-1", "1795910797000001", "999999999999999999", "-999999999999999999", "1000000000000000000",
             "9223372036854775807", "-9223372036854775808", "9223372036854775808", "00", "01", "-0", "-", "+1", "", "1 ",
@@ -97,11 +97,14 @@ import Testing
             var wire = ""
             for _ in 0..<Int.random(in: 1...4, using: &random) {
                 let count = Int.random(in: -1...5, using: &random)
-                switch Int.random(in: 0..<8, using: &random) {
+                switch Int.random(in: 0..<9, using: &random) {
                 case 0: wire += element()
                 case 1: wire += "+OK\r\n"
                 case 2: wire += "*\(count)\r\n"
                 case 3: wire += "*2\r\n*1\r\n\(element())$1\r\nx\r\n"
+                case 4:
+                    let end = ["\r\n", "\r\n", "\r\n", "\r\r", "xx"].randomElement(using: &random) ?? ""
+                    wire += "$\(count)\r\n" + String(repeating: "\n", count: max(0, count)) + (count < 0 ? "" : end)
                 default: wire += "*\(max(0, count))\r\n" + (0..<max(0, count)).map { _ in element() }.joined()
                 }
             }

@@ -107,6 +107,7 @@ extension LimitReport {
     }
 
     var deniedPolicies: [Int] {
+        // A flood comes here; by key paths it took 1 200 instructions.
         var policies: [Int] = []
         for status in statuses where status.isDenied { policies.append(status.policy) }
         return policies

@@ -123,7 +123,7 @@ package final class Gate {
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
         let promise = link.eventLoop.makePromise(of: Void.self)
-        let written = meter.writeRest()
+        let written = meter.writeAll()
         link.close()
         while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in
@@ -136,14 +136,16 @@ package final class Gate {
         return promise.futureResult
     }
 
-    /// Ends what is out of time and looks after a Redis that was lost. To be called every 10 ms.
-    package func expire(now: NIODeadline) {
-        let tick = pace.tick(at: now)
+    /// Ends what is out of time and looks after a Redis that was lost. To be called every tick.
+    ///
+    /// - Parameter worked: for how long the loop's thread has had a processor: a system call, which is made once a tick.
+    package func expire(now: NIODeadline, having worked: TimeAmount = .workedByThisThread) {
+        let tick = pace.tick(at: now, having: worked)
         if tick.excess > .zero {
             waits.shift(by: tick.excess)
             keys.shift(by: tick.excess)
         }
-        link.expire(at: now)
+        link.expire(at: now, having: worked)
         guard tick.expires else { return }
         keys.advance(now)
         while let ask = waits.popOverdue(at: now) { decideWithoutRedis(ask, .late) }

@@ -241,9 +241,9 @@ final class StoreLink {
 
     // MARK: Ticks
 
-    /// Ends what is out of time and looks after a connection that was lost. To be called every 10 ms, before `tick`.
-    func expire(at now: NIODeadline) {
-        connection?.expire(now: now)
+    /// Ends what is out of time and looks after a connection that was lost. To be called every tick, before `tick`.
+    func expire(at now: NIODeadline, having worked: TimeAmount) {
+        connection?.expire(now: now, having: worked)
     }
 
     /// Redis is there and owes no answer.

@@ -55,7 +55,7 @@ struct Usage {
     var isEmpty: Bool { table.isEmpty && waiting.isEmpty && underWay == 0 }
 
     /// All there is, for the end.
-    mutating func rest() -> [UsageChunk] {
+    mutating func takeAll() -> [UsageChunk] {
         cut()
         defer { waiting.removeAll() }
         underWay += waiting.count

@@ -104,16 +104,16 @@ final class UsageMeter {
 
     /// Writes what is left, at the end; without Redis it is lost. Ends with the last answer, or when there is none for too
     /// long: nobody ticks the connection any more.
-    func writeRest() -> EventLoopFuture<Void> {
-        let rest = usage.rest()
+    func writeAll() -> EventLoopFuture<Void> {
+        let all = usage.takeAll()
         let promise = link.eventLoop.makePromise(of: Void.self)
         guard link.outage == nil, link.isReady else {
-            lost += rest.reduce(0) { $0 + $1.calls }
+            lost += all.reduce(0) { $0 + $1.calls }
             promise.succeed()
             return promise.futureResult
         }
         ending = promise
-        for chunk in rest { write(chunk) }
+        for chunk in all { write(chunk) }
         endIfWritten()
         link.eventLoop.assumeIsolated().scheduleTask(in: Usage.patience) {
             self.ending?.succeed()

@@ -70,6 +70,7 @@ struct Credentials: Sendable {
 
     /// Whether credentials are given in the field, by whichever of its spellings.
     func mayHold(_ field: Field, of head: RequestHead) -> Bool {
+        // For each field of each request: no closure.
         for name in stripped where head.section.has(field, name: name, folding: true) { return true }
         return false
     }

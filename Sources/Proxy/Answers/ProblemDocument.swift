@@ -72,7 +72,7 @@ struct ProblemDocument {
         // MCP 2026-07-28: each result says of what kind it is.
         if era == .modern { buffer.writeStaticString("\"resultType\":\"complete\",") }
         buffer.writeStaticString("\"content\":[{\"type\":\"text\",\"text\":")
-        buffer.writeJSONString(message.utf8)
+        buffer.writeJSONString(message)
         buffer.writeStaticString("}],\"isError\":true}}")
     }
 
@@ -82,7 +82,7 @@ struct ProblemDocument {
         buffer.writeStaticString("\"error\":{\"code\":")
         buffer.writeDecimal(refusal.code ?? refusal.status * 100)
         buffer.writeStaticString(",\"message\":")
-        buffer.writeJSONString(message.utf8)
+        buffer.writeJSONString(message)
         buffer.writeStaticString(",\"data\":")
         write(correlationID: correlationID, into: &buffer)
         buffer.writeStaticString("}}")
@@ -123,14 +123,14 @@ struct ProblemDocument {
             buffer.writeStaticString(",\"missing_scopes\":[")
             for (position, scope) in missing.enumerated() {
                 if position > 0 { buffer.writeStaticString(",") }
-                buffer.writeJSONString(scope.utf8)
+                buffer.writeJSONString(scope)
             }
             buffer.writeStaticString("]")
         case .quota(let violated, let report):
             buffer.writeStaticString(",\"violated-policies\":[")
             for (position, policy) in violated.enumerated() {
                 if position > 0 { buffer.writeStaticString(",") }
-                buffer.writeJSONString(policyNames[policy].utf8)
+                buffer.writeJSONString(policyNames[policy])
             }
             let speaking = report.statuses[report.speaking]
             // Three names, and as many numbers.

@@ -213,9 +213,9 @@ extension Exchange {
         state.machine.holdBody()
         if head.expectsContinue {
             // Nobody else will: the handler gets the request with its body.
-            loop.scratch.clear()
-            loop.scratch.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
-            downstream.write(loop.scratch)
+            var interim = loop.takeScratch()
+            interim.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+            downstream.write(interim, isScratch: true)
             downstream.flushResponse()
         }
         downstream.process()

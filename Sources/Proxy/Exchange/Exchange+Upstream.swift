@@ -141,10 +141,10 @@ extension Exchange: UpstreamReceiver {
     func upstreamInformed(_ response: ResponseHead) {
         state.machine.upstreamInformed()
         guard state.machine.awaitsResponse, state.traits.version == .http11 else { return }
-        loop.scratch.clear()
+        var interim = loop.takeScratch()
         ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
-            .writeInterim(into: &loop.scratch)
-        downstream.write(loop.scratch)
+            .writeInterim(into: &interim)
+        downstream.write(interim, isScratch: true)
         downstream.flushResponse()
     }
 
@@ -299,15 +299,15 @@ extension Exchange: UpstreamReceiver {
         downstream.decoder = BodyDecoder(framing: .untilClose)
         state.traits.framing = .untilClose
         state.responseFraming = .untilClose
-        loop.scratch.clear()
+        var answer = loop.takeScratch()
         ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
             .write(
                 ResponseForwarding.Edits(
                     limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
                     connection: .webSocket),
-                into: &loop.scratch)
+                into: &answer)
         head.reset()
-        downstream.write(loop.scratch)
+        downstream.write(answer, isScratch: true)
         record.logBegin(to: loop.accessLog, at: loop.readClock())
         accountForAnswer(response, isServed: true)
         watchStream()

@@ -13,9 +13,6 @@ final class Loop {
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
     /// Of the longest heads that are usual; what longer ones took is given back.
     private static let keptScratch = 32 * 1024
-    /// So far apart are ticks while the loop rests, which it does when for so long nobody was connected.
-    private static let restingInterval = TimeAmount.milliseconds(500)
-    private static let restsAfter = TimeAmount.seconds(5)
     /// A request may be under way on an idle connection when the drain begins.
     private static let drainGrace = TimeAmount.seconds(1)
 
@@ -44,9 +41,7 @@ final class Loop {
     private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
     /// Between start and end.
     private var ticker: Ticker?
-    private var isResting = false
-    /// When somebody was connected last, as of the last tick.
-    private var occupiedAt: NIODeadline
+    private var rest: Rest
     private var draining = Draining()
 
     /// - Parameters:
@@ -57,7 +52,7 @@ final class Loop {
         self.epoch = epoch
         self.shared = shared
         self.clock = clock
-        occupiedAt = clock.now
+        rest = Rest(at: clock.now)
         index = share.index
         deadlines = Deadlines(epoch.snapshot.bounds)
         accessLog = shared.accessLog.map(AccessLogBuffer.init)
@@ -104,6 +99,7 @@ final class Loop {
     }
 
     func forget(_ connection: HTTP1Connection) {
+        rest.isOccupied(at: readClock())
         uncount(connection)
         connections[ObjectIdentifier(connection)] = nil
         settleDrain()
@@ -118,9 +114,10 @@ final class Loop {
 
     /// A tick: what is overdue ends, and what is done now and then is done.
     func expire(at now: NIODeadline) {
-        let tick = pace.tick(at: now)
+        let worked = TimeAmount.workedByThisThread
+        let tick = pace.tick(at: now, having: worked)
         if tick.excess > .zero { shift(by: tick.excess) }
-        epoch.gate.expire(now: now)
+        epoch.gate.expire(now: now, having: worked)
         guard tick.expires else { return }
         epoch.pool.expire(at: now)
         while let exchange = deadlines.response.popExpired(at: now) { exchange.responseTimedOut() }
@@ -141,25 +138,22 @@ final class Loop {
         settleRest(at: now)
     }
 
-    /// Without a client there is nothing that a tick would end in time, but for what the gate and the log still have to do.
     private func settleRest(at now: NIODeadline) {
-        if !connections.isEmpty || isDraining { occupiedAt = now }
-        let rests = now - occupiedAt >= Self.restsAfter && accessLog?.isEmpty != false && epoch.gate.isAtRest
-        if rests {
+        if !connections.isEmpty || isDraining { rest.isOccupied(at: now) }
+        rest.tick(at: now, hasNothingToDo: accessLog?.isEmpty != false && epoch.gate.isAtRest)
+        if rest.isResting {
             pace.rest()
             epoch.gate.rest()
         }
-        guard rests != isResting else { return }
-        isResting = rests
-        ticker?.tick(every: rests ? Self.restingInterval : TickPace.interval)
+        ticker?.tick(every: rest.interval)
     }
 
     /// Somebody comes, or the end does: clocks are those of the last tick, and that may be long ago.
     func wake() {
-        guard isResting else { return }
+        guard rest.isResting else { return }
         let now = readClock()
-        (isResting, occupiedAt) = (false, now)
-        ticker?.tick(every: TickPace.interval)
+        rest.end(at: now)
+        ticker?.tick(every: rest.interval)
         expire(at: now)
     }
 

@@ -2,8 +2,9 @@
 
 import NIOCore
 
-/// Has something done every tick on a loop, until it is stopped; ticks may be far apart for a while. A callback costs the loop half of what a task does that is
-/// scheduled again and again, with a promise each time.
+/// Has something done every tick on a loop, until it is stopped; ticks may be far apart for a while.
+///
+/// A callback costs the loop less than a task that is scheduled again and again, with a promise each time.
 final class Ticker {
     private struct Beat: NIOScheduledCallbackHandler, Sendable {
         let ticker: NIOLoopBound<Ticker>
@@ -33,6 +34,7 @@ final class Ticker {
     func tick(every interval: TimeAmount) {
         let isSooner = interval < self.interval
         self.interval = interval
+        // Within a tick there is no next one yet.
         guard isSooner, let next else { return }
         next.cancel()
         start()
@@ -44,6 +46,7 @@ final class Ticker {
     }
 
     private func beat(_ beat: Beat) {
+        next = nil
         tick?()
         // It may have stopped this one.
         if tick != nil { arm(beat) }

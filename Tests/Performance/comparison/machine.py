@@ -61,7 +61,7 @@ def installed(package: str) -> bool:
 def built(name: str) -> Path:
     file = Path(os.environ.get("TOLLGATE_BIN", ROOT / ".build/release")) / name
     if not file.is_file():
-        fail(f"{file} is not built: swift build -c release --static-swift-stdlib")
+        fail(f"{file} is not built: see release_build in deploy/prerequisites.bash")
     return file
 
 

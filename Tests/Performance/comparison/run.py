@@ -188,8 +188,9 @@ def resting(theatre: Theatre, plan: Plan, subjects: list[Subject]):
         status, _ = ask(subject.port, theatre.key)
         if status != 200:
             fail(f"{subject.text}: a call was answered with {status}")
-    # Until connections to the handler that nobody uses are closed.
-    time.sleep(plan.settle * 2)
+    # Until connections to the handler that nobody uses are closed, and the daemon has rested for a while: it begins five
+    # seconds after the last client has left.
+    time.sleep(max(plan.settle * 2, 10))
     for _ in range(plan.idle.count):
         idle.processor(theatre, proxies, plan.idle.seconds)
     for _ in range(plan.idle.count):

@@ -2,21 +2,22 @@
 
 import NIOCore
 
-/// What scripts answer with most often: an integer, or an array of a few, whole. It is read where it lies, where hiredis makes
-/// an object of each element.
+/// What scripts answer with most often, whole: an integer, an array of a few, or a short string. It is read where it lies,
+/// where hiredis makes an object of each element.
 ///
 /// Everything that isn't written just so is hiredis' to read or to refuse: longer numbers, other types, arrays in arrays, a
 /// reply of which a part has yet to come.
-struct IntegerReply {
+struct PlainReply {
     /// An integer of so many digits fits.
     private static let mostDigits = 18
     private static let mostElements = 64
+    private static let longestString = 1024
 
     /// Takes the reply at the front, if it is such a one.
     ///
     /// - Parameter mostElements: of an array that may be there at all.
     static func next(in input: inout ByteBuffer, mostElements: Int) -> RedisReply? {
-        var reading = IntegerReply(mostElements: min(mostElements, Self.mostElements))
+        var reading = PlainReply(mostElements: min(mostElements, Self.mostElements))
         guard let reply = reading.read(input.readableBytesUInt8Span) else { return nil }
         input.moveReaderIndex(forwardBy: reading.position)
         return reply
@@ -31,7 +32,25 @@ struct IntegerReply {
 
     private mutating func read(_ span: Span<UInt8>) -> RedisReply? {
         guard let first = span.first else { return nil }
-        guard first == UInt8(ascii: "*") else { return readInteger(span).map(RedisReply.integer) }
+        switch first {
+        case UInt8(ascii: "*"): return readArray(span)
+        case UInt8(ascii: "$"): return readString(span)
+        default: return readInteger(span).map(RedisReply.integer)
+        }
+    }
+
+    private mutating func readString(_ span: Span<UInt8>) -> RedisReply? {
+        guard let count = readNumber(span), 0...Int64(Self.longestString) ~= count else { return nil }
+        let start = position
+        position += Int(count)
+        guard readLineEnd(span) else { return nil }
+        var octets: [UInt8] = []
+        octets.reserveCapacity(Int(count))
+        for offset in 0..<Int(count) { octets.append(span[start + offset]) }
+        return .bytes(octets)
+    }
+
+    private mutating func readArray(_ span: Span<UInt8>) -> RedisReply? {
         guard let count = readNumber(span), 0...Int64(mostElements) ~= count else { return nil }
         var elements: [RedisReply] = []
         elements.reserveCapacity(Int(count))
@@ -61,11 +80,16 @@ struct IntegerReply {
             position += 1
         }
         let digits = position - start
-        guard digits > 0, span[start] != UInt8(ascii: "0") || (digits == 1 && !isNegative), position + 1 < span.count,
-            span[position] == 0x0D, span[position + 1] == 0x0A
-        else { return nil }
-        position += 2
+        guard digits > 0, span[start] != UInt8(ascii: "0") || (digits == 1 && !isNegative), readLineEnd(span) else {
+            return nil
+        }
         return isNegative ? -number : number
+    }
+
+    private mutating func readLineEnd(_ span: Span<UInt8>) -> Bool {
+        guard position + 1 < span.count, span[position] == 0x0D, span[position + 1] == 0x0A else { return false }
+        position += 2
+        return true
     }
 }
 
