@@ -94,4 +94,30 @@ import Testing
             #expect(lines.contains { $0.hasPrefix("X-Correlation-ID: ") })
         }
     }
+
+    @Test func aRefusalHasRoom() throws {
+        var random = SplitMix(seed: 18)
+        let metadata =
+            "mcp: {resource_metadata: {resource: \"https://shop.example/mcp\", authorization_servers: [\"https://id.example\"]}}"
+        for _ in 0..<Self.rounds {
+            let long = String(repeating: "h", count: Int.random(in: 1...900, using: &random))
+            var answer = RefusalWriterTests.Answer()
+            answer.settings =
+                "{policies: [{name: org, per: org, limit: 1/s}], cors: {allow_origins: [\"https://a.example\"], allow_credentials: true}, \(metadata)}"
+            answer.origin = Bool.random(using: &random) ? "https://a.example" : ""
+            answer.variesByCredential = Bool.random(using: &random)
+            answer.connection = [.close, .keepAlive, nil].randomElement(using: &random) ?? nil
+            if Bool.random(using: &random) { answer.limits = report(&random) }
+            var refusal = Refusal(
+                [401, 403, 405, 421, 429, 503].randomElement(using: &random) ?? 400, long, reason: "malformed_request")
+            refusal.challenge = [.missing, .invalid, .scopes, nil].randomElement(using: &random) ?? nil
+            refusal.scopes = (0..<Int.random(in: 0...20, using: &random)).map { _ in long }
+            refusal.allow = Bool.random(using: &random) ? Array(long.utf8) : nil
+            refusal.retryAfterSeconds = Bool.random(using: &random) ? .max : nil
+            if let limits = answer.limits { refusal.members = .quota(violated: [0], report: limits) }
+            let (head, body) = try answer.text(refusal)
+            #expect(head.hasPrefix("HTTP/1.1 \(refusal.status) ") && head.hasSuffix("\r\n\r\n"))
+            #expect(body.hasSuffix("}"))
+        }
+    }
 }
