@@ -88,7 +88,7 @@ private final class RedisWithKeys: RedisLink {
         }
     }
 
-    func expire(now: NIODeadline) {}
+    func expire(now: NIODeadline, having _: TimeAmount) {}
 
     var isAtRest: Bool { true }
 

@@ -67,8 +67,8 @@ FULL = Plan(
     streams=Sizes(100, 1000), keys=Sizes(200, 2000), counts_instructions=True)
 QUICK = Plan(
     warm=0, loads={32: Rounds(1, 1), 1: Rounds(1, 1), 100: Rounds(1, 1)}, flood=Rounds(1, 1), rate=200,
-    at_rate=Rounds(1, 0.5), starts=1, idle=Rounds(1, 1), growths=1, settle=0.3, connections=Sizes(10, 50),
-    streams=Sizes(10, 50), keys=Sizes(10, 50), counts_instructions=False)
+    at_rate=Rounds(1, 0.5), starts=1, idle=Rounds(1, 1), growths=1, settle=0.3, connections=Sizes(2, 10),
+    streams=Sizes(2, 10), keys=Sizes(2, 10), counts_instructions=False)
 
 
 def say(text: str):
@@ -190,7 +190,7 @@ def resting(theatre: Theatre, plan: Plan, subjects: list[Subject]):
             fail(f"{subject.text}: a call was answered with {status}")
     # Until connections to the handler that nobody uses are closed, and the daemon has rested for a while: it begins five
     # seconds after the last client has left.
-    time.sleep(max(plan.settle * 2, 10))
+    time.sleep(plan.settle * 4)
     for _ in range(plan.idle.count):
         idle.processor(theatre, proxies, plan.idle.seconds)
     for _ in range(plan.idle.count):
