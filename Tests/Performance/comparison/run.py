@@ -63,8 +63,8 @@ class Plan:
 
 FULL = Plan(
     warm=1, loads={32: Rounds(7, 5), 1: Rounds(5, 3), 100: Rounds(3, 3)}, flood=Rounds(5, 2), rate=1000,
-    at_rate=Rounds(3, 4), starts=5, idle=Rounds(3, 5), growths=3, settle=2.5, connections=Sizes(100, 1000),
-    streams=Sizes(100, 1000), keys=Sizes(200, 2000), counts_instructions=True)
+    at_rate=Rounds(3, 4), starts=5, idle=Rounds(3, 5), growths=2, settle=2.5, connections=Sizes(100, 500),
+    streams=Sizes(50, 200), keys=Sizes(200, 1000), counts_instructions=True)
 QUICK = Plan(
     warm=0, loads={32: Rounds(1, 1), 1: Rounds(1, 1), 100: Rounds(1, 1)}, flood=Rounds(1, 1), rate=200,
     at_rate=Rounds(1, 0.5), starts=1, idle=Rounds(1, 1), growths=1, settle=0.3, connections=Sizes(2, 10),
