@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the gauge of Redis makes of its figures. The counting itself is a stage of Tests/run --long."""
 
-import importlib.machinery
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from comparison.programs import program
 
 FILE = Path(__file__).resolve().parent / "decisions"
 
 
 @pytest.fixture(scope="module")
 def gauge():
-    loader = importlib.machinery.SourceFileLoader("decisions", str(FILE))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("decisions", loader))
-    sys.modules["decisions"] = module
-    loader.exec_module(module)
-    return module
+    return program("decisions")
 
 
 @pytest.mark.parametrize(

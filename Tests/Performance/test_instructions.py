@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the gauge makes of its figures. The counting itself is a stage of Tests/run --long."""
 
-import importlib.machinery
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from comparison.programs import program
 
 FILE = Path(__file__).resolve().parent / "instructions"
 
 
 @pytest.fixture(scope="module")
 def gauge():
-    loader = importlib.machinery.SourceFileLoader("instructions", str(FILE))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("instructions", loader))
-    sys.modules["instructions"] = module
-    loader.exec_module(module)
-    return module
+    return program("instructions")
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run: what is measured how often, in which order, and what is printed of it."""
 
-import importlib.machinery
-import importlib.util
 import os
 import resource
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from . import ending, idle, machine, memory
 from .client import RATE_CONNECTIONS, at_rate
 from .figures import TABLES, table
 from .load import FLOOD_CONNECTIONS, flood, load, warm
 from .machine import fail
+from .programs import program
 from .proof import ask, prove, prove_log
 from .report import PAGE, RATIOS_FILE, Report, report, write
 from .stage import Stage
 from .subjects import CONNECTIONS, KINDS, PROXIES, TIGHT, Subject, Theatre
-
-HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ def over(rounds: Rounds, connections: int) -> str:
 
 def described(plan: Plan) -> dict[str, str]:
     return {
-        "commit": machine.commit(), "date": datetime.now(UTC).date().isoformat(), "machine": machine.description(),
+        "commit": machine.commit(), "measured": datetime.now(UTC).date().isoformat(), "machine": machine.description(),
         "load": f"{os.getloadavg()[0]:.2f}", "programs": machine.programs(),
         **{f"rounds_{connections}": over(rounds, connections) for connections, rounds in plan.loads.items()},
         "flood": over(plan.flood, FLOOD_CONNECTIONS), "rate": str(plan.rate),
@@ -216,13 +211,7 @@ def working(theatre: Theatre, plan: Plan, subjects: list[Subject]):
 def instructions() -> int:
     """As Tests/Performance/instructions counts them, which takes the stage of this comparison."""
     say("Instructions a request")
-    file = HERE.parent / "instructions"
-    loader = importlib.machinery.SourceFileLoader("instructions", str(file))
-    gauge = importlib.util.module_from_spec(importlib.util.spec_from_loader("instructions", loader))
-    # For its dataclasses.
-    sys.modules["instructions"] = gauge
-    loader.exec_module(gauge)
-    count = gauge.measure(gauge.load_compare())
+    count = program("instructions").measure()
     # It is for that alone: sets and dictionaries are not to have their order from it elsewhere.
     del os.environ["SWIFT_DETERMINISTIC_HASHING"]
     return count
