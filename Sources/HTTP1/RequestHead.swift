@@ -15,7 +15,7 @@ package struct RequestHead: Sendable {
     package internal(set) var targetRange = 0..<0
     package internal(set) var targetForm: TargetForm = .origin
     /// Path and query of the target. Empty, or beginning with `?`, if an absolute form has no path: `/` is meant then, and
-    /// written by `writeRequestLine`. Empty for CONNECT.
+    /// written by `appendRequestLine`. Empty for CONNECT.
     package internal(set) var pathRange = 0..<0
     package internal(set) var version: HTTPVersion = .http11
     package internal(set) var framing: BodyFraming = .none

@@ -22,9 +22,11 @@ let bucketSource = """
     end
     """
 
-/// Sets `owed@` and `ahead@` by `unpacked`, which is `struct.unpack`: what is owed now, in units of which a token has `token@` and `leak@` leak a microsecond, and whether
-/// the writing lies in the future. Whole and exact up to 2^53; beyond, and where a fraction of a token can't be converted in
-/// whole numbers, never less than it is: by one part in 2^50 at most, and rounded up to a unit, which leaks in a microsecond.
+/// Sets `owed@` and `ahead@` by `unpacked`, which is `struct.unpack`: what is owed now, in units of which a token has `token@`
+/// and `leak@` leak a microsecond, and whether the writing lies in the future.
+///
+/// Whole and exact up to 2^53; beyond, and where a fraction of a token can't be converted in whole numbers, never less than it
+/// is: by one part in 2^50 at most, and rounded up to a unit, which leaks in a microsecond.
 let owedSource = """
     local owed@, ahead@ = 0, false
     if state@ and #state@ >= 24 then
