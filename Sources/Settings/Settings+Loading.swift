@@ -30,18 +30,20 @@ extension Settings {
         _ yaml: String, named file: String, _ sources: ConfigurationSources
     ) throws(ConfigurationError) -> Settings {
         let root: Element
+        var problems = ProblemList()
         do {
-            root = try Element(parsing: yaml, named: file)
+            root = try Element(parsing: yaml, named: file, &problems)
         } catch {
             throw ConfigurationError(error)
         }
-        return try read(root, sources)
+        return try read(root, sources, problems)
     }
 
+    /// - Parameter problems: what was wrong with the text.
     private static func read(
-        _ root: Element?, _ sources: ConfigurationSources
+        _ root: Element?, _ sources: ConfigurationSources, _ problems: ProblemList = ProblemList()
     ) throws(ConfigurationError) -> Settings {
-        var problems = ProblemList()
+        var problems = problems
         var mapping = Mapping(schema)
         if let root {
             guard let given = Mapping(root, "", schema, &problems) else {
@@ -59,6 +61,5 @@ extension Settings {
 extension ConfigurationError {
     init(_ problem: Problem) {
         problems = [problem]
-        omitted = 0
     }
 }

@@ -29,12 +29,13 @@ import Testing
     }
 
     @Test func othersThanTextAreNamed() throws {
-        #expect(try problem(of: Data("a: 1\nb: \u{7F}\n".utf8)) == "2: expected text, got the control character 0x7f")
-        #expect(try problem(of: Data([0x7F, 0x45, 0x4C, 0x46])) == "1: expected text, got the control character 0x7f")
-        #expect(try problem(of: Data("loops: 1\0".utf8)) == "1: expected text, got the control character 0x00")
+        #expect(try problem(of: Data("a: 1\nb: \u{7F}\n".utf8)) == "2:4: expected text, got the control character 0x7f")
         #expect(
-            try problem(of: Data("listen: x\n".utf8) + Data([0x61, 0xE9, 0x0A]))
-                == "2: expected UTF-8 text, got other octets")
+            try problem(of: Data([0x7F, 0x45, 0x4C, 0x46])) == "1:1: expected text, got the control character 0x7f")
+        #expect(try problem(of: Data("loops: 1\0".utf8)) == "1:9: expected text, got the control character 0x00")
+        #expect(
+            try problem(of: Data("listen: é\n".utf8) + Data([0x61, 0xC3, 0xA9, 0xE9, 0x0A]))
+                == "2:3: expected UTF-8 text, got other octets")
         #expect(
             try problem(of: Data([0xFF, 0xFE, 0x61, 0x00]))
                 == "expected UTF-8 text, got UTF-16 (save it as UTF-8)")

@@ -21,7 +21,7 @@ import Testing
         let error = #expect(throws: ConfigurationError.self) { try load(yaml, descriptors: 4095) }
         #expect(
             error?.lines.map { String($0.drop(while: { $0 != ":" })) } == [
-                ":2: limits.connections: expected at most 1879, since the process may have 4095 descriptors, "
+                ":2:23: limits.connections: expected at most 1879, since the process may have 4095 descriptors, "
                     + "got 1880 (raise the hard limit: LimitNOFILE of systemd, ulimit -Hn)"
             ])
     }

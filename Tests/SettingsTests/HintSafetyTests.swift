@@ -12,7 +12,7 @@ import Testing
     func theOppositeOfPublicIsNoNameForIt(name: String) {
         for value in [true, false] {
             #expect(
-                lines(of: "routes: [{path: /a, \(name): \(value)}]") == [
+                linesWithoutColumns(of: "routes: [{path: /a, \(name): \(value)}]") == [
                     "t.yaml:1: routes[0].\(name): unknown key (a key is asked for unless public is true)"
                 ])
         }
@@ -22,7 +22,7 @@ import Testing
     @Test(arguments: ["limit", "quota", "rate", "rate_limit"])
     func aLimitOfARouteIsNoValueOfThrottle(name: String) {
         #expect(
-            lines(of: "routes: [{path: /a, \(name): 0}]") == [
+            linesWithoutColumns(of: "routes: [{path: /a, \(name): 0}]") == [
                 "t.yaml:1: routes[0].\(name): unknown key (policies limit calls; throttle: false exempts a route)"
             ])
     }
@@ -30,7 +30,7 @@ import Testing
     @Test(arguments: ["dry_run", "dry-run", "enabled", "enforce", "shadow"])
     func whetherAPolicyEnforcesIsNoValueOfMode(name: String) {
         #expect(
-            lines(of: "policies: [{name: a, per: key, limit: 1/s, \(name): false}]") == [
+            linesWithoutColumns(of: "policies: [{name: a, per: key, limit: 1/s, \(name): false}]") == [
                 "t.yaml:1: policies[0].\(name): unknown key (mode is enforce, unless shadow is given, which denies nobody)"
             ])
     }
@@ -48,7 +48,7 @@ import Testing
         ("mcp: {bind_sessions_off: false}", "mcp.bind_sessions_off"),
     ])
     func aNegationIsNoSlip(yaml: String, path: String) {
-        let told = lines(of: yaml)
+        let told = linesWithoutColumns(of: yaml)
         #expect(told.count == 1)
         #expect(told.first?.hasPrefix("t.yaml:1: \(path): unknown key (expected ") == true, "\(told)")
     }
@@ -59,13 +59,13 @@ import Testing
         ("applies_to: unauthenticate", "applies_to: expected anonymous, authenticated or all, got 'unauthenticate'"),
     ])
     func aWordThatMayMeanBothIsNoGuess(setting: String, line: String) {
-        let told = lines(of: "policies: [{name: a, per: global, limit: 1/s, \(setting)}]")
+        let told = linesWithoutColumns(of: "policies: [{name: a, per: global, limit: 1/s, \(setting)}]")
         #expect(told == ["t.yaml:1: policies[0].\(line)"])
     }
 
     @Test func denyIsNoWayToSayFalse() {
         #expect(
-            lines(of: "routes: [{path: /a, throttle: deny}]") == [
+            linesWithoutColumns(of: "routes: [{path: /a, throttle: deny}]") == [
                 "t.yaml:1: routes[0].throttle: expected true or false, got 'deny'"
             ])
     }
@@ -76,7 +76,7 @@ import Testing
         "listen: /run/a@x", "redis: {url: 'u:geheim@h'}", "routes: [{path: 'a:b@c'}]", "namespace: 'a:b@c'",
     ])
     func noHintIsHalfHidden(yaml: String) {
-        let told = lines(of: yaml)
+        let told = linesWithoutColumns(of: yaml)
         #expect(told.count == 1)
         #expect(told.allSatisfy { !$0.contains("(did you mean") && !$0.contains("[***") }, "\(told)")
     }

@@ -73,7 +73,7 @@ import Testing
         for mistake in Self.mistakes {
             for value in place.isList ? [mistake, "[\(mistake)]"] : [mistake] {
                 let yaml = place.yaml(value)
-                let told = lines(of: yaml)
+                let told = linesWithoutColumns(of: yaml)
                 #expect(told.count <= 1, "\(yaml)")
                 guard let line = told.first else { continue }
                 #expect(line.hasPrefix("t.yaml:1: \(place.path)"), "\(line)")
@@ -83,7 +83,7 @@ import Testing
                     let mended = place.yaml(value.hasPrefix("[") ? "[\(quoted)]" : quoted)
                     // A guess for an entry of a list, or of a mapping, isn't one for all of it.
                     let whole = line.hasPrefix("t.yaml:1: \(place.path)[") ? place.yaml("[\(quoted)]") : mended
-                    #expect(lines(of: whole) == [], "\(line)")
+                    #expect(linesWithoutColumns(of: whole) == [], "\(line)")
                 }
             }
         }
@@ -92,7 +92,7 @@ import Testing
     @Test(arguments: places)
     func aVariableIsNeverTakenAsItStands(_ place: Place) {
         for value in ["'${NAME}'", "['${NAME}']", "'/var/${NAME}/x'", "$NAME"] {
-            #expect(!lines(of: place.yaml(value)).isEmpty, "\(place.yaml(value))")
+            #expect(!linesWithoutColumns(of: place.yaml(value)).isEmpty, "\(place.yaml(value))")
         }
     }
 
@@ -144,7 +144,7 @@ import Testing
         ("routes: [{path: /a, anonymous: true}]", "routes[0].anonymous", "did you mean routes[0].public?"),
     ])
     func theNearestValueIsOffered(yaml: String, path: String, hint: String) {
-        let told = lines(of: yaml)
+        let told = linesWithoutColumns(of: yaml)
         #expect(told.count == 1)
         #expect(told.first?.hasPrefix("t.yaml:1: \(path): ") == true, "\(told)")
         #expect(told.first?.hasSuffix("(\(hint))") == true, "\(told)")
@@ -175,7 +175,7 @@ import Testing
         let others = [("name", "a"), ("per", name == "applies_to" ? "global" : "key"), ("limit", "1/s")]
             .filter { key, _ in key != name && !(key == "limit" && (name == "quota" || name == "rate")) }
         let yaml = "policies: [{\((others.map { "\($0): \($1)" } + [setting]).joined(separator: ", "))}]"
-        let told = lines(of: yaml)
+        let told = linesWithoutColumns(of: yaml)
         #expect(told.count == 1)
         #expect(told.first?.hasPrefix("t.yaml:1: policies[0].\(path): ") == true, "\(told)")
         #expect(told.first?.hasSuffix("(\(hint))") == true, "\(told)")
@@ -183,7 +183,7 @@ import Testing
 
     @Test func aPolicyNeedsAnAllowance() {
         #expect(
-            lines(of: "policies: [{name: a, per: key}]") == [
+            linesWithoutColumns(of: "policies: [{name: a, per: key}]") == [
                 "t.yaml:1: policies[0].limit: expected <count>/[<n>](ms|s|m|h|d)[:<burst>] such as 20/10s or 100/10s:200, "
                     + "or quota or concurrency in its place, got no such key"
             ])
@@ -191,14 +191,15 @@ import Testing
 
     @Test func aVariableNamesTheOneThatSetsTheKey() {
         #expect(
-            lines(of: "redis: {url: '${REDIS_URL}'}\nlog: {access: '/var/${HOST}/a.log'}\nlisten: ['${ADDRESS}']") == [
-                "t.yaml:1: redis.url: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, got "
-                    + "'${REDIS_URL}' (variables aren't expanded here; TOLLGATE_REDIS_URL sets this key)",
-                "t.yaml:2: log.access: expected stdout, off or a file such as /var/log/tollgate.log, got "
-                    + "'/var/${HOST}/a.log' (variables aren't expanded here)",
-                "t.yaml:3: listen[0]: expected an address such as 127.0.0.1:8080, got '${ADDRESS}' (variables aren't "
-                    + "expanded here; TOLLGATE_LISTEN sets this key)",
-            ])
+            linesWithoutColumns(
+                of: "redis: {url: '${REDIS_URL}'}\nlog: {access: '/var/${HOST}/a.log'}\nlisten: ['${ADDRESS}']") == [
+                    "t.yaml:1: redis.url: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, got "
+                        + "'${REDIS_URL}' (variables aren't expanded here; TOLLGATE_REDIS_URL sets this key)",
+                    "t.yaml:2: log.access: expected stdout, off or a file such as /var/log/tollgate.log, got "
+                        + "'/var/${HOST}/a.log' (variables aren't expanded here)",
+                    "t.yaml:3: listen[0]: expected an address such as 127.0.0.1:8080, got '${ADDRESS}' (variables aren't "
+                        + "expanded here; TOLLGATE_LISTEN sets this key)",
+                ])
     }
 
     // MARK: Folders
@@ -212,11 +213,11 @@ import Testing
             }
             #expect(
                 error?.lines == [
-                    "\(file):1: log.access: expected a file in a folder that is there, got /nonexistent/a.log: there is "
+                    "\(file):1:15: log.access: expected a file in a folder that is there, got /nonexistent/a.log: there is "
                         + "no folder /nonexistent",
-                    "\(file):2: listen: expected a socket in a folder that is there, got /nonexistent/x.sock: there is no "
+                    "\(file):2:9: listen: expected a socket in a folder that is there, got /nonexistent/x.sock: there is no "
                         + "folder /nonexistent",
-                    "\(file):2: listen: expected a socket in a folder that is there, got /etc/passwd/x: /etc/passwd is no "
+                    "\(file):2:9: listen: expected a socket in a folder that is there, got /etc/passwd/x: /etc/passwd is no "
                         + "folder",
                 ])
         }
@@ -226,7 +227,7 @@ import Testing
             }
             #expect(
                 error?.lines == [
-                    "\(file):1: log.access: expected a file in a folder that is there, got /etc, which is a folder"
+                    "\(file):1:15: log.access: expected a file in a folder that is there, got /etc, which is a folder"
                 ])
         }
         try withFile(Data("log: {access: ./a.log}\n".utf8)) { file in

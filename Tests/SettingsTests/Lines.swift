@@ -11,3 +11,8 @@ func lines(of yaml: String) -> [String] {
         return error.lines
     }
 }
+
+/// Without the columns, for what is about words.
+func linesWithoutColumns(of yaml: String) -> [String] {
+    lines(of: yaml).map { $0.replacing(/^(t\.yaml:\d+):\d+:/) { "\($0.1):" } }
+}

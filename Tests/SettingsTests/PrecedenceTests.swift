@@ -115,7 +115,7 @@ import Testing
         }
         #expect(
             error.lines == [
-                "t.yaml:1: redis.url: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, got "
+                "t.yaml:1:14: redis.url: expected a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock, got "
                     + "'redis://***@redis:6379/1' (variables aren't expanded here; TOLLGATE_REDIS_URL sets this key; a $ "
                     + "of the URL itself is written %24)"
             ])
@@ -157,7 +157,7 @@ import Testing
             try load("listen: 80\n", flags: [.listen: "127.0.0.1:1"])
         }
         #expect(error.problems.count == 1)
-        #expect(error.lines[0].contains(":1: listen: expected an address such as 127.0.0.1:8080, got 80"))
+        #expect(error.lines[0].contains(":1:9: listen: expected an address such as 127.0.0.1:8080, got 80"))
     }
 
     private func load(

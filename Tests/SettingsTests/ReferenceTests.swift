@@ -35,7 +35,7 @@ import Testing
 
     @Test func itShowsRealErrors() {
         #expect(
-            Settings.reference.contains("tollgate.yaml:3: redis.timeuot: unknown key (did you mean redis.timeout?)"))
+            Settings.reference.contains("tollgate.yaml:3:3: redis.timeuot: unknown key (did you mean redis.timeout?)"))
         #expect(Settings.reference.contains("did you mean 20/10s?"))
     }
 }

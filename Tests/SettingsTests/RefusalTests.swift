@@ -62,7 +62,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     @Test func tabsAreNamed() {
         #expect(
             lines(of: "log:\n\tlevel: info\n") == [
-                "t.yaml:2: expected YAML, got a syntax error: while scanning for the next token, "
+                "t.yaml:2:1: expected YAML, got a syntax error: while scanning for the next token, "
                     + "found character that cannot start any token (indent with spaces, not tabs)"
             ])
     }
@@ -71,20 +71,20 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         let routes = (1...30).map { "  - path: wrong\($0)" }.joined(separator: "\n")
         let told = lines(of: "routes:\n" + routes)
         #expect(told.count == 21)
-        #expect(told[0].hasPrefix("t.yaml:2: routes[0].path: "))
-        #expect(told[19].hasPrefix("t.yaml:21: routes[19].path: "))
+        #expect(told[0].hasPrefix("t.yaml:2:11: routes[0].path: "))
+        #expect(told[19].hasPrefix("t.yaml:21:11: routes[19].path: "))
         #expect(told[20] == "and 10 more")
     }
 
     @Test func problemsComeInTheOrderOfTheFile() {
         let told = lines(of: "limits: {connections: 0}\nnope: 1\nlisten: 5\nroutes: []\nloops: 0\n")
-        #expect(told.map { String($0.prefix(10)) } == (1...5).map { "t.yaml:\($0): " })
+        #expect(told.map { String($0.prefix(9)) } == (1...5).map { "t.yaml:\($0):" })
     }
 
     @Test func listsAreBounded() {
         let routes = (0...1000).map { "{path: /a\($0)}" }.joined(separator: ",")
         #expect(
-            lines(of: "routes: [\(routes)]") == ["t.yaml:1: routes: expected at most 1000 entries, got 1001"])
+            lines(of: "routes: [\(routes)]") == ["t.yaml:1:9: routes: expected at most 1000 entries, got 1001"])
     }
 
     @Test func anchorsAreBounded() {
@@ -94,7 +94,9 @@ struct Refusal: Sendable, CustomTestStringConvertible {
                 "\(name): &\(name) [\(Array(repeating: "*\(last)", count: 10).joined(separator: ","))]\n"
             }.joined()
         #expect(
-            lines(of: bomb) == ["t.yaml:1: expected at most 100000 values, got more (anchors multiply them)"])
+            linesWithoutColumns(of: bomb) == [
+                "t.yaml:1: expected at most 100000 values, got more (anchors multiply them)"
+            ])
     }
 
     @Test func deepNestingIsRefused() {
@@ -103,7 +105,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
                 let told = lines(
                     of: "listen: " + String(repeating: open, count: depth) + String(repeating: close, count: depth))
                 #expect(told.count == 1)
-                #expect(told.first?.hasPrefix("t.yaml:1: ") == true)
+                #expect(told.first?.hasPrefix("t.yaml:1:") == true)
             }
         }
     }

@@ -32,7 +32,8 @@ import Testing
                 parts.dropLast().map { "\($0): {" }.joined() + "\(parts[parts.count - 1]): 1"
                 + String(repeating: "}", count: parts.count - 1)
             let error = try #require(throws: ConfigurationError.self) { try Settings.parse(yaml, named: "t") }
-            #expect(error.lines == ["t:1: \(row.path): not supported in this version"])
+            let column = parts.dropLast().reduce(1) { $0 + $1.count + 3 }
+            #expect(error.lines == ["t:1:\(column): \(row.path): not supported in this version"])
         }
     }
 

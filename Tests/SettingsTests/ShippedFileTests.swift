@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func hasEverySettingAndNoOther() throws {
-        let root = try Element(parsing: Self.texts().uncommented, named: "tollgate.yaml")
+        let root = try Self.root(of: Self.texts().uncommented)
         var lists: [String: Set<String>] = [:]
         let paths = Self.paths(of: root, below: "", entries: &lists)
         #expect(paths == Set(Settings.schema.rows.filter(\.isSupported).map(\.path)))
@@ -41,12 +41,17 @@ import Testing
     }
 
     @Test func shippedDefaultsAreInForce() throws {
-        let root = try Element(parsing: Self.texts().shipped, named: "tollgate.yaml")
+        let root = try Self.root(of: Self.texts().shipped)
         var lists: [String: Set<String>] = [:]
         let paths = Self.paths(of: root, below: "", entries: &lists)
         let defaults = Set(Settings.schema.rows.filter { $0.standard != nil }.map(\.path))
         // Written out it would be refused where descriptors are scarce, instead of lowered.
         #expect(defaults.subtracting(paths) == ["limits.connections"])
+    }
+
+    private static func root(of yaml: String) throws -> Element {
+        var problems = ProblemList()
+        return try Element(parsing: yaml, named: "tollgate.yaml", &problems)
     }
 
     /// Paths of the keys of a mapping as the schema writes them; of lists of mappings, the paths within their entries.

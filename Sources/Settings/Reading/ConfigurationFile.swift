@@ -21,11 +21,11 @@ struct ConfigurationFile {
             throw refused("expected UTF-8 text, got UTF-16 (save it as UTF-8)")
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw refused("expected UTF-8 text, got other octets", line: firstInvalidLine(bytes))
+            throw refused("expected UTF-8 text, got other octets", at: firstInvalidOctet(bytes))
         }
         if let control = bytes.firstIndex(where: { $0 < 0x20 && ![0x09, 0x0A, 0x0D].contains($0) || $0 == 0x7F }) {
             let name = "0x" + (bytes[control] < 0x10 ? "0" : "") + String(bytes[control], radix: 16)
-            throw refused("expected text, got the control character \(name)", line: line(of: control, in: bytes))
+            throw refused("expected text, got the control character \(name)", at: position(of: control, in: bytes))
         }
         return text
     }
@@ -80,17 +80,31 @@ struct ConfigurationFile {
                 : "expected a readable file, got an error: \(String(errno: code))")
     }
 
-    private func refused(_ message: String, line: Int? = nil) -> Problem {
-        Problem(at: .file(path, line: line), message)
+    private func refused(_ message: String, at position: Position? = nil) -> Problem {
+        Problem(at: .file(path, position), message)
     }
 
-    private func line(of index: Int, in bytes: [UInt8]) -> Int {
-        bytes[..<index].count { $0 == UInt8(ascii: "\n") } + 1
+    /// Of an octet behind valid ones.
+    private func position(of index: Int, in bytes: [UInt8]) -> Position {
+        let before = bytes[..<index]
+        let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        return Position(
+            line: before.count { $0 == UInt8(ascii: "\n") } + 1,
+            column: String(decoding: bytes[start..<index], as: UTF8.self).unicodeScalars.count + 1)
     }
 
-    /// A line break is never part of a longer sequence, so lines can be judged one by one.
-    private func firstInvalidLine(_ bytes: [UInt8]) -> Int? {
-        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        return lines.firstIndex { String(validating: $0, as: UTF8.self) == nil }.map { $0 + 1 }
+    private func firstInvalidOctet(_ bytes: [UInt8]) -> Position? {
+        var octets = bytes.makeIterator()
+        var parser = Unicode.UTF8.ForwardParser()
+        var position = Position(line: 1, column: 1)
+        while true {
+            switch parser.parseScalar(from: &octets) {
+            case .valid(let scalar) where scalar.first == UInt8(ascii: "\n"):
+                position = Position(line: position.line + 1, column: 1)
+            case .valid: position.column += 1
+            case .error: return position
+            case .emptyInput: return nil
+            }
+        }
     }
 }

@@ -6,48 +6,56 @@ extension Element {
     /// Anchors multiply what a small file says; an honest configuration stays far below this many elements.
     private static let mostElements = 100_000
 
-    /// Reads one YAML document.
+    /// Reads one YAML document. Tags and keys that stand twice are reported, and passed over.
     ///
     /// - Throws: the first syntax error; behind it nothing can be told apart.
-    init(parsing yaml: String, named file: String) throws(Problem) {
+    init(parsing yaml: String, named file: String, _ problems: inout ProblemList) throws(Problem) {
         // A byte order mark is allowed, but libyaml takes one in front of a mapping for a text.
         let yaml = yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
-        let node: YAMLNode?
+        let document: (root: YAMLNode?, repeated: [RepeatedKey])
         do {
-            node = try YAMLNode.document(parsing: yaml)
+            document = try YAMLNode.document(parsing: yaml)
         } catch {
             throw Problem(error, yaml: yaml, file: file)
         }
-        guard let node else { throw Problem.emptyFile(file) }
+        guard let root = document.root else { throw Problem.emptyFile(file) }
+        for key in document.repeated {
+            problems.add(
+                Problem(
+                    at: .file(file, key.position), path: key.name.shown,
+                    "expected each key once, got it again (first on line \(key.first.line))"))
+        }
         var budget = Self.mostElements
-        self = try Element(node, file: file, budget: &budget)
+        self = try Element(root, file: file, budget: &budget, &problems)
         if case .nothing = scalar?.kind { throw Problem.emptyFile(file) }
     }
 
-    private init(_ node: YAMLNode, file: String, budget: inout Int) throws(Problem) {
-        place = .file(file, line: node.mark.line)
+    private init(
+        _ node: YAMLNode, file: String, budget: inout Int, _ problems: inout ProblemList
+    ) throws(Problem) {
+        place = .file(file, node.mark)
         budget -= 1
         guard budget >= 0 else {
             throw Problem(at: place, "expected at most \(Self.mostElements) values, got more (anchors multiply them)")
         }
         switch node {
         case .scalar(let text, let isPlain, let tag, _):
-            try Self.check(tag, at: place)
+            Self.check(tag, at: place, &problems)
             content = .scalar(Scalar(text: text, isQuoted: !isPlain))
         case .sequence(let items, let tag, _):
-            try Self.check(tag, at: place)
+            Self.check(tag, at: place, &problems)
             var elements: [Element] = []
-            for item in items { elements.append(try Element(item, file: file, budget: &budget)) }
+            for item in items { elements.append(try Element(item, file: file, budget: &budget, &problems)) }
             content = .list(elements)
         case .mapping(let nodes, let tag, _):
-            try Self.check(tag, at: place)
+            Self.check(tag, at: place, &problems)
             var pairs: [Pair] = []
             for (key, value) in nodes {
-                let key = try Element(key, file: file, budget: &budget)
-                let value = try Element(value, file: file, budget: &budget)
+                let key = try Element(key, file: file, budget: &budget, &problems)
+                let value = try Element(value, file: file, budget: &budget, &problems)
                 pairs.append(Pair(key: key, value: value))
             }
-            content = .mapping(try pairs.merged())
+            content = .mapping(pairs.merged(&problems))
         }
     }
 
@@ -55,24 +63,26 @@ extension Element {
         YAMLTag.nonSpecific, YAMLTag.text, YAMLTag.sequence, YAMLTag.mapping,
     ]
 
-    private static func check(_ tag: String?, at place: Place) throws(Problem) {
+    private static func check(_ tag: String?, at place: Place, _ problems: inout ProblemList) {
         guard let tag, !knownTags.contains(tag) else { return }
-        throw Problem(at: place, "expected a plain value, got the YAML tag '\(tag.shown)'")
+        problems.add(Problem(at: place, "expected a plain value, got the YAML tag '\(tag.shown)'"))
     }
 }
 
 extension [Element.Pair] {
     /// Takes in what `<<: *anchor` names; keys that are written out win, the first of several mappings wins over the next.
-    fileprivate func merged() throws(Problem) -> Self {
+    fileprivate func merged(_ problems: inout ProblemList) -> Self {
         guard contains(where: \.isMerge) else { return self }
         var result = filter { !$0.isMerge }
         var present = Set(result.compactMap(\.key.scalar?.text))
         for merge in self where merge.isMerge {
             for source in merge.value.mergeSources {
                 guard case .mapping(let pairs) = source.content else {
-                    throw Problem(
-                        at: merge.key.place, path: "<<",
-                        "expected an alias of a mapping or a list of such, got \(source.summary)")
+                    problems.add(
+                        Problem(
+                            at: merge.key.place, path: "<<",
+                            "expected an alias of a mapping or a list of such, got \(source.summary)"))
+                    continue
                 }
                 for pair in pairs {
                     guard let name = pair.key.scalar?.text, !present.contains(name) else { continue }
@@ -100,7 +110,7 @@ extension Element {
 extension Problem: Error {
     fileprivate static func emptyFile(_ file: String) -> Problem {
         Problem(
-            at: .file(file, line: nil),
+            at: .file(file, nil),
             "expected settings, got an empty file (without --config everything has a default)")
     }
 
@@ -110,21 +120,15 @@ extension Problem: Error {
         case .syntax(let context, let start, let problem, let mark):
             let explanation = [context, problem].compactMap(\.self).joined(separator: ", ")
             let hint = Self.hint(explanation, lines: yaml.lines(from: start?.line, to: mark.line))
-            self.init(at: .file(file, line: mark.line), "expected YAML, got a syntax error: \(explanation)\(hint)")
+            self.init(at: .file(file, mark), "expected YAML, got a syntax error: \(explanation)\(hint)")
         case .anotherDocument(let mark):
-            self.init(at: .file(file, line: mark.line), "expected one YAML document, got another one after '---'")
+            self.init(at: .file(file, mark), "expected one YAML document, got another one after '---'")
         case .undefinedAlias(let mark):
-            self.init(at: .file(file, line: mark.line), "expected YAML, got a syntax error: found undefined alias")
-        case .repeatedKey(let name, let mark):
-            let second = yaml.line(repeating: name, after: mark)
-            let first = second == nil ? "" : " (first on line \(mark.line))"
-            self.init(
-                at: .file(file, line: second ?? mark.line), path: name.shown,
-                "expected each key once, got it again\(first)")
+            self.init(at: .file(file, mark), "expected YAML, got a syntax error: found undefined alias")
         case .characters(let problem):
-            self.init(at: .file(file, line: nil), "expected YAML, got a text that is none: \(problem)")
+            self.init(at: .file(file, nil), "expected YAML, got a text that is none: \(problem)")
         case .memory:
-            self.init(at: .file(file, line: nil), "expected YAML, got a text that can't be read as such")
+            self.init(at: .file(file, nil), "expected YAML, got a text that can't be read as such")
         }
     }
 
@@ -146,24 +150,5 @@ extension String {
         let all = split(separator: "\n", omittingEmptySubsequences: false)
         let start = Swift.min(first ?? last, last)
         return all.indices.filter { (start...last).contains($0 + 1) }.map { all[$0] }
-    }
-
-    /// The line on which a block mapping repeats `key`, which it had at `mark`; nil where that can't be told.
-    fileprivate func line(repeating key: String, after mark: YAMLMark) -> Int? {
-        let all = split(separator: "\n", omittingEmptySubsequences: false)
-        guard !key.isEmpty, mark.line < all.count else { return nil }
-        for index in mark.line..<all.count {
-            let line = all[index]
-            let indent = line.prefix(while: { $0 == " " }).count
-            let text = line.dropFirst(indent)
-            if text.isEmpty || text.hasPrefix("#") { continue }
-            if indent + 1 < mark.column, !text.hasPrefix("- ") { return nil }
-            guard indent + 1 == mark.column else { continue }
-            let unquoted = text.drop(while: { $0 == "\"" || $0 == "'" })
-            guard unquoted.hasPrefix(key) else { continue }
-            let rest = unquoted.dropFirst(key.count).drop(while: { $0 == "\"" || $0 == "'" || $0 == " " })
-            if rest.hasPrefix(":") { return index + 1 }
-        }
-        return nil
     }
 }

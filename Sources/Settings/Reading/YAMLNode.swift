@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// A key that a mapping has had before.
+struct RepeatedKey {
+    var name: String
+    var first: Position
+    var position: Position
+}
+
 /// A YAML document: its values, with aliases resolved, and where each was written.
 ///
 /// Tags are kept as they are and mean nothing here.
 indirect enum YAMLNode {
-    case scalar(String, isPlain: Bool, tag: String?, YAMLMark)
-    case sequence([YAMLNode], tag: String?, YAMLMark)
-    case mapping([(key: YAMLNode, value: YAMLNode)], tag: String?, YAMLMark)
+    case scalar(String, isPlain: Bool, tag: String?, Position)
+    case sequence([YAMLNode], tag: String?, Position)
+    case mapping([(key: YAMLNode, value: YAMLNode)], tag: String?, Position)
 
     /// Reads the only document of a text.
     ///
-    /// - Returns: nil where there is none.
-    /// - Throws: the first error of syntax, or the first mapping that has a key twice.
-    static func document(parsing yaml: String) throws(YAMLError) -> YAMLNode? {
+    /// - Returns: nil where there is none; and the keys that mappings have more than once, in the order of the text.
+    /// - Throws: the first error of syntax: nothing behind it can be told.
+    static func document(parsing yaml: String) throws(YAMLError) -> (root: YAMLNode?, repeated: [RepeatedKey]) {
         let composer = YAMLComposer(try YAMLParser(yaml))
-        return try composer.document()
+        return (try composer.document(), composer.repeated)
     }
 
-    var mark: YAMLMark {
+    var mark: Position {
         switch self {
         case .scalar(_, _, _, let mark), .sequence(_, _, let mark), .mapping(_, _, let mark): mark
         }
@@ -44,6 +51,7 @@ private final class YAMLComposer {
     private var levels = 0
     /// The deepest that was reached in what is being read.
     private var deepest = 0
+    private(set) var repeated: [RepeatedKey] = []
 
     init(_ parser: YAMLParser) {
         self.parser = parser
@@ -106,7 +114,7 @@ private final class YAMLComposer {
             let key = try value(event)
             pairs.append((key, try value(try parser.next())))
         }
-        try refuseRepeatedKeys(pairs.map(\.key))
+        noteRepeatedKeys(pairs.map(\.key))
         return pairs
     }
 
@@ -115,32 +123,29 @@ private final class YAMLComposer {
         try reach(levels, start.mark)
     }
 
-    private func reach(_ level: Int, _ mark: YAMLMark) throws(YAMLError) {
+    private func reach(_ level: Int, _ mark: Position) throws(YAMLError) {
         deepest = max(deepest, level)
         guard level <= Self.mostLevels else {
             throw .syntax(context: nil, from: nil, problem: "more than \(Self.mostLevels) levels", mark)
         }
     }
 
-    /// Of several the first by alphabet is named. Lists and mappings are no keys that anything takes, so nobody compares them.
-    private func refuseRepeatedKeys(_ keys: [YAMLNode]) throws(YAMLError) {
+    /// Lists and mappings are no keys that anything takes, so nobody compares them.
+    private func noteRepeatedKeys(_ keys: [YAMLNode]) {
         // A key with another tag is another one.
         struct Name: Hashable {
             var text: String
             var tag: String
         }
-        var seen: [Name: YAMLMark] = [:]
-        var repeated: [(text: String, first: YAMLMark)] = []
+        var seen: [Name: Position] = [:]
         for key in keys {
             guard case .scalar(let text, _, let tag, let mark) = key else { continue }
             let name = Name(text: text, tag: tag ?? YAMLTag.text)
             if let first = seen[name] {
-                repeated.append((text, first))
+                repeated.append(RepeatedKey(name: text, first: first, position: mark))
             } else {
                 seen[name] = mark
             }
         }
-        guard let first = repeated.min(by: { $0.text < $1.text }) else { return }
-        throw .repeatedKey(first.text, first: first.first)
     }
 }

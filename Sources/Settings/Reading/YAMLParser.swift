@@ -2,25 +2,12 @@
 
 import CYAML
 
-/// A place in a YAML text, counted from 1.
-struct YAMLMark {
-    var line: Int
-    var column: Int
-
-    fileprivate init(_ mark: yaml_mark_t) {
-        line = mark.line + 1
-        column = mark.column + 1
-    }
-}
-
 /// Why a text is no YAML document that a configuration can be read from.
 enum YAMLError: Error {
     /// The parser's words, and where it stood.
-    case syntax(context: String?, from: YAMLMark?, problem: String, YAMLMark)
-    case undefinedAlias(YAMLMark)
-    case anotherDocument(YAMLMark)
-    /// - Parameter first: where the key was before.
-    case repeatedKey(String, first: YAMLMark)
+    case syntax(context: String?, from: Position?, problem: String, Position)
+    case undefinedAlias(Position)
+    case anotherDocument(Position)
     /// Not made of the characters that YAML allows.
     case characters(problem: String)
     case memory
@@ -33,20 +20,20 @@ enum YAMLError: Error {
 @safe final class YAMLParser {
     /// The beginning of a node, with where it was written.
     struct Start {
-        var mark: YAMLMark
+        var mark: Position
         var anchor: String?
         /// Nil where there is none, or none that says anything.
         var tag: String?
     }
 
     enum Event {
-        case alias(String, YAMLMark)
+        case alias(String, Position)
         case scalar(String, isPlain: Bool, Start)
         case sequence(Start)
         case mapping(Start)
         /// Of a sequence or mapping.
         case end
-        case document(YAMLMark)
+        case document(Position)
         case documentEnd
         case streamEnd
     }
@@ -82,7 +69,7 @@ enum YAMLError: Error {
 
     /// Nil for what tells nothing: the beginning of the stream.
     private static func event(_ event: yaml_event_t) -> Event? {
-        let mark = unsafe YAMLMark(event.start_mark)
+        let mark = unsafe Position(event.start_mark)
         switch unsafe event.type {
         case YAML_ALIAS_EVENT:
             return unsafe .alias(text(event.data.alias.anchor) ?? "", mark)
@@ -123,8 +110,15 @@ enum YAMLError: Error {
         default:
             let context = unsafe state.context.map { unsafe String(cString: $0) }
             return unsafe .syntax(
-                context: context, from: context == nil ? nil : YAMLMark(state.context_mark), problem: problem,
-                YAMLMark(state.problem_mark))
+                context: context, from: context == nil ? nil : Position(state.context_mark), problem: problem,
+                Position(state.problem_mark))
         }
+    }
+}
+
+extension Position {
+    /// libyaml counts from 0.
+    fileprivate init(_ mark: yaml_mark_t) {
+        self.init(line: mark.line + 1, column: mark.column + 1)
     }
 }

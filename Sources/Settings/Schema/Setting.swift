@@ -28,7 +28,7 @@ struct Setting<Value: Sendable>: Sendable {
     var standardValue: Value? {
         guard let standard else { return nil }
         var problems = ProblemList()
-        guard let element = try? Element(parsing: standard, named: path),
+        guard let element = try? Element(parsing: standard, named: path, &problems),
             let value = form.read(element, path, &problems)
         else {
             preconditionFailure("The default of \(path) is none of its values: \(problems.error?.description ?? "")")
