@@ -81,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Directory", "LibC", "Octets", "Redis", "Settings", "Telemetry",
+                "Proxy", "Admin", "Admission", "Digests", "Directory", "LibC", "Octets", "Redis", "Settings", "Telemetry",
                 .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             swiftSettings: settings),

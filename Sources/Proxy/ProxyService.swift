@@ -29,15 +29,21 @@ package final class ProxyService: Sendable {
     private static let startGrace = Duration.seconds(1)
     private static let startPoll = Duration.milliseconds(10)
 
-    private let settings: Settings
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
     private let loops: LoopTable
-    private let accessLog: AccessLog?
+    private let shared: Shared
     private let listeners: Listeners
     private let phase = NIOLockedValueBox(Phase.serving)
-    private let resolver: UpstreamResolver?
-    private let instance: Instance
+    private let standing: NIOLockedValueBox<Standing>
+
+    /// What the configuration in force has brought with it, for all loops.
+    struct Standing: Sendable {
+        var settings: Settings
+        var backends: Backends
+        /// Nil: off.
+        var accessLog: AccessLog?
+    }
 
     // MARK: Start
 
@@ -55,57 +61,55 @@ package final class ProxyService: Sendable {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
         let snapshot = try Snapshot(settings)
-        let troubles = Troubles(logger: logger)
-        let resolver = UpstreamResolver(settings.upstream, trouble: troubles.resolving, logger: logger)
-        let shared = Shared(
-            snapshot.bounds, resolver: resolver, accessLog: accessLog, troubles: troubles, logger: logger)
+        let shared = Shared(snapshot.bounds, troubles: Troubles(logger: logger), logger: logger)
+        let backends = Backends(settings, logger: logger)
+        let standing = Standing(settings: settings, backends: backends, accessLog: accessLog)
         let eventLoops = Array(group.makeIterator())
         let loops = try await LoopTable(on: eventLoops) { eventLoop, index in
             let (clock, share) = (LoopClock(), LoopShare(index: index, count: eventLoops.count))
-            let epoch = Epoch(snapshot, of: share, shared, on: eventLoop, clock)
-            return Loop(on: eventLoop, epoch, share: share, shared, clock: clock)
+            let epoch = Epoch(snapshot, backends, of: share, shared, on: eventLoop, clock)
+            return Loop(on: eventLoop, epoch, share: share, shared, accessLog: accessLog, clock: clock)
         }
         do {
-            resolver?.start(at: .now()) { addresses in loops.tell { $0.epoch.pool.resolved(to: addresses) } }
+            backends.resolver?.start(at: .now(), telling: loops)
             _ = try await loops.map { $0.start(among: loops) }
             let deadline = ContinuousClock.now + startGrace
-            try await awaitStart(loops, resolver, until: deadline)
-            await willListen(shared.instance.id, deadline)
+            try await awaitStart(loops, backends.resolver, until: deadline)
+            await willListen(backends.instance.id, deadline)
             let listeners = try await Listeners.open(
-                settings.listen, inherited: inherited, group: group, loops: loops, trouble: troubles.accepting)
+                settings.listen, inherited: inherited, group: group, loops: loops, trouble: shared.troubles.accepting)
             return ProxyService(
-                settings: settings, logger: logger, group: group, loops: loops, accessLog: accessLog,
-                listeners: listeners, instance: shared.instance, resolver: resolver)
+                standing, logger: logger, group: group, loops: loops, shared: shared, listeners: listeners)
         } catch {
-            await close(loops, resolver, accessLog, group, logger)
+            await close(loops, standing, group, logger)
             throw error
         }
     }
 
     private init(
-        settings: Settings, logger: Logger, group: MultiThreadedEventLoopGroup, loops: LoopTable,
-        accessLog: AccessLog?, listeners: Listeners, instance: Instance, resolver: UpstreamResolver?
+        _ standing: Standing, logger: Logger, group: MultiThreadedEventLoopGroup, loops: LoopTable, shared: Shared,
+        listeners: Listeners
     ) {
-        self.settings = settings
+        self.standing = NIOLockedValueBox(standing)
         self.logger = logger
         self.group = group
         self.loops = loops
-        self.accessLog = accessLog
+        self.shared = shared
         self.listeners = listeners
-        self.instance = instance
-        self.resolver = resolver
     }
 
     /// Where clients connect; the ports are the kernel's where 0 was configured.
     package var addresses: [String] { listeners.addresses }
 
     /// The id of the database that requests are counted in; nil until a loop has seen one.
-    package var database: [UInt8]? { instance.id }
+    package var database: [UInt8]? { current.backends.instance.id }
+
+    var current: Standing { standing.withLockedValue { $0 } }
 
     package func availability() async -> Availability {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
         if let fault = await Self.fault(of: loops) { return .redisUnavailable(fault) }
-        return resolver?.hasAddress == false ? .upstreamUnresolved : .ready
+        return current.backends.resolver?.hasAddress == false ? .upstreamUnresolved : .ready
     }
 
     /// What keeps a loop from Redis; of several that of the first.
@@ -118,7 +122,7 @@ package final class ProxyService: Sendable {
         }
     }
 
-    private static func openAccessLog(_ access: Settings.Log.Access, logger: Logger) throws -> AccessLog? {
+    static func openAccessLog(_ access: Settings.Log.Access, logger: Logger) throws(LineSink.Failure) -> AccessLog? {
         switch access {
         case .off: nil
         case .stdout: try AccessLog(.stdout, logger: logger)
@@ -137,7 +141,28 @@ package final class ProxyService: Sendable {
 
     /// Opens the access log anew, for whoever has moved the file away.
     package func reopenLog() {
-        accessLog?.reopen()
+        current.accessLog?.reopen()
+    }
+
+    // MARK: Another configuration
+
+    /// Goes on with other settings: all of them from one moment on, or none (docs/decisions/0018-reload.md). One call at a time,
+    /// and none while it drains.
+    ///
+    /// - Parameter ready: waited for when all else is there; what it throws ends the attempt.
+    /// - Throws: ``ReloadError``, or what `ready` throws; everything is as it was then.
+    package func reload(_ settings: Settings, ready: () async throws -> Void = {}) async throws {
+        let reload = Reload(self.current, to: settings, loops: loops, listeners: listeners, shared: shared)
+        let next = try await reload.prepare()
+        do {
+            try await ready()
+            try Task.checkCancellation()
+        } catch {
+            await reload.discard(next)
+            throw error
+        }
+        standing.withLockedValue { $0 = next.standing }
+        await reload.commit(next)
     }
 
     // MARK: End
@@ -145,23 +170,23 @@ package final class ProxyService: Sendable {
     /// Finishes what is under way, within `drain.timeout`, and then stops.
     package func drain() async {
         phase.withLockedValue { $0 = .draining }
+        let drain = current.settings.drain
         logger.info("draining")
         do {
             // A balancer needs a moment to see that this one is going.
-            if settings.drain.delay > .zero { try await Task.sleep(for: settings.drain.delay) }
+            if drain.delay > .zero { try await Task.sleep(for: drain.delay) }
             // First, so that whoever finds the listeners closed is told to close by every answer from then on.
             _ = try await loops.map { $0.announceDrain() }
             await listeners.end()
-            try await finishRequests()
+            try await finishRequests(within: drain.timeout)
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])
         }
-        await Self.close(loops, resolver, accessLog, group, logger)
+        await Self.close(loops, current, group, logger)
     }
 
-    private func finishRequests() async throws {
+    private func finishRequests(within timeout: Duration) async throws {
         let loops = loops
-        let timeout = settings.drain.timeout
         let cutter = Task {
             try await Task.sleep(for: timeout)
             _ = try await loops.map { $0.cut() }
@@ -171,16 +196,22 @@ package final class ProxyService: Sendable {
     }
 
     private static func close(
-        _ loops: LoopTable, _ resolver: UpstreamResolver?, _ accessLog: AccessLog?,
-        _ group: MultiThreadedEventLoopGroup, _ logger: Logger
+        _ loops: LoopTable, _ standing: Standing, _ group: MultiThreadedEventLoopGroup, _ logger: Logger
     ) async {
-        resolver?.close()
+        standing.backends.resolver?.close()
         do {
             try await loops.wait { $0.close() }
-            await accessLog?.close()
+            await standing.accessLog?.close()
             try await group.shutdownGracefully()
         } catch {
             logger.error("not closed cleanly", metadata: ["error": "\(error)"])
         }
+    }
+}
+
+extension UpstreamResolver {
+    /// Asks for the first time, and tells the pools that are this handler's, whichever configuration they are of.
+    func start(at now: NIODeadline, telling loops: LoopTable) {
+        start(at: now) { [unowned self] addresses in loops.tell { $0.resolved(to: addresses, by: self) } }
     }
 }

@@ -11,7 +11,7 @@ import Settings
 /// One configuration as the loops use it: everything a request would otherwise work out again is worked out here once.
 /// Immutable and shared; a request keeps the one it began with.
 final class Snapshot: Sendable {
-    struct Upstream: Sendable {
+    struct Upstream: Sendable, Equatable {
         /// Nil where it has a name, which a resolver is asked for.
         var fixedAddress: SocketAddress?
         /// `host:port`, as clients of the handler write Host.
@@ -25,7 +25,7 @@ final class Snapshot: Sendable {
     }
 
     /// How much, and how long.
-    struct Bounds: Sendable {
+    struct Bounds: Sendable, Equatable {
         /// Of the whole process.
         var connections: Int
         /// Of one address in the whole process.

@@ -51,6 +51,19 @@ package struct ConfigurationSources: Sendable {
 }
 
 extension ConfigurationSources {
+    /// Of the file; nil where there is none.
+    package var path: String? { file ?? environment.variable(Self.fileVariable) }
+
+    /// What the file says now; nil where there is none.
+    package func text() throws(ConfigurationError) -> String? {
+        guard let path else { return nil }
+        do {
+            return try ConfigurationFile(path: path).text()
+        } catch {
+            throw ConfigurationError(error)
+        }
+    }
+
     /// The least important first.
     var overrides: [(path: String, element: Element)] {
         let variables = Option.allCases.compactMap { option -> (String, Element)? in

@@ -7,15 +7,14 @@ extension Settings {
     package static func load(_ sources: ConfigurationSources = ConfigurationSources()) throws(ConfigurationError)
         -> Settings
     {
-        guard let file = sources.file ?? sources.environment.variable(ConfigurationSources.fileVariable) else {
-            return try read(nil, sources)
-        }
-        let text: String
-        do {
-            text = try ConfigurationFile(path: file).text()
-        } catch {
-            throw ConfigurationError(error)
-        }
+        try load(sources, text: sources.text())
+    }
+
+    /// As ``load(_:)``, from what the file has said.
+    package static func load(
+        _ sources: ConfigurationSources, text: String?
+    ) throws(ConfigurationError) -> Settings {
+        guard let text, let file = sources.path else { return try read(nil, sources) }
         return try parse(text, named: file, sources)
     }
 

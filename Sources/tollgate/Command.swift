@@ -75,12 +75,12 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         let process = ProcessInfo.processInfo
-        let settings = try Configuration.read(
-            ConfigurationSources(
-                file: config, flags: flags, environment: process.environment, descriptors: DescriptorLimit.raise()))
+        let sources = ConfigurationSources(
+            file: config, flags: flags, environment: process.environment, descriptors: DescriptorLimit.raise())
+        let (settings, text) = try Configuration.read(sources)
         do {
             let inherited = try InheritedSockets(environment: process.environment, pid: process.processIdentifier)
-            try await Daemon(settings, inherited: inherited).run()
+            try await Daemon(settings, from: sources, text: text, inherited: inherited).run()
         } catch let error as InheritedSockets.Malformed {
             Configuration.report(["tollgate: \(error)"])
             throw Configuration.wrong
@@ -113,7 +113,7 @@ struct Config: ParsableCommand {
         var file: String
 
         func run() throws {
-            let settings = try Configuration.read(ConfigurationSources(file: file, looksAtFolders: true))
+            let (settings, _) = try Configuration.read(ConfigurationSources(file: file, looksAtFolders: true))
             let lines = ["\(file): ok"] + settings.summary
             try StandardStream.output.write(lines.map { "\($0)\n" }.joined())
         }
@@ -140,9 +140,11 @@ private enum Configuration {
     /// `EX_CONFIG` of sysexits.
     static let wrong = ExitCode(78)
 
-    static func read(_ sources: ConfigurationSources) throws -> Settings {
-        do {
-            return try Settings.load(sources)
+    /// - Returns: also what the file said; nil where there is none.
+    static func read(_ sources: ConfigurationSources) throws -> (Settings, text: String?) {
+        do throws(ConfigurationError) {
+            let text = try sources.text()
+            return (try Settings.load(sources, text: text), text)
         } catch {
             report(error.lines)
             throw wrong

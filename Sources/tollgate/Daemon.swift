@@ -13,20 +13,30 @@ import Telemetry
 ///
 /// 1. The first SIGTERM or SIGINT drains. The admin address outlives the data plane, to tell of it.
 /// 2. The second one ends the process at once, with exit code 1.
-/// 3. SIGHUP opens the access log anew.
+/// 3. SIGHUP opens the access log anew and reads the configuration again, as a change of its file does (``Reloader``).
 ///
 /// What was started last ends first, and each part has ended before the next one is told.
 struct Daemon {
     /// Beyond the drain's own time: what a data plane needs to close, and an admin connection to be answered.
     private static let shutdownMargin = Duration.seconds(5)
 
+    /// As it starts with them; ``state`` has those in force.
     private let settings: Settings
+    private let configuration: ConfigurationSources
+    private let text: String?
+    private let state: ConfigurationState
     private let inherited: InheritedSockets
     private let logger: Logger
 
-    init(_ settings: Settings, inherited: InheritedSockets) {
+    /// - Parameters:
+    ///   - configuration: where the settings come from, to be read again.
+    ///   - text: what their file said.
+    init(_ settings: Settings, from configuration: ConfigurationSources, text: String?, inherited: InheritedSockets) {
         self.settings = settings
+        self.configuration = configuration
+        self.text = text
         self.inherited = inherited
+        state = ConfigurationState(settings, file: configuration.path, text: text)
         let level = settings.log.level.level
         LoggingSystem.bootstrap { _ in StderrLogHandler(level: level) }
         logger = Logger(label: "tollgate")
@@ -58,9 +68,11 @@ struct Daemon {
             try await DataPlane(settings, inherited: inherited, publisher: publisher, logger: logger)
         }
         let (ending, end) = AsyncStream<Never>.makeStream()
+        let triggers = AsyncStream<Reloader.Trigger>.makeStream()
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await obey(signals, dataPlane, end) }
-            try await serve(dataPlane, publisher, until: ending)
+            tasks.addTask { await obey(signals, dataPlane, triggers.continuation, end) }
+            tasks.addTask { await watchFile(triggers.continuation) }
+            try await serve(dataPlane, publisher, reloadingOn: triggers.stream, until: ending)
             // Signals never end by themselves.
             tasks.cancelAll()
         }
@@ -68,46 +80,73 @@ struct Daemon {
     }
 
     private func serve(
-        _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher, until ending: AsyncStream<Never>
+        _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher,
+        reloadingOn triggers: AsyncStream<Reloader.Trigger>, until ending: AsyncStream<Never>
     ) async throws {
-        let admin = try await openAdmin(dataPlane)
+        let admin = adminAddress(dataPlane)
+        try await admin.start(settings)
         do {
             try await dataPlane.start()
         } catch {
             // It may have been published before its address was found taken.
             await publisher.retire()
-            await admin?.end(by: .now + Self.shutdownMargin)
+            await admin.end(by: .now + Self.shutdownMargin)
             throw error
         }
-        let keeper = RecordKeeper(settings, logger: logger, database: { dataPlane.database })
+        let keeper = RecordKeeper({ state.settings }, logger: logger, database: { dataPlane.database })
+        let reloader = Reloader(
+            sources: configuration, state: state,
+            parts: Reloader.Parts(
+                requests: { try await dataPlane.reload($0, ready: $1) }, admin: { try await admin.prepare($0) },
+                others: { await publisher.change(to: $0, in: dataPlane.database) },
+                reopenLog: { await dataPlane.reopenLog() }),
+            logger: logger)
         let deadline = await withTaskGroup(of: Void.self) { keepers in
             keepers.addTask { await keeper.run() }
             keepers.addTask { await publisher.run(into: { dataPlane.database }) }
+            keepers.addTask { await reloader.run(triggers, from: text) }
             for await _ in ending {}
             keepers.cancelAll()
-            return ContinuousClock.now + settings.drain.delay + settings.drain.timeout + Self.shutdownMargin
+            await keepers.waitForAll()
+            let drain = state.settings.drain
+            return ContinuousClock.now + drain.delay + drain.timeout + Self.shutdownMargin
         }
         // Before it drains: a sidecar that does is none to count on.
         await publisher.retire()
         await dataPlane.drain()
-        await admin?.end(by: deadline)
+        await admin.end(by: deadline)
     }
 
-    private func openAdmin(_ dataPlane: DataPlaneService) async throws -> AdminService? {
-        guard let address = settings.admin else { return nil }
-        return try await AdminService.open(
-            address, readiness: { await dataPlane.readiness },
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, lookUp: NameLookup.addresses)
+    private func adminAddress(_ dataPlane: DataPlaneService) -> AdminAddress {
+        AdminAddress { [logger] address in
+            try await AdminService.open(
+                address, readiness: { await dataPlane.readiness },
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, lookUp: NameLookup.addresses)
+        }
+    }
+
+    private func watchFile(_ triggers: AsyncStream<Reloader.Trigger>.Continuation) async {
+        guard let path = configuration.path else { return }
+        do {
+            let changes = try FileWatch.changes(of: path)
+            // It may have changed since it was read.
+            triggers.yield(.file)
+            for await _ in changes { triggers.yield(.file) }
+        } catch {
+            logger.warning(
+                "changes of the configuration aren't seen: send SIGHUP after one",
+                metadata: ["file": "\(path)", "error": "\(error)"])
+        }
     }
 
     private func obey(
-        _ signals: AsyncStream<Signal>, _ dataPlane: DataPlaneService, _ end: AsyncStream<Never>.Continuation
+        _ signals: AsyncStream<Signal>, _ dataPlane: DataPlaneService,
+        _ triggers: AsyncStream<Reloader.Trigger>.Continuation, _ end: AsyncStream<Never>.Continuation
     ) async {
         var isEnding = false
         for await signal in signals {
             if signal == .hangUp {
-                logger.info("opening the access log anew")
-                await dataPlane.reopenLog()
+                triggers.yield(.signal)
             } else if isEnding {
                 logger.warning("ending at once", metadata: ["signal": "\(signal.rawValue)"])
                 exit(EXIT_FAILURE)

@@ -15,9 +15,10 @@ extension DataPlane {
         let proxy = try await ProxyService.start(
             settings, inherited: inherited.sockets, logger: logger, willListen: publisher.publishFirst)
         self.init(
-            addresses: proxy.addresses,
+            addresses: { proxy.addresses },
             readiness: { Readiness(await proxy.availability()) },
             reopenLog: { proxy.reopenLog() },
+            reload: { try await proxy.reload($0, ready: $1) },
             drain: { await proxy.drain() },
             database: { proxy.database })
     }

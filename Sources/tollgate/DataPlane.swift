@@ -3,14 +3,18 @@
 import Admin
 import Logging
 import NIOConcurrencyHelpers
+import Settings
 
 /// What carries requests, as the daemon handles it: started, asked how it is, told of signals, and drained.
 struct DataPlane: Sendable {
     /// Where clients connect, as logs write it.
-    var addresses: [String]
+    var addresses: @Sendable () -> [String]
     var readiness: @Sendable () async -> Readiness
     /// Opens the access log anew, for whoever has moved the file away.
     var reopenLog: @Sendable () async -> Void
+    /// Goes on with other settings, all or none; `ready` is waited for when all else is there, and what it throws ends the
+    /// attempt.
+    var reload: @Sendable (_ settings: Settings, _ ready: @Sendable () async throws -> Void) async throws -> Void
     /// Finishes what is under way, and stops.
     var drain: @Sendable () async -> Void
     /// The id of the Redis database that requests are counted in; nil until one was seen.
@@ -39,8 +43,24 @@ struct DataPlaneService: Sendable {
     func start() async throws {
         let plane = try await make()
         phase.withLockedValue { $0 = .running(plane) }
-        for address in plane.addresses {
+        for address in plane.addresses() {
             logger.info("listening", metadata: ["address": "\(address)"])
+        }
+    }
+
+    /// Goes on with other settings, or throws why it can't. To be called once it has started, and not once it drains.
+    func reload(_ settings: Settings, ready: @Sendable () async throws -> Void) async throws {
+        guard case .running(let plane) = phase.withLockedValue({ $0 }) else {
+            preconditionFailure("Nothing is at work that could go on with other settings")
+        }
+        let before = plane.addresses()
+        try await plane.reload(settings, ready)
+        let after = plane.addresses()
+        for address in after where !before.contains(address) {
+            logger.info("listening", metadata: ["address": "\(address)"])
+        }
+        for address in before where !after.contains(address) {
+            logger.info("no longer listening", metadata: ["address": "\(address)"])
         }
     }
 

@@ -22,20 +22,46 @@ final class PolicyPublisher: Sendable {
     /// While there is nothing to publish to.
     private static let retryInterval = Duration.seconds(1)
 
-    private let endpoint: RedisEndpoint
-    private let namespace: String
-    private let policies: PolicySet
-    private let text: String
+    /// What is published, and where.
+    private struct Publication: Sendable {
+        let endpoint: RedisEndpoint
+        let namespace: String
+        let policies: PolicySet
+        let text: String
+
+        init(_ settings: Settings) {
+            endpoint = settings.redis.endpoint
+            namespace = settings.namespace
+            (policies, text) = PolicySet.published(settings.policies, keys: settings.keys.terms)
+        }
+
+        func isSame(as other: Publication) -> Bool { endpoint == other.endpoint && text == other.text }
+    }
+
+    private let current: Mutex<Publication>
     private let name: String
     private let logger: Logger
     private let others = Mutex(OtherPolicySets())
 
     init(_ settings: Settings, logger: Logger) {
-        endpoint = settings.redis.endpoint
-        namespace = settings.namespace
-        (policies, text) = PolicySet.published(settings.policies, keys: settings.keys.terms)
+        current = Mutex(Publication(settings))
         name = Self.makeName()
         self.logger = logger
+    }
+
+    private var publication: Publication { current.withLock { $0 } }
+
+    /// Other settings are in force. What was published by the ones before is taken back, or this sidecar would count as two that
+    /// disagree.
+    ///
+    /// - Parameter database: as for `publishFirst`.
+    func change(to settings: Settings, in database: [UInt8]?) async {
+        let (before, after) = (publication, Publication(settings))
+        current.withLock { $0 = after }
+        guard !after.isSame(as: before) else { return }
+        // Where it fails, the next beat goes on trying, and says what is wrong.
+        _ = try? await publish(into: database) { _ in }
+        await retire(before)
     }
 
     /// Before clients can connect, so that whoever finds the sidecar there finds its policies too.
@@ -72,7 +98,7 @@ final class PolicyPublisher: Sendable {
                 if !hasComplained {
                     logger.warning(
                         "policies can't be published: tollgatectl doesn't see this sidecar",
-                        metadata: ["error": "\(error)", "redis": "\(endpoint)"])
+                        metadata: ["error": "\(error)", "redis": "\(publication.endpoint)"])
                 }
                 hasComplained = true
             }
@@ -86,10 +112,14 @@ final class PolicyPublisher: Sendable {
         into database: [UInt8]?, _ then: (Sidecars) async throws(RedisError) -> Void
     ) async throws(RedisError) -> Bool {
         guard let database else { return false }
-        let client = try await RedisClient.connect(to: endpoint)
+        let publication = publication
+        let client = try await RedisClient.connect(to: publication.endpoint)
         defer { client.close() }
-        let sidecars = Sidecars(client, namespace: namespace)
-        guard try await sidecars.beat(name, policies: policies, text: text, database: database) else { return false }
+        let sidecars = Sidecars(client, namespace: publication.namespace)
+        guard
+            try await sidecars.beat(
+                name, policies: publication.policies, text: publication.text, database: database)
+        else { return false }
         try await then(sidecars)
         return true
     }
@@ -97,6 +127,7 @@ final class PolicyPublisher: Sendable {
     /// One line at most, however many there are: the next beat tells no more of them.
     private func lookAround(among sidecars: Sidecars) async throws(RedisError) {
         let live = try await sidecars.live()
+        let policies = publication.policies
         let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
         for other in news {
             let theirs = try await sidecars.policySet(other.hash)
@@ -117,10 +148,14 @@ final class PolicyPublisher: Sendable {
 
     /// Takes the last beat back: a sidecar that ends is none to count on.
     func retire() async {
+        await retire(publication)
+    }
+
+    private func retire(_ publication: Publication) async {
         do {
-            let client = try await RedisClient.connect(to: endpoint, timeout: .seconds(1))
+            let client = try await RedisClient.connect(to: publication.endpoint, timeout: .seconds(1))
             defer { client.close() }
-            try await Sidecars(client, namespace: namespace).retire(name, policies: policies)
+            try await Sidecars(client, namespace: publication.namespace).retire(name, policies: publication.policies)
         } catch {
             // The beat runs out by itself.
             logger.debug("the last beat could not be taken back", metadata: ["error": "\(error)"])

@@ -24,20 +24,18 @@ struct RecordKeeper: Sendable {
         var step = Duration.milliseconds(10)
     }
 
-    private let endpoint: RedisEndpoint
-    private let namespace: String
-    private let retention: Duration
+    /// In force now.
+    private let settings: @Sendable () -> Settings
     private let pace: Pace
     /// The id of the database that requests are counted in; nil while none was seen.
     private let database: @Sendable () -> [UInt8]?
     private let logger: Logger
 
     init(
-        _ settings: Settings, pace: Pace = Pace(), logger: Logger, database: @escaping @Sendable () -> [UInt8]?
+        _ settings: @escaping @Sendable () -> Settings, pace: Pace = Pace(), logger: Logger,
+        database: @escaping @Sendable () -> [UInt8]?
     ) {
-        endpoint = settings.redis.endpoint
-        namespace = settings.namespace
-        retention = settings.keys.retention
+        self.settings = settings
         self.pace = pace
         self.database = database
         self.logger = logger
@@ -67,11 +65,12 @@ struct RecordKeeper: Sendable {
     }
 
     private func removeOldRecords(_ database: [UInt8]) async throws -> Int? {
-        let client = try await RedisClient.connect(to: endpoint)
+        let settings = settings()
+        let client = try await RedisClient.connect(to: settings.redis.endpoint)
         defer { client.close() }
         let step = pace.step
         let retention = Retention(
-            client, namespace: namespace, retention: retention, who: "tollgate@\(ProcessInfo.processInfo.hostName)"
+            client, namespace: settings.namespace, retention: settings.keys.retention, who: "tollgate@\(ProcessInfo.processInfo.hostName)"
         ) { try await Task.sleep(for: step) }
         // No longer than the shortest wait, or a sidecar that is alone would find its own mark.
         return try await retention.sweep(database: database, rest: pace.interval / 2)

@@ -17,8 +17,8 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
         let service = DataPlaneService(logger: .silent) {
             await start.wait()
             return DataPlane(
-                addresses: [], readiness: { unavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
-                drain: { await drain.wait() })
+                addresses: { [] }, readiness: { unavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
+                reload: { _, ready in try await ready() }, drain: { await drain.wait() })
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await service.start() }

@@ -34,10 +34,9 @@ import Testing
             _ = try await client.send("HSET", "tg:1:{acme}", "rev", "1", "status", "active")
             try await revoked("first")
             let database = NIOLockedValueBox<[UInt8]?>(nil)
+            let settings = try settings(server)
             let keeper = RecordKeeper(
-                try settings(server), pace: Self.pace,
-                logger: .silent,
-                database: { database.withLockedValue { $0 } })
+                { settings }, pace: Self.pace, logger: .silent, database: { database.withLockedValue { $0 } })
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { await keeper.run() }
                 // Of a database that nobody has seen nothing is removed.
@@ -52,9 +51,8 @@ import Testing
     }
 
     @Test func itEndsAtOnceWhileItWaits() async throws {
-        let keeper = RecordKeeper(
-            try Settings.load(), logger: .silent,
-            database: { nil })
+        let settings = try Settings.load()
+        let keeper = RecordKeeper({ settings }, logger: .silent, database: { nil })
         let start = ContinuousClock.now
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await keeper.run() }

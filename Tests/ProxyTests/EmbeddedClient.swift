@@ -53,9 +53,7 @@ final class EmbeddedClient {
         var settings = try Settings.parse(configuration, named: "test.yaml")
         settings.limits.connections = connections
         let snapshot = try Snapshot(settings)
-        let shared = Shared(
-            snapshot.bounds, resolver: nil, accessLog: accessLog?.log, troubles: Troubles(logger: log.logger),
-            logger: log.logger)
+        let shared = Shared(snapshot.bounds, troubles: Troubles(logger: log.logger), logger: log.logger)
         let (eventLoop, dialled) = (eventLoop, dialled)
         let clock = LoopClock { eventLoop.now }
         let connector = UpstreamConnector(
@@ -72,7 +70,8 @@ final class EmbeddedClient {
             pool: UpstreamPool(
                 configuration: snapshot.upstream, capacity: snapshot.upstream.maxConnections, connector: connector,
                 clock: clock, trouble: shared.troubles.connecting))
-        loop = Loop(on: eventLoop, epoch, share: LoopShare(index: 0, count: 1), shared, clock: clock)
+        loop = Loop(
+            on: eventLoop, epoch, share: LoopShare(index: 0, count: 1), shared, accessLog: accessLog?.log, clock: clock)
         (connection, channel) = try Self.connect(to: loop, from: address, socket)
     }
 

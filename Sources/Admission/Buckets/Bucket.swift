@@ -84,18 +84,22 @@ struct BucketSet {
     ///
     /// - Parameters:
     ///   - subject: whose they are, as it enters the share of subjects that a policy is enforced on.
+    ///   - former: of the same subject, under another configuration: what is the same is known here too.
     init(
         for kind: Policy.Subject, _ subject: String, of policies: [Policy], named name: (Policy) -> String,
-        keeping old: BucketSet? = nil, allowance: (Policy) -> Allowance
+        keeping old: BucketSet? = nil, after former: Inheritance<BucketSet>? = nil,
+        allowance: (Policy) -> Allowance
     ) {
         buckets = policies.indices.map { index in
             let policy = policies[index]
             guard policy.subject == kind else { return nil }
             let (name, allowance) = (Array(name(policy).utf8), allowance(policy))
             if let kept = old?[index], kept.name == name, kept.allowance == allowance { return kept }
-            return Bucket(
+            let bucket = Bucket(
                 policy: index, of: policy, allowance: allowance, name: name,
                 isEnforced: policy.mode.enforces(policy.name, on: subject))
+            if let former { bucket.inherit(from: former) }
+            return bucket
         }
     }
 

@@ -11,8 +11,10 @@ final class Payers {
     /// What tells callers apart by their address, where a policy doesn't say.
     private let addressPrefix: AddressPrefix
     private let names: Names
-    private let globalBuckets: BucketSet
+    private var globalBuckets: BucketSet
     private var addresses: BoundedCache<String, BucketSet>
+    /// Of the configuration before, for a while.
+    private var inheritance: Inheritance<Payers>?
 
     /// - Parameter capacity: addresses remembered.
     init(_ configuration: AdmissionConfiguration, named names: Names, capacity: Int) {
@@ -22,6 +24,22 @@ final class Payers {
         addresses = BoundedCache(capacity: capacity)
         globalBuckets = BucketSet(
             for: .global, "", of: configuration.policies, named: names.globalBucket, allowance: \.allowance)
+    }
+
+    /// What another one knows of buckets that are the same here is known here too.
+    ///
+    /// - Parameter keepsShares: what counts alone while Redis is away goes on with the same part.
+    func inherit(_ former: Payers, keepsShares: Bool) {
+        let inheritance = Inheritance(former: former, keepsShares: keepsShares)
+        self.inheritance = inheritance
+        former.inheritance = nil
+        globalBuckets = BucketSet(
+            for: .global, "", of: policies, named: names.globalBucket,
+            after: inheritance.buckets(\.globalBuckets), allowance: \.allowance)
+    }
+
+    func endInheritance() {
+        inheritance = nil
     }
 
     /// What a stranger's address pays for being refused.
@@ -78,7 +96,7 @@ final class Payers {
         let names = names
         let buckets = BucketSet(
             for: .address, address, of: policies, named: { names.bucket($0, ofAddress: address) },
-            allowance: \.allowance)
+            after: inheritance?.buckets { $0.addresses.use(address) }, allowance: \.allowance)
         addresses.insert(buckets, for: address)
         return buckets
     }

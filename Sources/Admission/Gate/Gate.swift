@@ -34,6 +34,10 @@ package final class Gate {
     let till: Till
     let meter: UsageMeter
     private let complaints: Complaints
+    /// Whose place it will take.
+    private var former: Gate?
+    /// When what that one knew is let go.
+    private var inheritanceEnds = NIODeadline.distantFuture
     private let slots: SlotKeeper
     private let corrections: Corrections
     private let watches: Watches
@@ -64,13 +68,27 @@ package final class Gate {
         self.init(configuration, on: link, logger: logger, recordCapacity: recordCapacity)
     }
 
-    init(_ configuration: AdmissionConfiguration, on link: StoreLink, logger: Logger, recordCapacity: Int = 50_000) {
+    /// One that will take the place of another, of the same loop and Redis, under another configuration: it has that one's
+    /// connection, and from ``takeOver()`` on knows what that one knew.
+    package convenience init(
+        _ configuration: AdmissionConfiguration, succeeding former: Gate, logger: Logger, recordCapacity: Int
+    ) {
+        self.init(
+            configuration, on: former.link, plans: former.plans, logger: logger, recordCapacity: recordCapacity)
+        self.former = former
+    }
+
+    init(
+        _ configuration: AdmissionConfiguration, on link: StoreLink, plans known: PlanBook? = nil, logger: Logger,
+        recordCapacity: Int = 50_000
+    ) {
         self.configuration = configuration
         self.link = link
+        link.join()
         let policies = configuration.policies
         waits = Waits(on: link)
         complaints = Complaints(about: policies, to: logger)
-        plans = PlanBook(on: link, complaints: complaints)
+        plans = known ?? PlanBook(on: link, complaints: complaints)
         cache = KeyCache(
             capacity: recordCapacity, named: link.names, policies, plans: plans, complaints: complaints)
         keys = KeyBook(
@@ -118,15 +136,41 @@ package final class Gate {
         link.start()
     }
 
-    /// What is still open, and whatever is asked from now on, is answered as without Redis. Ends when what was counted is
-    /// written, or a second has passed.
+    /// The other one is asked no more, but by requests that began by it: its keys and plans are known here too, worked out
+    /// by this configuration when they are asked for, and buckets that stay the same keep what was heard of them.
+    package func takeOver() {
+        guard let former else { return }
+        self.former = nil
+        link.go(by: configuration)
+        plans.complaints = complaints
+        let keepsShares = configuration.localShare == former.configuration.localShare
+        cache.inherit(former.cache, keepsShares: keepsShares)
+        payers.inherit(former.payers, keepsShares: keepsShares)
+        inheritanceEnds = link.eventLoop.now + Self.inheritance
+    }
+
+    /// Whoever calls does so within it, as a rule. While Redis is away nothing is let go.
+    private static let inheritance = TimeAmount.seconds(60)
+
+    private func settleInheritance(at now: NIODeadline) {
+        guard now >= inheritanceEnds, link.outage == nil else { return }
+        inheritanceEnds = .distantFuture
+        cache.endInheritance()
+        payers.endInheritance()
+    }
+
+    /// What is still open, and whatever is asked from now on, is answered as without Redis; the connection stays for other
+    /// gates that have it. Ends when what was counted is written, or a second has passed.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
         let promise = link.eventLoop.makePromise(of: Void.self)
         let written = meter.writeAll()
-        link.close()
+        former = nil
+        let isLast = link.leave()
+        if isLast { link.close() }
         while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in
+            guard isLast else { return withExtendedLifetime(self) { promise.succeed() } }
             guard let disconnected = self.link.disconnect() else { return promise.succeed() }
             // Whoever waits on the connection is told through this gate.
             disconnected.assumeIsolated().whenComplete { result in
@@ -148,6 +192,7 @@ package final class Gate {
         link.expire(at: now, having: worked)
         guard tick.expires else { return }
         keys.advance(now)
+        settleInheritance(at: now)
         while let ask = waits.popOverdue(at: now) { decideWithoutRedis(ask, .late) }
         link.tick(now)
         slots.renew(now)

@@ -21,6 +21,8 @@ final class KeyCache {
     private var organizations: BoundedCache<String, Organization>
     /// Apart from the records, so that junk can't evict keys.
     private var unknowns: BoundedCache<CredentialHash, NIODeadline>
+    /// Of the configuration before, for a while.
+    private var inheritance: Inheritance<KeyCache>?
 
     /// - Parameter capacity: keys, organizations and failed look-ups remembered, each.
     init(capacity: Int, named names: Names, _ policies: [Policy], plans: PlanBook, complaints: Complaints) {
@@ -34,11 +36,11 @@ final class KeyCache {
     }
 
     /// As it was last read, and worked out by the plans of then.
-    func last(_ hash: CredentialHash) -> KeyEntry? { records.use(hash) }
+    func last(_ hash: CredentialHash) -> KeyEntry? { records.use(hash) ?? inherited(hash) }
 
     /// As it was last read, under the plans of now.
     func current(_ hash: CredentialHash) -> KeyEntry? {
-        guard let entry = records.use(hash) else { return nil }
+        guard let entry = records.use(hash) else { return inherited(hash) }
         guard entry.organization.generation != plans.generation else { return entry }
         return self.entry(hash, entry.pointer, entry.record, entry.organization.record)
     }
@@ -50,13 +52,36 @@ final class KeyCache {
 
     /// It turned out to be none.
     func setUnknown(_ hash: CredentialHash, at now: NIODeadline) {
-        records.remove(hash)
+        remove(hash)
         unknowns.insert(now + Self.unknownFor, for: hash)
     }
 
     func remove(_ hash: CredentialHash) {
         records.remove(hash)
+        inheritance?.former.records.remove(hash)
     }
+
+    // MARK: Another configuration
+
+    /// What another one remembers is remembered here too.
+    ///
+    /// - Parameter keepsShares: what counts alone while Redis is away goes on with the same part.
+    func inherit(_ former: KeyCache, keepsShares: Bool) {
+        inheritance = Inheritance(former: former, keepsShares: keepsShares)
+        // One at a time: what nobody has asked for since the reload before is looked up.
+        former.inheritance = nil
+    }
+
+    func endInheritance() {
+        inheritance = nil
+    }
+
+    private func inherited(_ hash: CredentialHash) -> KeyEntry? {
+        guard let entry = inheritance?.former.records.use(hash) else { return nil }
+        return self.entry(hash, entry.pointer, entry.record, entry.organization.record)
+    }
+
+    // MARK: Records
 
     /// What a record and its organization, read together, come to under this configuration; remembered from now on.
     func entry(
@@ -69,7 +94,7 @@ final class KeyCache {
         let buckets = BucketSet(
             for: .key, "\(pointer.organization)/\(record.subject)", of: policies,
             named: { names.bucket($0, ofKey: record.subject, in: pointer.organization) },
-            keeping: records.use(hash)?.buckets
+            keeping: records.use(hash)?.buckets, after: inheritance?.buckets { $0.records.use(hash)?.buckets }
         ) { policy in
             policy.allowance(key: record.overrides, organization: loaded.overrides, plan: plan)
         }
@@ -89,7 +114,7 @@ final class KeyCache {
         let (names, plan) = (names, plan(of: loaded))
         let buckets = BucketSet(
             for: .org, name, of: policies, named: { names.bucket($0, ofOrganization: name) },
-            keeping: known?.buckets
+            keeping: known?.buckets, after: inheritance?.buckets { $0.organizations.use(name)?.buckets }
         ) { $0.allowance(organization: loaded.overrides, plan: plan) }
         let organization = Organization(
             key: Array(names.organization(name).utf8), record: loaded, generation: plans.generation, buckets: buckets)

@@ -11,7 +11,8 @@ final class PlanBook {
     static let pollInterval = TimeAmount.seconds(1)
 
     private let link: StoreLink
-    private let complaints: Complaints
+    /// By the policies in force: a reload changes them, and not what is known of the plans.
+    var complaints: Complaints
     private var known: [String: LimitOverrides] = [:]
     /// Raised whenever one of them changes: what was worked out by an older one is worked out again.
     private(set) var generation = 0

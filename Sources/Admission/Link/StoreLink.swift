@@ -18,9 +18,9 @@ final class StoreLink {
     let eventLoop: any EventLoop
     let names: Names
     /// Budget of one question.
-    let timeout: TimeAmount
+    private(set) var timeout: TimeAmount
 
-    private let onFailure: AdmissionConfiguration.Fallback
+    private var onFailure: AdmissionConfiguration.Fallback
     private let instance: Instance
     private let logger: Logger
     private let wallClock: () -> Int
@@ -35,6 +35,9 @@ final class StoreLink {
     private(set) var isClosed = false
     /// Decisions that ran out of time.
     private(set) var timeouts = 0
+    /// That ask by it: one a configuration that is still at work.
+    private var gates = 0
+    private var expiredAt = NIODeadline.distantPast
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too; so are `late` and `outages`.
@@ -103,6 +106,25 @@ final class StoreLink {
     /// Connects, and goes on trying until it is closed.
     func start() {
         connection?.start()
+    }
+
+    /// A gate will ask by it.
+    func join() {
+        gates += 1
+    }
+
+    /// A gate asks no more.
+    ///
+    /// - Returns: whether no other does.
+    func leave() -> Bool {
+        assert(gates > 0, "No more gates leave than have joined")
+        gates -= 1
+        return gates == 0
+    }
+
+    /// Another configuration is in force, of the same Redis.
+    func go(by configuration: AdmissionConfiguration) {
+        (timeout, onFailure) = (configuration.timeout, configuration.onFailure)
     }
 
     /// Whatever is asked from now on has no answer.
@@ -241,8 +263,11 @@ final class StoreLink {
 
     // MARK: Ticks
 
-    /// Ends what is out of time and looks after a connection that was lost. To be called every tick, before `tick`.
+    /// Ends what is out of time and looks after a connection that was lost. To be called every tick, before `tick`; the first
+    /// of several gates does.
     func expire(at now: NIODeadline, having worked: TimeAmount) {
+        guard now > expiredAt else { return }
+        expiredAt = now
         connection?.expire(now: now, having: worked)
     }
 

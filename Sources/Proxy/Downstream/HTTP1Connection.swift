@@ -186,10 +186,19 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private func nextExchange() -> Exchange {
         // Half a head is in it, whoever holds it and whatever the configuration has become.
         if parser.isInHead, let exchange { return exchange }
-        if isKnownUniquelyReferenced(&exchange), let exchange, exchange.epoch === loop.epoch { return exchange }
+        let epoch = loop.epoch
+        if isKnownUniquelyReferenced(&exchange), let exchange, exchange.epoch === epoch { return exchange }
+        // How long a head may be is the configuration's; one that was refused stays refused.
+        if !parser.isInHead { parser = RequestHeadParser(limits: HeadLimits(bytes: epoch.snapshot.bounds.headerBytes)) }
         let next = Exchange(of: self)
         exchange = next
         return next
+    }
+
+    /// Between two requests nobody goes by a configuration that is no longer in force.
+    func letGoOfFormerEpoch() {
+        guard let exchange, exchange.epoch !== loop.epoch, machine.isIdle, !parser.isInHead else { return }
+        self.exchange = nil
     }
 
     private func readBody() -> StateMachine.Progress {

@@ -10,11 +10,15 @@ struct BodyPace {
     static let bytesPerSecond: Int64 = 1024
 
     private let receivedBefore: Int
+    /// Over which it is averaged.
+    private let window: TimeAmount
     private var blockedSince: NIODeadline?
     private var blocked = TimeAmount.zero
 
-    init(received: Int) {
+    /// - Parameter window: until it is judged, which is its owner's deadline.
+    init(received: Int, over window: TimeAmount) {
         receivedBefore = received
+        self.window = window
     }
 
     /// The handler takes no more for now.
@@ -28,10 +32,8 @@ struct BodyPace {
         blocked = blocked + (now - since)
     }
 
-    /// - Parameters:
-    ///   - received: of the whole body so far.
-    ///   - window: what has passed since it began.
-    func isKept(received: Int, over window: TimeAmount, at now: NIODeadline) -> Bool {
+    /// - Parameter received: of the whole body so far.
+    func isKept(received: Int, at now: NIODeadline) -> Bool {
         let waited = blocked + (blockedSince.map { now - $0 } ?? .zero)
         let milliseconds = (window - waited).nanoseconds / 1_000_000
         return Int64(received - receivedBefore) >= milliseconds * Self.bytesPerSecond / 1000

@@ -35,7 +35,7 @@ final class Exchange {
         var gathered = GatheredBody()
         /// While the client owes a body.
         var pace: BodyPace?
-        var paceDeadline: DeadlineQueue<Exchange>.Token?
+        var paceDeadline: DeadlineQueues<Exchange>.Token?
 
         var upstream: UpstreamConnection?
         var ticket: UpstreamPool.Ticket?
@@ -178,10 +178,10 @@ final class Exchange {
 
     /// From admission on, but for the wait for a connection.
     func beginPace() {
-        var pace = BodyPace(received: record.bytesIn)
+        var pace = BodyPace(received: record.bytesIn, over: loop.deadlines.paceWindow)
         if state.machine.forwardsBody, state.upstream?.isWritable != true { pace.block(at: loop.now) }
         state.pace = pace
-        state.paceDeadline = loop.deadlines.pace.arm(self, at: loop.now)
+        state.paceDeadline = loop.deadlines.pace.arm(self, for: loop.deadlines.paceWindow, at: loop.now)
     }
 
     /// The body is whole, nobody waits for it now, or it is one direction of a stream.
@@ -193,8 +193,7 @@ final class Exchange {
     func paceExpired() {
         state.paceDeadline = nil
         guard state.machine.forwardsBody || state.machine.gathersBody, let pace = state.pace else { return }
-        let window = loop.deadlines.pace.duration
-        guard !pace.isKept(received: record.bytesIn, over: window, at: loop.now) else { return beginPace() }
+        guard !pace.isKept(received: record.bytesIn, at: loop.now) else { return beginPace() }
         // Where the answer has begun it can only be cut.
         record.reason = "request_timeout"
         perform(state.machine.requestBroke(.bodyTimeout))

@@ -20,18 +20,16 @@ struct AcceptLoop: Sendable {
     private static let pauseMilliseconds: CInt = 100
     private static let shortages = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
 
-    let listeners: [Listener]
     let loops: LoopTable
     let trouble: Trouble
-    /// Readable when it is time to end.
-    let wake: CInt
+    let orders: AcceptOrders
 
     /// Blocks until the end.
-    func run() {
-        var turn = 0
-        var watched = ([wake] + listeners.map(\.descriptor)).map {
-            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
-        }
+    ///
+    /// - Parameter first: what is listened on at the beginning.
+    func run(_ first: [Listener]) {
+        var (listeners, turn) = (first, 0)
+        var watched = descriptors(listeners)
         while true {
             let count = poll(&watched, nfds_t(watched.count), -1)
             guard count > 0 else {
@@ -39,15 +37,28 @@ struct AcceptLoop: Sendable {
                 if errno != EINTR { usleep(useconds_t(Self.pauseMilliseconds) * 1000) }
                 continue
             }
-            guard watched[0].revents == 0 else { break }
+            if watched[0].revents != 0 {
+                guard let change = orders.take() else { break }
+                listeners = change.listeners
+                watched = descriptors(listeners)
+                for listener in change.closing { end(listener, &turn) }
+                change.done()
+                continue
+            }
             for (place, listener) in listeners.enumerated() where watched[place + 1].revents != 0 {
                 accept(on: listener, atMost: Self.most, &turn)
             }
         }
-        for listener in listeners {
-            accept(on: listener, atMost: Self.mostAtEnd, &turn)
-            listener.close()
-        }
+        for listener in listeners { end(listener, &turn) }
+    }
+
+    private func descriptors(_ listeners: [Listener]) -> [pollfd] {
+        ([orders.wake] + listeners.map(\.descriptor)).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    }
+
+    private func end(_ listener: Listener, _ turn: inout Int) {
+        accept(on: listener, atMost: Self.mostAtEnd, &turn)
+        listener.close()
     }
 
     private func accept(on listener: Listener, atMost most: Int, _ turn: inout Int) {
@@ -70,7 +81,7 @@ struct AcceptLoop: Sendable {
 
     private func pause(for error: CInt) {
         trouble.failed(IOError(errnoCode: error, reason: "accept"))
-        var end = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
+        var end = pollfd(fd: orders.wake, events: Int16(POLLIN), revents: 0)
         poll(&end, 1, Self.pauseMilliseconds)
     }
 }

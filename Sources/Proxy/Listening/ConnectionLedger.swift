@@ -16,17 +16,21 @@ final class ConnectionLedger: Sendable {
     }
 
     private struct State {
+        var most: Int
+        var mostOfAddress: Int
         var count = 0
         var byAddress: [String: Int] = [:]
     }
 
-    private let most: Int
-    private let mostOfAddress: Int
-    private let state = NIOLockedValueBox(State())
+    private let state: NIOLockedValueBox<State>
 
     init(most: Int, mostOfAddress: Int) {
-        self.most = most
-        self.mostOfAddress = mostOfAddress
+        state = NIOLockedValueBox(State(most: most, mostOfAddress: mostOfAddress))
+    }
+
+    /// Other bounds are in force. Whoever is there already stays.
+    func change(most: Int, mostOfAddress: Int) {
+        state.withLockedValue { ($0.most, $0.mostOfAddress) = (most, mostOfAddress) }
     }
 
     /// How many there are now.
@@ -37,11 +41,11 @@ final class ConnectionLedger: Sendable {
         state.withLockedValue { state in
             if let address {
                 let taken = state.byAddress[address] ?? 0
-                guard taken < mostOfAddress else { return .shareTaken }
+                guard taken < state.mostOfAddress else { return .shareTaken }
                 state.byAddress[address] = taken + 1
             }
             state.count += 1
-            return state.count <= most ? .admitted : .crowded
+            return state.count <= state.most ? .admitted : .crowded
         }
     }
 

@@ -23,19 +23,23 @@ struct Listener: Sendable {
     let descriptor: CInt
     /// As logs write it: with the kernel's port where 0 was configured.
     let address: String
+    /// The entry of `listen` that it was bound for; nil where it was inherited.
+    let entry: Settings.Listen?
     private let bound: SocketAddress?
     /// It is `[::]`, and takes IPv4 connections too.
     private let isDualStack: Bool
 
     /// NIO has bound, since it knows every kind of address; the socket is all that is wanted of it.
-    private init(_ channel: any Channel, address: String? = nil) async throws {
+    private init(_ channel: any Channel, for entry: Settings.Listen? = nil) async throws {
         let duplicate = try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
                 (descriptor: fcntl($0, F_DUPFD_CLOEXEC, 0), errno: errno)
             }
         }.get()
         bound = channel.localAddress
-        self.address = address ?? bound?.written ?? ""
+        // What NIO has bound of a Unix socket is its temporary name.
+        address = if case .unix? = entry { entry?.description ?? "" } else { bound?.written ?? "" }
+        self.entry = entry
         descriptor = duplicate?.descriptor ?? -1
         isDualStack =
             bound?.protocol == .inet6 && bound?.isAny == true
@@ -77,7 +81,7 @@ struct Listener: Sendable {
                         ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only),
                         value: isIPv6Only ? 1 : 0)
                 }
-                return try await Listener(try await bootstrap.bind(to: binding.address).get())
+                return try await Listener(try await bootstrap.bind(to: binding.address).get(), for: binding.listen)
             case .unix(let path):
                 let file = try UnixSocketFile(path)
                 let channel = try await bootstrap(group).bind(unixDomainSocketPath: file.temporary).get()
@@ -87,7 +91,7 @@ struct Listener: Sendable {
                     try await channel.close().get()
                     throw error
                 }
-                return try await Listener(channel, address: "\(binding.listen)")
+                return try await Listener(channel, for: binding.listen)
             }
         } catch let error as IOError {
             if binding.isOneOfSeveral, lacking.contains(error.errnoCode) { return nil }
@@ -126,6 +130,12 @@ struct Listener: Sendable {
 
     func close() {
         _ = LibC.close(descriptor)
+    }
+
+    /// It was opened in vain: what was made for it in the file system goes too.
+    func abandon() {
+        close()
+        if case .unix(let path)? = entry { unlink(path) }
     }
 }
 

@@ -1,17 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LibC
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Settings
 
 /// All sockets that clients connect to: opened together or not at all, and the thread that accepts on them.
-struct Listeners: Sendable {
-    /// As logs write them.
-    let addresses: [String]
-    private let wake: CInt
+final class Listeners: Sendable {
+    /// Sockets that listen, and don't belong to the thread yet.
+    struct Change: Sendable {
+        fileprivate var kept: [Listener] = []
+        fileprivate var opened: [Listener] = []
+        fileprivate var closing: [Listener] = []
+
+        var opens: [String] { opened.map(\.address) }
+        var closes: [String] { closing.map(\.address) }
+
+        /// It is not to be.
+        func discard() {
+            for listener in opened { listener.abandon() }
+        }
+    }
+
+    private let group: MultiThreadedEventLoopGroup
+    private let all: NIOLockedValueBox<[Listener]>
+    private let orders: AcceptOrders
     private let thread: NIOThreadPool
     private let accepting: Task<Void, Never>
+
+    /// As logs write them.
+    var addresses: [String] { all.withLockedValue { $0.map(\.address) } }
 
     /// Binds what is configured, unless a socket for it was inherited (systemd's socket activation): such a socket outlives
     /// each process that listens on it, so that a restart refuses nobody. Nothing is accepted before all are open.
@@ -21,61 +40,132 @@ struct Listeners: Sendable {
         _ listen: [Settings.Listen], inherited: [InheritedSocket], group: MultiThreadedEventLoopGroup,
         loops: LoopTable, trouble: Trouble
     ) async throws -> Listeners {
-        var all: [Listener] = []
+        var given: [Listener] = []
         do {
-            for socket in inherited { all.append(try await .adopt(socket, group: group)) }
-            var entries: [ListenPlan.Entry] = []
-            for entry in listen { entries.append(try await ListenPlan.Entry(finding: entry)) }
-            let plan = ListenPlan(entries, inherited: all.map(\.inherited))
-            if let stranger = plan.strangers.first {
-                throw ProxyStartError.inheritedElsewhere(
-                    inherited[stranger], address: all[stranger].address, listen: listen)
+            for socket in inherited { given.append(try await .adopt(socket, group: group)) }
+            let need = try await need(of: listen, having: given)
+            if let stranger = need.change.closing.first,
+                let index = given.firstIndex(where: { $0.descriptor == stranger.descriptor })
+            {
+                throw ProxyStartError.inheritedElsewhere(inherited[index], address: stranger.address, listen: listen)
             }
-            var missing: [SocketAddress] = []
-            for binding in plan.bindings {
-                if let listener = try await Listener.open(binding, group: group) {
-                    all.append(listener)
-                } else {
-                    missing.append(binding.address)
-                }
-            }
-            for entry in entries where entry.addresses.allSatisfy(missing.contains) {
-                throw ProxyStartError.cannotListen(
-                    "\(entry.listen)",
-                    reason: "this machine has none of its addresses: "
-                        + entry.addresses.map(\.written).joined(separator: ", "))
-            }
-            return try Listeners(all, loops: loops, trouble: trouble)
+            let change = try await bind(need, group: group)
+            return try Listeners(change.kept + change.opened, group: group, loops: loops, trouble: trouble)
         } catch {
-            for listener in all { listener.close() }
+            for listener in given { listener.close() }
             throw error
         }
     }
 
-    private init(_ all: [Listener], loops: LoopTable, trouble: Trouble) throws(IOError) {
-        var ends: [CInt] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw IOError(errnoCode: errno, reason: "pipe") }
-        let loop = AcceptLoop(listeners: all, loops: loops, trouble: trouble, wake: ends[0])
+    /// What it takes to listen on some addresses, and on no other.
+    private struct Need {
+        var change: Change
+        var entries: [ListenPlan.Entry]
+        var bindings: [ListenPlan.Binding]
+    }
+
+    private static func need(
+        of listen: [Settings.Listen], having standing: [Listener]
+    ) async throws(ProxyStartError) -> Need {
+        var change = Change()
+        // What these are bound to says nothing of what was asked for.
+        let nameless = standing.filter { $0.entry?.isNameless == true }
+        change.kept = nameless.filter { $0.entry.map(listen.contains) == true }
+        change.closing = nameless.filter { $0.entry.map(listen.contains) != true }
+        let named = standing.filter { $0.entry?.isNameless != true }
+        var entries: [ListenPlan.Entry] = []
+        for entry in listen where !change.kept.contains(where: { $0.entry == entry }) {
+            entries.append(try await ListenPlan.Entry(finding: entry))
+        }
+        let plan = ListenPlan(entries, inherited: named.map(\.inherited))
+        for (index, listener) in named.enumerated() {
+            if plan.strangers.contains(index) { change.closing.append(listener) } else { change.kept.append(listener) }
+        }
+        return Need(change: change, entries: entries, bindings: plan.bindings)
+    }
+
+    /// Opens what is needed, all of it or nothing.
+    private static func bind(
+        _ need: Need, group: MultiThreadedEventLoopGroup
+    ) async throws(ProxyStartError) -> Change {
+        var (change, missing) = (need.change, [SocketAddress]())
+        do throws(ProxyStartError) {
+            for binding in need.bindings {
+                if let listener = try await Listener.open(binding, group: group) {
+                    change.opened.append(listener)
+                } else {
+                    missing.append(binding.address)
+                }
+            }
+            for entry in need.entries where entry.addresses.allSatisfy(missing.contains) {
+                throw .cannotListen(
+                    "\(entry.listen)",
+                    reason: "this machine has none of its addresses: "
+                        + entry.addresses.map(\.written).joined(separator: ", "))
+            }
+        } catch {
+            change.discard()
+            throw error
+        }
+        return change
+    }
+
+    private init(
+        _ all: [Listener], group: MultiThreadedEventLoopGroup, loops: LoopTable, trouble: Trouble
+    ) throws(IOError) {
+        let orders = try AcceptOrders()
+        let loop = AcceptLoop(loops: loops, trouble: trouble, orders: orders)
         let thread = NIOThreadPool(numberOfThreads: 1)
         thread.start()
-        addresses = all.map(\.address)
-        wake = ends[1]
+        self.group = group
+        self.all = NIOLockedValueBox(all)
+        self.orders = orders
         self.thread = thread
         accepting = Task {
             // It fails where the thread was stopped before it began, which only `end` does.
-            try? await thread.runIfActive { loop.run() }
-            close(loop.wake)
+            try? await thread.runIfActive { loop.run(all) }
+            orders.close()
+        }
+    }
+
+    // MARK: Listening elsewhere
+
+    /// Opens what is new of these addresses; nobody is accepted there yet.
+    ///
+    /// - Throws: why one of them can't be had, and then none is open.
+    func prepare(_ listen: [Settings.Listen]) async throws(ProxyStartError) -> Change {
+        try await Self.bind(Self.need(of: listen, having: all.withLockedValue { $0 }), group: group)
+    }
+
+    /// Returns when it is accepted on the new ones, and whoever waited at the old ones was handed to a loop.
+    func commit(_ change: Change) async {
+        guard !change.opened.isEmpty || !change.closing.isEmpty else { return }
+        let listeners = change.kept + change.opened
+        all.withLockedValue { $0 = listeners }
+        await withCheckedContinuation { continuation in
+            orders.tell(
+                AcceptOrders.Change(listeners: listeners, closing: change.closing) { continuation.resume() })
         }
     }
 
     /// Stops listening without losing a connection: when this returns, all there are have been handed to the loops.
     func end() async {
-        close(wake)
+        orders.end()
         await accepting.value
         do {
             try await thread.shutdownGracefully()
         } catch {
             // A thread that doesn't end has nothing to do any more.
+        }
+    }
+}
+
+extension Settings.Listen {
+    /// Bound under a name, or at a port, that it doesn't say.
+    fileprivate var isNameless: Bool {
+        switch self {
+        case .unix: true
+        case .tcp(_, let port): port == 0
         }
     }
 }

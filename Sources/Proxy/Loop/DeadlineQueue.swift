@@ -24,7 +24,7 @@ struct DeadlineQueue<Owner: AnyObject> {
     /// Entry 0 is the sentinel of the circular list.
     private static var sentinel: Int32 { 0 }
 
-    let duration: TimeAmount
+    private(set) var duration: TimeAmount
     private var entries: [Entry]
     private var free: [Int32] = []
 
@@ -67,6 +67,16 @@ struct DeadlineQueue<Owner: AnyObject> {
     mutating func shift(by excess: TimeAmount) {
         for index in entries.indices where entries[index].owner != nil {
             entries[index].deadline = entries[index].deadline + excess
+        }
+    }
+
+    /// What is armed from now on has another time. Nobody has longer than that left either, so that arming order stays expiry
+    /// order.
+    mutating func change(to duration: TimeAmount, at now: NIODeadline) {
+        guard duration != self.duration else { return }
+        self.duration = duration
+        for index in entries.indices where entries[index].owner != nil {
+            entries[index].deadline = min(entries[index].deadline, now + duration)
         }
     }
 

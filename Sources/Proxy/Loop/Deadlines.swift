@@ -17,8 +17,9 @@ struct Deadlines {
     var linger = DeadlineQueue<HTTP1Connection>(duration: Self.linger)
     /// When it is looked whether clients take what is there for them.
     var stall: DeadlineQueue<HTTP1Connection>
-    /// Windows in which a body has to come at its pace.
-    var pace: DeadlineQueue<Exchange>
+    /// Windows in which a body has to come at its pace. A window stays as long as it was when it began.
+    var pace = DeadlineQueues<Exchange>()
+    private(set) var paceWindow: TimeAmount
     var response = DeadlineQueues<Exchange>()
 
     init(_ bounds: Snapshot.Bounds) {
@@ -26,8 +27,22 @@ struct Deadlines {
         body = DeadlineQueue(duration: bounds.bodyTimeout)
         idle = DeadlineQueue(duration: bounds.idleTimeout)
         kept = DeadlineQueue(duration: bounds.idleTimeout)
-        stall = DeadlineQueue(duration: .nanoseconds(max(1, bounds.stallTimeout.nanoseconds / 4)))
-        pace = DeadlineQueue(duration: bounds.stallTimeout)
+        stall = DeadlineQueue(duration: Self.look(bounds))
+        paceWindow = bounds.stallTimeout
+    }
+
+    private static func look(_ bounds: Snapshot.Bounds) -> TimeAmount {
+        .nanoseconds(max(1, bounds.stallTimeout.nanoseconds / 4))
+    }
+
+    /// Another configuration is in force.
+    mutating func change(to bounds: Snapshot.Bounds, at now: NIODeadline) {
+        head.change(to: bounds.headerTimeout, at: now)
+        body.change(to: bounds.bodyTimeout, at: now)
+        idle.change(to: bounds.idleTimeout, at: now)
+        kept.change(to: bounds.idleTimeout, at: now)
+        stall.change(to: Self.look(bounds), at: now)
+        paceWindow = bounds.stallTimeout
     }
 
     /// Moves all: the time was nobody's.

@@ -9,27 +9,58 @@ final class Epoch {
     let snapshot: Snapshot
     let gate: Gate
     let pool: UpstreamPool
+    let resolver: UpstreamResolver?
     var joinedPlans = JoinedPlans()
 
-    init(_ snapshot: Snapshot, gate: Gate, pool: UpstreamPool) {
+    init(_ snapshot: Snapshot, gate: Gate, pool: UpstreamPool, resolver: UpstreamResolver? = nil) {
         self.snapshot = snapshot
         self.gate = gate
         self.pool = pool
+        self.resolver = resolver
     }
 
-    /// - Parameter share: of the process' connections to the handler, what this loop may have.
+    /// - Parameters:
+    ///   - share: of the process' connections to the handler, what this loop may have.
+    ///   - former: the configuration before. What is the same under this one is shared with it.
     convenience init(
-        _ snapshot: Snapshot, of share: LoopShare, _ shared: Shared, on eventLoop: any EventLoop, _ clock: LoopClock
+        _ snapshot: Snapshot, _ backends: Backends, after former: Epoch? = nil, of share: LoopShare, _ shared: Shared,
+        on eventLoop: any EventLoop, _ clock: LoopClock
     ) {
-        let gate = Gate(
-            configuration: snapshot.admission, endpoint: snapshot.redis, instance: shared.instance, on: eventLoop,
-            logger: shared.logger, recordCapacity: snapshot.bounds.cacheEntries, late: shared.late,
-            outages: shared.outages)
+        self.init(
+            snapshot, gate: Self.gate(snapshot, backends, after: former, shared, on: eventLoop),
+            pool: Self.pool(snapshot, backends, after: former, of: share, shared, on: eventLoop, clock),
+            resolver: backends.resolver)
+    }
+
+    private static func gate(
+        _ snapshot: Snapshot, _ backends: Backends, after former: Epoch?, _ shared: Shared,
+        on eventLoop: any EventLoop
+    ) -> Gate {
+        let capacity = snapshot.bounds.cacheEntries
+        if let former, former.snapshot.redis == snapshot.redis {
+            let isSame =
+                former.snapshot.admission == snapshot.admission && former.snapshot.bounds.cacheEntries == capacity
+            return isSame
+                ? former.gate
+                : Gate(
+                    snapshot.admission, succeeding: former.gate, logger: shared.logger, recordCapacity: capacity)
+        }
+        return Gate(
+            configuration: snapshot.admission, endpoint: snapshot.redis, instance: backends.instance, on: eventLoop,
+            logger: shared.logger, recordCapacity: capacity, late: backends.late, outages: backends.outages)
+    }
+
+    private static func pool(
+        _ snapshot: Snapshot, _ backends: Backends, after former: Epoch?, of share: LoopShare, _ shared: Shared,
+        on eventLoop: any EventLoop, _ clock: LoopClock
+    ) -> UpstreamPool {
+        if let former, former.snapshot.upstream == snapshot.upstream, former.resolver === backends.resolver {
+            return former.pool
+        }
         let connector = UpstreamConnector(
-            configuration: snapshot.upstream, resolver: shared.resolver, on: eventLoop, clock: clock)
-        let pool = UpstreamPool(
+            configuration: snapshot.upstream, resolver: backends.resolver, on: eventLoop, clock: clock)
+        return UpstreamPool(
             configuration: snapshot.upstream, capacity: share.of(snapshot.upstream.maxConnections),
             connector: connector, clock: clock, trouble: shared.troubles.connecting)
-        self.init(snapshot, gate: gate, pool: pool)
     }
 }

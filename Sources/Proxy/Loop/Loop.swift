@@ -6,7 +6,7 @@ import NIOCore
 import Redis
 import Telemetry
 
-/// Everything one event loop owns: its client connections, the ``Epoch`` that they are served by, its deadlines and its
+/// Everything one event loop owns: its client connections, the ``Epochs`` that they are served by, its deadlines and its
 /// access-log buffer. Loops share nothing but what is ``Shared``; there is no lock and no hop on a request's way.
 final class Loop {
     /// Bytes outstanding on a connection at which its other side is no longer read, and at which it is again.
@@ -17,16 +17,16 @@ final class Loop {
     private static let drainGrace = TimeAmount.seconds(1)
 
     let eventLoop: any EventLoop
-    let index: Int
     let shared: Shared
-    let epoch: Epoch
+    private let share: LoopShare
+    private var epochs: Epochs
     private let clock: LoopClock
     private var pace = TickPace()
     var deadlines: Deadlines
 
     var correlationIDs = CorrelationIDGenerator()
     var date = DateField()
-    let accessLog: AccessLogBuffer?
+    private(set) var accessLog: AccessLogBuffer?
     /// Where heads are put together; free again once the socket has taken them.
     var scratch = ByteBufferAllocator().buffer(capacity: 2048)
     /// Where bodies of our own are, whose length stands before them.
@@ -47,15 +47,18 @@ final class Loop {
     /// - Parameters:
     ///   - share: of what is the process', what this loop may have.
     ///   - clock: that the epoch has, too.
-    init(on eventLoop: any EventLoop, _ epoch: Epoch, share: LoopShare, _ shared: Shared, clock: LoopClock) {
+    init(
+        on eventLoop: any EventLoop, _ epoch: Epoch, share: LoopShare, _ shared: Shared, accessLog: AccessLog? = nil,
+        clock: LoopClock
+    ) {
         self.eventLoop = eventLoop
-        self.epoch = epoch
+        epochs = Epochs(epoch)
+        self.share = share
         self.shared = shared
         self.clock = clock
         rest = Rest(at: clock.now)
-        index = share.index
         deadlines = Deadlines(epoch.snapshot.bounds)
-        accessLog = shared.accessLog.map(AccessLogBuffer.init)
+        self.accessLog = accessLog.map(AccessLogBuffer.init)
         pacing = Pacing(loops: share.count)
     }
 
@@ -65,6 +68,58 @@ final class Loop {
         let ticker = Ticker(on: eventLoop, every: TickPace.interval) { self.expire(at: self.readClock()) }
         self.ticker = ticker
         ticker.start()
+    }
+
+    // MARK: Configurations
+
+    var index: Int { share.index }
+
+    /// By which a request begins now.
+    var epoch: Epoch { epochs.current }
+
+    /// Makes the next configuration ready, which nobody goes by yet.
+    func prepare(_ snapshot: Snapshot, _ backends: Backends) {
+        let next = Epoch(snapshot, backends, after: epoch, of: share, shared, on: eventLoop, clock)
+        epochs.prepare(next)
+        // One that is to take another's place has its connection.
+        if next.snapshot.redis != epoch.snapshot.redis { next.gate.start() }
+    }
+
+    /// What keeps the next configuration from its Redis.
+    var faultOfNext: GateFault? { epochs.next?.gate.fault }
+
+    func discardNext() {
+        if let ended = epochs.discard() { end(ended) }
+    }
+
+    /// Requests begin by the next configuration from now on; those under way go on by theirs.
+    func advance(writingTo log: AccessLog?, keepsLog: Bool) {
+        wake()
+        epochs.advance()
+        deadlines.change(to: epoch.snapshot.bounds, at: now)
+        if !keepsLog {
+            accessLog?.flush()
+            accessLog = log.map(AccessLogBuffer.init)
+        }
+        settleEpochs(at: now)
+    }
+
+    /// A name of the handler has these addresses.
+    func resolved(to addresses: [SocketAddress], by resolver: UpstreamResolver) {
+        epochs.forEachPool(of: resolver) { $0.resolved(to: addresses) }
+    }
+
+    private func settleEpochs(at now: NIODeadline) {
+        guard epochs.areToSettle(at: now) else { return }
+        for connection in connections.values { connection.letGoOfFormerEpoch() }
+        for ended in epochs.settle() { end(ended) }
+    }
+
+    private func end(_ ended: Epochs.Ended) {
+        ended.pool?.close()
+        guard let gate = ended.gate else { return }
+        // What it counted is written first.
+        gate.close().assumeIsolated().whenComplete { _ in withExtendedLifetime(gate) {} }
     }
 
     // MARK: Scratch
@@ -117,9 +172,9 @@ final class Loop {
         let worked = TimeAmount.workedByThisThread
         let tick = pace.tick(at: now, having: worked)
         if tick.excess > .zero { shift(by: tick.excess) }
-        epoch.gate.expire(now: now, having: worked)
+        epochs.forEachGate { $0.expire(now: now, having: worked) }
         guard tick.expires else { return }
-        epoch.pool.expire(at: now)
+        epochs.forEachPool { $0.expire(at: now) }
         while let exchange = deadlines.response.popExpired(at: now) { exchange.responseTimedOut() }
         while let connection = deadlines.head.popExpired(at: now) { connection.headTimedOut() }
         while let exchange = deadlines.body.popExpired(at: now) { exchange.heldBodyTimedOut() }
@@ -130,7 +185,11 @@ final class Loop {
         while let exchange = deadlines.pace.popExpired(at: now) { exchange.paceExpired() }
         accessLog?.tick(now)
         // One of the loops does what is to be done once for the process.
-        if index == 0 { shared.tick(at: now) }
+        if index == 0 {
+            shared.troubles.settle(at: now)
+            epoch.resolver?.tick(at: now)
+        }
+        settleEpochs(at: now)
         if now >= draining.began + Self.drainGrace {
             draining.began = .distantFuture
             for connection in connections.values { connection.closeIfIdle() }
@@ -140,7 +199,10 @@ final class Loop {
 
     private func settleRest(at now: NIODeadline) {
         if !connections.isEmpty || isDraining { rest.isOccupied(at: now) }
-        rest.tick(at: now, hasNothingToDo: accessLog?.isEmpty != false && epoch.gate.isAtRest)
+        rest.tick(
+            at: now,
+            hasNothingToDo: accessLog?.isEmpty != false && epochs.former.isEmpty && epochs.next == nil
+                && epoch.gate.isAtRest)
         if rest.isResting {
             pace.rest()
             epoch.gate.rest()
@@ -158,7 +220,7 @@ final class Loop {
     }
 
     private func shift(by excess: TimeAmount) {
-        epoch.pool.shift(by: excess)
+        epochs.forEachPool { $0.shift(by: excess) }
         deadlines.shift(by: excess)
         if draining.began < .distantFuture { draining.began = draining.began + excess }
     }
@@ -203,8 +265,11 @@ final class Loop {
         ticker?.stop()
         ticker = nil
         others = nil
-        epoch.pool.close()
+        discardNext()
+        epochs.forEachPool { $0.close() }
         accessLog?.flush()
-        return epoch.gate.close()
+        var closed: [EventLoopFuture<Void>] = []
+        epochs.forEachGate { closed.append($0.close()) }
+        return .andAllComplete(closed, on: eventLoop)
     }
 }

@@ -1,43 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
-import Keyspace
 import Logging
-import NIOCore
-import Telemetry
 
-/// What the loops of a process have in common. Each part guards itself.
+/// What the loops of a process have in common, whatever configuration is in force. Each part guards itself.
 struct Shared: Sendable {
-    let instance: Instance
-    let late: LateDecisions
-    let outages: Outages
     let ledger: ConnectionLedger
-    let heldBodies: HeldBodies
-    /// Nil where the handler has no name.
-    let resolver: UpstreamResolver?
-    let accessLog: AccessLog?
+    let heldBodies = HeldBodies()
     let troubles: Troubles
     let logger: Logger
 
-    init(
-        _ bounds: Snapshot.Bounds, resolver: UpstreamResolver?, accessLog: AccessLog?, troubles: Troubles,
-        logger: Logger
-    ) {
-        instance = Instance()
-        late = LateDecisions()
-        outages = Outages()
+    init(_ bounds: Snapshot.Bounds, troubles: Troubles, logger: Logger) {
         ledger = ConnectionLedger(most: bounds.connections, mostOfAddress: bounds.connectionsPerAddress)
-        heldBodies = HeldBodies()
-        self.resolver = resolver
-        self.accessLog = accessLog
         self.troubles = troubles
         self.logger = logger
-    }
-
-    /// To be called now and then, by one of the loops.
-    func tick(at now: NIODeadline) {
-        troubles.settle(at: now)
-        resolver?.tick(at: now)
     }
 }
 

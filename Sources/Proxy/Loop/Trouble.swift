@@ -66,7 +66,6 @@ final class Trouble: Sendable {
 struct Troubles: Sendable {
     let accepting: Trouble
     let connecting: Trouble
-    let resolving: Trouble
     let crowding: Trouble
     let sharing: Trouble
     let costs: Trouble
@@ -96,14 +95,11 @@ struct Troubles: Sendable {
             logger: logger, "a trusted proxy names no client: all its callers count as one")
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
-        resolving = Trouble(
-            logger: logger, began: "upstream name not resolved", ended: "upstream name resolved again")
     }
 
     func settle(at now: NIODeadline) {
         accepting.settle(at: now)
         connecting.settle(at: now)
-        resolving.settle(at: now)
         crowding.settle(at: now)
         sharing.settle(at: now)
         costs.settle(at: now)

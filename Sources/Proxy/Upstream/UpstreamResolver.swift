@@ -32,8 +32,10 @@ final class UpstreamResolver: Sendable {
     }
 
     /// Nil where the handler is at an address or a Unix socket, which nobody has to be asked for.
-    convenience init?(_ upstream: Settings.Upstream, trouble: Trouble, logger: Logger) {
+    convenience init?(_ upstream: Settings.Upstream, logger: Logger) {
         guard case .tcp(let host, let port) = upstream.location, upstream.fixedAddress == nil else { return nil }
+        let trouble = Trouble(
+            logger: logger, began: "upstream name not resolved", ended: "upstream name resolved again")
         self.init(upstream.location, trouble: trouble, logger: logger) {
             Result { () throws(NameError) in try NameLookup.addresses(of: host, port: port) }
         }
@@ -63,6 +65,7 @@ final class UpstreamResolver: Sendable {
 
     /// To be called often, by one loop.
     func tick(at now: NIODeadline) {
+        trouble.settle(at: now)
         if state.withLockedValue({ $0.name.beginIfDue(at: now) }) { ask() }
     }
 

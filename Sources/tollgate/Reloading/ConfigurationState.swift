@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Digests
+import Octets
+import Settings
+import Synchronization
+
+/// Which configuration is in force, and how the last attempt to change it went: for logs, pages and metrics.
+final class ConfigurationState: Sendable {
+    struct Report: Sendable {
+        /// As it was named; nil where there is no file.
+        var file: String?
+        /// The first 16 hexadecimal digits of the SHA-256 of its octets, as `sha256sum` shows them; nil where there is none.
+        var hash: String?
+        /// Nil before the first attempt.
+        var lastReload: Attempt?
+
+        /// Nobody is to be told that something is wrong.
+        var isLastReloadGood: Bool { lastReload?.problems.isEmpty != false }
+    }
+
+    struct Attempt: Sendable {
+        var at: WallTime
+        /// As the log told them; none where it went well.
+        var problems: [String]
+    }
+
+    private struct State {
+        var settings: Settings
+        var report: Report
+    }
+
+    private let state: Mutex<State>
+
+    init(_ settings: Settings, file: String?, text: String?) {
+        state = Mutex(
+            State(settings: settings, report: Report(file: file, hash: text.map(Self.hash), lastReload: nil)))
+    }
+
+    /// In force.
+    var settings: Settings { state.withLock(\.settings) }
+
+    var report: Report { state.withLock(\.report) }
+
+    func succeed(_ settings: Settings, text: String?, at time: WallTime = .now()) {
+        state.withLock { state in
+            state.settings = settings
+            state.report.hash = text.map(Self.hash)
+            state.report.lastReload = Attempt(at: time, problems: [])
+        }
+    }
+
+    func fail(_ problems: [String], at time: WallTime = .now()) {
+        state.withLock { $0.report.lastReload = Attempt(at: time, problems: problems) }
+    }
+
+    private static func hash(_ text: String) -> String {
+        String(decoding: SHA256Digest(of: Array(text.utf8)).hexadecimal.prefix(16), as: UTF8.self)
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LibC
+import Logging
+import NIOConcurrencyHelpers
+import Settings
+
+/// Puts changed configurations to work, one after the other, for as long as requests are served.
+///
+/// | what happens | what is done |
+/// |---|---|
+/// | SIGHUP | the access log is opened anew, and the file read again |
+/// | the file, or a link on the way to it, changes | it is read again |
+/// | it says what it said | nothing |
+/// | it is wrong, or can't be put to work | all stays as it is; log, `/readyz`, `/status` and metrics say why |
+struct Reloader: Sendable {
+    enum Trigger: Sendable {
+        case signal, file
+    }
+
+    /// What of the process goes by settings.
+    struct Parts: Sendable {
+        /// All or nothing; `ready` is waited for when all else is there.
+        var requests: @Sendable (Settings, _ ready: @Sendable () async throws -> Void) async throws -> Void
+        /// Makes the admin address ready, which takes the place of the one before when what is returned is called.
+        var admin: @Sendable (Settings) async throws -> @Sendable () async -> Void
+        /// What can't fail.
+        var others: @Sendable (Settings) async -> Void
+        var reopenLog: @Sendable () async -> Void
+    }
+
+    let sources: ConfigurationSources
+    let state: ConfigurationState
+    let parts: Parts
+    let logger: Logger
+
+    /// Until the task is cancelled, which ends an attempt that is under way.
+    func run(_ triggers: AsyncStream<Trigger>, from text: String?) async {
+        var last = text
+        for await trigger in triggers {
+            if trigger == .signal {
+                logger.info("opening the access log anew")
+                await parts.reopenLog()
+            }
+            await reload(trigger, &last)
+            if Task.isCancelled { return }
+        }
+    }
+
+    /// - Parameter last: what the file said when it was read last, whatever came of it.
+    private func reload(_ trigger: Trigger, _ last: inout String?) async {
+        guard let path = sources.path else { return tellUnchanged("there is no file to read again") }
+        do {
+            let text = try read(path)
+            let isAsBefore = text == last
+            last = text
+            guard !isAsBefore || trigger == .signal && !state.report.isLastReloadGood else {
+                if trigger == .signal { tellUnchanged("the file says what it said") }
+                return
+            }
+            try await apply(Settings.load(sources, text: text), text)
+        } catch is CancellationError {
+            // The process ends.
+        } catch let error as ConfigurationError {
+            fail(error.lines)
+        } catch {
+            fail(["\(error)"])
+        }
+    }
+
+    private func tellUnchanged(_ reason: String) {
+        logger.notice("configuration unchanged", metadata: ["reason": "\(reason)"])
+    }
+
+    private func read(_ path: String) throws -> String {
+        var status = stat()
+        // A pipe has said what it had to say.
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG, status.st_mode & S_IFMT != S_IFDIR {
+            throw ReloadRefusal("\(path): expected a file that can be read again, got a pipe or a device")
+        }
+        let text = try sources.text() ?? ""
+        // Whoever writes it has just begun: nothing in it would mean that every default is wanted.
+        guard text.contains(where: { !$0.isWhitespace }) else { throw ReloadRefusal("\(path): expected settings, got nothing") }
+        return text
+    }
+
+    private func apply(_ settings: Settings, _ text: String) async throws {
+        let before = state.settings
+        if settings != before {
+            let admin = settings.admin == before.admin ? nil : parts.admin
+            let taking = NIOLockedValueBox<(@Sendable () async -> Void)?>(nil)
+            try await parts.requests(settings) {
+                guard let admin else { return }
+                let step = try await admin(settings)
+                taking.withLockedValue { $0 = step }
+            }
+            await taking.withLockedValue { $0 }?()
+            await parts.others(settings)
+        }
+        state.succeed(settings, text: text)
+        logger.notice(
+            "configuration reloaded", metadata: ["config.hash": "\(state.report.hash ?? "")"])
+    }
+
+    private func fail(_ problems: [String]) {
+        state.fail(problems)
+        for problem in problems {
+            logger.error("configuration not reloaded: all stays as it was", metadata: ["problem": "\(problem)"])
+        }
+    }
+}
+
+/// Why a file isn't even looked into.
+private struct ReloadRefusal: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
