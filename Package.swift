@@ -127,7 +127,7 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers,
+                "tollgate", "Admin", "LibC", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers,
                 .logging,
             ]),
         tests(

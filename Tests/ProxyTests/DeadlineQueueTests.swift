@@ -35,6 +35,25 @@ import Testing
         #expect(queue.popExpired(at: start + .milliseconds(1500))?.name == 0)
     }
 
+    @Test func anotherDurationKeepsTheOrder() {
+        var queue = DeadlineQueue<Owner>(duration: .seconds(10))
+        _ = queue.arm(Owner(0), at: start)
+        _ = queue.arm(Owner(1), at: start + .seconds(9))
+        queue.change(to: .seconds(2), at: start + .seconds(9))
+        _ = queue.arm(Owner(2), at: start + .seconds(9))
+        // Nobody has more time left than is usual now, and who had less keeps it.
+        #expect(queue.popExpired(at: start + .seconds(10))?.name == 0)
+        #expect(queue.popExpired(at: start + .milliseconds(10_999)) == nil)
+        #expect(queue.popExpired(at: start + .seconds(11))?.name == 1)
+        #expect(queue.popExpired(at: start + .seconds(11))?.name == 2)
+        let kept = queue.arm(Owner(3), at: start + .seconds(12))
+        queue.change(to: .seconds(60), at: start + .seconds(13))
+        #expect(queue.popExpired(at: start + .milliseconds(13_999)) == nil)
+        queue.rearm(kept, at: start + .milliseconds(13_999))
+        #expect(queue.popExpired(at: start + .seconds(14)) == nil)
+        #expect(queue.popExpired(at: start + .milliseconds(73_999))?.name == 3)
+    }
+
     /// The process stood still for a while.
     @Test func aShiftMovesAllThatAreArmed() {
         var queue = DeadlineQueue<Owner>(duration: .seconds(1))

@@ -73,7 +73,9 @@ import Testing
         let left = NIOLockedValueBox(answers)
         let (told, continuation) = AsyncStream.makeStream(of: [SocketAddress].self)
         let resolver = UpstreamResolver(
-            .tcp(host: "handler", port: 8081), trouble: Troubles(logger: log.logger).resolving, logger: log.logger
+            .tcp(host: "handler", port: 8081),
+            trouble: Trouble(logger: log.logger, began: "upstream name not resolved", ended: "upstream name resolved again"),
+            logger: log.logger
         ) {
             left.withLockedValue { $0.count > 1 ? $0.removeFirst() : $0[0] }
         }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AdmissionSupport
+import NIOCore
+import NIOEmbedded
+import Redis
+import Testing
+@testable import Limits
+
+@testable import Admission
+
+/// A gate takes another's place under another configuration, on the same connection.
+@Suite struct TakeoverTests {
+    private let bench = Bench()
+
+    private static func policies(_ count: Int) -> [Policy] {
+        [
+            Policy(name: "first", per: .key, limit: Limit(count: 5, periodMicroseconds: 86_400_000_000)),
+            Policy(name: "org", per: .org, limit: Limit(count: count, periodMicroseconds: 86_400_000_000)),
+        ]
+    }
+
+    private static func configuration(
+        _ policies: [Policy], share: Double = 1, onFailure: AdmissionConfiguration.Fallback = .closed
+    ) -> AdmissionConfiguration {
+        var configuration = Bench.configuration(policies)
+        configuration.onFailure = onFailure
+        configuration.localShare = share
+        return configuration
+    }
+
+    private func gate(_ configuration: AdmissionConfiguration) -> Gate {
+        Gate(configuration, on: bench.link, logger: Bench.logger, recordCapacity: 100)
+    }
+
+    private func succeed(_ former: Gate, _ configuration: AdmissionConfiguration) -> Gate {
+        Gate(configuration, succeeding: former, logger: Bench.logger, recordCapacity: 100)
+    }
+
+    private func ask(_ gate: Gate, _ note: @escaping (Decision, Receipt?) -> Void = { _, _ in }) {
+        let selection = PolicySelection(of: gate.configuration.policies, routes: [], method: "GET")
+        let request = AdmissionRequest(
+            kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9", selection: selection)
+        gate.admit(request, at: bench.now, note)
+    }
+
+    /// The gate's first call, which takes three trips.
+    private func learn(_ gate: Gate) {
+        ask(gate)
+        bench.redis.answer(.text("acme laptop"))
+        bench.redis.answer(.text("id"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(1), .integer(0), .integer(0))
+    }
+
+    @Test func whatWasKnownOfAKeyIsKnownUnderOtherPolicies() throws {
+        let one = gate(Self.configuration(Self.policies(2)))
+        learn(one)
+        let reversed = Array(Self.policies(7).reversed())
+        let two = succeed(one, Self.configuration(reversed))
+        // Not before it is in force.
+        ask(two)
+        #expect(bench.redis.scripts == ["lookup", "instance"])
+        bench.redis.answer(.failure(.timeout))
+        bench.redis.answer(.failure(.timeout))
+        two.takeOver()
+        ask(two)
+        #expect(bench.redis.scripts.last == "admit")
+        let question = bench.redis.questions.last?.text ?? ""
+        #expect(question.hasPrefix("admit tg:1:{acme} tg:1:{acme}:b:org tg:1:{acme}:b:first:subject "))
+        // Who began by the one before goes on by it.
+        ask(one)
+        #expect(bench.redis.questions.last?.text.hasPrefix(
+            "admit tg:1:{acme} tg:1:{acme}:b:first:subject tg:1:{acme}:b:org ") == true)
+    }
+
+    @Test func whatTurnsOutToBeNoKeyIsForgottenInBoth() {
+        let one = gate(Self.configuration([]))
+        ask(one)
+        bench.redis.answer(.text("acme laptop"))
+        bench.redis.answer(.text("id"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer()
+        let two = succeed(one, Self.configuration([]))
+        two.takeOver()
+        var decisions: [Decision] = []
+        ask(two) { decision, _ in decisions.append(decision) }
+        // Stale, and then its record is another's: the key is none.
+        bench.redis.answer(.integer(2))
+        bench.redis.answer(.organization(revision: "2"), .record(of: "mcp_other"))
+        bench.redis.answer(.null)
+        bench.redis.answer(.text("id"))
+        #expect(decisions.map(\.reason) == [.unknown])
+        ask(two) { decision, _ in decisions.append(decision) }
+        #expect(decisions.map(\.reason) == [.unknown, .unknown])
+        #expect(bench.redis.questions.isEmpty)
+    }
+
+    @Test func afterAMinuteOnlyWhatWasAskedForIsKnown() {
+        let one = gate(Self.configuration([]))
+        ask(one)
+        bench.redis.answer(.text("acme laptop"))
+        bench.redis.answer(.text("id"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer()
+        let two = succeed(one, Self.configuration([]))
+        two.takeOver()
+        bench.loop.advanceTime(by: .seconds(60))
+        two.expire(now: bench.now, having: .zero)
+        while !bench.redis.questions.isEmpty { bench.redis.answer(.text("id")) }
+        ask(two)
+        #expect(bench.redis.scripts == ["lookup", "instance"])
+    }
+
+    /// In an outage a reload must neither lock out a key nor give it another burst.
+    @Test(arguments: [(1.0, [4, 3, 2]), (0.5, [4, 3, 1])])
+    func whatIsCountedHereGoesOnWhereTheShareIsTheSame(share: Double, left: [Int]) throws {
+        let one = gate(Self.configuration(Self.policies(9), share: 1, onFailure: .local))
+        learn(one)
+        fall()
+        var remaining: [Int?] = []
+        let note: (Decision, Receipt?) -> Void = { decision, _ in remaining.append(decision.remaining.first) }
+        ask(one, note)
+        ask(one, note)
+        let two = succeed(one, Self.configuration(Self.policies(8), share: share, onFailure: .local))
+        two.takeOver()
+        ask(two, note)
+        #expect(remaining == left.map(Optional.some))
+    }
+
+    /// Redis answers nobody any more, which a decision finds out.
+    private func fall() {
+        bench.link.noteSilence(since: bench.link.answers)
+        #expect(bench.link.outage != nil)
+    }
+
+    @Test func theConnectionEndsWithTheLastGateThatHasIt() {
+        let one = gate(Self.configuration(Self.policies(1)))
+        let two = succeed(one, Self.configuration(Self.policies(2)))
+        two.takeOver()
+        let never = succeed(two, Self.configuration(Self.policies(3)))
+        var ended = 0
+        for gate in [never, one] { gate.close().assumeIsolated().whenComplete { _ in ended += 1 } }
+        bench.loop.run()
+        #expect(ended == 2)
+        #expect(!bench.redis.isClosed)
+        ask(two)
+        #expect(bench.redis.scripts == ["lookup", "instance"])
+        two.close().assumeIsolated().whenComplete { _ in ended += 1 }
+        bench.loop.run()
+        #expect(ended == 3)
+        #expect(bench.redis.isClosed)
+    }
+}
