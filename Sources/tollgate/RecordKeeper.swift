@@ -70,7 +70,8 @@ struct RecordKeeper: Sendable {
         defer { client.close() }
         let step = pace.step
         let retention = Retention(
-            client, namespace: settings.namespace, retention: settings.keys.retention, who: "tollgate@\(ProcessInfo.processInfo.hostName)"
+            client, namespace: settings.namespace, retention: settings.keys.retention,
+            who: "tollgate@\(ProcessInfo.processInfo.hostName)"
         ) { try await Task.sleep(for: step) }
         // No longer than the shortest wait, or a sidecar that is alone would find its own mark.
         return try await retention.sweep(database: database, rest: pace.interval / 2)

@@ -40,7 +40,8 @@ import Testing
     private func ask(_ gate: Gate, _ note: @escaping (Decision, Receipt?) -> Void = { _, _ in }) {
         let selection = PolicySelection(of: gate.configuration.policies, routes: [], method: "GET")
         let request = AdmissionRequest(
-            kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9", selection: selection)
+            kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9",
+            selection: selection)
         gate.admit(request, at: bench.now, note)
     }
 
@@ -70,8 +71,9 @@ import Testing
         #expect(question.hasPrefix("admit tg:1:{acme} tg:1:{acme}:b:org tg:1:{acme}:b:first:subject "))
         // Who began by the one before goes on by it.
         ask(one)
-        #expect(bench.redis.questions.last?.text.hasPrefix(
-            "admit tg:1:{acme} tg:1:{acme}:b:first:subject tg:1:{acme}:b:org ") == true)
+        #expect(
+            bench.redis.questions.last?.text.hasPrefix(
+                "admit tg:1:{acme} tg:1:{acme}:b:first:subject tg:1:{acme}:b:org ") == true)
     }
 
     @Test func whatTurnsOutToBeNoKeyIsForgottenInBoth() {
@@ -130,7 +132,7 @@ import Testing
 
     /// Redis answers nobody any more, which a decision finds out.
     private func fall() {
-        bench.link.noteSilence(since: bench.link.answers)
+        for _ in 0..<3 { bench.link.noteSilence(since: bench.link.answers) }
         #expect(bench.link.outage != nil)
     }
 

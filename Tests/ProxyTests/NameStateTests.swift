@@ -74,7 +74,8 @@ import Testing
         let (told, continuation) = AsyncStream.makeStream(of: [SocketAddress].self)
         let resolver = UpstreamResolver(
             .tcp(host: "handler", port: 8081),
-            trouble: Trouble(logger: log.logger, began: "upstream name not resolved", ended: "upstream name resolved again"),
+            trouble: Trouble(
+                logger: log.logger, began: "upstream name not resolved", ended: "upstream name resolved again"),
             logger: log.logger
         ) {
             left.withLockedValue { $0.count > 1 ? $0.removeFirst() : $0[0] }

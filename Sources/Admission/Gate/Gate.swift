@@ -84,7 +84,6 @@ package final class Gate {
     ) {
         self.configuration = configuration
         self.link = link
-        link.join()
         let policies = configuration.policies
         waits = Waits(on: link)
         complaints = Complaints(about: policies, to: logger)
@@ -101,6 +100,7 @@ package final class Gate {
         till = Till(configuration, on: link, waits: waits, slots: slots, meter: meter, corrections: corrections)
         watches = Watches(on: link)
         withoutRedis = WithoutRedis(configuration, on: link, cache: cache, payers: payers, slots: slots)
+        link.join(self)
         keys.onFinding = { [unowned self] ask, finding in self.judge(ask, by: finding) }
         till.onAnswer = { [unowned self] ask, answer in self.conclude(ask, answer) }
     }
@@ -166,7 +166,7 @@ package final class Gate {
         let promise = link.eventLoop.makePromise(of: Void.self)
         let written = meter.writeAll()
         former = nil
-        let isLast = link.leave()
+        let isLast = link.leave(self)
         if isLast { link.close() }
         while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in

@@ -36,7 +36,7 @@ final class StoreLink {
     /// Decisions that ran out of time.
     private(set) var timeouts = 0
     /// That ask by it: one a configuration that is still at work.
-    private var gates = 0
+    private var gates: Set<ObjectIdentifier> = []
     private var expiredAt = NIODeadline.distantPast
 
     /// - Parameters:
@@ -109,17 +109,16 @@ final class StoreLink {
     }
 
     /// A gate will ask by it.
-    func join() {
-        gates += 1
+    func join(_ gate: Gate) {
+        gates.insert(ObjectIdentifier(gate))
     }
 
-    /// A gate asks no more.
+    /// A gate asks no more; a second time it changes nothing.
     ///
     /// - Returns: whether no other does.
-    func leave() -> Bool {
-        assert(gates > 0, "No more gates leave than have joined")
-        gates -= 1
-        return gates == 0
+    func leave(_ gate: Gate) -> Bool {
+        gates.remove(ObjectIdentifier(gate))
+        return gates.isEmpty
     }
 
     /// Another configuration is in force, of the same Redis.

@@ -13,7 +13,8 @@ final class FileWatch: Sendable {
     /// Several changes within it are one: whoever writes a file takes a few steps.
     private static let quiet = DispatchTimeInterval.milliseconds(100)
     private static let mask = UInt32(
-        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF
+    )
     private static let ofFolderItself = UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_Q_OVERFLOW)
 
     /// The kernel has no watch to give.

@@ -80,7 +80,9 @@ struct Reloader: Sendable {
         }
         let text = try sources.text() ?? ""
         // Whoever writes it has just begun: nothing in it would mean that every default is wanted.
-        guard text.contains(where: { !$0.isWhitespace }) else { throw ReloadRefusal("\(path): expected settings, got nothing") }
+        guard text.contains(where: { !$0.isWhitespace }) else {
+            throw ReloadRefusal("\(path): expected settings, got nothing")
+        }
         return text
     }
 
