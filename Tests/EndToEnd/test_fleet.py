@@ -9,7 +9,7 @@ from fixtures.clients import run_client
 from fixtures.wire import Connection
 
 
-@pytest.mark.parametrize("limit,rate,burst", [("20/10s", 2, 20), ("500/1s", 500, 500), ("300/1s", 300, 40)])
+@pytest.mark.parametrize("limit,rate,burst", [("20/10s", 2, 20), ("150/1s", 150, 150), ("100/1s", 100, 40)])
 def test_four_daemons_and_eight_callers_share_one_limit(launch, upstream, key, limit, rate, burst):
     policies = [{"name": "org", "per": "org", "limit": limit, "burst": burst}]
     daemons = [launch(upstream, loops=1, policies=policies, log={"level": "info", "access": "off"}) for _ in range(4)]

@@ -183,6 +183,21 @@ def test_bounds_change_for_connections_that_are_there(launch, upstream, key):
         assert client.at_end()
 
 
+@pytest.mark.parametrize("used", [True, False])
+def test_a_peer_that_is_trusted_no_longer_speaks_for_nobody_else(launch, upstream, key, used):
+    daemon = launch(upstream, trusted_proxies=["127.0.0.0/8"])
+    fields = {"X-API-Key": key, "X-Forwarded-For": "203.0.113.7"}
+    with Connection(daemon.port) as client:
+        if used:
+            assert client.request("GET", PATH, fields).status == 200
+            assert upstream.requests[-1].get("X-Forwarded-For") == "203.0.113.7, 127.0.0.1"
+        daemon.reload(trusted_proxies=["192.0.2.1"])
+        assert client.request("GET", PATH, fields).status == 200
+        assert upstream.requests[-1].get("X-Forwarded-For") == "127.0.0.1"
+        assert daemon.lines(2 if used else 1)[0]["client"] in ("127.0.0.1", "203.0.113.7")
+    assert {"127.0.0.1"} <= {line["client"] for line in daemon.lines()}
+
+
 def test_a_revoked_key_stays_refused(launch, upstream, ctl):
     issued = ctl.issue()
     daemon = launch(upstream, policies=[ORG])
@@ -336,6 +351,17 @@ def test_one_part_that_fails_changes_nothing(launch, upstream, key, folder, part
     daemon.reload(policies=limits)
     assert capacities(ask(daemon.port, "GET", PATH, key)) == {"search": (21, 19)}
     taken.close()
+
+
+def test_an_end_does_not_wait_for_a_redis_that_is_not_there(launch, upstream, key, folder):
+    daemon = launch(upstream)
+    daemon.settings |= {"redis": {"url": f"unix:{folder / 'nobody.sock'}"}, "listen": f"unix:{folder / 'new.sock'}"}
+    daemon.write()
+    until((folder / "new.sock").exists, "the attempt under way")
+    daemon.terminate()
+    assert daemon.wait() == 0
+    assert not (folder / "new.sock").exists()
+    assert "configuration" not in daemon.said()
 
 
 # ---- Meanwhile -------------------------------------------------------------------------------------------------------

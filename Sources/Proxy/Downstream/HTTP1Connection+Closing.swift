@@ -93,14 +93,6 @@ extension HTTP1Connection {
 
     // MARK: Room
 
-    /// Whose share it takes. Proxies and whoever reaches a Unix socket speak for many.
-    var ledgerAddress: String? {
-        switch peer.client.origin {
-        case .ip: peer.isTrusted ? nil : peer.client.subject
-        case .unix, .unknown: nil
-        }
-    }
-
     /// There is room after all.
     func welcome() {
         machine.findRoom()

@@ -14,7 +14,11 @@ final class HTTP1Connection: ChannelDuplexHandler {
     typealias OutboundOut = ByteBuffer
 
     let loop: Loop
-    let peer: Peer
+    /// By which the peer is seen and heads are read; the one in force, but for the request that is under way.
+    private var snapshot: Snapshot
+    private(set) var peer: Peer
+    /// Whose share of `limits.connections_per_address` it takes; nil for whoever may have them all.
+    let ledgerAddress: String?
     /// Against `limits.connections`.
     var isCounted = false
     private(set) var context: ChannelHandlerContext?
@@ -39,7 +43,9 @@ final class HTTP1Connection: ChannelDuplexHandler {
     init(on loop: Loop, peer: Peer) {
         self.loop = loop
         self.peer = peer
-        parser = RequestHeadParser(limits: HeadLimits(bytes: loop.epoch.snapshot.bounds.headerBytes))
+        ledgerAddress = peer.ledgerAddress
+        snapshot = loop.epoch.snapshot
+        parser = RequestHeadParser(limits: HeadLimits(bytes: snapshot.bounds.headerBytes))
     }
 
     var isWritable: Bool { context?.channel.isWritable == true }
@@ -188,8 +194,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         if parser.isInHead, let exchange { return exchange }
         let epoch = loop.epoch
         if isKnownUniquelyReferenced(&exchange), let exchange, exchange.epoch === epoch { return exchange }
-        // How long a head may be is the configuration's; one that was refused stays refused.
-        if !parser.isInHead { parser = RequestHeadParser(limits: HeadLimits(bytes: epoch.snapshot.bounds.headerBytes)) }
+        follow(epoch.snapshot)
         let next = Exchange(of: self)
         exchange = next
         return next
@@ -197,8 +202,19 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     /// Between two requests nobody goes by a configuration that is no longer in force.
     func letGoOfFormerEpoch() {
-        guard let exchange, exchange.epoch !== loop.epoch, machine.isIdle, !parser.isInHead else { return }
-        self.exchange = nil
+        let epoch = loop.epoch
+        guard machine.isIdle, !parser.isInHead else { return }
+        follow(epoch.snapshot)
+        if exchange?.epoch !== epoch { exchange = nil }
+    }
+
+    /// Another configuration may have another bound for heads, and trust this peer no longer.
+    private func follow(_ snapshot: Snapshot) {
+        guard snapshot !== self.snapshot else { return }
+        self.snapshot = snapshot
+        peer = peer.seen(by: snapshot)
+        // One that has refused a head has refused all that follows.
+        if !parser.isInHead { parser = RequestHeadParser(limits: HeadLimits(bytes: snapshot.bounds.headerBytes)) }
     }
 
     private func readBody() -> StateMachine.Progress {

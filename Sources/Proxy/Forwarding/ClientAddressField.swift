@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import HTTP1
 import Limits
 import NIOCore
@@ -64,7 +65,8 @@ struct TrustedProxies: Sendable {
     }
 }
 
-/// The other end of a connection: what can be known of it, worked out once when it is accepted.
+/// The other end of a connection: what can be known of it, worked out when it is accepted, and again when a configuration may
+/// see it in another way.
 struct Peer: Sendable {
     /// The client, unless a trusted peer names another.
     let client: ClientAddress
@@ -76,11 +78,27 @@ struct Peer: Sendable {
 
     /// - Parameter prefix: by which clients are told apart.
     init(_ address: SocketAddress?, trusted: TrustedProxies, countedBy prefix: AddressPrefix = AddressPrefix()) {
-        let origin = ClientAddress.Origin(address)
+        self.init(ClientAddress.Origin(address), trusted: trusted, countedBy: prefix)
+    }
+
+    private init(_ origin: ClientAddress.Origin, trusted: TrustedProxies, countedBy prefix: AddressPrefix) {
         self.prefix = prefix
         client = ClientAddress(origin, countedBy: prefix)
         isTrusted = trusted.trusts(origin)
         forwardedText = if case .ip = origin { Array(client.text.utf8) } else { nil }
+    }
+
+    /// Whose share of connections it takes. Proxies and whoever reaches a Unix socket speak for many.
+    var ledgerAddress: String? {
+        switch client.origin {
+        case .ip: isTrusted ? nil : client.subject
+        case .unix, .unknown: nil
+        }
+    }
+
+    /// The same one, as another configuration sees it.
+    func seen(by snapshot: Snapshot) -> Peer {
+        Peer(client.origin, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
     }
 
     /// Who sent a request, as a trusted peer names them: of the hops that the configured field names, read from the right over

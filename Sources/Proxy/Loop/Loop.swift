@@ -79,6 +79,7 @@ final class Loop {
 
     /// Makes the next configuration ready, which nobody goes by yet.
     func prepare(_ snapshot: Snapshot, _ backends: Backends) {
+        wake()
         let next = Epoch(snapshot, backends, after: epoch, of: share, shared, on: eventLoop, clock)
         epochs.prepare(next)
         // One that is to take another's place has its connection.
