@@ -14,20 +14,37 @@ extension Settings {
     package static func load(
         _ sources: ConfigurationSources, text: String?
     ) throws(ConfigurationError) -> Settings {
-        guard let text, let file = sources.path else { return try read(nil, sources) }
-        return try parse(text, named: file, sources)
+        try read(sources, text: text).settings
     }
 
     /// As ``load(_:)``, from YAML at hand.
     ///
     /// - Parameter file: what messages call it.
     package static func parse(_ yaml: String, named file: String) throws(ConfigurationError) -> Settings {
-        try parse(yaml, named: file, ConfigurationSources())
+        try read(yaml, named: file, ConfigurationSources()).settings
     }
 
-    private static func parse(
+    /// A configuration as ``load(_:)`` takes it, in YAML that it would take again, each value with where it comes from.
+    /// Passwords are masked.
+    package static func effective(_ sources: ConfigurationSources) throws(ConfigurationError) -> String {
+        try effective(sources, showsSecrets: false)
+    }
+
+    static func effective(_ sources: ConfigurationSources, showsSecrets: Bool) throws(ConfigurationError) -> String {
+        let (mapping, settings) = try read(sources, text: sources.text())
+        return EffectiveText(mapping, settings, showsSecrets: showsSecrets).text
+    }
+
+    private static func read(
+        _ sources: ConfigurationSources, text: String?
+    ) throws(ConfigurationError) -> (mapping: Mapping, settings: Settings) {
+        guard let text, let file = sources.path else { return try read(nil, sources) }
+        return try read(text, named: file, sources)
+    }
+
+    private static func read(
         _ yaml: String, named file: String, _ sources: ConfigurationSources
-    ) throws(ConfigurationError) -> Settings {
+    ) throws(ConfigurationError) -> (mapping: Mapping, settings: Settings) {
         let root: Element
         var problems = ProblemList()
         do {
@@ -41,7 +58,7 @@ extension Settings {
     /// - Parameter problems: what was wrong with the text.
     private static func read(
         _ root: Element?, _ sources: ConfigurationSources, _ problems: ProblemList = ProblemList()
-    ) throws(ConfigurationError) -> Settings {
+    ) throws(ConfigurationError) -> (mapping: Mapping, settings: Settings) {
         var problems = problems
         var mapping = Mapping(schema)
         if let root {
@@ -53,7 +70,7 @@ extension Settings {
         for (path, element) in sources.overrides { mapping.override(path, with: element) }
         let settings = Settings(mapping, sources, &problems)
         if let error = problems.error { throw error }
-        return settings
+        return (mapping, settings)
     }
 }
 

@@ -33,6 +33,10 @@ package struct Settings: Sendable, Equatable {
     /// How long a day's usage counters are kept.
     package var usageRetention: Duration
     package var limits: Limits
+    private(set) var hints = Warnings(problems: [])
+
+    /// What it may say and hardly means, in the order it was written.
+    package var warnings: [Problem] { hints.problems }
 }
 
 extension Settings {
@@ -54,7 +58,8 @@ extension Settings {
         "Where clients connect: host:port or unix:/path. Port 0 leaves the choice to the kernel.")
     static let loops = Setting(
         "loops", .integer(1...256),
-        "Event loops, each with a thread, a Redis connection and an upstream pool. Default: the cores, at most 4.")
+        "Event loops, each with a thread, a Redis connection and an upstream pool. Default: the cores, at most 4.",
+        derived: Derivation { .number($0.loops) })
     static let namespace = Setting(
         "namespace", .namespace, default: "tg", "First part of every Redis key. Sidecars that share it share limits.")
     static let admin = Setting(
@@ -66,8 +71,10 @@ extension Settings {
         "policies", .policies,
         "Limits. Default: address (15/10s, per address) and org (20/10s, per org). A list replaces both. "
             + "Where a route is mcp there are handshake (120/1m) and open-streams (100 at a time) too, per key; an entry "
-            + "of that name gives other numbers."
-    )
+            + "of that name gives other numbers.",
+        derived: Derivation(
+            additions: { settings, given in PolicyEntry.builtIn(among: settings.policies, beside: given) },
+            value: { .list(PolicyEntry.builtIn(among: $0.policies)) }))
     static let forwardsPreflights = Setting(
         "preflights",
         .choice(
@@ -120,6 +127,7 @@ extension Settings {
         refuseConflicts(root, &problems)
         if let descriptors = sources.descriptors { fit(into: descriptors, root, &problems) }
         if sources.looksAtFolders { refuseMissingFolders(root, &problems) }
+        if problems.isEmpty { hints = Self.warnings(of: self, root, routes ?? [], policies ?? []) }
     }
 
     /// What each value may be by itself, and not beside the others.

@@ -44,39 +44,12 @@ struct Serve: AsyncParsableCommand {
               tollgate --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8000 --admin off
             """)
 
-    @Option(help: ArgumentHelp("Configuration in YAML or JSON. [TOLLGATE_CONFIG]", valueName: "file"))
-    var config: String?
-    @Option(help: ArgumentHelp("Where clients connect; several by commas. [TOLLGATE_LISTEN]", valueName: "address"))
-    var listen: String?
-    @Option(help: ArgumentHelp("URL of the handler. [TOLLGATE_UPSTREAM]", valueName: "url"))
-    var upstream: String?
-    @Option(
-        help: ArgumentHelp(
-            "Where keys and limits are. Others see the command line: give a password by variable. [TOLLGATE_REDIS_URL]",
-            valueName: "url"))
-    var redis: String?
-    @Option(
-        help: ArgumentHelp(
-            "First part of every Redis key; sidecars that share it share limits. [TOLLGATE_NAMESPACE]",
-            valueName: "name"))
-    var namespace: String?
-    @Option(help: ArgumentHelp("Address of /livez and /readyz, or off. [TOLLGATE_ADMIN]", valueName: "address"))
-    var admin: String?
-    @Option(help: ArgumentHelp("debug, info, warning or error. [TOLLGATE_LOG_LEVEL]", valueName: "level"))
-    var logLevel: String?
-
-    var flags: [ConfigurationSources.Option: String] {
-        let values: KeyValuePairs<ConfigurationSources.Option, String?> = [
-            .listen: listen, .upstream: upstream, .redis: redis, .namespace: namespace, .admin: admin,
-            .logLevel: logLevel,
-        ]
-        return Dictionary(uniqueKeysWithValues: values.compactMap { key, value in value.map { (key, $0) } })
-    }
+    @OptionGroup var configuration: ConfigurationFlags
 
     func run() async throws {
         let process = ProcessInfo.processInfo
-        let sources = ConfigurationSources(
-            file: config, flags: flags, environment: process.environment, descriptors: DescriptorLimit.raise())
+        let sources = configuration.sources(
+            environment: process.environment, descriptors: DescriptorLimit.raise())
         let (settings, text) = try Configuration.read(sources)
         do {
             let inherited = try InheritedSockets(environment: process.environment, pid: process.processIdentifier)
@@ -96,24 +69,34 @@ struct Serve: AsyncParsableCommand {
 
 struct Config: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Look at configurations.", subcommands: [Check.self, Reference.self])
+        abstract: "Look at configurations.", subcommands: [Check.self, Show.self, Schema.self, Reference.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Tell what is wrong with a configuration, without starting.",
             discussion: """
                 If nothing is, tells what it comes to: routes, policies, what is open without a key and what nobody \
-                counts; and exits with 0, else with 78. Flags and variables are left out of account.
+                counts; and exits with 0, else with 78. Flags and variables are left out of account. What is legal and \
+                hardly meant is a warning on stderr.
 
                 EXAMPLES:
                   tollgate config check /etc/tollgate.yaml
+                  tollgate config check --strict tollgate.yaml
                 """)
 
         @Argument(help: "Configuration in YAML or JSON.")
         var file: String
+        @Flag(help: "Exit with 78 where there is a warning.")
+        var strict = false
 
         func run() throws {
-            let (settings, _) = try Configuration.read(ConfigurationSources(file: file, looksAtFolders: true))
+            let settings = try Configuration.told { () throws(ConfigurationError) in
+                try Settings.load(ConfigurationSources(file: file, looksAtFolders: true))
+            } by: {
+                $0.allLines
+            }
+            Configuration.report(settings.warnings.map(\.asWarning))
+            if strict, !settings.warnings.isEmpty { throw Configuration.wrong }
             let lines = ["\(file): ok"] + settings.summary
             try StandardStream.output.write(lines.map { "\($0)\n" }.joined())
         }
@@ -136,17 +119,26 @@ extension Config {
 }
 
 /// Configurations on the command line: read, or told on stderr and exit code 78.
-private enum Configuration {
+enum Configuration {
     /// `EX_CONFIG` of sysexits.
     static let wrong = ExitCode(78)
 
     /// - Returns: also what the file said; nil where there is none.
     static func read(_ sources: ConfigurationSources) throws -> (Settings, text: String?) {
-        do throws(ConfigurationError) {
+        try told { () throws(ConfigurationError) in
             let text = try sources.text()
             return (try Settings.load(sources, text: text), text)
+        }
+    }
+
+    /// What `read` returns; where it can't, its error is told.
+    static func told<Value>(
+        _ read: () throws(ConfigurationError) -> Value, by lines: (ConfigurationError) -> [String] = \.lines
+    ) throws -> Value {
+        do throws(ConfigurationError) {
+            return try read()
         } catch {
-            report(error.lines)
+            report(lines(error))
             throw wrong
         }
     }

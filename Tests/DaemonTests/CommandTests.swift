@@ -74,8 +74,8 @@ import Testing
     @Test func serveIsTheDefault() throws {
         for arguments in [["--config", "a.yaml"], ["serve", "--config", "a.yaml"]] {
             let serve = try #require(try Command.parseAsRoot(arguments) as? Serve)
-            #expect(serve.config == "a.yaml")
-            #expect(serve.listen == nil)
+            #expect(serve.configuration.config == "a.yaml")
+            #expect(serve.configuration.listen == nil)
         }
     }
 
@@ -86,13 +86,14 @@ import Testing
                 "--log-level", "debug",
             ]) as? Serve)
         #expect(
-            serve.flags == [
+            serve.configuration.sources(environment: [:]).flags == [
                 .listen: "l", .upstream: "u", .redis: "r", .namespace: "n", .admin: "off", .logLevel: "debug",
             ])
     }
 
     @Test(arguments: [
         ["--nonsense"], ["serve", "extra"], ["--config"], ["config", "check"], ["config", "check", "a", "b"],
+        ["config", "show", "a", "--config", "b"], ["config", "schema", "a"],
     ])
     func wrongUsageIs64(arguments: [String]) {
         do {
@@ -101,6 +102,13 @@ import Testing
         } catch {
             #expect(Command.exitCode(for: error) == ExitCode(64))
         }
+    }
+
+    @Test func showTakesWhatServeTakes() throws {
+        let show = try #require(
+            try Command.parseAsRoot(["config", "show", "a.yaml", "--listen", "l", "--admin", "off"]) as? Config.Show)
+        #expect(show.file == "a.yaml")
+        #expect(show.flags.sources(environment: [:]).flags == [.listen: "l", .admin: "off"])
     }
 
     @Test func wrongConfigurationIs78() throws {

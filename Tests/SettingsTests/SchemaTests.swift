@@ -37,6 +37,14 @@ import Testing
         }
     }
 
+    /// What a form says to editors is more than that there is a value.
+    @Test func everyKeyTellsEditorsWhatItTakes() {
+        for row in Self.schemas.flatMap(\.rows) where row.isSupported && row.path != PolicyEntry.routes.path {
+            let plain: [JSONValue] = [[:], ["type": "string"], ["type": ["string", "number", "boolean", "null"]]]
+            #expect(!plain.contains(row.schema), "\(row.path)")
+        }
+    }
+
     @Test func everyOptionStandsForAKey() {
         let paths = Set(Settings.schema.rows.map(\.path))
         for option in ConfigurationSources.Option.allCases { #expect(paths.contains(option.path)) }

@@ -12,7 +12,7 @@ import Testing
         .appending(path: "../../deploy/tollgate.yaml").standardizedFileURL
 
     /// The file as it is, and with each commented setting in force. `#word` and `#  word` are settings, `# Word` is prose.
-    private static func texts() throws -> (shipped: String, uncommented: String) {
+    static func texts() throws -> (shipped: String, uncommented: String) {
         let shipped = try String(contentsOf: file, encoding: .utf8)
         let setting = try Regex(#"^#(?=[a-z_]+:|  )"#).anchorsMatchLineEndings()
         return (shipped, shipped.replacing(setting, with: ""))
@@ -49,13 +49,13 @@ import Testing
         #expect(defaults.subtracting(paths) == ["limits.connections"])
     }
 
-    private static func root(of yaml: String) throws -> Element {
+    static func root(of yaml: String) throws -> Element {
         var problems = ProblemList()
         return try Element(parsing: yaml, named: "tollgate.yaml", &problems)
     }
 
     /// Paths of the keys of a mapping as the schema writes them; of lists of mappings, the paths within their entries.
-    private static func paths(
+    static func paths(
         of element: Element, below parent: String, entries: inout [String: Set<String>]
     ) -> Set<String> {
         // Costs and scopes may be mappings of tools, whose names are the operator's.

@@ -144,47 +144,4 @@ import Testing
         let told = text.split(separator: "counted by nobody:\n", omittingEmptySubsequences: false).dropFirst().joined()
         #expect(told.split(separator: "\n").map { String($0.dropFirst(2)) } == row.nobody)
     }
-
-    @Test(arguments: [
-        ("[https://a.example]", "[https://a.example, 'http://localhost:*']", [String](), [String]()),
-        (
-            "[https://a.example:8443, http://localhost:1]", "[https://a.example, 'http://localhost:*']",
-            ["https://a.example:8443"], ["https://a.example"]
-        ),
-        ("[http://localhost]", "['http://localhost:*']", [], []),
-        ("[http://localhost.example]", "['http://localhost:*']", ["http://localhost.example"], []),
-        ("[https://a.example, https://b.example]", "[]", [], []),
-        ("[https://a.example]", "['https://A.example:443', 'https://b.example']", [], ["https://b.example"]),
-    ])
-    func aPageThatOnlyOneListKnowsIsWarnedOf(
-        cors: String, origins: String, refused: [String], unread: [String]
-    ) throws {
-        let routes = "routes: [{path: /mcp, mcp: true}]"
-        let text = try summary("cors: {allow_origins: \(cors)}\nmcp: {origins: \(origins)}\n\(routes)")
-        let told = text.split(separator: "\n").filter { $0.hasPrefix("warning: ") }.map(String.init)
-        let expected =
-            refused.map { "\($0) of cors.allow_origins isn't in mcp.origins: mcp routes refuse that page" }
-            + unread.map { "\($0) of mcp.origins isn't in cors.allow_origins: browsers keep answers from that page" }
-        #expect(told == expected.map { "warning: \($0)" })
-    }
-
-    @Test func thePagesOfThisMachineAreNotWarnedOf() throws {
-        let text = try summary(
-            "keys: {anonymous: allow}\ncors: {allow_origins: ['http://localhost']}\nroutes: [{path: /mcp, mcp: true}]")
-        #expect(!text.contains("warning"))
-    }
-
-    @Test func whereNoRouteIsMCPThereIsNothingToWarnOf() throws {
-        #expect(
-            try !summary("cors: {allow_origins: [https://a.example]}\nmcp: {origins: [https://b.example]}")
-                .contains("warning"))
-    }
-
-    @Test func allPagesAreMoreThanSome() throws {
-        let text = try summary(
-            "cors: {allow_origins: ['*']}\nmcp: {origins: [https://b.example]}\nroutes: [{path: /mcp, mcp: true}]")
-        #expect(
-            text.hasPrefix(
-                "warning: cors.allow_origins is all pages, and mcp routes refuse those that mcp.origins lacks\n"))
-    }
 }

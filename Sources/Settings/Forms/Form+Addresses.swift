@@ -47,6 +47,10 @@ enum SocketPath {
     /// A listener is bound beside its path first, with a dot and the process' number, which has at most 7 digits.
     private static let longestListened = longest - 8
 
+    /// For editors.
+    static let listened = Pattern.socket(longestListened)
+    static let connected = Pattern.socket(longest)
+
     /// Of a path without its scheme.
     static func guesses(_ text: String) -> [String] { text.hasPrefix("/") ? [prefix + text] : [] }
 
@@ -61,7 +65,10 @@ enum SocketPath {
 }
 
 extension Form where Value == Settings.Listen {
-    static let listen = scalar("an address such as 127.0.0.1:8080", guesses: SocketPath.guesses) {
+    static let listen = scalar(
+        "an address such as 127.0.0.1:8080",
+        schema: .pattern("\(Pattern.host):\(Pattern.port)|\(SocketPath.listened)"), guesses: SocketPath.guesses
+    ) {
         scalar throws(Mismatch) in
         if case .text = scalar.kind, scalar.text.hasPrefix(SocketPath.prefix) {
             return .unix(path: try SocketPath.read(scalar.text, isListened: true))
@@ -96,6 +103,7 @@ extension Form where Value == Settings.TCPAddress {
 extension Form where Value == Settings.TCPAddress? {
     static let listenOrOff = Form.scalar(
         "an address such as 127.0.0.1:9901, or off",
+        schema: .anyOf(.off, .pattern("\(Pattern.host):\(Pattern.port)")),
         guesses: { Spelling.guesses($0, among: ["off"], words) }
     ) { scalar throws(Mismatch) in
         if scalar.isOff { return nil }
@@ -112,7 +120,10 @@ extension Form where Value == Settings.TCPAddress? {
 }
 
 extension Form where Value == Settings.Upstream.Location {
-    static let upstreamURL = Form.text("the handler's URL such as http://127.0.0.1:8081") { written throws(Mismatch) in
+    static let upstreamURL = Form.text(
+        "the handler's URL such as http://127.0.0.1:8081",
+        schema: .pattern(#"\s*(?:http://(?!.*:0+/?\s*$)\#(Pattern.authority)/?|\#(SocketPath.connected))\s*"#)
+    ) { written throws(Mismatch) in
         let text = written.trimmingWhiteSpace
         if text.hasPrefix(SocketPath.prefix) { return .unix(path: try SocketPath.read(text, isListened: false)) }
         if text.hasPrefix("https://") {
@@ -142,7 +153,10 @@ extension Form where Value == Settings.Upstream.Location {
 }
 
 extension Form where Value == Settings.Upstream.Host {
-    static let sentHost = Form.text("auto, upstream, preserve or a host such as api.internal:8081") {
+    static let sentHost = Form.text(
+        "auto, upstream, preserve or a host such as api.internal:8081",
+        schema: .anyOf(["enum": ["auto", "upstream", "preserve"]], .pattern(Pattern.authority))
+    ) {
         text throws(Mismatch) in
         switch text {
         case "auto": return .auto
@@ -161,7 +175,12 @@ extension Form where Value == Settings.Upstream.Host {
 
 extension Form where Value == RedisEndpoint {
     /// The value is never shown: there may be a password in it.
-    static let redisURL = Form.text("a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock") {
+    static let redisURL = Form.text(
+        "a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock",
+        schema: .pattern(
+            #"\s*(?:redis://(?:.*:.*@)?(?:\[[^\]]+\]|[A-Za-z0-9._-]+)(?::(?:\#(Pattern.port))?)?(?:/\d*)?"#
+                + #"|unix:(?://(?:.*:.*@)?)?/[^?]*(?:\?db=\d+)?)\s*"#)
+    ) {
         text throws(Mismatch) in
         do throws(RedisEndpointError) {
             return try RedisEndpoint(parsing: text)
@@ -183,6 +202,7 @@ extension Form where Value == Settings.Log.Access {
     /// A path has a slash, so that a misspelt word doesn't become a file.
     static let accessLog = Form.scalar(
         "stdout, off or a file such as /var/log/tollgate.log",
+        schema: .anyOf(["enum": ["stdout"]], .off, .pattern("(?!.*://).*/(?:.*[^/])?(?<!/)")),
         guesses: { Spelling.guesses($0, among: ["stdout", "off"], words) }
     ) { scalar throws(Mismatch) in
         if case .truth(false) = scalar.kind { return .off }
@@ -208,7 +228,11 @@ extension Form where Value == Int {
 
 extension Form where Value == String {
     /// A block of addresses as written, or `unix` for the peers of a Unix socket.
-    static let trustedProxy = Form.text("a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix") {
+    static let trustedProxy = Form.text(
+        "a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix",
+        schema: .pattern(
+            #"unix|(?:\d{1,3}\.){3}\d{1,3}(?:/(?:[0-2]?\d|3[0-2]|0\d\d))?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:/\d{1,3})?"#)
+    ) {
         text throws(Mismatch) in
         if text == "unix" { return text }
         do throws(AddressBlock.Flaw) {

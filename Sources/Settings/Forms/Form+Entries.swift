@@ -6,7 +6,9 @@ extension Form {
         _ expectation: String, isEmptyAllowed: Bool, emptyHint: String? = nil, _ schema: Schema,
         _ read: @escaping @Sendable (Mapping, inout ProblemList) -> Item?
     ) -> Form<[Item]> where Value == [Item] {
-        Form<[Item]>(expectation: expectation) { element, path, problems in
+        Form<[Item]>(
+            expectation: expectation, schema: .list(of: schema.object, isEmptyAllowed: isEmptyAllowed)
+        ) { element, path, problems in
             guard let elements = element.entries(of: expectation, path, isEmptyAllowed, emptyHint, &problems) else {
                 return nil
             }

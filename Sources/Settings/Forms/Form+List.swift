@@ -10,7 +10,8 @@ extension Form {
         _ expectation: String, of form: Form<Item>, isEmptyAllowed: Bool = false, emptyHint: String? = nil,
         identity: @escaping @Sendable (Item) -> Identity
     ) -> Form<[Item]> where Value == [Item] {
-        Form(expectation: expectation) { element, path, problems in
+        Form(expectation: expectation, schema: .list(of: form.schema, isEmptyAllowed: isEmptyAllowed)) {
+            element, path, problems in
             guard let elements = element.entries(of: expectation, path, isEmptyAllowed, emptyHint, &problems) else {
                 return nil
             }
@@ -40,7 +41,7 @@ extension Form {
         _ expectation: String, of form: Form<Item>
     ) -> Form<[Item]> where Value == [Item] {
         let list = Form<[Item]>.list(expectation, of: form)
-        return Form(expectation: expectation) { element, path, problems in
+        return Form(expectation: expectation, schema: .anyOf(form.schema, list.schema)) { element, path, problems in
             if case .list = element.content { return list.read(element, path, &problems) }
             return form.read(element, path, &problems).map { [$0] }
         }

@@ -5,7 +5,9 @@ import Octets
 
 extension Form where Value == String {
     /// As Host says it; without a port, or with `:*`, for every port.
-    static let allowedHost = text("a host such as api.example.com or localhost:8080") { text throws(Mismatch) in
+    static let allowedHost = text(
+        "a host such as api.example.com or localhost:8080", schema: .pattern(authority)
+    ) { text throws(Mismatch) in
         if text.contains("://") { throw Mismatch(hint: "leave the scheme out") }
         if text == "*" { throw Mismatch(hint: "leave the list out for all") }
         guard isAuthority(text) else { throw Mismatch() }
@@ -13,7 +15,10 @@ extension Form where Value == String {
     }
 
     /// As Origin says it; with `:*` for every port.
-    static let allowedOrigin = text("an origin such as https://app.example.com or http://localhost:*") {
+    static let allowedOrigin = text(
+        "an origin such as https://app.example.com or http://localhost:*",
+        schema: .pattern("[A-Za-z0-9+.-]+://\(authority)")
+    ) {
         text throws(Mismatch) in
         if text == "*" { throw Mismatch(hint: "leave the list out for all") }
         guard let end = text.firstRange(of: "://") else {
@@ -33,7 +38,10 @@ extension Form where Value == String {
     }
 
     /// An absolute http or https URL, as it goes into a field and a document.
-    static let webURL = text("a URL such as https://api.example.com/mcp") { written throws(Mismatch) in
+    static let webURL = text(
+        "a URL such as https://api.example.com/mcp",
+        schema: .pattern(#"\s*https?://\#(Pattern.authority)(?:/[!$-;=@-\[\]_a-z~]*)?\s*"#)
+    ) { written throws(Mismatch) in
         let text = written.trimmingWhiteSpace
         guard let scheme = ["https://", "http://"].first(where: text.hasPrefix) else { throw Mismatch() }
         let rest = text.dropFirst(scheme.count)
@@ -46,7 +54,10 @@ extension Form where Value == String {
     }
 
     /// RFC 6749 §3.3.
-    static let scope = text("a scope such as listings:read", where: { KeyScopes.isToken($0) })
+    static let scope = text(
+        "a scope such as listings:read", schema: .pattern(#"[!#-\[\]-~]{1,128}"#), where: { KeyScopes.isToken($0) })
+
+    private static let authority = "\(Pattern.host)(?::(?:\(Pattern.port)|\\*))?"
 
     /// `host`, `host:port`, `host:*`; IPv6 in brackets.
     private static func isAuthority(_ text: String) -> Bool {
@@ -57,7 +68,9 @@ extension Form where Value == String {
 }
 
 extension Form where Value == [Settings.ToolScopes] {
-    static let toolScopes = Form(expectation: "lists of scopes by names or patterns of tools") {
+    static let toolScopes = Form(
+        expectation: "lists of scopes by names or patterns of tools", schema: .named(Pattern.tool, list.schema)
+    ) {
         element, path, problems in
         guard case .mapping(let pairs) = element.content, !pairs.isEmpty else {
             problems.refuse(element, path, expected: #"a mapping such as {"db_*": [db:write]}"#)

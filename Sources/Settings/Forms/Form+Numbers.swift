@@ -4,7 +4,9 @@ import Octets
 
 extension Form where Value == Bool {
     static let boolean = Form.scalar(
-        "true or false", guesses: { Spelling.guesses($0, among: ["true", "false"], truths) }
+        "true or false",
+        schema: .anyOf(["type": "boolean"], .pattern("on|On|ON|off|Off|OFF|yes|Yes|YES|no|No|NO")),
+        guesses: { Spelling.guesses($0, among: ["true", "false"], truths) }
     ) { scalar throws(Mismatch) in
         guard case .truth(let value) = scalar.kind else {
             let unquoted = Scalar(text: scalar.text)
@@ -38,7 +40,9 @@ extension Form where Value == Int {
     private static func integer(
         _ range: ClosedRange<Int>, guesses: @escaping @Sendable (String) -> [String]
     ) -> Self {
-        scalar("a whole number from \(range.lowerBound) to \(range.upperBound)", guesses: guesses) {
+        scalar(
+            "a whole number from \(range.lowerBound) to \(range.upperBound)", schema: .integer(range), guesses: guesses
+        ) {
             scalar throws(Mismatch) in
             let value = Int(scalar.text)
             guard case .number = scalar.kind else {
@@ -51,7 +55,10 @@ extension Form where Value == Int {
 
     /// A number of bytes: `32KiB`, `16MiB`, `2GiB`, or plain bytes.
     static func size(_ range: ClosedRange<Int>) -> Self {
-        scalar("a size such as 32KiB or 16MiB", guesses: { SizeText($0).map { [$0.written] } ?? [] }) {
+        scalar(
+            "a size such as 32KiB or 16MiB", schema: .anyOf(.integer(range), .pattern(#"\d+(?:B|KiB|MiB|GiB)?"#)),
+            guesses: { SizeText($0).map { [$0.written] } ?? [] }
+        ) {
             scalar throws(Mismatch) in
             guard scalar.kind.isNumberOrText, let (number, unit) = scalar.text.splitAfterDigits,
                 let shift = ["": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30][unit]
@@ -65,10 +72,19 @@ extension Form where Value == Int {
     }
 }
 
+extension Int {
+    /// Of bytes, as a configuration writes it, in the largest unit that keeps it whole.
+    var writtenAsSize: String {
+        let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        guard self > 0, let (name, shift) = units.first(where: { self % (1 << $0.1) == 0 }) else { return "\(self)B" }
+        return "\(self >> shift)\(name)"
+    }
+}
+
 extension Form where Value == Double {
     /// Above 0, at most 1.
     static let share = Form.scalar(
-        "a number above 0, at most 1",
+        "a number above 0, at most 1", schema: ["type": "number", "exclusiveMinimum": 0, "maximum": 1],
         guesses: { text in
             // A bare one of a digit may mean as many sidecars.
             text.percentage.flatMap { $0 >= 10 || text.hasSuffix("%") ? ["\($0 / 100)"] : nil } ?? []
@@ -84,10 +100,11 @@ extension Form where Value == Double {
 extension Form where Value == Duration {
     /// `<n>(ms|s|m|h|d)`. The bounds are whole milliseconds and are written the same way in messages.
     static func duration(_ range: ClosedRange<Duration>) -> Self {
-        scalar(durationExpectation) { scalar throws(Mismatch) in try read(scalar, range) }
+        scalar(durationExpectation, schema: durationSchema) { scalar throws(Mismatch) in try read(scalar, range) }
     }
 
     fileprivate static let durationExpectation = "a duration such as 30s or 500ms"
+    fileprivate static let durationSchema = JSONValue.pattern(#"\d{1,19}(?:ms|s|m|h|d)"#)
 
     fileprivate static func read(_ scalar: Scalar, _ range: ClosedRange<Duration>) throws(Mismatch) -> Duration {
         guard scalar.kind.isNumberOrText else { throw Mismatch() }
@@ -130,7 +147,8 @@ extension ClosedRange<Duration> {
 extension Form where Value == Settings.Timeout {
     static func timeout(_ range: ClosedRange<Duration>) -> Self {
         scalar(
-            "\(Form<Duration>.durationExpectation), or off", guesses: { Spelling.guesses($0, among: ["off"], words) }
+            "\(Form<Duration>.durationExpectation), or off", schema: .anyOf(.off, Form<Duration>.durationSchema),
+            guesses: { Spelling.guesses($0, among: ["off"], words) }
         ) { scalar throws(Mismatch) in
             scalar.isOff ? .off : .after(try Form<Duration>.read(scalar, range))
         }

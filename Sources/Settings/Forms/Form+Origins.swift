@@ -4,7 +4,11 @@ import Octets
 
 extension Form where Value == Settings.CORS.Origin {
     /// What browsers send as Origin (RFC 6454 §6.2), or `*`.
-    static let origin = Form.text("an origin such as https://app.example.com, or \"*\"") { text throws(Mismatch) in
+    static let origin = Form.text(
+        "an origin such as https://app.example.com, or \"*\"",
+        schema: .anyOf(
+            ["const": "*"], .pattern(#"[A-Za-z][A-Za-z0-9+.-]{0,31}://\#(Pattern.authority)(?<!://)(?<!:0)"#))
+    ) { text throws(Mismatch) in
         if text == "*" { return .any }
         guard text != "null" else {
             // Sandboxed frames, local files and redirected requests all have it.

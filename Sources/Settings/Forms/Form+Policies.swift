@@ -10,7 +10,10 @@ struct LimitText: Hashable, Sendable {
 }
 
 extension Form where Value == LimitText {
-    static let limit = Form.text("<count>/[<n>](ms|s|m|h|d)[:<burst>] such as 20/10s or 100/10s:200") {
+    static let limit = Form.text(
+        "<count>/[<n>](ms|s|m|h|d)[:<burst>] such as 20/10s or 100/10s:200",
+        schema: .pattern(#"(?:0|[1-9]\d{0,15})/(?:[1-9]\d{0,15})?(?:ms|s|m|h|d)(?::[1-9]\d{0,15})?"#)
+    ) {
         text throws(Mismatch) in
         do throws(LimitError) {
             _ = try Limit(parsing: text)
@@ -90,7 +93,10 @@ struct PolicyCost: Sendable, Hashable {
 }
 
 extension Form where Value == PolicyCost {
-    static let cost = Form(expectation: "\(fixed.expectation), or such, and 0, by names of tools") {
+    static let cost = Form(
+        expectation: "\(fixed.expectation), or such, and 0, by names of tools",
+        schema: .anyOf(fixed.schema, .named("(?!.*[*?])\(Pattern.tool)", byTool.schema))
+    ) {
         element, path, problems in
         guard case .mapping(let pairs) = element.content else {
             return fixed.read(element, path, &problems).map { PolicyCost(fixed: $0) }
@@ -129,7 +135,9 @@ extension Form where Value == [Glob] {
 }
 
 extension Form where Value == Glob {
-    static let glob = Form.text("a name or pattern of 1 to 256 octets, without spaces") { text throws(Mismatch) in
+    static let glob = Form.text(
+        "a name or pattern of 1 to 256 octets, without spaces", schema: .pattern(#"[^\u0000-\u0020\u007f]{1,256}"#)
+    ) { text throws(Mismatch) in
         guard 1...256 ~= text.utf8.count, text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else { throw Mismatch() }
         return Glob(text)
     }
@@ -153,6 +161,8 @@ extension Duration {
 extension Form where Value == Policy.Mode {
     static let mode = Form.scalar(
         "enforce, shadow, or a percentage such as 25% or 0.5%",
+        schema: .anyOf(
+            ["enum": ["enforce", "shadow"]], .pattern(#"(?:0|[1-9]\d?)(?:\.\d{1,2})?%|100(?:\.0{1,2})?%"#)),
         guesses: { text in
             text.percentage.map { ["\($0)%".replacing(".0%", with: "%")] }
                 ?? Spelling.guesses(text, among: ["enforce", "shadow"], modes)
@@ -172,7 +182,10 @@ extension Form where Value == Policy.Mode {
 }
 
 extension Form where Value == CalendarQuota {
-    static let quota = Form.text("<count>/(hour|day|week|month) such as 5000/month") { text throws(Mismatch) in
+    static let quota = Form.text(
+        "<count>/(hour|day|week|month) such as 5000/month",
+        schema: .pattern(#"(?:0|[1-9]\d{0,15})/(?:hour|day|week|month)"#)
+    ) { text throws(Mismatch) in
         do throws(LimitError) {
             return try CalendarQuota(parsing: text)
         } catch {
@@ -184,7 +197,9 @@ extension Form where Value == CalendarQuota {
 }
 
 extension Form where Value == StatusSet {
-    static let statuses = Form(expectation: "a list of statuses such as [2xx, 404]") { element, path, problems in
+    static let statuses = Form(
+        expectation: "a list of statuses such as [2xx, 404]", schema: Form<[String]>.statusTexts.schema
+    ) { element, path, problems in
         guard let texts = Form<[String]>.statusTexts.read(element, path, &problems) else { return nil }
         return StatusSet(texts)
     }
@@ -198,6 +213,7 @@ extension Form where Value == [String] {
 extension Form where Value == String {
     fileprivate static let statusText = Form.scalar(
         "a status from 200 to 599, or a class such as 2xx",
+        schema: .anyOf(.integer(200...599), .pattern(#"[2-5](?:\d\d|xx)"#)),
         guesses: { text in
             let isRange = text.wholeMatch(of: /([2-5])00 ?- ?\1 ?99/) != nil
             let name = isRange ? "\(text.prefix(1))xx" : classes[text.lowercased()]
@@ -214,7 +230,10 @@ extension Form where Value == String {
     ]
 
     /// Fields that mean something else on the way aren't taken off answers.
-    static let costField = Form.text("the name of a field such as X-Tollgate-Cost") { text throws(Mismatch) in
+    static let costField = Form.text(
+        "the name of a field such as X-Tollgate-Cost",
+        schema: .pattern("(?![Xx]-[Rr][Aa][Tt][Ee][Ll][Ii][Mm][Ii][Tt]-)[Xx]-[A-Za-z0-9-]{1,62}")
+    ) { text throws(Mismatch) in
         let name = text.lowercased()
         guard name.hasPrefix("x-"), 3...64 ~= name.utf8.count,
             name.utf8.allSatisfy({ 0x61...0x7A ~= $0 || $0.isDigit || $0 == UInt8(ascii: "-") })

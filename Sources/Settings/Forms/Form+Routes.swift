@@ -45,6 +45,16 @@ struct RoutePath: Hashable, Sendable {
         shape = "/" + shapes.joined(separator: "/")
     }
 
+    /// For editors; what can't be seen segment by segment is left to the reader.
+    static let pattern: String = {
+        // Neither a dot segment, nor another router's parameter or wildcard.
+        let literal =
+            #"(?!\.{1,2}(?:/|$))(?!:[A-Za-z_][A-Za-z0-9_]*(?:/|$))(?!\*)"#
+            + #"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%(?:[0-9A-F]{2}))+(?<!\*)"#
+        let name = "[A-Za-z_][A-Za-z0-9_]{0,63}"
+        return #"(?:/(?:\#(literal)|\{\#(name)\}))*(?:/(?:\{\#(name)\*\})?)?(?<=.)"#
+    }()
+
     private static func parameter(_ segment: Substring) throws(Mismatch) -> (name: Substring, isRest: Bool) {
         guard segment.hasPrefix("{"), segment.hasSuffix("}") else {
             throw Mismatch(expected: "a parameter that fills its segment, such as /{id}/")
@@ -129,7 +139,7 @@ extension Substring {
 
 extension Form where Value == RoutePath {
     static let routePath = Form.text(
-        "a path such as /api/{id} or /files/{rest*}",
+        "a path such as /api/{id} or /files/{rest*}", schema: .pattern(RoutePath.pattern),
         guesses: { text in
             let rooted = text.hasPrefix("/") ? text : "/\(text)"
             return [

@@ -11,7 +11,9 @@ extension Form {
         _ words: KeyValuePairs<String, Value>, hints: [String: String] = [:]
     ) -> Self {
         let names = words.map(\.key)
-        return scalar(names.alternatives, guesses: { Spelling.guesses($0, among: names, hints) }) {
+        return scalar(
+            names.alternatives, schema: ["enum": .texts(names)], guesses: { Spelling.guesses($0, among: names, hints) }
+        ) {
             scalar throws(Mismatch) in
             guard let match = words.first(where: { $0.key == scalar.text }) else { throw Mismatch() }
             return match.value
@@ -28,31 +30,39 @@ extension [String] {
 
 extension Form where Value == String {
     /// A text that `isAllowed` accepts.
-    static func text(_ expectation: String, where isAllowed: @escaping @Sendable (String) -> Bool) -> Self {
-        text(expectation) { text throws(Mismatch) in
+    static func text(
+        _ expectation: String, schema: JSONValue, where isAllowed: @escaping @Sendable (String) -> Bool
+    ) -> Self {
+        text(expectation, schema: schema) { text throws(Mismatch) in
             guard isAllowed(text) else { throw Mismatch() }
             return text
         }
     }
 
-    static let namespace = text("1 to 32 of A-Z a-z 0-9 . _ -", guesses: Spelling.joined) { text throws(Mismatch) in
+    static let namespace = text(
+        "1 to 32 of A-Z a-z 0-9 . _ -", schema: .pattern("[A-Za-z0-9._-]{1,32}"), guesses: Spelling.joined
+    ) { text throws(Mismatch) in
         guard Settings.isNamespace(text) else { throw Mismatch() }
         return text
     }
 
-    static let keyPrefix = text("1 to 32 of A-Z a-z 0-9 . _ ~ -", where: KeyTerms.isPrefix)
+    static let keyPrefix = text(
+        "1 to 32 of A-Z a-z 0-9 . _ ~ -", schema: .pattern("[A-Za-z0-9._~-]{1,32}"), where: KeyTerms.isPrefix)
 
-    static let keyPattern = text("a prefix of keys, or a pattern with * and ?", where: KeyTerms.isEntry)
+    static let keyPattern = text(
+        "a prefix of keys, or a pattern with * and ?", schema: .pattern("[!-~]{1,512}"), where: KeyTerms.isEntry)
 
     /// A field name that a credential may be taken from: none that frames, routes or is ours.
-    static let fieldName = text("the name of a header field such as X-API-Key", guesses: Spelling.joined) {
+    static let fieldName = text(
+        "the name of a header field such as X-API-Key", schema: fieldSchema, guesses: Spelling.joined
+    ) {
         text throws(Mismatch) in
         try checkFieldName(text)
         return text
     }
 
     static let clientAddressField = text(
-        "the name of a header field such as X-Forwarded-For", guesses: Spelling.joined
+        "the name of a header field such as X-Forwarded-For", schema: fieldSchema, guesses: Spelling.joined
     ) { text throws(Mismatch) in
         try checkFieldName(text)
         switch text.lowercased() {
@@ -65,7 +75,7 @@ extension Form where Value == String {
     /// One that passes although it may choose for the handler: none that concerns the connection, holds credentials or is set
     /// by us. Nor another spelling of such a one, which some handlers take for it.
     static let passedField = text(
-        "the name of a header field such as X-Forwarded-Prefix", guesses: Spelling.joined
+        "the name of a header field such as X-Forwarded-Prefix", schema: fieldSchema, guesses: Spelling.joined
     ) { text throws(Mismatch) in
         guard KeyTerms.isFieldName(text) else { throw Mismatch() }
         let name = text.hyphenated
@@ -74,6 +84,8 @@ extension Form where Value == String {
         }
         return text
     }
+
+    private static let fieldSchema = JSONValue.pattern("\(Pattern.token){1,255}")
 
     private static let unpassable: Set<String> = [
         "authorization", "close", "proxy-authorization", "x-api-key", "x-forwarded-for", "x-forwarded-host",
@@ -88,7 +100,10 @@ extension Form where Value == String {
     }
 
     /// An HTTP method as requests write it.
-    static let method = text("a method such as GET") { text throws(Mismatch) in
+    static let method = text(
+        "a method such as GET",
+        schema: .pattern(#"(?!(?:TRACE|CONNECT|ALL|ANY|\*)$)[A-Z0-9!#$%&'*+.^_`|~-]{1,32}"#)
+    ) { text throws(Mismatch) in
         guard (1...32).contains(text.utf8.count), text.utf8.allSatisfy(\.isToken) else { throw Mismatch() }
         // Tokens, but nobody's methods.
         guard !["*", "ALL", "ANY"].contains(text.uppercased()) else {
@@ -101,7 +116,7 @@ extension Form where Value == String {
 
     /// `[a-z][a-z0-9-]{0,31}`: it is part of Redis keys and of the RateLimit fields.
     static let policyName = text(
-        "a name of a-z, 0-9 and - that starts with a letter, at most 32 long",
+        "a name of a-z, 0-9 and - that starts with a letter, at most 32 long", schema: .pattern("[a-z][a-z0-9-]{0,31}"),
         guesses: { Spelling.joined($0.lowercased().replacing("_", with: "-")) }
     ) { text throws(Mismatch) in
         let isNamed =

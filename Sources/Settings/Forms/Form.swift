@@ -7,6 +7,8 @@
 struct Form<Value: Sendable>: Sendable {
     /// What a message names after "expected".
     let expectation: String
+    /// What of it JSON Schema can say.
+    let schema: JSONValue
     let read: @Sendable (_ element: Element, _ path: String, _ problems: inout ProblemList) -> Value?
 }
 
@@ -22,10 +24,11 @@ extension Form {
     ///
     /// - Parameter guesses: what a text that isn't taken may have been meant to be. The first that is taken is offered.
     static func scalar(
-        _ expectation: String, guesses: @escaping @Sendable (String) -> [String] = { _ in [] },
+        _ expectation: String, schema: JSONValue = ["type": ["string", "number", "boolean", "null"]],
+        guesses: @escaping @Sendable (String) -> [String] = { _ in [] },
         _ parse: @escaping @Sendable (Scalar) throws(Mismatch) -> Value
     ) -> Self {
-        Form(expectation: expectation) { element, path, problems in
+        Form(expectation: expectation, schema: schema) { element, path, problems in
             guard let scalar = element.scalar else {
                 problems.refuse(element, path, expected: expectation, hint: element.structureHint)
                 return nil
@@ -52,10 +55,11 @@ extension Form {
 
     /// A form of texts: what YAML takes for a number, a truth value or nothing is refused.
     static func text(
-        _ expectation: String, guesses: @escaping @Sendable (String) -> [String] = { _ in [] },
+        _ expectation: String, schema: JSONValue = ["type": "string"],
+        guesses: @escaping @Sendable (String) -> [String] = { _ in [] },
         _ parse: @escaping @Sendable (String) throws(Mismatch) -> Value
     ) -> Self {
-        scalar(expectation, guesses: guesses) { scalar throws(Mismatch) in
+        scalar(expectation, schema: schema, guesses: guesses) { scalar throws(Mismatch) in
             switch scalar.kind {
             case .text: return try parse(scalar.text)
             case .nothing: throw Mismatch()

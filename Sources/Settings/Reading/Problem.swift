@@ -64,6 +64,18 @@ extension Problem: CustomStringConvertible {
     }
 }
 
+extension Problem {
+    /// As compilers write one, for whoever checks a file.
+    package var asWarning: String {
+        let key = path.isEmpty ? "" : "\(path): "
+        switch place {
+        case .file: return "\(place): warning: \(key)\(message)"
+        case .flag(let name), .variable(let name): return "\(name): warning: \(message)"
+        case .builtIn: return "warning: \(key)\(message)"
+        }
+    }
+}
+
 /// Everything that is wrong with a configuration, in the order it was written; nothing of it has been put to use.
 package struct ConfigurationError: Error, Sendable, Hashable {
     /// More than these are counted, not listed, where nobody asked for all: they tend to follow from the first ones.

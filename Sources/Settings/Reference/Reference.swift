@@ -23,7 +23,8 @@ enum Reference {
         `tollgate --config FILE` reads YAML, of which JSON is a subset. Everything has a default; with no file at all,
         `tollgate --upstream http://127.0.0.1:8081` works against a Redis at redis://127.0.0.1:6379. Unknown keys, wrong types
         and impossible values are refused with the line, the key and what was expected; `tollgate config check FILE` tells
-        without starting. [deploy/tollgate.yaml](../deploy/tollgate.yaml) is a file with every key at its default.
+        without starting, and `tollgate config show` what is in force: [checking.md](checking.md).
+        [deploy/tollgate.yaml](../deploy/tollgate.yaml) is a file with every key at its default.
 
         Durations are written `50ms`, `10s`, `5m`, `1h`, `1d`; sizes `512`, `32KiB`, `16MiB`. IPv6 addresses are quoted:
         `"[::1]:8080"`. `off` and `false` both disable. Variables such as `${NAME}` are not expanded in the file.

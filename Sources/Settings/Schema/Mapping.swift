@@ -82,8 +82,11 @@ struct Mapping {
 
     func isGiven<Value>(_ setting: Setting<Value>) -> Bool { isGiven(setting.path) }
 
-    /// The element that counts for a key, for a check across keys.
-    func element<Value>(for setting: Setting<Value>) -> Element? { elements[setting.path]?.last }
+    /// The element that counts for a key.
+    func element(at path: String) -> Element? { elements[path]?.last }
+
+    /// The same, for a check across keys.
+    func element<Value>(for setting: Setting<Value>) -> Element? { element(at: setting.path) }
 
     /// The key's value or, where it isn't given or wrong, its default; wrong ones are reported.
     ///
@@ -135,6 +138,11 @@ struct Mapping {
     ) {
         let element = elements[path]?.last ?? Element("", at: place)
         problems.refuse(element, prefixed(path), expected: expected, got: got, hint: hint)
+    }
+
+    /// Notes what is wrong with a key that is taken all the same: there or, where it isn't given, at the mapping.
+    func warn(_ path: String, _ message: String, _ problems: inout ProblemList) {
+        problems.add(Problem(at: elements[path]?.last?.place ?? place, path: prefixed(path), message))
     }
 
     private func prefixed(_ path: String) -> String {

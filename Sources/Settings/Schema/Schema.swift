@@ -5,21 +5,24 @@
 /// Each section has its own; the root's joins them.
 struct Schema: Sendable {
     /// A line of the configuration reference.
-    struct Row: Sendable, Hashable {
+    struct Row: Sendable {
         let path: String
         /// What may be written, as messages say it after "expected".
         let expectation: String
         /// The default as YAML.
         let standard: String?
         let meaning: String
+        /// What JSON Schema says of its values.
+        let schema: JSONValue
+        let derivation: Derivation?
         /// False for what a later version will take.
         let isSupported: Bool
 
         /// A key, or a mapping with everything below it, that a later version will take.
         static func later(_ path: String) -> Row {
             Row(
-                path: path, expectation: "", standard: nil, meaning: "Not supported in this version.",
-                isSupported: false)
+                path: path, expectation: "", standard: nil, meaning: "Not supported in this version.", schema: [:],
+                derivation: nil, isSupported: false)
         }
     }
 
@@ -29,14 +32,17 @@ struct Schema: Sendable {
     private let nullable: Set<String>
     private let synonyms: [String: String]
     private let remarks: [String: Set<String>]
+    /// What of several keys together JSON Schema can say, by the mapping that they are in.
+    let rules: [String: JSONValue]
 
     /// - Parameters:
     ///   - nullable: sub-mappings in whose place null may stand, which is what holds without them.
     ///   - synonyms: paths of keys by what other programs call them. A value has to mean the same there.
+    ///   - rules: members of the JSON Schema of a mapping, by its path: what its keys may be beside each other.
     ///   - remarks: what to say of names whose values mean something else here, in lower case and with `_`.
     init(
         _ rows: [Row], nullable: Set<String> = [], synonyms: [String: String] = [:],
-        remarks: [String: Set<String>] = [:]
+        remarks: [String: Set<String>] = [:], rules: [String: JSONValue] = [:]
     ) {
         self.rows = rows
         byPath = Dictionary(uniqueKeysWithValues: rows.map { ($0.path, $0) })
@@ -44,6 +50,7 @@ struct Schema: Sendable {
         self.nullable = nullable
         self.synonyms = synonyms
         self.remarks = remarks
+        self.rules = rules
     }
 
     /// The settings of several, in this order.
@@ -51,7 +58,8 @@ struct Schema: Sendable {
         self.init(
             parts.flatMap(\.rows), nullable: parts.reduce(into: []) { $0.formUnion($1.nullable) },
             synonyms: parts.reduce(into: [:]) { $0.merge($1.synonyms) { first, _ in first } },
-            remarks: parts.reduce(into: [:]) { $0.merge($1.remarks) { first, _ in first } })
+            remarks: parts.reduce(into: [:]) { $0.merge($1.remarks) { first, _ in first } },
+            rules: parts.reduce(into: [:]) { $0.merge($1.rules) { first, _ in first } })
     }
 
     /// The key that other programs call so.

@@ -11,17 +11,24 @@ struct Setting<Value: Sendable>: Sendable {
     /// The default as YAML; nil where the key is required, or where ``Schema/Row/meaning`` tells what holds without it.
     let standard: String?
     let meaning: String
+    let derivation: Derivation?
 
-    init(_ path: String, _ form: Form<Value>, default standard: String? = nil, _ meaning: String) {
+    init(
+        _ path: String, _ form: Form<Value>, default standard: String? = nil, _ meaning: String,
+        derived derivation: Derivation? = nil
+    ) {
         self.path = path
         self.form = form
         self.standard = standard
         self.meaning = meaning
+        self.derivation = derivation
     }
 
     /// The key without its type, for tables.
     var row: Schema.Row {
-        Schema.Row(path: path, expectation: form.expectation, standard: standard, meaning: meaning, isSupported: true)
+        Schema.Row(
+            path: path, expectation: form.expectation, standard: standard, meaning: meaning, schema: form.schema,
+            derivation: derivation, isSupported: true)
     }
 
     /// What holds where the key isn't given.

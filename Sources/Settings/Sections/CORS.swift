@@ -23,7 +23,17 @@ extension Settings {
 }
 
 extension Settings.CORS {
-    static let schema = Schema([allowOrigins.row, allowsCredentials.row, maxAge.row])
+    static let schema = Schema(
+        [allowOrigins.row, allowsCredentials.row, maxAge.row],
+        rules: [
+            "cors": [
+                "dependentRequired": ["allow_credentials": ["allow_origins"], "max_age": ["allow_origins"]],
+                "if": [
+                    "properties": ["allow_origins": ["contains": ["const": "*"]]], "required": ["allow_origins"],
+                ],
+                "then": ["properties": ["allow_credentials": ["const": false], "allow_origins": ["maxItems": 1]]],
+            ]
+        ])
 
     static let allowOrigins = Setting(
         "cors.allow_origins",
@@ -33,10 +43,12 @@ extension Settings.CORS {
         "Pages that browsers let call us; \"*\" is all of them. Default: the handler's own CORS fields pass.")
     static let allowsCredentials = Setting(
         "cors.allow_credentials", .boolean,
-        "Whether these pages may use the browser's cookies and stored logins. Default: false.")
+        "Whether these pages may use the browser's cookies and stored logins. Default: false.",
+        derived: Derivation { $0.cors.map { .truth($0.allowsCredentials) } })
     static let maxAge = Setting(
         "cors.max_age", .seconds(0...86_400),
-        "Seconds for which a browser may remember the answer to a preflight. Default: 600.")
+        "Seconds for which a browser may remember the answer to a preflight. Default: 600.",
+        derived: Derivation { $0.cors.map { .number(Int($0.maxAge.components.seconds)) } })
 
     /// Nil where there are no origins: not configured, or wrong.
     init?(_ root: Mapping, _ problems: inout ProblemList) {

@@ -30,7 +30,8 @@ extension Settings.Keys {
     static let prefix = Setting("keys.prefix", .keyPrefix, default: "mcp_", "Beginning of every key issued here.")
     static let accept = Setting(
         "keys.accept", .list("a list of prefixes or patterns of keys", of: .keyPattern),
-        "Keys that are looked up at all: prefixes, or patterns with * and ?. Default: keys.prefix.")
+        "Keys that are looked up at all: prefixes, or patterns with * and ?. Default: keys.prefix.",
+        derived: Derivation { .texts($0.keys.accept) })
     static let headers = Setting(
         "keys.headers", .list("a list of header fields", of: .fieldName, identity: { $0.lowercased() }),
         default: "[X-API-Key, Authorization]",

@@ -38,7 +38,8 @@ extension Settings.Limits {
         "limits.body_bytes", .size(1...(1 << 40)), default: "16MiB", "Longest body of a request.")
     static let mcpBodyBytes = Setting(
         "limits.mcp_body_bytes", .size(1...(64 << 20)), default: "4MiB",
-        "Longest MCP message; it is read before it is decided about. A lower limits.body_bytes lowers it.")
+        "Longest MCP message; it is read before it is decided about. A lower limits.body_bytes lowers it.",
+        derived: Derivation { .text($0.limits.mcpBodyBytes.writtenAsSize) })
     static let headerTimeout = Setting(
         "limits.header_timeout", .duration(.timeouts), default: "10s",
         "From the first octet of a request, or from accept, to the end of its head.")
@@ -52,10 +53,12 @@ extension Settings.Limits {
         "limits.stall_timeout", .duration(.timeouts), default: "30s",
         "While a client takes nothing of its answer, until it is cut; over it a body on its way must average 1 KiB/s.")
     static let connections = Setting(
-        "limits.connections", .integer(1...1_000_000), default: "10000", "Client connections at a time.")
+        "limits.connections", .integer(1...1_000_000), default: "10000", "Client connections at a time.",
+        derived: Derivation { .number($0.limits.connections) })
     static let connectionsPerAddress = Setting(
         "limits.connections_per_address", .integer(1...1_000_000),
-        "Those of one address, trusted_proxies and Unix sockets apart. Default: a quarter of limits.connections.")
+        "Those of one address, trusted_proxies and Unix sockets apart. Default: a quarter of limits.connections.",
+        derived: Derivation { .number($0.limits.connectionsPerAddress ?? max(1, $0.limits.connections / 4)) })
     static let cacheEntries = Setting(
         "limits.cache_entries", .integer(100...10_000_000), default: "50000",
         "Keys, addresses and failed look-ups that each loop remembers; a key takes about a KiB.")

@@ -40,11 +40,13 @@ extension Settings.MCP {
         "How refusals are told where a policy doesn't say: as the client survives it, by status, JSON-RPC or isError.")
     static let hosts = Setting(
         "mcp.hosts", .list("a list of hosts such as api.example.com", of: .allowedHost, isEmptyAllowed: true),
-        "Hosts that mcp routes answer to. Default: all, as with []; with keys.anonymous: allow those of this machine.")
+        "Hosts that mcp routes answer to. Default: all, as with []; with keys.anonymous: allow those of this machine.",
+        derived: Derivation { .texts($0.mcp.hosts) })
     static let origins = Setting(
         "mcp.origins",
         .list("a list of origins such as https://app.example.com", of: .allowedOrigin, isEmptyAllowed: true),
-        "Pages that may ask mcp routes. Default: all, as with []; with keys.anonymous: allow those of this machine.")
+        "Pages that may ask mcp routes. Default: all, as with []; with keys.anonymous: allow those of this machine.",
+        derived: Derivation { .texts($0.mcp.origins) })
 
     init(_ root: Mapping, listen: [Settings.Listen], allowsAnonymous: Bool, _ problems: inout ProblemList) {
         bindsSessions = root.value(Self.bindsSessions, &problems)
@@ -73,7 +75,15 @@ extension Settings.MCP {
 
 extension Settings.MCP.ResourceMetadata {
     static let schema = Schema(
-        [resource.row, authorizationServers.row, scopes.row], nullable: ["mcp.resource_metadata"])
+        [resource.row, authorizationServers.row, scopes.row], nullable: ["mcp.resource_metadata"],
+        rules: [
+            "mcp.resource_metadata": [
+                "dependentRequired": [
+                    "resource": ["authorization_servers"], "authorization_servers": ["resource"],
+                    "scopes_supported": ["resource"],
+                ]
+            ]
+        ])
 
     static let resource = Setting(
         "mcp.resource_metadata.resource", .webURL,

@@ -67,7 +67,27 @@ extension RouteEntry {
                 "secure",
             ],
             "policies limit calls; throttle: false exempts a route": ["limit", "quota", "rate", "rate_limit"],
-        ])
+        ],
+        rules: ["": rules])
+
+    private static let rules: JSONValue = [
+        "required": ["path"],
+        "allOf": [
+            [
+                "if": ["properties": ["mcp": ["const": true]], "required": ["mcp"]],
+                "then": ["properties": ["methods": false, "path": ["pattern": #"^/$|[^/}]$|[^*]\}$"#]]],
+            ],
+            [
+                "if": ["properties": ["public": ["const": true]], "required": ["public"]],
+                "then": ["properties": ["scopes": false, "tool_scopes": false]],
+            ],
+            // Written as on or yes it may be true too.
+            [
+                "if": ["required": ["tool_scopes"]],
+                "then": ["properties": ["mcp": ["not": ["const": false]]], "required": ["mcp"]],
+            ],
+        ],
+    ]
 
     static let path = Setting("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")
     static let methods = Setting(

@@ -8,8 +8,7 @@ import Limits
 extension Settings {
     package var summary: [String] {
         let admin = admin.map { "; /livez and /readyz on \($0)" } ?? ""
-        var lines = warnings.map { "warning: \($0)" }
-        lines.append("listens on \(listen.map(\.description).joined(separator: ", "))\(admin)")
+        var lines = ["listens on \(listen.map(\.description).joined(separator: ", "))\(admin)"]
         lines.append("forwards to \(upstream.location)")
         lines += Self.section(
             routes.isEmpty ? "routes" : "routes; everything else is 404",
@@ -19,23 +18,6 @@ extension Settings {
         lines += Self.section("open without a key", openings.map { [$0] })
         lines += Self.section("counted by nobody", uncounted.map { [$0] })
         return lines
-    }
-
-    /// What is allowed, and is hardly meant.
-    private var warnings: [String] {
-        guard let cors, !mcp.origins.isEmpty, routes.contains(where: \.isMCP) else { return [] }
-        let refused = cors.allowOrigins.compactMap { origin -> String? in
-            switch origin {
-            case .any: "cors.allow_origins is all pages, and mcp routes refuse those that mcp.origins lacks"
-            case .exactly(let page) where mcp.lists(page): nil
-            case .exactly(let page): "\(page) of cors.allow_origins isn't in mcp.origins: mcp routes refuse that page"
-            }
-        }
-        guard !cors.allowOrigins.contains(.any) else { return refused }
-        // One for any port is more than a page: those of this machine are there by default.
-        let unread = mcp.origins.filter { !$0.hasSuffix(MCP.anyPort) && !cors.allowOrigins.contains(.exactly($0)) }
-        return refused
-            + unread.map { "\($0) of mcp.origins isn't in cors.allow_origins: browsers keep answers from that page" }
     }
 
     private static func section(_ title: String, _ rows: [[String]]) -> [String] {
@@ -55,18 +37,6 @@ extension String {
     fileprivate var trimmingTrailingBlanks: String {
         String(self[..<(lastIndex { $0 != " " }.map(index(after:)) ?? startIndex)])
     }
-}
-
-extension Settings.MCP {
-    /// As a request of that page is judged.
-    fileprivate func lists(_ page: String) -> Bool {
-        origins.contains { entry in
-            guard entry.hasSuffix(Self.anyPort) else { return entry == page }
-            return page == entry.dropLast(Self.anyPort.count) || page.hasPrefix(entry.dropLast())
-        }
-    }
-
-    fileprivate static let anyPort = ":*"
 }
 
 extension Settings.Route {

@@ -67,3 +67,32 @@ extension PolicyEntry {
         }
     }
 }
+
+extension PolicyEntry {
+    /// Those that are in force without being listed, as entries would be written.
+    ///
+    /// - Parameter given: the list; nil where there is none.
+    static func builtIn(among policies: [Policy], beside given: Element? = nil) -> [JSONValue] {
+        guard case .list(let entries)? = given?.content else { return policies.map(\.entry) }
+        let names = Set(
+            entries.compactMap { entry -> String? in
+                guard case .mapping(let pairs) = entry.content else { return nil }
+                return pairs.first { $0.key.scalar?.text == PolicyEntry.name.path }?.value.scalar?.text
+            })
+        return policies.filter { !names.contains($0.name) }.map(\.entry)
+    }
+}
+
+extension Policy {
+    fileprivate var entry: JSONValue {
+        let name: JSONValue = [PolicyEntry.name.path: .text(name)]
+        let subject: JSONValue = isBuiltInForMessages ? [:] : [PolicyEntry.subject.path: .text(subject.rawValue)]
+        let amount: JSONValue =
+            switch allowance {
+            case .rate(let limit): [PolicyEntry.limit.path: .text(limit.description)]
+            case .quota(let quota): [PolicyEntry.quota.path: .text(quota.description)]
+            case .concurrency(let slots): [PolicyEntry.concurrency.path: .number(slots)]
+            }
+        return name.adding(subject).adding(amount)
+    }
+}

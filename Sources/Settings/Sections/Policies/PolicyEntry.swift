@@ -53,7 +53,8 @@ extension PolicyEntry {
             "mode is enforce, unless shadow is given, which denies nobody": [
                 "dry_run", "dryrun", "enabled", "enforce", "shadow",
             ]
-        ])
+        ],
+        rules: ["": rules])
 
     static let name = Setting("name", .policyName, "Its name in fields, logs and Redis keys.")
     static let subject = Setting(
