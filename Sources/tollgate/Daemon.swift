@@ -63,6 +63,7 @@ struct Daemon {
                     "default": "\(settings.limits.wantedConnections)",
                 ])
         }
+        logger.tellWarnings(of: settings)
         let publisher = PolicyPublisher(settings, logger: logger)
         let dataPlane = DataPlaneService(logger: logger) { [settings, inherited, logger] in
             try await DataPlane(settings, inherited: inherited, publisher: publisher, logger: logger)

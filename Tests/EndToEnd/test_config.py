@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 from fixtures.programs import ROOT, built
+from fixtures.wire import until
 
 REFUSALS = ROOT / "Tests/SettingsTests/Refusals"
 
@@ -192,3 +193,15 @@ def test_a_file_given_twice_is_wrong_usage(folder):
     result = tollgate("config", "show", "a.yaml", "--config", "b.yaml")
     assert result.returncode == 64
     assert "the file is given twice, as a.yaml and by --config: give it once" in result.stderr
+
+
+def test_the_daemon_tells_warnings_at_start_and_at_each_reload(launch, upstream):
+    daemon = launch(upstream, drain={"timeout": "100ms"})
+
+    def told(timeout: str) -> int:
+        return daemon.times_said(f"drain.timeout: a drain of {timeout} cuts requests that may wait 500ms")
+
+    assert (told("100ms"), told("200ms")) == (1, 0)
+    daemon.reload(drain={"timeout": "200ms"})
+    until(lambda: told("200ms") == 1, "the warning of the reloaded configuration")
+    assert told("100ms") == 1

@@ -102,6 +102,7 @@ struct Reloader: Sendable {
         state.succeed(settings, text: text)
         logger.notice(
             "configuration reloaded", metadata: ["config.hash": "\(state.report.hash ?? "")"])
+        logger.tellWarnings(of: settings)
     }
 
     private func fail(_ problems: [String]) {
