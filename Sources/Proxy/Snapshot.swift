@@ -7,6 +7,7 @@ import NIOCore
 import Octets
 import Redis
 import Settings
+import Telemetry
 
 /// One configuration as the loops use it: everything a request would otherwise work out again is worked out here once.
 /// Immutable and shared; a request keeps the one it began with.
@@ -173,6 +174,8 @@ final class Snapshot: Sendable {
     private let plans: [RoutePlan]
 
     let bounds: Bounds
+    /// Of the access log.
+    let sampling: LogSampling
 
     init(_ settings: Settings) throws {
         let policies = settings.policies
@@ -223,6 +226,7 @@ final class Snapshot: Sendable {
             fields: costFields,
             accountsForAnswers: policies.contains { !$0.chargeOn.isAll } || !costFields.isEmpty)
         bounds = Bounds(settings.limits)
+        sampling = LogSampling(share: settings.log.sample)
     }
 
     func plan(of index: Int) -> RoutePlan { plans[index] }

@@ -14,10 +14,16 @@ package final class AccessLogBuffer {
     private var timestamp = LogTimestamp()
     private var lines = 0
     private var startedAt = NIODeadline.distantFuture
+    private var random: Xoshiro256
 
     package init(_ log: AccessLog) {
         self.log = log
+        var system = SystemRandomNumberGenerator()
+        random = Xoshiro256(seededBy: &system)
     }
+
+    /// Whether an ordinary request is written.
+    package func draw(_ sampling: LogSampling) -> LogSampling.Fate { sampling.draw(&random) }
 
     /// All lines were handed over.
     package var isEmpty: Bool { lines == 0 }

@@ -35,6 +35,8 @@ package struct AccessLogLine {
     package var admission: TimeAmount?
     package var upstream: TimeAmount?
     package var total: TimeAmount
+    /// In thousandths: for how many requests the line stands, where some aren't written (``LogSampling``).
+    package var sample: Int?
     package var event: Event?
 
     package init(
@@ -105,6 +107,7 @@ extension AccessLogLine {
             output.appendMilliseconds(#","ms_admission":"#, admission)
             output.appendMilliseconds(#","ms_upstream":"#, upstream)
             output.appendMilliseconds(#","ms_total":"#, total)
+            if let sample { output.appendThousandths(#","sample":"#, sample) }
             switch event {
             case nil: output.append("}\n")
             case .begin: output.append(",\"event\":\"begin\"}\n")
@@ -132,6 +135,22 @@ extension OutputRawSpan {
         append(UInt8(ascii: "\""))
         append(value)
         append(UInt8(ascii: "\""))
+    }
+
+    /// With as few decimals as say it.
+    fileprivate mutating func appendThousandths(_ name: StaticString, _ value: Int) {
+        append(name)
+        appendDecimal(value / 1_000)
+        let rest = value % 1_000
+        guard rest > 0 else { return }
+        append(UInt8(ascii: "."))
+        if rest % 100 == 0 {
+            appendDigits(rest / 100, count: 1)
+        } else if rest % 10 == 0 {
+            appendDigits(rest / 10, count: 2)
+        } else {
+            appendDigits(rest, count: 3)
+        }
     }
 
     /// With three decimals, which is to the microsecond.

@@ -27,6 +27,8 @@ struct Daemon {
     private let state: ConfigurationState
     private let inherited: InheritedSockets
     private let logger: Logger
+    /// What the logger goes by, and each copy of it.
+    private let log = LogControl()
 
     /// - Parameters:
     ///   - configuration: where the settings come from, to be read again.
@@ -37,8 +39,8 @@ struct Daemon {
         self.text = text
         self.inherited = inherited
         state = ConfigurationState(settings, file: configuration.path, text: text)
-        let level = settings.log.level.level
-        LoggingSystem.bootstrap { _ in StderrLogHandler(level: level) }
+        log.apply(settings.log)
+        LoggingSystem.bootstrap { [log] _ in StderrLogHandler(log) }
         logger = Logger(label: "tollgate")
     }
 
@@ -99,7 +101,10 @@ struct Daemon {
             sources: configuration, state: state,
             parts: Reloader.Parts(
                 requests: { try await dataPlane.reload($0, ready: $1) }, admin: { try await admin.prepare($0) },
-                others: { await publisher.change(to: $0, in: dataPlane.database) },
+                others: {
+                    log.apply($0.log)
+                    await publisher.change(to: $0, in: dataPlane.database)
+                },
                 reopenLog: { await dataPlane.reopenLog() }),
             logger: logger)
         let deadline = await withTaskGroup(of: Void.self) { keepers in
@@ -157,17 +162,6 @@ struct Daemon {
                 dataPlane.announceEnd()
                 end.finish()
             }
-        }
-    }
-}
-
-extension Settings.Log.Level {
-    fileprivate var level: Logger.Level {
-        switch self {
-        case .debug: .debug
-        case .info: .info
-        case .warning: .warning
-        case .error: .error
         }
     }
 }

@@ -14,6 +14,8 @@ import Testing
         #expect(settings.admin == Settings.TCPAddress(host: "127.0.0.1", port: 9901))
         #expect(settings.log.level == .info)
         #expect(settings.log.access == .stdout)
+        #expect(settings.log.format == .text)
+        #expect(settings.log.sample == 10_000)
         #expect(settings.upstream.location == .tcp(host: "127.0.0.1", port: 8081))
         #expect(settings.upstream.forwardedHost == .auto)
         #expect(settings.upstream.connectTimeout == .seconds(1))

@@ -12,7 +12,7 @@ import Testing
         loops: 2                          # event loops; default: the cores, at most 4
         namespace: tg                     # first part of every Redis key
         admin: 127.0.0.1:9901             # off disables
-        log: {level: info, access: stdout}   # access: stdout, off or a file
+        log: {level: info, format: text, access: stdout, sample: 100%}   # access: stdout, off or a file
         upstream:
           url: http://127.0.0.1:8081
           host: auto

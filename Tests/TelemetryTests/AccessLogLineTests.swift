@@ -58,6 +58,19 @@ import Testing
         #expect(rendered(line).hasSuffix(#","ms_total":1.000,"event":"begin"}"# + "\n"))
     }
 
+    /// In thousandths, and the end of a line as what it stands in.
+    @Test(arguments: [
+        (10_000, "10"), (3_333, "3.333"), (1_250, "1.25"), (1_500, "1.5"), (10_000_000, "10000"), (1_001, "1.001"),
+        (1_010, "1.01"),
+    ])
+    func saysForHowManyItStands(_ sample: Int, _ written: String) {
+        var line = AccessLogLine(correlationID: view("x"), total: .milliseconds(1), at: moment)
+        line.sample = sample
+        #expect(rendered(line).hasSuffix(#","ms_total":1.000,"sample":\#(written)}"# + "\n"))
+        line.event = .end
+        #expect(rendered(line).hasSuffix(#","ms_total":1.000,"sample":\#(written),"event":"end"}"# + "\n"))
+    }
+
     /// A path comes from the client, a route from the configuration: both may hold what JSON can't.
     @Test func escapesWhatOthersWrote() {
         var line = AccessLogLine(correlationID: view("x"), total: .zero, at: moment)

@@ -50,7 +50,7 @@ import Testing
     /// What is said for the one event beats the provider's, and that the logger's.
     @Test func mergesMetadata() throws {
         let provider = Logger.MetadataProvider { ["b": "provider", "c": "provider"] }
-        let output = try captured(provider) { logger in
+        let output = try captured(LogControl(), provider) { logger in
             var logger = logger
             logger[metadataKey: "a"] = "logger"
             logger[metadataKey: "b"] = "logger"
@@ -72,15 +72,84 @@ import Testing
         close(ends[0])
         // The daemon ignores the signal; so does whoever opens an access log.
         signal(SIGPIPE, SIG_IGN)
-        let handler = StderrLogHandler(level: .info, descriptor: ends[1])
+        let handler = StderrLogHandler(LogControl(), descriptor: ends[1])
         Logger(label: "test") { _ in handler }.error("nobody hears this")
         close(ends[1])
     }
 
-    private func captured(_ provider: Logger.MetadataProvider? = nil, _ body: (Logger) -> Void) throws -> String {
+    // MARK: JSON
+
+    @Test func writesAnObjectALine() throws {
+        let output = try captured(LogControl(format: .json)) { logger in
+            logger.info("connected", metadata: ["redis.db": "0", "redis.address": "127.0.0.1:6379"])
+            logger.warning("no metadata")
+        }
+        #expect(
+            output == """
+                {"time":"2026-11-23T03:41:07.123Z","level":"info","message":"connected",\
+                "redis.address":"127.0.0.1:6379","redis.db":"0"}
+                {"time":"2026-11-23T03:41:07.123Z","level":"warning","message":"no metadata"}
+
+                """)
+    }
+
+    /// Data from outside can forge neither a line nor a member.
+    @Test func keepsToItsMembersInJSON() throws {
+        let output = try captured(LogControl(format: .json)) { logger in
+            logger.error(
+                "a\nb", metadata: ["error": "x\",\"level\":\"info\r\n{\u{7F}\u{0}\\", "level": "mine", "list": ["x", "y"]])
+        }
+        #expect(
+            output
+                == #"{"time":"2026-11-23T03:41:07.123Z","level":"error","message":"a\nb","#
+                + #""error":"x\",\"level\":\"info\r\n{\u007f\u0000\\","metadata.level":"mine","list":"[\"x\", \"y\"]"}"#
+                + "\n")
+        let read = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: String])
+        #expect(read["level"] == "error")
+        #expect(read["error"] == "x\",\"level\":\"info\r\n{\u{7F}\u{0}\\")
+        #expect(read.keys.sorted() == ["error", "level", "list", "message", "metadata.level", "time"])
+    }
+
+    // MARK: Change
+
+    /// Loggers that were made before, and copies of them, go by it too.
+    @Test func changesWhileItWrites() throws {
+        let control = LogControl(level: .warning)
+        let output = try captured(control) { logger in
+            let copy = logger
+            copy.info("not this")
+            control.apply(level: .debug, format: .json)
+            copy.debug("this")
+            control.apply(level: .error, format: .text)
+            logger.warning("nor this")
+            copy.error("and this")
+        }
+        #expect(
+            output == """
+                {"time":"2026-11-23T03:41:07.123Z","level":"debug","message":"this"}
+                2026-11-23T03:41:07.123Z error and this
+
+                """)
+    }
+
+    @Test(arguments: Logger.Level.allCases)
+    func keepsEachLevel(_ level: Logger.Level) {
+        let control = LogControl(level: level, format: .json)
+        #expect(control.level == level)
+        #expect(control.format == .json)
+        let handler = StderrLogHandler(control)
+        #expect(handler.logLevel == level)
+        control.apply(level: .critical, format: .text)
+        #expect(handler.logLevel == .critical)
+        #expect(control.format == .text)
+    }
+
+    private func captured(
+        _ control: LogControl = LogControl(), _ provider: Logger.MetadataProvider? = nil, _ body: (Logger) -> Void
+    ) throws -> String {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
-        let handler = StderrLogHandler(level: .info, metadataProvider: provider, descriptor: ends[1]) {
+        let handler = StderrLogHandler(control, metadataProvider: provider, descriptor: ends[1]) {
             WallTime(seconds: 1_795_405_267, microseconds: 123_000)
         }
         body(Logger(label: "test") { _ in handler })

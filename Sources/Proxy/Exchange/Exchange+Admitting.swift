@@ -23,7 +23,7 @@ extension Exchange {
             expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
             asksForUpgrade: traits.asksForWebSocket)
         let peer = downstream.peer
-        record.begin(at: loop.readClock())
+        record.begin(at: loop.readClock(), snapshot.sampling)
         record.identify(head, &loop.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
         if let crossOrigin = snapshot.pages.crossOrigin {
@@ -85,7 +85,7 @@ extension Exchange {
             machine: StateMachine(facts), traits: RequestTraits(),
             admittance: Admittance(on: snapshot.anyRoute, address: client.subject))
         head.reset()
-        record.begin(at: loop.readClock())
+        record.begin(at: loop.readClock(), snapshot.sampling)
         record.identifyUnread(&loop.correlationIDs)
         record.client = client
         refuseCharged(refusal)

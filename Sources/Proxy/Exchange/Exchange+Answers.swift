@@ -43,7 +43,7 @@ extension Exchange {
 
     /// Its connection is one too many.
     func turnAway(_ crowding: Loop.Crowding) {
-        record.begin(at: loop.readClock())
+        record.begin(at: loop.readClock(), snapshot.sampling)
         record.identifyUnread(&loop.correlationIDs)
         record.client = downstream.peer.client
         record.decision = "deny"

@@ -20,6 +20,9 @@ struct ExchangeRecord {
 
     private(set) var isOpen = false
     private(set) var isStream = false
+    private var sampling = LogSampling.all
+    /// Of a stream, once it has begun.
+    private var fate: LogSampling.Fate?
     var times = Times()
     var status: Int?
     /// `allow` or `deny`, once admission was asked.
@@ -52,11 +55,13 @@ struct ExchangeRecord {
 
     // MARK: Beginning
 
-    mutating func begin(at now: NIODeadline) {
+    /// - Parameter sampling: of the configuration by which it begins.
+    mutating func begin(at now: NIODeadline, _ sampling: LogSampling = .all) {
         var text = self.text
         self = ExchangeRecord()
         text.clear()
         self.text = text
+        self.sampling = sampling
         isOpen = true
         times.started = now
     }
@@ -140,17 +145,44 @@ struct ExchangeRecord {
     /// A stream has a line when it begins, since it may never end.
     mutating func logBegin(to log: AccessLogBuffer?, at now: NIODeadline) {
         isStream = true
-        log?.append(line(.begin, at: now), at: now)
+        guard let log else { return }
+        let fate = fate(in: log)
+        self.fate = fate
+        write(.begin, fate, to: log, at: now)
     }
 
     mutating func logEnd(to log: AccessLogBuffer?, at now: NIODeadline) {
         guard isOpen else { return }
         isOpen = false
-        log?.append(line(isStream ? .end : nil, at: now), at: now)
+        // A stream that ends as it should is written if its beginning was.
+        if let log { write(isStream ? .end : nil, isOrdinary ? fate ?? fate(in: log) : .written, to: log, at: now) }
         // A connection that idles after one long path doesn't keep room for the next.
         guard text.capacity > Self.keptCapacity else { return }
         text = ByteBuffer()
         parts = Parts()
+    }
+
+    private func fate(in log: AccessLogBuffer) -> LogSampling.Fate { isOrdinary ? log.draw(sampling) : .written }
+
+    /// Refusals and errors are never left out by sampling. A client that has enough of a stream is none.
+    private var isOrdinary: Bool {
+        guard let status, status < 400, decision.map({ $0.isWord("deny") }) != true else { return false }
+        guard let reason else { return true }
+        return reason.isWord("preflight") || reason.isWord("resource_metadata")
+            || isStream && reason.isWord("client_closed")
+    }
+
+    private func write(
+        _ event: AccessLogLine.Event?, _ fate: LogSampling.Fate, to log: AccessLogBuffer, at now: NIODeadline
+    ) {
+        switch fate {
+        case .left: break
+        case .written: log.append(line(event, at: now), at: now)
+        case .chosen(let weight):
+            var line = line(event, at: now)
+            line.sample = weight
+            log.append(line, at: now)
+        }
     }
 
     private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {
@@ -170,5 +202,12 @@ struct ExchangeRecord {
         if let sent = times.sent { line.upstream = (times.answered ?? now) - sent }
         line.event = event
         return line
+    }
+}
+
+extension StaticString {
+    fileprivate func isWord(_ word: StaticString) -> Bool {
+        utf8CodeUnitCount == word.utf8CodeUnitCount
+            && withUTF8Buffer { own in word.withUTF8Buffer { own.elementsEqual($0) } }
     }
 }
