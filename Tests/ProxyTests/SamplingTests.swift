@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
 import TestSupport
 import Testing
@@ -10,16 +11,18 @@ import Testing
 /// Which lines of requests are written where `log.sample` is less than all.
 @Suite struct SamplingTests {
     private static let members = ["path", "status", "reason", "sample", "event"]
-    private var pipe = AccessLogPipe(logger: .silent)
+    private var pipe = AccessLogPipe(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 
     /// As good as none: of what is drawn, one line in ten thousand.
     private static let least = LogSampling(share: 1)
 
-    @Test(arguments: [
-        (400, "allow", nil), (404, nil, "unknown_route"), (429, "deny", "rate_limited"), (200, "deny", "tool_not_allowed"),
-        (502, "allow", "upstream_refused"), (200, "allow", "upstream_truncated"), (200, "allow", "client_closed"),
-        (nil, "allow", "client_closed"), (500, "allow", nil),
-    ] as [(Int?, StaticString?, StaticString?)])
+    @Test(
+        arguments: [
+            (400, "allow", nil), (404, nil, "unknown_route"), (429, "deny", "rate_limited"),
+            (200, "deny", "tool_not_allowed"),
+            (502, "allow", "upstream_refused"), (200, "allow", "upstream_truncated"), (200, "allow", "client_closed"),
+            (nil, "allow", "client_closed"), (500, "allow", nil),
+        ] as [(Int?, StaticString?, StaticString?)])
     func refusalsAndErrorsAreNeverLeftOut(_ status: Int?, _ decision: StaticString?, _ reason: StaticString?) throws {
         let buffer = AccessLogBuffer(pipe.log)
         for _ in 0..<20 { request(status, decision, reason, Self.least).logEnd(to: buffer) }

@@ -97,7 +97,10 @@ import Testing
     @Test func keepsToItsMembersInJSON() throws {
         let output = try captured(LogControl(format: .json)) { logger in
             logger.error(
-                "a\nb", metadata: ["error": "x\",\"level\":\"info\r\n{\u{7F}\u{0}\\", "level": "mine", "list": ["x", "y"]])
+                "a\nb",
+                metadata: [
+                    "error": "x\",\"level\":\"info\r\n{\u{7F}\u{0}\\", "level": "mine", "list": ["x", "y"],
+                ])
         }
         #expect(
             output
