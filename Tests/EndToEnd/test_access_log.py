@@ -25,6 +25,7 @@ ORDER = [
     "ms_admission",
     "ms_upstream",
     "ms_total",
+    "sample",
     "event",
 ]
 
@@ -180,3 +181,97 @@ def test_off_writes_none(launch, upstream, key):
     assert daemon.wait(5) == 0
     assert (daemon.folder / "stdout.log").read_text() == ""
     until(lambda: not daemon.access.exists(), "no file")
+
+
+def sampled(launch, upstream, folder, sample: str, **settings):
+    """One whose access log has the rest for a last line."""
+    file = folder / "sampled.log"
+    daemon = launch(
+        upstream,
+        loops=1,
+        log={"level": "info", "access": str(file), "sample": sample},
+        policies=[{"name": "org", "per": "org", "limit": "100000/1s"}],
+        **settings,
+    )
+    daemon.access = file
+    return daemon
+
+
+def test_of_ordinary_lines_a_sample_and_all_refusals(launch, upstream, folder, key):
+    daemon = sampled(launch, upstream, folder, "25%")
+    with Connection(daemon.port) as connection:
+        for _ in range(400):
+            assert connection.request("GET", "/api/listings", {"X-API-Key": key}).status == 200
+    for _ in range(20):
+        assert ask(daemon.port, "GET", "/api/listings").status in (401, 429)
+    until(lambda: len([1 for line in daemon.lines() if line["status"] != 200]) == 20, "all refusals")
+    ordinary = [line for line in daemon.lines() if line["status"] == 200]
+    assert {line["sample"] for line in ordinary} == {4}
+    # 100 but for six standard deviations.
+    assert 48 <= len(ordinary) <= 152
+    assert all("sample" not in line for line in daemon.lines() if line["status"] != 200)
+    well_formed(ordinary[0])
+
+
+def test_both_lines_of_a_stream_or_none(launch, upstream, folder, key):
+    daemon = sampled(launch, upstream, folder, "50%")
+    upstream.behaviour = lambda *_: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\ndata: 1\n\n"
+    )
+    with Connection(daemon.port) as connection:
+        for _ in range(60):
+            connection.request("GET", "/files/a", {"X-API-Key": key, "Accept": "text/event-stream"})
+    assert ask(daemon.port, "GET", "/nowhere").status == 404
+    until(lambda: any(line["status"] == 404 for line in daemon.lines()), "the last line")
+    by_request: dict[str, list] = {}
+    for line in daemon.lines():
+        if line["status"] == 200:
+            by_request.setdefault(line["correlation_id"], []).append((line["event"], line["sample"]))
+    assert set(map(tuple, by_request.values())) == {(("begin", 2), ("end", 2))}
+    assert 7 <= len(by_request) <= 53
+
+
+def test_level_format_and_sample_change_while_it_runs(launch, upstream, folder, key):
+    file = folder / "changed.log"
+    daemon = launch(upstream, loops=1, log={"level": "info", "access": str(file), "sample": "0.01%"})
+    daemon.access = file
+    ask(daemon.port, "GET", "/api/listings", key)
+    daemon.settings["log"] = {"level": "debug", "format": "json", "access": str(file), "sample": "100%"}
+    daemon.write()
+
+    def reloaded() -> dict | None:
+        said = (line for line in daemon.said().splitlines() if line.startswith("{"))
+        return next((one for one in map(json.loads, said) if one["message"] == "configuration reloaded"), None)
+
+    until(lambda: reloaded() is not None, "the reload, told in JSON")
+    assert list(reloaded()) == ["time", "level", "message", "config.hash"]
+    assert reloaded()["level"] == "notice"
+    ask(daemon.port, "GET", "/api/listings", key)
+    lines = daemon.lines(1)
+    assert [(line["status"], line.get("sample")) for line in lines][-1] == (200, None)
+    daemon.settings["log"] |= {"level": "error"}
+    daemon.write()
+    until(lambda: daemon.said().count("configuration reloaded") >= 1, "the second reload")
+    count = len(daemon.said().splitlines())
+    daemon.settings["log"] |= {"format": "xml"}
+    daemon.write()
+    until(lambda: len(daemon.said().splitlines()) > count, "the refusal")
+    last = json.loads(daemon.said().splitlines()[-1])
+    assert (last["level"], last["message"]) == ("error", "configuration not reloaded: all stays as it was")
+    assert "log.format: expected text or json, got 'xml'" in last["problem"]
+
+
+def test_every_line_of_the_daemon_is_an_object_where_json_is_asked_for(launch, upstream, redis):
+    daemon = launch(upstream, wait=False, log={"level": "debug", "format": "json", "access": "off"})
+
+    def messages() -> list[str]:
+        whole, _, _ = daemon.said().rpartition("\n")
+        return [json.loads(line)["message"] for line in whole.splitlines()]
+
+    until(lambda: "listening" in messages() and "admin listening" in messages(), "it listens")
+    redis.kill()
+    until(lambda: "redis unavailable" in messages(), "Redis is missed")
+    for line in daemon.said().splitlines():
+        members = json.loads(line)
+        assert list(members)[:3] == ["time", "level", "message"]
+        assert all(isinstance(value, str) for value in members.values())
