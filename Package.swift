@@ -81,7 +81,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Digests", "Directory", "LibC", "Octets", "Redis", "Settings", "Telemetry",
+                "Proxy", "Admin", "Admission", "Digests", "Directory", "HTTP1", "LibC", "Limits", "Octets", "Redis",
+                "Settings", "Telemetry",
                 .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             swiftSettings: settings),
@@ -127,13 +128,13 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "LibC", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioConcurrencyHelpers,
-                .logging,
+                "tollgate", "Admin", "LibC", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioCore,
+                .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         tests(
             "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
-        tests("AdminTests", ["Admin", "Settings", .nioCore, .nioPosix, .logging]),
+        tests("AdminTests", ["Admin", "Octets", "Settings", .nioCore, .nioHTTP1, .nioPosix, .logging]),
         tests("TelemetryTests", ["Telemetry", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",

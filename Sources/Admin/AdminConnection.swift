@@ -87,7 +87,7 @@ final class AdminConnection: ChannelInboundHandler {
         connections.touch(self)
         let pages = pages
         // Readiness is asked of the loops, in their own time. Health checks are seconds apart.
-        context.eventLoop.makeFutureWithTask { await pages.answer(to: head.method, head.uri) }
+        context.eventLoop.makeFutureWithTask { await pages.answer(to: head) }
             .assumeIsolated().whenSuccess { self.send($0, withBody: head.method != .HEAD) }
     }
 

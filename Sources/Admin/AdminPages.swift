@@ -7,9 +7,17 @@ import NIOHTTP1
 ///
 /// 1. `/livez`: 200 `ok` as long as the process answers at all.
 /// 2. `/readyz`: 200 while requests are welcome, else 503; the body says which state.
+/// 3. `/status`: what the sidecar is and how it does, as JSON; not for pages of browsers (``HostGuard``).
 ///
 /// Everything else is 404, and other methods than GET and HEAD are 405: there is nothing here that changes anything.
 struct AdminPages: Sendable {
+    /// Probes ask the first two by whatever name they know, and these tell nobody anything.
+    private enum Page: String {
+        case livez = "/livez"
+        case readyz = "/readyz"
+        case status = "/status"
+    }
+
     /// What is answered, without the fields that every answer has.
     struct Answer: Sendable, Equatable {
         var status: HTTPResponseStatus
@@ -18,25 +26,44 @@ struct AdminPages: Sendable {
         var allow: String?
     }
 
-    let readiness: @Sendable () async -> Readiness
+    let contents: AdminContents
+    let hostGuard: HostGuard
 
-    func answer(to method: HTTPMethod, _ target: String) async -> Answer {
-        let path = Self.path(of: target)
-        guard path == "/livez" || path == "/readyz" else {
-            return Self.problem(.notFound, "There are /livez and /readyz here.")
+    func answer(to head: HTTPRequestHead) async -> Answer {
+        guard let page = Page(rawValue: String(Self.path(of: head.uri))) else {
+            return Self.problem(.notFound, "There are /livez, /readyz and /status here.")
         }
-        guard method == .GET || method == .HEAD else {
+        guard head.method == .GET || head.method == .HEAD else {
             var refusal = Self.problem(.methodNotAllowed, "This address is read-only.")
             refusal.allow = "GET, HEAD"
             return refusal
         }
-        guard path == "/readyz" else {
-            return Answer(status: .ok, type: "text/plain; charset=utf-8", body: "ok\n")
+        switch page {
+        case .livez: return Answer(status: .ok, type: "text/plain; charset=utf-8", body: "ok\n")
+        case .readyz: return await readyz()
+        case .status:
+            if let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
+            return Answer(status: .ok, type: "application/json", body: await contents.status().json + "\n")
         }
-        let current = await readiness()
+    }
+
+    private func readyz() async -> Answer {
+        let current = await contents.readiness()
         return Answer(
             status: current == .ready ? .ok : .serviceUnavailable, type: "application/json",
-            body: Self.json(current) + "\n")
+            body: Self.json(current, configurationError: contents.configurationError()) + "\n")
+    }
+
+    private static func refusal(of flaw: HostGuard.Flaw) -> Answer {
+        switch flaw {
+        case .noSingleHost: problem(.badRequest, "Send one Host header.")
+        case .otherHost:
+            // RFC 9110 §15.5.20.
+            problem(
+                .misdirectedRequest,
+                "Ask by IP address, by localhost, by the name in admin: or by the machine's own name.")
+        case .otherOrigin: problem(.forbidden, "Pages of other origins can't read this.")
+        }
     }
 
     /// Of the absolute form as well (RFC 9112 §3.2.2), without the query.
@@ -46,9 +73,18 @@ struct AdminPages: Sendable {
         return path[scheme.upperBound...].drop { $0 != "/" }
     }
 
-    private static func json(_ readiness: Readiness) -> String {
-        guard let cause = readiness.cause else { return #"{"status":"\#(readiness.status)"}"# }
-        return #"{"status":"\#(readiness.status)","reason":"\#(cause.reason)","detail":"\#(cause.detail)"}"#
+    /// - Parameter configurationError: of the last reload. The sidecar goes on as before, so it is as ready.
+    private static func json(_ readiness: Readiness, configurationError: String?) -> String {
+        var members = [StatusValue.Member(name: "status", value: .text(readiness.status))]
+        if let cause = readiness.cause {
+            members.append(.init(name: "reason", value: .text(cause.reason)))
+            members.append(.init(name: "detail", value: .text(cause.detail)))
+        }
+        if let configurationError {
+            let value = StatusValue(["ok": .truth(false), "error": .text(configurationError)])
+            members.append(.init(name: "configuration", value: value))
+        }
+        return StatusValue.members(members).json
     }
 
     /// RFC 9457. Only constants go in, so nothing has to be escaped.

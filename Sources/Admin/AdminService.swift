@@ -34,11 +34,11 @@ package final class AdminService: Sendable {
     /// Returns when it listens.
     ///
     /// - Parameters:
-    ///   - readiness: asked for each `/readyz`.
+    ///   - contents: of the pages.
     ///   - lookUp: finds all addresses of a name.
     /// - Throws: ``AdminError`` when the address can't be bound, or any that its name has and this machine too.
     package static func open(
-        _ address: Settings.TCPAddress, readiness: @escaping @Sendable () async -> Readiness,
+        _ address: Settings.TCPAddress, _ contents: AdminContents,
         eventLoopGroup: any EventLoopGroup, logger: Logger,
         lookUp: @Sendable (Settings.TCPAddress) async throws -> [SocketAddress]
     ) async throws -> AdminService {
@@ -50,7 +50,8 @@ package final class AdminService: Sendable {
         }
         let loop = eventLoopGroup.next()
         let connections = try await loop.submit { NIOLoopBound(AdminConnections(on: loop), eventLoop: loop) }.get()
-        let pages = AdminPages(readiness: readiness)
+        let pages = AdminPages(
+            contents: contents, hostGuard: HostGuard([address.host] + HostGuard.machineNames))
         var listeners: [any Channel] = []
         for one in addresses {
             do {

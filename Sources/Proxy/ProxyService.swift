@@ -31,7 +31,7 @@ package final class ProxyService: Sendable {
 
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
-    private let loops: LoopTable
+    let loops: LoopTable
     private let shared: Shared
     private let listeners: Listeners
     private let phase = NIOLockedValueBox(Phase.serving)

@@ -141,6 +141,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// No reply is due.
     var isIdle: Bool { queue.count == 0 }
 
+    /// Whose replies are due.
+    var commandsInFlight: Int { queue.count }
+
     func close(_ error: RedisError) {
         if failure == nil { failure = error }
         context?.close(promise: nil)

@@ -145,6 +145,8 @@ package final class RedisConnection {
         }
     }
 
+    package var commandsInFlight: Int { machine.ready?.commandsInFlight ?? 0 }
+
     package var isAtRest: Bool { machine.ready?.isIdle == true }
 
     package func rest() {

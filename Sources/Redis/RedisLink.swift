@@ -25,6 +25,9 @@ package protocol RedisLink: AnyObject {
     /// - Parameter worked: for how long the loop's thread has had a processor, as of this tick.
     func expire(now: NIODeadline, having worked: TimeAmount)
 
+    /// Whose replies are due.
+    var commandsInFlight: Int { get }
+
     /// Connected, and no reply is due: ticks may be far apart.
     var isAtRest: Bool { get }
 

@@ -29,7 +29,7 @@ struct Command: AsyncParsableCommand {
             Exit codes: 0, 1 could not start, 64 wrong usage, 78 wrong configuration.
             """,
         version: "tollgate \(Version.current)",
-        subcommands: [Serve.self, Config.self],
+        subcommands: [Serve.self, Config.self, HealthCommand.self],
         defaultSubcommand: Serve.self)
 }
 

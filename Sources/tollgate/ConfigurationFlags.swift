@@ -21,7 +21,8 @@ struct ConfigurationFlags: ParsableArguments {
             "First part of every Redis key; sidecars that share it share limits. [TOLLGATE_NAMESPACE]",
             valueName: "name"))
     var namespace: String?
-    @Option(help: ArgumentHelp("Address of /livez and /readyz, or off. [TOLLGATE_ADMIN]", valueName: "address"))
+    @Option(
+        help: ArgumentHelp("Address of /livez, /readyz and /status, or off. [TOLLGATE_ADMIN]", valueName: "address"))
     var admin: String?
     @Option(help: ArgumentHelp("debug, info, warning or error. [TOLLGATE_LOG_LEVEL]", valueName: "level"))
     var logLevel: String?

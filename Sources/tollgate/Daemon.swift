@@ -86,7 +86,7 @@ struct Daemon {
         _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher,
         reloadingOn triggers: AsyncStream<Reloader.Trigger>, until ending: AsyncStream<Never>
     ) async throws {
-        let admin = adminAddress(dataPlane)
+        let admin = adminAddress(dataPlane, publisher)
         try await admin.start(settings)
         do {
             try await dataPlane.start()
@@ -123,10 +123,15 @@ struct Daemon {
         await admin.end(by: deadline)
     }
 
-    private func adminAddress(_ dataPlane: DataPlaneService) -> AdminAddress {
-        AdminAddress { [logger] address in
+    private func adminAddress(_ dataPlane: DataPlaneService, _ publisher: PolicyPublisher) -> AdminAddress {
+        let report = StatusReport(
+            state: state, dataPlane: dataPlane, fleet: Fleet(publisher), name: publisher.name, startedAt: .now)
+        let contents = AdminContents(
+            readiness: { await dataPlane.readiness }, status: { await report.status },
+            configurationError: { [state] in state.report.lastReload?.problems.first })
+        return AdminAddress { [logger] address in
             try await AdminService.open(
-                address, readiness: { await dataPlane.readiness },
+                address, contents,
                 eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger, lookUp: NameLookup.addresses)
         }
     }

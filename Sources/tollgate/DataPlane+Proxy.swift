@@ -17,6 +17,7 @@ extension DataPlane {
         self.init(
             addresses: { proxy.addresses },
             readiness: { Readiness(await proxy.availability()) },
+            activity: { await proxy.activity() },
             reopenLog: { proxy.reopenLog() },
             reload: { try await proxy.reload($0, ready: $1) },
             drain: { await proxy.drain() },

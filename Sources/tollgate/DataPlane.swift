@@ -3,6 +3,7 @@
 import Admin
 import Logging
 import NIOConcurrencyHelpers
+import Proxy
 import Settings
 
 /// What carries requests, as the daemon handles it: started, asked how it is, told of signals, and drained.
@@ -10,6 +11,7 @@ struct DataPlane: Sendable {
     /// Where clients connect, as logs write it.
     var addresses: @Sendable () -> [String]
     var readiness: @Sendable () async -> Readiness
+    var activity: @Sendable () async -> ProxyService.Activity
     /// Opens the access log anew, for whoever has moved the file away.
     var reopenLog: @Sendable () async -> Void
     /// Goes on with other settings, all or none; `ready` is waited for when all else is there, and what it throws ends the
@@ -86,6 +88,14 @@ struct DataPlaneService: Sendable {
             case .running(let plane): await plane.readiness()
             case .draining: .draining
             }
+        }
+    }
+
+    /// Where clients connect, and what goes on behind; nil while nothing runs.
+    var running: (addresses: [String], activity: ProxyService.Activity)? {
+        get async {
+            guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return nil }
+            return (plane.addresses(), await plane.activity())
         }
     }
 

@@ -39,9 +39,11 @@ final class PolicyPublisher: Sendable {
     }
 
     private let current: Mutex<Publication>
-    private let name: String
+    /// As it is published, too.
+    let name: String
     private let logger: Logger
     private let others = Mutex(OtherPolicySets())
+    private let otherVersions = Mutex(OtherVersions())
 
     init(_ settings: Settings, logger: Logger) {
         current = Mutex(Publication(settings))
@@ -118,15 +120,41 @@ final class PolicyPublisher: Sendable {
         let sidecars = Sidecars(client, namespace: publication.namespace)
         guard
             try await sidecars.beat(
-                name, policies: publication.policies, text: publication.text, database: database)
+                name, version: Version.current, policies: publication.policies, text: publication.text,
+                database: database)
         else { return false }
         try await then(sidecars)
         return true
     }
 
-    /// One line at most, however many there are: the next beat tells no more of them.
+    /// Who runs now, this sidecar among them, where these settings have it publish.
+    func liveSidecars(within timeout: Duration) async throws(RedisError) -> [Sidecars.Live] {
+        let publication = publication
+        let client = try await RedisClient.connect(to: publication.endpoint, timeout: timeout)
+        defer { client.close() }
+        return try await Sidecars(client, namespace: publication.namespace).live()
+    }
+
     private func lookAround(among sidecars: Sidecars) async throws(RedisError) {
         let live = try await sidecars.live()
+        tellVersions(of: live)
+        try await tellPolicies(of: live, sidecars)
+    }
+
+    /// One line at most, however many there are.
+    private func tellVersions(of live: [Sidecars.Live]) {
+        let news = otherVersions.withLock { $0.see(live, own: Version.current) }
+        guard let first = news.first else { return }
+        logger.notice(
+            "another sidecar runs another version",
+            metadata: [
+                "sidecar": "\(first.sidecar)", "version": "\(first.version)", "own": "\(Version.current)",
+                "versions.new": "\(news.count)",
+            ])
+    }
+
+    /// One line at most, however many there are: the next beat tells no more of them.
+    private func tellPolicies(of live: [Sidecars.Live], _ sidecars: Sidecars) async throws(RedisError) {
         let policies = publication.policies
         let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
         for other in news {
@@ -155,7 +183,8 @@ final class PolicyPublisher: Sendable {
         do {
             let client = try await RedisClient.connect(to: publication.endpoint, timeout: .seconds(1))
             defer { client.close() }
-            try await Sidecars(client, namespace: publication.namespace).retire(name, policies: publication.policies)
+            try await Sidecars(client, namespace: publication.namespace)
+                .retire(name, version: Version.current, policies: publication.policies)
         } catch {
             // The beat runs out by itself.
             logger.debug("the last beat could not be taken back", metadata: ["error": "\(error)"])

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admin
 import Logging
 import NIOCore
 import NIOPosix
 import Settings
 import Testing
+
+@testable import Admin
 
 @Suite struct AdminServiceTests {
     private static let cause = Readiness.Cause("word", "A sentence.")
@@ -46,6 +47,62 @@ import Testing
             #expect(answer.fields["content-type"] == "application/json")
             #expect(answer.fields["cache-control"] == "no-store")
             #expect(answer.body == body + "\n")
+        }
+    }
+
+    /// The sidecar goes on as before, and is as ready.
+    @Test func readyzTellsOfAReloadThatFailed() async throws {
+        let contents = AdminContents(
+            readiness: { .ready }, status: { .example }, configurationError: { "t.yaml:3: loops: got \"x\"" })
+        try await withAdmin(contents, on: ["127.0.0.1"], listening: 1) { addresses in
+            let answer = try await exchange("GET /readyz HTTP/1.1", with: addresses[0])
+            #expect(answer.status == "HTTP/1.1 200 OK")
+            #expect(
+                answer.body
+                    == #"{"status":"ready","configuration":{"ok":false,"error":"t.yaml:3: loops: got \"x\""}}"# + "\n")
+        }
+    }
+
+    // MARK: Status
+
+    @Test func statusIsJSON() async throws {
+        try await withAdmin(.ready) { address in
+            let answer = try await exchange("GET /status HTTP/1.1", with: address, host: "localhost:1")
+            #expect(answer.status == "HTTP/1.1 200 OK")
+            #expect(answer.fields["content-type"] == "application/json")
+            #expect(answer.fields["cache-control"] == "no-store")
+            #expect(answer.body == Status.example.json + "\n")
+        }
+    }
+
+    /// What comes before the body, and what is told.
+    @Test(
+        arguments: [
+            ("", "400 Bad Request", "Send one Host header."),
+            ("Host: a\r\nHost: 127.0.0.1\r\n", "400 Bad Request", "Send one Host header."),
+            (
+                "Host: evil.example\r\n", "421 Misdirected Request",
+                "Ask by IP address, by localhost, by the name in admin: or by the machine's own name."
+            ),
+            (
+                "Host: localhost\r\nOrigin: http://evil.example\r\n", "403 Forbidden",
+                "Pages of other origins can't read this."
+            ),
+        ])
+    func pagesDoNotReadTheStatus(fields: String, status: String, detail: String) async throws {
+        try await withAdmin(.ready) { address in
+            let text = try await octets(
+                of: "GET /status HTTP/1.1\r\n\(fields)Connection: close\r\n\r\n", from: address)
+            #expect(text.hasPrefix("HTTP/1.1 \(status)\r\nContent-Type: application/problem+json\r\n"))
+            let title = status.dropFirst(4)
+            #expect(
+                text.hasSuffix(
+                    #"{"type":"about:blank","title":"\#(title)","status":\#(status.prefix(3)),"detail":"\#(detail)"}"#
+                        + "\n"))
+            // Probes go by whatever name they know.
+            let probe = try await octets(
+                of: "GET /livez HTTP/1.1\r\n\(fields)Connection: close\r\n\r\n", from: address)
+            #expect(probe.hasPrefix("HTTP/1.1 200 OK\r\n"))
         }
     }
 
@@ -181,7 +238,7 @@ import Testing
             #expect(
                 answer.body
                     == #"{"type":"about:blank","title":"Not Found","status":404,"#
-                    + #""detail":"There are /livez and /readyz here."}"# + "\n")
+                    + #""detail":"There are /livez, /readyz and /status here."}"# + "\n")
         }
     }
 
@@ -204,7 +261,7 @@ import Testing
             let error = try #require(
                 await failure {
                     try await AdminService.open(
-                        Settings.TCPAddress(host: "127.0.0.1", port: port), readiness: { .ready },
+                        Settings.TCPAddress(host: "127.0.0.1", port: port), AdminContents({ .ready }),
                         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
                 } as? AdminError)
             #expect(
@@ -217,7 +274,7 @@ import Testing
         let error = try #require(
             await failure {
                 try await AdminService.open(
-                    Settings.TCPAddress(host: "192.0.2.1", port: 0), readiness: { .ready },
+                    Settings.TCPAddress(host: "192.0.2.1", port: 0), AdminContents({ .ready }),
                     eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent, lookUp: literal)
             } as? AdminError)
         #expect(
@@ -242,7 +299,7 @@ import Testing
         let error = try #require(
             await failure {
                 try await AdminService.open(
-                    Settings.TCPAddress(host: "app", port: 9901), readiness: { .ready },
+                    Settings.TCPAddress(host: "app", port: 9901), AdminContents({ .ready }),
                     eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
                     lookUp: { _ in
                         try ["2001:db8::9", "192.0.2.9"].map { try SocketAddress(ipAddress: $0, port: 9901) }
@@ -259,7 +316,7 @@ import Testing
             let error = try #require(
                 await failure {
                     try await AdminService.open(
-                        Settings.TCPAddress(host: "app", port: port), readiness: { .ready },
+                        Settings.TCPAddress(host: "app", port: port), AdminContents({ .ready }),
                         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
                         lookUp: { _ in [try SocketAddress(ipAddress: "127.0.0.2", port: port), taken] })
                 } as? AdminError)
@@ -284,7 +341,7 @@ import Testing
         let never = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: Readiness.self)
         let service = try await AdminService.open(
             Settings.TCPAddress(host: "127.0.0.1", port: 0),
-            readiness: {
+            AdminContents {
                 asked.continuation.finish()
                 return (try? await never.futureResult.get()) ?? .starting
             },
@@ -307,6 +364,13 @@ extension Logger {
     fileprivate static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 }
 
+extension AdminContents {
+    /// Where nobody asks for more.
+    fileprivate init(_ readiness: @escaping @Sendable () async -> Readiness) {
+        self.init(readiness: readiness, status: { .example })
+    }
+}
+
 /// Runs `body` beside an admin service on a port of the kernel's choice, and ends the service gracefully.
 private func withAdmin<Value: Sendable>(
     _ readiness: Readiness, _ body: @escaping @Sendable (SocketAddress) async throws -> Value
@@ -326,8 +390,15 @@ private func withAdmin<Value: Sendable>(
     _ readiness: @escaping @Sendable () async -> Readiness, on hosts: [String], listening count: Int,
     _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
 ) async throws -> Value {
+    try await withAdmin(AdminContents(readiness), on: hosts, listening: count, body)
+}
+
+private func withAdmin<Value: Sendable>(
+    _ contents: AdminContents, on hosts: [String], listening count: Int,
+    _ body: @escaping @Sendable ([SocketAddress]) async throws -> Value
+) async throws -> Value {
     let service = try await AdminService.open(
-        Settings.TCPAddress(host: "127.0.0.1", port: 0), readiness: readiness,
+        Settings.TCPAddress(host: "127.0.0.1", port: 0), contents,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: .silent,
         lookUp: { address in try hosts.map { try SocketAddress(ipAddress: $0, port: address.port) } })
     #expect(service.addresses.count == count)
@@ -363,8 +434,10 @@ private struct Answer {
 }
 
 /// Sends a request without a body and reads until the server closes.
-private func exchange(_ requestLine: String, with address: SocketAddress) async throws -> Answer {
-    let text = try await octets(of: "\(requestLine)\r\nHost: admin\r\nConnection: close\r\n\r\n", from: address)
+private func exchange(
+    _ requestLine: String, with address: SocketAddress, host: String = "admin"
+) async throws -> Answer {
+    let text = try await octets(of: "\(requestLine)\r\nHost: \(host)\r\nConnection: close\r\n\r\n", from: address)
     var answer = Answer()
     let end = try #require(text.firstRange(of: "\r\n\r\n"))
     answer.body = String(text[end.upperBound...])

@@ -25,6 +25,7 @@ final class StubLink: RedisLink {
     var lastFailure: RedisError?
     /// What had no answer yet, oldest first.
     private(set) var questions: [Question] = []
+    var commandsInFlight: Int { questions.count }
     private(set) var isClosed = false
     /// How often it was told that the next tick comes late.
     private(set) var rests = 0

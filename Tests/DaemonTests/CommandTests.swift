@@ -33,6 +33,8 @@ import Testing
                 SUBCOMMANDS:
                   serve (default)         Run the sidecar until SIGTERM or SIGINT (default).
                   config                  Look at configurations.
+                  health                  Ask a running sidecar whether it is ready, without
+                                          curl or a shell.
 
                   See 'tollgate help <subcommand>' for detailed help.
                 """)
@@ -62,7 +64,7 @@ import Testing
                                           [TOLLGATE_REDIS_URL]
                   --namespace <name>      First part of every Redis key; sidecars that share it
                                           share limits. [TOLLGATE_NAMESPACE]
-                  --admin <address>       Address of /livez and /readyz, or off.
+                  --admin <address>       Address of /livez, /readyz and /status, or off.
                                           [TOLLGATE_ADMIN]
                   --log-level <level>     debug, info, warning or error. [TOLLGATE_LOG_LEVEL]
                   --version               Show the version.

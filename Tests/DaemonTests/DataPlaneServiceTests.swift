@@ -3,6 +3,7 @@
 import Admin
 import Logging
 import NIOConcurrencyHelpers
+import Proxy
 import Testing
 
 @testable import tollgate
@@ -17,7 +18,8 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
         let service = DataPlaneService(logger: .silent) {
             await start.wait()
             return DataPlane(
-                addresses: { [] }, readiness: { unavailable }, reopenLog: { reopened.withLockedValue { $0 += 1 } },
+                addresses: { [] }, readiness: { unavailable }, activity: { ProxyService.Activity() },
+                reopenLog: { reopened.withLockedValue { $0 += 1 } },
                 reload: { _, ready in try await ready() }, drain: { await drain.wait() })
         }
         try await withThrowingTaskGroup(of: Void.self) { tasks in

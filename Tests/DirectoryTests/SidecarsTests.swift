@@ -118,6 +118,51 @@ import Testing
         }
     }
 
+    /// One that says its version beside one that says none, as older ones do.
+    @Test func aBeatSaysTheVersion() async throws {
+        try await withSidecars { sidecars, redis in
+            #expect(
+                try await sidecars.beat(
+                    "web-1", version: "1.2.3-rc.1+a", policies: published.set, text: published.text, database: database)
+            )
+            #expect(
+                try await redis.send("ZRANGE", "tg:1:{:m}:sidecars", "0", "-1").array?.map(\.text)
+                    == ["web-1@1.2.3-rc.1+a:\(published.set.hash)"])
+            #expect(try await sidecars.live().map(\.version) == ["1.2.3-rc.1+a"])
+            #expect(try await beat(sidecars, "old"))
+            let live = try await sidecars.live().sorted { $0.name < $1.name }
+            #expect(live.map(\.name) == ["old", "web-1"])
+            #expect(live.map(\.version) == [nil, "1.2.3-rc.1+a"])
+            try await sidecars.retire("web-1", version: "1.2.3-rc.1+a", policies: published.set)
+            #expect(try await sidecars.live().map(\.name) == ["old"])
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("web", "web", nil), ("web@1", "web", "1"), ("a@b@1.0", "a@b", "1.0"), ("web@", "web@", nil),
+            ("web@1 0", "web@1 0", nil), ("web@1\n", "web@1\n", nil), ("@1.0", "", "1.0"),
+            ("web@\(String(repeating: "1", count: 33))", "web@\(String(repeating: "1", count: 33))", nil),
+        ] as [(String, String, String?)])
+    func whatIsNoVersionIsPartOfTheName(_ text: String, _ name: String, _ version: String?) {
+        let read = SidecarName.split(text[...])
+        #expect(read.name == name)
+        #expect(read.version == version)
+        #expect(SidecarName.joined(read.name, version: read.version) == text)
+    }
+
+    @Test func eachVersionIsNewsOnce() {
+        func live(_ name: String, _ version: String?) -> Sidecars.Live {
+            .init(name: name, hash: "h", age: .zero, version: version)
+        }
+        var others = OtherVersions()
+        #expect(others.see([live("a", nil), live("b", "2.0")], own: "2.0").isEmpty)
+        let news = others.see([live("a", "1.0"), live("b", "1.1"), live("c", "1.0"), live("d", nil)], own: "2.0")
+        #expect(news.map(\.sidecar) == ["a", "b"])
+        #expect(news.map(\.version) == ["1.0", "1.1"])
+        #expect(others.see([live("e", "1.0"), live("f", "1.1")], own: "2.0").isEmpty)
+    }
+
     /// Somebody else wrote it: a log shows names.
     @Test func whatIsLongerThanASidecarIsNone() async throws {
         try await withSidecars { sidecars, redis in

@@ -53,6 +53,7 @@ extension Gate {
 private final class RedisWithKeys: RedisLink {
     let isReady = true
     let lastFailure: RedisError? = nil
+    let commandsInFlight = 0
     private let keys: [KnownKey]
     private let eventLoop: any EventLoop
 

@@ -109,6 +109,9 @@ package final class Gate {
     /// this process began with.
     package var fault: GateFault? { link.fault }
 
+    /// Questions to Redis whose answers are due; the other gates of its connection have asked some of them.
+    package var commandsInFlight: Int { link.commandsInFlight }
+
     /// By policy.
     package var policyCounters: [PolicyCounters] { till.policyCounters }
 

@@ -75,6 +75,9 @@ final class StoreLink {
         return health.refusal.map { .redis($0) }
     }
 
+    /// Questions whose answers are due.
+    var commandsInFlight: Int { connection?.commandsInFlight ?? 0 }
+
     /// Commands are sent at once.
     var isReady: Bool { connection?.isReady == true }
 

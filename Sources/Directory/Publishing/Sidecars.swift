@@ -16,7 +16,8 @@ package struct Sidecars: Sendable {
     private static let moments = 0...253_402_300_799.0
     /// How many are looked at, the newest beats first.
     static let mostLive = 1000
-    /// Octets of a member: longer than any sidecar's, whose name has at most 80 before `:` and 32 hexadecimal digits.
+    /// Octets of a member: longer than any sidecar's, whose name has at most 80 and 33 of a version before `:` and 32
+    /// hexadecimal digits.
     private static let longestMember = 200
 
     private let redis: RedisClient
@@ -35,6 +36,8 @@ package struct Sidecars: Sendable {
         package var hash: String
         /// Since its last beat.
         package var age: Duration
+        /// Nil where it says none.
+        package var version: String?
     }
 
     /// Says that the sidecar runs, and by what.
@@ -43,7 +46,7 @@ package struct Sidecars: Sendable {
     ///   the sidecar counts nothing and must not look as if it did.
     /// - Returns: false where the database is another one.
     package func beat(
-        _ sidecar: String, policies: PolicySet, text: String, database: [UInt8]
+        _ sidecar: String, version: String? = nil, policies: PolicySet, text: String, database: [UInt8]
     ) async throws(RedisError) -> Bool {
         var command = RedisCommand(RedisScript.beat, keyCount: 3)
         command.append(names.instance)
@@ -52,16 +55,16 @@ package struct Sidecars: Sendable {
         command.append(bytes: database)
         command.append(text)
         command.append(Self.retention.components.seconds)
-        command.append(Self.member(sidecar, policies.hash))
+        command.append(Self.member(sidecar, version, policies.hash))
         return try await redis.send(command).integer == 1
     }
 
     /// Says that it has ended, so that nobody waits for its next beat. Its policies are still found while none runs.
-    package func retire(_ sidecar: String, policies: PolicySet) async throws(RedisError) {
+    package func retire(_ sidecar: String, version: String? = nil, policies: PolicySet) async throws(RedisError) {
         var command = RedisCommand(RedisScript.retire, keyCount: 1)
         command.append(names.sidecars)
         command.append(Self.lifetime.components.seconds)
-        command.append(Self.member(sidecar, policies.hash))
+        command.append(Self.member(sidecar, version, policies.hash))
         _ = try await redis.send(command)
     }
 
@@ -124,13 +127,14 @@ package struct Sidecars: Sendable {
                 let colon = member.lastIndex(of: ":"),
                 let beat = reply[index + 1].text.flatMap(Double.init), Self.moments.contains(beat)
             else { return nil }
+            let (name, version) = SidecarName.split(member[..<colon])
             return Live(
-                name: String(member[..<colon]), hash: String(member[member.index(after: colon)...]),
-                age: .seconds(max(0, now - Int64(beat))))
+                name: name, hash: String(member[member.index(after: colon)...]),
+                age: .seconds(max(0, now - Int64(beat))), version: version)
         }
     }
 
-    private static func member(_ sidecar: String, _ hash: String) -> String {
-        "\(sidecar):\(hash)"
+    private static func member(_ sidecar: String, _ version: String?, _ hash: String) -> String {
+        "\(SidecarName.joined(sidecar, version: version)):\(hash)"
     }
 }

@@ -92,6 +92,13 @@ extension UpstreamPool {
             idle = IdleConnections(timeout: idleTimeout)
         }
 
+        /// Connections by what they do; those of streams don't count.
+        var tally: UpstreamTally {
+            let idleCount = idle.all.count
+            return UpstreamTally(
+                idle: idleCount, connecting: connecting, busy: max(0, open - connecting - idleCount))
+        }
+
         /// Those that are closing are among them until that was told.
         var idleConnections: [Connection] { idle.all }
 

@@ -38,6 +38,8 @@ final class UpstreamPool {
         for connection in machine.idleConnections where !connection.isCurrent { connection.close() }
     }
 
+    var tally: UpstreamTally { machine.tally }
+
     // MARK: For who waits
 
     /// Answers by `upstreamArrived` or `upstreamMissing` on the waiter, perhaps before it returns.

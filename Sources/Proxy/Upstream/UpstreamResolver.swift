@@ -46,6 +46,9 @@ final class UpstreamResolver: Sendable {
 
     var hasAddress: Bool { state.withLockedValue { !$0.name.addresses.isEmpty } }
 
+    /// As logs write them; none while nobody knows any.
+    var addresses: [String] { state.withLockedValue(\.name.addresses).map(\.written) }
+
     // MARK: Life
 
     /// Asks for the first time.

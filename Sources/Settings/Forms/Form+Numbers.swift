@@ -30,12 +30,15 @@ extension Form where Value == Int {
     /// `<n>%` with at most two decimals, in hundredths of a per cent. None at all is what another key says.
     static let sample = Form.scalar(
         "a percentage from 0.01% to 100%",
+        schema: .pattern(
+            #"(?!0(?:\.0{1,2})?%)(?:0|[1-9]\d?)(?:\.\d{1,2})?%|100(?:\.0{1,2})?%"#),
         guesses: { text in text.percentage.map { ["\($0)%".replacing(".0%", with: "%")] } ?? [] }
     ) { scalar throws(Mismatch) in
         guard scalar.kind.isNumberOrText, scalar.text.last == "%" else { throw Mismatch() }
         let parts = scalar.text.dropLast().split(separator: ".", omittingEmptySubsequences: false)
         let decimals = parts.count == 2 ? parts[1] : "0"
         guard 1...2 ~= parts.count, 1...3 ~= parts[0].utf8.count, 1...2 ~= decimals.utf8.count,
+            parts[0] == "0" || parts[0].first != "0",
             parts[0].utf8.allSatisfy(\.isDigit), decimals.utf8.allSatisfy(\.isDigit),
             let whole = Int(parts[0]), let fraction = Int(decimals)
         else { throw Mismatch() }

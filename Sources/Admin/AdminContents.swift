@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the pages tell, asked each time.
+package struct AdminContents: Sendable {
+    package var readiness: @Sendable () async -> Readiness
+    package var status: @Sendable () async -> Status
+    /// What the last reload failed by; nil where it was taken over.
+    package var configurationError: @Sendable () -> String?
+
+    package init(
+        readiness: @escaping @Sendable () async -> Readiness, status: @escaping @Sendable () async -> Status,
+        configurationError: @escaping @Sendable () -> String? = { nil }
+    ) {
+        self.readiness = readiness
+        self.status = status
+        self.configurationError = configurationError
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Octets
+
+extension Status {
+    /// One line, which docs/admin.md describes member by member.
+    var json: String {
+        StatusValue([
+            "version": .text(version), "status": .text(state.status), "uptime_seconds": .number(uptime.wholeSeconds),
+            "loops": .number(loops), "listeners": .list(listeners.map(StatusValue.text)),
+            "redis": redis?.value ?? .null, "upstream": upstream?.value ?? .null,
+            "policies": .list(policies.map(\.value)), "configuration": configuration.value, "fleet": fleet.value,
+        ]).json
+    }
+}
+
+extension Status.Redis {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "address": .text(address), "ok": .truth(cause == nil), "reason": StatusValue(cause?.reason),
+            "detail": StatusValue(cause?.detail), "commands_in_flight": .number(inFlight),
+        ])
+    }
+}
+
+extension Status.Upstream {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "address": .text(address), "resolved": .list(resolved.map(StatusValue.text)),
+            "connections": .members(connections.map { .init(name: $0.state, value: .number($0.count)) }),
+        ])
+    }
+}
+
+extension Status.Policy {
+    fileprivate var value: StatusValue {
+        StatusValue(["name": .text(name), "per": .text(per), "limit": .text(limit), "mode": .text(mode)])
+    }
+}
+
+extension Status.Configuration {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "file": StatusValue(file), "hash": StatusValue(hash), "last_reload": lastReload?.value ?? .null,
+        ])
+    }
+}
+
+extension Status.Reload {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "at": .text(at.written), "ok": .truth(errors.isEmpty), "errors": .list(errors.map(StatusValue.text)),
+        ])
+    }
+}
+
+extension Status.Fleet {
+    fileprivate var value: StatusValue {
+        switch self {
+        case .unknown(let reason):
+            StatusValue(["known": .truth(false), "reason": .text(reason), "sidecars": .list([])])
+        case .known(let sidecars):
+            StatusValue(["known": .truth(true), "reason": .null, "sidecars": .list(sidecars.map(\.value))])
+        }
+    }
+}
+
+extension Status.Sidecar {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "name": .text(name), "version": StatusValue(version), "policies": .text(policies),
+            "heard_seconds_ago": .number(age.wholeSeconds), "self": .truth(isThisOne),
+        ])
+    }
+}
+
+extension Duration {
+    fileprivate var wholeSeconds: Int { Int(clamping: components.seconds) }
+}
+
+extension WallTime {
+    /// `2026-11-23T03:41:07Z` (RFC 3339).
+    fileprivate var written: String {
+        let time = CivilTime(secondsSince1970: seconds)
+        func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(time.date.year)-\(padded(time.date.month))-\(padded(time.date.dayOfMonth))"
+            + "T\(padded(time.hour)):\(padded(time.minute)):\(padded(time.second))Z"
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// One line for people, and the exit code for programs.
+struct HealthReport: Equatable {
+    let isGood: Bool
+    let line: String
+
+    init(isGood: Bool, line: String) {
+        self.isGood = isGood
+        // Something else may have answered.
+        self.line = String(line.unicodeScalars.filter { $0.properties.generalCategory != .control }.map(Character.init))
+    }
+
+    /// - Parameter answer: to `/livez`.
+    init(life answer: HealthProbe.Answer, of address: String) {
+        let isGood = answer.status == 200 && answer.body == "ok\n"
+        self.init(isGood: isGood, line: isGood ? "alive" : Self.stranger(answer, address, "/livez"))
+    }
+
+    /// - Parameter answer: to `/readyz`.
+    init(readiness answer: HealthProbe.Answer, of address: String) {
+        guard let page = try? JSONDecoder().decode(Page.self, from: Data(answer.body.utf8)),
+            (answer.status == 200) == (page.status == "ready"), [200, 503].contains(answer.status)
+        else {
+            self.init(isGood: false, line: Self.stranger(answer, address, "/readyz"))
+            return
+        }
+        let reload = page.configuration?.error.map { "; the last reload failed: \($0)" } ?? ""
+        guard page.status != "ready" else {
+            self.init(isGood: true, line: "ready\(reload)")
+            return
+        }
+        let reason = page.reason.map { " (\($0))" } ?? ""
+        let detail = page.detail.map { ": \($0)" } ?? ""
+        self.init(isGood: false, line: "not ready: \(page.status)\(reason)\(detail)\(reload)")
+    }
+
+    private static func stranger(_ answer: HealthProbe.Answer, _ address: String, _ path: String) -> String {
+        "not ready: \(address) answers \(path) with \(answer.status), and not as Tollgate does"
+    }
+
+    private struct Page: Decodable {
+        struct Configuration: Decodable {
+            var error: String?
+        }
+
+        var status: String
+        var reason: String?
+        var detail: String?
+        var configuration: Configuration?
+    }
+}
