@@ -212,6 +212,9 @@ package final class ProxyService: Sendable {
 extension UpstreamResolver {
     /// Asks for the first time, and tells the pools that are this handler's, whichever configuration they are of.
     func start(at now: NIODeadline, telling loops: LoopTable) {
-        start(at: now) { [unowned self] addresses in loops.tell { $0.resolved(to: addresses, by: self) } }
+        start(at: now) { [weak self] addresses in
+            guard let self else { return }
+            loops.tell { $0.resolved(to: addresses, by: self) }
+        }
     }
 }

@@ -18,22 +18,34 @@ struct AdminAddress: Sendable {
 
     /// - Throws: why it can't be listened on.
     func start(_ settings: Settings) async throws {
-        await (try await prepare(settings))()
+        await change(to: try await prepare(settings))
+    }
+
+    /// One that listens, beside the one that is.
+    struct Next: Sendable {
+        fileprivate let service: AdminService?
+
+        /// It is not to be.
+        func discard() async {
+            await service?.end(by: .now + AdminAddress.patience)
+        }
     }
 
     /// Listens where the settings say.
     ///
-    /// - Returns: ends the address before; to be called when nothing else can fail.
     /// - Throws: why it can't be listened on, and all is as before.
-    func prepare(_ settings: Settings) async throws -> @Sendable () async -> Void {
-        let next = if let address = settings.admin { try await open(address) } else { AdminService?.none }
-        return {
-            let former = service.withLockedValue { current in
-                defer { current = next }
-                return current
-            }
-            await former?.end(by: .now + Self.patience)
+    func prepare(_ settings: Settings) async throws -> Next {
+        guard let address = settings.admin else { return Next(service: nil) }
+        return Next(service: try await open(address))
+    }
+
+    /// Ends the address before.
+    func change(to next: Next) async {
+        let former = service.withLockedValue { current in
+            defer { current = next.service }
+            return current
         }
+        await former?.end(by: .now + Self.patience)
     }
 
     func end(by deadline: ContinuousClock.Instant) async {

@@ -100,7 +100,7 @@ struct Daemon {
         let reloader = Reloader(
             sources: configuration, state: state,
             parts: Reloader.Parts(
-                requests: { try await dataPlane.reload($0, ready: $1) }, admin: { try await admin.prepare($0) },
+                requests: { try await dataPlane.reload($0, ready: $1) }, admin: admin,
                 others: {
                     log.apply($0.log)
                     await publisher.change(to: $0, in: dataPlane.database)
@@ -142,7 +142,7 @@ struct Daemon {
             let changes = try FileWatch.changes(of: path)
             // It may have changed since it was read.
             triggers.yield(.file)
-            for await _ in changes { triggers.yield(.file) }
+            for try await _ in changes { triggers.yield(.file) }
         } catch {
             logger.warning(
                 "changes of the configuration aren't seen: send SIGHUP after one",

@@ -124,6 +124,8 @@ final class PolicyPublisher: Sendable {
                 database: database)
         else { return false }
         try await then(sidecars)
+        // Other settings came into force meanwhile, and this was taken back before it was there.
+        if !publication.isSame(as: self.publication) { await retire(publication) }
         return true
     }
 

@@ -98,6 +98,53 @@ import Testing
         #expect(bench.redis.questions.isEmpty)
     }
 
+    /// Nobody can be asked about a key that was last used two configurations ago.
+    @Test(arguments: [true, false]) func twoReloadsInAnOutageForgetNobody(isAway: Bool) {
+        let one = gate(Self.configuration(Self.policies(2), onFailure: .open))
+        learn(one)
+        if isAway { fall() }
+        let two = succeed(one, Self.configuration(Self.policies(3), onFailure: .open))
+        two.takeOver()
+        let three = succeed(two, Self.configuration(Self.policies(4), onFailure: .open))
+        three.takeOver()
+        var reasons: [Denial.Reason?] = []
+        ask(three) { decision, _ in reasons.append(decision.reason) }
+        #expect(reasons == (isAway ? [nil] : []))
+        if !isAway { #expect(bench.redis.scripts == ["lookup", "instance"]) }
+    }
+
+    /// What one gate had on its way when it ended is not lost with the last one that ends.
+    @Test func theConnectionStaysUntilAllIsWritten() {
+        let one = gate(Self.configuration(Self.policies(5)))
+        learn(one)
+        let two = succeed(one, Self.configuration(Self.policies(6)))
+        two.takeOver()
+        one.close()
+        two.close()
+        bench.loop.run()
+        #expect(bench.redis.scripts == ["usage"])
+        #expect(!bench.redis.isClosed)
+        bench.redis.answer()
+        bench.loop.run()
+        #expect(bench.redis.isClosed)
+    }
+
+    @Test func slotsThatAreHeldCountUnderEveryConfiguration() {
+        let slots = Policy(name: "slots", per: .key, .concurrency(1))
+        let one = gate(Self.configuration([slots], onFailure: .local))
+        ask(one)
+        bench.redis.answer(.text("acme laptop"))
+        bench.redis.answer(.text("id"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(1), .integer(0))
+        fall()
+        let two = succeed(one, Self.configuration([slots, Self.policies(1)[1]], onFailure: .local))
+        two.takeOver()
+        var decisions: [Decision] = []
+        ask(two) { decision, _ in decisions.append(decision) }
+        #expect(decisions.map(\.reason) == [.rateLimited(policies: [0])])
+    }
+
     @Test func afterAMinuteOnlyWhatWasAskedForIsKnown() {
         let one = gate(Self.configuration([]))
         ask(one)

@@ -32,6 +32,25 @@ import Testing
         #expect(asked(in: .milliseconds(10)) == [one, two])
     }
 
+    /// Another Redis is in force, and this one was switched off.
+    @Test func streamsEndWithTheRedisThatNobodyBringsBack() {
+        var ended: [String] = []
+        for key in ["one", "two"] { _ = watches.open(of: CredentialHash(key)) { ended.append(key) } }
+        bench.redis.isReady = false
+        _ = asked(in: .seconds(60))
+        #expect(ended.isEmpty)
+        watches.depart()
+        _ = asked(in: .seconds(29))
+        bench.redis.isReady = true
+        _ = asked(in: .seconds(10))
+        bench.redis.isReady = false
+        _ = asked(in: .seconds(30))
+        #expect(ended.isEmpty)
+        _ = asked(in: .milliseconds(20))
+        #expect(ended.sorted() == ["one", "two"])
+        #expect(watches.ended == 2)
+    }
+
     @Test func aKeyWithoutStreamsIsForgotten() {
         let one = CredentialHash("one")
         let first = watches.open(of: one) {}

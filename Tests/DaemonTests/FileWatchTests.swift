@@ -56,26 +56,26 @@ import Testing
             var changes = try FileWatch.changes(of: path).makeAsyncIterator()
             // Written in place, replaced by a rename, removed, made again.
             try write("2", to: path)
-            await changes.next()
+            try await changes.next()
             try write("3", to: path + ".new")
             rename(path + ".new", path)
-            await changes.next()
+            try await changes.next()
             unlink(path)
-            await changes.next()
+            try await changes.next()
             try write("4", to: path)
-            await changes.next()
+            try await changes.next()
             // What is not the file's is not told, and what follows is.
             try write("5", to: path + ".other")
             let link = "\(folder)/link"
             symlink(path, link)
             var linked = try FileWatch.changes(of: link).makeAsyncIterator()
             try write("6", to: path)
-            await linked.next()
+            try await linked.next()
             unlink(link)
             symlink(path + ".other", link)
-            await linked.next()
+            try await linked.next()
             try write("7", to: path + ".other")
-            await linked.next()
+            try await linked.next()
         }
     }
 

@@ -17,6 +17,8 @@ extension Bucket {
     /// As what is heard of it and counted here stood in another of the same name and numbers.
     func inherit(from inheritance: Inheritance<BucketSet>) {
         guard let former = inheritance.former.bucket(named: name), former.allowance == allowance else { return }
+        // Of slots the one who has them knows better: it forgets when one comes free.
+        if case .slots = meter { return }
         lastHeard = former.lastHeard
         if inheritance.keepsShares { local = former.local }
     }

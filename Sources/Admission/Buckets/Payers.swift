@@ -32,7 +32,6 @@ final class Payers {
     func inherit(_ former: Payers, keepsShares: Bool) {
         let inheritance = Inheritance(former: former, keepsShares: keepsShares)
         self.inheritance = inheritance
-        former.inheritance = nil
         globalBuckets = BucketSet(
             for: .global, "", of: policies, named: names.globalBucket,
             after: inheritance.buckets(\.globalBuckets), allowance: \.allowance)
@@ -90,13 +89,18 @@ final class Payers {
         return address.subject(by: prefix)
     }
 
+    /// Those of an address that were asked for, by this configuration or one before it.
+    private func known(_ address: String) -> BucketSet? {
+        addresses.use(address) ?? inheritance?.former.known(address)
+    }
+
     /// Those of the policies that tell callers apart in this way; what it has of others is asked for under another name.
     private func addressBuckets(_ address: String) -> BucketSet {
         if let known = addresses.use(address) { return known }
         let names = names
         let buckets = BucketSet(
             for: .address, address, of: policies, named: { names.bucket($0, ofAddress: address) },
-            after: inheritance?.buckets { $0.addresses.use(address) }, allowance: \.allowance)
+            after: inheritance?.buckets { $0.known(address) }, allowance: \.allowance)
         addresses.insert(buckets, for: address)
         return buckets
     }

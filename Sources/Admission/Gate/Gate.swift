@@ -74,13 +74,14 @@ package final class Gate {
         _ configuration: AdmissionConfiguration, succeeding former: Gate, logger: Logger, recordCapacity: Int
     ) {
         self.init(
-            configuration, on: former.link, plans: former.plans, logger: logger, recordCapacity: recordCapacity)
+            configuration, on: former.link, plans: former.plans, slots: former.slots, logger: logger,
+            recordCapacity: recordCapacity)
         self.former = former
     }
 
     init(
-        _ configuration: AdmissionConfiguration, on link: StoreLink, plans known: PlanBook? = nil, logger: Logger,
-        recordCapacity: Int = 50_000
+        _ configuration: AdmissionConfiguration, on link: StoreLink, plans known: PlanBook? = nil,
+        slots kept: SlotKeeper? = nil, logger: Logger, recordCapacity: Int = 50_000
     ) {
         self.configuration = configuration
         self.link = link
@@ -94,7 +95,7 @@ package final class Gate {
             on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
             addressPrefix: configuration.addressPrefix, blocks: recordCapacity)
         payers = Payers(configuration, named: link.names, capacity: recordCapacity)
-        slots = SlotKeeper(on: link, seed: .random(in: .min ... .max))
+        slots = kept ?? SlotKeeper(on: link, seed: .random(in: .min ... .max))
         meter = UsageMeter(configuration, on: link)
         corrections = Corrections(of: policies, on: link, slots: slots, meter: meter)
         till = Till(configuration, on: link, waits: waits, slots: slots, meter: meter, corrections: corrections)
@@ -141,8 +142,11 @@ package final class Gate {
 
     /// The other one is asked no more, but by requests that began by it: its keys and plans are known here too, worked out
     /// by this configuration when they are asked for, and buckets that stay the same keep what was heard of them.
-    package func takeOver() {
-        guard let former else { return }
+    ///
+    /// - Returns: false where it was made to take nobody's place.
+    @discardableResult
+    package func takeOver() -> Bool {
+        guard let former else { return false }
         self.former = nil
         link.go(by: configuration)
         plans.complaints = complaints
@@ -150,31 +154,43 @@ package final class Gate {
         cache.inherit(former.cache, keepsShares: keepsShares)
         payers.inherit(former.payers, keepsShares: keepsShares)
         inheritanceEnds = link.eventLoop.now + Self.inheritance
+        // What was known two configurations ago is looked up, unless that can't be.
+        if link.fault == nil {
+            former.cache.endInheritance()
+            former.payers.endInheritance()
+        }
+        return true
     }
+
+    /// Another Redis is in force. Streams that are open go on by this one, for as long as it can be asked about their keys.
+    package func depart() {
+        watches.depart()
+    }
+
+    /// Calls that it counted are not written yet, since Redis is away: they would be lost with it.
+    package var owesUsage: Bool { !meter.isAtRest && link.fault != nil }
 
     /// Whoever calls does so within it, as a rule. While Redis is away nothing is let go.
     private static let inheritance = TimeAmount.seconds(60)
 
     private func settleInheritance(at now: NIODeadline) {
-        guard now >= inheritanceEnds, link.outage == nil else { return }
+        guard now >= inheritanceEnds, link.fault == nil else { return }
         inheritanceEnds = .distantFuture
         cache.endInheritance()
         payers.endInheritance()
     }
 
-    /// What is still open, and whatever is asked from now on, is answered as without Redis; the connection stays for other
-    /// gates that have it. Ends when what was counted is written, or a second has passed.
+    /// What is still open is answered as without Redis. The connection ends with the last gate that has it, and then so is
+    /// whatever is asked. Ends when what was counted is written, or a second has passed.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
         let promise = link.eventLoop.makePromise(of: Void.self)
         let written = meter.writeAll()
         former = nil
-        let isLast = link.leave(self)
-        if isLast { link.close() }
+        if link.leave(self) { link.close() }
         while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in
-            guard isLast else { return withExtendedLifetime(self) { promise.succeed() } }
-            guard let disconnected = self.link.disconnect() else { return promise.succeed() }
+            guard self.link.hasLeft(self), let disconnected = self.link.disconnect() else { return promise.succeed() }
             // Whoever waits on the connection is told through this gate.
             disconnected.assumeIsolated().whenComplete { result in
                 withExtendedLifetime(self) { promise.completeWith(result) }

@@ -58,7 +58,7 @@ final class KeyCache {
 
     func remove(_ hash: CredentialHash) {
         records.remove(hash)
-        inheritance?.former.records.remove(hash)
+        inheritance?.former.remove(hash)
     }
 
     // MARK: Another configuration
@@ -68,8 +68,6 @@ final class KeyCache {
     /// - Parameter keepsShares: what counts alone while Redis is away goes on with the same part.
     func inherit(_ former: KeyCache, keepsShares: Bool) {
         inheritance = Inheritance(former: former, keepsShares: keepsShares)
-        // One at a time: what nobody has asked for since the reload before is looked up.
-        former.inheritance = nil
     }
 
     func endInheritance() {
@@ -77,7 +75,7 @@ final class KeyCache {
     }
 
     private func inherited(_ hash: CredentialHash) -> KeyEntry? {
-        guard let entry = inheritance?.former.records.use(hash) else { return nil }
+        guard let entry = inheritance?.former.last(hash) else { return nil }
         return self.entry(hash, entry.pointer, entry.record, entry.organization.record)
     }
 
@@ -94,7 +92,7 @@ final class KeyCache {
         let buckets = BucketSet(
             for: .key, "\(pointer.organization)/\(record.subject)", of: policies,
             named: { names.bucket($0, ofKey: record.subject, in: pointer.organization) },
-            keeping: records.use(hash)?.buckets, after: inheritance?.buckets { $0.records.use(hash)?.buckets }
+            keeping: records.use(hash)?.buckets, after: inheritance?.buckets { $0.last(hash)?.buckets }
         ) { policy in
             policy.allowance(key: record.overrides, organization: loaded.overrides, plan: plan)
         }

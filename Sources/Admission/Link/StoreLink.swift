@@ -37,6 +37,8 @@ final class StoreLink {
     private(set) var timeouts = 0
     /// That ask by it: one a configuration that is still at work.
     private var gates: Set<ObjectIdentifier> = []
+    /// That ask no more, and have something on its way.
+    private var leaving: Set<ObjectIdentifier> = []
     private var expiredAt = NIODeadline.distantPast
 
     /// - Parameters:
@@ -121,7 +123,16 @@ final class StoreLink {
     /// - Returns: whether no other does.
     func leave(_ gate: Gate) -> Bool {
         gates.remove(ObjectIdentifier(gate))
+        leaving.insert(ObjectIdentifier(gate))
         return gates.isEmpty
+    }
+
+    /// What a gate had on its way is there, or lost.
+    ///
+    /// - Returns: whether nobody has anything to do with the link any more.
+    func hasLeft(_ gate: Gate) -> Bool {
+        leaving.remove(ObjectIdentifier(gate))
+        return gates.isEmpty && leaving.isEmpty
     }
 
     /// Another configuration is in force, of the same Redis.

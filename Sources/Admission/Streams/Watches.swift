@@ -26,6 +26,12 @@ final class Watches {
     private var due = CircularBuffer<(at: NIODeadline, credential: CredentialHash)>()
     /// Streams ended because their key no longer held.
     private(set) var ended = 0
+    /// Another Redis is in force.
+    private var hasDeparted = false
+    /// Since when this one can't be asked.
+    private var awaySince: NIODeadline?
+    /// How long a Redis that is no longer in force may be away before its streams end: nobody will bring it back for them.
+    static let patience = TimeAmount.seconds(30)
 
     init(on link: StoreLink) {
         self.link = link
@@ -49,10 +55,27 @@ final class Watches {
     ///
     /// - Parameter recheck: asks whether a key still holds.
     func advance(_ now: NIODeadline, _ recheck: (CredentialHash) -> Void) {
+        if hasDeparted { endIfAway(now) }
         while let credential = popDue(at: now) {
             guard link.outage == nil else { continue }
             recheck(credential)
         }
+    }
+
+    /// The Redis that knows the keys is no longer in force. Without it nobody would learn that one of them was revoked.
+    func depart() {
+        hasDeparted = true
+    }
+
+    private func endIfAway(_ now: NIODeadline) {
+        guard link.fault != nil else {
+            awaySince = nil
+            return
+        }
+        let since = awaySince ?? now
+        awaySince = since
+        guard now - since >= Self.patience else { return }
+        for credential in open.keys.map(\.self) { end(credential) }
     }
 
     private func popDue(at now: NIODeadline) -> CredentialHash? {
@@ -70,6 +93,10 @@ final class Watches {
     /// What the question about a key came to.
     func conclude(_ credential: CredentialHash, _ decision: Decision) {
         guard case .deny(let denial) = decision, denial.reason.isAboutTheKey else { return }
+        end(credential)
+    }
+
+    private func end(_ credential: CredentialHash) {
         let watches = open[credential].map { Array($0.values) } ?? []
         if !watches.isEmpty { open[credential] = [:] }
         for watch in watches {

@@ -89,7 +89,7 @@ extension HTTP1Connection {
 
     /// How long a client may take nothing while there is something for it. A stream may find it asleep.
     private var stallPatience: TimeAmount {
-        let bounds = loop.epoch.snapshot.bounds
+        let bounds = snapshot.bounds
         return machine.isExchanging && exchange?.isStream == true ? bounds.idleTimeout : bounds.stallTimeout
     }
 

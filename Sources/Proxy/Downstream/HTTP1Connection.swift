@@ -15,7 +15,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     let loop: Loop
     /// By which the peer is seen and heads are read; the one in force, but for the request that is under way.
-    private var snapshot: Snapshot
+    private(set) var snapshot: Snapshot
     private(set) var peer: Peer
     /// Whose share of `limits.connections_per_address` it takes; nil for whoever may have them all.
     let ledgerAddress: String?

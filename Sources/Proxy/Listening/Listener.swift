@@ -25,12 +25,19 @@ struct Listener: Sendable {
     let address: String
     /// The entry of `listen` that it was bound for; nil where it was inherited.
     let entry: Settings.Listen?
+    /// Nil where it was bound here.
+    let inheritance: InheritedSocket?
     private let bound: SocketAddress?
     /// It is `[::]`, and takes IPv4 connections too.
     private let isDualStack: Bool
+    /// Of a Unix socket that was bound here, which nobody finds before it is published.
+    private let file: UnixSocketFile?
 
     /// NIO has bound, since it knows every kind of address; the socket is all that is wanted of it.
-    private init(_ channel: any Channel, for entry: Settings.Listen? = nil) async throws {
+    private init(
+        _ channel: any Channel, for entry: Settings.Listen? = nil, file: UnixSocketFile? = nil,
+        inheritance: InheritedSocket? = nil
+    ) async throws {
         let duplicate = try await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
                 (descriptor: fcntl($0, F_DUPFD_CLOEXEC, 0), errno: errno)
@@ -40,6 +47,8 @@ struct Listener: Sendable {
         // What NIO has bound of a Unix socket is its temporary name.
         address = if case .unix? = entry { entry?.description ?? "" } else { bound?.written ?? "" }
         self.entry = entry
+        self.file = file
+        self.inheritance = inheritance
         descriptor = duplicate?.descriptor ?? -1
         isDualStack =
             bound?.protocol == .inet6 && bound?.isAny == true
@@ -86,12 +95,12 @@ struct Listener: Sendable {
                 let file = try UnixSocketFile(path)
                 let channel = try await bootstrap(group).bind(unixDomainSocketPath: file.temporary).get()
                 do {
-                    try file.publish()
+                    try file.keep()
                 } catch {
                     try await channel.close().get()
                     throw error
                 }
-                return try await Listener(channel, for: binding.listen)
+                return try await Listener(channel, for: binding.listen, file: file)
             }
         } catch let error as IOError {
             if binding.isOneOfSeveral, lacking.contains(error.errnoCode) { return nil }
@@ -115,7 +124,8 @@ struct Listener: Sendable {
             option(SO_TYPE, of: socket.descriptor) == CInt(SOCK_STREAM.rawValue)
         else { throw .notListening(socket) }
         do {
-            return try await Listener(try await bootstrap(group).withBoundSocket(socket.descriptor).get())
+            return try await Listener(
+                try await bootstrap(group).withBoundSocket(socket.descriptor).get(), inheritance: socket)
         } catch {
             throw .cannotListen("\(socket)", reason: "\(error)")
         }
@@ -132,10 +142,24 @@ struct Listener: Sendable {
         _ = LibC.close(descriptor)
     }
 
-    /// It was opened in vain: what was made for it in the file system goes too.
+    /// Has clients find it; before that nothing of anybody's is touched.
+    func publish() throws(ProxyStartError) {
+        do {
+            try file?.publish()
+        } catch {
+            throw .cannotListen(address, reason: "\(error)")
+        }
+    }
+
+    /// It was opened in vain, and not published.
     func abandon() {
         close()
-        if case .unix(let path)? = entry { unlink(path) }
+        file?.abandon()
+    }
+
+    /// Whether it is what would be bound.
+    func isMeant(by binding: ListenPlan.Binding) -> Bool {
+        bound == binding.address && binding.isIPv6Only.map { $0 != isDualStack } != false
     }
 }
 

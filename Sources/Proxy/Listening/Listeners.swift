@@ -8,14 +8,11 @@ import Settings
 
 /// All sockets that clients connect to: opened together or not at all, and the thread that accepts on them.
 final class Listeners: Sendable {
-    /// Sockets that listen, and don't belong to the thread yet.
+    /// From some sockets to others. Those that are opened listen, and nobody finds or takes what they have.
     struct Change: Sendable {
         fileprivate var kept: [Listener] = []
         fileprivate var opened: [Listener] = []
         fileprivate var closing: [Listener] = []
-
-        var opens: [String] { opened.map(\.address) }
-        var closes: [String] { closing.map(\.address) }
 
         /// It is not to be.
         func discard() {
@@ -43,14 +40,14 @@ final class Listeners: Sendable {
         var given: [Listener] = []
         do {
             for socket in inherited { given.append(try await .adopt(socket, group: group)) }
-            let need = try await need(of: listen, having: given)
-            if let stranger = need.change.closing.first,
-                let index = given.firstIndex(where: { $0.descriptor == stranger.descriptor })
-            {
-                throw ProxyStartError.inheritedElsewhere(inherited[index], address: stranger.address, listen: listen)
+            let change = try await bind(need(of: listen, having: given), group: group)
+            do {
+                for listener in change.opened { try listener.publish() }
+                return try Listeners(change.kept + change.opened, group: group, loops: loops, trouble: trouble)
+            } catch {
+                change.discard()
+                throw error
             }
-            let change = try await bind(need, group: group)
-            return try Listeners(change.kept + change.opened, group: group, loops: loops, trouble: trouble)
         } catch {
             for listener in given { listener.close() }
             throw error
@@ -64,24 +61,34 @@ final class Listeners: Sendable {
         var bindings: [ListenPlan.Binding]
     }
 
+    /// - Throws: also where one that was inherited isn't meant: who made it goes on listening there, and the next start would be
+    ///   refused for it.
     private static func need(
         of listen: [Settings.Listen], having standing: [Listener]
     ) async throws(ProxyStartError) -> Need {
         var change = Change()
         // What these are bound to says nothing of what was asked for.
-        let nameless = standing.filter { $0.entry?.isNameless == true }
-        change.kept = nameless.filter { $0.entry.map(listen.contains) == true }
-        change.closing = nameless.filter { $0.entry.map(listen.contains) != true }
-        let named = standing.filter { $0.entry?.isNameless != true }
+        change.kept = standing.filter { $0.entry.map { $0.isNameless && listen.contains($0) } == true }
         var entries: [ListenPlan.Entry] = []
         for entry in listen where !change.kept.contains(where: { $0.entry == entry }) {
             entries.append(try await ListenPlan.Entry(finding: entry))
         }
-        let plan = ListenPlan(entries, inherited: named.map(\.inherited))
-        for (index, listener) in named.enumerated() {
-            if plan.strangers.contains(index) { change.closing.append(listener) } else { change.kept.append(listener) }
+        let inherited = standing.filter { $0.inheritance != nil }
+        let plan = ListenPlan(entries, inherited: inherited.map(\.inherited))
+        if let stranger = plan.strangers.first.map({ inherited[$0] }), let socket = stranger.inheritance {
+            throw .inheritedElsewhere(socket, address: stranger.address, listen: listen)
         }
-        return Need(change: change, entries: entries, bindings: plan.bindings)
+        change.kept += inherited
+        var bindings = plan.bindings
+        for listener in standing where listener.entry?.isNameless == false {
+            // A socket takes both families or one, for life.
+            if let place = bindings.firstIndex(where: listener.isMeant) {
+                bindings.remove(at: place)
+                change.kept.append(listener)
+            }
+        }
+        change.closing = standing.filter { one in !change.kept.contains { $0.descriptor == one.descriptor } }
+        return Need(change: change, entries: entries, bindings: bindings)
     }
 
     /// Opens what is needed, all of it or nothing.
@@ -138,14 +145,21 @@ final class Listeners: Sendable {
     }
 
     /// Returns when it is accepted on the new ones, and whoever waited at the old ones was handed to a loop.
-    func commit(_ change: Change) async {
-        guard !change.opened.isEmpty || !change.closing.isEmpty else { return }
+    ///
+    /// - Returns: why a socket can't be found by clients, which the file system is to blame for.
+    func commit(_ change: Change) async -> [ProxyStartError] {
+        guard !change.opened.isEmpty || !change.closing.isEmpty else { return [] }
         let listeners = change.kept + change.opened
         all.withLockedValue { $0 = listeners }
+        var failures: [ProxyStartError] = []
         await withCheckedContinuation { continuation in
             orders.tell(
                 AcceptOrders.Change(listeners: listeners, closing: change.closing) { continuation.resume() })
+            for listener in change.opened {
+                do throws(ProxyStartError) { try listener.publish() } catch { failures.append(error) }
+            }
         }
+        return failures
     }
 
     /// Stops listening without losing a connection: when this returns, all there are have been handed to the loops.

@@ -3,7 +3,7 @@
 import LibC
 import Octets
 
-/// The file of a Unix socket: bound beside its path, given its mode, then renamed over the path.
+/// The file of a Unix socket: bound beside its path, given its mode, then renamed over the path when all else is ready.
 ///
 /// So a path that exists always accepts, a daemon takes the place of another without a gap, and what is closed later
 /// removes nothing of its successor's. The file stays behind when the daemon ends: whether it is still its own can't be
@@ -27,17 +27,32 @@ struct UnixSocketFile {
     let path: String
     /// Where to bind.
     let temporary: String
+    /// Where it is from then on: NIO removes what it has bound when the channel ends whose socket is taken.
+    private let waiting: String
 
     /// Makes room for the temporary name, which a process of the same number may have left.
     init(_ path: String) throws(Flaw) {
         self.path = path
         temporary = "\(path).\(getpid())"
-        for name in [path, temporary] where try !Self.isFree(name) { throw .occupied }
-        if unlink(temporary) != 0, errno != ENOENT { throw .failed(errno: errno) }
+        waiting = "\(temporary).new"
+        for name in [path, temporary, waiting] where try !Self.isFree(name) { throw .occupied }
+        for name in [temporary, waiting] {
+            if unlink(name) != 0, errno != ENOENT { throw .failed(errno: errno) }
+        }
+    }
+
+    /// It is bound.
+    func keep() throws(Flaw) {
+        guard chmod(temporary, Self.mode) == 0, rename(temporary, waiting) == 0 else { throw .failed(errno: errno) }
     }
 
     func publish() throws(Flaw) {
-        guard chmod(temporary, Self.mode) == 0, rename(temporary, path) == 0 else { throw .failed(errno: errno) }
+        guard rename(waiting, path) == 0 else { throw .failed(errno: errno) }
+    }
+
+    /// It is not published.
+    func abandon() {
+        unlink(waiting)
     }
 
     /// Whether `name` may be replaced: it isn't there, or it is a socket.

@@ -39,9 +39,10 @@ struct Epochs {
     mutating func advance() {
         guard let epoch = next else { preconditionFailure("There is no configuration to go on with") }
         next = nil
-        former.append(current)
+        let last = current
+        former.append(last)
         current = epoch
-        if epoch.gate !== former.last?.gate { epoch.gate.takeOver() }
+        if epoch.gate !== last.gate, !epoch.gate.takeOver() { last.gate.depart() }
     }
 
     /// Whether to look who goes by the former ones still: who would have to be asked is every connection.
@@ -58,7 +59,9 @@ struct Epochs {
         var over: [Epoch] = []
         var index = former.startIndex
         while index < former.endIndex {
-            if isKnownUniquelyReferenced(&former[index]) { over.append(former.remove(at: index)) } else { index += 1 }
+            // Not before the calls that it counted are written, for which Redis may have to come back.
+            let isOver = isKnownUniquelyReferenced(&former[index]) && !former[index].gate.owesUsage
+            if isOver { over.append(former.remove(at: index)) } else { index += 1 }
         }
         return over.map { ended($0) }
     }

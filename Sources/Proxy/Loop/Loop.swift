@@ -82,6 +82,10 @@ final class Loop {
         wake()
         let next = Epoch(snapshot, backends, after: epoch, of: share, shared, on: eventLoop, clock)
         epochs.prepare(next)
+        // What is asked for from now on is told to the next one too; what was, it doesn't know.
+        if next.pool !== epoch.pool, let known = backends.resolver?.addresses, !known.isEmpty {
+            next.pool.resolved(to: known)
+        }
         // One that is to take another's place has its connection.
         if next.snapshot.redis != epoch.snapshot.redis { next.gate.start() }
     }

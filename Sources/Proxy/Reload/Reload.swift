@@ -8,8 +8,8 @@ import Telemetry
 
 /// The way from one configuration to the next, in two steps:
 ///
-/// 1. `prepare`: everything that can fail is done, beside what is at work. Files are open, sockets bound, the handler's name
-///    has an address, and each loop has a gate that Redis answers.
+/// 1. `prepare`: everything that can fail is done, beside what is at work. Files are open, sockets bound, a new handler's name
+///    has an address, and each loop has a gate that answers where Redis is a new one.
 /// 2. `commit`, which can't fail: each loop goes on with the next configuration, between two of its events. Requests under way,
 ///    and streams, go on by the one they began with.
 ///
@@ -83,6 +83,8 @@ struct Reload {
     private func awaitBackends(_ backends: Backends) async throws {
         let deadline = ContinuousClock.now + Self.patience
         while true {
+            // A loop does so once it is in force.
+            if backends.resolver !== standing.backends.resolver { backends.resolver?.tick(at: .now()) }
             let fault = backends.hasRedis(of: standing.backends) ? nil : try await faultOfNext()
             let isResolved =
                 backends.resolver === standing.backends.resolver || backends.resolver?.hasAddress != false
@@ -124,7 +126,9 @@ struct Reload {
         }
         let bounds = next.snapshot.bounds
         shared.ledger.change(most: bounds.connections, mostOfAddress: bounds.connectionsPerAddress)
-        await listeners.commit(next.listening)
+        for failure in await listeners.commit(next.listening) {
+            shared.logger.error("clients don't find a socket", metadata: ["error": "\(failure)"])
+        }
         await close(standing, besides: next.standing)
     }
 

@@ -21,7 +21,8 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         case closed
     }
 
-    private unowned let pool: UpstreamPool
+    /// Until it has ended: a pool whose configuration is over is held by its connections alone.
+    private var pool: UpstreamPool?
     private let target: UpstreamTarget
     private var context: ChannelHandlerContext?
     private var owner: (any UpstreamReceiver)?
@@ -91,7 +92,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         guard phase != .closed, let context else { return }
         phase = .closed
         owner = nil
-        pool.awaitEnd(of: self)
+        pool?.awaitEnd(of: self)
         let allWritten = context.eventLoop.makePromise(of: Void.self)
         allWritten.futureResult.assumeIsolated().whenComplete { _ in self.cutOff() }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: allWritten)
@@ -159,7 +160,9 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         let ended = phase
         phase = .closed
         self.owner = nil
-        pool.closed(self)
+        let pool = self.pool
+        self.pool = nil
+        pool?.closed(self)
         switch ended {
         // A response that has begun, if only by a byte, is not to be asked for again.
         case .head where input.readableBytes > 0: owner?.upstreamFailed(.upstreamInvalid)

@@ -238,6 +238,9 @@ extension UpstreamPool {
             isClosed = true
         }
 
+        /// One that the handler has not taken everything from yet; nobody looks at the time any more.
+        mutating func popEnding() -> Connection? { endDeadlines.popFirst() }
+
         // MARK: Room
 
         private mutating func begin(for ticket: Ticket, at now: NIODeadline) -> Step {

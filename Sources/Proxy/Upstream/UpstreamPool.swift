@@ -120,6 +120,7 @@ final class UpstreamPool {
         machine.close()
         connector.close()
         for connection in machine.idleConnections { connection.close() }
+        while let connection = machine.popEnding() { connection.cutOff() }
     }
 
     // MARK: Acting

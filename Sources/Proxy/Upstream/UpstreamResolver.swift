@@ -44,10 +44,10 @@ final class UpstreamResolver: Sendable {
     /// Whether the name was looked for at least once.
     var isAnswered: Bool { state.withLockedValue(\.name.isAnswered) }
 
-    var hasAddress: Bool { state.withLockedValue { !$0.name.addresses.isEmpty } }
+    /// As they were last told; none while nobody knows any.
+    var addresses: [SocketAddress] { state.withLockedValue(\.name.addresses) }
 
-    /// As logs write them; none while nobody knows any.
-    var addresses: [String] { state.withLockedValue(\.name.addresses).map(\.written) }
+    var hasAddress: Bool { state.withLockedValue { !$0.name.addresses.isEmpty } }
 
     // MARK: Life
 

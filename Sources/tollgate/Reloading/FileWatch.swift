@@ -8,12 +8,13 @@ import Synchronization
 /// Tells when what a path leads to may be another file, or say something else: written anew, replaced by a rename, or reached
 /// by symbolic links one of which was swapped, which is how Kubernetes changes a ConfigMap.
 ///
-/// Folders are watched, since a watch of a file ends with the file; of what happens there only what concerns the path counts.
+/// Folders are watched, since a watch of a file ends with the file; of what happens there only what concerns the path counts. A
+/// file that is being made counts when whoever writes it closes it.
 final class FileWatch: Sendable {
     /// Several changes within it are one: whoever writes a file takes a few steps.
     private static let quiet = DispatchTimeInterval.milliseconds(100)
     private static let mask = UInt32(
-        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
     )
     private static let ofFolderItself = UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_Q_OVERFLOW)
 
@@ -28,7 +29,7 @@ final class FileWatch: Sendable {
     typealias Names = Set<String>
 
     private struct State {
-        var watches: [CInt: Names] = [:]
+        var watches: [CInt: (folder: String, names: Names)] = [:]
         /// A change is told soon.
         var isDue = false
     }
@@ -38,10 +39,16 @@ final class FileWatch: Sendable {
     private let queue = DispatchQueue(label: "tollgate.file-watch")
     private let state = Mutex(State())
 
-    /// - Returns: an element for each change, until nobody listens any more.
-    /// - Throws: where the kernel has no watch to give.
-    static func changes(of path: String) throws(Failure) -> AsyncStream<Void> {
+    /// - Returns: an element for each change, until nobody listens any more, or the kernel has no watch to give.
+    /// - Throws: where it has none from the beginning.
+    static func changes(of path: String) throws(Failure) -> AsyncThrowingStream<Void, any Error> {
         let watch = try FileWatch(path)
+        do throws(Failure) {
+            try watch.watchFolders()
+        } catch {
+            close(watch.descriptor)
+            throw error
+        }
         return watch.start()
     }
 
@@ -51,8 +58,9 @@ final class FileWatch: Sendable {
         guard descriptor >= 0 else { throw Failure(errno: errno) }
     }
 
-    private func start() -> AsyncStream<Void> {
-        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    private func start() -> AsyncThrowingStream<Void, any Error> {
+        let (stream, continuation) = AsyncThrowingStream<Void, any Error>.makeStream(
+            bufferingPolicy: .bufferingNewest(1))
         let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
         source.setEventHandler {
             guard self.takeEvents() else { return }
@@ -60,12 +68,11 @@ final class FileWatch: Sendable {
         }
         source.setCancelHandler { close(self.descriptor) }
         continuation.onTermination = { [source] _ in source.cancel() }
-        queue.sync { watchFolders() }
         source.activate()
         return stream
     }
 
-    private func tellSoon(_ continuation: AsyncStream<Void>.Continuation) {
+    private func tellSoon(_ continuation: AsyncThrowingStream<Void, any Error>.Continuation) {
         let isFirst = state.withLock { state in
             defer { state.isDue = true }
             return !state.isDue
@@ -74,18 +81,27 @@ final class FileWatch: Sendable {
         queue.asyncAfter(deadline: .now() + Self.quiet) {
             self.state.withLock { $0.isDue = false }
             // The way may lead through other folders by now.
-            self.watchFolders()
-            continuation.yield()
+            do throws(Failure) {
+                try self.watchFolders()
+                continuation.yield()
+            } catch {
+                continuation.yield()
+                continuation.finish(throwing: error)
+            }
         }
     }
 
     /// A watch that is there already stays, with the names of now.
-    private func watchFolders() {
-        var watches: [CInt: Names] = [:]
+    private func watchFolders() throws(Failure) {
+        var watches: [CInt: (folder: String, names: Names)] = [:]
         for (folder, names) in Self.way(to: path) {
             let watch = inotify_add_watch(descriptor, folder, Self.mask)
-            // A folder that isn't there is waited for in the one above it.
-            if watch >= 0 { watches[watch, default: []].formUnion(names) }
+            guard watch >= 0 else {
+                // A folder that isn't there is waited for in the one above it.
+                guard errno == ENOENT || errno == ENOTDIR else { throw Failure(errno: errno) }
+                continue
+            }
+            watches[watch, default: (folder, [])].names.formUnion(names)
         }
         state.withLock { state in
             for gone in state.watches.keys where watches[gone] == nil { inotify_rm_watch(descriptor, gone) }
@@ -102,10 +118,19 @@ final class FileWatch: Sendable {
             guard count > 0 else { return isConcerned }
             let watches = state.withLock(\.watches)
             for event in FileWatchEvent.all(in: buffer[..<count]) {
-                let isOfFolder = event.mask & Self.ofFolderItself != 0
-                if isOfFolder || watches[event.watch]?.contains(event.name) == true { isConcerned = true }
+                if event.mask & Self.ofFolderItself != 0 { isConcerned = true }
+                guard let (folder, names) = watches[event.watch], names.contains(event.name) else { continue }
+                if event.mask & UInt32(IN_CREATE) == 0 || !Self.isBeingWritten("\(folder)/\(event.name)") {
+                    isConcerned = true
+                }
             }
         }
+    }
+
+    /// A file that was made just now has a writer, who closes it; a link has none, and neither has a second name.
+    private static func isBeingWritten(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_nlink == 1
     }
 
     /// Links that a path may pass before it is taken to lead nowhere, as the kernel has it (path_resolution(7)).

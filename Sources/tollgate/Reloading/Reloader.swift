@@ -12,7 +12,7 @@ import Settings
 /// | SIGHUP | the access log is opened anew, and the file read again |
 /// | the file, or a link on the way to it, changes | it is read again |
 /// | it says what it said | nothing |
-/// | it is wrong, or can't be put to work | all stays as it is; log, `/readyz`, `/status` and metrics say why |
+/// | it is wrong, or can't be put to work | all stays as it is; the log and ``ConfigurationState`` say why |
 struct Reloader: Sendable {
     enum Trigger: Sendable {
         case signal, file
@@ -22,8 +22,7 @@ struct Reloader: Sendable {
     struct Parts: Sendable {
         /// All or nothing; `ready` is waited for when all else is there.
         var requests: @Sendable (Settings, _ ready: @Sendable () async throws -> Void) async throws -> Void
-        /// Makes the admin address ready, which takes the place of the one before when what is returned is called.
-        var admin: @Sendable (Settings) async throws -> @Sendable () async -> Void
+        var admin: AdminAddress
         /// What can't fail.
         var others: @Sendable (Settings) async -> Void
         var reopenLog: @Sendable () async -> Void
@@ -51,8 +50,11 @@ struct Reloader: Sendable {
     private func reload(_ trigger: Trigger, _ last: inout String?) async {
         guard let path = sources.path else { return tellUnchanged("there is no file to read again") }
         do {
+            let before = last
+            // A file that can't be read has said nothing, and says something when it is back.
+            last = nil
             let text = try read(path)
-            let isAsBefore = text == last
+            let isAsBefore = text == before
             last = text
             guard !isAsBefore || trigger == .signal && !state.report.isLastReloadGood else {
                 if trigger == .signal { tellUnchanged("the file says what it said") }
@@ -89,14 +91,18 @@ struct Reloader: Sendable {
     private func apply(_ settings: Settings, _ text: String) async throws {
         let before = state.settings
         if settings != before {
-            let admin = settings.admin == before.admin ? nil : parts.admin
-            let taking = NIOLockedValueBox<(@Sendable () async -> Void)?>(nil)
-            try await parts.requests(settings) {
-                guard let admin else { return }
-                let step = try await admin(settings)
-                taking.withLockedValue { $0 = step }
+            let next = NIOLockedValueBox<AdminAddress.Next?>(nil)
+            do {
+                try await parts.requests(settings) { [admin = parts.admin] in
+                    guard settings.admin != before.admin else { return }
+                    let ready = try await admin.prepare(settings)
+                    next.withLockedValue { $0 = ready }
+                }
+            } catch {
+                await next.withLockedValue { $0 }?.discard()
+                throw error
             }
-            await taking.withLockedValue { $0 }?()
+            if let next = next.withLockedValue({ $0 }) { await parts.admin.change(to: next) }
             await parts.others(settings)
         }
         state.succeed(settings, text: text)
