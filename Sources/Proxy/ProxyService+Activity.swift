@@ -21,7 +21,7 @@ extension ProxyService {
         var activity = Activity()
         let current = current
         activity.upstreamAddresses =
-            current.backends.resolver?.addresses ?? ["\(current.settings.upstream.location)"]
+            current.backends.resolver?.addresses.map(\.written) ?? ["\(current.settings.upstream.location)"]
         // A loop that is shut down has nothing under way.
         for part in (try? await loops.map(\.activity)) ?? [] {
             activity.commandsInFlight += part.commandsInFlight
