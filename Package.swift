@@ -64,7 +64,8 @@ let package = Package(
         layer("Limits", ["Digests", "Octets"]),
         layer("Keyspace", ["Digests", "Limits", "Octets", "Redis"]),
         layer(
-            "Admission", ["Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioConcurrencyHelpers, .logging]),
+            "Admission",
+            ["Keyspace", "Limits", "Octets", "Redis", "Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
         layer(
             "Settings", ["CYAML", "LibC", "Limits", "Octets", .nioCore], settings: [.strictMemorySafety()]),

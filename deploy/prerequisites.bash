@@ -85,6 +85,7 @@ is_there() {
         nettle-dev) has_header nettle/sha2.h ;;
         curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
         procps) command -v ps ;;
+        prometheus) command -v promtool ;;
         systemd) command -v systemd-analyze ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
         *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1") == installed ]] ;;

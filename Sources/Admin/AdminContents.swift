@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Telemetry
+
 /// What the pages tell, asked each time.
 package struct AdminContents: Sendable {
     package var readiness: @Sendable () async -> Readiness
     package var status: @Sendable () async -> Status
     /// What the last reload failed by; nil where it was taken over.
     package var configurationError: @Sendable () -> String?
+    package var metrics: @Sendable () async -> [MetricFamily]
 
     package init(
         readiness: @escaping @Sendable () async -> Readiness, status: @escaping @Sendable () async -> Status,
-        configurationError: @escaping @Sendable () -> String? = { nil }
+        configurationError: @escaping @Sendable () -> String? = { nil },
+        metrics: @escaping @Sendable () async -> [MetricFamily] = { [] }
     ) {
         self.readiness = readiness
         self.status = status
         self.configurationError = configurationError
+        self.metrics = metrics
     }
 }

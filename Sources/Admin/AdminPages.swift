@@ -2,18 +2,21 @@
 
 import NIOCore
 import NIOHTTP1
+import Telemetry
 
 /// The read-only pages of the admin address:
 ///
 /// 1. `/livez`: 200 `ok` as long as the process answers at all.
-/// 2. `/readyz`: 200 while requests are welcome, else 503; the body says which state.
-/// 3. `/status`: what the sidecar is and how it does, as JSON; not for pages of browsers (``HostGuard``).
+/// 2. `/metrics`: what was counted, as Prometheus reads it.
+/// 3. `/readyz`: 200 while requests are welcome, else 503; the body says which state.
+/// 4. `/status`: what the sidecar is and how it does, as JSON; not for pages of browsers (``HostGuard``).
 ///
 /// Everything else is 404, and other methods than GET and HEAD are 405: there is nothing here that changes anything.
 struct AdminPages: Sendable {
     /// Probes ask the first two by whatever name they know, and these tell nobody anything.
     private enum Page: String {
         case livez = "/livez"
+        case metrics = "/metrics"
         case readyz = "/readyz"
         case status = "/status"
     }
@@ -31,7 +34,7 @@ struct AdminPages: Sendable {
 
     func answer(to head: HTTPRequestHead) async -> Answer {
         guard let page = Page(rawValue: String(Self.path(of: head.uri))) else {
-            return Self.problem(.notFound, "There are /livez, /readyz and /status here.")
+            return Self.problem(.notFound, "There are /livez, /metrics, /readyz and /status here.")
         }
         guard head.method == .GET || head.method == .HEAD else {
             var refusal = Self.problem(.methodNotAllowed, "This address is read-only.")
@@ -40,6 +43,9 @@ struct AdminPages: Sendable {
         }
         switch page {
         case .livez: return Answer(status: .ok, type: "text/plain; charset=utf-8", body: "ok\n")
+        case .metrics:
+            let format = Exposition(accepting: head.headers["Accept"])
+            return Answer(status: .ok, type: format.contentType, body: format.render(await contents.metrics()))
         case .readyz: return await readyz()
         case .status:
             if let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }

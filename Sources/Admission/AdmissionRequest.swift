@@ -50,7 +50,7 @@ package struct AdmissionRequest {
     package var waitedMicroseconds: Int64 = 0
 
     /// Whether an admission takes tokens; otherwise it only looks.
-    var takesTokens: Bool {
+    package var takesTokens: Bool {
         guard isThrottled else { return false }
         return switch kind {
         case .protected, .publicRoute, .refusal, .abandoned: true

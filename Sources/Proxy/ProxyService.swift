@@ -35,6 +35,9 @@ package final class ProxyService: Sendable {
     private let shared: Shared
     private let listeners: Listeners
     private let phase = NIOLockedValueBox(Phase.serving)
+    let reports: LoopReports
+    let order = SeriesOrder()
+    private let droppedLines = DroppedLines()
     private let standing: NIOLockedValueBox<Standing>
 
     /// What the configuration in force has brought with it, for all loops.
@@ -96,10 +99,14 @@ package final class ProxyService: Sendable {
         self.loops = loops
         self.shared = shared
         self.listeners = listeners
+        reports = LoopReports(of: loops, timer: MultiThreadedEventLoopGroup.singleton.next())
     }
 
     /// Where clients connect; the ports are the kernel's where 0 was configured.
     package var addresses: [String] { listeners.addresses }
+
+    /// Of all logs that there were.
+    var linesDropped: Int { droppedLines.total(of: current.accessLog) }
 
     /// The id of the database that requests are counted in; nil until a loop has seen one.
     package var database: [UInt8]? { current.backends.instance.id }
@@ -182,6 +189,7 @@ package final class ProxyService: Sendable {
         } catch {
             logger.error("drain cut short", metadata: ["error": "\(error)"])
         }
+        reports.close()
         await Self.close(loops, current, group, logger)
     }
 

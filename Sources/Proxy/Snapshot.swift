@@ -64,6 +64,8 @@ final class Snapshot: Sendable {
     final class RoutePlan: Sendable {
         /// Its path as listed, for logs; nil where no route is.
         let pattern: String?
+        /// The same, as metrics number it.
+        let label: Int
         /// The paths by which policies know it.
         private let listed: [String]
         let isPublic: Bool
@@ -119,6 +121,7 @@ final class Snapshot: Sendable {
             policies: [Policy]
         ) {
             self.pattern = pattern
+            label = pattern.map(LabelNames.ofProcess.number) ?? LabelNames.none
             self.listed = listed
             self.isPublic = isPublic
             self.isThrottled = isThrottled

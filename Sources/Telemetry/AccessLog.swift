@@ -52,7 +52,7 @@ package final class AccessLog: Sendable {
     }
 
     /// Lines thrown away since the start.
-    var droppedLines: Int { backlog.withLockedValue(\.droppedLines) }
+    package var droppedLines: Int { backlog.withLockedValue(\.droppedLines) }
 
     /// Takes so many whole lines. One lock a batch.
     package func submit(_ batch: ByteBuffer, lines: Int) {

@@ -23,11 +23,17 @@ package struct AccessLogLine {
     package var path: ByteBufferView?
     /// The pattern of the route, as the configuration has it.
     package var route: String?
+    /// Of an MCP message, where the specification has it; else `other`.
+    package var messageMethod: StaticString?
+    /// The tool that is called, where the configuration names it; else `other`.
+    package var tool: String?
     /// The status that was meant: 429 also where 200 was sent because the client understands errors only in-band.
     package var status: Int?
     package var decision: StaticString?
     package var reason: StaticString?
     package var policy: String?
+    /// Tokens it takes by the policy that asks for most.
+    package var cost: Int?
     package var organization: String?
     package var keyID: String?
     package var bytesIn: Int
@@ -86,11 +92,15 @@ extension AccessLogLine {
 
     private func writeEnd(into buffer: inout ByteBuffer) {
         let strings =
-            Self.maximumSize(of: route) + Self.maximumSize(of: policy) + Self.maximumSize(of: organization)
-            + Self.maximumSize(of: keyID)
-        let words = (decision?.utf8CodeUnitCount ?? 0) + (reason?.utf8CodeUnitCount ?? 0)
+            Self.maximumSize(of: route) + Self.maximumSize(of: tool) + Self.maximumSize(of: policy)
+            + Self.maximumSize(of: organization) + Self.maximumSize(of: keyID)
+        let words =
+            (messageMethod?.utf8CodeUnitCount ?? 0) + (decision?.utf8CodeUnitCount ?? 0)
+            + (reason?.utf8CodeUnitCount ?? 0)
         buffer.writeStretch(atMost: Self.overhead + strings + words) { output in
             output.appendMember(#","route":"#, route)
+            output.appendMember(#","mcp_method":"#, messageMethod)
+            output.appendMember(#","tool":"#, tool)
             if let status {
                 output.append(#","status":"#)
                 output.appendDecimal(Int64(status))
@@ -98,6 +108,10 @@ extension AccessLogLine {
             output.appendMember(#","decision":"#, decision)
             output.appendMember(#","reason":"#, reason)
             output.appendMember(#","policy":"#, policy)
+            if let cost {
+                output.append(#","cost":"#)
+                output.appendDecimal(Int64(cost))
+            }
             output.appendMember(#","org":"#, organization)
             output.appendMember(#","key_id":"#, keyID)
             output.append(#","bytes_in":"#)

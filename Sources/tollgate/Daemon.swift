@@ -128,7 +128,8 @@ struct Daemon {
             state: state, dataPlane: dataPlane, fleet: Fleet(publisher), name: publisher.name, startedAt: .now)
         let contents = AdminContents(
             readiness: { await dataPlane.readiness }, status: { await report.status },
-            configurationError: { [state] in state.report.lastReload?.problems.first })
+            configurationError: { [state] in state.report.lastReload?.problems.first },
+            metrics: { [state] in await dataPlane.metrics + state.metrics + ProcessMetrics.families })
         return AdminAddress { [logger] address in
             try await AdminService.open(
                 address, contents,

@@ -21,7 +21,8 @@ extension DataPlane {
             reopenLog: { proxy.reopenLog() },
             reload: { try await proxy.reload($0, ready: $1) },
             drain: { await proxy.drain() },
-            database: { proxy.database })
+            database: { proxy.database },
+            metrics: { await proxy.metrics() })
     }
 }
 

@@ -5,6 +5,7 @@ import Logging
 import NIOConcurrencyHelpers
 import Proxy
 import Settings
+import Telemetry
 
 /// What carries requests, as the daemon handles it: started, asked how it is, told of signals, and drained.
 struct DataPlane: Sendable {
@@ -21,6 +22,8 @@ struct DataPlane: Sendable {
     var drain: @Sendable () async -> Void
     /// The id of the Redis database that requests are counted in; nil until one was seen.
     var database: @Sendable () -> [UInt8]? = { nil }
+    /// What it has counted; also while it drains, and when it has.
+    var metrics: @Sendable () async -> [MetricFamily] = { [] }
 }
 
 /// The data plane from its start to its drained end, which knows at any time how it is.
@@ -28,7 +31,7 @@ struct DataPlaneService: Sendable {
     private enum Phase {
         case starting
         case running(DataPlane)
-        case draining
+        case draining(DataPlane)
     }
 
     private let make: @Sendable () async throws -> DataPlane
@@ -71,7 +74,7 @@ struct DataPlaneService: Sendable {
         guard case .running(let plane) = phase.withLockedValue({ $0 }) else {
             preconditionFailure("Nothing has started that could be drained")
         }
-        phase.withLockedValue { $0 = .draining }
+        phase.withLockedValue { $0 = .draining(plane) }
         await plane.drain()
     }
 
@@ -96,6 +99,16 @@ struct DataPlaneService: Sendable {
         get async {
             guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return nil }
             return (plane.addresses(), await plane.activity())
+        }
+    }
+
+    /// What it has counted; nothing before it has started.
+    var metrics: [MetricFamily] {
+        get async {
+            switch phase.withLockedValue({ $0 }) {
+            case .starting: []
+            case .running(let plane), .draining(let plane): await plane.metrics()
+            }
         }
     }
 

@@ -53,7 +53,7 @@ import Testing
         #expect(bench.link.noteTimeout(since: 0))
         #expect(bench.link.noteTimeout(since: 0))
         #expect(!bench.link.noteTimeout(since: 0))
-        #expect(bench.link.timeouts == 3)
+        #expect(bench.link.traffic.timeouts == 3)
         #expect(bench.link.fault == .silent)
         #expect(bench.link.outage == "Redis doesn't answer")
         // It may be slow, and is told what is given back.

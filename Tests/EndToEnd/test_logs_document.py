@@ -28,19 +28,8 @@ def test_every_member_in_its_order():
 
 
 def test_every_reason():
-    text = sources("Proxy")
-    forms = [
-        r'Refusal\([^"]*?\d{3},[^"]*?"(?:[^"\\]|\\.)*",\s*reason:\s*"([a-z_]+)"',
-        r'\breason:\s*"([a-z_]+)"',
-        r'\breason = (?:record\.reason \?\? )?"([a-z_]+)"',
-        r'(?:upstreamUnreachable|upstreamTimeout|limiterUnavailable)\("([a-z_]+)"\)',
-        r'record\.reason \?\? "([a-z_]+)"',
-        r'\? "(connection_limit)" : "connection_share"',
-        r'\? "connection_limit" : "(connection_share)"',
-    ]
-    found = {word for form in forms for word in re.findall(form, text)}
-    # Of errors of the system, which are no reasons of requests.
-    found -= {"dup", "pipe", "accept"}
+    table = (ROOT / "Sources/Proxy/Exchange/Reason.swift").read_text()
+    found = set(re.findall(r'case \.\w+: "([a-z_]+)"', table))
     told = [row[0].strip("| `") for row in rows("### Reasons")]
     assert len(told) == len(set(told))
     assert set(told) == found
@@ -58,7 +47,7 @@ def test_every_message():
             found |= {message: level for message in re.findall(LITERAL, arguments)}
     # What begins and ends, and what is said now and then, is given to who says it.
     found |= {message: "error" for message in re.findall(rf"began:\s*{LITERAL}", text)}
-    found |= {message: "notice" for message in re.findall(rf"ended:\s*{LITERAL}", text)}
+    found |= {message: "notice" for message in re.findall(rf"\bended:\s*{LITERAL}", text)}
     found |= {message: "notice" for message in re.findall(rf"Notice\(\s*logger: logger,\s*{LITERAL}", text)}
     found |= {message: "error" for message in re.findall(rf"beginTrouble\({LITERAL}", text)}
     told = {row[0].strip("| `"): row[1] for row in rows("## The daemon's own log")}

@@ -232,7 +232,7 @@ import Testing
         case .ask: #expect(status == nil)
         case .refuse(let refusal):
             #expect(status == "\(refusal.status)")
-            #expect(refusal.reason.description == "malformed_message")
+            #expect(refusal.reason == .malformedMessage)
             #expect(refusal.detail.hasPrefix("Malformed MCP message: "))
             #expect(refusal.code == -32700)
         }

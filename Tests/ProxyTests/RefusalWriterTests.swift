@@ -269,7 +269,7 @@ import Testing
         answer.delivery = .answer(Delivery.Reply(id: Self.id, isToolResult: true))
         answer.era = era
         #expect(
-            try answer.text(.unavailable("Overloaded", reason: "exhausted")).body == """
+            try answer.text(.unavailable("Overloaded", reason: .exhausted)).body == """
                 {"jsonrpc":"2.0","id":7,"result":{\(kind)"content":[{"type":"text","text":\
                 "Overloaded: retry in 1 s"}],"isError":true}}
                 """)

@@ -27,8 +27,11 @@ import Testing
         line.method = view("POST")
         line.path = view("/mcp/messages")
         line.route = "/mcp"
+        line.messageMethod = "tools/call"
+        line.tool = "search"
         line.status = 200
         line.decision = "allow"
+        line.cost = 3
         line.reason = "unthrottled"
         line.policy = "org"
         line.organization = "acme"
@@ -39,8 +42,8 @@ import Testing
         #expect(
             rendered(line)
                 == #"{"time":"2026-11-23T03:41:07.007Z","correlation_id":"req-1","client":"203.0.113.9","method":"POST","#
-                + #""path":"/mcp/messages","route":"/mcp","status":200,"decision":"allow","reason":"unthrottled","#
-                + #""policy":"org","org":"acme","key_id":"acme/7h3kq2mzxb","bytes_in":12,"bytes_out":3456,"#
+                + #""path":"/mcp/messages","route":"/mcp","mcp_method":"tools/call","tool":"search","status":200,"#
+                + #""decision":"allow","reason":"unthrottled","policy":"org","cost":3,"org":"acme","key_id":"acme/7h3kq2mzxb","bytes_in":12,"bytes_out":3456,"#
                 + #""ms_admission":0.412,"ms_upstream":1.999,"ms_total":7654.321,"event":"end"}"# + "\n")
     }
 

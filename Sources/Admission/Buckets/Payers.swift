@@ -41,6 +41,9 @@ final class Payers {
         inheritance = nil
     }
 
+    /// Those remembered.
+    var addressCount: Int { addresses.count }
+
     /// What a stranger's address pays for being refused.
     func addressCharge(_ request: AdmissionRequest) -> Charge {
         charge(request, nil, request.isThrottled ? .refused : .nothing) { policy in

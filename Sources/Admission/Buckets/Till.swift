@@ -125,6 +125,7 @@ final class Till {
             guard let confirmation = question.confirmation else {
                 return miss(ask, "unexpected answer of the script")
             }
+            if verdict == .stale { for item in charge.items { policyCounters[item.bucket.policy].stale += 1 } }
             onAnswer(ask, verdict == .stale ? .stale(confirmation) : .misjudged(confirmation))
         case .turned:
             // Redis' time is known now as of this answer, so the next window is the right one.

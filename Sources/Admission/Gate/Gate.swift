@@ -114,7 +114,13 @@ package final class Gate {
     package var commandsInFlight: Int { link.commandsInFlight }
 
     /// By policy.
-    package var policyCounters: [PolicyCounters] { till.policyCounters }
+    package var policyCounters: [PolicyCounters] {
+        zip(till.policyCounters, withoutRedis.policyCounters).map { counted, without in
+            var sum = counted
+            sum += without
+            return sum
+        }
+    }
 
     /// What it has decided, and what its parts have counted.
     package var counters: GateCounters {
@@ -122,7 +128,7 @@ package final class Gate {
         sum.stale = stale
         sum.deniedFromCache = till.deniedFromCache
         sum.keys = keys.counters
-        sum.timeouts = link.timeouts
+        sum.timeouts = link.traffic.timeouts
         sum.withoutRedis = withoutRedis.count
         sum.overridesIgnored = complaints.overridesIgnored
         sum.corrections = corrections.count

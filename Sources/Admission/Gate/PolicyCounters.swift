@@ -13,6 +13,13 @@ package struct PolicyCounters: Sendable, Hashable {
     /// Requests admitted that it wouldn't have denied.
     package var wouldHaveAllowed = 0
 
+    /// Requests let through uncharged while Redis was away.
+    package var open = 0
+    /// Requests admitted by this process' own buckets while Redis was away.
+    package var local = 0
+    /// Questions that were in vain, since the caller's record had changed meanwhile.
+    package var stale = 0
+
     package init() {}
 
     /// - Parameter isDenied: the request was, by this or another policy.
@@ -35,5 +42,8 @@ package struct PolicyCounters: Sendable, Hashable {
         sum.nearLimit += other.nearLimit
         sum.wouldHaveDenied += other.wouldHaveDenied
         sum.wouldHaveAllowed += other.wouldHaveAllowed
+        sum.open += other.open
+        sum.local += other.local
+        sum.stale += other.stale
     }
 }

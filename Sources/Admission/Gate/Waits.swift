@@ -57,7 +57,13 @@ final class Waits {
         without miss: (Ask, Absence) -> Void
     ) -> [RedisReply]? {
         switch link.hear(result, of: script) {
-        case .success(let answer): return answer
+        case .success(let answer):
+            // One question, however many wait for it.
+            for ask in asks {
+                link.noteAnswer(after: ask.waited)
+                break
+            }
+            return answer
         case .failure(.late):
             let now = link.eventLoop.now
             for ask in asks where !ask.isDone && ask.patience <= now { miss(ask, .late) }

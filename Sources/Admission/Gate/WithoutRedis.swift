@@ -14,6 +14,8 @@ final class WithoutRedis {
     private let slots: SlotKeeper
     /// Decisions made, whatever the answer.
     private(set) var count = 0
+    /// By policy.
+    private(set) var policyCounters: [PolicyCounters]
 
     init(
         _ configuration: AdmissionConfiguration, on link: StoreLink, cache: KeyCache, payers: Payers,
@@ -24,6 +26,7 @@ final class WithoutRedis {
         self.cache = cache
         self.payers = payers
         self.slots = slots
+        policyCounters = configuration.policies.map { _ in PolicyCounters() }
     }
 
     /// - Parameter reason: what the denial gives, where it is one for want of Redis.
@@ -74,6 +77,9 @@ final class WithoutRedis {
         let charge = entry.map { payers.keyCharge(ask.request, $0) } ?? payers.anonymousCharge(ask.request)
         // What no wait helps needs no Redis to be known.
         guard charge.impossible == nil, configuration.onFailure == .local else {
+            if charge.impossible == nil {
+                for item in charge.items { policyCounters[item.bucket.policy].open += 1 }
+            }
             return (Decision(.grant(entry), charge, report: nil), nil)
         }
         let here = take(charge, ask)
@@ -83,7 +89,15 @@ final class WithoutRedis {
                     ? .allow(Grant(to: entry)) : .deny(Denial(reason: reason, principal: entry?.principal)), nil
             )
         }
+        count(report)
         return (Decision(.grant(entry), charge, report: report), Receipt(nil, here.slot, ask.hash))
+    }
+
+    private func count(_ report: LimitReport) {
+        let isDenied = report.statuses.contains(where: \.isDenied)
+        for status in report.statuses where status.isDenied == isDenied {
+            if isDenied { policyCounters[status.policy].denied += 1 } else { policyCounters[status.policy].local += 1 }
+        }
     }
 
     /// Takes the charge from this process' own buckets, all or nothing. Their clock is the loop's; quotas go by the calendar,

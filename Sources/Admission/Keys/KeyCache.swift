@@ -35,6 +35,14 @@ final class KeyCache {
         unknowns = BoundedCache(capacity: capacity)
     }
 
+    var census: GateStanding.Caches {
+        var caches = GateStanding.Caches()
+        caches.keys = records.count
+        caches.organizations = organizations.count
+        caches.unknownKeys = unknowns.count
+        return caches
+    }
+
     /// As it was last read, and worked out by the plans of then.
     func last(_ hash: CredentialHash) -> KeyEntry? { records.use(hash) ?? inherited(hash) }
 

@@ -4,6 +4,7 @@ import Keyspace
 import Logging
 import NIOCore
 import Redis
+import Telemetry
 
 /// One loop's dealings with Redis: what is sent there, what was heard, and whether it is there, in time, and the one this
 /// process began with.
@@ -33,13 +34,13 @@ final class StoreLink {
     /// Redis' clock in microseconds, and when its answer came.
     private var lastTime: (redis: Int, heardAt: NIODeadline)?
     private(set) var isClosed = false
-    /// Decisions that ran out of time.
-    private(set) var timeouts = 0
     /// That ask by it: one a configuration that is still at work.
     private var gates: Set<ObjectIdentifier> = []
     /// That ask no more, and have something on its way.
     private var leaving: Set<ObjectIdentifier> = []
     private var expiredAt = NIODeadline.distantPast
+    /// What was sent and heard since it began.
+    private(set) var traffic = RedisTraffic()
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too; so are `late` and `outages`.
@@ -211,6 +212,12 @@ final class StoreLink {
         }
     }
 
+    /// What a request waited for, for so long, was answered.
+    func noteAnswer(after waited: (NIODeadline) -> TimeAmount) {
+        guard let lastTime else { return }
+        traffic.durations.observe(nanoseconds: waited(lastTime.heardAt).nanoseconds)
+    }
+
     /// The answer of a script that no decision waits for; nil where there is none.
     func answer(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> [RedisReply]? {
         switch hear(result, of: script) {
@@ -241,7 +248,7 @@ final class StoreLink {
     ///
     /// - Returns: whether Redis is there all the same, as far as is known.
     func noteTimeout(since answersBefore: Int) -> Bool {
-        timeouts += 1
+        traffic.timeouts += 1
         noteSilence(since: answersBefore)
         return health.condition == .working
     }
@@ -332,6 +339,7 @@ final class StoreLink {
                 return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
             }
             self.compareInstance(answer[1])
+            self.traffic.connects += 1
             done(.success(()))
         }
     }

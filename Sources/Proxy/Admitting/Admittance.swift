@@ -75,6 +75,13 @@ struct Admittance {
     /// Scopes that the request takes, as far as that is known; a challenge names them.
     var scopes: [String] { asked?.scopes ?? [] }
 
+    /// Tokens that it takes by the policy that asks for most; nil where it takes none, or nobody was asked.
+    var cost: Int? {
+        // To unwrap it would copy it.
+        guard asked?.takesTokens == true else { return nil }
+        return asked?.selection.costs.max()
+    }
+
     /// Nil where the caller may call every tool.
     var toolRules: ToolRules? { ToolRules(grant.tools, route.toolScopes, of: grant.scopes) }
 

@@ -46,13 +46,13 @@ struct BrowserGuard: Sendable {
     func refusal(of head: RequestHead) -> Refusal? {
         if !hosts.isEmpty {
             guard let host = head.host, hosts.contains(where: { $0.matches(host, of: head) }) else {
-                return Refusal(403, "Host not allowed", reason: "host_not_allowed")
+                return Refusal(403, "Host not allowed", reason: .hostNotAllowed)
             }
         }
         guard !origins.isEmpty else { return nil }
         for field in head.fields where field.id == .origin {
             guard origins.contains(where: { $0.matches(field.valueRange, of: head) }) else {
-                return Refusal(403, "Origin not allowed", reason: "origin_not_allowed")
+                return Refusal(403, "Origin not allowed", reason: .originNotAllowed)
             }
         }
         return nil

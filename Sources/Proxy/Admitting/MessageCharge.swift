@@ -80,6 +80,11 @@ extension Messages {
         messages.allSatisfy { message in message.resourceURI.map(ResourceURI.isNormal) ?? true }
     }
 
+    /// Whether one of them calls a tool.
+    var callTools: Bool {
+        messages.contains { if case .tool = $0.target { true } else { false } }
+    }
+
     /// The tools they call, for the rules of the key.
     var calledTools: [[UInt8]?] {
         messages.compactMap { message -> [UInt8]?? in

@@ -112,7 +112,7 @@ struct MessageIntake {
                 // To try again would not help.
                 return .refuse(.bodyBeyondShare, charged: abandon())
             }
-            return .refuse(.unavailable("Too many messages under way", reason: "held_bodies"), charged: nil)
+            return .refuse(.unavailable("Too many messages under way", reason: .heldBodies), charged: nil)
         }
         held?.granted += needed
         return .kept

@@ -13,6 +13,8 @@ struct MessageOptions: Sendable {
     /// Of refusals that no policy makes.
     let rejection: Policy.Reject
     let browserGuard: BrowserGuard
+    /// Those that logs and metrics tell apart.
+    let tools: NamedTools
 
     init(_ settings: Settings) {
         bodyBytes = settings.limits.mcpBodyBytes
@@ -20,5 +22,6 @@ struct MessageOptions: Sendable {
         trustsFields = settings.mcp.trustsHeaders
         rejection = settings.mcp.reject
         browserGuard = BrowserGuard(hosts: settings.mcp.hosts, origins: settings.mcp.origins)
+        tools = NamedTools(settings.policies, settings.routes)
     }
 }

@@ -9,6 +9,8 @@ struct MessageTraits {
     private static let single: FieldSet = [.mcpProtocolVersion, .mcpSessionID, .mcpMethod, .mcpName]
 
     var era = Era.legacy
+    /// As ``ProtocolVersion`` numbers it.
+    private(set) var version = ProtocolVersion.none
     /// Value of `Mcp-Session-Id`.
     var session: [UInt8]?
     /// It has a session's id where there are no sessions: servers of that era ignore the field (SEP-2567), and an older one must
@@ -49,7 +51,10 @@ struct MessageTraits {
     private static let identity = Array("identity".utf8)
 
     init(_ head: RequestHead, _ options: MessageOptions) {
-        if let version = head.value(of: .mcpProtocolVersion) { era = Era(protocolVersion: head.view(of: version)) }
+        if let range = head.value(of: .mcpProtocolVersion) {
+            era = Era(protocolVersion: head.view(of: range))
+            version = ProtocolVersion.number(of: head.view(of: range))
+        }
         if let id = head.value(of: .mcpSessionID) {
             hasIdleSession = era == .modern && options.bindsSessions
             if !hasIdleSession { session = head.octets(in: id) }

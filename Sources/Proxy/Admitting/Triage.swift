@@ -132,7 +132,7 @@ struct Triage {
             credential = .presented(bytes)
             credentialWasPresented = true
         case .clash(let detail):
-            return .refuse(Refusal(400, detail, reason: "credential_clash"), charged: nil)
+            return .refuse(Refusal(400, detail, reason: .credentialClash), charged: nil)
         }
         // A body that is too large is refused after the credential was judged, and costs nothing; to bring no good one
         // costs.
@@ -157,7 +157,7 @@ struct Triage {
 
     /// - Returns: why it goes no further.
     private mutating func readFields(of head: RequestHead, by options: MessageOptions) -> Refusal? {
-        if let flaw = MessageTraits.flaw(of: head) { return Refusal(400, flaw, reason: "malformed_message") }
+        if let flaw = MessageTraits.flaw(of: head) { return Refusal(400, flaw, reason: .malformedMessage) }
         let intake = MessageIntake(head, on: route, options)
         self.intake = intake
         if let refusal = options.browserGuard.refusal(of: head) { return refusal }

@@ -23,7 +23,7 @@ struct Refusal {
     var status: Int
     var detail: String
     /// The word for logs; the caller doesn't see it.
-    var reason: StaticString
+    var reason: Reason
     var members: Members = .none
     var challenge: Challenge?
     /// All that the request takes, which the challenge names.
@@ -39,7 +39,7 @@ struct Refusal {
     /// Of the JSON-RPC error; nil is status × 100, outside the range JSON-RPC reserves.
     var code: Int?
 
-    init(_ status: Int, _ detail: String, reason: StaticString) {
+    init(_ status: Int, _ detail: String, reason: Reason) {
         self.status = status
         self.detail = detail
         self.reason = reason
@@ -54,7 +54,7 @@ extension Refusal {
 
     /// The bytes are not understood, so nothing behind them is either.
     static func malformed(_ status: Int, _ detail: String) -> Refusal {
-        var refusal = Refusal(status, detail, reason: "malformed_request")
+        var refusal = Refusal(status, detail, reason: .malformedRequest)
         refusal.closes = true
         return refusal
     }
@@ -62,13 +62,13 @@ extension Refusal {
     static func unknownRoute(path: [UInt8], method: [UInt8]) -> Refusal {
         let path = Array(path.prefix(longestPath))
         var refusal = Refusal(
-            404, "Route '\(String(decoding: path, as: UTF8.self))' not found", reason: "unknown_route")
+            404, "Route '\(String(decoding: path, as: UTF8.self))' not found", reason: .unknownRoute)
         refusal.members = .route(path: path, method: method)
         return refusal
     }
 
     static func methodNotAllowed(path: [UInt8], method: [UInt8], allow: [UInt8]) -> Refusal {
-        var refusal = Refusal(405, "Method Not Allowed", reason: "method_not_allowed")
+        var refusal = Refusal(405, "Method Not Allowed", reason: .methodNotAllowed)
         refusal.members = .route(path: Array(path.prefix(longestPath)), method: method)
         refusal.allow = allow
         return refusal
@@ -76,47 +76,47 @@ extension Refusal {
 
     /// A message within `limits.mcp_body_bytes`, but beyond what its caller may have the process hold.
     static var bodyBeyondShare: Refusal {
-        var refusal = Refusal(413, "Request body takes more memory than one caller may hold", reason: "body_too_large")
+        var refusal = Refusal(413, "Request body takes more memory than one caller may hold", reason: .bodyTooLarge)
         refusal.closes = true
         return refusal
     }
 
     static func bodyTooLarge(limit: Int) -> Refusal {
-        var refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: "body_too_large")
+        var refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: .bodyTooLarge)
         refusal.closes = true
         return refusal
     }
 
     /// JSON-RPC 2.0 §5.1, "Parse error".
     static func unreadableMessage(_ detail: String) -> Refusal {
-        var refusal = Refusal(400, "Malformed MCP message: \(detail)", reason: "malformed_message")
+        var refusal = Refusal(400, "Malformed MCP message: \(detail)", reason: .malformedMessage)
         refusal.code = -32700
         return refusal
     }
 
     static func encodedMessage(_ detail: String) -> Refusal {
-        Refusal(415, detail, reason: "encoded_message")
+        Refusal(415, detail, reason: .encodedMessage)
     }
 
     static func timedOut(_ detail: String) -> Refusal {
-        var refusal = Refusal(408, detail, reason: "request_timeout")
+        var refusal = Refusal(408, detail, reason: .requestTimeout)
         refusal.closes = true
         return refusal
     }
 
-    static func upstreamUnreachable(_ reason: StaticString) -> Refusal {
+    static func upstreamUnreachable(_ reason: Reason) -> Refusal {
         Refusal(502, "Upstream unreachable", reason: reason)
     }
 
     static func upstreamInvalid() -> Refusal {
-        Refusal(502, "Upstream sent an invalid response", reason: "upstream_invalid")
+        Refusal(502, "Upstream sent an invalid response", reason: .upstreamInvalid)
     }
 
-    static func upstreamTimeout(_ reason: StaticString) -> Refusal {
+    static func upstreamTimeout(_ reason: Reason) -> Refusal {
         Refusal(504, "Upstream too slow", reason: reason)
     }
 
-    static func unavailable(_ detail: String, reason: StaticString) -> Refusal {
+    static func unavailable(_ detail: String, reason: Reason) -> Refusal {
         var refusal = Refusal(503, detail, reason: reason)
         refusal.retryAfterSeconds = 1
         return refusal
@@ -135,39 +135,39 @@ extension Refusal {
     private static func denied(_ denial: Denial, policies: [Policy]) -> Refusal {
         switch denial.reason {
         case .missing:
-            return unauthorized("Missing API key. Provide X-API-Key header.", .missing, reason: "missing")
-        case .malformed: return unauthorized(invalidKey, .invalid, reason: "malformed")
-        case .unknown: return unauthorized(invalidKey, .invalid, reason: "unknown")
-        case .revoked: return unauthorized(invalidKey, .invalid, reason: "revoked")
-        case .expired: return unauthorized(invalidKey, .invalid, reason: "expired")
-        case .notYetValid: return unauthorized(invalidKey, .invalid, reason: "not_yet_valid")
-        case .suspended: return unauthorized(invalidKey, .invalid, reason: "suspended")
+            return unauthorized("Missing API key. Provide X-API-Key header.", .missing, reason: .missing)
+        case .malformed: return unauthorized(invalidKey, .invalid, reason: .malformed)
+        case .unknown: return unauthorized(invalidKey, .invalid, reason: .unknown)
+        case .revoked: return unauthorized(invalidKey, .invalid, reason: .revoked)
+        case .expired: return unauthorized(invalidKey, .invalid, reason: .expired)
+        case .notYetValid: return unauthorized(invalidKey, .invalid, reason: .notYetValid)
+        case .suspended: return unauthorized(invalidKey, .invalid, reason: .suspended)
         case .costExceedsCapacity(let policy, let cost, let capacity):
             var refusal = Refusal(
                 403, "Cost \(cost) exceeds the capacity \(capacity) of policy \(policies[policy].name)",
-                reason: "cost_exceeds_capacity")
+                reason: .costExceedsCapacity)
             refusal.occasion = .forGood
             refusal.rejection = policies[policy].reject
             return refusal
         case .addressNotAllowed:
-            var refusal = Refusal(403, "Address not allowed", reason: "address_not_allowed")
+            var refusal = Refusal(403, "Address not allowed", reason: .addressNotAllowed)
             refusal.occasion = .forGood
             return refusal
         case .insufficientScope(let missing):
-            var refusal = Refusal(403, "Insufficient scope", reason: "insufficient_scope")
+            var refusal = Refusal(403, "Insufficient scope", reason: .insufficientScope)
             refusal.members = .scopes(missing)
             refusal.challenge = .scopes
             refusal.occasion = .forGood
             return refusal
         case .toolNotAllowed(let tool):
             let named = tool.map { "Tool '\(String(decoding: $0.prefix(longestTool), as: UTF8.self))'" } ?? "Tool"
-            var refusal = Refusal(403, "\(named) not allowed", reason: "tool_not_allowed")
+            var refusal = Refusal(403, "\(named) not allowed", reason: .toolNotAllowed)
             refusal.occasion = .forGood
             return refusal
         case .foreignSession:
-            return Refusal(404, "Session not found", reason: "foreign_session")
+            return Refusal(404, "Session not found", reason: .foreignSession)
         case .rateLimited(let denying):
-            var refusal = Refusal(429, "Rate limit exceeded", reason: "rate_limited")
+            var refusal = Refusal(429, "Rate limit exceeded", reason: .rateLimited)
             if let report = denial.limits {
                 refusal.members = .quota(violated: denying, report: report)
                 refusal.retryAfterSeconds = RateLimitFields.retryAfterSeconds(report)
@@ -176,18 +176,18 @@ extension Refusal {
             refusal.occasion = .forNow
             return refusal
         case .limiterUnavailable:
-            return limiterUnavailable("limiter_unavailable")
+            return limiterUnavailable(.limiterUnavailable)
         case .limiterSlow:
-            return limiterUnavailable("limiter_slow")
+            return limiterUnavailable(.limiterSlow)
         case .lookupBudget:
-            var refusal = unavailable("Too many unknown API keys", reason: "lookup_budget")
+            var refusal = unavailable("Too many unknown API keys", reason: .lookupBudget)
             refusal.occasion = .forNow
             return refusal
         }
     }
 
     /// The caller can't do anything else about the one than about the other.
-    private static func limiterUnavailable(_ reason: StaticString) -> Refusal {
+    private static func limiterUnavailable(_ reason: Reason) -> Refusal {
         var refusal = unavailable("Rate limiter unavailable", reason: reason)
         refusal.occasion = .forNow
         return refusal
@@ -197,12 +197,12 @@ extension Refusal {
     /// nothing worse: an OAuth client would throw away what is invalid.
     mutating func tellOfForeignToken() {
         detail = "Missing API key: the bearer token is no key of this gateway. Provide X-API-Key header."
-        reason = "foreign_token"
+        reason = .foreignToken
     }
 
     private static let invalidKey = "Invalid or inactive API key"
 
-    private static func unauthorized(_ detail: String, _ challenge: Challenge, reason: StaticString) -> Refusal {
+    private static func unauthorized(_ detail: String, _ challenge: Challenge, reason: Reason) -> Refusal {
         var refusal = Refusal(401, detail, reason: reason)
         refusal.challenge = challenge
         return refusal
@@ -213,19 +213,19 @@ extension Refusal {
     /// What stands in for the handler's answer.
     init(_ fault: Exchange.Fault, bodyLimit: Int) {
         switch fault {
-        case .upstreamUnreachable: self = .upstreamUnreachable("upstream_unreachable")
-        case .upstreamClosed: self = .upstreamUnreachable("upstream_closed")
-        case .upstreamConnectTimeout: self = .upstreamTimeout("upstream_connect_timeout")
-        case .upstreamTimeout: self = .upstreamTimeout("upstream_timeout")
+        case .upstreamUnreachable: self = .upstreamUnreachable(.upstreamUnreachable)
+        case .upstreamClosed: self = .upstreamUnreachable(.upstreamClosed)
+        case .upstreamConnectTimeout: self = .upstreamTimeout(.upstreamConnectTimeout)
+        case .upstreamTimeout: self = .upstreamTimeout(.upstreamTimeout)
         case .upstreamInvalid: self = .upstreamInvalid()
-        case .upstreamQueueFull: self = .unavailable("Too many requests under way", reason: "upstream_queue_full")
-        case .upstreamShare: self = .unavailable("Too many requests under way", reason: "upstream_share")
-        case .exhausted: self = .unavailable("Overloaded", reason: "exhausted")
+        case .upstreamQueueFull: self = .unavailable("Too many requests under way", reason: .upstreamQueueFull)
+        case .upstreamShare: self = .unavailable("Too many requests under way", reason: .upstreamShare)
+        case .exhausted: self = .unavailable("Overloaded", reason: .exhausted)
         case .bodyMalformed: self = .malformed(400, "Malformed request body")
         case .bodyTooLarge: self = .bodyTooLarge(limit: bodyLimit)
         case .bodyTimeout: self = .timedOut("Request body not received in time")
-        case .keyEnded: self = .unauthorized(Self.invalidKey, .invalid, reason: "key_ended")
-        case .slotLost: self = .unavailable("Too many requests under way", reason: "slot_lost")
+        case .keyEnded: self = .unauthorized(Self.invalidKey, .invalid, reason: .keyEnded)
+        case .slotLost: self = .unavailable("Too many requests under way", reason: .slotLost)
         }
     }
 }

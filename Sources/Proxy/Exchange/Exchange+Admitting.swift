@@ -5,6 +5,7 @@ import HTTP1
 import Keyspace
 import MCP
 import NIOCore
+import Telemetry
 
 /// From a complete head to the decision: what the head comes to is ``Triage``'s to say, what its message asks for
 /// ``MessageIntake``'s, and whether it may pass ``Admittance``'s.
@@ -23,7 +24,7 @@ extension Exchange {
             expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
             asksForUpgrade: traits.asksForWebSocket)
         let peer = downstream.peer
-        record.begin(at: loop.readClock(), snapshot.sampling)
+        beginRecord()
         record.identify(head, &loop.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
         if let crossOrigin = snapshot.pages.crossOrigin {
@@ -59,7 +60,7 @@ extension Exchange {
             ])
         }
         if let path = triage.path { record.keepPath(path, of: head) }
-        record.route = triage.pattern
+        record.plan = triage.pattern == nil ? nil : triage.route
     }
 
     private func perform(_ verdict: Triage.Verdict) {
@@ -85,7 +86,7 @@ extension Exchange {
             machine: StateMachine(facts), traits: RequestTraits(),
             admittance: Admittance(on: snapshot.anyRoute, address: client.subject))
         head.reset()
-        record.begin(at: loop.readClock(), snapshot.sampling)
+        beginRecord()
         record.identifyUnread(&loop.correlationIDs)
         record.client = client
         refuseCharged(refusal)
@@ -127,6 +128,7 @@ extension Exchange {
     private func perform(_ verdict: Admittance.Verdict) {
         // Known since the announcement, where it is the address that pays now.
         if let principal = state.admittance.grant.principal { record.principal = principal }
+        record.cost = state.admittance.cost
         switch verdict {
         case .forward:
             recordAllowance()

@@ -43,15 +43,15 @@ extension Exchange {
 
     /// Its connection is one too many.
     func turnAway(_ crowding: Loop.Crowding) {
-        record.begin(at: loop.readClock(), snapshot.sampling)
+        beginRecord()
         record.identifyUnread(&loop.correlationIDs)
         record.client = downstream.peer.client
         record.decision = "deny"
         let refusal = Refusal.unavailable(
-            "Too many connections", reason: crowding == .process ? "connection_limit" : "connection_share")
+            "Too many connections", reason: crowding == .process ? .connectionLimit : .connectionShare)
         record.reason = refusal.reason
         writeRefusal(refusal, closing: true)
-        record.logEnd(to: loop.accessLog, at: loop.readClock())
+        endRecord()
     }
 
     private func writeRefusal(_ refusal: Refusal, closing: Bool) {
@@ -84,14 +84,14 @@ extension Exchange {
     func answerPreflight(_ crossOrigin: CrossOriginSharing, methods: [UInt8]) {
         // Constant parts and a number take 400 octets.
         let size = 512 + record.allowedOrigin.count + methods.count + head.bytes.readableBytes
-        answer(204, reason: "preflight", mostOctets: size) { fields in
+        answer(204, reason: .preflight, mostOctets: size) { fields in
             crossOrigin.writePreflightFields(for: record.allowedOrigin, methods: methods, head: head, to: &fields)
         }
     }
 
     /// Public by its nature, and for pages of any origin (RFC 9728 §3). It costs nobody a token either.
     func answer(_ metadata: ResourceMetadata) {
-        answer(200, reason: "resource_metadata", body: metadata.document, mostOctets: 128) { fields in
+        answer(200, reason: .resourceMetadata, body: metadata.document, mostOctets: 128) { fields in
             fields.appendField("Content-Type", "application/json")
             fields.appendField("Content-Length", UInt64(metadata.document.readableBytes))
             fields.appendField("Access-Control-Allow-Origin", "*")
@@ -100,7 +100,7 @@ extension Exchange {
 
     /// - Parameter mostOctets: what the fields may take.
     private func answer(
-        _ status: Int, reason: StaticString, body: ByteBuffer? = nil, mostOctets: Int,
+        _ status: Int, reason: Reason, body: ByteBuffer? = nil, mostOctets: Int,
         fields: (inout OutputRawSpan) -> Void
     ) {
         if loop.isDraining { state.machine.stopPersisting() }
@@ -146,9 +146,10 @@ extension Exchange {
         epoch.gate.account(
             for: receipt,
             .answered(status: response.status, isServed: isServed, isCallAfterAll: isCallAfterAll) {
-                [snapshot, loop] field in
+                [self] field in
                 switch snapshot.reportedCost(in: response, field) {
                 case .tokens(let cost):
+                    record.cost = cost
                     loop.shared.troubles.costs.succeeded()
                     return cost
                 case .none: return nil

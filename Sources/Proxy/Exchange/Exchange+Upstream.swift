@@ -166,6 +166,7 @@ extension Exchange: UpstreamReceiver {
         } catch {
             return upstreamFailed(.upstreamInvalid)
         }
+        if isMessage, state.intake?.traits.messages?.callTools == true { state.toolErrors = ToolErrorSight() }
         state.responseFraming = downstreamFraming(of: response)
         if loop.isDraining || state.responseFraming == .untilClose { state.machine.stopPersisting() }
         guard case .forwardHead(let closing) = state.machine.responseBegan(isEventStream: isEventStream) else { return }
@@ -184,7 +185,7 @@ extension Exchange: UpstreamReceiver {
         head.reset()
         downstream.write(answer, isScratch: true)
         if isEventStream {
-            record.logBegin(to: loop.accessLog, at: loop.readClock())
+            beginStreamRecord()
             watchStream()
             // Who closed its side before anybody knew that this is a stream has left.
             if downstream.inputEnded { clientLeft() }
@@ -202,6 +203,7 @@ extension Exchange: UpstreamReceiver {
     private func send(_ payload: ByteBuffer) {
         guard payload.readableBytes > 0 else { return }
         record.bytesOut += payload.readableBytes
+        state.toolErrors?.see(payload)
         state.responseFraming.frame(payload) { downstream.write($0) }
     }
 
@@ -308,7 +310,7 @@ extension Exchange: UpstreamReceiver {
                 into: &answer)
         head.reset()
         downstream.write(answer, isScratch: true)
-        record.logBegin(to: loop.accessLog, at: loop.readClock())
+        beginStreamRecord()
         accountForAnswer(response, isServed: true)
         watchStream()
         downstream.flush()

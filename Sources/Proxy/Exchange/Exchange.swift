@@ -44,6 +44,8 @@ final class Exchange {
         var responseFraming = BodyFraming.none
         /// The answer to a key with rules about tools, while it is looked into.
         var listing: ToolListing?
+        /// While the answer to a call of a tool passes.
+        var toolErrors: ToolErrorSight?
     }
 
     /// What a timer holds in place of the exchange: who has left while it waited is not kept until the time is over.
@@ -163,7 +165,7 @@ final class Exchange {
 
     /// The client has taken none for too long; its connection is about to end.
     func clientStalled() {
-        if record.isOpen { record.reason = "client_stalled" }
+        if record.isOpen { record.reason = .clientStalled }
     }
 
     // MARK: The pace of the body
@@ -195,7 +197,7 @@ final class Exchange {
         guard state.machine.forwardsBody || state.machine.gathersBody, let pace = state.pace else { return }
         guard !pace.isKept(received: record.bytesIn, at: loop.now) else { return beginPace() }
         // Where the answer has begun it can only be cut.
-        record.reason = "request_timeout"
+        record.reason = .requestTimeout
         perform(state.machine.requestBroke(.bodyTimeout))
         downstream.process()
     }
@@ -259,7 +261,7 @@ final class Exchange {
         settleReceipt()
         let upstream = state.upstream
         state.upstream = nil
-        if downstreamEnd != .swallow { record.logEnd(to: loop.accessLog, at: loop.readClock()) }
+        if downstreamEnd != .swallow { endRecord() }
         let action = downstream.finish(downstreamEnd)
         if let upstream { part(from: upstream, upstreamEnd) }
         downstream.goOn(action)
@@ -267,7 +269,7 @@ final class Exchange {
 
     /// The response can't be completed and must not look as if it were.
     func cut() {
-        abandon(reason: record.reason ?? "upstream_truncated")
+        abandon(reason: record.reason ?? .upstreamTruncated)
         // Without a byte of a response a client may take the request for lost, and send it again.
         downstream.flushResponse()
         // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
@@ -276,11 +278,11 @@ final class Exchange {
 
     func depart() {
         chargeUnfinished()
-        abandon(reason: "client_closed")
+        abandon(reason: .clientClosed)
         downstream.closeNow()
     }
 
-    private func abandon(reason: StaticString) {
+    private func abandon(reason: Reason) {
         cancelResponseDeadline()
         endPause()
         releaseHeldBody()
@@ -289,7 +291,7 @@ final class Exchange {
         releaseUpstream()
         if record.isOpen {
             record.reason = record.reason ?? reason
-            record.logEnd(to: loop.accessLog, at: loop.readClock())
+            endRecord()
         }
         head.reset()
         downstream.abandon()

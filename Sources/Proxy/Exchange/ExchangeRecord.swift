@@ -27,11 +27,18 @@ struct ExchangeRecord {
     var status: Int?
     /// `allow` or `deny`, once admission was asked.
     var decision: StaticString?
-    var reason: StaticString?
+    var reason: Reason?
     /// The policy that speaks in the answer.
     var policy: String?
     var principal: Principal?
-    var route: String?
+    /// Nil where none takes it.
+    var plan: Snapshot.RoutePlan?
+    /// Nil where the head made no sense.
+    private(set) var method: Method?
+    /// Of an MCP request whose method is known.
+    var message: MessageLabels?
+    /// Tokens, by the policy that asks for most.
+    var cost: Int?
     var client = ClientAddress.unknown
     var bytesIn = 0
     var bytesOut = 0
@@ -52,6 +59,10 @@ struct ExchangeRecord {
         var sentHost = 0..<0
         var origin = 0..<0
     }
+
+    var route: String? { plan?.pattern }
+    /// The same, as metrics number it.
+    var routeLabel: Int { plan?.label ?? LabelNames.none }
 
     // MARK: Beginning
 
@@ -81,6 +92,7 @@ struct ExchangeRecord {
             generator.write(into: &text)
         }
         parts.id = 0..<text.readableBytes
+        method = head.method
         parts.method = keep(head.view(of: head.methodRange))
     }
 
@@ -151,9 +163,13 @@ struct ExchangeRecord {
         write(.begin, fate, to: log, at: now)
     }
 
-    mutating func logEnd(to log: AccessLogBuffer?, at now: NIODeadline) {
+    /// - Parameter isToolError: as far as was seen of the answer.
+    mutating func logEnd(
+        to log: AccessLogBuffer?, countedIn metrics: inout LoopMetrics, isToolError: Bool, at now: NIODeadline
+    ) {
         guard isOpen else { return }
         isOpen = false
+        metrics.ended(self, at: now, isToolError: isToolError)
         // A stream that ends as it should is written if its beginning was.
         if let log { write(isStream ? .end : nil, isOrdinary ? fate ?? fate(in: log) : .written, to: log, at: now) }
         // A connection that idles after one long path doesn't keep room for the next.
@@ -168,8 +184,8 @@ struct ExchangeRecord {
     private var isOrdinary: Bool {
         guard let status, status < 400, decision.map({ $0.isWord("deny") }) != true else { return false }
         guard let reason else { return true }
-        return reason.isWord("preflight") || reason.isWord("resource_metadata")
-            || isStream && reason.isWord("client_closed")
+        return reason == .preflight || reason == .resourceMetadata
+            || isStream && reason == .clientClosed
     }
 
     private func write(
@@ -192,10 +208,15 @@ struct ExchangeRecord {
         line.method = parts.method.isEmpty ? nil : view(parts.method)
         line.path = parts.path.isEmpty ? nil : view(parts.path)
         line.route = route
+        if let message {
+            if message.method != MessageMethod.none { line.messageMethod = MessageMethod.names[message.method] }
+            if message.tool != LabelNames.none { line.tool = message.toolName }
+        }
         line.status = status
         line.decision = decision
-        line.reason = reason
+        line.reason = reason?.word
         line.policy = policy
+        line.cost = cost
         line.organization = principal?.organization
         line.keyID = principal?.keyID
         line.admission = times.decided.map { $0 - times.started }

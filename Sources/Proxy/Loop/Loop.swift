@@ -36,6 +36,8 @@ final class Loop {
     var pacing: Pacing
     var falseStreams = FalseStreams()
 
+    var metrics = LoopMetrics()
+
     /// All loops, this one among them; to be asked for room. Nil before the start and after the end.
     private(set) var others: LoopTable?
     private var connections: [ObjectIdentifier: HTTP1Connection] = [:]
@@ -120,9 +122,19 @@ final class Loop {
         for ended in epochs.settle() { end(ended) }
     }
 
+    private var gates: [Gate] {
+        var gates: [Gate] = []
+        epochs.forEachGate { gates.append($0) }
+        return gates
+    }
+
+    /// Of all gates that it has and had.
+    var gateTotals: GateTotals { metrics.totals(of: gates) }
+
     private func end(_ ended: Epochs.Ended) {
         ended.pool?.close()
         guard let gate = ended.gate else { return }
+        metrics.settle(gate, besides: gates)
         // What it counted is written first.
         gate.close().assumeIsolated().whenComplete { _ in withExtendedLifetime(gate) {} }
     }
@@ -145,6 +157,8 @@ final class Loop {
     }
 
     // MARK: Connections
+
+    var connectionCount: Int { connections.count }
 
     /// It was counted.
     func enter(_ connection: HTTP1Connection) {

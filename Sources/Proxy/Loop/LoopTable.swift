@@ -40,6 +40,14 @@ struct LoopTable: Sendable {
         }
     }
 
+    /// Asks some of the loops, by their index, what they have counted.
+    func report(_ asked: [Int], _ then: @escaping @Sendable (Int, LoopReport) -> Void) {
+        for index in asked {
+            let bound = loops[index]
+            bound.eventLoop.execute { then(index, bound.value.report) }
+        }
+    }
+
     /// Runs `body` on every loop, and waits for nothing.
     func tell(_ body: @escaping @Sendable (Loop) -> Void) {
         for bound in loops { bound.eventLoop.execute { body(bound.value) } }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Limits
+
+/// All that gates have counted: one since it began, or several together. Policies go by their names here, which outlive a
+/// configuration.
+package struct GateTotals: Sendable, Hashable {
+    package var decisions = GateCounters()
+    package var policies: [String: PolicyCounters] = [:]
+    package var redis = RedisTraffic()
+    /// Connections to Redis made again after one was lost; the first to another Redis is none.
+    package var reconnects = 0
+
+    package init() {}
+
+    package mutating func add(_ traffic: RedisTraffic) {
+        redis += traffic
+        reconnects += traffic.reconnects
+    }
+
+    package static func += (sum: inout GateTotals, other: GateTotals) {
+        sum.decisions += other.decisions
+        for (name, counters) in other.policies { sum.policies[name, default: PolicyCounters()] += counters }
+        sum.redis += other.redis
+        sum.reconnects += other.reconnects
+    }
+}
+
+/// How a gate is at a moment.
+package struct GateStanding: Sendable, Hashable {
+    /// Redis is there, answers, and is the one this process began with.
+    package var isUp = false
+    /// Commands that Redis owes an answer, or that wait to be sent.
+    package var commandsInFlight = 0
+    package var caches = Caches()
+
+    /// Entries remembered.
+    package struct Caches: Sendable, Hashable {
+        package var keys = 0
+        package var organizations = 0
+        package var unknownKeys = 0
+        package var addresses = 0
+
+        package init() {}
+    }
+
+    package init() {}
+}
+
+extension Gate {
+    /// But for its connection's.
+    package var totals: GateTotals {
+        var totals = GateTotals()
+        totals.decisions = counters
+        for (policy, counters) in zip(configuration.policies, policyCounters) {
+            totals.policies[policy.name, default: PolicyCounters()] += counters
+        }
+        return totals
+    }
+
+    /// Of its connection, which it may share with others.
+    package var traffic: RedisTraffic { link.traffic }
+
+    package func sharesConnection(with other: Gate) -> Bool { link === other.link }
+
+    package var standing: GateStanding {
+        var standing = GateStanding()
+        standing.isUp = fault == nil
+        standing.commandsInFlight = link.commandsInFlight
+        standing.caches = cache.census
+        standing.caches.addresses = payers.addressCount
+        return standing
+    }
+}
