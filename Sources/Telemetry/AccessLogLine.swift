@@ -13,6 +13,20 @@ package struct AccessLogLine {
         case begin, end
     }
 
+    /// What an MCP request asks for.
+    package struct Message {
+        /// As the specification has it; else `other`.
+        package var method: StaticString?
+        /// That is called, where the configuration names it; else `other`.
+        package var tool: String?
+    }
+
+    /// Whose key it was.
+    package struct Owner {
+        package var organization: String?
+        package var keyID: String?
+    }
+
     /// When the line was written: `total` after the request began.
     package var time: WallTime
     package var correlationID: ByteBufferView
@@ -23,10 +37,7 @@ package struct AccessLogLine {
     package var path: ByteBufferView?
     /// The pattern of the route, as the configuration has it.
     package var route: String?
-    /// Of an MCP message, where the specification has it; else `other`.
-    package var messageMethod: StaticString?
-    /// The tool that is called, where the configuration names it; else `other`.
-    package var tool: String?
+    package var message = Message()
     /// The status that was meant: 429 also where 200 was sent because the client understands errors only in-band.
     package var status: Int?
     package var decision: StaticString?
@@ -34,8 +45,7 @@ package struct AccessLogLine {
     package var policy: String?
     /// Tokens it takes by the policy that asks for most.
     package var cost: Int?
-    package var organization: String?
-    package var keyID: String?
+    package var owner = Owner()
     package var bytesIn: Int
     package var bytesOut: Int
     package var admission: TimeAmount?
@@ -92,15 +102,15 @@ extension AccessLogLine {
 
     private func writeEnd(into buffer: inout ByteBuffer) {
         let strings =
-            Self.maximumSize(of: route) + Self.maximumSize(of: tool) + Self.maximumSize(of: policy)
-            + Self.maximumSize(of: organization) + Self.maximumSize(of: keyID)
+            Self.maximumSize(of: route) + Self.maximumSize(of: message.tool) + Self.maximumSize(of: policy)
+            + Self.maximumSize(of: owner.organization) + Self.maximumSize(of: owner.keyID)
         let words =
-            (messageMethod?.utf8CodeUnitCount ?? 0) + (decision?.utf8CodeUnitCount ?? 0)
+            (message.method?.utf8CodeUnitCount ?? 0) + (decision?.utf8CodeUnitCount ?? 0)
             + (reason?.utf8CodeUnitCount ?? 0)
         buffer.writeStretch(atMost: Self.overhead + strings + words) { output in
             output.appendMember(#","route":"#, route)
-            output.appendMember(#","mcp_method":"#, messageMethod)
-            output.appendMember(#","tool":"#, tool)
+            output.appendMember(#","mcp_method":"#, message.method)
+            output.appendMember(#","tool":"#, message.tool)
             if let status {
                 output.append(#","status":"#)
                 output.appendDecimal(Int64(status))
@@ -112,8 +122,8 @@ extension AccessLogLine {
                 output.append(#","cost":"#)
                 output.appendDecimal(Int64(cost))
             }
-            output.appendMember(#","org":"#, organization)
-            output.appendMember(#","key_id":"#, keyID)
+            output.appendMember(#","org":"#, owner.organization)
+            output.appendMember(#","key_id":"#, owner.keyID)
             output.append(#","bytes_in":"#)
             output.appendDecimal(Int64(bytesIn))
             output.append(#","bytes_out":"#)

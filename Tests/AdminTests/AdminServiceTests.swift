@@ -229,7 +229,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["/", "/metrics", "/livez/", "/READYZ", "/%6civez"])
+    @Test(arguments: ["/", "/metrics/", "/livez/", "/READYZ", "/%6civez"])
     func otherPathsAre404(path: String) async throws {
         try await withAdmin(.ready) { address in
             let answer = try await exchange("GET \(path) HTTP/1.1", with: address)

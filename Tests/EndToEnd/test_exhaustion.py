@@ -65,9 +65,11 @@ def test_a_configured_number_of_connections_that_fits_is_kept(launch, upstream):
 def test_a_configured_number_of_connections_that_does_not_fit_is_refused(launch, upstream):
     daemon = launch(upstream, wait=False, within=["prlimit", "--nofile=256:4096"], limits={"connections": 1881})
     assert daemon.wait() == 78
-    line = 1 + next(n for n, text in enumerate(daemon.config.read_text().splitlines()) if '"connections"' in text)
+    lines = daemon.config.read_text().splitlines()
+    line = 1 + next(n for n, text in enumerate(lines) if '"connections"' in text)
+    column = 1 + lines[line - 1].index("1881")
     assert (
-        f"{daemon.config}:{line}: limits.connections: expected at most 1880, since the process may have 4096 descriptors, "
+        f"{daemon.config}:{line}:{column}: limits.connections: expected at most 1880, since the process may have 4096 descriptors, "
         "got 1881 (raise the hard limit: LimitNOFILE of systemd, ulimit -Hn)"
     ) in daemon.said()
     # Whether it fits is a question of the machine that runs it.

@@ -11,10 +11,11 @@ import Testing
 @Suite struct MeasuringTests {
     private static func texts(_ labels: [MetricFamily.Label]) -> [String] { labels.map { "\($0.name)=\($0.value)" } }
 
-    @Test(arguments: [
-        (.get, 200, "GET 200"), (.patch, 404, "PATCH 404"), (.other, 200, "other 200"), (nil, 400, "other 400"),
-        (.get, 299, "GET other"), (.get, 418, "GET other"), (.get, 999, "GET other"), (.get, nil, "GET -"),
-    ] as [(HTTP1.Method?, Int?, String)])
+    @Test(
+        arguments: [
+            (.get, 200, "GET 200"), (.patch, 404, "PATCH 404"), (.other, 200, "other 200"), (nil, 400, "other 400"),
+            (.get, 299, "GET other"), (.get, 418, "GET other"), (.get, 999, "GET other"), (.get, nil, "GET -"),
+        ] as [(HTTP1.Method?, Int?, String)])
     func methodsAndStatusesAreFixedLists(method: HTTP1.Method?, status: Int?, expected: String) {
         let route = LabelNames.ofProcess.number(of: "/measured/{id}")
         let labels = Self.texts(RequestLabels.labels(of: RequestLabels.key(route: route, method, status: status)))

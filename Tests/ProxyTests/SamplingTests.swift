@@ -13,33 +13,35 @@ import Testing
     private static let members = ["path", "status", "reason", "sample", "event"]
     private var pipe = AccessLogPipe(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 
+    /// Of the line behind all others.
+    private static let last = Reason.exhausted
     /// As good as none: of what is drawn, one line in ten thousand.
     private static let least = LogSampling(share: 1)
 
     @Test(
         arguments: [
-            (400, "allow", nil), (404, nil, "unknown_route"), (429, "deny", "rate_limited"),
-            (200, "deny", "tool_not_allowed"),
-            (502, "allow", "upstream_refused"), (200, "allow", "upstream_truncated"), (200, "allow", "client_closed"),
-            (nil, "allow", "client_closed"), (500, "allow", nil),
-        ] as [(Int?, StaticString?, StaticString?)])
-    func refusalsAndErrorsAreNeverLeftOut(_ status: Int?, _ decision: StaticString?, _ reason: StaticString?) throws {
+            (400, "allow", nil), (404, nil, .unknownRoute), (429, "deny", .rateLimited),
+            (200, "deny", .toolNotAllowed),
+            (502, "allow", .upstreamUnreachable), (200, "allow", .upstreamTruncated), (200, "allow", .clientClosed),
+            (nil, "allow", .clientClosed), (500, "allow", nil),
+        ] as [(Int?, StaticString?, Reason?)])
+    func refusalsAndErrorsAreNeverLeftOut(_ status: Int?, _ decision: StaticString?, _ reason: Reason?) throws {
         let buffer = AccessLogBuffer(pipe.log)
         for _ in 0..<20 { request(status, decision, reason, Self.least).logEnd(to: buffer) }
         buffer.flush()
-        let line = "- \(status.map { "\($0)" } ?? "-") \(reason.map { "\($0)" } ?? "-") - -"
+        let line = "- \(status.map { "\($0)" } ?? "-") \(reason?.word.description ?? "-") - -"
         #expect(try pipe.lines(20, Self.members) == Array(repeating: line, count: 20))
     }
 
     /// Their reason is no fault.
-    @Test(arguments: ["preflight", "resource_metadata", nil] as [StaticString?])
-    func ordinaryLinesSayForHowManyTheyStand(_ reason: StaticString?) throws {
+    @Test(arguments: [.preflight, .resourceMetadata, nil] as [Reason?])
+    func ordinaryLinesSayForHowManyTheyStand(_ reason: Reason?) throws {
         let buffer = AccessLogBuffer(pipe.log)
         for _ in 0..<2_000 { request(200, "allow", reason, LogSampling(share: 2_500)).logEnd(to: buffer) }
-        request(500, nil, "last", .all).logEnd(to: buffer)
+        request(500, nil, Self.last, .all).logEnd(to: buffer)
         buffer.flush()
         let lines = try untilTheLast()
-        #expect(Set(lines) == ["- 200 \(reason.map { "\($0)" } ?? "-") 4 -"])
+        #expect(Set(lines) == ["- 200 \(reason?.word.description ?? "-") 4 -"])
         // 500 but for six standard deviations.
         #expect(384...616 ~= lines.count)
     }
@@ -52,8 +54,8 @@ import Testing
     }
 
     /// A client that has enough of a stream ends it as it should.
-    @Test(arguments: [nil, "client_closed"] as [StaticString?])
-    func bothLinesOfAStreamOrNone(_ reason: StaticString?) throws {
+    @Test(arguments: [nil, .clientClosed] as [Reason?])
+    func bothLinesOfAStreamOrNone(_ reason: Reason?) throws {
         let buffer = AccessLogBuffer(pipe.log)
         for _ in 0..<1_000 {
             var record = request(200, "allow", nil, LogSampling(share: 5_000))
@@ -61,13 +63,13 @@ import Testing
             record.reason = reason
             record.logEnd(to: buffer)
         }
-        request(500, nil, "last", .all).logEnd(to: buffer)
+        request(500, nil, Self.last, .all).logEnd(to: buffer)
         buffer.flush()
         let lines = try untilTheLast()
         let ends = stride(from: 1, to: lines.count, by: 2).map { lines[$0] }
         let begins = stride(from: 0, to: lines.count, by: 2).map { lines[$0] }
         #expect(Set(begins) == ["- 200 - 2 begin"])
-        #expect(Set(ends) == ["- 200 \(reason.map { "\($0)" } ?? "-") 2 end"])
+        #expect(Set(ends) == ["- 200 \(reason?.word.description ?? "-") 2 end"])
         #expect(begins.count == ends.count)
         #expect(405...595 ~= begins.count)
     }
@@ -78,10 +80,10 @@ import Testing
         for _ in 0..<50 {
             var record = request(200, "allow", nil, Self.least)
             record.logBegin(to: buffer, at: .now())
-            record.reason = "key_ended"
+            record.reason = .keyEnded
             record.logEnd(to: buffer)
         }
-        request(500, nil, "last", .all).logEnd(to: buffer)
+        request(500, nil, Self.last, .all).logEnd(to: buffer)
         buffer.flush()
         let ends = try untilTheLast().filter { $0.hasSuffix(" end") }
         #expect(ends == Array(repeating: "- 200 key_ended - end", count: 50))
@@ -90,7 +92,7 @@ import Testing
     // MARK: Requests
 
     private func request(
-        _ status: Int?, _ decision: StaticString?, _ reason: StaticString?, _ sampling: LogSampling
+        _ status: Int?, _ decision: StaticString?, _ reason: Reason?, _ sampling: LogSampling
     ) -> ExchangeRecord {
         var ids = CorrelationIDGenerator()
         var record = ExchangeRecord()
@@ -104,14 +106,16 @@ import Testing
 
     private func untilTheLast() throws -> [String] {
         var lines: [String] = []
-        while let line = try pipe.lines(1, Self.members).first, line != "- 500 last - -" { lines.append(line) }
+        while let line = try pipe.lines(1, Self.members).first, line != "- 500 exhausted - -" { lines.append(line) }
         return lines
     }
 }
 
 extension ExchangeRecord {
     fileprivate func logEnd(to buffer: AccessLogBuffer) {
-        var record = self
-        record.logEnd(to: buffer, at: .now())
+        var (record, metrics) = (self, LoopMetrics())
+        metrics.began()
+        if record.isStream { metrics.streamBegan() }
+        record.logEnd(to: buffer, countedIn: &metrics, isToolError: false, at: .now())
     }
 }

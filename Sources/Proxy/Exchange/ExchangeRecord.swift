@@ -209,16 +209,16 @@ struct ExchangeRecord {
         line.path = parts.path.isEmpty ? nil : view(parts.path)
         line.route = route
         if let message {
-            if message.method != MessageMethod.none { line.messageMethod = MessageMethod.names[message.method] }
-            if message.tool != LabelNames.none { line.tool = message.toolName }
+            if message.method != MessageMethod.none { line.message.method = MessageMethod.names[message.method] }
+            if message.tool != LabelNames.none { line.message.tool = message.toolName }
         }
         line.status = status
         line.decision = decision
         line.reason = reason?.word
         line.policy = policy
         line.cost = cost
-        line.organization = principal?.organization
-        line.keyID = principal?.keyID
+        line.owner.organization = principal?.organization
+        line.owner.keyID = principal?.keyID
         line.admission = times.decided.map { $0 - times.started }
         if let sent = times.sent { line.upstream = (times.answered ?? now) - sent }
         line.event = event

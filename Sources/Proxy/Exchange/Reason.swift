@@ -2,7 +2,7 @@
 
 /// Why a request was answered as it was, where that wasn't the handler's own answer: the words of the access log, and of
 /// `tollgate_refusals_total`. Callers don't see them.
-package enum Reason: Int, Sendable, CaseIterable {
+package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
     // The credential.
     case missing, malformed, unknown, revoked, expired, notYetValid, suspended, foreignToken, credentialClash
     // What its caller may do.
@@ -23,6 +23,8 @@ package enum Reason: Int, Sendable, CaseIterable {
     case clientClosed, clientStalled
     // Answers of Tollgate's own that refuse nothing.
     case preflight, resourceMetadata
+
+    package var description: String { word.description }
 
     package var word: StaticString {
         switch self {

@@ -21,17 +21,18 @@ struct ToolErrorSight {
     mutating func see(_ payload: ByteBuffer) {
         guard !isError, remaining > 0 else { return }
         let looked = payload.getSlice(at: payload.readerIndex, length: min(remaining, payload.readableBytes))
-        guard var stretch = looked else { return }
+        guard let stretch = looked else { return }
         remaining -= stretch.readableBytes
-        if last.readableBytes > 0 {
-            let beginning = min(Self.kept, stretch.readableBytes)
-            var seam = last
-            seam.writeBytes(stretch.readableBytesView.prefix(beginning))
-            isError = Self.isTold(in: seam.readableBytesView)
+        // Where two stretches meet.
+        last.writeBytes(stretch.readableBytesView.prefix(Self.kept))
+        isError = Self.isTold(in: last.readableBytesView) || Self.isTold(in: stretch.readableBytesView)
+        if stretch.readableBytes > Self.kept {
+            last.clear()
+            last.writeBytes(stretch.readableBytesView.suffix(Self.kept))
+        } else {
+            last.moveReaderIndex(forwardBy: max(0, last.readableBytes - Self.kept))
+            last.discardReadBytes()
         }
-        isError = isError || Self.isTold(in: stretch.readableBytesView)
-        stretch.moveReaderIndex(forwardBy: max(0, stretch.readableBytes - Self.kept))
-        last = remaining > 0 ? stretch : ByteBuffer()
     }
 
     private static func isTold(in octets: ByteBufferView) -> Bool {
