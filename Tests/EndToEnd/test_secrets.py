@@ -2,7 +2,7 @@
 """That no credential is logged is looked at wherever a daemon of these tests ends; here, that it would be found."""
 
 import pytest
-from fixtures import secrets
+from fixtures import noted
 from fixtures.wire import ask
 
 
@@ -29,15 +29,15 @@ def test_an_authorization_that_was_presented_is_found(launch, upstream, folder):
     ask(daemon.port, "GET", "/open", fields={"Authorization": f"Bearer {token}"})
     planted = folder / "planted.log"
     planted.write_text(f"error something error=\"{token}\"\n")
-    assert secrets.files_with_any([planted]) == [str(planted)]
+    assert noted.files_with_any([planted]) == [str(planted)]
     planted.write_text("nothing of it\n")
-    assert secrets.files_with_any([planted, folder / "none.log"]) == []
+    assert noted.files_with_any([planted, folder / "none.log"]) == []
 
 
 def test_what_operators_are_shown_has_no_key_but_where_it_is_issued(ctl):
     issued = ctl.issue()
     rotated = ctl.run("key", "rotate", issued["id"], "--json")
-    assert secrets.in_text(issued["key"]) and secrets.in_text(rotated.stdout)
+    assert noted.in_text(issued["key"]) and noted.in_text(rotated.stdout)
     # Each of these is looked through by `ctl`.
     for arguments in (
         ["key", "list", "--org", "acme"], ["key", "show", issued["id"]], ["key", "show", issued["id"], "--json"],
