@@ -70,6 +70,7 @@ let package = Package(
         layer(
             "Settings", ["CYAML", "LibC", "Limits", "Octets", .nioCore], settings: [.strictMemorySafety()]),
         layer("Telemetry", ["LibC", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
+        layer("OpenAPI", ["HTTP1", "Octets", "Settings", .nioCore, .nioPosix, .logging]),
         layer(
             "Proxy",
             [
@@ -82,8 +83,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Digests", "Directory", "HTTP1", "LibC", "Limits", "Octets", "Redis",
-                "Settings", "Telemetry",
+                "Proxy", "Admin", "Admission", "Digests", "Directory", "HTTP1", "LibC", "Limits", "Octets", "OpenAPI",
+                "Redis", "Settings", "Telemetry",
                 .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             swiftSettings: settings),
@@ -126,6 +127,7 @@ let package = Package(
             "DirectoryTests",
             ["AdmissionSupport", "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis"]),
         tests("SettingsTests", ["Settings", "Limits", "Octets"], resources: [.copy("Refusals")]),
+        tests("OpenAPITests", ["OpenAPI", "Settings", .nioCore, .nioPosix, .logging]),
         tests(
             "DaemonTests",
             [

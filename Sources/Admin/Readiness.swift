@@ -9,6 +9,8 @@ package enum Readiness: Sendable, Equatable {
     case redisUnavailable(Cause)
     /// Nobody knows where the handler is.
     case upstreamUnresolved(Cause)
+    /// The document that tells the routes was not read yet. What is listed is served.
+    case routesUnknown(Cause)
     /// Told to end: finishing what is under way.
     case draining
 
@@ -19,13 +21,14 @@ package enum Readiness: Sendable, Equatable {
         case .starting: "starting"
         case .redisUnavailable: "redis unavailable"
         case .upstreamUnresolved: "upstream unresolved"
+        case .routesUnknown: "routes unknown"
         case .draining: "draining"
         }
     }
 
     var cause: Cause? {
         switch self {
-        case .redisUnavailable(let cause), .upstreamUnresolved(let cause): cause
+        case .redisUnavailable(let cause), .upstreamUnresolved(let cause), .routesUnknown(let cause): cause
         case .ready, .starting, .draining: nil
         }
     }

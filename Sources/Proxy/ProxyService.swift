@@ -22,6 +22,8 @@ package final class ProxyService: Sendable {
         case redisUnavailable(GateFault)
         /// The handler's name has no address.
         case upstreamUnresolved
+        /// What `openapi` in `routes` names was not read yet.
+        case routesUnknown
     }
 
     private enum Phase { case serving, draining }
@@ -116,7 +118,9 @@ package final class ProxyService: Sendable {
     package func availability() async -> Availability {
         guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
         if let fault = await Self.fault(of: loops) { return .redisUnavailable(fault) }
-        return current.backends.resolver?.hasAddress == false ? .upstreamUnresolved : .ready
+        let current = current
+        if current.backends.resolver?.hasAddress == false { return .upstreamUnresolved }
+        return current.settings.awaitsRoutes ? .routesUnknown : .ready
     }
 
     /// What keeps a loop from Redis; of several that of the first.

@@ -190,7 +190,9 @@ final class Snapshot: Sendable {
             idleTimeout: TimeAmount(settings.upstream.idleTimeout),
             maxConnections: settings.upstream.maxConnections,
             responseHeadLimit: settings.limits.headerBytes)
-        routes = RouteTable(settings.routes, mergesSlashes: settings.mergesSlashes)
+        routes = RouteTable(
+            settings.routes, listed: settings.discovery?.listed.count, mergesSlashes: settings.mergesSlashes,
+            isClosed: settings.discovery != nil, awaitsMore: settings.awaitsRoutes)
         let format = CredentialFormat(prefix: settings.keys.prefix, accept: settings.keys.accept)
         credentials = Credentials(
             fields: settings.keys.headers.compactMap(FieldName.init), format: format,

@@ -19,8 +19,10 @@ package struct Settings: Sendable, Equatable {
     package var upstream: Upstream
     package var redis: Redis
     package var keys: Keys
-    /// None: every path is known and protected.
+    /// None, and no ``discovery``: every path is known and protected.
     package var routes: [Route]
+    /// Nil: the listed routes are all.
+    package var discovery: Discovery?
     package var policies: [Policy]
     /// Nil: the handler's own fields pass, and preflights with them.
     package var cors: CORS?
@@ -108,16 +110,20 @@ extension Settings {
         upstream = Upstream(root, &problems)
         redis = Redis(root, &problems)
         keys = Keys(root, &problems)
-        let routes = root.optional(Self.routes, &problems)
+        let items = root.optional(Self.routes, &problems)
+        let routes = items?.compactMap(\.route)
+        let documents = items?.compactMap(\.document) ?? []
         routes?.refuseDuplicates(&problems)
         let policies = root.optional(Self.policies, &problems)
         let areRoutesWrong = routes == nil && root.isGiven(Self.routes)
-        policies?.refuseConflicts(routes: areRoutesWrong ? nil : routes ?? [], &problems)
+        policies?.refuseConflicts(
+            routes: areRoutesWrong ? nil : routes ?? [], areAllKnown: documents.isEmpty, &problems)
         cors = CORS(root, &problems)
         forwardsPreflights = root.value(Self.forwardsPreflights, &problems)
         mcp = MCP(root, listen: listen, allowsAnonymous: keys.allowsAnonymous, &problems)
         clients = Clients(root, &problems)
         self.routes = routes?.map(\.route) ?? []
+        discovery = Discovery(documents, beside: self.routes, upstream, root, &problems)
         self.policies = [Policy](
             policies, for: self.routes, rejecting: mcp.reject, countingBy: clients.addressPrefix)
         mergesSlashes = root.value(Self.mergesSlashes, &problems)

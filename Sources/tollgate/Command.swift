@@ -69,7 +69,8 @@ struct Serve: AsyncParsableCommand {
 
 struct Config: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Look at configurations.", subcommands: [Check.self, Show.self, Schema.self, Reference.self])
+        abstract: "Look at configurations.",
+        subcommands: [Check.self, Show.self, Schema.self, Init.self, Reference.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(

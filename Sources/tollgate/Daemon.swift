@@ -5,6 +5,7 @@ import LibC
 import Logging
 import NIOCore
 import NIOPosix
+import OpenAPI
 import Proxy
 import Settings
 import Telemetry
@@ -19,6 +20,10 @@ import Telemetry
 struct Daemon {
     /// Beyond the drain's own time: what a data plane needs to close, and an admin connection to be answered.
     private static let shutdownMargin = Duration.seconds(5)
+
+    private typealias Triggers = (
+        stream: AsyncStream<Reloader.Trigger>, continuation: AsyncStream<Reloader.Trigger>.Continuation
+    )
 
     /// As it starts with them; ``state`` has those in force.
     private let settings: Settings
@@ -75,7 +80,7 @@ struct Daemon {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await obey(signals, dataPlane, triggers.continuation, end) }
             tasks.addTask { await watchFile(triggers.continuation) }
-            try await serve(dataPlane, publisher, reloadingOn: triggers.stream, until: ending)
+            try await serve(dataPlane, publisher, reloadingOn: triggers, until: ending)
             // Signals never end by themselves.
             tasks.cancelAll()
         }
@@ -84,7 +89,8 @@ struct Daemon {
 
     private func serve(
         _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher,
-        reloadingOn triggers: AsyncStream<Reloader.Trigger>, until ending: AsyncStream<Never>
+        reloadingOn triggers: Triggers,
+        until ending: AsyncStream<Never>
     ) async throws {
         let admin = adminAddress(dataPlane, publisher)
         try await admin.start(settings)
@@ -97,10 +103,12 @@ struct Daemon {
             throw error
         }
         let keeper = RecordKeeper({ state.settings }, logger: logger, database: { dataPlane.database })
+        let discovery = Discovery(on: MultiThreadedEventLoopGroup.singleton, logger: logger)
         let reloader = Reloader(
             sources: configuration, state: state,
             parts: Reloader.Parts(
                 requests: { try await dataPlane.reload($0, ready: $1) }, admin: admin,
+                merge: { try await discovery.merged($0, after: $1) }, update: { discovery.merged($0) },
                 others: {
                     log.apply($0.log)
                     await publisher.change(to: $0, in: dataPlane.database)
@@ -110,7 +118,12 @@ struct Daemon {
         let deadline = await withTaskGroup(of: Void.self) { keepers in
             keepers.addTask { await keeper.run() }
             keepers.addTask { await publisher.run(into: { dataPlane.database }) }
-            keepers.addTask { await reloader.run(triggers, from: text) }
+            keepers.addTask { await reloader.run(triggers.stream, from: text) }
+            keepers.addTask {
+                await discovery.run({ state.settings }) {
+                    triggers.continuation.yield(.routes)
+                }
+            }
             for await _ in ending {}
             keepers.cancelAll()
             await keepers.waitForAll()

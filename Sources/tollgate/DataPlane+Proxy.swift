@@ -37,6 +37,9 @@ extension Readiness {
             self = .upstreamUnresolved(
                 Cause("no_address", "The name in upstream.url has no address. Tollgate looks it up again every second.")
             )
+        case .routesUnknown:
+            self = .routesUnknown(
+                Cause("no_document", "The document of openapi in routes was not read yet. The log says why."))
         }
     }
 }

@@ -38,6 +38,10 @@ import Testing
                 .upstreamUnresolved(cause), "HTTP/1.1 503 Service Unavailable",
                 #"{"status":"upstream unresolved","reason":"word","detail":"A sentence."}"#
             ),
+            (
+                .routesUnknown(cause), "HTTP/1.1 503 Service Unavailable",
+                #"{"status":"routes unknown","reason":"word","detail":"A sentence."}"#
+            ),
             (.draining, "HTTP/1.1 503 Service Unavailable", #"{"status":"draining"}"#),
         ])
     func readyzTellsWhy(readiness: Readiness, status: String, body: String) async throws {

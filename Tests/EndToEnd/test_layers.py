@@ -13,7 +13,7 @@ FLOORS = [
     {"Digests", "Octets"},
     {"HTTP1", "Limits", "MCP", "Redis", "Telemetry"},
     {"Keyspace", "Settings"},
-    {"Admission", "Directory"},
+    {"Admission", "Directory", "OpenAPI"},
     {"Admin", "Proxy"},
     {"tollgate", "tollgatectl"},
 ]

@@ -36,7 +36,7 @@ def test_every_reason():
 
 
 def test_every_message():
-    text = sources("Admin", "Admission", "Proxy", "Redis", "Telemetry", "tollgate")
+    text = sources("Admin", "Admission", "OpenAPI", "Proxy", "Redis", "Telemetry", "tollgate")
     calls = re.findall(r"(?:logger|log)\??\.(debug|info|notice|warning|error|critical)\((.*?)(?:metadata:|\)\s*$|\)\s*\})", text, re.DOTALL | re.MULTILINE)
     found: dict[str, str] = {}
     for level, arguments in calls:

@@ -48,6 +48,26 @@ import Testing
         #expect(try Triaged(request, fields, by: Self.shop).description == expected)
     }
 
+    @Test(
+        arguments: [
+            // Our own want of knowledge costs nobody a token.
+            ("GET /nothing", "503 routes_unknown"), ("GET /.well-known/x", "503 routes_unknown"),
+            ("GET /a", "protected 192.0.2.1"), ("GET /b", "publicRoute 192.0.2.1"),
+            ("POST /a", "405 method_not_allowed, refusal 192.0.2.1"), ("POST /mcp/x", "protected 192.0.2.1"),
+            ("GET /b%2Fx", "400 malformed_request closing, refusal 192.0.2.1"),
+        ])
+    func whatADocumentMayTellIsUnknownUntilItIsRead(request: String, expected: String) throws {
+        let settings = """
+            routes:
+              - {openapi: /openapi.json}
+              - {path: /a, methods: [GET]}
+              - {path: /b, public: true}
+              - {path: /mcp, mcp: true}
+            """
+        let fields = request.hasPrefix("POST /mcp") ? ["Content-Length: 2", "Content-Type: application/json"] : []
+        #expect(try Triaged(request, fields, by: settings).description == expected)
+    }
+
     @Test func connectIsRefusedAndItsConnectionEnds() throws {
         let connect = try Triaged(["CONNECT shop.example:443 HTTP/1.1", "Host: shop.example:443"], by: Self.shop)
         #expect(connect.description == "405 method_not_allowed closing, refusal 192.0.2.1")

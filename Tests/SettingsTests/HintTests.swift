@@ -46,7 +46,12 @@ import Testing
             }
         }
         let routes = RouteEntry.schema.rows.filter(\.isSupported).map { row in
-            let path = row.path == "path" ? "" : "path: /a, "
+            let path: String
+            switch row.path {
+            case "path", "openapi": path = ""
+            case "rest", "hosts": path = "openapi: /openapi.json, "
+            default: path = "path: /a, "
+            }
             let mcp = row.path == "tool_scopes" ? "mcp: true, " : ""
             return Place(path: "routes[0].\(row.path)", isList: row.expectation.contains("list")) {
                 "routes: [{\(path)\(mcp)\(nested(row.path, $0))}]"

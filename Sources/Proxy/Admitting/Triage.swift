@@ -75,7 +75,10 @@ struct Triage {
             if head.isPreflight { return .answer(.preflight(.forEveryPage, methods: ResourceMetadata.methods)) }
         }
         isPreflight = head.isPreflight && (snapshot.pages.crossOrigin != nil || snapshot.pages.forwardsPreflights)
-        if let refusal = findRoute(of: target, in: head, by: snapshot, &joinedPlans) { return charged(refusal, head) }
+        if let refusal = findRoute(of: target, in: head, by: snapshot, &joinedPlans) {
+            // It is our own want of knowledge that refuses it, and nobody guesses paths by that.
+            return refusal.status == 503 ? .refuse(refusal, charged: nil) : charged(refusal, head)
+        }
         pattern = route.pattern
         if isPreflight, let crossOrigin = snapshot.pages.crossOrigin {
             return .answer(.preflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head)))
@@ -93,6 +96,8 @@ struct Triage {
         of target: RequestTarget, in head: RequestHead, by snapshot: Snapshot, _ joinedPlans: inout JoinedPlans
     ) -> Refusal? {
         switch snapshot.routes.match(target, of: head, isPreflight: isPreflight) {
+        case .unknown where snapshot.routes.awaitsMore:
+            return .unavailable("Routes not known yet", reason: .routesUnknown)
         case .unknown:
             return .unknownRoute(path: head.path(of: target), method: head.methodOctets)
         case .methodNotAllowed(let allow, let index):

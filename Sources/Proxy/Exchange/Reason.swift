@@ -10,7 +10,7 @@ package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
     // Limits, and what counts them.
     case rateLimited, limiterUnavailable, limiterSlow, lookupBudget
     // What was asked.
-    case malformedRequest, unknownRoute, methodNotAllowed, bodyTooLarge, malformedMessage, encodedMessage
+    case malformedRequest, unknownRoute, routesUnknown, methodNotAllowed, bodyTooLarge, malformedMessage, encodedMessage
     case requestTimeout, hostNotAllowed, originNotAllowed
     // Room in this process.
     case connectionLimit, connectionShare, heldBodies, exhausted
@@ -48,6 +48,7 @@ package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
         case .lookupBudget: "lookup_budget"
         case .malformedRequest: "malformed_request"
         case .unknownRoute: "unknown_route"
+        case .routesUnknown: "routes_unknown"
         case .methodNotAllowed: "method_not_allowed"
         case .bodyTooLarge: "body_too_large"
         case .malformedMessage: "malformed_message"

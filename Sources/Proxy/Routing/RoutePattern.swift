@@ -41,6 +41,14 @@ struct RoutePattern: Sendable, Hashable {
     /// Without parameters.
     var isLiteral: Bool { !segments.contains { $0 == .parameter || $0 == .rest } }
 
+    /// Of one without parameters: the path that it matches, canonical.
+    var path: [UInt8] {
+        segments.flatMap { segment -> [UInt8] in
+            guard case .text(let text) = segment else { return [] }
+            return [UInt8(ascii: "/")] + text
+        }
+    }
+
     /// Its first segment is `.well-known`, literally.
     var namesWellKnown: Bool { segments.first == .text(Array(".well-known".utf8)) }
 

@@ -44,11 +44,27 @@ package struct RouteTable: Sendable {
     /// The same routes for paths read loosely; nil where that can't make a difference.
     private let looseTrie: RouteTrie?
     private let mergesSlashes: Bool
+    private let isClosed: Bool
+    /// A document will tell others.
+    let awaitsMore: Bool
+    /// Entries before it are listed, others told by a document: those have what no listed one has, by any of its methods.
+    private let listed: Int
 
-    /// - Parameter routes: validated by Settings. An `mcp` route has POST, GET and DELETE unless it says otherwise, on its
-    ///   path, on `<path>/` and on everything below.
-    package init(_ routes: [Settings.Route], mergesSlashes: Bool = false) {
+    /// - Parameters:
+    ///   - routes: validated by Settings. An `mcp` route has POST, GET and DELETE unless it says otherwise, on its
+    ///     path, on `<path>/` and on everything below.
+    ///   - listed: so many of them, the first, come from whoever runs the sidecar; nil for all.
+    ///   - isClosed: where there are none, nothing is known, rather than everything.
+    ///   - awaitsMore: what is unknown may be a route all the same.
+    package init(
+        _ routes: [Settings.Route], listed: Int? = nil, mergesSlashes: Bool = false, isClosed: Bool = false,
+        awaitsMore: Bool = false
+    ) {
         self.mergesSlashes = mergesSlashes
+        self.isClosed = isClosed
+        self.awaitsMore = awaitsMore
+        let listed = listed ?? routes.count
+        self.listed = listed
         let patterns = routes.map { route in
             let listed = mergesSlashes ? RoutePattern(route.path).withMergedSlashes : RoutePattern(route.path)
             return route.isMCP ? [listed, listed.below] : [listed]
@@ -59,13 +75,20 @@ package struct RouteTable: Sendable {
             entries[index].before = seen[patterns[index], default: []]
             seen[patterns[index], default: []].append(index)
         }
-        self.entries = entries
         var trie = RouteTrie()
         for (index, patterns) in patterns.enumerated() {
             for pattern in patterns { trie.insert(pattern, index) }
         }
         self.trie = trie
         looseTrie = entries.count > 1 ? Self.looseTrie(patterns) : nil
+        if let looseTrie {
+            // A document may write what is listed in another spelling; only then a path of its own is read again.
+            for index in listed..<entries.count where entries[index].isLiteral {
+                let path = LoosePath.path(patterns[index][0].path.span)
+                entries[index].isLiteral = looseTrie.first(matching: path.span) { $0 < listed } == nil
+            }
+        }
+        self.entries = entries
     }
 
     private static func looseTrie(_ patterns: [[RoutePattern]]) -> RouteTrie {
@@ -81,7 +104,7 @@ package struct RouteTable: Sendable {
     }
 
     /// None are configured: every path is known, and protected.
-    var isEmpty: Bool { entries.isEmpty }
+    var isEmpty: Bool { entries.isEmpty && !isClosed }
 
     /// Reads the path of a request, as strictly as the routes need it.
     package func target(of head: RequestHead) -> RequestTarget.Verdict {
@@ -127,16 +150,24 @@ package struct RouteTable: Sendable {
             return target.isWellKnown ? .wellKnown : .anything
         }
         var isKnown = false
+        let candidates = candidates(path, target)
         let entry = trie.first(matching: path) { entry in
-            guard serves(entry, target) else { return false }
+            guard candidates.contains(entry), serves(entry, target) else { return false }
             isKnown = true
             return (isPreflight || entries[entry].takes(methodOf: head)) && !isOdd
         }
         guard let entry else {
             return isKnown ? methodNotAllowed(path, target) : .unknown
         }
-        return .route(
-            entry, loose: isPreflight || entries[entry].isLiteral ? [] : loose(path, target, head, not: entry))
+        if isPreflight || entries[entry].isLiteral { return .route(entry, loose: []) }
+        return loose(path, target, head, not: entry)
+    }
+
+    /// Those that decide about a path: the listed ones where one of them has it, whatever its methods are.
+    private func candidates(_ path: Span<UInt8>, _ target: RequestTarget) -> Range<Int> {
+        guard listed < entries.count else { return entries.indices }
+        let isListed = trie.first(matching: path) { $0 < listed && serves($0, target) } != nil
+        return isListed ? 0..<listed : listed..<entries.count
     }
 
     /// A client that looks for a document below `/.well-known` must not be told to bring a key: it would start OAuth. So no
@@ -145,19 +176,34 @@ package struct RouteTable: Sendable {
         !target.isWellKnown || entries[entry].servesWellKnown
     }
 
-    /// The routes of a careless reading, where they are others.
-    private func loose(_ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead, not strict: Int) -> [Int] {
-        guard let looseTrie else { return [] }
-        let isWanted = { (entry: Int) in
-            serves(entry, target) && entries[entry].takes(methodOf: head)
+    /// With the routes of a careless reading, where they are others.
+    private func loose(
+        _ path: Span<UInt8>, _ target: RequestTarget, _ head: RequestHead, not strict: Int
+    ) -> Match {
+        guard let looseTrie else { return .route(strict, loose: []) }
+        // Most paths are written as the most careless handler reads them, and not copied.
+        guard LoosePath.isNormal(path) else {
+            return loose(LoosePath.path(path).span, by: looseTrie, target, head, not: strict)
+        }
+        return loose(path, by: looseTrie, target, head, not: strict)
+    }
+
+    private func loose(
+        _ path: Span<UInt8>, by looseTrie: RouteTrie, _ target: RequestTarget, _ head: RequestHead, not strict: Int
+    ) -> Match {
+        var candidates = entries.indices
+        var first: Int?
+        if strict >= listed {
+            // What is listed wins in this reading too.
+            first = looseTrie.first(matching: path) { $0 < listed && serves($0, target) }
+            if first != nil { candidates = 0..<listed }
+        }
+        let loose = looseTrie.all(matching: path) { entry in
+            candidates.contains(entry) && serves(entry, target) && entries[entry].takes(methodOf: head)
                 && !entries[entry].before.contains { entries[$0].takes(methodOf: head) }
         }
-        // Most paths are written as the most careless handler reads them, and not copied.
-        let loose =
-            LoosePath.isNormal(path)
-            ? looseTrie.all(matching: path, where: isWanted)
-            : looseTrie.all(matching: LoosePath.path(path).span, where: isWanted)
-        return loose == [strict] ? [] : loose.filter { $0 != strict }
+        if let first, loose.isEmpty { return .methodNotAllowed(allow: entries[first].methods.allow, route: first) }
+        return .route(strict, loose: loose == [strict] ? [] : loose.filter { $0 != strict })
     }
 
     /// What the path takes, for a preflight: the union over all its routes, as in Allow.
@@ -181,8 +227,9 @@ package struct RouteTable: Sendable {
         guard !isEmpty else { return (target.isWellKnown ? .wellKnown : .common, nil) }
         var methods = MethodSet()
         var first: Int?
+        let candidates = candidates(path, target)
         _ = trie.first(matching: path) { entry in
-            guard serves(entry, target) else { return false }
+            guard candidates.contains(entry), serves(entry, target) else { return false }
             methods.formUnion(entries[entry].methods)
             first = first ?? entry
             return false

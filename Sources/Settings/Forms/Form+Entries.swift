@@ -22,10 +22,10 @@ extension Form {
     }
 }
 
-extension Form where Value == [RouteEntry] {
+extension Form where Value == [RoutesItem] {
     static let routes = entries(
         "a list of routes", isEmptyAllowed: false, emptyHint: "leave it out to let every path be known",
-        RouteEntry.schema, RouteEntry.init(_:_:))
+        RouteEntry.schema, RoutesItem.init(_:_:))
 }
 
 extension Form where Value == [PolicyEntry] {

@@ -12,7 +12,7 @@ enum Reference {
         [
             opening, options, errors, keys, entries("routes", RouteEntry.schema),
             entries("policies", PolicyEntry.schema), later,
-        ].joined(separator: "\n\n") + "\n"
+        ].compactMap(\.self).joined(separator: "\n\n") + "\n"
     }
 
     private static let opening = """
@@ -118,11 +118,13 @@ enum Reference {
         text.replacing("|", with: "\\|").replacing("<", with: "&lt;")
     }
 
-    private static var later: String {
+    /// Nil where nothing is put off.
+    private static var later: String? {
         let schemas = [("", Settings.schema), ("routes[].", RouteEntry.schema), ("policies[].", PolicyEntry.schema)]
         let names = schemas.flatMap { prefix, schema in
             schema.rows.filter { !$0.isSupported }.map { "`\(prefix)\($0.path)`" }
         }
+        guard !names.isEmpty else { return nil }
         return """
             ## Not in this version
 

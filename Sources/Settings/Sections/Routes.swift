@@ -55,7 +55,8 @@ extension RouteEntry {
     static let schema = Schema(
         [
             path.row, methods.row, isPublic.row, isThrottled.row, isMCP.row, scopes.row, toolScopes.row,
-            responseTimeout.row, host.row, .later("openapi"),
+            responseTimeout.row, host.row, OpenAPIEntry.document.row, OpenAPIEntry.rest.row,
+            OpenAPIEntry.hosts.row,
         ],
         synonyms: [
             "anonymous": "public", "url": "path", "pattern": "path", "prefix": "path",
@@ -71,8 +72,12 @@ extension RouteEntry {
         rules: ["": rules])
 
     private static let rules: JSONValue = [
-        "required": ["path"],
         "allOf": [
+            [
+                "if": ["required": ["openapi"]],
+                "then": ["propertyNames": ["enum": ["openapi", "rest", "hosts"]]],
+                "else": ["required": ["path"], "properties": ["rest": false, "hosts": false]],
+            ],
             [
                 "if": ["properties": ["mcp": ["const": true]], "required": ["mcp"]],
                 "then": ["properties": ["methods": false, "path": ["pattern": #"^/$|[^/}]$|[^*]\}$"#]]],
@@ -86,7 +91,7 @@ extension RouteEntry {
                 "if": ["required": ["tool_scopes"]],
                 "then": ["properties": ["mcp": ["not": ["const": false]]], "required": ["mcp"]],
             ],
-        ],
+        ]
     ]
 
     static let path = Setting("path", .routePath, "Exact path; {name} takes one segment, {rest*} what is left.")

@@ -5,7 +5,7 @@ extension Settings {
     var openings: [String] {
         var openings: [String] = []
         if keys.allowsAnonymous { openings.append("everything that asks for no scope, by keys.anonymous") }
-        if routes.isEmpty { openings.append("GET, HEAD and OPTIONS of /.well-known/") }
+        if routes.isEmpty, discovery == nil { openings.append("GET, HEAD and OPTIONS of /.well-known/") }
         for route in routes where route.isPublic {
             openings.append("\(route.methodsInWords) of \(route.path)")
         }

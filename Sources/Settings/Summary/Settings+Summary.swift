@@ -11,8 +11,10 @@ extension Settings {
         var lines = ["listens on \(listen.map(\.description).joined(separator: ", "))\(admin)"]
         lines.append("forwards to \(upstream.location)")
         lines += Self.section(
-            routes.isEmpty ? "routes" : "routes; everything else is 404",
-            routes.isEmpty ? [["every path", "every method"]] : routes.map(\.cells))
+            routes.isEmpty && discovery == nil ? "routes" : "routes; everything else is 404",
+            routes.isEmpty && discovery == nil
+                ? [["every path", "every method"]]
+                : routes.map(\.cells) + (discovery?.sources ?? []).map { ["as \($0) tells", "its methods"] })
         let bySubject = Policy.Subject.allCases.flatMap { subject in policies.filter { $0.subject == subject } }
         lines += Self.section("policies", bySubject.map(\.cells))
         lines += Self.section("open without a key", openings.map { [$0] })

@@ -11,7 +11,7 @@ extension Settings {
         {
             lines.append("wrong keys and unknown paths")
         }
-        let limited = (routes.isEmpty ? [.any] : routes).filter(\.isThrottled)
+        let limited = (routes.isEmpty || discovery != nil ? routes + [.any] : routes).filter(\.isThrottled)
         lines += uncounted("calls with a key", of: limited.filter { !$0.isPublic }) { $0.callers != .anonymous }
         lines += uncounted("calls without a key", of: limited.filter { $0.isPublic || keys.allowsAnonymous }) {
             ($0.subject == .address || $0.subject == .global) && $0.callers != .authenticated

@@ -44,7 +44,7 @@ extension Settings {
     /// One per address may count what is refused on its way to a route; of those nothing is said.
     func warnOfUnmet(_ entry: PolicyEntry, _ problems: inout ProblemList) {
         let policy = entry.policy
-        guard !routes.isEmpty, policy.subject != .address, !mayCountPreflights(policy) else { return }
+        guard !routes.isEmpty, discovery == nil, policy.subject != .address, !mayCountPreflights(policy) else { return }
         let met = routes.filter { policy.mayCount($0) }
         let reach = policy.match.routes.isEmpty ? "no route" : "no route of match.routes"
         if met.isEmpty {

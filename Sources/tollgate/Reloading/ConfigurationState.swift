@@ -50,6 +50,11 @@ final class ConfigurationState: Sendable {
         }
     }
 
+    /// Goes on with what documents told besides.
+    func adopt(_ settings: Settings) {
+        state.withLock { $0.settings = settings }
+    }
+
     func fail(_ problems: [String], at time: WallTime = .now()) {
         state.withLock { $0.report.lastReload = Attempt(at: time, problems: problems) }
     }

@@ -10,12 +10,15 @@ import Settings
 /// | what happens | what is done |
 /// |---|---|
 /// | SIGHUP | the access log is opened anew, and the file read again |
+/// | documents tell other routes | those are put to work |
 /// | the file, or a link on the way to it, changes | it is read again |
 /// | it says what it said | nothing |
 /// | it is wrong, or can't be put to work | all stays as it is; the log and ``ConfigurationState`` say why |
 struct Reloader: Sendable {
     enum Trigger: Sendable {
         case signal, file
+        /// Documents tell other routes than before.
+        case routes
     }
 
     /// What of the process goes by settings.
@@ -23,6 +26,10 @@ struct Reloader: Sendable {
         /// All or nothing; `ready` is waited for when all else is there.
         var requests: @Sendable (Settings, _ ready: @Sendable () async throws -> Void) async throws -> Void
         var admin: AdminAddress
+        /// Settings as the file has them, with the routes that documents tell.
+        var merge: @Sendable (Settings, _ before: Settings) async throws -> Settings
+        /// The same for those in force, without a look at the documents.
+        var update: @Sendable (Settings) -> Settings
         /// What can't fail.
         var others: @Sendable (Settings) async -> Void
         var reopenLog: @Sendable () async -> Void
@@ -41,7 +48,7 @@ struct Reloader: Sendable {
                 logger.info("opening the access log anew")
                 await parts.reopenLog()
             }
-            await reload(trigger, &last)
+            if trigger == .routes { await takeRoutes() } else { await reload(trigger, &last) }
             if Task.isCancelled { return }
         }
     }
@@ -60,11 +67,18 @@ struct Reloader: Sendable {
                 if trigger == .signal { tellUnchanged("the file says what it said") }
                 return
             }
-            try await apply(Settings.load(sources, text: text), text)
+            let settings = try await parts.merge(Settings.load(sources, text: text), state.settings)
+            try await apply(settings)
+            state.succeed(settings, text: text)
+            logger.notice("configuration reloaded", metadata: ["config.hash": "\(state.report.hash ?? "")"])
+            logger.tellWarnings(of: settings)
+            tellUnknownRoutes(of: settings)
         } catch is CancellationError {
             // The process ends.
         } catch let error as ConfigurationError {
             fail(error.lines)
+        } catch  where Task.isCancelled {
+            // A document wasn't waited for any longer.
         } catch {
             fail(["\(error)"])
         }
@@ -88,7 +102,7 @@ struct Reloader: Sendable {
         return text
     }
 
-    private func apply(_ settings: Settings, _ text: String) async throws {
+    private func apply(_ settings: Settings) async throws {
         let before = state.settings
         if settings != before {
             let next = NIOLockedValueBox<AdminAddress.Next?>(nil)
@@ -105,10 +119,29 @@ struct Reloader: Sendable {
             if let next = next.withLockedValue({ $0 }) { await parts.admin.change(to: next) }
             await parts.others(settings)
         }
-        state.succeed(settings, text: text)
-        logger.notice(
-            "configuration reloaded", metadata: ["config.hash": "\(state.report.hash ?? "")"])
-        logger.tellWarnings(of: settings)
+    }
+
+    /// The configuration is as it was, and so is what is said of its last change.
+    private func takeRoutes() async {
+        do {
+            let settings = parts.update(state.settings)
+            try await apply(settings)
+            state.adopt(settings)
+            tellUnknownRoutes(of: settings)
+        } catch is CancellationError {
+            // The process ends.
+        } catch {
+            logger.error("routes not changed: all stays as it was", metadata: ["problem": "\(error)"])
+        }
+    }
+
+    /// A document told a route no more, or never.
+    private func tellUnknownRoutes(of settings: Settings) {
+        for (policy, route) in settings.unknownPolicyRoutes {
+            logger.warning(
+                "a policy names a route that is neither listed nor told",
+                metadata: ["policy": "\(policy)", "route": "\(route)"])
+        }
     }
 
     private func fail(_ problems: [String]) {

@@ -34,8 +34,10 @@ extension PolicyEntry {
 extension [PolicyEntry] {
     /// Reports names used twice, and routes that `routes` doesn't list.
     ///
-    /// - Parameter routes: nil where they aren't known because something is wrong with them.
-    func refuseConflicts(routes: [RouteEntry]?, _ problems: inout ProblemList) {
+    /// - Parameters:
+    ///   - routes: nil where they aren't known because something is wrong with them.
+    ///   - areAllKnown: false where documents tell more of them.
+    func refuseConflicts(routes: [RouteEntry]?, areAllKnown: Bool = true, _ problems: inout ProblemList) {
         var seen: [String: Int] = [:]
         let paths = routes?.map(\.route.path)
         for (index, entry) in enumerated() {
@@ -47,7 +49,7 @@ extension [PolicyEntry] {
             }
             guard let paths, let routes else { continue }
             entry.refuseWhatNoMessageMeets(routes, &problems)
-            for path in entry.policy.match.routes where !paths.contains(path) {
+            for path in entry.policy.match.routes where areAllKnown && !paths.contains(path) {
                 let guess = Spelling.nearest(to: path, among: paths).map { "did you mean \($0)?" }
                 entry.mapping.refuse(
                     PolicyEntry.routes, expected: "the path of a route as routes lists it", got: "'\(path.shown)'",
