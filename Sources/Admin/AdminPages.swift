@@ -9,11 +9,13 @@ import Telemetry
 /// 1. `/livez`: 200 `ok` as long as the process answers at all.
 /// 2. `/metrics`: what was counted, as Prometheus reads it.
 /// 3. `/readyz`: 200 while requests are welcome, else 503; the body says which state.
-/// 4. `/status`: what the sidecar is and how it does, as JSON; not for pages of browsers (``HostGuard``).
+/// 4. `/status`: version, state, configuration and fleet, as JSON.
+///
+/// Pages of browsers can't read the last one, nor, where the address is a loopback one, the second, nor what the third says of
+/// the configuration (``HostGuard``).
 ///
 /// Everything else is 404, and other methods than GET and HEAD are 405: there is nothing here that changes anything.
 struct AdminPages: Sendable {
-    /// Probes ask the first two by whatever name they know, and these tell nobody anything.
     private enum Page: String {
         case livez = "/livez"
         case metrics = "/metrics"
@@ -31,6 +33,9 @@ struct AdminPages: Sendable {
 
     let contents: AdminContents
     let hostGuard: HostGuard
+    /// Who asks for metrics is on this machine, and knows it by an address or as localhost. From elsewhere Prometheus comes by
+    /// whatever name it was given.
+    var isLoopback = false
 
     func answer(to head: HTTPRequestHead) async -> Answer {
         guard let page = Page(rawValue: String(Self.path(of: head.uri))) else {
@@ -44,20 +49,22 @@ struct AdminPages: Sendable {
         switch page {
         case .livez: return Answer(status: .ok, type: "text/plain; charset=utf-8", body: "ok\n")
         case .metrics:
+            if isLoopback, let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
             let format = Exposition(accepting: head.headers["Accept"])
             return Answer(status: .ok, type: format.contentType, body: format.render(await contents.metrics()))
-        case .readyz: return await readyz()
+        case .readyz: return await readyz(isOpen: hostGuard.flaw(of: head) == nil)
         case .status:
             if let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
             return Answer(status: .ok, type: "application/json", body: await contents.status().json + "\n")
         }
     }
 
-    private func readyz() async -> Answer {
+    /// - Parameter isOpen: what is wrong with the configuration may be told: it has words of a file in it.
+    private func readyz(isOpen: Bool) async -> Answer {
         let current = await contents.readiness()
         return Answer(
             status: current == .ready ? .ok : .serviceUnavailable, type: "application/json",
-            body: Self.json(current, configurationError: contents.configurationError()) + "\n")
+            body: Self.json(current, configurationError: isOpen ? contents.configurationError() : nil) + "\n")
     }
 
     private static func refusal(of flaw: HostGuard.Flaw) -> Answer {

@@ -51,7 +51,8 @@ package final class AdminService: Sendable {
         let loop = eventLoopGroup.next()
         let connections = try await loop.submit { NIOLoopBound(AdminConnections(on: loop), eventLoop: loop) }.get()
         let pages = AdminPages(
-            contents: contents, hostGuard: HostGuard([address.host] + HostGuard.machineNames))
+            contents: contents, hostGuard: HostGuard([address.host] + HostGuard.machineNames),
+            isLoopback: addresses.allSatisfy(\.isLoopback))
         var listeners: [any Channel] = []
         for one in addresses {
             do {
@@ -137,4 +138,9 @@ extension SocketAddress {
         guard let ipAddress, let port else { return pathname ?? "" }
         return ipAddress.contains(":") ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
     }
+}
+
+extension SocketAddress {
+    /// 127.0.0.0/8 or ::1.
+    fileprivate var isLoopback: Bool { ipAddress?.hasPrefix("127.") == true || ipAddress == "::1" }
 }

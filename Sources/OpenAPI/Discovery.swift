@@ -125,7 +125,7 @@ package final class Discovery: Sendable {
             }
             if isNew {
                 logger.warning(
-                    "routes can't be read: those that were told before stay",
+                    "routes can't be read: the previous ones stay in force",
                     metadata: ["openapi": "\(source)", "error": "\(error)"])
             }
         }
@@ -166,7 +166,7 @@ package final class Discovery: Sendable {
         for operation in left.prefix(Self.mostNamed) {
             logger.warning(
                 "an operation is no route: list it by hand to serve it",
-                metadata: ["openapi": "\(source)", "operation": "\(operation.prefix(256))"])
+                metadata: ["openapi": "\(source)", "operation": "\(operation.cut(to: 256))"])
         }
     }
 }

@@ -78,7 +78,7 @@ package enum DocumentFlaw: Error, Sendable, Equatable, CustomStringConvertible {
         case .keyNotFound(let key, _): self = key.stringValue == "openapi" ? .otherVersion : .unexpected(at: "root")
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
             let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-            self = .unexpected(at: path.isEmpty ? "root" : String(path.prefix(128)))
+            self = .unexpected(at: path.isEmpty ? "root" : path.cut(to: 128))
         @unknown default: self = .notJSON
         }
     }
@@ -121,4 +121,9 @@ extension [UInt8] {
         }
         return deepest
     }
+}
+
+extension String {
+    /// So many octets of it at most, as logs and pages show it: one character of a document may be as long as the document.
+    func cut(to octets: Int) -> String { String(decoding: utf8.prefix(octets), as: UTF8.self) }
 }

@@ -28,13 +28,9 @@ package enum DocumentFetch {
     ) async throws(FetchError) -> Answer {
         let loop = group.next()
         let answer = loop.makePromise(of: Answer.self)
+        // It reads once the receiver is there, which is added to the one of several attempts that has connected.
         let bootstrap = ClientBootstrap(group: loop).connectTimeout(min(connectTimeout, timeout))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        DocumentReceiver(request: request(source, etag), answer, within: timeout))
-                }
-            }
+            .channelOption(.autoRead, value: false)
         let channel: any Channel
         do {
             switch source.location {
@@ -42,9 +38,17 @@ package enum DocumentFetch {
             case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
             }
         } catch {
-            // The receiver may never have been there to tell it.
             answer.fail(FetchError.unreachable)
             throw .unreachable
+        }
+        do {
+            try await channel.eventLoop.submit {
+                try channel.pipeline.syncOperations.addHandler(
+                    DocumentReceiver(request: request(source, etag), answer, within: timeout))
+            }.get()
+        } catch {
+            answer.fail(FetchError.cutOff)
+            throw .cutOff
         }
         do {
             return try await withTaskCancellationHandler {

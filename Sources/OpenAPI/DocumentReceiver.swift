@@ -31,13 +31,18 @@ final class DocumentReceiver: ChannelInboundHandler {
         self.timeout = timeout
     }
 
-    func channelActive(context: ChannelHandlerContext) {
+    /// To a channel that is connected.
+    func handlerAdded(context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return end(context, .failure(.cutOff)) }
         let channel = NIOLoopBound(context, eventLoop: context.eventLoop)
         let receiver = NIOLoopBound(self, eventLoop: context.eventLoop)
         timer = context.eventLoop.scheduleTask(in: timeout) {
             receiver.value.end(channel.value, .failure(.tooSlow))
         }
         context.writeAndFlush(wrapOutboundOut(request), promise: nil)
+        context.channel.setOption(.autoRead, value: true).assumeIsolated().whenFailure { _ in
+            receiver.value.end(channel.value, .failure(.cutOff))
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

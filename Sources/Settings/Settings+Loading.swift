@@ -17,6 +17,25 @@ extension Settings {
         try read(sources, text: text).settings
     }
 
+    /// Where the admin address is, whatever else is wrong: a file that a running sidecar has refused says nothing against it.
+    ///
+    /// - Throws: why it can't be told.
+    package static func admin(_ sources: ConfigurationSources) throws(ConfigurationError) -> TCPAddress? {
+        var (mapping, others, own) = (Mapping(schema), ProblemList(), ProblemList())
+        if let text = try sources.text(), let file = sources.path {
+            do throws(Problem) {
+                let root = try Element(parsing: text, named: file, &others)
+                if let given = Mapping(root, "", schema, &others) { mapping = given }
+            } catch {
+                throw ConfigurationError(error)
+            }
+        }
+        for (path, element) in sources.overrides { mapping.override(path, with: element) }
+        let address = mapping.value(admin, &own)
+        if let error = own.error { throw error }
+        return address
+    }
+
     /// As ``load(_:)``, from YAML at hand.
     ///
     /// - Parameter file: what messages call it.

@@ -66,7 +66,7 @@ extension Settings {
         "namespace", .namespace, default: "tg", "First part of every Redis key. Sidecars that share it share limits.")
     static let admin = Setting(
         "admin", .listenOrOff, default: "127.0.0.1:9901",
-        "Read-only address of /livez, /readyz and /status; off disables it.")
+        "Read-only address of /livez, /readyz, /metrics and /status; off disables it.")
     static let routes = Setting(
         "routes", .routes, default: nil, "Known paths, most literal first. Default: every path is known and protected.")
     static let policies = Setting(

@@ -57,9 +57,9 @@ extension ByteBuffer {
     /// As it is, unless it holds a control octet; then as a JSON string.
     fileprivate mutating func writeLogMessage(_ text: String) {
         if text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
-            writeJSONString(text)
+            writeJSONString(text.withoutUnseen)
         } else {
-            writeString(text)
+            writeString(text.withoutUnseen)
         }
     }
 
@@ -69,9 +69,25 @@ extension ByteBuffer {
             $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=")
         }
         if isPlain, !text.isEmpty {
-            writeString(text)
+            writeString(text.withoutUnseen)
         } else {
-            writeJSONString(text)
+            writeJSONString(text.withoutUnseen)
         }
+    }
+}
+
+extension String {
+    /// With `?` in the place of what is beyond ASCII and moves a terminal's cursor, turns its text round, or ends a line for
+    /// whoever reads lines: controls of the second kind, format characters, separators of lines and paragraphs.
+    fileprivate var withoutUnseen: String {
+        guard utf8.contains(where: { $0 >= 0x80 }) else { return self }
+        var scalars = String.UnicodeScalarView()
+        for scalar in unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control where scalar.value >= 0x80, .format, .lineSeparator, .paragraphSeparator: scalars.append("?")
+            default: scalars.append(scalar)
+            }
+        }
+        return String(scalars)
     }
 }

@@ -22,7 +22,7 @@ struct ConfigurationFlags: ParsableArguments {
             valueName: "name"))
     var namespace: String?
     @Option(
-        help: ArgumentHelp("Address of /livez, /readyz and /status, or off. [TOLLGATE_ADMIN]", valueName: "address"))
+        help: ArgumentHelp("Address of /readyz, /metrics and /status, or off. [TOLLGATE_ADMIN]", valueName: "address"))
     var admin: String?
     @Option(help: ArgumentHelp("debug, info, warning or error. [TOLLGATE_LOG_LEVEL]", valueName: "level"))
     var logLevel: String?

@@ -59,11 +59,14 @@ import Testing
         let contents = AdminContents(
             readiness: { .ready }, status: { .example }, configurationError: { "t.yaml:3: loops: got \"x\"" })
         try await withAdmin(contents, on: ["127.0.0.1"], listening: 1) { addresses in
-            let answer = try await exchange("GET /readyz HTTP/1.1", with: addresses[0])
+            let answer = try await exchange("GET /readyz HTTP/1.1", with: addresses[0], host: "localhost")
             #expect(answer.status == "HTTP/1.1 200 OK")
             #expect(
                 answer.body
                     == #"{"status":"ready","configuration":{"ok":false,"error":"t.yaml:3: loops: got \"x\""}}"# + "\n")
+            // Words of a file are not for whoever calls it by another name.
+            let stranger = try await exchange("GET /readyz HTTP/1.1", with: addresses[0], host: "evil.example")
+            #expect(stranger.body == #"{"status":"ready"}"# + "\n")
         }
     }
 

@@ -129,6 +129,24 @@ import Testing
         #expect(bench.redis.isClosed)
     }
 
+    /// The one that ended before the last one is what the end waits for.
+    @Test func theEndWaitsForWhatAFormerGateWrites() {
+        let one = gate(Self.configuration(Self.policies(5)))
+        learn(one)
+        let two = succeed(one, Self.configuration(Self.policies(6)))
+        two.takeOver()
+        one.close()
+        bench.loop.run()
+        var isEnded = false
+        two.close().assumeIsolated().whenComplete { _ in isEnded = true }
+        bench.loop.run()
+        #expect(!isEnded && !bench.redis.isClosed)
+        #expect(bench.redis.scripts == ["usage"])
+        bench.redis.answer()
+        bench.loop.run()
+        #expect(isEnded && bench.redis.isClosed)
+    }
+
     @Test func slotsThatAreHeldCountUnderEveryConfiguration() {
         let slots = Policy(name: "slots", per: .key, .concurrency(1))
         let one = gate(Self.configuration([slots], onFailure: .local))

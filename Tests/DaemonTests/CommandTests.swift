@@ -64,7 +64,7 @@ import Testing
                                           [TOLLGATE_REDIS_URL]
                   --namespace <name>      First part of every Redis key; sidecars that share it
                                           share limits. [TOLLGATE_NAMESPACE]
-                  --admin <address>       Address of /livez, /readyz and /status, or off.
+                  --admin <address>       Address of /readyz, /metrics and /status, or off.
                                           [TOLLGATE_ADMIN]
                   --log-level <level>     debug, info, warning or error. [TOLLGATE_LOG_LEVEL]
                   --version               Show the version.

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 from fixtures.programs import built
-from fixtures.wire import ask, until
+from fixtures.wire import Connection, ask, until
 
 VERSION = "9.9.9-test"
 NOTICE = "another sidecar runs another version"
@@ -98,10 +98,13 @@ def test_status_tells_of_redis_and_reloads_that_fail_without_secrets(launch, ups
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", reload["at"])
     (error,) = reload["errors"]
     assert re.search(r":1:8: loops: expected a whole number", error)
-    ready = ask(daemon.admin, "GET", "/readyz")
+    ready = ask(daemon.admin, "GET", "/readyz", fields={"Host": "127.0.0.1"})
     assert (ready.status, json.loads(ready.body)) == (
         200, {"status": "ready", "configuration": {"ok": False, "error": error}},
     )  # fmt: skip
+    # A page whose name leads here learns that it is ready, and no word of the file.
+    ready = ask(daemon.admin, "GET", "/readyz", fields={"Host": "evil.example"})
+    assert (ready.status, ready.json()) == (200, {"status": "ready"})
     assert health("--admin", f"127.0.0.1:{daemon.admin}") == (0, f"ready; the last reload failed: {error}\n", "")
     redis.kill()
     until(lambda: not status(daemon)["redis"]["ok"], "Redis being away")
@@ -156,6 +159,24 @@ def test_pages_of_browsers_do_not_reach_the_status(tollgate, target, fields, exp
     assert ("listeners" in json.loads(body)) == (expected == 200)
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (["Host: 127.0.0.1:9901"], 200),
+        (["Host: localhost"], 200),
+        (["Host: evil.example"], 421),
+        (["Host: localhost", "Origin: http://evil.example"], 403),
+        ([], 400),
+    ],
+)
+def test_pages_of_browsers_do_not_reach_the_metrics_of_this_machine(tollgate, fields, expected):
+    with Connection(tollgate.admin) as connection:
+        connection.send("\r\n".join(["GET /metrics HTTP/1.1", *fields, "", ""]).encode())
+        answer = connection.response()
+    assert answer.status == expected
+    assert (b"tollgate_build_info" in answer.body) == (expected == 200)
+
+
 def test_without_a_version_of_its_own_a_client_needs_no_host(tollgate):
     assert raw(tollgate.admin, "GET /status HTTP/1.0")[0] == 200
 
@@ -168,6 +189,13 @@ def test_health_asks_the_sidecar_of_the_configuration(launch, upstream, redis, f
     there = f"127.0.0.1:{daemon.admin}"
     assert health("--admin", there) == (0, "ready\n", "")
     assert health("--admin", there, "--live") == (0, "alive\n", "")
+    # A file that the sidecar has refused says nothing against it.
+    file = folder / "refused.yaml"
+    file.write_text(f"admin: {there}\nloops: many\nno_such: key\n")
+    assert health("--config", str(file)) == (0, "ready\n", "")
+    file.write_text("admin: nowhere\n")
+    code, said, _ = health("--config", str(file))
+    assert code == 1 and said.startswith(f"not asked: {file}:1:8: admin: expected an address")
     assert health(TOLLGATE_ADMIN=there) == (0, "ready\n", "")
     file = folder / "health.yaml"
     file.write_text(f'admin: "{there}"\n')

@@ -24,7 +24,7 @@ PATH = "/api/listings"
 
 def page(daemon, accept: str = "text/plain") -> str:
     with Connection(daemon.admin) as connection:
-        answer = connection.request("GET", "/metrics", {"Accept": accept})
+        answer = connection.request("GET", "/metrics", {"Host": "localhost", "Accept": accept})
     assert answer.status == 200
     return answer.body.decode()
 
@@ -75,9 +75,9 @@ def test_a_running_sidecar_is_read_in_both_formats(launch, upstream, key, accept
     daemon = launch(upstream)
     use(daemon, key)
     with Connection(daemon.admin) as connection:
-        answer = connection.request("GET", "/metrics", {"Accept": accept})
-        head = connection.request("HEAD", "/metrics", {"Accept": accept})
-        refused = connection.request("POST", "/metrics")
+        answer = connection.request("GET", "/metrics", {"Host": "localhost", "Accept": accept})
+        head = connection.request("HEAD", "/metrics", {"Host": "localhost", "Accept": accept})
+        refused = connection.request("POST", "/metrics", {"Host": "localhost"})
     assert (answer.status, answer["Content-Type"]) == (200, form)
     assert (head.status, head["Content-Type"], head.body) == (200, form, b"")
     assert (refused.status, refused["Allow"]) == (405, "GET, HEAD")

@@ -231,6 +231,28 @@ def test_a_peer_that_is_trusted_no_longer_speaks_for_nobody_else(launch, upstrea
     assert sorted(clients) == (["127.0.0.1", "203.0.113.7"] if used else ["127.0.0.1"])
 
 
+def test_pages_and_where_keys_stand_change_for_connections_that_are_there(launch, upstream, key):
+    daemon = launch(upstream)
+    page = {"Origin": "https://app.example"}
+    with Connection(daemon.port) as client:
+        assert "Access-Control-Allow-Origin" not in client.request("GET", PATH, {"X-API-Key": key, **page})
+        daemon.reload(cors={"allow_origins": ["https://app.example"]}, keys={"headers": ["X-Secret"]})
+        answer = client.request("GET", PATH, {"X-Secret": key, **page})
+        assert (answer.status, answer["Access-Control-Allow-Origin"]) == (200, "https://app.example")
+        assert upstream.requests[-1].get("X-Secret") is None
+        assert client.request("GET", PATH, {"X-API-Key": key, **page}).status == 401
+
+
+def test_messages_are_read_once_a_route_is_for_them(launch, upstream, key):
+    daemon = launch(upstream, routes=[{"path": "/mcp", "methods": ["POST"]}])
+    body = b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}'
+    fields = {"X-API-Key": key, "Content-Type": "application/json"}
+    assert ask(daemon.port, "POST", "/mcp", fields=fields, body=body).status == 200
+    daemon.reload(routes=[{"path": "/mcp", "mcp": True}], policies=[{**search("20/1d"), "match": {"tools": ["a"]}}])
+    answer = ask(daemon.port, "POST", "/mcp", fields=fields, body=body)
+    assert (answer.status, answer.json()["error"]["code"]) == (400, -32700)
+
+
 def test_a_revoked_key_stays_refused(launch, upstream, ctl):
     issued = ctl.issue()
     daemon = launch(upstream, policies=[ORG])

@@ -45,6 +45,7 @@ import Testing
     @Test(arguments: [
         (#"{"result":{"isError":true}}"#, true), (#"{"result":{"isError" :  true}}"#, true),
         (#"{"result":{"isError":false}}"#, false), (#"{"text":"\"isError\":true"}"#, false), ("", false),
+        (#"{"text":"\"isError\":true","isError":true}"#, true),
         (#"{"isError":false,"x":1,"isError":true}"#, true), (#"{"isError":"true"}"#, false),
     ])
     func anErrorOfAToolIsSeenHoweverItComes(answer: String, isError: Bool) {

@@ -13,7 +13,7 @@ import Testing
     @Test func withoutAFile() throws {
         #expect(
             try summary("{}") == """
-                listens on 127.0.0.1:8080; /livez and /readyz on 127.0.0.1:9901
+                listens on 127.0.0.1:8080; admin pages on 127.0.0.1:9901
                 forwards to 127.0.0.1:8081
                 routes:
                   every path  every method

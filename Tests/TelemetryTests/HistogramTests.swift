@@ -49,6 +49,19 @@ import Testing
         #expect(table.series.dropLast().allSatisfy { $0.histogram.count == 1 })
     }
 
+    /// Whoever can ask can be refused in as many ways.
+    @Test func aFloodOfMinorOnesLeavesRoomForOthers() {
+        var table = SeriesTable(.ofRequests, other: Self.other) { $0 >= 1_000 }
+        for key: UInt64 in 1_000..<2_000 { table.observe(nanoseconds: 1, of: key) }
+        for key: UInt64 in 0..<50 { table.observe(nanoseconds: 1, of: key) }
+        let counts = Dictionary(uniqueKeysWithValues: table.series.map { ($0.key, $0.histogram.count) })
+        #expect((0..<50).allSatisfy { counts[UInt64($0)] == 1 })
+        #expect(counts[Self.other] == 1_000 - SeriesTable.mostMinor)
+        var sum = SeriesTable(.ofRequests, other: Self.other) { $0 >= 1_000 }
+        sum.add(table)
+        #expect(sum.count == table.count)
+    }
+
     /// What was told under its own name once is told so for good.
     @Test func noCombinationGoesBackward() {
         var (one, two) = (SeriesTable(.ofRequests, other: Self.other), SeriesTable(.ofRequests, other: Self.other))

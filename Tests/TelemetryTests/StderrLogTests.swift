@@ -36,6 +36,14 @@ import Testing
         #expect(output.filter { $0 == "\n" }.count == 1)
     }
 
+    /// Nor move a terminal's cursor, turn its text round, or look like two lines to whoever reads lines.
+    @Test func showsNothingUnseen() throws {
+        let output = try captured { logger in
+            logger.info("a\u{9B}b", metadata: ["x": "c\u{2028}d\u{202E}e\u{85}f", "y": "grün"])
+        }
+        #expect(output == "2026-11-23T03:41:07.123Z info a?b x=c?d?e?f y=grün\n")
+    }
+
     @Test func leavesOutWhatIsBelowItsLevel() throws {
         let output = try captured { logger in
             logger.debug("not this")

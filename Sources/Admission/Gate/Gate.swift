@@ -193,10 +193,15 @@ package final class Gate {
         let promise = link.eventLoop.makePromise(of: Void.self)
         let written = meter.writeAll()
         former = nil
-        if link.leave(self) { link.close() }
+        let isLast = link.leave(self)
+        if isLast { link.close() }
         while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in
-            guard self.link.hasLeft(self), let disconnected = self.link.disconnect() else { return promise.succeed() }
+            guard self.link.hasLeft(self) else {
+                // What another one has on its way keeps the connection, and so its end.
+                return isLast ? self.link.awaitEnd(promise) : promise.succeed()
+            }
+            guard let disconnected = self.link.disconnect() else { return promise.succeed() }
             // Whoever waits on the connection is told through this gate.
             disconnected.assumeIsolated().whenComplete { result in
                 withExtendedLifetime(self) { promise.completeWith(result) }

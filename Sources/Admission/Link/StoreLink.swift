@@ -38,6 +38,7 @@ final class StoreLink {
     private var gates: Set<ObjectIdentifier> = []
     /// That ask no more, and have something on its way.
     private var leaving: Set<ObjectIdentifier> = []
+    private var ends: [EventLoopPromise<Void>] = []
     private var expiredAt = NIODeadline.distantPast
     /// What was sent and heard since it began.
     private(set) var traffic = RedisTraffic()
@@ -152,7 +153,15 @@ final class StoreLink {
         guard let connection else { return nil }
         // Its check refers to this link.
         self.connection = nil
-        return connection.close()
+        let closed = connection.close()
+        for end in ends { closed.cascade(to: end) }
+        ends = []
+        return closed
+    }
+
+    /// - Parameter promise: kept when the connection ends.
+    func awaitEnd(_ promise: EventLoopPromise<Void>) {
+        ends.append(promise)
     }
 
     // MARK: Asking

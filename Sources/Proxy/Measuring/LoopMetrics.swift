@@ -8,9 +8,9 @@ import Telemetry
 /// so nothing in it goes backward over a reload.
 struct LoopMetrics {
     /// As ``RequestLabels`` tell them apart.
-    private(set) var requests = SeriesTable(.ofRequests, other: RequestLabels.other)
+    private(set) var requests = SeriesTable(.ofRequests, other: RequestLabels.other, isMinor: RequestLabels.isMinor)
     /// As ``MessageLabels`` do.
-    private(set) var operations = SeriesTable(.ofOperations, other: RequestLabels.other)
+    private(set) var operations = SeriesTable(.ofOperations, other: RequestLabels.other, isMinor: MessageLabels.isMinor)
     /// By ``Reason``.
     private(set) var reasons = [Int](repeating: 0, count: Reason.allCases.count)
     private(set) var admission = Histogram(.ofParts)

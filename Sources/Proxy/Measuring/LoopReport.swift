@@ -8,21 +8,14 @@ struct LoopReport: Sendable {
     var metrics: LoopMetrics
     var gate: GateTotals
     var standing: GateStanding
-    var pool: PoolCensus
+    var pool: UpstreamTally
     var connections: Int
-}
-
-/// A loop's connections to the handler, by what they do; those that carry streams are among the streams.
-struct PoolCensus: Sendable, Equatable {
-    var connecting = 0
-    var idle = 0
-    var busy = 0
 }
 
 extension Loop {
     var report: LoopReport {
         LoopReport(
-            metrics: metrics, gate: gateTotals, standing: epoch.gate.standing, pool: epoch.pool.census,
+            metrics: metrics, gate: gateTotals, standing: epoch.gate.standing, pool: epoch.pool.tally,
             connections: connectionCount)
     }
 }

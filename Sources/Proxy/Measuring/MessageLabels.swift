@@ -50,6 +50,11 @@ struct MessageLabels: Equatable {
         return UInt64(tool) << 32 | UInt64(method) << 24 | UInt64(version) << 16 | error
     }
 
+    /// All but a call of a tool that went well: who has a key can have every method of every version, and be refused.
+    @Sendable static func isMinor(_ key: UInt64) -> Bool {
+        key & 0xFFFF != 0 || Int(key >> 24 & 0xFF) != MessageMethod.toolCall
+    }
+
     static func labels(of key: UInt64) -> [MetricFamily.Label] {
         let (method, tool, error, version) = texts(of: key)
         return [

@@ -24,7 +24,7 @@ struct ProxyMetrics {
     private var gates = GateTotals()
     private var commandsInFlight = 0
     private var caches = GateStanding.Caches()
-    private var pool = PoolCensus()
+    private var pool = UpstreamTally()
     private let loops: Int
     private let loopsWithRedis: Int
     private let unheard: Int
@@ -53,9 +53,7 @@ struct ProxyMetrics {
         caches.organizations += report.standing.caches.organizations
         caches.unknownKeys += report.standing.caches.unknownKeys
         caches.addresses += report.standing.caches.addresses
-        pool.connecting += report.pool.connecting
-        pool.idle += report.pool.idle
-        pool.busy += report.pool.busy
+        pool = pool + report.pool
     }
 
     var families: [MetricFamily] { ofRequests + ofAdmission + ofRedis + ofProcess }

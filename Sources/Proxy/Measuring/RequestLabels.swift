@@ -22,6 +22,9 @@ enum RequestLabels {
         return UInt64(route) << 16 | method << 10 | status
     }
 
+    /// A refusal of what was asked, which whoever asks can have of any route and method.
+    @Sendable static func isMinor(_ key: UInt64) -> Bool { 400..<500 ~= key & 0x3FF || key & 0x3FF == otherStatus }
+
     static func labels(of key: UInt64) -> [MetricFamily.Label] {
         let (method, route, status) = texts(of: key)
         return [

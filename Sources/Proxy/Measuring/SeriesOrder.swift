@@ -7,8 +7,8 @@ import Telemetry
 /// the process lives. So none goes backward, or becomes one of the others later.
 final class SeriesOrder: Sendable {
     private struct State {
-        var requests = SeriesTable(.ofRequests, other: RequestLabels.other)
-        var operations = SeriesTable(.ofOperations, other: RequestLabels.other)
+        var requests = SeriesTable(.ofRequests, other: RequestLabels.other, isMinor: RequestLabels.isMinor)
+        var operations = SeriesTable(.ofOperations, other: RequestLabels.other, isMinor: MessageLabels.isMinor)
     }
 
     private let state = NIOLockedValueBox(State())

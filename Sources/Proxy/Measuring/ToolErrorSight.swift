@@ -40,7 +40,8 @@ struct ToolErrorSight {
         while let found = position(of: name, in: rest) {
             let value = rest[(found + name.count)...].drop { isBlank($0) }
             if value.first == UInt8(ascii: ":"), value.dropFirst().drop(while: isBlank).starts(with: "true".utf8) {
-                return found == octets.startIndex || octets[found - 1] != UInt8(ascii: "\\")
+                // Within a string there is a backslash before the quote.
+                if found == octets.startIndex || octets[found - 1] != UInt8(ascii: "\\") { return true }
             }
             rest = rest[(found + name.count)...]
         }

@@ -127,7 +127,7 @@ struct Reload {
         let bounds = next.snapshot.bounds
         shared.ledger.change(most: bounds.connections, mostOfAddress: bounds.connectionsPerAddress)
         for failure in await listeners.commit(next.listening) {
-            shared.logger.error("clients don't find a socket", metadata: ["error": "\(failure)"])
+            shared.logger.error("a unix socket can't be put at its path", metadata: ["error": "\(failure)"])
         }
         await close(standing, besides: next.standing)
     }

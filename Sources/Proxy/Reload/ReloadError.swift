@@ -17,7 +17,7 @@ package enum ReloadError: Error, Sendable, CustomStringConvertible {
         case .needsRestart(let keys): "a change of \(keys.joined(separator: " and ")) needs a restart"
         case .listen(let reason): reason
         case .accessLog(let reason): "log.access: \(reason)"
-        case .redis(let endpoint, let fault): "redis.url: \(endpoint) is of no use yet (\(fault.written))"
+        case .redis(let endpoint, let fault): "redis.url: \(endpoint) can't be used (\(fault.written))"
         case .upstream(let location): "upstream.url: the name in \(location) has no address"
         }
     }

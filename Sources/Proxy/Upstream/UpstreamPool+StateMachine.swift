@@ -102,11 +102,6 @@ extension UpstreamPool {
         /// Those that are closing are among them until that was told.
         var idleConnections: [Connection] { idle.all }
 
-        var census: PoolCensus {
-            let idle = idleConnections.count
-            return PoolCensus(connecting: connecting, idle: idle, busy: max(0, open - connecting - idle))
-        }
-
         // MARK: Who waits
 
         mutating func acquire(

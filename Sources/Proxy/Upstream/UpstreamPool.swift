@@ -31,8 +31,6 @@ final class UpstreamPool {
         self.trouble = trouble
     }
 
-    var census: PoolCensus { machine.census }
-
     /// The handler's name was asked for anew. What is connected to an address that it no longer has carries no further
     /// request.
     func resolved(to addresses: [SocketAddress]) {

@@ -7,7 +7,7 @@ import Limits
 
 extension Settings {
     package var summary: [String] {
-        let admin = admin.map { "; /livez and /readyz on \($0)" } ?? ""
+        let admin = admin.map { "; admin pages on \($0)" } ?? ""
         var lines = ["listens on \(listen.map(\.description).joined(separator: ", "))\(admin)"]
         lines.append("forwards to \(upstream.location)")
         lines += Self.section(

@@ -8,21 +8,30 @@
 package struct SeriesTable: Sendable {
     /// A combination has 17 series: 15 buckets, sum and count. So all have at most 2 000.
     package static let mostCombinations = 117
+    /// Of those that callers make as they like: a flood of them must not push the others out for the life of the process.
+    package static let mostMinor = mostCombinations / 2
     private static let placeCount = 256
 
     package let bounds: HistogramBounds
     private let other: UInt64
+    private let isMinor: @Sendable (UInt64) -> Bool
+    private var minorCount = 0
     private var keys: [UInt64] = []
     /// For each key its buckets, and the sum.
     private var cells: [Int] = []
     /// Places in `keys` from 1, 0 where there is none.
     private var places: [UInt8]
 
-    /// - Parameter other: the key for combinations beyond the bound.
-    package init(_ bounds: HistogramBounds, other: UInt64) {
+    /// - Parameters:
+    ///   - other: the key for combinations beyond the bound.
+    ///   - isMinor: whether a combination is one that any caller can make.
+    package init(
+        _ bounds: HistogramBounds, other: UInt64, isMinor: @escaping @Sendable (UInt64) -> Bool = { _ in false }
+    ) {
         precondition(Self.mostCombinations < Self.placeCount / 2, "A table that is half full is slow")
         self.bounds = bounds
         self.other = other
+        self.isMinor = isMinor
         places = Array(repeating: 0, count: Self.placeCount)
     }
 
@@ -71,6 +80,10 @@ package struct SeriesTable: Sendable {
         }
         // The last one is kept for all others.
         guard keys.count < Self.mostCombinations - 1 || key == other else { return index(of: other) }
+        if key != other, isMinor(key) {
+            guard minorCount < Self.mostMinor else { return index(of: other) }
+            minorCount += 1
+        }
         keys.append(key)
         cells.append(contentsOf: repeatElement(0, count: stride))
         places[place] = UInt8(keys.count)

@@ -38,13 +38,13 @@ struct HealthCommand: AsyncParsableCommand {
     }
 
     private func report() async -> HealthReport {
-        let settings: Settings
+        let admin: Settings.TCPAddress?
         do {
-            settings = try Settings.load(sources)
+            admin = try Settings.admin(sources)
         } catch {
             return HealthReport(isGood: false, line: "not asked: \(error.lines.first ?? "the configuration is wrong")")
         }
-        guard let address = settings.admin else {
+        guard let address = admin else {
             return HealthReport(isGood: false, line: "not asked: the configuration says admin: off")
         }
         guard address.port != 0 else {

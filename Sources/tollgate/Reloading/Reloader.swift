@@ -64,11 +64,15 @@ struct Reloader: Sendable {
             let isAsBefore = text == before
             last = text
             guard !isAsBefore || trigger == .signal && !state.report.isLastReloadGood else {
-                if trigger == .signal { tellUnchanged("the file says what it said") }
+                if trigger == .signal { tellUnchanged("the file has not changed") }
                 return
             }
-            let settings = try await parts.merge(Settings.load(sources, text: text), state.settings)
+            let read = try Settings.load(sources, text: text)
+            // What can't be put to work now may be so the next time the file is touched.
+            last = nil
+            let settings = try await parts.merge(read, state.settings)
             try await apply(settings)
+            last = text
             state.succeed(settings, text: text)
             logger.notice("configuration reloaded", metadata: ["config.hash": "\(state.report.hash ?? "")"])
             logger.tellWarnings(of: settings)
@@ -139,7 +143,7 @@ struct Reloader: Sendable {
     private func tellUnknownRoutes(of settings: Settings) {
         for (policy, route) in settings.unknownPolicyRoutes {
             logger.warning(
-                "a policy names a route that is neither listed nor told",
+                "a policy names a route that is neither listed nor in a document",
                 metadata: ["policy": "\(policy)", "route": "\(route)"])
         }
     }

@@ -16,23 +16,16 @@ extension ProxyService {
         package init() {}
     }
 
-    /// Asks each loop in its own time.
+    /// As of the loops' last reports, which are at most a tenth of a second old; of a loop that is busy, older.
     package func activity() async -> Activity {
         var activity = Activity()
         let current = current
         activity.upstreamAddresses =
             current.backends.resolver?.addresses.map(\.written) ?? ["\(current.settings.upstream.location)"]
-        // A loop that is shut down has nothing under way.
-        for part in (try? await loops.map(\.activity)) ?? [] {
-            activity.commandsInFlight += part.commandsInFlight
-            activity.connections = activity.connections + part.connections
+        for report in await reports.round().reports.compactMap(\.self) {
+            activity.commandsInFlight += report.standing.commandsInFlight
+            activity.connections = activity.connections + report.pool
         }
         return activity
-    }
-}
-
-extension Loop {
-    fileprivate var activity: (commandsInFlight: Int, connections: UpstreamTally) {
-        (epoch.gate.commandsInFlight, epoch.pool.tally)
     }
 }
