@@ -147,6 +147,24 @@ import Testing
         #expect(isEnded && bench.redis.isClosed)
     }
 
+    /// Before its first tick, too.
+    @Test func callsCountForTheDayFromTheBeginning() {
+        let one = gate(Self.configuration(Self.policies(5)))
+        learn(one)
+        let two = succeed(one, Self.configuration(Self.policies(6)))
+        two.takeOver()
+        ask(two)
+        // 2026-11-23, by Redis' clock.
+        bench.redis.answer(at: 1_795_392_000_000_000, .integer(1), .integer(0), .integer(0))
+        let three = succeed(two, Self.configuration(Self.policies(7)))
+        three.takeOver()
+        ask(three)
+        bench.redis.answer(at: 1_795_392_000_000_001, .integer(1), .integer(0), .integer(0))
+        three.close()
+        bench.loop.run()
+        #expect(bench.redis.questions.last?.text.contains("{acme}:u:20261123") == true)
+    }
+
     @Test func slotsThatAreHeldCountUnderEveryConfiguration() {
         let slots = Policy(name: "slots", per: .key, .concurrency(1))
         let one = gate(Self.configuration([slots], onFailure: .local))

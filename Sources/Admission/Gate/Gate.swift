@@ -155,6 +155,7 @@ package final class Gate {
         guard let former else { return false }
         self.former = nil
         link.go(by: configuration)
+        meter.turn()
         plans.complaints = complaints
         let keepsShares = configuration.localShare == former.configuration.localShare
         cache.inherit(former.cache, keepsShares: keepsShares)

@@ -95,9 +95,14 @@ final class UsageMeter {
     /// There is nothing to write.
     var isAtRest: Bool { usage.isEmpty }
 
+    /// Calls count for the day that it is by Redis' clock. To be called before any is counted, and every tick.
+    func turn() {
+        usage.turn(to: link.redisTime)
+    }
+
     /// To be called every tick.
     func write(_ now: NIODeadline) {
-        usage.turn(to: link.redisTime)
+        turn()
         guard link.outage == nil, link.isReady else { return }
         for chunk in usage.due(at: now) { write(chunk) }
     }
