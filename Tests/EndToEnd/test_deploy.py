@@ -18,7 +18,7 @@ MOST_EXPOSURE = 1.5
 
 def told() -> str:
     """What a check says of the shipped file beside that it is good."""
-    return """listens on 127.0.0.1:8080; /livez and /readyz on 127.0.0.1:9901
+    return """listens on 127.0.0.1:8080; admin pages on 127.0.0.1:9901
 forwards to 127.0.0.1:8081
 routes:
   every path  every method
