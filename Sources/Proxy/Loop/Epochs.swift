@@ -56,14 +56,19 @@ struct Epochs {
 
     /// Those that nobody goes by any more are no longer at work.
     mutating func settle() -> [Ended] {
-        var over: [Epoch] = []
+        var over: [Ended] = []
         var index = former.startIndex
         while index < former.endIndex {
             // Not before the calls that it counted are written, for which Redis may have to come back.
-            let isOver = isKnownUniquelyReferenced(&former[index]) && !former[index].gate.owesUsage
-            if isOver { over.append(former.remove(at: index)) } else { index += 1 }
+            guard isKnownUniquelyReferenced(&former[index]), !former[index].gate.owesUsage else {
+                index += 1
+                continue
+            }
+            // Asked one by one: of two that share a gate and end together, the last has it.
+            let epoch = former.remove(at: index)
+            over.append(ended(epoch))
         }
-        return over.map { ended($0) }
+        return over
     }
 
     /// What goes with an epoch.
@@ -89,25 +94,24 @@ struct Epochs {
 
     /// Each once, the current one's first.
     func forEachGate(_ body: (Gate) -> Void) {
-        body(current.gate)
-        guard !former.isEmpty || next != nil else { return }
-        var seen = [ObjectIdentifier(current.gate)]
-        for epoch in all where !seen.contains(ObjectIdentifier(epoch.gate)) {
-            seen.append(ObjectIdentifier(epoch.gate))
-            body(epoch.gate)
-        }
+        forEach({ $0.gate }, body)
     }
 
     func forEachPool(of resolver: UpstreamResolver? = nil, _ body: (UpstreamPool) -> Void) {
+        forEach({ resolver == nil || $0.resolver === resolver ? $0.pool : nil }, body)
+    }
+
+    /// Nearly always there is one epoch, and nothing is allocated.
+    private func forEach<Part: AnyObject>(_ part: (Epoch) -> Part?, _ body: (Part) -> Void) {
         guard !former.isEmpty || next != nil else {
-            if resolver == nil || current.resolver === resolver { body(current.pool) }
+            if let part = part(current) { body(part) }
             return
         }
         var seen: [ObjectIdentifier] = []
-        for epoch in all where !seen.contains(ObjectIdentifier(epoch.pool)) {
-            guard resolver == nil || epoch.resolver === resolver else { continue }
-            seen.append(ObjectIdentifier(epoch.pool))
-            body(epoch.pool)
+        for epoch in all {
+            guard let part = part(epoch), !seen.contains(ObjectIdentifier(part)) else { continue }
+            seen.append(ObjectIdentifier(part))
+            body(part)
         }
     }
 }
