@@ -203,8 +203,8 @@ def test_http_client_of_http_1_0(wide, upstream, key):
     assert (answer.status, answer.getheader("Transfer-Encoding"), answer.read()) == (200, None, b"hi")
     client.close()
     # Asked to, the connection is kept where a length says where the answer ends.
-    client.request("GET", "/health", headers={"Connection": "keep-alive"})
     upstream.behaviour = lambda *_: reply(b"well")
+    client.request("GET", "/health", headers={"Connection": "keep-alive"})
     answer = client.getresponse()
     assert answer.getheader("Connection") == "keep-alive"
     answer.read()
