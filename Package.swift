@@ -131,8 +131,8 @@ let package = Package(
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "LibC", "Octets", "Proxy", "Redis", "Settings", .argumentParser, .nioCore,
-                .nioConcurrencyHelpers, .nioPosix, .logging,
+                "tollgate", "Admin", "Directory", "LibC", "Octets", "Proxy", "Redis", "Settings", "Telemetry",
+                .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         tests(
             "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],

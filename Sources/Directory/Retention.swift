@@ -6,12 +6,14 @@ package import Redis
 
 /// Removes the records of keys that were revoked longer ago than anybody wants to know: the record, its place in the
 /// organization's indexes, and the pointer from the credential. So go keys whose making was interrupted an hour ago:
-/// they count among the active ones, and nobody was shown them.
+/// they count among the active ones, and nobody was shown them. On the way it counts the keys that end soon, and publishes
+/// the figure for all sidecars (``ExpiringKeys``).
 ///
 /// 1. One process at a time does it, by a lock that ends by itself; who has finished a round keeps it, so that others don't
 ///    begin the next one at once.
 /// 2. All is done in small steps with pauses between them, so that no request waits for it.
 /// 3. Each removal is one script that looks again: what has changed meanwhile stays.
+/// 4. A figure is published of a whole round only, by whoever still has the lock.
 package struct Retention: Sendable {
     /// A lock is held so long without being renewed.
     private static let lockTime = Duration.seconds(60)
@@ -24,20 +26,23 @@ package struct Retention: Sendable {
     private let names: Names
     private let who: String
     private let seconds: Int
+    private let figureLifetime: Duration
     private let pause: @Sendable () async throws -> Void
 
     /// - Parameters:
     ///   - retention: how long a revoked record is kept.
     ///   - who: of the audit entries.
+    ///   - figureLifetime: how long the figure of a round is told, if no other replaces it.
     ///   - pause: awaited between two steps.
     package init(
-        _ redis: RedisClient, namespace: String, retention: Duration, who: String,
+        _ redis: RedisClient, namespace: String, retention: Duration, who: String, figureLifetime: Duration,
         pause: @escaping @Sendable () async throws -> Void
     ) {
         self.redis = redis
         names = Names(namespace: namespace)
         seconds = Int(retention.components.seconds)
         self.who = who
+        self.figureLifetime = figureLifetime
         self.pause = pause
     }
 
@@ -51,6 +56,8 @@ package struct Retention: Sendable {
         let token = DatabaseID.proposal()
         guard try await lock(database, token, for: Self.lockTime) else { return nil }
         var removed = 0
+        var expiring = ExpiringKeys()
+        var counted = SeenOrganizations()
         var cursor: String? = "0"
         while let current = cursor {
             let (page, next) = try await redis.organizations(names, after: current, step: Self.scanStep)
@@ -62,22 +69,49 @@ package struct Retention: Sendable {
                     let (gone, following) = try await sweep(organization, from: start)
                     removed += gone
                     offset = following
+                    if following == nil, counted.insert(organization) {
+                        expiring.add(try await expiringKeys(of: organization))
+                    }
                     try await pause()
                 }
             }
             cursor = next
             try await pause()
         }
+        // While the lock is held: where it was lost meanwhile, this changes nothing.
+        try await publish(expiring, database, token)
         _ = try await lock(database, token, for: rest)
         return removed
     }
 
     private func lock(_ database: [UInt8], _ token: String, for time: Duration) async throws(DirectoryError) -> Bool {
-        let milliseconds = time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
-        return try await redis.answer(
+        try await redis.answer(
             .lockRetention, keys: [names.instance, names.retentionLock],
-            arguments: [String(decoding: database, as: UTF8.self), token, String(max(1, milliseconds))]
+            arguments: [String(decoding: database, as: UTF8.self), token, Self.milliseconds(time)]
         ).first == .integer(1)
+    }
+
+    private func publish(_ expiring: ExpiringKeys, _ database: [UInt8], _ token: String) async throws(DirectoryError) {
+        _ = try await redis.answer(
+            .publishExpiring, keys: [names.instance, names.retentionLock, names.expiringKeys],
+            arguments: [
+                String(decoding: database, as: UTF8.self), token, expiring.text, Self.milliseconds(figureLifetime),
+            ])
+    }
+
+    /// As Redis takes it: at least one.
+    private static func milliseconds(_ time: Duration) -> String {
+        String(max(1, time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000))
+    }
+
+    /// In the order of the spans.
+    private func expiringKeys(of organization: OrganizationID) async throws(DirectoryError) -> [Int] {
+        let counts = try await redis.answer(
+            .countExpiring, keys: [names.organization(organization.text), names.activeKeys(organization.text)],
+            arguments: ExpiringKeys.Span.allCases.map { String($0.seconds) }
+        ).compactMap { $0.integer.map(Int.init) }
+        guard counts.count == ExpiringKeys.Span.allCases.count else { throw .unexpectedReply }
+        return counts
     }
 
     /// Looks at a page of an organization's keys, oldest first; one that was made within the retention can't have been

@@ -142,7 +142,9 @@ struct Daemon {
         let contents = AdminContents(
             readiness: { await dataPlane.readiness }, status: { await report.status },
             configurationError: { [state] in state.report.lastReload?.problems.first },
-            metrics: { [state] in await dataPlane.metrics + state.metrics + ProcessMetrics.families })
+            metrics: { [state] in
+                await dataPlane.metrics + state.metrics + [publisher.expiringKeys.family] + ProcessMetrics.families
+            })
         return AdminAddress { [logger] address in
             try await AdminService.open(
                 address, contents,

@@ -14,7 +14,8 @@ import Synchronization
 #endif
 
 /// Publishes which policies and key terms this sidecar goes by and that it runs, so that tollgatectl shows quotas and issues
-/// keys without its file, and sees where two disagree (docs/design.md, "What is in Redis").
+/// keys without its file, and sees where two disagree (docs/design.md, "What is in Redis"). By the same connection it reads
+/// what is published for all.
 ///
 /// Each beat has a connection of its own for a moment: one in 20 s costs nothing, and there is no state to lose. While Redis
 /// is away nothing is published, which is said once; requests are not concerned.
@@ -44,6 +45,7 @@ final class PolicyPublisher: Sendable {
     private let logger: Logger
     private let others = Mutex(OtherPolicySets())
     private let otherVersions = Mutex(OtherVersions())
+    let expiringKeys = ExpiringKeysGauge()
 
     init(_ settings: Settings, logger: Logger) {
         current = Mutex(Publication(settings))
@@ -61,6 +63,8 @@ final class PolicyPublisher: Sendable {
         let (before, after) = (publication, Publication(settings))
         current.withLock { $0 = after }
         guard !after.isSame(as: before) else { return }
+        // The next beat reads that of the other database.
+        if after.endpoint != before.endpoint { expiringKeys.hear(nil) }
         // Where it fails, the next beat goes on trying, and says what is wrong.
         _ = try? await publish(into: database) { _ in }
         await retire(before)
@@ -138,6 +142,7 @@ final class PolicyPublisher: Sendable {
     }
 
     private func lookAround(among sidecars: Sidecars) async throws(RedisError) {
+        expiringKeys.hear(try await sidecars.expiringKeys())
         let live = try await sidecars.live()
         tellVersions(of: live)
         try await tellPolicies(of: live, sidecars)

@@ -12,7 +12,8 @@ import Settings
     import Foundation
 #endif
 
-/// Has old records removed, about once an hour, by one sidecar of all that share a database (docs/usage.md).
+/// Has old records removed and the keys counted that end soon, about once an hour, by one sidecar of all that share a
+/// database (docs/usage.md).
 ///
 /// Each round has a connection of its own. While Redis is away there is none, and nothing is said of it: others do.
 struct RecordKeeper: Sendable {
@@ -22,6 +23,9 @@ struct RecordKeeper: Sendable {
         var interval = Duration.seconds(3_600)
         /// Between two steps.
         var step = Duration.milliseconds(10)
+
+        /// Of a figure: twice the longest wait, for a large database makes a round long.
+        var figureLifetime: Duration { interval * 3 }
     }
 
     /// In force now.
@@ -71,7 +75,7 @@ struct RecordKeeper: Sendable {
         let step = pace.step
         let retention = Retention(
             client, namespace: settings.namespace, retention: settings.keys.retention,
-            who: "tollgate@\(ProcessInfo.processInfo.hostName)"
+            who: "tollgate@\(ProcessInfo.processInfo.hostName)", figureLifetime: pace.figureLifetime
         ) { try await Task.sleep(for: step) }
         // No longer than the shortest wait, or a sidecar that is alone would find its own mark.
         return try await retention.sweep(database: database, rest: pace.interval / 2)

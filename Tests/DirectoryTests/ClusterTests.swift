@@ -106,9 +106,11 @@ import Testing
             _ = try await booth.client.send("HSET", "tg:1:{acme}:k:\(old.id.local)", "revoked_at", "\(past)")
             _ = try await booth.client.send("ZADD", "tg:1:{acme}:unfinished", "\(past)", "aaaaaaaaaa")
             let retention = Retention(
-                booth.client, namespace: "tg", retention: .seconds(1_000), who: "tollgate@test", pause: {})
+                booth.client, namespace: "tg", retention: .seconds(1_000), who: "tollgate@test",
+                figureLifetime: .seconds(9_000), pause: {})
             #expect(try await retention.sweep(database: database, rest: .seconds(60)) == 1)
             #expect(try await booth.client.send("EXISTS", "tg:1:{acme}:unfinished") == .integer(0))
+            #expect(try await sidecars.expiringKeys()?.keys.text == "24h=0 7d=0 30d=0")
         }
     }
 

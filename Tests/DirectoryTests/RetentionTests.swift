@@ -16,7 +16,9 @@ import Testing
     private func retention(
         _ booth: Tollbooth, pause: @escaping @Sendable () async throws -> Void = {}
     ) -> Retention {
-        Retention(booth.client, namespace: "tg", retention: Self.retention, who: "tollgate@test", pause: pause)
+        Retention(
+            booth.client, namespace: "tg", retention: Self.retention, who: "tollgate@test",
+            figureLifetime: .seconds(9_000), pause: pause)
     }
 
     /// The database as the CLI would have left it, with the id that sidecars know it by.
@@ -81,7 +83,9 @@ import Testing
             ]
             let after = try await names(booth)
             #expect(before.subtracting(after) == gone)
-            #expect(after.subtracting(before).subtracting(["tg:1:{acme}:audit"]) == ["tg:1:{:m}:retention"])
+            #expect(
+                after.subtracting(before).subtracting(["tg:1:{acme}:audit"])
+                    == ["tg:1:{:m}:retention", "tg:1:{:m}:expiring"])
             let left = Set([recent, active, inGrace].map(\.id.local))
             let indexed = try await booth.client.send("ZRANGE", "tg:1:{acme}:keys", "0", "-1").array ?? []
             #expect(Set(indexed.compactMap(\.text)) == left)

@@ -76,9 +76,10 @@ import Testing
             return
         }
         let retention = Retention(
-            booth.client, namespace: "tg", retention: .seconds(86_400), who: "tollgate@test", pause: {})
+            booth.client, namespace: "tg", retention: .seconds(86_400), who: "tollgate@test",
+            figureLifetime: .seconds(9_000), pause: {})
         #expect(try await retention.sweep(database: database, rest: .milliseconds(1)) == 0)
-        _ = try await booth.client.send("DEL", "tg:1:{:m}:retention")
+        _ = try await booth.client.send("DEL", "tg:1:{:m}:retention", "tg:1:{:m}:expiring")
     }
 
     private func names(_ booth: Tollbooth) async throws -> Set<String> {

@@ -64,12 +64,14 @@ import Testing
         (.rotateKey, [organization, records[0], records[1], keys, unfinished, records[2]]),
         (.finishRotation, [organization, records[0], records[1], active, unfinished, audit]),
         (.findEnded, records), (.removeEnded, [organization, records[0], keys, active, audit]),
+        (.countExpiring, [organization, active]),
     ]
     private static let ofNoOrganization: [Call] = [
         (.clock, []), (.setPlan, [plan, names.planRevision, names.planAudit]),
         (.deletePlan, [plan, names.planRevision, names.planAudit]), (.describePlan, [plan]),
         (.beat, [names.instance, names.policySet("h"), names.sidecars]), (.retire, [names.sidecars]),
         (.listSidecars, [names.sidecars]), (.lockRetention, [names.instance, names.retentionLock]),
+        (.publishExpiring, [names.instance, names.retentionLock, names.expiringKeys]),
     ]
     /// One server takes address, global and organization's keys together; on a cluster they are paid slot by slot
     /// (`SlotBySlotTests`).

@@ -20,8 +20,8 @@ package struct Sidecars: Sendable {
     /// hexadecimal digits.
     private static let longestMember = 200
 
-    private let redis: RedisClient
-    private let names: Names
+    let redis: RedisClient
+    let names: Names
 
     package init(_ redis: RedisClient, namespace: String) {
         self.redis = redis

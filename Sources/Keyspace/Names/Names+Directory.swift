@@ -48,4 +48,7 @@ extension Names {
 
     /// Held by whoever removes old records.
     package var retentionLock: String { shared + "retention" }
+
+    /// How many keys end soon, as whoever held that lock has counted.
+    package var expiringKeys: String { shared + "expiring" }
 }

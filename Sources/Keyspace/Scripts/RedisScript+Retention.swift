@@ -15,6 +15,32 @@ extension RedisScript {
             return {1}
             """)
 
+    /// KEYS: the organization, its active keys. ARGV: spans in s. Answers how many keys end within each from now; none of an
+    /// organization that is suspended or being deleted.
+    package static let countExpiring = RedisScript(
+        name: "count-expiring",
+        source: """
+            #!lua flags=allow-oom
+            local isActive = redis.call('HGET', KEYS[1], 'status') == 'active'
+            local now = tonumber(redis.call('TIME')[1])
+            local answer = {}
+            for i = 1, #ARGV do
+              answer[i] = isActive and redis.call('ZCOUNT', KEYS[2], '(' .. now, now + ARGV[i]) or 0
+            end
+            return answer
+            """)
+
+    /// KEYS: meta, the lock, the figure. ARGV: the database's id, who holds the lock, the figure, its lifetime in ms.
+    /// Answers `{1}`, or `{0}` where the lock is somebody else's by now.
+    package static let publishExpiring = RedisScript(
+        name: "publish-expiring",
+        source: """
+            #!lua
+            if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0} end
+            redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
+            return {1}
+            """)
+
     /// KEYS: records. ARGV: the retention in s. Answers `{place, key_hash…}` of those that are to go, places from 0.
     package static let findEnded = RedisScript(
         name: "find-revoked",

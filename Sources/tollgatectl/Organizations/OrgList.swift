@@ -43,24 +43,13 @@ struct OrgList: AsyncParsableCommand {
 extension Directory {
     /// Every organization once, in no order.
     func forEachOrganization(_ body: (OrganizationDescription) async throws -> Void) async throws {
-        var seen = Recent()
+        var seen = SeenOrganizations()
         var cursor: String? = "0"
         while let current = cursor {
             let (page, next) = try await organizations(after: current)
             for organization in page where seen.insert(organization.id) { try await body(organization) }
             cursor = next
         }
-    }
-}
-
-/// SCAN may name a thing twice. What was seen is remembered, up to a bound: beyond it one may show twice.
-private struct Recent {
-    private static let most = 200_000
-    private var ids: Set<OrganizationID> = []
-
-    mutating func insert(_ id: OrganizationID) -> Bool {
-        if ids.count == Self.most { ids = [] }
-        return ids.insert(id).inserted
     }
 }
 
