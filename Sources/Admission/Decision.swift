@@ -10,6 +10,11 @@ package enum Decision: Sendable, Equatable {
 }
 
 extension Decision {
+    /// Whether somebody is told that a key is revoked.
+    var isOfRevokedKey: Bool {
+        if case .deny(let denial) = self, case .revoked = denial.reason { true } else { false }
+    }
+
     /// Whether it is none about a request: the same one comes again, when it is known what it asks for, when it has waited
     /// for room, or is under way.
     func isPreliminary(for request: AdmissionRequest, by policies: [Policy]) -> Bool {

@@ -203,6 +203,7 @@ final class Snapshot: Sendable {
             addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
             timeout: TimeAmount(settings.redis.timeout),
             onFailure: AdmissionConfiguration.Fallback(settings.redis.onFailure),
+            staleFor: TimeAmount(settings.redis.staleFor),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
         redis = settings.redis.endpoint

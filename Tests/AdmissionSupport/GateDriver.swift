@@ -43,7 +43,7 @@ package final class GateDriver: Sendable {
     package let policies: [Policy]
 
     package init(
-        _ configuration: AdmissionConfiguration, _ endpoint: RedisEndpoint, _ instance: Instance
+        _ configuration: AdmissionConfiguration, _ endpoint: RedisEndpoint, _ instance: Instance, _ seen: SeenKeys
     ) async throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
@@ -53,7 +53,7 @@ package final class GateDriver: Sendable {
             logger.logLevel = .critical
             let gate = Gate(
                 configuration: configuration, endpoint: endpoint, instance: instance, on: loop, logger: logger,
-                recordCapacity: 100)
+                recordCapacity: 100, seen: seen)
             gate.start()
             let bound = NIOLoopBound(gate, eventLoop: loop)
             let waiters = NIOLoopBoundBox<[(isReady: Bool, continuation: CheckedContinuation<Void, Never>)]>(

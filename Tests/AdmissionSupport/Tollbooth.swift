@@ -132,13 +132,14 @@ package final class Tollbooth: Sendable {
     /// A gate on a loop of its own, connected unless told otherwise. Its budget is so long that a busy machine changes no
     /// answer; tests of the budget set the real one.
     package func gate(
-        _ policies: [Policy] = Policy.builtIn(), instance: Instance = Instance(), isAwaited: Bool = true,
+        _ policies: [Policy] = Policy.builtIn(), instance: Instance = Instance(), seen: SeenKeys = SeenKeys(),
+        isAwaited: Bool = true,
         _ adjust: (inout AdmissionConfiguration) -> Void = { _ in }
     ) async throws -> GateDriver {
         var configuration = AdmissionConfiguration(
             policies: policies, format: CredentialFormat(prefix: "mcp_", accept: []), timeout: .seconds(20))
         adjust(&configuration)
-        let gate = try await GateDriver(configuration, endpoint, instance)
+        let gate = try await GateDriver(configuration, endpoint, instance, seen)
         gates.withLock { $0.append(gate) }
         if isAwaited { await gate.becomesReady() }
         return gate

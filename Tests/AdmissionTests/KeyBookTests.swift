@@ -41,7 +41,8 @@ import Testing
             let waits = Waits(on: link)
             let complaints = Complaints(about: [], to: logger)
             let plans = PlanBook(on: link, complaints: complaints)
-            cache = KeyCache(capacity: 100, named: link.names, [], plans: plans, complaints: complaints)
+            cache = KeyCache(
+                capacity: 100, named: link.names, [], plans: plans, seen: link.seen, complaints: complaints)
             book = KeyBook(
                 on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
                 addressPrefix: AddressPrefix(), blocks: 100)

@@ -19,20 +19,20 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
     @Test func aRevokedKeyIsRefusedOnTheNextRequestOnEverySidecar() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
-            try await booth.key("laptop", of: "acme")
             try await booth.key("phone", of: "acme")
             let gates = [try await booth.gate(policies), try await booth.gate(policies)]
             for round in 0..<20 {
-                for gate in gates { #expect(await gate.admit(key: "laptop").isAllowed) }
-                try await booth.change("laptop", of: "acme", ["is_active": "0"])
+                let key = "laptop\(round)"
+                try await booth.key(key, of: "acme")
+                for gate in gates { #expect(await gate.admit(key: key).isAllowed) }
+                try await booth.change(key, of: "acme", ["is_active": "0"])
                 for gate in gates {
-                    #expect(await gate.admit(key: "laptop").reason == .revoked, "round \(round)")
+                    #expect(await gate.admit(key: key).reason == .revoked, "round \(round)")
                     #expect(await gate.admit(key: "phone").isAllowed)
                 }
-                try await booth.change("laptop", of: "acme", ["is_active": "1"])
             }
             // What was refused for a cached record's sake was confirmed: each change was seen by both.
-            for gate in gates { #expect(try await gate.counters().stale >= 40) }
+            for gate in gates { #expect(try await gate.counters().stale >= 20) }
         }
     }
 
@@ -53,13 +53,12 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
     @Test func aRefusalChargesTheOrganizationNothing() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
-            try await booth.key("laptop", of: "acme")
+            for key in ["laptop", "phone"] { try await booth.key(key, of: "acme") }
             let gate = try await booth.gate(policies)
             #expect(await gate.admit(key: "laptop").remaining == [999])
             try await booth.change("laptop", of: "acme", ["is_active": "0"])
             for left in [999, 998, 997] { #expect(await gate.admit(key: "laptop").remaining == [left]) }
-            try await booth.change("laptop", of: "acme", ["is_active": "1"])
-            #expect(await gate.admit(key: "laptop").remaining == [998])
+            #expect(await gate.admit(key: "phone").remaining == [998])
         }
     }
 
@@ -154,23 +153,23 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
     @Test func aRaceOfRevocationAndRequestsAdmitsNobodyAfterIt() async throws {
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
-            try await booth.key("laptop", of: "acme")
             let gates = [try await booth.gate(policies), try await booth.gate(policies)]
-            for _ in 0..<20 {
+            for round in 0..<20 {
+                let key = "laptop\(round)"
+                try await booth.key(key, of: "acme")
                 // Both know the record as it is: of the two changes a request may see, more would be a 503.
-                for gate in gates { #expect(await gate.admit(key: "laptop").isAllowed) }
+                for gate in gates { #expect(await gate.admit(key: key).isAllowed) }
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for index in 0..<40 {
                         group.addTask {
-                            let decision = await gates[index % 2].admit(key: "laptop")
+                            let decision = await gates[index % 2].admit(key: key)
                             #expect(decision.isAllowed || decision.reason == .revoked)
                         }
                     }
-                    group.addTask { try await booth.change("laptop", of: "acme", ["is_active": "0"]) }
+                    group.addTask { try await booth.change(key, of: "acme", ["is_active": "0"]) }
                     try await group.waitForAll()
                 }
-                for gate in gates { #expect(await gate.admit(key: "laptop").reason == .revoked) }
-                try await booth.change("laptop", of: "acme", ["is_active": "1"])
+                for gate in gates { #expect(await gate.admit(key: key).reason == .revoked) }
             }
         }
     }

@@ -109,14 +109,15 @@ struct Bench {
 
     init(
         _ policies: [Policy] = [], outages: Outages = Outages(), late: LateDecisions = LateDecisions(),
-        instance: Instance = Instance(), wallClock: @escaping () -> Int = { 0 }
+        instance: Instance = Instance(), seen: SeenKeys = SeenKeys(), wallClock: @escaping () -> Int = { 0 }
     ) {
         let loop = loop
         let redis = StubLink(on: loop)
         self.redis = redis
         link = StoreLink(
             Self.configuration(policies), instance: instance, on: loop,
-            logger: Self.logger, late: late, outages: outages, wallClock: wallClock
+            logger: Self.logger, late: late, outages: outages, seen: seen,
+            wallClock: wallClock
         ) { _ in redis }
     }
 

@@ -7,6 +7,7 @@ import time
 import pytest
 from fixtures.redis_server import RedisServer
 from fixtures.wire import ask, free_port, until
+from test_metrics import value
 
 PATH = "/api/listings"
 POLICIES = [{"name": "org", "per": "org", "limit": "1000/1d"}]
@@ -64,6 +65,31 @@ def test_no_revoked_key_is_admitted_after_a_lagging_replica_was_promoted(launch,
     assert ask(daemon.port, "GET", PATH, victim["key"]).status == 401
     for other in others:
         assert ask(daemon.port, "GET", PATH, other["key"]).status == 401
+
+
+def test_what_was_seen_revoked_stays_so_when_a_failover_has_forgotten_it(launch, upstream, ctl, redis, replica, folder):
+    """One loop of one sidecar was told. The others, and other sidecars, remember the record that the new primary has again."""
+    daemon, other = (launch(upstream, policies=POLICIES, loops=4) for _ in range(2))
+    victim, bystander = ctl.issue(), ctl.issue("acme", "bystander")
+    for sidecar in (daemon, other):
+        for _ in range(8):
+            assert ask(sidecar.port, "GET", PATH, victim["key"]).status == 200
+    in_sync(redis, replica)
+    replica("REPLICAOF", "NO", "ONE")
+    ctl.revoke(victim["id"])
+    assert ask(daemon.port, "GET", PATH, victim["key"]).status == 401
+    promote(folder, redis, replica)
+    until(lambda: ask(daemon.port, "GET", PATH, bystander["key"]).status == 200, "the sidecar at the new primary", 20)
+    daemon.wait_until_ready()
+    assert {ask(daemon.port, "GET", PATH, victim["key"]).status for _ in range(16)} == {401}
+    assert value(daemon, "tollgate_revocations_forgotten_total") >= 1
+    assert daemon.times_said("error revocation forgotten: ") == 1
+    assert daemon.times_said(f"key_id={victim['id']}") == 1
+    # So the database knows again, and whoever trusts it.
+    until(lambda: "revoked" in ctl("key", "show", victim["id"]), "the revocation in the new primary")
+    assert "tollgate, which had seen it revoked" in ctl("audit", "acme")
+    assert {ask(other.port, "GET", PATH, victim["key"]).status for _ in range(8)} == {401}
+    assert ask(daemon.port, "GET", PATH, bystander["key"]).status == 200
 
 
 def test_a_demoted_primary_is_no_source_of_answers(launch, upstream, ctl, redis, replica):

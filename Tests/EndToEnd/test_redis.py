@@ -7,6 +7,7 @@ import time
 import pytest
 from fixtures.wire import Connection, ask, until
 from test_answers import BAD_KEY, LIMIT_FIELDS, problem
+from test_metrics import call
 
 #: How long a decision may take while Redis is away, seen from the caller.
 PROMPT = 0.1
@@ -191,6 +192,51 @@ def test_open_lets_known_keys_pass_uncharged(launch, redis, upstream, ctl):
     unavailable(ask(daemon.port, "GET", "/api/listings", cold))
     unavailable(ask(daemon.port, "GET", "/api/listings", BAD_KEY))
     assert ask(daemon.port, "GET", "/api/listings").status == 401
+
+
+@pytest.mark.parametrize("on_failure", ["open", "local"])
+def test_a_key_that_one_loop_knows_is_known_to_all(launch, redis, upstream, ctl, on_failure):
+    daemon = launch(
+        upstream,
+        loops=4,
+        policies=[{"name": "org", "per": "org", "limit": "10000/1h"}],
+        redis_settings=DEFAULT | {"on_failure": on_failure},
+    )
+    # Each of them is met by one of the loops.
+    keys = [ctl.issue(name=f"k{number}")["key"] for number in range(3)]
+    revoked, cold = ctl.issue(name="revoked"), ctl.issue(name="cold")["key"]
+    for key in keys:
+        assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    for _ in range(8):
+        assert ask(daemon.port, "GET", "/api/listings", revoked["key"]).status == 200
+    ctl.revoke(revoked["id"])
+    assert ask(daemon.port, "GET", "/api/listings", revoked["key"]).status == 401
+    redis.kill()
+    for key in keys:
+        assert {ask(daemon.port, "GET", "/api/listings", key).status for _ in range(10)} == {200}
+    for _ in range(8):
+        unavailable(ask(daemon.port, "GET", "/api/listings", revoked["key"]))
+        unavailable(ask(daemon.port, "GET", "/api/listings", cold))
+
+
+def test_a_call_that_costs_more_than_the_first_has_room_when_counted_in_process(launch, redis, upstream, key):
+    """What one call may cost isn't fixed by the call that happened to be first."""
+    daemon = launch(
+        upstream,
+        loops=1,
+        routes=[{"path": "/mcp", "mcp": True}],
+        policies=[{"name": "org", "per": "org", "limit": "20/1s", "cost": {"dear": 8}}],
+        redis_settings=DEFAULT | {"on_failure": "local", "local_share": 0.1},
+    )
+
+    def status(tool: str) -> int:
+        fields = {"X-API-Key": key, "Content-Type": "application/json"}
+        return ask(daemon.port, "POST", "/mcp", None, fields=fields, body=call(tool)).status
+
+    assert status("cheap") == 200
+    redis.kill()
+    assert status("cheap") == 200
+    until(lambda: status("dear") == 200, "room for the dear call")
 
 
 def test_local_counts_known_keys_in_process(launch, redis, upstream, key):

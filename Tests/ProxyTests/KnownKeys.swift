@@ -33,7 +33,7 @@ extension Gate {
     ) -> Gate {
         let link = StoreLink(
             configuration, instance: Instance(), on: eventLoop, logger: logger, late: LateDecisions(),
-            outages: Outages(), wallClock: { WallTime.now().microsecondsSince1970 }
+            outages: Outages(), seen: SeenKeys(), wallClock: { WallTime.now().microsecondsSince1970 }
         ) { _ in RedisWithKeys(keys, on: eventLoop) }
         let gate = Gate(configuration, on: link, logger: logger)
         for key in keys {

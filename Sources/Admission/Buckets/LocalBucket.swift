@@ -13,6 +13,7 @@ struct LocalBucket {
 
     private var state: State
 
+    /// - Parameter cost: of the first call. One has to pass at a time, or none ever would.
     fileprivate init?(_ allowance: Allowance, _ share: Double, fitting cost: Int, at calendar: Int) {
         switch allowance {
         case .rate(let limit):
@@ -25,6 +26,23 @@ struct LocalBucket {
         case .concurrency(let slots):
             state = .slots(max(1, Int(Double(slots) * share)))
         }
+    }
+
+    /// With room for one call of this cost, and what was taken so far.
+    fileprivate func fitting(_ cost: Int) -> LocalBucket {
+        var wider = self
+        switch state {
+        case .rate(let limit, let bucket):
+            guard cost > bucket.shape.capacity else { return self }
+            let limit = Limit(count: limit.count, periodMicroseconds: limit.periodMicroseconds, burst: cost)
+            guard let shape = try? BucketShape(limit) else { return self }
+            wider.state = .rate(limit, TokenBucket(shape, state: bucket.state))
+        case .quota(let quota, let window, let used):
+            guard cost > quota.count else { return self }
+            wider.state = .quota(CalendarQuota(count: cost, per: quota.period), window, used: used)
+        case .slots: break
+        }
+        return wider
     }
 
     fileprivate func isOver(at calendar: Int) -> Bool {
@@ -70,9 +88,11 @@ struct LocalBucket {
 extension Bucket {
     /// This loop's share, as it stands; nil where there is none to count.
     ///
-    /// - Parameter calendar: the instant that quotas go by.
+    /// - Parameters:
+    ///   - cost: of the call to be made.
+    ///   - calendar: the instant that quotas go by.
     func localShare(_ share: Double, fitting cost: Int, at calendar: Int) -> LocalBucket? {
-        if let local, !local.isOver(at: calendar) { return local }
+        if let local, !local.isOver(at: calendar) { return local.fitting(cost) }
         return LocalBucket(allowance, share, fitting: cost, at: calendar)
     }
 }

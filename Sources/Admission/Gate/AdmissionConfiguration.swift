@@ -27,6 +27,8 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     /// Budget of one question. A request waits at most twice this.
     package var timeout: TimeAmount
     package var onFailure: Fallback
+    /// How long after Redis was last there known keys are known still.
+    package var staleFor: TimeAmount
     /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They
     /// are paid one after the other.
     package var paysBySlot: Bool
@@ -38,8 +40,8 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat,
         addressPrefix: AddressPrefix = AddressPrefix(), allowsAnonymous: Bool = false,
-        timeout: TimeAmount = .milliseconds(250), onFailure: Fallback = .closed, localShare: Double = 1,
-        paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
+        timeout: TimeAmount = .milliseconds(250), onFailure: Fallback = .closed, staleFor: TimeAmount = .hours(1),
+        localShare: Double = 1, paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace
         self.policies = policies
@@ -48,6 +50,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.allowsAnonymous = allowsAnonymous
         self.timeout = timeout
         self.onFailure = onFailure
+        self.staleFor = staleFor
         self.localShare = localShare
         self.paysBySlot = paysBySlot
         self.usageRetentionSeconds = usageRetentionSeconds

@@ -50,16 +50,17 @@ package final class Gate {
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too.
-    ///   - late: shared by all gates of the process, as `outages` are.
+    ///   - late: shared by all gates of the process, as `outages` and `seen` are.
     ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about a KiB.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     package convenience init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,
         logger: Logger, recordCapacity: Int = 50_000, late: LateDecisions = LateDecisions(),
-        outages: Outages = Outages(), wallClock: @escaping () -> Int = { WallTime.now().microsecondsSince1970 }
+        outages: Outages = Outages(), seen: SeenKeys = SeenKeys(),
+        wallClock: @escaping () -> Int = { WallTime.now().microsecondsSince1970 }
     ) {
         let link = StoreLink(
-            configuration, instance: instance, on: eventLoop, logger: logger, late: late, outages: outages,
+            configuration, instance: instance, on: eventLoop, logger: logger, late: late, outages: outages, seen: seen,
             wallClock: wallClock
         ) { link in
             RedisConnection(
@@ -90,7 +91,8 @@ package final class Gate {
         complaints = Complaints(about: policies, to: logger)
         plans = known ?? PlanBook(on: link, complaints: complaints)
         cache = KeyCache(
-            capacity: recordCapacity, named: link.names, policies, plans: plans, complaints: complaints)
+            capacity: recordCapacity, named: link.names, policies, plans: plans, seen: link.seen,
+            complaints: complaints)
         keys = KeyBook(
             on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
             addressPrefix: configuration.addressPrefix, blocks: recordCapacity)
@@ -263,7 +265,9 @@ package final class Gate {
     /// What the till says.
     private func conclude(_ ask: Ask, _ answer: Till.Answer) {
         switch answer {
-        case .decided(let decision, let receipt): finish(ask, decision, receipt)
+        case .decided(let decision, let receipt):
+            if decision.isOfRevokedKey, let hash = ask.hash { cache.noteRevoked(hash) }
+            finish(ask, decision, receipt)
         case .absent(let absence): decideWithoutRedis(ask, absence)
         case .foreign(let principal):
             // As much of a guess as a key that isn't one.

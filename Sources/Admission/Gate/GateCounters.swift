@@ -74,6 +74,8 @@ package struct GateCounters: Sendable, Hashable {
         package var loads = 0
         /// Look-ups of keys not known here that weren't made: too many before them were of none.
         package var lookupsRefused = 0
+        /// Records that say a key holds which was seen revoked.
+        package var revocationsForgotten = 0
     }
 
     package init() {}
@@ -91,7 +93,7 @@ package struct GateCounters: Sendable, Hashable {
             \.denied.expired, \.denied.notYetValid, \.denied.suspended, \.denied.costExceedsCapacity,
             \.denied.addressNotAllowed, \.denied.insufficientScope, \.denied.toolNotAllowed, \.denied.foreignSession,
             \.denied.rateLimited, \.denied.unavailable, \.keys.unknownFromCache, \.keys.recordHits, \.keys.lookups,
-            \.keys.loads, \.keys.lookupsRefused,
+            \.keys.loads, \.keys.lookupsRefused, \.keys.revocationsForgotten,
             \.deniedFromCache, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored, \.corrections, \.slotsLost,
             \.streamsEnded, \.usageDropped, \.usageLost,
         ] as [WritableKeyPath<GateCounters, Int>] {

@@ -5,7 +5,7 @@ import NIOCore
 
 /// The answer when Redis has none (docs/design.md, "Without Redis"): refusals that need no Redis as usual and uncharged;
 /// `throttle: false` is served; all else goes by `on_failure`. Authentication never fails open: a key that isn't known here,
-/// or was no good when last seen, is 503, for it can't be told.
+/// or was no good when any loop last saw it, is 503, for it can't be told.
 final class WithoutRedis {
     private let configuration: AdmissionConfiguration
     private let link: StoreLink
@@ -57,7 +57,8 @@ final class WithoutRedis {
             return (.deny(Denial(reason: reason)), nil)
         }
         let hash = hash()
-        guard let entry = cache.last(hash), entry.standingRefusal == nil, entry.refusal(at: link.redisTime) == nil
+        guard link.wasThere(within: configuration.staleFor), let entry = cache.lastOfAll(hash),
+            entry.standingRefusal == nil, entry.refusal(at: link.redisTime) == nil
         else {
             return (.deny(Denial(reason: reason)), nil)
         }

@@ -43,6 +43,15 @@ final class Complaints {
         }
     }
 
+    /// To be called once a process.
+    ///
+    /// - Parameter key: its id, of which a record says that it holds, though it was seen revoked.
+    func noteForgottenRevocation(_ key: String) {
+        logger.error(
+            "revocation forgotten: the database has gone back in time; the key stays refused here, and is revoked anew",
+            metadata: ["key_id": "\(key)"])
+    }
+
     func noteTooLong(plan: String, _ length: Int64) {
         once("length of plan \(plan)") {
             logger.error(

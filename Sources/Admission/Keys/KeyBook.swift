@@ -155,7 +155,10 @@ final class KeyBook {
 
     private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask]) {
         if link.outage == nil {
-            if pointer == nil { cache.setUnknown(hash, at: link.eventLoop.now) }
+            if pointer == nil {
+                cache.setUnknown(hash, at: link.eventLoop.now)
+                link.seen.forget(hash)
+            }
             // Who asks while the record is being read needn't look it up again; the end of the load forgets it.
             pointers[hash] = asks.contains { !$0.isDone } ? pointer : nil
         }
@@ -211,7 +214,7 @@ final class KeyBook {
         if answer.count == 2, let length = answer[1].integer {
             return refuseTooLong(wants, wants.first?.pointer.organization ?? "", length)
         }
-        guard answer.count == wants.count + 2,
+        guard let readAt = link.time(of: answer), answer.count == wants.count + 2,
             let fields = answer[1].array.flatMap({ RecordValues($0, of: OrganizationField.admitted) })
         else { return miss(wants.flatMap(\.asks), "unexpected record") }
         guard !fields.isEmpty else {
@@ -221,12 +224,13 @@ final class KeyBook {
         let organization = OrganizationRecord(fields)
         plans.with(organization?.plan) { isKnown in
             guard isKnown else { return self.miss(wants.flatMap(\.asks), "no answer about the plan") }
-            self.read(wants, organization, answer[2...])
+            self.read(wants, organization, answer[2...], at: readAt)
         }
     }
 
     private func read(
-        _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>
+        _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>,
+        at readAt: Int
     ) {
         for (want, fields) in zip(wants, records) {
             if let length = fields.integer {
@@ -241,9 +245,18 @@ final class KeyBook {
                 dropPointer(want)
                 continue
             }
-            let entry = cache.entry(want.hash, want.pointer, record, organization)
+            let entry = cache.entry(want.hash, want.pointer, heeded(record, of: want), organization)
+            if link.outage == nil { share(entry, of: want.hash, readAt: readAt) }
             tell(want.asks) { _ in .key(entry, isFresh: true) }
         }
+    }
+
+    /// With the other loops of the process.
+    private func share(_ entry: KeyEntry, of hash: CredentialHash, readAt: Int) {
+        if !entry.record.isActive { cache.noteRevoked(hash) }
+        link.seen.note(
+            entry.organization.record, link.servesWithoutRedis ? entry.record : nil, of: hash, at: entry.pointer,
+            readAt: readAt)
     }
 
     /// More than anybody may write, or one loop's connection would carry: its own requests are refused, nobody else's.
@@ -281,6 +294,42 @@ final class KeyBook {
             }
             self.cache.setUnknown(want.hash, at: self.link.eventLoop.now)
             return .unknown
+        }
+    }
+
+    // MARK: Revocations
+
+    /// The record as it holds here: a key that this process has seen revoked stays so, whatever is read of it.
+    private func heeded(_ record: KeyRecord, of want: OrganizationLoad.Want) -> KeyRecord {
+        guard link.outage == nil, record.standing(at: link.redisTime) != .revoked, record.isActive,
+            link.seen.isRevoked(want.hash)
+        else { return record }
+        counters.revocationsForgotten += 1
+        if link.seen.noteForgotten(want.hash) {
+            complaints.noteForgottenRevocation(want.pointer.principal.keyID)
+        }
+        revokeAnew(want.pointer)
+        var revoked = record
+        revoked.isActive = false
+        return revoked
+    }
+
+    /// For the sidecars that haven't seen it. What the key replaced is not put back among the active ones, as `tollgatectl`
+    /// would do: nothing is let in by that.
+    private func revokeAnew(_ pointer: RecordPointer) {
+        let deadline = link.eventLoop.now + link.timeout
+        var call = RedisCommand(RedisScript.revokeKey, keyCount: 4)
+        for name in link.names.revocation(of: pointer) { call.append(name) }
+        let actor = "tollgate, which had seen it revoked"
+        for argument in [DatabaseID.proposal(), pointer.id, actor, pointer.principal.keyID, ""] {
+            call.append(argument)
+        }
+        // Another database knows nothing of ours.
+        link.send(link.instanceQuestion(), before: deadline) { database in
+            guard let answer = self.link.answer(database, of: RedisScript.instance), answer.count == 2 else { return }
+            self.link.compareInstance(answer[1])
+            guard self.link.outage == nil else { return }
+            self.link.send(call, before: deadline) { _ = self.link.answer($0, of: RedisScript.revokeKey) }
         }
     }
 

@@ -16,6 +16,7 @@ final class KeyCache {
     private let names: Names
     private let policies: [Policy]
     private let plans: PlanBook
+    private let seen: SeenKeys
     private let complaints: Complaints
     private var records: BoundedCache<CredentialHash, KeyEntry>
     private var organizations: BoundedCache<String, Organization>
@@ -23,12 +24,18 @@ final class KeyCache {
     private var unknowns: BoundedCache<CredentialHash, NIODeadline>
     /// Of the configuration before, for a while.
     private var inheritance: Inheritance<KeyCache>?
+    /// So many of the process' revocations are heeded here.
+    private var heededRevocations = 0
 
     /// - Parameter capacity: keys, organizations and failed look-ups remembered, each.
-    init(capacity: Int, named names: Names, _ policies: [Policy], plans: PlanBook, complaints: Complaints) {
+    init(
+        capacity: Int, named names: Names, _ policies: [Policy], plans: PlanBook, seen: SeenKeys,
+        complaints: Complaints
+    ) {
         self.names = names
         self.policies = policies
         self.plans = plans
+        self.seen = seen
         self.complaints = complaints
         records = BoundedCache(capacity: capacity)
         organizations = BoundedCache(capacity: capacity)
@@ -44,10 +51,28 @@ final class KeyCache {
     }
 
     /// As it was last read, and worked out by the plans of then.
-    func last(_ hash: CredentialHash) -> KeyEntry? { records.use(hash) ?? inherited(hash) }
+    func last(_ hash: CredentialHash) -> KeyEntry? {
+        heedRevocations()
+        return records.use(hash) ?? inherited(hash)
+    }
+
+    /// As any loop has read it last. For when Redis can't be asked: it takes a lock.
+    func lastOfAll(_ hash: CredentialHash) -> KeyEntry? {
+        let entry = last(hash)
+        guard let (key, organization) = seen.last(hash) else {
+            // Nobody keeps records of all loops, but one of the organization's other keys may have been read since.
+            guard let entry, let organization = seen.last(organization: entry.pointer.organization),
+                organization != entry.organization.record
+            else { return entry }
+            return self.entry(hash, entry.pointer, entry.record, organization)
+        }
+        if let entry, entry.record == key.record, entry.organization.record == organization { return entry }
+        return self.entry(hash, key.pointer, key.record, organization)
+    }
 
     /// As it was last read, under the plans of now.
     func current(_ hash: CredentialHash) -> KeyEntry? {
+        heedRevocations()
         guard let entry = records.use(hash) else { return inherited(hash) }
         guard entry.organization.generation != plans.generation else { return entry }
         return self.entry(hash, entry.pointer, entry.record, entry.organization.record)
@@ -67,6 +92,24 @@ final class KeyCache {
     func remove(_ hash: CredentialHash) {
         records.remove(hash)
         inheritance?.former.remove(hash)
+    }
+
+    // MARK: Revocations
+
+    /// Somebody was told that this one is revoked: so it is on every loop, and stays so.
+    func noteRevoked(_ hash: CredentialHash) {
+        guard let entry = records.use(hash), !entry.isNotedRevoked else { return }
+        entry.isNotedRevoked = true
+        seen.noteRevoked(hash)
+    }
+
+    /// What another loop has seen revoked is looked up anew: an outage, or a database that has gone back in time, would let
+    /// it be served here.
+    private func heedRevocations() {
+        guard seen.revocationCount != heededRevocations else { return }
+        let revoked = seen.revoked(after: heededRevocations)
+        heededRevocations = revoked.count
+        for hash in revoked.credentials where records.use(hash)?.standingRefusal != .revoked { records.remove(hash) }
     }
 
     // MARK: Another configuration

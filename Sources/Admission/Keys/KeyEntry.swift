@@ -25,7 +25,7 @@ final class Organization {
 
 /// A key's record with its organization, both as of one revision, and what follows from them for every request.
 ///
-/// Immutable but for what is prepared: a change of either makes another entry.
+/// Immutable but for what is prepared and noted: a change of either makes another entry.
 final class KeyEntry {
     /// A question that every request over this key and selection repeats, octet for octet.
     final class Prepared {
@@ -50,6 +50,9 @@ final class KeyEntry {
     let buckets: BucketSet
     /// What its requests may do.
     let grant: Grant
+
+    /// Somebody was told that it is revoked, and all loops know.
+    var isNotedRevoked = false
 
     private var prepared: [Prepared] = []
     /// Selections differ by route and method; more than these are put together anew each time.

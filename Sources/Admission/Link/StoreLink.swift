@@ -18,6 +18,8 @@ import Telemetry
 final class StoreLink {
     let eventLoop: any EventLoop
     let names: Names
+    /// Of its Redis, by all loops.
+    let seen: SeenKeys
     /// Budget of one question.
     private(set) var timeout: TimeAmount
 
@@ -31,8 +33,8 @@ final class StoreLink {
     /// Nil once it was closed.
     private var connection: (any RedisLink)?
     private var health: Health
-    /// Redis' clock in microseconds, and when its answer came.
-    private var lastTime: (redis: Int, heardAt: NIODeadline)?
+    /// Redis' clock in microseconds, when its answer came, and when the last one did of a database that is ours.
+    private var lastTime: (redis: Int, heardAt: NIODeadline, wasOursAt: NIODeadline)?
     private(set) var isClosed = false
     /// That ask by it: one a configuration that is still at work.
     private var gates: Set<ObjectIdentifier> = []
@@ -44,12 +46,12 @@ final class StoreLink {
     private(set) var traffic = RedisTraffic()
 
     /// - Parameters:
-    ///   - instance: shared by all gates of the process, over reloads too; so are `late` and `outages`.
+    ///   - instance: shared by all gates of the process, over reloads too; so are `late`, `outages` and `seen`.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     ///   - connect: makes the connection, which has to pass `greet` before anything else is sent on it.
     init(
         _ configuration: AdmissionConfiguration, instance: Instance, on eventLoop: any EventLoop, logger: Logger,
-        late: LateDecisions, outages: Outages, wallClock: @escaping () -> Int,
+        late: LateDecisions, outages: Outages, seen: SeenKeys, wallClock: @escaping () -> Int,
         connect: (StoreLink) -> any RedisLink
     ) {
         self.eventLoop = eventLoop
@@ -61,6 +63,7 @@ final class StoreLink {
         self.wallClock = wallClock
         self.late = late
         self.outages = outages
+        self.seen = seen
         health = Health(at: eventLoop.now)
         connection = connect(self)
     }
@@ -104,6 +107,15 @@ final class StoreLink {
         guard let lastTime else { return wallClock() }
         return lastTime.redis + Int((eventLoop.now - lastTime.heardAt).nanoseconds / 1_000)
     }
+
+    /// Whether what was read of keys is worth something yet: Redis was there not longer ago.
+    func wasThere(within time: TimeAmount) -> Bool {
+        guard let lastTime else { return false }
+        return eventLoop.now <= lastTime.wasOursAt + time
+    }
+
+    /// Whether known keys are served when Redis isn't there.
+    var servesWithoutRedis: Bool { onFailure != .closed }
 
     /// Answers of Redis heard so far, of any kind.
     var answers: Int { health.answers }
@@ -209,7 +221,8 @@ final class StoreLink {
             guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
-            lastTime = (time, eventLoop.now)
+            let now = eventLoop.now
+            lastTime = (time, now, wasOursAt: outage == nil ? now : lastTime?.wasOursAt ?? .distantPast)
             return .success(elements)
         case .failure(.timeout): return .failure(.late)
         case .failure(let error):

@@ -101,14 +101,10 @@ package struct Directory: Sendable {
     /// - Returns: false if it was revoked before.
     @discardableResult
     package func revokeKey(_ id: KeyID) async throws(DirectoryError) -> Bool {
-        let organization = id.organization.text
         let replaced = try await predecessor(of: id)
         let reply = try await redis.answer(
             .revokeKey,
-            keys: [
-                names.organization(organization), names.record(id), names.activeKeys(organization),
-                names.audit(organization),
-            ] + (replaced.map { [names.record($0)] } ?? []),
+            keys: names.revocation(of: RecordPointer(id)) + (replaced.map { [names.record($0)] } ?? []),
             arguments: [Self.revision(), id.local, actor, id.text, replaced?.local ?? ""])
         guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
         switch String(decoding: word, as: UTF8.self) {

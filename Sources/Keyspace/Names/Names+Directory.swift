@@ -37,6 +37,12 @@ extension Names {
         "\(self.organization(organization)):u:\(CivilDate(day: day).basic)"
     }
 
+    /// Of what ``RedisScript/revokeKey`` works on, but for the record that the key has replaced.
+    package func revocation(of pointer: RecordPointer) -> [String] {
+        let organization = pointer.organization
+        return [self.organization(organization), record(pointer), activeKeys(organization), audit(organization)]
+    }
+
     package func audit(_ organization: String) -> String { "\(self.organization(organization)):audit" }
 
     /// Of changes of plans.

@@ -13,6 +13,7 @@ struct Backends: Sendable {
     let instance: Instance
     let late: LateDecisions
     let outages: Outages
+    let seen: SeenKeys
     /// Nil where the handler has no name.
     let resolver: UpstreamResolver?
 
@@ -24,6 +25,7 @@ struct Backends: Sendable {
         instance = ofRedis?.instance ?? Instance()
         late = ofRedis?.late ?? LateDecisions()
         outages = ofRedis?.outages ?? Outages()
+        seen = ofRedis?.seen ?? SeenKeys(capacity: settings.limits.cacheEntries)
         resolver =
             former?.location == location
             ? former?.resolver : UpstreamResolver(settings.upstream, logger: logger)

@@ -47,7 +47,8 @@ final class Epoch {
         }
         return Gate(
             configuration: snapshot.admission, endpoint: snapshot.redis, instance: backends.instance, on: eventLoop,
-            logger: shared.logger, recordCapacity: capacity, late: backends.late, outages: backends.outages)
+            logger: shared.logger, recordCapacity: capacity, late: backends.late, outages: backends.outages,
+            seen: backends.seen)
     }
 
     private static func pool(

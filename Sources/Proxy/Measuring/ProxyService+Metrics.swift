@@ -101,6 +101,10 @@ struct ProxyMetrics {
                     ("reloaded", keys.loads), ("refused", keys.lookupsRefused),
                 ]),
             MetricFamily(
+                "tollgate_revocations_forgotten_total", .counter,
+                "Records by which a key holds that was seen revoked: the database has gone back in time.",
+                keys.revocationsForgotten),
+            MetricFamily(
                 "tollgate_cache_entries", .gauge, "Entries in the caches of all loops.", by: "cache",
                 counted: [
                     ("keys", caches.keys), ("organizations", caches.organizations),

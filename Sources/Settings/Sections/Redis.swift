@@ -11,12 +11,14 @@ extension Settings {
         package var timeout: Duration
         package var onFailure: OnFailure
         package var localShare: Double
+        /// How long known keys are served by what was last read of them.
+        package var staleFor: Duration
     }
 }
 
 extension Settings.Redis {
     static let schema = Schema(
-        [endpoint.row, timeout.row, onFailure.row, localShare.row],
+        [endpoint.row, timeout.row, onFailure.row, localShare.row, staleFor.row],
         synonyms: [
             "redis.uri": "redis.url", "redis.host": "redis.url", "redis.address": "redis.url",
             "redis.fail_open": "redis.on_failure",
@@ -41,10 +43,15 @@ extension Settings.Redis {
         "redis.local_share", .share, default: "0.5",
         "Part of each limit that this sidecar gives while it counts alone: 1 divided by the sidecars.")
 
+    static let staleFor = Setting(
+        "redis.stale_for", .duration(.seconds(1)...(.seconds(30 * 86_400))), default: "1h",
+        "Known keys pass without Redis (open and local) for so long after it was last there.")
+
     init(_ root: Mapping, _ problems: inout ProblemList) {
         endpoint = root.value(Self.endpoint, &problems)
         timeout = root.value(Self.timeout, &problems)
         onFailure = root.value(Self.onFailure, &problems)
         localShare = root.value(Self.localShare, &problems)
+        staleFor = root.value(Self.staleFor, &problems)
     }
 }

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AdmissionSupport
+import NIOCore
+import NIOEmbedded
+import Redis
+import TestSupport
+import Testing
+@testable import Keyspace
+@testable import Limits
+
+@testable import Admission
+
+@Suite struct RevocationsTests {
+    private let hashes = (0..<4).map { CredentialHash("key\($0)") }
+
+    @Test func whatWasNotedAfterSoManyIsTold() {
+        var revocations = Revocations(capacity: 10)
+        #expect(revocations.noted(after: 0).isEmpty)
+        for hash in hashes.prefix(3) {
+            let isNews = revocations.note(hash)
+            #expect(isNews)
+        }
+        let isNews = revocations.note(hashes[1])
+        #expect(!isNews)
+        #expect(revocations.count == 3)
+        #expect(revocations.noted(after: 1) == Array(hashes[1...2]))
+        #expect(revocations.noted(after: 3).isEmpty)
+        #expect(hashes.map(revocations.contains) == [true, true, true, false])
+    }
+
+    /// However many there are, so many are kept: the oldest goes, and who is behind hears of those that are left.
+    @Test func beyondItsCapacityTheOldestIsForgotten() {
+        var revocations = Revocations(capacity: 2)
+        for hash in hashes { _ = revocations.note(hash) }
+        #expect(revocations.count == 4)
+        #expect(hashes.map(revocations.contains) == [false, false, true, true])
+        #expect(revocations.noted(after: 0) == Array(hashes[2...3]))
+        #expect(revocations.noted(after: 3) == [hashes[3]])
+    }
+}
+
+/// Loops of one process, each with a gate and a connection of its own.
+@Suite struct SeenKeysTests {
+    private final class Loop {
+        let bench: Bench
+        let gate: Gate
+        let log = RecordedLog()
+
+        init(_ seen: SeenKeys, _ instance: Instance, _ configuration: AdmissionConfiguration) {
+            bench = Bench(instance: instance, seen: seen)
+            bench.link.go(by: configuration)
+            gate = Gate(configuration, on: bench.link, logger: log.logger, recordCapacity: 100)
+        }
+
+        var redis: StubLink { bench.redis }
+
+        @discardableResult
+        func ask(_ key: String, isThrottled: Bool = true) -> Reasons {
+            let reasons = Reasons()
+            let selection = PolicySelection(of: gate.configuration.policies, routes: [], method: "GET")
+            let request = AdmissionRequest(
+                kind: .protected, isThrottled: isThrottled, credential: .presented(Array(key.utf8)),
+                address: "203.0.113.9", selection: selection)
+            gate.admit(request, at: bench.now) { decision, _ in reasons.all.append(decision.reason) }
+            return reasons
+        }
+
+        /// What is asked about a key that isn't known here is answered so, at this µs of Redis' clock.
+        func read(
+            _ key: String, at time: Int64 = 1_000_000, revision: String = "1", status: String = "active",
+            active: String = "1"
+        ) {
+            redis.answer(at: time, .text("acme \(key.dropFirst(4))"))
+            redis.answer(at: time, .text("id"))
+            redis.answer(
+                at: time, .organization(revision: revision, status: status), .record(of: key, active: active))
+        }
+
+        /// As ``read(_:at:revision:status:active:)``, and the one question is answered that charges nothing.
+        func learn(_ key: String) {
+            let reasons = ask(key)
+            read(key)
+            redis.answer(.integer(1))
+            #expect(reasons.all == [nil])
+        }
+
+        /// Redis says nothing any more.
+        func fall() {
+            for _ in 0..<3 {
+                let answers = bench.link.answers
+                bench.link.noteSilence(since: answers)
+            }
+            #expect(bench.link.outage != nil)
+        }
+    }
+
+    private final class Reasons {
+        var all: [Denial.Reason?] = []
+    }
+
+    private static func loops(
+        _ count: Int, _ policies: [Policy] = [], onFailure: AdmissionConfiguration.Fallback = .closed,
+        _ adjust: (inout AdmissionConfiguration) -> Void = { _ in }
+    ) -> [Loop] {
+        var configuration = Bench.configuration(policies)
+        configuration.onFailure = onFailure
+        adjust(&configuration)
+        let (seen, instance) = (SeenKeys(), Instance())
+        return (0..<count).map { _ in Loop(seen, instance, configuration) }
+    }
+
+    // MARK: Revocations
+
+    /// One loop was told; the others remember the record as it was.
+    @Test func aRevocationThatOneLoopHasSeenHoldsOnAllInAnOutage() {
+        let loops = Self.loops(2, onFailure: .open)
+        for loop in loops { loop.learn("mcp_laptop") }
+        let told = loops[0].ask("mcp_laptop")
+        // Stale, and then revoked.
+        loops[0].redis.answer(.integer(2))
+        loops[0].redis.answer(.organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
+        #expect(told.all == [.revoked])
+        for loop in loops {
+            loop.fall()
+            #expect(loop.ask("mcp_laptop").all == [.limiterUnavailable(detail: "Redis doesn't answer")])
+        }
+    }
+
+    /// A database that has gone back in time has the revision again that the other loop goes by.
+    @Test func whatAnotherLoopSawRevokedIsReadAnewAndRefused() throws {
+        let loops = Self.loops(2)
+        for loop in loops { loop.learn("mcp_laptop") }
+        loops[0].ask("mcp_laptop")
+        loops[0].redis.answer(.integer(2))
+        loops[0].redis.answer(.organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
+        let asked = loops[1].ask("mcp_laptop")
+        #expect(loops[1].redis.scripts == ["lookup", "instance"])
+        loops[1].read("mcp_laptop", at: 2_000_000)
+        #expect(asked.all == [.revoked])
+        #expect(loops[1].gate.counters.keys.revocationsForgotten == 1)
+        #expect(
+            loops[1].log.lines == [
+                "error revocation forgotten: the database has gone back in time; the key stays refused here, and is "
+                    + "revoked anew key_id=acme/laptop"
+            ])
+        // It is revoked anew, where it is the database that knew of it.
+        #expect(loops[1].redis.scripts == ["instance"])
+        loops[1].redis.answer(at: 2_000_000, .text("id"))
+        let question = try #require(loops[1].redis.questions.first?.text)
+        let names = "tg:1:{acme} tg:1:{acme}:k:laptop tg:1:{acme}:active tg:1:{acme}:audit"
+        #expect(question.hasPrefix("revoke-key \(names) "))
+        #expect(question.hasSuffix(" laptop tollgate, which had seen it revoked acme/laptop "))
+    }
+
+    @Test func anotherDatabaseIsNotWrittenTo() {
+        let loop = Self.loops(1)[0]
+        loop.learn("mcp_laptop")
+        loop.ask("mcp_laptop")
+        loop.redis.answer(.integer(2))
+        loop.redis.answer(.organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
+        let asked = loop.ask("mcp_laptop")
+        loop.redis.answer(.integer(2))
+        loop.redis.answer(.organization(revision: "3"), .record(of: "mcp_laptop"))
+        #expect(asked.all == [.revoked])
+        #expect(loop.redis.scripts == ["instance"])
+        loop.redis.answer(.text("another"))
+        #expect(loop.redis.questions.isEmpty)
+    }
+
+    /// Nobody's record says that a time of grace is over.
+    @Test func aRevocationByTheClockIsOneToo() throws {
+        let loops = Self.loops(2)
+        func record() -> RedisReply {
+            guard case .array(var fields) = RedisReply.record(of: "mcp_laptop"),
+                let index = KeyField.admitted.firstIndex(of: .revokedAt)
+            else { return .null }
+            fields[index] = .text("5")
+            return .array(fields)
+        }
+        let asked = loops[0].ask("mcp_laptop")
+        loops[0].redis.answer(at: 6_000_000, .text("acme laptop"))
+        loops[0].redis.answer(at: 6_000_000, .text("id"))
+        loops[0].redis.answer(at: 6_000_000, .organization(), record())
+        #expect(loops[0].redis.scripts == ["admit"])
+        loops[0].redis.answer(at: 6_000_000, .integer(1))
+        #expect(asked.all == [.revoked])
+        // Gone back to where nobody had replaced it.
+        let later = loops[1].ask("mcp_laptop")
+        loops[1].read("mcp_laptop", at: 7_000_000)
+        #expect(loops[1].redis.scripts == ["instance"])
+        #expect(later.all == [.revoked])
+    }
+
+    // MARK: Without Redis
+
+    @Test(arguments: [AdmissionConfiguration.Fallback.open, .local]) func whatOneLoopKnowsAllServe(
+        onFailure: AdmissionConfiguration.Fallback
+    ) {
+        let day = Limit(count: 10, periodMicroseconds: 86_400_000_000)
+        let loops = Self.loops(3, [Policy(name: "org", per: .org, limit: day)], onFailure: onFailure)
+        loops[0].ask("mcp_laptop")
+        loops[0].read("mcp_laptop")
+        loops[0].redis.answer(.integer(1), .integer(0))
+        for loop in loops[1...] {
+            // Redis was there, and nobody came.
+            loop.ask("mcp_nobody")
+            loop.redis.answer(.null)
+            loop.redis.answer(.text("id"))
+        }
+        for loop in loops {
+            loop.fall()
+            #expect(loop.ask("mcp_laptop").all == [nil])
+            #expect(loop.ask("mcp_phone").all == [.limiterUnavailable(detail: "Redis doesn't answer")])
+        }
+    }
+
+    /// Where nobody is served without Redis, no records are kept for it.
+    @Test func closedServesNobodyByWhatAnotherLoopKnows() {
+        let loops = Self.loops(2)
+        loops[0].learn("mcp_laptop")
+        loops[1].ask("mcp_nobody")
+        loops[1].redis.answer(.null)
+        loops[1].redis.answer(.text("id"))
+        for loop in loops { loop.fall() }
+        #expect(loops[0].ask("mcp_laptop", isThrottled: false).all == [nil])
+        let reason = Denial.Reason.limiterUnavailable(detail: "Redis doesn't answer")
+        #expect(loops[1].ask("mcp_laptop", isThrottled: false).all == [reason])
+        #expect(loops[0].ask("mcp_laptop").all == [reason])
+    }
+
+    /// A suspension is the organization's, whichever of its keys it was seen by.
+    @Test(arguments: [true, false]) func aSuspensionHoldsForAllKeysOfTheOrganization(isSameLoop: Bool) {
+        let loops = Self.loops(2)
+        for loop in loops { for key in ["mcp_laptop", "mcp_phone"] { loop.learn(key) } }
+        let told = loops[0].ask("mcp_laptop")
+        loops[0].redis.answer(at: 2_000_000, .integer(2))
+        loops[0].redis.answer(
+            at: 2_000_000, .organization(revision: "2", status: "suspended"), .record(of: "mcp_laptop"))
+        #expect(told.all == [.suspended])
+        let loop = loops[isSameLoop ? 0 : 1]
+        loop.fall()
+        let reason = Denial.Reason.limiterUnavailable(detail: "Redis doesn't answer")
+        #expect(loop.ask("mcp_phone", isThrottled: false).all == [reason])
+    }
+
+    /// Whoever was the first to ask of an emptied database is known still.
+    @Test func whoNoticesAnEmptiedDatabaseIsServed() {
+        let loop = Self.loops(1, onFailure: .open)[0]
+        loop.learn("mcp_laptop")
+        let asked = loop.ask("mcp_laptop")
+        // No organization, no record, and no id.
+        loop.redis.answer(at: 2_000_000, .integer(2))
+        loop.redis.answer(at: 2_000_000, .array([.null, .null, .null, .null]), .array([]))
+        loop.redis.answer(at: 2_000_000, .null)
+        loop.redis.answer(at: 2_000_000, .null)
+        #expect(loop.bench.link.outage == "the database was emptied or swapped")
+        #expect(asked.all == [nil])
+        #expect(loop.ask("mcp_laptop").all == [nil])
+    }
+
+    /// A key that was deleted while Redis could be asked isn't one in the outage after that.
+    @Test func aKeyThatIsNoneAnyMoreIsForgotten() {
+        let loops = Self.loops(2, onFailure: .open)
+        loops[0].learn("mcp_laptop")
+        let asked = loops[1].ask("mcp_laptop")
+        loops[1].redis.answer(.null)
+        loops[1].redis.answer(.text("id"))
+        #expect(asked.all == [.unknown])
+        loops[1].fall()
+        #expect(
+            loops[1].ask("mcp_laptop").all == [.limiterUnavailable(detail: "Redis doesn't answer")])
+    }
+
+    @Test func afterSoLongWithoutRedisNobodyIsKnown() {
+        let loop = Self.loops(1, onFailure: .open) { $0.staleFor = .seconds(60) }[0]
+        loop.learn("mcp_laptop")
+        loop.fall()
+        loop.bench.loop.advanceTime(by: .seconds(60))
+        #expect(loop.ask("mcp_laptop").all == [nil])
+        loop.bench.loop.advanceTime(by: .milliseconds(1))
+        #expect(loop.ask("mcp_laptop").all == [.limiterUnavailable(detail: "Redis doesn't answer")])
+    }
+
+    /// Loops read by connections of their own: what is heard last may be older.
+    @Test func theNewerRecordCountsWhicheverIsHeardLast() throws {
+        let entry = try KeyEntry.stub()
+        var suspended = entry.organization.record
+        suspended.isSuspended = true
+        let (seen, hash) = (SeenKeys(), CredentialHash("laptop"))
+        seen.note(suspended, entry.record, of: hash, at: entry.pointer, readAt: 2)
+        seen.note(entry.organization.record, entry.record, of: hash, at: entry.pointer, readAt: 1)
+        #expect(seen.last(organization: "acme")?.isSuspended == true)
+        seen.note(entry.organization.record, entry.record, of: hash, at: entry.pointer, readAt: 2)
+        #expect(seen.last(hash)?.organization.isSuspended == false)
+    }
+
+    /// One who asks for very many keys pushes out the ones longest unused, and nothing grows.
+    @Test func atMostSoManyRecordsAreKept() throws {
+        let entry = try KeyEntry.stub()
+        let seen = SeenKeys(capacity: 2)
+        let hashes = (0..<3).map { CredentialHash("key\($0)") }
+        for hash in hashes {
+            seen.note(entry.organization.record, entry.record, of: hash, at: entry.pointer, readAt: 1)
+        }
+        #expect(hashes.map { seen.last($0) != nil } == [false, true, true])
+    }
+}
