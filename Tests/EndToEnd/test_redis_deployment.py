@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deploy/redis: what the product needs its users may do, and nothing else."""
+
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+from fixtures.programs import ROOT, Control, built
+from fixtures.redis_server import RedisServer, read_reply
+from fixtures.wire import ask, until
+
+USERS = ROOT / "deploy/redis/users.acl"
+CONFIGURATION = ROOT / "deploy/redis/redis.conf"
+PASSWORD = "s3cret of users"
+SIDECAR, OPERATOR, ADMIN = "tollgate", "tollgatectl", "admin"
+
+
+class DeployedRedis(RedisServer):
+    """By the files as they are, but for places and a password."""
+
+    def start(self, wait: bool = True):
+        digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
+        users, configuration = self.folder / "users.acl", self.folder / "redis.conf"
+        users.write_text(re.sub(r" on resetpass ", f" on #{digest} ", USERS.read_text()))
+        text = CONFIGURATION.read_text().replace("/etc/redis/users.acl", str(users)).replace("/var/lib/redis", str(self.folder))
+        configuration.write_text(text.replace("port 6379", f"port 0\nunixsocket {self.path}"))
+        self.process = subprocess.Popen(
+            ["redis-server", str(configuration)], stdout=(self.folder / "redis.log").open("wb"), stderr=subprocess.STDOUT
+        )
+        if wait:
+            until(self.answers, "redis-server answering")
+
+    def all(self, commands: list[tuple]) -> list:
+        return self.all_as(ADMIN, commands)
+
+    def all_as(self, user: str, commands: list[tuple]) -> list:
+        """As `all` of any server; an error is its text."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(str(self.path))
+            stream = connection.makefile("rwb")
+
+            def say(arguments: tuple):
+                parts = [part if isinstance(part, bytes) else str(part).encode() for part in arguments]
+                stream.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
+                stream.flush()
+                return read_reply(stream)
+
+            assert say(("AUTH", user, PASSWORD)) == b"OK"
+            return [say(arguments) for arguments in commands]
+
+    def refusal(self, user: str, *command: str) -> str:
+        """The first word of the error that it is answered by; nothing where it is carried out."""
+        try:
+            self.all_as(user, [command])
+        except RuntimeError as error:
+            return str(error).split()[0]
+        return ""
+
+    def url_of(self, user: str) -> str:
+        return f"unix://{user}:{PASSWORD.replace(' ', '%20')}@{self.path}"
+
+    def denials(self) -> list[dict]:
+        entries = self("ACL", "LOG")
+        return [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in entries]
+
+
+@pytest.fixture
+def redis(folder):
+    server = DeployedRedis(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def operator(redis) -> Control:
+    return Control(redis.url_of(OPERATOR))
+
+
+POLICIES = [
+    {"name": "org", "per": "org", "limit": "1000/10s"},
+    {"name": "daily", "per": "key", "quota": "1000/day"},
+    {"name": "calls", "per": "key", "concurrency": 5},
+    {"name": "address", "per": "address", "limit": "1000/10s"},
+    {"name": "all", "per": "global", "limit": "1000/10s"},
+]
+
+
+def verify(operator: Control, key: str):
+    done = subprocess.run(
+        [built("tollgatectl"), "key", "verify"], input=key, capture_output=True, text=True,
+        env={**os.environ, "TOLLGATE_REDIS_URL": operator.url}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def run_all_verbs(operator: Control, sidecar_runs) -> None:
+    """Each verb that does something in Redis, in an order in which each has something to do."""
+    operator("org", "create", "acme")
+    operator("org", "set", "acme", "--max-active-keys", "9")
+    operator("org", "limit", "acme", "org=900/10s")
+    operator("plan", "set", "pro", "org=800/10s")
+    operator("plan", "show", "pro")
+    operator("plan", "list")
+    operator("org", "plan", "acme", "pro")
+    operator("org", "suspend", "acme")
+    operator("org", "resume", "acme")
+    issued = json.loads(operator.run("key", "issue", "--org", "acme", "--name", "laptop", "--json").stdout)
+    sidecar_runs(issued["key"])
+    operator("key", "limit", issued["id"], "daily=900/day")
+    operator("key", "list", "--org", "acme")
+    operator("key", "show", issued["id"])
+    verify(operator, issued["key"])
+    rotated = json.loads(operator.run("key", "rotate", issued["id"], "--json").stdout)
+    operator("quota", "show", issued["id"])
+    operator("quota", "grant", issued["id"], "daily", "1")
+    operator("quota", "reset", issued["id"], "--yes")
+    operator("quota", "reset", "--global", "all", "--yes")
+    operator("usage", "acme", "--by", "tool")
+    operator("audit", "acme")
+    operator("org", "list")
+    operator("org", "show", "acme")
+    operator("key", "revoke", rotated["id"])
+    operator("org", "plan", "acme", "--none")
+    operator("plan", "delete", "pro")
+    operator("org", "delete", "acme", "--yes")
+
+
+def test_all_that_the_product_does_its_users_may(launch, upstream, redis, operator):
+    daemon = launch(upstream, redis_url=redis.url_of(SIDECAR), policies=POLICIES)
+
+    def sidecar_runs(key: str):
+        for _ in range(3):
+            assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+        assert ask(daemon.port, "GET", "/api/listings", "mcp_nobody").status == 401
+        until(lambda: redis.names("tg:1:{acme}:u:*"), "usage being counted")
+
+    run_all_verbs(operator, sidecar_runs)
+    daemon.stop()
+    assert redis.denials() == [], redis.denials()
+    assert "NOPERM" not in daemon.said()
+
+
+def commands(user: str) -> set[str]:
+    line = re.search(rf"^user {user} .*$", USERS.read_text(), re.MULTILINE)[0]
+    assert " -@all " in line and "+@" not in line and "~tg:* " in line and " resetchannels " in line
+    return set(re.findall(r"\+(\S+)", line))
+
+
+def sources(*folders: str) -> str:
+    files = sorted(file for folder in folders for file in (ROOT / "Sources" / folder).rglob("*.swift"))
+    return "\n".join(file.read_text() for file in files)
+
+
+def test_the_users_have_the_commands_that_the_sources_have_and_no_other():
+    scripts = {name.lower() for name in re.findall(r"\bcall\('([A-Z]+)'", sources("Keyspace"))}
+    plain = {name.lower() for name in re.findall(r'(?:redis\.send|answer|RedisCommand)\(\s*"([A-Z]+)"', sources("Directory", "Redis"))}
+    # A server that has no HELLO may be asked who it is by INFO, and may refuse to tell.
+    wanted = scripts | (plain - {"script", "info"}) | {"script|load"}
+    assert commands(SIDECAR) | commands(OPERATOR) == wanted
+
+
+#: What would destroy or give away data, the server or somebody else's.
+FORBIDDEN = [
+    ("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", "0", "1"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("CONFIG", "SET", "dir", "/"),
+    ("ACL", "LIST"), ("ACL", "SETUSER", "tollgate", "+@all"), ("SHUTDOWN", "NOSAVE"), ("SAVE",),
+    ("BGREWRITEAOF",), ("REPLICAOF", "NO", "ONE"), ("MONITOR",), ("CLIENT", "LIST"), ("CLIENT", "KILL", "TYPE", "normal"),
+    ("MODULE", "LIST"), ("SCRIPT", "FLUSH"), ("SCRIPT", "KILL"), ("FUNCTION", "LIST"), ("SLOWLOG", "GET"), ("INFO",),
+    ("MIGRATE", "h", "1", "tg:1", "0", "1"), ("DUMP", "tg:1:{:m}:meta"), ("RENAME", "tg:1", "tg:2"), ("PUBLISH", "tg:1", "x"),
+    ("SUBSCRIBE", "tg:1"), ("OBJECT", "ENCODING", "tg:1"), ("RANDOMKEY",), ("DBSIZE",), ("COPY", "tg:1", "tg:2"),
+    ("GET", "other:1"), ("SET", "other:1", "x"), ("DEL", "other:1"), ("GET", "t"), ("HGET", "tgx:1", "f"),
+    ("EVAL", "return redis.call('GET', KEYS[1])", "1", "other:1"),
+    ("EVAL", "return redis.call('SET', 'other:1', 'x')", "0"),
+    ("EVAL", "return redis.call('KEYS', '*')", "0"),
+    ("EVAL", "return redis.call('FLUSHALL')", "0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", [SIDECAR, OPERATOR])
+def test_whatever_else_there_is_is_refused(redis, user):
+    redis("SET", "other:1", "precious")
+    for command in FORBIDDEN:
+        # Within a script it is an error of the script.
+        expected = {"NOPERM", "ERR"} if command[0] == "EVAL" else {"NOPERM"}
+        assert redis.refusal(user, *command) in expected, command
+    assert redis("GET", "other:1") == b"precious"
+    assert len(redis.denials()) > 0
+
+
+def test_nobody_gets_in_as_it_ships():
+    """Before a password was made: not as any of them, and never as the default user."""
+    users = USERS.read_text()
+    assert re.findall(r"^user (\S+) (\S+)", users, re.MULTILINE) == [
+        ("default", "off"), ("admin", "on"), (SIDECAR, "on"), (OPERATOR, "on"),
+    ]  # fmt: skip
+    for word in ("nopass", " >", " #"):
+        assert word not in users
+
+
+def test_the_default_user_is_off(redis):
+    for url in (redis.url, f"unix://:{PASSWORD.replace(' ', '%20')}@{redis.path}"):
+        done = Control(url).run("org", "list")
+        assert done.returncode == 77, done.stderr
+        assert PASSWORD not in done.stderr
+
+
+def test_every_line_of_the_configuration_is_one_that_redis_goes_by(redis):
+    """And has its reason above it."""
+    lines = CONFIGURATION.read_text().splitlines()
+    reasons = 0
+    for number, line in enumerate(lines):
+        if line.startswith("#") or not line:
+            continue
+        name, _, value = line.partition(" ")
+        above = next(text for text in reversed(lines[:number]) if text.startswith("#") or not text)
+        reasons += above.startswith("#")
+        assert above.startswith("#"), f"no reason for {line}"
+        assert redis("CONFIG", "GET", name), line
+    assert reasons > 15
+    assert redis("CONFIG", "GET", "maxmemory-policy") == [b"maxmemory-policy", b"noeviction"]
+    assert redis("CONFIG", "GET", "appendonly") == [b"appendonly", b"yes"]
