@@ -4,7 +4,7 @@ import NIOCore
 
 /// Where Redis is and who we are there.
 ///
-/// Text forms: `redis://[[user]:password@]host[:port][/database]`, `unix:/path[?db=N]` and
+/// Text forms: `redis://[[user]:password@]host[:port][/database]`, `valkey://` likewise, `unix:/path[?db=N]` and
 /// `unix://[[user]:password@]/path[?db=N]`. User and password are percent-decoded; `redis://:secret@host` has a password
 /// alone, as before Redis 6.
 package struct RedisEndpoint: Sendable, Hashable {
@@ -17,12 +17,18 @@ package struct RedisEndpoint: Sendable, Hashable {
     package var username: String?
     package var password: String?
     package var database: Int
+    /// A node of a cluster is meant, which no text form says yet.
+    package var isClusterNode: Bool
 
-    package init(_ address: Address, username: String? = nil, password: String? = nil, database: Int = 0) {
+    package init(
+        _ address: Address, username: String? = nil, password: String? = nil, database: Int = 0,
+        isClusterNode: Bool = false
+    ) {
         self.address = address
         self.username = username
         self.password = password
         self.database = database
+        self.isClusterNode = isClusterNode
     }
 }
 
@@ -54,18 +60,23 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
 
 extension RedisEndpoint {
     private static let defaultPort = 6379
+    /// Of TLS, Sentinel and Cluster, as others spell them.
+    private static let unsupportedSchemes = [
+        "rediss", "valkeys", "redis+sentinel", "redis-sentinel", "valkey+sentinel", "valkey-sentinel", "redis+cluster",
+        "valkey+cluster",
+    ]
     /// `sun_path` on Linux holds 108 bytes with its NUL.
     private static let longestSocketPath = 107
 
     /// - Parameter text: white space around it is passed over: files of secrets end in a line feed.
     package init(parsing text: String) throws(RedisEndpointError) {
         let text = text.trimmingWhiteSpace
-        if let rest = text.dropping(prefix: "redis://") {
+        if let rest = text.dropping(prefix: "redis://") ?? text.dropping(prefix: "valkey://") {
             try self.init(tcp: rest)
         } else if let rest = text.dropping(prefix: "unix:") {
             try self.init(unix: rest)
         } else {
-            for scheme in ["rediss", "redis+sentinel", "redis+cluster"] where text.hasPrefix("\(scheme)://") {
+            for scheme in Self.unsupportedSchemes where text.hasPrefix("\(scheme)://") {
                 throw RedisEndpointError("\(scheme):// is not supported in this version; use redis:// or unix:/path")
             }
             throw RedisEndpointError("expected redis://host:port/database or unix:/path")
@@ -119,6 +130,10 @@ extension RedisEndpoint {
     }
 
     private static func parseAuthority(_ text: Substring) throws(RedisEndpointError) -> (String, Int) {
+        guard !text.contains(",") else {
+            throw RedisEndpointError(
+                "it lists several hosts, and Tollgate speaks to one server: give the address of the primary")
+        }
         var host = text
         var port = Substring()
         if text.hasPrefix("[") {

@@ -21,10 +21,14 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var reloading: Set<RedisScript> = []
     private var outbound = ByteBuffer()
     private var isFlushScheduled = false
+    /// Nothing was heard yet, so it may be that the server speaks TLS and can't understand us.
+    var expectsFirstReply = false
     private var failure: RedisError?
     private var closed: ((RedisError) -> Void)?
     /// As of the last tick.
     private var clock: NIODeadline
+    /// When a command was sent last.
+    private var askedAt: NIODeadline
     /// When the last whole reply came: octets that never become one are no sign of life.
     private var heardAt: NIODeadline
     /// When the first came of the replies, one after another, that nobody waited for any more; nil after one in time, and
@@ -37,6 +41,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
         reader = ReplyReader(longestReply: longestReply)
         self.longestQueue = longestQueue
         clock = now
+        askedAt = now
         heardAt = now
     }
 
@@ -67,7 +72,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
                 }
             }
         }
-        enqueue(command, calling: call, retried: command, deadline: deadline, late: late, completion)
+        enqueue(command, calling: call, else: .load(command), deadline: deadline, late: late, completion)
     }
 
     /// SCRIPT LOAD, whose reply is the digest to call it by.
@@ -90,12 +95,13 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     private func enqueue(
-        _ command: RedisCommand, calling call: ByteBuffer? = nil, retried: RedisCommand? = nil, deadline: NIODeadline,
-        late: ReplyQueue.Late? = nil, _ completion: @escaping Completion
+        _ command: RedisCommand, calling call: ByteBuffer? = nil, else recourse: ReplyQueue.Recourse? = nil,
+        deadline: NIODeadline, late: ReplyQueue.Late? = nil, _ completion: @escaping Completion
     ) {
         command.write(calling: call, into: &outbound)
+        askedAt = clock
         queue.append(
-            ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, call: retried, late: late))
+            ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, recourse: recourse, late: late))
         scheduleFlush()
     }
 
@@ -125,7 +131,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// This process stood still: who doesn't listen can't call it silence.
     func shift(by excess: TimeAmount) {
         queue.shift(by: excess)
-        (clock, heardAt, lateSince) = (clock + excess, heardAt + excess, lateSince.map { $0 + excess })
+        (clock, askedAt, heardAt) = (clock + excess, askedAt + excess, heardAt + excess)
+        lateSince = lateSince.map { $0 + excess }
     }
 
     /// How long the server has owed a reply and said nothing, or nothing in time; zero when it owes none. As of the last
@@ -140,6 +147,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     /// No reply is due.
     var isIdle: Bool { queue.count == 0 }
+
+    /// For how long nothing was asked and no reply due, as of the last tick.
+    var idleTime: TimeAmount { isIdle ? clock - max(askedAt, heardAt) : .zero }
 
     /// Whose replies are due.
     var commandsInFlight: Int { queue.count }
@@ -167,8 +177,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard failure == nil else { return }
+        let input = unwrapInboundIn(data)
+        if expectsFirstReply, input.beginsTLSAlert { return close(.unfit(.encrypted)) }
         do {
-            try reader.feed(unwrapInboundIn(data))
+            try reader.feed(input)
             while failure == nil, let reply = try reader.next() { try deliver(reply) }
         } catch {
             close(error)
@@ -176,13 +188,19 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(.connectionClosed(RedisError.text(of: error)))
+        close(loss(RedisError.text(of: error)))
+    }
+
+    /// - Parameter reason: in words.
+    private func loss(_ reason: String) -> RedisError {
+        expectsFirstReply
+            ? .notConnected("\(reason) before its first answer; does it speak TLS?") : .connectionClosed(reason)
     }
 
     private func end() {
         guard context != nil else { return }
         context = nil
-        let error = failure ?? .connectionClosed("the server closed the connection")
+        let error = failure ?? loss("the server closed the connection")
         failure = error
         let closed = closed
         self.closed = nil
@@ -191,9 +209,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     private func deliver(_ reply: RedisReply) throws(RedisError) {
+        expectsFirstReply = false
         guard let slot = queue.popFirst() else {
             // `DENIED Redis is running in protected mode …` and `ERR max number of clients reached` come on accept.
-            if case .error(let line) = reply { throw .server(line) }
+            if case .error(let line) = reply { throw .server(showing: line) }
             throw .protocolViolation("a reply that nobody asked for")
         }
         heardAt = clock
@@ -206,12 +225,13 @@ final class RedisChannelHandler: ChannelInboundHandler {
         lateSince = nil
         tellLate()
         guard case .error(let line) = reply else { return completion(.success(reply)) }
-        if line.hasPrefix("NOSCRIPT "), let command = slot.call, let script = command.script {
-            return sendAgain(command, script, slot, completion)
+        if line.hasPrefix("NOSCRIPT "), let recourse = slot.recourse {
+            return sendAgain(recourse, slot, completion)
         }
-        completion(.failure(.server(line)))
+        let error = RedisError.server(showing: line)
+        completion(.failure(error))
         // This was the primary once. Where the name leads now, there may be the new one.
-        if line.hasPrefix("READONLY ") { close(.server(line)) }
+        if line.hasPrefix("READONLY ") { close(error) }
     }
 
     private func tellLate() {
@@ -221,16 +241,31 @@ final class RedisChannelHandler: ChannelInboundHandler {
         for (tell, reply) in late { tell(reply) }
     }
 
-    /// It wasn't applied, so sending it again charges once. Once only: the second slot holds no call.
+    /// Once with what was loaded and once with the text: the last slot has no recourse.
     ///
     /// Commands are carried out in order, so the call needn't wait for SCRIPT LOAD's reply. Of all calls that find the
     /// script gone the first loads it.
-    private func sendAgain(
-        _ command: RedisCommand, _ script: RedisScript, _ slot: ReplyQueue.Slot, _ completion: @escaping Completion
-    ) {
-        if reloading.insert(script).inserted {
-            load(script, deadline: slot.deadline) { _ in self.reloading.remove(script) }
+    private func sendAgain(_ recourse: ReplyQueue.Recourse, _ slot: ReplyQueue.Slot, _ completion: @escaping Completion)
+    {
+        switch recourse {
+        case .load(let command):
+            guard let script = command.script else { preconditionFailure("Only a script's call is sent again") }
+            if reloading.insert(script).inserted {
+                load(script, deadline: slot.deadline) { _ in self.reloading.remove(script) }
+            }
+            enqueue(
+                command, calling: calls[script], else: .evaluate(command), deadline: slot.deadline, late: slot.late,
+                completion)
+        case .evaluate(let command):
+            let call = command.script.map(RedisCommand.call(withTextOf:))
+            enqueue(command, calling: call, deadline: slot.deadline, late: slot.late, completion)
         }
-        enqueue(command, calling: calls[script], deadline: slot.deadline, late: slot.late, completion)
+    }
+}
+
+extension ByteBuffer {
+    /// What a server that speaks TLS makes of a command: a record of type alert and a version 3.x (RFC 8446 §5.1).
+    fileprivate var beginsTLSAlert: Bool {
+        getInteger(at: readerIndex, as: UInt16.self) == 0x1503
     }
 }

@@ -15,7 +15,8 @@ package final class RedisClient: Sendable {
     /// - Parameters:
     ///   - timeout: of connecting and of each command.
     ///   - longestReply: bytes of one reply.
-    /// - Throws: `.notConnected` when nobody answers there, `.server` when the server refuses us (`WRONGPASS …`).
+    /// - Throws: `.notConnected` when nobody answers there, `.server` when the server refuses us (`WRONGPASS …`), `.unfit` when
+    ///   it is none that could be used.
     package static func connect(
         to endpoint: RedisEndpoint, timeout: Duration = .seconds(5), longestReply: Int = 64 * 1024 * 1024
     ) async throws(RedisError) -> RedisClient {
@@ -31,12 +32,24 @@ package final class RedisClient: Sendable {
             throw RedisError(connecting: error)
         }
         do {
-            for command in endpoint.greeting { _ = try await client.send(command) }
+            try await client.greet(endpoint)
         } catch {
             client.close()
-            throw endpoint.withoutPassword(error)
+            throw error
         }
         return client
+    }
+
+    private func greet(_ endpoint: RedisEndpoint) async throws(RedisError) {
+        let handler = handler
+        let timeout = timeout
+        let result: Result<Void, RedisError> = await withCheckedContinuation { continuation in
+            handler.eventLoop.execute {
+                let deadline = handler.eventLoop.now + timeout
+                handler.value.greet(endpoint, isCautious: true, before: deadline) { continuation.resume(returning: $0) }
+            }
+        }
+        try result.get()
     }
 
     private init(handler: NIOLoopBound<RedisChannelHandler>, timeout: TimeAmount) {

@@ -96,6 +96,13 @@ package struct RedisCommand: Sendable {
         call.append(bytes: digest)
         return call.arguments
     }
+
+    /// `EVAL` and a script's text, likewise: for a server that doesn't keep what it has loaded.
+    static func call(withTextOf script: RedisScript) -> ByteBuffer {
+        var call = RedisCommand("EVAL")
+        call.append(script.source)
+        return call.arguments
+    }
 }
 
 extension ByteBuffer {

@@ -22,19 +22,22 @@ extension RedisConnection {
         struct Timing {
             var preparation: TimeAmount
             var silence: TimeAmount
+            /// After a single loss: up to so long.
+            var afterLoss: TimeAmount
+            /// After the first attempt that failed: up to so long. Each further wait is twice as long.
             var shortestBackoff: TimeAmount
             var longestBackoff: TimeAmount
-            /// A connection that lived so long wipes out what failed before.
+            /// A connection that lived so long wipes out what failed before; one that was idle for so long is missed by nobody.
             var stability = TimeAmount.seconds(1)
         }
 
         private(set) var state = State.idle
         private let timing: Timing
-        private var backoff: TimeAmount
+        /// How often it failed in a row, the loss of what it had included.
+        private var failures = 0
 
         init(_ timing: Timing) {
             self.timing = timing
-            backoff = timing.shortestBackoff
         }
 
         var ready: Link? {
@@ -83,9 +86,9 @@ extension RedisConnection {
 
         /// - Parameters:
         ///   - link: nil where connecting failed.
-        ///   - wasIdle: no reply was due on it. Servers close such connections after a while (Redis' `timeout`).
-        ///   - jitter: 0 to 1; the wait is from half the backoff to all of it.
-        mutating func lost(_ link: Link?, at now: NIODeadline, wasIdle: Bool = false, jitter: Double) -> Loss {
+        ///   - idle: for how long nothing was asked on it. Servers close such connections after a while (Redis' `timeout`).
+        ///   - jitter: 0 to 1; where in its range the wait lies.
+        mutating func lost(_ link: Link?, at now: NIODeadline, idle: TimeAmount = .zero, jitter: Double) -> Loss {
             switch state {
             case .connecting where link == nil:
                 waitForNext(at: now, jitter: jitter)
@@ -94,13 +97,12 @@ extension RedisConnection {
                 waitForNext(at: now, jitter: jitter)
                 return .reconnects(wasReady: false)
             case .ready(let current, let since) where current === link:
-                if wasIdle, now - since >= timing.stability {
-                    backoff = timing.shortestBackoff
+                if now - since >= timing.stability { failures = 0 }
+                guard idle < timing.stability else {
                     state = .connecting
                     return .renews
                 }
-                if now - since >= timing.stability { backoff = timing.shortestBackoff }
-                waitForNext(at: now, jitter: jitter)
+                waitForNext(at: now, afterLoss: true, jitter: jitter)
                 return .reconnects(wasReady: true)
             case .closing(let current) where current === link:
                 state = .closed
@@ -110,10 +112,21 @@ extension RedisConnection {
             }
         }
 
-        private mutating func waitForNext(at now: NIODeadline, jitter: Double) {
-            let half = backoff.nanoseconds / 2
-            state = .waiting(until: now + .nanoseconds(half + Int64(Double(half) * jitter)))
-            backoff = min(backoff * 2, timing.longestBackoff)
+        private mutating func waitForNext(at now: NIODeadline, afterLoss: Bool = false, jitter: Double) {
+            let (shortest, longest) = wait(afterLoss: afterLoss)
+            let more = Double((longest - shortest).nanoseconds) * jitter
+            state = .waiting(until: now + shortest + .nanoseconds(Int64(more)))
+        }
+
+        /// Where nothing has failed yet nothing has to be spared, so the first may be none.
+        private mutating func wait(afterLoss: Bool) -> (shortest: TimeAmount, longest: TimeAmount) {
+            failures += 1
+            if failures == 1, afterLoss { return (.zero, timing.afterLoss) }
+            // An attempt that fails without a loss before it is as the first after one.
+            failures = max(failures, 2)
+            guard failures > 2 else { return (.zero, timing.shortestBackoff) }
+            let longest = min(timing.shortestBackoff * (1 << min(failures - 2, 10)), timing.longestBackoff)
+            return (.nanoseconds(longest.nanoseconds / 2), longest)
         }
 
         enum Tick {

@@ -8,13 +8,13 @@ package import Octets
 ///
 /// 1. A command sent while there is no connection waits for one within its own deadline, but only until an attempt is
 ///    refused: from then on, and until one succeeds, nobody waits.
-/// 2. A new connection authenticates, selects its database, loads its scripts and passes the owner's `onConnect` check
-///    before any command is sent on it.
+/// 2. A new connection is greeted, which says who it is and who answers, and passes the owner's `onConnect` check before any
+///    command is sent on it.
 /// 3. A server that owes a reply and says nothing in time for `silence` is taken for gone: its host may be. Until then its
 ///    commands time out one by one, and `longestQueue` bounds what piles up.
-/// 4. Lost or refused, it is made again after 10 to 20 ms, then twice as long each time up to half a second, jittered so that
-///    a fleet doesn't come back in one moment. Closed while no reply was due it is made again at once, and no operator is
-///    told: servers close connections that idle.
+/// 4. Lost, it is made again within 20 ms, refused within 100, then after up to twice as long each time up to half a second,
+///    jittered so that a fleet doesn't come back in one moment. Closed after a second in which nothing was asked it is made
+///    again at once, and no operator is told: servers close connections that idle.
 ///
 /// It lives on its event loop and is called there alone. Who starts it has to close it.
 package final class RedisConnection {
@@ -35,8 +35,10 @@ package final class RedisConnection {
         package var connectTimeout = TimeAmount.milliseconds(500)
         /// Without a word for this long while a reply is due, the server is taken for gone.
         var silence = TimeAmount.milliseconds(1500)
-        /// The first wait before connecting anew is half of it to all of it, and so are the others of theirs.
-        var shortestBackoff = TimeAmount.milliseconds(20)
+        /// The longest wait before connecting anew after a single loss, and after the first attempt that failed; the shortest of
+        /// both is none, and that of the others half of theirs.
+        var afterLoss = TimeAmount.milliseconds(20)
+        var shortestBackoff = TimeAmount.milliseconds(100)
         var longestBackoff = TimeAmount.milliseconds(500)
 
         package init() {}
@@ -83,7 +85,8 @@ package final class RedisConnection {
         machine = StateMachine(
             .init(
                 preparation: configuration.connectTimeout, silence: configuration.silence,
-                shortestBackoff: configuration.shortestBackoff, longestBackoff: configuration.longestBackoff))
+                afterLoss: configuration.afterLoss, shortestBackoff: configuration.shortestBackoff,
+                longestBackoff: configuration.longestBackoff))
     }
 
     /// Commands are sent at once: connected, authenticated, scripts loaded, check passed.
@@ -203,26 +206,14 @@ package final class RedisConnection {
         }
     }
 
-    /// AUTH, SELECT and every SCRIPT LOAD go out in one write; the check follows when all have answered.
     private func prepare(_ handler: RedisChannelHandler) {
         let deadline = eventLoop.now + configuration.connectTimeout
-        var outstanding = 1
-        var failure: RedisError?
-        func settle(_ error: RedisError?) {
-            failure = failure ?? error
-            outstanding -= 1
-            guard outstanding == 0 else { return }
-            if let failure { handler.close(failure) } else { self.check(handler, before: deadline) }
+        handler.greet(endpoint, loading: scripts, isCautious: isRefused, before: deadline) { greeted in
+            switch greeted {
+            case .success: self.check(handler, before: deadline)
+            case .failure(let error): handler.close(error)
+            }
         }
-        for command in endpoint.greeting {
-            outstanding += 1
-            handler.send(command, deadline: deadline) { settle($0.failure.map(self.endpoint.withoutPassword)) }
-        }
-        for script in scripts {
-            outstanding += 1
-            handler.load(script, deadline: deadline) { settle($0.failure) }
-        }
-        settle(nil)
     }
 
     private func check(_ handler: RedisChannelHandler, before deadline: NIODeadline) {
@@ -254,8 +245,8 @@ package final class RedisConnection {
     }
 
     private func lost(_ handler: RedisChannelHandler?, _ error: RedisError) {
-        let wasIdle = if case .connectionClosed = error, let handler { handler.isIdle } else { false }
-        switch machine.lost(handler, at: eventLoop.now, wasIdle: wasIdle, jitter: .random(in: 0...1)) {
+        let idleTime = if case .connectionClosed = error, let handler { handler.idleTime } else { TimeAmount.zero }
+        switch machine.lost(handler, at: eventLoop.now, idle: idleTime, jitter: .random(in: 0...1)) {
         case .none: break
         case .closed: ended()
         case .renews:
@@ -285,11 +276,5 @@ package final class RedisConnection {
         let endings = endings
         self.endings = []
         for promise in endings { promise.succeed() }
-    }
-}
-
-extension Result {
-    fileprivate var failure: Failure? {
-        if case .failure(let error) = self { error } else { nil }
     }
 }

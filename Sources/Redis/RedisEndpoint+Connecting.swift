@@ -44,30 +44,30 @@ extension RedisEndpoint {
         }
     }
 
-    /// An error that the greeting met, as it may be shown.
-    ///
-    /// Redis repeats the arguments of a command it doesn't know, as AUTH is to some: `ERR unknown command 'AUTH', with args
-    /// beginning with: 'user' 'password'`, cut off at 128 bytes.
+    /// An error that the greeting met, as it may be shown: whatever a server repeats of what it was told.
     func withoutPassword(_ error: RedisError) -> RedisError {
-        guard let password, case .server(let line) = error else { return error }
-        let said = line.firstRange(of: ", with args").map { line[..<$0.lowerBound] } ?? line[...]
-        return .server(password.isEmpty ? String(said) : String(said).replacing(password, with: "…"))
+        guard let password, !password.isEmpty, case .server(let line) = error else { return error }
+        return .server(line.replacing(password, with: "…"))
     }
 
-    /// Who we are and which database is ours, as the first commands of a connection.
-    var greeting: [RedisCommand] {
-        var commands: [RedisCommand] = []
+    /// Who we are, in the protocol that hiredis is to read. A password alone is the default user's.
+    var hello: RedisCommand {
+        var hello = RedisCommand("HELLO")
+        hello.append("2")
         if let password {
-            var auth = RedisCommand("AUTH")
-            if let username { auth.append(username) }
-            auth.append(password)
-            commands.append(auth)
+            hello.append("AUTH")
+            hello.append(username ?? "default")
+            hello.append(password)
         }
-        if database != 0 {
-            var select = RedisCommand("SELECT")
-            select.append(Int64(database))
-            commands.append(select)
-        }
-        return commands
+        return hello
+    }
+
+    /// The same for a server without HELLO, which before Redis 6 has no users; nil without a password.
+    var authentication: RedisCommand? {
+        guard let password else { return nil }
+        var auth = RedisCommand("AUTH")
+        if let username { auth.append(username) }
+        auth.append(password)
+        return auth
     }
 }

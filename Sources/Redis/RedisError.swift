@@ -10,8 +10,10 @@ package enum RedisError: Error, Sendable, Equatable {
     case connectionClosed(String)
     /// What came is no RESP, or no whole reply came within the bound; the connection is closed.
     case protocolViolation(String)
-    /// The server's own error line (`NOAUTH …`, `NOPERM …`, `READONLY …`, `ERR …`).
+    /// The server's own error line (`NOAUTH …`, `NOPERM …`, `READONLY …`, `ERR …`), as it may be shown.
     case server(String)
+    /// What answers isn't the Redis that is needed; the connection is closed.
+    case unfit(RedisMisfit)
     /// More commands wait than the connection may hold. The command was never sent.
     case overloaded
     /// `close()` was called.
@@ -24,6 +26,16 @@ extension RedisError {
         guard case .server(let line) = self else { return nil }
         return line.split(separator: " ", maxSplits: 1).first.map(String.init)
     }
+
+    /// Where a server begins to repeat what it was sent, or to quote a script: arguments may be secrets, and a script tells
+    /// nobody anything.
+    private static let quotations = [", with args beginning with", " script: ", " near '"]
+
+    /// An error line without what it quotes.
+    static func server(showing line: String) -> RedisError {
+        let end = quotations.compactMap { line.firstRange(of: $0)?.lowerBound }.min() ?? line.endIndex
+        return .server(String(line[..<end]))
+    }
 }
 
 extension RedisError: CustomStringConvertible {
@@ -35,6 +47,7 @@ extension RedisError: CustomStringConvertible {
         case .connectionClosed(let reason): "connection lost: \(reason)"
         case .protocolViolation(let reason): "no Redis protocol: \(reason)"
         case .server(let line): line
+        case .unfit(let misfit): "\(misfit)"
         case .overloaded: "too many commands wait"
         case .shutdown: "closed"
         }

@@ -6,6 +6,14 @@ package enum RedisFault: Sendable, Hashable, CaseIterable {
     case unreachable
     /// What answers isn't Redis.
     case notRedis
+    /// It speaks TLS, and is spoken to without.
+    case encrypted
+    /// Its version is one that can't carry out the scripts.
+    case tooOld
+    /// It knows where a primary is, and has no keys.
+    case sentinel
+    /// It has only part of the keys, and carries out no script about several parts.
+    case clusterNode
     /// It wants a password, or another one.
     case credentials
     /// The user may not do what is needed.
@@ -32,6 +40,11 @@ extension RedisError {
         case .timeout, .notConnected, .connectionClosed, .overloaded, .shutdown: .unreachable
         case .protocolViolation: .notRedis
         case .server(let line): RedisFault(line, code: serverCode)
+        case .unfit(.encrypted): .encrypted
+        case .unfit(.tooOld): .tooOld
+        case .unfit(.sentinel): .sentinel
+        case .unfit(.clusterNode): .clusterNode
+        case .unfit(.replica): .replica
         }
     }
 }

@@ -15,10 +15,20 @@ struct ReplyQueue {
         var completion: Completion?
         var deadline: NIODeadline
         var sentAt: NIODeadline
-        /// A script's call, kept as long as NOSCRIPT may ask for it again.
-        let call: RedisCommand?
+        /// What is done about NOSCRIPT; nil for what is no call of a script.
+        let recourse: Recourse?
         /// Told a reply that comes when its caller has been answered.
         var late: Late?
+    }
+
+    /// A script's call that the server may refuse for want of the script. It wasn't carried out then, so sending it again charges
+    /// once.
+    enum Recourse {
+        /// Load the script and call it again.
+        case load(RedisCommand)
+        /// Send the script's text with the call: where loading is no help, a proxy or a serverless Redis carries out each command
+        /// on another node.
+        case evaluate(RedisCommand)
     }
 
     private var slots = CircularBuffer<Slot>(initialCapacity: 64)

@@ -61,6 +61,11 @@ extension Readiness.Cause {
         case .unreachable:
             self.init("unreachable", "Redis can't be connected to. Is it running, and is redis.url right?")
         case .notRedis: self.init("not_redis", "What answers at redis.url is not Redis.")
+        case .encrypted: self.init("tls", "Redis speaks TLS, which Tollgate does not. Give a port without TLS.")
+        case .tooOld: self.init("too_old", "Redis is older than 7.0. Use 7.0 or later, or Valkey.")
+        case .sentinel: self.init("sentinel", "What answers at redis.url is a Sentinel. Name the primary there.")
+        case .clusterNode:
+            self.init("cluster", "What answers at redis.url is a node of a cluster. Name a server outside a cluster.")
         case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")
         case .permissions:
             self.init("permissions", "The user in redis.url lacks a permission. The log has the command.")

@@ -110,7 +110,8 @@ extension Failure {
         case .memory:
             self.init(
                 .unavailable, "\(endpoint) has no memory left for it (maxmemory); nothing was changed, give it more")
-        case .unreachable, .notRedis, .busy, .persistence, .clients, .database, .other:
+        case .unreachable, .notRedis, .encrypted, .tooOld, .sentinel, .clusterNode, .busy, .persistence, .clients,
+            .database, .other:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
         }
     }
@@ -125,6 +126,7 @@ extension Failure {
                 + "repeat it"
         case .protocolViolation:
             "what answers at \(endpoint) is not Redis (\(error)); check --redis or TOLLGATE_REDIS_URL"
+        case .unfit(let misfit): "\(endpoint) can't be used: \(misfit)"
         case .server, .overloaded, .shutdown: "\(endpoint): \(error)"
         }
     }

@@ -11,6 +11,7 @@ import TestSupport
 /// A private Redis, what tollgatectl would write into it, and gates to ask: one for each sidecar.
 package final class Tollbooth: Sendable {
     private let server: RedisServer
+    package let endpoint: RedisEndpoint
     package let client: RedisClient
 
     private let gates = Mutex<[GateDriver]>([])
@@ -24,8 +25,9 @@ package final class Tollbooth: Sendable {
         persists: Bool = false, isCluster: Bool = false, _ body: (Tollbooth) async throws -> Void
     ) async throws {
         try await RedisServer.run(.init(persists: persists, isCluster: isCluster)) { server in
-            let endpoint = RedisEndpoint(.unix(path: server.socketPath))
-            let booth = Tollbooth(server: server, client: try await .connect(to: endpoint, timeout: .seconds(30)))
+            let endpoint = RedisEndpoint(.unix(path: server.socketPath), isClusterNode: isCluster)
+            let client = try await RedisClient.connect(to: endpoint, timeout: .seconds(30))
+            let booth = Tollbooth(server: server, endpoint: endpoint, client: client)
             let result: Result<Void, any Error>
             do {
                 if isCluster { try await booth.takeAllSlots() }
@@ -39,8 +41,9 @@ package final class Tollbooth: Sendable {
         }
     }
 
-    private init(server: RedisServer, client: RedisClient) {
+    private init(server: RedisServer, endpoint: RedisEndpoint, client: RedisClient) {
         self.server = server
+        self.endpoint = endpoint
         self.client = client
     }
 
@@ -54,8 +57,6 @@ package final class Tollbooth: Sendable {
     }
 
     // MARK: The server
-
-    package var endpoint: RedisEndpoint { RedisEndpoint(.unix(path: server.socketPath)) }
 
     package func kill() async throws { try await server.kill() }
 

@@ -99,8 +99,7 @@ import Testing
             let replica = Tollgatectl.Outcome(
                 code: 69, output: "",
                 errors: """
-                    tollgatectl: \(server.url) is a replica and may be behind; name its primary with --redis or \
-                    TOLLGATE_REDIS_URL
+                    tollgatectl: \(server.url) can't be used: this is a replica: give the address of its primary
 
                     """)
             equal(try await tollgatectl("org", "create", "bravo"), replica)

@@ -107,7 +107,8 @@ PASSWORD = ["CONFIG", "SET", "requirepass", "s3cret"]
 @pytest.mark.parametrize(
     "url, change, undo, reason, said",
     [
-        *[("unix://{}", *passing) for passing in PASSING],
+        # It says so when it is greeted.
+        *[("unix://{}", *passing[:3], "this is a" if passing[2] == "replica" else passing[3]) for passing in PASSING],
         (
             "unix://{}",
             ["ACL", "SETUSER", "default", "-script"],

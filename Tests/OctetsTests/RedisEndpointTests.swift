@@ -9,6 +9,10 @@ import Testing
         ("redis://redis", RedisEndpoint(.tcp(host: "redis", port: 6379))),
         ("redis://redis/", RedisEndpoint(.tcp(host: "redis", port: 6379))),
         ("redis://redis:7/0", RedisEndpoint(.tcp(host: "redis", port: 7))),
+        (
+            "valkey://app:secret@h:7/1",
+            .init(.tcp(host: "h", port: 7), username: "app", password: "secret", database: 1)
+        ),
         ("redis://[::1]/1", RedisEndpoint(.tcp(host: "::1", port: 6379), database: 1)),
         ("redis://[fe80::1%eth0]", RedisEndpoint(.tcp(host: "fe80::1%eth0", port: 6379))),
         ("redis://my_redis.example.", RedisEndpoint(.tcp(host: "my_redis.example.", port: 6379))),
@@ -37,6 +41,8 @@ import Testing
     private static let expected = "expected redis://host:port/database or unix:/path"
     private static let badHost =
         "host has an octet that no host name has; user, password and database go before and behind"
+    private static let severalHosts =
+        "it lists several hosts, and Tollgate speaks to one server: give the address of the primary"
     private static let badPort = "port is no number from 1 to 65535"
 
     @Test(arguments: [
@@ -45,6 +51,8 @@ import Testing
         ("http://127.0.0.1", expected),
         ("redis:/127.0.0.1", expected),
         ("rediss://h", "rediss:// is not supported in this version; use redis:// or unix:/path"),
+        ("valkeys://h", "valkeys:// is not supported in this version; use redis:// or unix:/path"),
+        ("redis-sentinel://h", "redis-sentinel:// is not supported in this version; use redis:// or unix:/path"),
         (
             "redis+sentinel://h1,h2/master/0",
             "redis+sentinel:// is not supported in this version; use redis:// or unix:/path"
@@ -57,7 +65,8 @@ import Testing
         ("redis://h?db=1/2", badHost),
         ("redis://h#1", badHost),
         ("redis://h 1", badHost),
-        ("redis://h1,h2:1/0", badHost),
+        ("redis://h1,h2:1/0", severalHosts),
+        ("valkey://app:secret@h1:26379,h2:26379,[::1]/0", severalHosts),
         ("redis://ü", badHost),
         ("redis://[]", "host is missing"),
         ("redis://[h]", "no IPv6 address between [ and ]"),

@@ -12,8 +12,8 @@ import Testing
     private final class Run {
         private var machine = RedisConnection.StateMachine<Link>(
             .init(
-                preparation: .milliseconds(500), silence: .milliseconds(1500), shortestBackoff: .milliseconds(20),
-                longestBackoff: .milliseconds(500)))
+                preparation: .milliseconds(500), silence: .milliseconds(1500), afterLoss: .milliseconds(20),
+                shortestBackoff: .milliseconds(100), longestBackoff: .milliseconds(500)))
         private(set) var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         let link = Link()
 
@@ -43,8 +43,8 @@ import Testing
 
         func refused(jitter: Double = 1) -> String { lost(nil, jitter: jitter) }
 
-        func lost(_ link: Link?, wasIdle: Bool = false, jitter: Double = 1) -> String {
-            switch machine.lost(link, at: now, wasIdle: wasIdle, jitter: jitter) {
+        func lost(_ link: Link?, idle: TimeAmount = .zero, jitter: Double = 1) -> String {
+            switch machine.lost(link, at: now, idle: idle, jitter: jitter) {
             case .none: "nothing"
             case .renews: "renews"
             case .reconnects(let wasReady): wasReady ? "reconnects, was ready" : "reconnects"
@@ -81,15 +81,41 @@ import Testing
         #expect(run.isReady)
     }
 
-    @Test(arguments: [(0.0, [10, 20, 40, 80, 160, 250, 250]), (1.0, [20, 40, 80, 160, 320, 500, 500])])
+    @Test(arguments: [(0.0, [0, 100, 200, 250, 250, 250]), (1.0, [100, 200, 400, 500, 500, 500])])
     func waitsTwiceAsLongEachTimeUpToTheLongest(_ jitter: Double, _ waits: [Int64]) {
         let run = Run()
         _ = run.start()
         for wait in waits {
             #expect(run.refused(jitter: jitter) == "reconnects")
             #expect(run.wait == .milliseconds(wait))
-            #expect(run.tick(after: .milliseconds(wait) - .nanoseconds(1)) == "nothing")
+            if wait > 0 { #expect(run.tick(after: .milliseconds(wait) - .nanoseconds(1)) == "nothing") }
             #expect(run.tick(after: .nanoseconds(1)) == "connect")
+        }
+    }
+
+    /// However often, it never waits for less or longer.
+    @Test func aWaitIsBoundedAfterAnyNumberOfFailures() {
+        let run = Run()
+        _ = run.start()
+        for _ in 0..<1_000 {
+            _ = run.refused()
+            _ = run.tick(after: .milliseconds(500))
+        }
+        _ = run.refused()
+        #expect(run.wait == .milliseconds(500))
+    }
+
+    @Test(arguments: [(0.0, [0, 0, 100, 200]), (0.5, [10, 50, 150, 300]), (1.0, [20, 100, 200, 400])])
+    func aSingleLossIsMendedAtOnceAndARefusalSpreadWider(_ jitter: Double, _ waits: [Int64]) {
+        let run = Run()
+        run.becomeReady()
+        _ = run.tick(after: .seconds(1))
+        #expect(run.lost(run.link, jitter: jitter) == "reconnects, was ready")
+        #expect(run.wait == .milliseconds(waits[0]))
+        for wait in waits.dropFirst() {
+            #expect(run.tick(after: .milliseconds(500)) == "connect")
+            #expect(run.refused(jitter: jitter) == "reconnects")
+            #expect(run.wait == .milliseconds(wait))
         }
     }
 
@@ -179,15 +205,24 @@ import Testing
         let run = Run()
         run.becomeReady()
         #expect(run.tick(after: .seconds(1)) == "nothing")
-        #expect(run.lost(run.link, wasIdle: true) == "renews")
+        #expect(run.lost(run.link, idle: .seconds(1)) == "renews")
         #expect(!run.isReady)
         #expect(run.refused() == "reconnects")
-        #expect(run.wait == .milliseconds(20))
-        #expect(run.tick(after: .milliseconds(20)) == "connect")
+        #expect(run.wait == .milliseconds(100))
+        #expect(run.tick(after: .milliseconds(100)) == "connect")
         _ = run.connected()
         #expect(run.prepared())
         #expect(run.tick(after: .milliseconds(999)) == "nothing")
-        #expect(run.lost(run.link, wasIdle: true) == "reconnects, was ready")
-        #expect(run.wait == .milliseconds(40))
+        #expect(run.lost(run.link, idle: .milliseconds(999)) == "reconnects, was ready")
+        #expect(run.wait == .milliseconds(200))
+    }
+
+    /// Nothing is due on it at this moment, and it is in use.
+    @Test func aConnectionInUseIsMissed() {
+        let run = Run()
+        run.becomeReady()
+        #expect(run.tick(after: .hours(1)) == "nothing")
+        #expect(run.lost(run.link, idle: .milliseconds(999)) == "reconnects, was ready")
+        #expect(run.wait == .milliseconds(20))
     }
 }

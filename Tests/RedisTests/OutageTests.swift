@@ -140,7 +140,10 @@ import Testing
                 try await server.says("OK", to: "REPLICAOF", "127.0.0.1", "1")
                 #expect(await redis.send("SET", "k", "v").failure?.serverCode == "READONLY")
                 await redis.becomes(ready: false)
+                let replica = RedisError.notConnected("this is a replica: give the address of its primary")
+                #expect(await redis.send("SET", "k", "v").failure == replica)
                 try await server.says("OK", to: "REPLICAOF", "NO", "ONE")
+                await redis.becomes(ready: true)
                 #expect(await redis.send("SET", "k", "v") == .success(.status("OK")))
             }
         }

@@ -228,15 +228,31 @@ import Testing
         #expect(wire.replies == ["one": .integer(2), "two": .integer(4), "PING": .status("PONG")])
     }
 
-    @Test func aSecondNoscriptIsFinal() throws {
+    /// A proxy or a serverless Redis may load scripts on one node and call them on another.
+    @Test func aSecondNoscriptIsAnsweredByTheText() throws {
         let wire = try wireWithScript()
         wire.send(call("1"), as: "one")
-        try wire.receive("-NOSCRIPT No matching script.\r\n-ERR out of memory\r\n-NOSCRIPT No matching script.\r\n")
+        _ = try wire.written()
+        try wire.receive("-NOSCRIPT No matching script.\r\n")
+        #expect(try wire.written() == [Self.load + evalsha("1")])
+        try wire.receive("$40\r\n\(Self.digest)\r\n-NOSCRIPT No matching script.\r\n")
+        let evaluation = "*4\r\n$4\r\nEVAL\r\n$24\r\n#!lua\nreturn ARGV[1] * 2\r\n$1\r\n0\r\n$1\r\n1\r\n"
+        #expect(try wire.written() == [evaluation])
+        #expect(wire.answers.isEmpty)
+        try wire.receive(":2\r\n")
+        #expect(wire.replies == ["one": .integer(2)])
+    }
+
+    @Test func aThirdNoscriptIsFinal() throws {
+        let wire = try wireWithScript()
+        wire.send(call("1"), as: "one")
+        let gone = "-NOSCRIPT No matching script.\r\n"
+        try wire.receive("\(gone)-ERR out of memory\r\n\(gone)\(gone)")
         #expect(wire.failures == ["one": .server("NOSCRIPT No matching script.")])
         // A later call starts over.
         wire.send(call("1"), as: "again")
         _ = try wire.written()
-        try wire.receive("-NOSCRIPT No matching script.\r\n")
+        try wire.receive(gone)
         #expect(try wire.written() == [Self.load + evalsha("1")])
     }
 

@@ -40,8 +40,37 @@ import Testing
             (.server("ERR DB index is out of range"), .database),
             (.server("WRONGTYPE Operation against a key holding the wrong kind of value"), .other),
             (.server("ERR unknown command 'EVALSHA'"), .other), (.server(""), .other),
+            (.unfit(.encrypted), .encrypted), (.unfit(.tooOld(version: "6.2.14")), .tooOld),
+            (.unfit(.sentinel), .sentinel), (.unfit(.clusterNode), .clusterNode), (.unfit(.replica), .replica),
         ] as [(RedisError, RedisFault)])
     func isTakenFromWhatTheServerSays(error: RedisError, fault: RedisFault) {
         #expect(error.fault == fault)
+    }
+
+    /// What Redis 5, 6.2, 7.0 and Valkey 8 add to a line: what they were sent, and of a script.
+    @Test(
+        arguments: [
+            ("ERR unknown command 'AUTH', with args beginning with: 'app' 'secret' ", "ERR unknown command 'AUTH'"),
+            ("ERR unknown command `HELLO`, with args beginning with: `2`, `secret`, ", "ERR unknown command `HELLO`"),
+            (
+                "ERR unknown subcommand or wrong number of arguments for 'LOAD', with args beginning with: '#!lua'",
+                "ERR unknown subcommand or wrong number of arguments for 'LOAD'"
+            ),
+            (
+                "WRONGTYPE Operation against a key holding the wrong kind of value script: 7da4cb, on @user_script:12.",
+                "WRONGTYPE Operation against a key holding the wrong kind of value"
+            ),
+            (
+                "ERR user_script:3: attempt to index field 'secret' script: 7da4cb, on @user_script:3.",
+                "ERR user_script:3: attempt to index field 'secret'"
+            ),
+            (
+                "ERR Error compiling script (new function): user_script:2: '=' expected near 'secret'",
+                "ERR Error compiling script (new function): user_script:2: '=' expected"
+            ),
+            ("NOAUTH Authentication required.", "NOAUTH Authentication required."), ("", ""),
+        ])
+    func whatIsQuotedIsNotShown(line: String, shown: String) {
+        #expect(RedisError.server(showing: line) == .server(shown))
     }
 }

@@ -68,7 +68,9 @@ extension RedisFault {
     fileprivate var refusesAllScripts: Bool {
         switch self {
         case .busy, .replica, .memory, .persistence, .credentials: true
-        case .unreachable, .notRedis, .permissions, .clients, .database, .other: false
+        case .unreachable, .notRedis, .encrypted, .tooOld, .sentinel, .clusterNode, .permissions, .clients, .database,
+            .other:
+            false
         }
     }
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Something that answers where Redis was looked for, and isn't the Redis that Tollgate can use.
+package enum RedisMisfit: Sendable, Hashable {
+    case tooOld(version: String)
+    case sentinel
+    case clusterNode
+    case replica
+    /// It answers by a TLS record.
+    case encrypted
+}
+
+extension RedisMisfit: CustomStringConvertible {
+    /// What it is, and what to do about it; daemon and command line use the same words.
+    package var description: String {
+        switch self {
+        case .tooOld(let version): "Redis \(version) is too old: 7.0 or later, or Valkey"
+        case .sentinel: "this is a Sentinel: Tollgate speaks to one server: give the address of the primary"
+        case .clusterNode:
+            "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
+        case .replica: "this is a replica: give the address of its primary"
+        case .encrypted:
+            "it speaks TLS, which this version of Tollgate does not: give a port without TLS, or a proxy that adds TLS"
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a server tells of itself when it is greeted; nil where it says nothing of it.
+///
+/// `HELLO` answers it, `INFO` where there is no HELLO (before Redis 6).
+struct ServerIdentity: Equatable {
+    /// `7.0.15`
+    var version: String?
+    /// `standalone`, `sentinel` or `cluster`.
+    var mode: String?
+    /// `master`; what follows one is a `replica` to HELLO and a `slave` to INFO. A Sentinel has none.
+    var role: String?
+
+    /// - Parameter hello: names and values by turns.
+    init(hello: RedisReply) {
+        let elements = hello.array ?? []
+        for index in stride(from: 0, to: elements.count - 1, by: 2) {
+            take(elements[index].text, elements[index + 1].text)
+        }
+    }
+
+    /// - Parameter info: a name, a colon and a value a line.
+    init(info: String) {
+        for line in info.split(whereSeparator: \.isNewline) {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            take(String(line[..<colon]), String(line[line.index(after: colon)...]))
+        }
+    }
+
+    private mutating func take(_ name: String?, _ value: String?) {
+        switch name {
+        case "version", "redis_version": version = value
+        case "mode", "redis_mode": mode = value
+        case "role": role = value
+        default: break
+        }
+    }
+
+    /// Our scripts say by `#!lua flags=…` what they do, which Redis 7.0 was the first to understand.
+    private static let oldestMajor = 7
+
+    /// Why it is of no use; nil where nothing speaks against it.
+    ///
+    /// - Parameter isClusterNode: a node of a cluster is what is looked for.
+    func misfit(isClusterNode: Bool) -> RedisMisfit? {
+        if mode == "sentinel" { return .sentinel }
+        if let version, let major = version.split(separator: ".").first.flatMap({ Int($0) }), major < Self.oldestMajor {
+            return .tooOld(version: version)
+        }
+        if mode == "cluster", !isClusterNode { return .clusterNode }
+        return role == nil || role == "master" ? nil : .replica
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Redis
+
+@Suite struct ServerIdentityTests {
+    /// HELLO's answer as Redis 7.0 gives it in RESP2.
+    private static func hello(_ version: String, mode: String = "standalone", role: String? = "master") -> RedisReply {
+        let words = ["server", "redis", "version", version, "proto"].map { RedisReply.bytes(Array($0.utf8)) }
+        let more = ["mode", mode].map { RedisReply.bytes(Array($0.utf8)) }
+        let roles = role.map { ["role", $0] } ?? []
+        return .array(
+            words + [.integer(2), .bytes(Array("id".utf8)), .integer(9)] + more
+                + roles.map { .bytes(Array($0.utf8)) } + [.bytes(Array("modules".utf8)), .array([])])
+    }
+
+    @Test(
+        arguments: [
+            (hello("7.0.15"), nil), (hello("7.0.0"), nil), (hello("8.2.1"), nil), (hello("10.0"), nil),
+            (hello("9.0.0-rc1"), nil), (hello("unstable"), nil), (hello(""), nil),
+            (hello("6.2.14"), .tooOld(version: "6.2.14")), (hello("6.3.4"), .tooOld(version: "6.3.4")),
+            (hello("7.0.15", mode: "sentinel", role: nil), .sentinel),
+            (hello("6.2.14", mode: "sentinel", role: nil), .sentinel),
+            (hello("7.0.15", mode: "cluster"), .clusterNode),
+            (hello("7.0.15", mode: "cluster", role: "replica"), .clusterNode),
+            (hello("7.0.15", role: "replica"), .replica), (hello("7.0.15", role: nil), nil),
+            // What stands before Redis may answer in its own way.
+            (.status("OK"), nil), (.array([]), nil), (.array([.bytes(Array("version".utf8))]), nil), (.null, nil),
+        ] as [(RedisReply, RedisMisfit?)])
+    func isReadFromHello(reply: RedisReply, misfit: RedisMisfit?) {
+        #expect(ServerIdentity(hello: reply).misfit(isClusterNode: false) == misfit)
+    }
+
+    @Test func aNodeOfAClusterMayBeMeant() {
+        #expect(ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster")).misfit(isClusterNode: true) == nil)
+        let replica = ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster", role: "replica"))
+        #expect(replica.misfit(isClusterNode: true) == .replica)
+    }
+
+    @Test(
+        arguments: [
+            (
+                "# Server\r\nredis_version:5.0.14\r\nredis_mode:standalone\r\nrole:master\r\n",
+                .tooOld(version: "5.0.14")
+            ),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.0.0\r\nrole:master\r\n", nil),
+            ("redis_version:7.0.15\r\nredis_mode:standalone\r\nrole:slave\r\n", .replica),
+            ("redis_version:7.0.15\r\nredis_mode:sentinel\r\n", .sentinel), ("", nil), ("NONE\r\n:\r\n", nil),
+        ] as [(String, RedisMisfit?)])
+    func isReadFromInfo(text: String, misfit: RedisMisfit?) {
+        #expect(ServerIdentity(info: text).misfit(isClusterNode: false) == misfit)
+    }
+
+    @Test(
+        arguments: [
+            (.tooOld(version: "6.2.14"), "Redis 6.2.14 is too old: 7.0 or later, or Valkey"),
+            (.sentinel, "this is a Sentinel: Tollgate speaks to one server: give the address of the primary"),
+            (
+                .clusterNode,
+                "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
+            ),
+            (.replica, "this is a replica: give the address of its primary"),
+            (
+                .encrypted,
+                "it speaks TLS, which this version of Tollgate does not: give a port without TLS, or a proxy that adds TLS"
+            ),
+        ] as [(RedisMisfit, String)])
+    func isToldWithWhatToDo(misfit: RedisMisfit, words: String) {
+        #expect("\(RedisError.unfit(misfit))" == words)
+    }
+}
