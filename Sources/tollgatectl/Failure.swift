@@ -14,6 +14,7 @@ struct Failure: Error, Equatable {
         case unavailable = 69
         case refused = 73
         case outputLost = 74
+        case tryAgain = 75
         case notPermitted = 77
     }
 

@@ -19,11 +19,12 @@ struct Tollgatectl: AsyncParsableCommand {
             Redis is --redis, else TOLLGATE_REDIS_URL, else that of --config, else redis://127.0.0.1:6379/0. Keys are made \
             as the running sidecars publish, or as the file says that --config or TOLLGATE_CONFIG names.
             Exit codes: 0, 64 wrong usage, 65 bad data, 66 not found, 69 Redis unreachable, 73 refused, 74 output lost, \
-            77 not permitted.
+            75 try again, 77 not permitted.
             """,
         version: "tollgatectl \(Version.current)",
         subcommands: [
             Org.self, Key.self, Plan.self, QuotaCommand.self, UsageCommand.self, AuditCommand.self,
+            DatabaseCommand.self,
         ])
 
     static func main() async {
@@ -99,4 +100,10 @@ struct QuotaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quota", abstract: "What is left of the limits.",
         subcommands: [QuotaShow.self, QuotaReset.self, QuotaGrant.self])
+}
+
+struct DatabaseCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "database", abstract: "Which database this is, as sidecars know it.",
+        subcommands: [DatabaseShow.self, DatabaseAdopt.self])
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A replica that lags is promoted, and the old primary is demoted: nobody gets in who was let out."""
 
+import json
 import os
 import time
 
@@ -90,6 +91,27 @@ def test_what_was_seen_revoked_stays_so_when_a_failover_has_forgotten_it(launch,
     assert "tollgate, which had seen it revoked" in ctl("audit", "acme")
     assert {ask(other.port, "GET", PATH, victim["key"]).status for _ in range(8)} == {401}
     assert ask(daemon.port, "GET", PATH, bystander["key"]).status == 200
+
+
+def test_who_revokes_is_told_how_many_replicas_have_it(ctl, redis, replica):
+    key = ctl.issue()
+    in_sync(redis, replica)
+    said = "1 of 1 replica has it.\n"
+    assert ctl("key", "revoke", key["id"]) == f"Key {key['id']} revoked.\n{said}"
+    assert ctl("key", "revoke", "--wait", "none", key["id"]) == f"Key {key['id']} was revoked before.\n"
+    assert ctl("org", "suspend", "acme") == f"Organization acme suspended: all its keys are refused.\n{said}"
+    assert json.loads(ctl("org", "suspend", "acme", "--json")) == {"org": "acme", "status": "suspended", "changed": False}
+    replica.freeze()
+    late = ctl.run("key", "revoke", key["id"])
+    assert (late.returncode, late.stdout) == (75, f"Key {key['id']} was revoked before.\n")
+    undone = "the replica doesn't have it yet: a failover now would undo it"
+    assert late.stderr == f"tollgatectl: it was done, but {undone}; repeat the command, until one has it\n"
+    # A key is shown once, and not issued again.
+    redis("HSET", "tg:1:{acme}", "status", "active")
+    issued = ctl.run("key", "issue", "--org", "acme", "--name", "other", "--json")
+    assert (issued.returncode, issued.stderr) == (0, f"tollgatectl: warning: {undone}\n")
+    replica.thaw()
+    assert ctl("key", "revoke", "--wait", "60s", json.loads(issued.stdout)["id"]).endswith(said)
 
 
 def test_a_demoted_primary_is_no_source_of_answers(launch, upstream, ctl, redis, replica):

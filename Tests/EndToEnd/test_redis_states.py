@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What /readyz and the log say of a Redis that is there, and of no use."""
 
+import json
 import re
 import time
 
@@ -88,6 +89,38 @@ def test_emptied(launch, redis, upstream, key):
     # Each loop finds out, and one line tells of it.
     ask_all_loops(daemon, key)
     assert daemon.times_said("error the database was emptied or swapped: going on without it") == 1
+
+
+def test_adopted(launch, redis, upstream, ctl):
+    """What was lost is lost, and all sidecars work with what there is, without a restart."""
+    daemons = [launch(upstream, loops=2) for _ in range(2)]
+    old = ctl.issue()["key"]
+    assert [ask(daemon.port, "GET", "/api/listings", old).status for daemon in daemons] == [200, 200]
+    database = json.loads(ctl("database", "show", "--json"))["id"]
+    redis("FLUSHALL")
+    for daemon in daemons:
+        becomes(daemon, "emptied")
+        assert f"id={database}" in daemon.said()
+    assert ctl("database", "show") == "It has no id: nobody has worked with it, or it was emptied.\n"
+    key = ctl.issue()["key"]
+    other = json.loads(ctl("database", "show", "--json"))["id"]
+    assert other != database
+    ask_all_loops(daemons[0], key)
+    refused = ctl.run("database", "adopt", database)
+    assert (refused.returncode, refused.stdout) == (64, "")
+    assert f"sidecars that know it as {other} will go on without it; give --yes where nobody can be asked" in refused.stderr
+    wrong = ctl.run("database", "adopt", "--yes", database.upper())
+    assert (wrong.returncode, wrong.stdout) == (64, "")
+    assert "expected the 32 of 0-9 a-f that a sidecar logs as its database's id" in wrong.stderr
+    said = f"The database has the id {database} now: sidecars that know it by that work with it.\n"
+    assert ctl("database", "adopt", "--yes", database) == said
+    assert ctl("database", "adopt", database) == f"The database had the id {database} before.\n"
+    for daemon in daemons:
+        daemon.wait_until_ready()
+        assert {ask(daemon.port, "GET", "/api/listings", key).status for _ in range(4)} == {200}
+        assert {ask(daemon.port, "GET", "/api/listings", old).status for _ in range(4)} == {401}
+    entry = json.loads(ctl("audit", "--plans", "--json").splitlines()[-1])
+    assert (entry["what"], entry["target"], entry["detail"]) == ("database.adopt", database, f"was {other}")
 
 
 #: What may come over a Redis and go again: how, what /readyz says of it, and how Redis itself begins.

@@ -67,6 +67,7 @@ import Testing
         (.countExpiring, [organization, active]),
     ]
     private static let ofNoOrganization: [Call] = [
+        (.adoptDatabase, [names.instance, names.planAudit]),
         (.clock, []), (.setPlan, [plan, names.planRevision, names.planAudit]),
         (.deletePlan, [plan, names.planRevision, names.planAudit]), (.describePlan, [plan]),
         (.beat, [names.instance, names.policySet("h"), names.sidecars]), (.retire, [names.sidecars]),

@@ -392,10 +392,13 @@ final class StoreLink {
             guard outages.begin(.emptied) else { return }
             logger.error(
                 """
-                the database was emptied or swapped: going on without it. Restore it, or restart this process to work \
-                with the new one
+                the database was emptied or swapped: going on without it. Restore it; or, to work with what is there, run \
+                tollgatectl database adopt with its id, or restart this process
                 """,
-                metadata: ["key": "\(names.instance)", "on_failure": "\(onFailure)"])
+                metadata: [
+                    "id": "\(instance.id.map { String(decoding: $0, as: UTF8.self) } ?? "")",
+                    "key": "\(names.instance)", "on_failure": "\(onFailure)",
+                ])
         }
     }
 }

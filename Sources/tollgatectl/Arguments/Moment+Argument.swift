@@ -35,6 +35,19 @@ extension Moment {
         return Grace(seconds: seconds)
     }
 
+    /// How long replicas are waited for; nil: not at all.
+    struct Wait: Sendable, Equatable {
+        var seconds: Int?
+    }
+
+    static func wait(_ text: String) throws -> Wait {
+        if text == "none" { return Wait(seconds: nil) }
+        guard let seconds = seconds(text), seconds <= 60 else {
+            throw ValidationError("expected a time such as 5s, at most 60s, or none")
+        }
+        return Wait(seconds: seconds)
+    }
+
     private static func seconds(_ text: String) -> Int? {
         let units = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let unit = text.last.flatMap({ units[String($0)] }), text.utf8.count <= 8,

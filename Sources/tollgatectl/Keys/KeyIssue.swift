@@ -61,6 +61,7 @@ struct KeyIssue: AsyncParsableCommand {
     var denyTool: [Glob] = []
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false
+    @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -80,7 +81,7 @@ struct KeyIssue: AsyncParsableCommand {
         order.scopes = KeyScopes(Set(scope))
         order.networks = KeyNetworks(parsing: allowFrom.joined(separator: " ")) ?? KeyNetworks()
         order.start = notBefore ?? .never
-        let (issued, terms) = try await connection.withRedis { [order] session in
+        let (issued, terms, reach) = try await connection.withRedis { [order] session in
             try await LimitCheck(edits: limit, owner: .key, argument: "--limit").check(session)
             let inForce = try await KeyTermsInForce(session)
             var order = order
@@ -89,9 +90,10 @@ struct KeyIssue: AsyncParsableCommand {
             let issued = try await session.directory.issueKey(order)
             inForce.warnOfOthers()
             await session.warnOfOtherNamespaces()
-            return (issued, inForce.terms)
+            return (issued, inForce.terms, await replicas.reach(session.directory))
         }
         try issued.show(json: json, remark: "Expires: \(issued.expiryText). Send it as \(terms.places).")
+        replicas.warn(of: reach)
     }
 }
 

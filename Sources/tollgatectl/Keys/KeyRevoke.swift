@@ -20,6 +20,7 @@ struct KeyRevoke: AsyncParsableCommand {
     var yes = false
     @Flag(help: "Print JSON, one object a key: id, revoked (false: it was before).")
     var json = false
+    @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -47,6 +48,7 @@ struct KeyRevoke: AsyncParsableCommand {
                     lost = error
                 }
             }
+            if missing.count < ids.count { try await replicas.wait(directory, isToldInText: !json) }
             if let lost { throw lost }
             switch missing.count {
             case 0: return

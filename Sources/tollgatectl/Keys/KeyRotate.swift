@@ -24,21 +24,23 @@ struct KeyRotate: AsyncParsableCommand {
     var grace = Moment.Grace(seconds: 86_400)
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at, replaces, replaced_ends_at.")
     var json = false
+    @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
     func run() async throws {
         let id = try key.parsed
-        let (issued, oldEndsAt) = try await connection.withRedis { session in
+        let (issued, oldEndsAt, reach) = try await connection.withRedis { session in
             let inForce = try await KeyTermsInForce(session)
             let rotated = try await session.directory.rotateKey(
                 id, grace: grace.seconds, prefix: inForce.terms.prefix)
             inForce.warnOfOthers()
-            return rotated
+            return (rotated.0, rotated.1, await replicas.reach(session.directory))
         }
         let end = grace.seconds == 0 ? "is refused from now on" : "works until \(Moment.text(oldEndsAt))"
         try issued.show(
             json: json,
             with: [("replaces", .string(id.text)), ("replaced_ends_at", .string(Moment.text(oldEndsAt)))],
             remark: "It replaces \(id.text), which \(end). Expires: \(issued.expiryText).")
+        replicas.warn(of: reach)
     }
 }

@@ -19,11 +19,13 @@ struct OrgSuspend: AsyncParsableCommand {
     var name: OrganizationID
     @Flag(help: "Print JSON: org, status, changed (false: it was suspended before).")
     var json = false
+    @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
     func run() async throws {
         try await connection.withDirectory { directory in
             try Output.status(of: name, isSuspended: true, changed: try await directory.suspend(name, true), json: json)
+            try await replicas.wait(directory, isToldInText: !json)
         }
     }
 }
