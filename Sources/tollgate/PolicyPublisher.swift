@@ -13,9 +13,9 @@ import Synchronization
     import Foundation
 #endif
 
-/// Publishes which policies and key terms this sidecar goes by and that it runs, so that tollgatectl shows quotas and issues
-/// keys without its file, and sees where two disagree (docs/design.md, "What is in Redis"). By the same connection it reads
-/// what is published for all.
+/// Publishes which policies and key terms this sidecar goes by, which routes it serves and that it runs, so that
+/// tollgatectl shows quotas and routes and issues keys without its file, and sees where two disagree (docs/design.md,
+/// "What is in Redis"). By the same connection it reads what is published for all.
 ///
 /// Each beat has a connection of its own for a moment: one in 20 s costs nothing, and there is no state to lose. While Redis
 /// is away nothing is published, which is said once; requests are not concerned.
@@ -29,14 +29,18 @@ final class PolicyPublisher: Sendable {
         let namespace: String
         let policies: PolicySet
         let text: String
+        let routes: RouteSet.Published
 
         init(_ settings: Settings) {
             endpoint = settings.redis.endpoint
             namespace = settings.namespace
             (policies, text) = PolicySet.published(settings.policies, keys: settings.keys.terms)
+            routes = RouteSet.published(settings)
         }
 
-        func isSame(as other: Publication) -> Bool { endpoint == other.endpoint && text == other.text }
+        func isSame(as other: Publication) -> Bool {
+            endpoint == other.endpoint && text == other.text && routes.set.hash == other.routes.set.hash
+        }
     }
 
     private let current: Mutex<Publication>
@@ -125,7 +129,7 @@ final class PolicyPublisher: Sendable {
         guard
             try await sidecars.beat(
                 name, version: Version.current, policies: publication.policies, text: publication.text,
-                database: database)
+                routes: publication.routes, database: database)
         else { return false }
         try await then(sidecars)
         // Other settings came into force meanwhile, and this was taken back before it was there.
@@ -191,7 +195,7 @@ final class PolicyPublisher: Sendable {
             let client = try await RedisClient.connect(to: publication.endpoint, timeout: .seconds(1))
             defer { client.close() }
             try await Sidecars(client, namespace: publication.namespace)
-                .retire(name, version: Version.current, policies: publication.policies)
+                .retire(name, version: Version.current, policies: publication.policies, routes: publication.routes.set)
         } catch {
             // The beat runs out by itself.
             logger.debug("the last beat could not be taken back", metadata: ["error": "\(error)"])

@@ -27,18 +27,23 @@ struct PolicySetInForce: Sendable {
     /// `2 sidecars web-1-4711-1d3d, web-2-4711-09ab`
     var owner: String {
         switch origin {
-        case .live(let sidecars):
-            let names = sidecars.prefix(4).map(\.name.printable) + (sidecars.count > 4 ? ["…"] : [])
-            let count = isSeveral ? "\(sidecars.count) sidecars" : "sidecar"
-            return "\(count) \(names.joined(separator: ", "))"
-        case .ended(let sidecar): return sidecar.name.printable
-        case .file(let file): return file
+        case .live(let sidecars): sidecars.inWords
+        case .ended(let sidecar): sidecar.name.printable
+        case .file(let file): file
         }
     }
 
     /// Whether verbs of its owner are in the plural.
     var isSeveral: Bool {
         if case .live(let sidecars) = origin { sidecars.count > 1 } else { false }
+    }
+}
+
+extension [Sidecars.Live] {
+    /// `2 sidecars web-1-4711-1d3d, web-2-4711-09ab`
+    var inWords: String {
+        let names = prefix(4).map(\.name.printable) + (count > 4 ? ["…"] : [])
+        return "\(count > 1 ? "\(count) sidecars" : "sidecar") \(names.joined(separator: ", "))"
     }
 }
 

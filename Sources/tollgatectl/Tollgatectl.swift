@@ -23,7 +23,7 @@ struct Tollgatectl: AsyncParsableCommand {
             """,
         version: "tollgatectl \(Version.current)",
         subcommands: [
-            Org.self, Key.self, Plan.self, QuotaCommand.self, UsageCommand.self, AuditCommand.self,
+            Org.self, Key.self, Plan.self, QuotaCommand.self, UsageCommand.self, RoutesCommand.self, AuditCommand.self,
             DatabaseCommand.self,
         ])
 

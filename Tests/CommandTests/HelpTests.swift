@@ -16,7 +16,7 @@ import Testing
         "key limit",
         "plan", "plan set", "plan list", "plan show", "plan delete", "quota", "quota show", "quota reset",
         "quota grant",
-        "usage", "audit", "database", "database show", "database adopt",
+        "usage", "routes", "audit", "database", "database show", "database adopt",
     ])
     func isAsInTheSnapshot(verb: String) async throws {
         let name = verb.isEmpty ? "tollgatectl" : verb

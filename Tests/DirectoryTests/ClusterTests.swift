@@ -94,10 +94,15 @@ import Testing
             }
             let sidecars = Sidecars(booth.client, namespace: "tg")
             let published = PolicySet.published(Self.policies)
-            #expect(try await sidecars.beat("web-1", policies: published.set, text: published.text, database: database))
+            let routes = RouteSet.published([RouteSet.Route("/a")])
+            #expect(
+                try await sidecars.beat(
+                    "web-1", policies: published.set, text: published.text, routes: routes, database: database))
+            #expect(try await sidecars.routeSet(routes.set.hash) == routes.set)
             #expect(try await sidecars.live().map(\.name) == ["web-1"])
             #expect(try await sidecars.policySet(published.set.hash)?.policies.count == Self.policies.count)
-            try await sidecars.retire("web-1", policies: published.set)
+            try await sidecars.retire("web-1", policies: published.set, routes: routes.set)
+            #expect(try await sidecars.live().isEmpty)
 
             let old = try await directory.issueKey(KeyOrder(organization: acme, name: "old"))
             try await directory.revokeKey(old.id)

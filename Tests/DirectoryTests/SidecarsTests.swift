@@ -138,17 +138,26 @@ import Testing
         }
     }
 
+    private static let hash = String(repeating: "0a", count: 16)
+
     @Test(
         arguments: [
-            ("web", "web", nil), ("web@1", "web", "1"), ("a@b@1.0", "a@b", "1.0"), ("web@", "web@", nil),
-            ("web@1 0", "web@1 0", nil), ("web@1\n", "web@1\n", nil), ("@1.0", "", "1.0"),
-            ("web@\(String(repeating: "1", count: 33))", "web@\(String(repeating: "1", count: 33))", nil),
-        ] as [(String, String, String?)])
-    func whatIsNoVersionIsPartOfTheName(_ text: String, _ name: String, _ version: String?) {
+            ("web", "web", nil, nil), ("web@1", "web", "1", nil), ("a@b@1.0", "a@b", "1.0", nil),
+            ("web@", "web@", nil, nil), ("web@1 0", "web@1 0", nil, nil), ("web@1\n", "web@1\n", nil, nil),
+            ("@1.0", "", "1.0", nil),
+            ("web@\(String(repeating: "1", count: 33))", "web@\(String(repeating: "1", count: 33))", nil, nil),
+            ("web@1.0/\(hash)", "web", "1.0", hash), ("web/\(hash)", "web", nil, hash),
+            ("web@1 0/\(hash)", "web@1 0", nil, hash), ("web@1.0/", "web@1.0/", nil, nil),
+            ("web@1.0/\(hash)0", "web@1.0/\(hash)0", nil, nil),
+            ("web@1.0/\(hash.uppercased())", "web@1.0/\(hash.uppercased())", nil, nil),
+            ("web@1.0/a/\(hash)", "web@1.0/a", nil, hash),
+        ] as [(String, String, String?, String?)])
+    func whatIsNoVersionIsPartOfTheName(_ text: String, _ name: String, _ version: String?, _ routes: String?) {
         let read = SidecarName.split(text[...])
         #expect(read.name == name)
         #expect(read.version == version)
-        #expect(SidecarName.joined(read.name, version: read.version) == text)
+        #expect(read.routes == routes)
+        #expect(SidecarName.joined(read.name, version: read.version, routes: read.routes) == text)
     }
 
     @Test func eachVersionIsNewsOnce() {

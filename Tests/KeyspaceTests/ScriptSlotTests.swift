@@ -70,7 +70,8 @@ import Testing
         (.adoptDatabase, [names.instance, names.planAudit]),
         (.clock, []), (.setPlan, [plan, names.planRevision, names.planAudit]),
         (.deletePlan, [plan, names.planRevision, names.planAudit]), (.describePlan, [plan]),
-        (.beat, [names.instance, names.policySet("h"), names.sidecars]), (.retire, [names.sidecars]),
+        (.beat, [names.instance, names.policySet("h"), names.sidecars, names.routeSet("h")]),
+        (.publishRoutes, [names.instance, names.routeSet("h")]), (.retire, [names.sidecars]),
         (.listSidecars, [names.sidecars]), (.lockRetention, [names.instance, names.retentionLock]),
         (.publishExpiring, [names.instance, names.retentionLock, names.expiringKeys]),
     ]

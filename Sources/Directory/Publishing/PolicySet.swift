@@ -28,8 +28,10 @@ package struct PolicySet: Sendable, Equatable {
 
     /// As it is published: the same policies and terms always give the same text.
     package static func published(_ policies: [Policy], keys: KeyTerms? = nil) -> (set: PolicySet, text: String) {
-        let text = encoded(Document(keys: keys, policies: policies.map(Document.Entry.init)))
-        return (PolicySet(policies: policies, keys: keys, unknown: [], hash: hash(of: text)), text)
+        let text = PublishedText.encoded(
+            Document(keys: keys, policies: policies.map(Document.Entry.init)), otherwise: #"{"policies":[]}"#)
+        let hash = PublishedText.hash(of: text)
+        return (PolicySet(policies: policies, keys: keys, unknown: [], hash: hash), text)
     }
 
     /// - Returns: nil where the text is no policy set.
@@ -46,19 +48,6 @@ package struct PolicySet: Sendable, Equatable {
         self.keys = keys
         self.unknown = unknown
         self.hash = hash
-    }
-
-    private static func encoded(_ document: Document) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Texts and whole numbers always encode.
-        guard let data = try? encoder.encode(document) else { return #"{"policies":[]}"# }
-        return String(decoding: data, as: UTF8.self)
-    }
-
-    private static func hash(of text: String) -> String {
-        let digits = CredentialHash(of: Array(text.utf8)).hexadecimal
-        return String(decoding: digits.prefix(32), as: UTF8.self)
     }
 }
 

@@ -2,26 +2,34 @@
 
 import Octets
 
-/// What a sidecar calls itself in its beat: `<host>-<pid>-<4 digits>@<version>`. The version stands there, and not in the
-/// published set, since two versions with the same policies count alike and share that set. One that says none, as older
-/// ones do, has a name alone.
+/// What a sidecar calls itself in its beat: `<host>-<pid>-<4 digits>@<version>/<hash of its routes>`. The version stands
+/// there, and not in the published set, since two versions with the same policies count alike and share that set. One that
+/// says neither, as older ones do, has a name alone. Older readers take what they don't know for a part of the name, and
+/// still find the policies, which stand behind it.
 enum SidecarName {
     private static let separator: Character = "@"
+    private static let routesSeparator: Character = "/"
     /// In octets.
     private static let longestVersion = 32
 
-    static func joined(_ name: String, version: String?) -> String {
-        version.map { "\(name)\(separator)\($0)" } ?? name
+    static func joined(_ name: String, version: String?, routes: String? = nil) -> String {
+        name + (version.map { "\(separator)\($0)" } ?? "") + (routes.map { "\(routesSeparator)\($0)" } ?? "")
     }
 
-    /// - Returns: the whole as the name where what stands behind the separator is no version: somebody else wrote it.
-    static func split(_ text: Substring) -> (name: String, version: String?) {
-        guard let at = text.lastIndex(of: separator) else { return (String(text), nil) }
-        let version = text[text.index(after: at)...]
-        guard 1...longestVersion ~= version.utf8.count, version.utf8.allSatisfy(isAllowed) else {
-            return (String(text), nil)
+    /// - Returns: as a part of the name what stands behind a separator and is no version, or no hash: somebody else wrote it.
+    static func split(_ text: Substring) -> (name: String, version: String?, routes: String?) {
+        var rest = text
+        var routes: String?
+        if let slash = text.lastIndex(of: routesSeparator) {
+            let hash = text[text.index(after: slash)...]
+            if PublishedText.isHash(hash) { (rest, routes) = (text[..<slash], String(hash)) }
         }
-        return (String(text[..<at]), String(version))
+        guard let at = rest.lastIndex(of: separator) else { return (String(rest), nil, routes) }
+        let version = rest[rest.index(after: at)...]
+        guard 1...longestVersion ~= version.utf8.count, version.utf8.allSatisfy(isAllowed) else {
+            return (String(rest), nil, routes)
+        }
+        return (String(rest[..<at]), String(version), routes)
     }
 
     /// Of a semantic version.

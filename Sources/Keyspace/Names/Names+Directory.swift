@@ -50,6 +50,8 @@ extension Names {
 
     package func policySet(_ hash: String) -> String { "\(shared)policies:\(hash)" }
 
+    package func routeSet(_ hash: String) -> String { "\(shared)routes:\(hash)" }
+
     package var sidecars: String { shared + "sidecars" }
 
     /// Held by whoever removes old records.
