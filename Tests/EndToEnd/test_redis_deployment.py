@@ -122,6 +122,7 @@ def run_all_verbs(operator: Control, sidecar_runs) -> None:
     operator("quota", "reset", issued["id"], "--yes")
     operator("quota", "reset", "--global", "all", "--yes")
     operator("usage", "acme", "--by", "tool")
+    operator("routes")
     operator("audit", "acme")
     operator("org", "list")
     operator("org", "show", "acme")
