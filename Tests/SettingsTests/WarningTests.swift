@@ -15,7 +15,8 @@ import Testing
     }
 
     private static let rows =
-        ownAddress + timeouts + pages + shadowed + unmetMethods + unmetLimits + unmetKeys
+        ownAddress + timeouts + pages + shadowed + unmetMethods + unmetLimits + unmetKeys + unmetAddresses
+        + unmetBesideDocuments
 
     @Test(arguments: rows)
     func isToldExactly(_ row: Row) throws {
@@ -54,15 +55,21 @@ import Testing
         Row(yaml: "drain: {timeout: 0s}"),
         Row(yaml: "redis: {timeout: 10s}"),
         Row(
-            yaml: "redis: {timeout: 2s}\nupstream: {response_timeout: 1s}\nroutes: [{path: /a, response_timeout: 3s},"
+            yaml: "redis: {timeout: 1s}\nupstream: {response_timeout: 1s}\nroutes: [{path: /a, response_timeout: 2s},"
                 + " {path: /b, response_timeout: 500ms}, {path: /c, response_timeout: off}]",
             told: [
-                "t.yaml:2:30: warning: upstream.response_timeout: a request may wait longer for Redis (redis.timeout, 2s) "
-                    + "than for its answer (1s): make redis.timeout shorter, or this longer",
-                "t.yaml:3:73: warning: routes[1].response_timeout: a request may wait longer for Redis (redis.timeout, 2s) "
-                    + "than for its answer (500ms): make redis.timeout shorter, or this longer",
+                "t.yaml:2:30: warning: upstream.response_timeout: a request may wait 2s for Redis (twice redis.timeout), "
+                    + "longer than for its answer (1s): make redis.timeout shorter, or this longer",
+                "t.yaml:3:73: warning: routes[1].response_timeout: a request may wait 2s for Redis (twice redis.timeout), "
+                    + "longer than for its answer (500ms): make redis.timeout shorter, or this longer",
             ]),
-        Row(yaml: "redis: {timeout: 1s}\nupstream: {response_timeout: 1s}"),
+        Row(yaml: "redis: {timeout: 1s}\nupstream: {response_timeout: 2s}"),
+        Row(
+            yaml: "redis: {timeout: 1s}\nupstream: {response_timeout: 1999ms}",
+            told: [
+                "t.yaml:2:30: warning: upstream.response_timeout: a request may wait 2s for Redis (twice redis.timeout), "
+                    + "longer than for its answer (1999ms): make redis.timeout shorter, or this longer"
+            ]),
         Row(yaml: "redis: {timeout: 10s}\nupstream: {response_timeout: off}"),
     ]
 
@@ -187,7 +194,7 @@ import Testing
             "{path: /a, public: true}, {path: /b}",
             "per: global, applies_to: authenticated, limit: 1/s, match: {routes: [/a]}",
             "83: warning: policies[0].match.routes: every route that it matches is public and asks for no key, so the "
-                + "policy counts nothing: count per address or global, or ask for keys"),
+                + "policy counts nothing: take applies_to away, or ask for keys"),
         policyRow("{path: /a, public: true}, {path: /b}", "per: key, limit: 1/s"),
         policyRow("{path: /a, public: true}", "per: global, limit: 1/s"),
         policyRow("{path: /a, public: true}", "per: address, limit: 1/s"),
@@ -201,6 +208,47 @@ import Testing
                     + "policy counts nothing: count per address or global, or ask for keys"
             ]),
         Row(yaml: "routes: [{path: /mcp, mcp: true}]\npolicies: [{name: handshake, limit: 5/1s}]"),
+    ]
+
+    /// Those per address count refusals as well, if these take their routes.
+    private static let unmetAddresses = [
+        policyRow(
+            "{path: /a, throttle: false}", "per: address, limit: 1/s, match: {routes: [/a]}",
+            "57: warning: policies[0].match.routes: every route that it matches has throttle: false, so the policy counts "
+                + "nothing: take that away, or it"),
+        // Other methods are 405, and charged.
+        policyRow("{path: /a, methods: [GET], throttle: false}", "per: address, limit: 1/s, match: {routes: [/a]}"),
+        policyRow("{path: /a, mcp: true, throttle: false}", "per: address, limit: 1/s, match: {routes: [/a]}"),
+        policyRow("{path: /a, throttle: false}", "per: address, limit: 1/s"),
+        policyRow("{path: /a}", "per: address, limit: 1/s, match: {routes: [/a]}"),
+        policyRow(
+            "{path: /a, public: true}", "per: address, applies_to: authenticated, limit: 1/s",
+            "12: warning: policies[0].name: every route that it matches is public and asks for no key, so the policy counts "
+                + "nothing: take applies_to away, or ask for keys"),
+        policyRow(
+            "{path: /a, methods: [GET]}",
+            "per: address, applies_to: authenticated, limit: 1/s, match: {methods: [PUT]}",
+            "85: warning: policies[0].match.methods: no route serves PUT, so the policy counts nothing: name methods that a "
+                + "route serves"),
+        policyRow("{path: /a}", "per: address, applies_to: authenticated, limit: 1/s"),
+        policyRow("{path: /a, mcp: true}", "per: address, limit: 1/s, match: {tools: [search]}"),
+    ]
+
+    /// A document adds no method to a listed route, and no key.
+    private static let unmetBesideDocuments = [
+        policyRow(
+            "{openapi: /o.json}, {path: /a, methods: [GET]}",
+            "per: org, limit: 1/s, match: {routes: [/a], methods: [POST]}",
+            "68: warning: policies[0].match.methods: no route of match.routes serves POST, so the policy counts nothing: "
+                + "name methods that a route serves"),
+        policyRow(
+            "{openapi: /o.json}, {path: /a, public: true}", "per: key, limit: 1/s, match: {routes: [/a]}",
+            "53: warning: policies[0].match.routes: every route that it matches is public and asks for no key, so the "
+                + "policy counts nothing: count per address or global, or ask for keys"),
+        // It may tell of others that are met.
+        policyRow("{openapi: /o.json}, {path: /a, public: true}", "per: key, limit: 1/s"),
+        policyRow("{openapi: /o.json}, {path: /a, public: true}", "per: key, limit: 1/s, match: {routes: [/a, /b]}"),
+        policyRow("{openapi: /o.json}, {path: /a, methods: [GET]}", "per: org, limit: 1/s, match: {methods: [POST]}"),
     ]
 
     @Test func whatIsShippedHasNone() throws {

@@ -40,11 +40,10 @@ extension Settings {
     }
 
     /// A policy that counts nothing.
-    ///
-    /// One per address may count what is refused on its way to a route; of those nothing is said.
     func warnOfUnmet(_ entry: PolicyEntry, _ problems: inout ProblemList) {
         let policy = entry.policy
-        guard !routes.isEmpty, discovery == nil, policy.subject != .address, !mayCountPreflights(policy) else { return }
+        guard !routes.isEmpty, knowsAllRoutes(of: policy), !mayCountRefusals(policy), !mayCountPreflights(policy)
+        else { return }
         let met = routes.filter { policy.mayCount($0) }
         let reach = policy.match.routes.isEmpty ? "no route" : "no route of match.routes"
         if met.isEmpty {
@@ -62,10 +61,31 @@ extension Settings {
                 "every route that it matches has throttle: false, so the policy counts nothing: take that away, or it",
                 &problems)
         } else if policy.callers == .authenticated, throttled.allSatisfy(\.isPublic) {
+            let isOfKeys = policy.subject == .key || policy.subject == .org
             entry.mapping.warn(
                 key,
-                "every route that it matches is public and asks for no key, so the policy counts nothing: count per "
-                    + "address or global, or ask for keys", &problems)
+                "every route that it matches is public and asks for no key, so the policy counts nothing: "
+                    + (isOfKeys ? "count per address or global" : "take applies_to away") + ", or ask for keys",
+                &problems)
+        }
+    }
+
+    /// A document adds routes; to one that is listed it adds nothing.
+    private func knowsAllRoutes(of policy: Policy) -> Bool {
+        guard discovery != nil else { return true }
+        let listed = Set(routes.map(\.path))
+        return !policy.match.routes.isEmpty && policy.match.routes.allSatisfy(listed.contains)
+    }
+
+    /// What is refused before a credential is looked at is charged to its address, where it takes no route, or one whose
+    /// methods or messages it doesn't meet; with `throttle: false` too.
+    private func mayCountRefusals(_ policy: Policy) -> Bool {
+        guard policy.subject == .address, policy.callers != .authenticated, !policy.match.readsContent else {
+            return false
+        }
+        guard !policy.match.routes.isEmpty else { return true }
+        return routes.contains { route in
+            policy.match.routes.contains(route.path) && (route.isMCP || !route.methods.isEmpty)
         }
     }
 

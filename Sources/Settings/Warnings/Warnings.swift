@@ -52,7 +52,8 @@ extension Settings {
     private static let wildcards: Set = ["0.0.0.0", "::"]
     private static let loopback: Set = ["localhost", "127.0.0.1", "::1", "0.0.0.0", "::"]
 
-    /// A request waits for Redis at most twice its time-out, before it is the handler's turn.
+    /// A request waits for Redis at most twice its time-out, before it is the handler's turn: that is each question's, and the
+    /// first with a key asks whose it is, perhaps of which plan, and then whether there is room.
     private func warnOfShortTimeouts(_ root: Mapping, _ routes: [RouteEntry], _ problems: inout ProblemList) {
         let longest = redis.timeout * 2
         // 0s cuts at once, and is meant.
@@ -63,14 +64,14 @@ extension Settings {
             root.warn(Drain.timeout, message, &problems)
         }
         let message = { (timeout: Duration) in
-            "a request may wait longer for Redis (redis.timeout, \(redis.timeout.written)) than for its answer "
+            "a request may wait \(longest.written) for Redis (twice redis.timeout), longer than for its answer "
                 + "(\(timeout.written)): make redis.timeout shorter, or this longer"
         }
-        if case .after(let timeout) = upstream.responseTimeout, timeout < redis.timeout {
+        if case .after(let timeout) = upstream.responseTimeout, timeout < longest {
             root.warn(Upstream.responseTimeout, message(timeout), &problems)
         }
         for entry in routes {
-            guard case .after(let timeout)? = entry.route.responseTimeout, timeout < redis.timeout else { continue }
+            guard case .after(let timeout)? = entry.route.responseTimeout, timeout < longest else { continue }
             entry.mapping.warn(RouteEntry.responseTimeout, message(timeout), &problems)
         }
     }
