@@ -81,6 +81,11 @@ final class StubLink: RedisLink {
     /// Answers the oldest question as a script does at this µs of Redis' clock.
     @discardableResult
     func answer(at time: Int64 = 1_000_000, _ elements: RedisReply...) -> String {
+        answer(at: time, elements)
+    }
+
+    @discardableResult
+    func answer(at time: Int64 = 1_000_000, _ elements: [RedisReply]) -> String {
         answer(.success(.array([.integer(time)] + elements)))
     }
 }
