@@ -36,6 +36,21 @@ import Testing
         #expect(try told.match(path, method: method) == outcome)
     }
 
+    /// `/a` and `/docs/{p}/` are told, and ask for a key: no listed route opens them in another spelling, its own path though it
+    /// be. Whoever means it lists them too.
+    @Test(
+        arguments: [
+            ("/a/x", .route(0)), ("/a/", .both(0, [2])), ("/a", .both(2, [0])), ("/A/", .unknown),
+            ("/docs/x", .both(1, [3])), ("/docs/x/", .both(3, [1])), ("/docs", .unknown),
+        ] as [(String, RouteTable.Outcome)])
+    func aListedRouteOpensNoSpellingOfWhatIsTold(_ path: String, _ outcome: RouteTable.Outcome) throws {
+        let listed = [
+            Settings.Route(path: "/a/{rest*}", isPublic: true), Settings.Route(path: "/docs/{page}", isPublic: true),
+        ]
+        let found = [Settings.Route(path: "/a"), Settings.Route(path: "/docs/{p}/")]
+        #expect(try RouteTable(listed + found, listed: 2, isClosed: true).match(path) == outcome)
+    }
+
     @Test func withoutAnyRouteAClosedTableKnowsNothing() throws {
         #expect(try RouteTable([], isClosed: true).match("/a") == .unknown)
         #expect(try RouteTable([], isClosed: true).match("/.well-known/x") == .unknown)
