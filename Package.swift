@@ -137,7 +137,12 @@ let package = Package(
         tests(
             "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
-        tests("AdminTests", ["Admin", "Octets", "Settings", .nioCore, .nioHTTP1, .nioPosix, .logging]),
+        tests(
+            "AdminTests",
+            [
+                "Admin", "Octets", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioHTTP1, .nioPosix,
+                .logging,
+            ]),
         tests("TelemetryTests", ["Telemetry", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         tests(
             "ProxyTests",

@@ -118,14 +118,14 @@ final class AdminConnection: ChannelInboundHandler {
         guard let context, case .answering(let ending) = state else { return }
         var fields = HTTPHeaders([
             ("Content-Type", answer.type), ("Cache-Control", "no-store"),
-            ("Content-Length", "\(answer.body.utf8.count)"),
+            ("Content-Length", "\(answer.body.readableBytes)"),
         ])
         if let allow = answer.allow { fields.add(name: "Allow", value: allow) }
         fields.add(name: "Date", value: String(decoding: date.value(), as: UTF8.self))
         let head = HTTPResponseHead(version: .http1_1, status: answer.status, headers: fields)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if withBody {
-            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: answer.body)))), promise: nil)
+            context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil)
         }
         // The next request may come before this returns.
         state = ending == .another ? .idle : .lingering

@@ -27,15 +27,24 @@ struct AdminPages: Sendable {
     struct Answer: Sendable, Equatable {
         var status: HTTPResponseStatus
         var type: String
-        var body: String
+        var body: ByteBuffer
         var allow: String?
     }
 
-    let contents: AdminContents
-    let hostGuard: HostGuard
-    /// Who asks for metrics is on this machine, and knows it by an address or as localhost. From elsewhere Prometheus comes by
-    /// whatever name it was given.
-    var isLoopback = false
+    private let contents: AdminContents
+    private let metrics: [Exposition: MetricsPage]
+    private let hostGuard: HostGuard
+    private let isLoopback: Bool
+
+    /// - Parameter isLoopback: who asks for metrics is on this machine, and knows it by an address or as localhost. From
+    ///   elsewhere Prometheus comes by whatever name it was given.
+    init(_ contents: AdminContents, _ hostGuard: HostGuard, isLoopback: Bool) {
+        self.contents = contents
+        self.hostGuard = hostGuard
+        self.isLoopback = isLoopback
+        metrics = Dictionary(
+            uniqueKeysWithValues: Exposition.allCases.map { ($0, MetricsPage($0, of: contents.metrics)) })
+    }
 
     func answer(to head: HTTPRequestHead) async -> Answer {
         guard let page = Page(rawValue: String(Self.path(of: head.uri))) else {
@@ -47,16 +56,20 @@ struct AdminPages: Sendable {
             return refusal
         }
         switch page {
-        case .livez: return Answer(status: .ok, type: "text/plain; charset=utf-8", body: "ok\n")
+        case .livez: return Self.ok("text/plain; charset=utf-8", "ok\n")
         case .metrics:
             if isLoopback, let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
-            let format = Exposition(accepting: head.headers["Accept"])
-            return Answer(status: .ok, type: format.contentType, body: format.render(await contents.metrics()))
+            let form = Exposition(accepting: head.headers["Accept"])
+            return Answer(status: .ok, type: form.contentType, body: await metrics[form]?.page.value ?? ByteBuffer())
         case .readyz: return await readyz(isOpen: hostGuard.flaw(of: head) == nil)
         case .status:
             if let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
-            return Answer(status: .ok, type: "application/json", body: await contents.status().json + "\n")
+            return Self.ok("application/json", await contents.status().json + "\n")
         }
+    }
+
+    private static func ok(_ type: String, _ body: String) -> Answer {
+        Answer(status: .ok, type: type, body: ByteBuffer(string: body))
     }
 
     /// - Parameter isOpen: what is wrong with the configuration may be told: it has words of a file in it.
@@ -64,7 +77,8 @@ struct AdminPages: Sendable {
         let current = await contents.readiness()
         return Answer(
             status: current == .ready ? .ok : .serviceUnavailable, type: "application/json",
-            body: Self.json(current, configurationError: isOpen ? contents.configurationError() : nil) + "\n")
+            body: ByteBuffer(
+                string: Self.json(current, configurationError: isOpen ? contents.configurationError() : nil) + "\n"))
     }
 
     private static func refusal(of flaw: HostGuard.Flaw) -> Answer {
@@ -104,9 +118,10 @@ struct AdminPages: Sendable {
     private static func problem(_ status: HTTPResponseStatus, _ detail: StaticString) -> Answer {
         Answer(
             status: status, type: "application/problem+json",
-            body: """
-                {"type":"about:blank","title":"\(status.reasonPhrase)","status":\(status.code),"detail":"\(detail)"}
+            body: ByteBuffer(
+                string: """
+                    {"type":"about:blank","title":"\(status.reasonPhrase)","status":\(status.code),"detail":"\(detail)"}
 
-                """)
+                    """))
     }
 }

@@ -17,6 +17,8 @@ package final class AdminService: Sendable {
     /// In octets.
     private static let longestHead = 8192
     private static let mostFields = 1000
+    /// Octets read at once: requests that are sent ahead wait in the kernel, and few of them here.
+    private static let mostRead = 4096
 
     private let listeners: [any Channel]
     private let connections: NIOLoopBound<AdminConnections>
@@ -51,7 +53,7 @@ package final class AdminService: Sendable {
         let loop = eventLoopGroup.next()
         let connections = try await loop.submit { NIOLoopBound(AdminConnections(on: loop), eventLoop: loop) }.get()
         let pages = AdminPages(
-            contents: contents, hostGuard: HostGuard([address.host] + HostGuard.machineNames),
+            contents, HostGuard([address.host] + HostGuard.machineNames),
             isLoopback: addresses.allSatisfy(\.isLoopback))
         var listeners: [any Channel] = []
         for one in addresses {
@@ -86,6 +88,8 @@ package final class AdminService: Sendable {
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: mostRead))
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations

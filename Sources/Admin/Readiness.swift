@@ -5,6 +5,8 @@ package enum Readiness: Sendable, Equatable {
     case ready
     /// The listeners aren't open yet.
     case starting
+    /// A loop doesn't answer. What comes to the others is served.
+    case loopsUnheard(Cause)
     /// A loop has no Redis that it can use. What is served without Redis still is.
     case redisUnavailable(Cause)
     /// Nobody knows where the handler is.
@@ -19,6 +21,7 @@ package enum Readiness: Sendable, Equatable {
         switch self {
         case .ready: "ready"
         case .starting: "starting"
+        case .loopsUnheard: "loops unresponsive"
         case .redisUnavailable: "redis unavailable"
         case .upstreamUnresolved: "upstream unresolved"
         case .routesUnknown: "routes unknown"
@@ -28,13 +31,14 @@ package enum Readiness: Sendable, Equatable {
 
     var cause: Cause? {
         switch self {
-        case .redisUnavailable(let cause), .upstreamUnresolved(let cause), .routesUnknown(let cause): cause
+        case .loopsUnheard(let cause), .redisUnavailable(let cause), .upstreamUnresolved(let cause),
+            .routesUnknown(let cause):
+            cause
         case .ready, .starting, .draining: nil
         }
     }
 
-    /// What to look at, for programs and for people. Constants, so nothing has to be escaped and no
-    /// secret is told.
+    /// What to look at, for programs and for people. Constants and numbers, so no secret is told.
     package struct Cause: Sendable, Equatable {
         package var reason: String
         package var detail: String

@@ -23,6 +23,8 @@ package final class Discovery: Sendable {
     private struct Known {
         var etag: [UInt8]?
         var routes: [Settings.Route] = []
+        /// Operations that can't be routes, in words.
+        var left: [String] = []
         var wasRead = false
         /// As it was told last; nil where all is well.
         var problem: DiscoveryFault?
@@ -55,9 +57,10 @@ package final class Discovery: Sendable {
     ///
     /// Called by one task at a time. What a document in force told stays known while it is, whatever comes of the change.
     ///
+    /// - Parameter before: nil where none are in force.
     /// - Throws: where one can't be read. A change that would close every path it doesn't list isn't made.
-    package func merged(_ settings: Settings, after before: Settings) async throws(DiscoveryError) -> Settings {
-        let inForce = before.discovery?.sources ?? []
+    package func merged(_ settings: Settings, after before: Settings?) async throws(DiscoveryError) -> Settings {
+        let inForce = before?.discovery?.sources ?? []
         known.withLock { known in known = known.filter { inForce.contains($0.key) } }
         for source in settings.discovery?.sources ?? [] where !inForce.contains(source) {
             do throws(DiscoveryFault) {
@@ -67,6 +70,20 @@ package final class Discovery: Sendable {
             }
         }
         return merged(settings)
+    }
+
+    /// What is known of the documents that settings name, in their order.
+    package func reports(of settings: Settings) -> [DocumentReport] {
+        let sources = settings.discovery?.sources ?? []
+        return known.withLock { known in
+            sources.map { source in
+                let told = known[source] ?? Known()
+                return DocumentReport(
+                    document: "\(source)", wasRead: told.wasRead, routes: told.routes.count, leftOut: told.left.count,
+                    firstLeftOut: told.left.prefix(Self.mostNamed).map { $0.cut(to: 256) },
+                    problem: told.problem.map { "\($0)" })
+            }
+        }
     }
 
     /// Until the task is cancelled.
@@ -155,7 +172,7 @@ package final class Discovery: Sendable {
         let hasChanged = !before.wasRead || routes != before.routes
         known.withLock { known in
             let problem = known[source]?.problem
-            known[source] = Known(etag: etag, routes: routes, wasRead: true, problem: problem)
+            known[source] = Known(etag: etag, routes: routes, left: left, wasRead: true, problem: problem)
         }
         if hasChanged { tell(of: routes, left, source) }
     }
@@ -169,6 +186,21 @@ package final class Discovery: Sendable {
                 metadata: ["openapi": "\(source)", "operation": "\(operation.cut(to: 256))"])
         }
     }
+}
+
+/// What came of a document so far.
+package struct DocumentReport: Sendable, Equatable {
+    /// Its URL.
+    package var document: String
+    /// At some time; what it told then is known still.
+    package var wasRead: Bool
+    package var routes: Int
+    /// Operations that can't be routes: nobody is served them, unless they are listed.
+    package var leftOut: Int
+    /// The first of them, in words.
+    package var firstLeftOut: [String]
+    /// Why it couldn't be read the last time; nil where it could.
+    package var problem: String?
 }
 
 /// Why a document tells nothing: it doesn't come, or is none.

@@ -18,7 +18,9 @@ import Telemetry
 ///    closed after a second, whatever is left at `drain.timeout`.
 package final class ProxyService: Sendable {
     package enum Availability: Sendable, Equatable {
-        case ready, starting, draining
+        case ready, draining
+        /// So many loops haven't answered for a second: their requests wait.
+        case loopsUnheard(Int, of: Int)
         case redisUnavailable(GateFault)
         /// The handler's name has no address.
         case upstreamUnresolved
@@ -115,23 +117,7 @@ package final class ProxyService: Sendable {
 
     var current: Standing { standing.withLockedValue { $0 } }
 
-    package func availability() async -> Availability {
-        guard phase.withLockedValue({ $0 }) == .serving else { return .draining }
-        if let fault = await Self.fault(of: loops) { return .redisUnavailable(fault) }
-        let current = current
-        if current.backends.resolver?.hasAddress == false { return .upstreamUnresolved }
-        return current.settings.awaitsRoutes ? .routesUnknown : .ready
-    }
-
-    /// What keeps a loop from Redis; of several that of the first.
-    private static func fault(of loops: LoopTable) async -> GateFault? {
-        do {
-            return try await loops.map(\.epoch.gate.fault).compactMap(\.self).first
-        } catch {
-            // A loop that is shut down answers nothing, and is as little ready.
-            return .redis(.unreachable)
-        }
-    }
+    var isDraining: Bool { phase.withLockedValue { $0 } == .draining }
 
     static func openAccessLog(_ access: Settings.Log.Access, logger: Logger) throws(LineSink.Failure) -> AccessLog? {
         switch access {
@@ -145,7 +131,8 @@ package final class ProxyService: Sendable {
         _ loops: LoopTable, _ resolver: UpstreamResolver?, until deadline: ContinuousClock.Instant
     ) async throws {
         while ContinuousClock.now < deadline {
-            if resolver?.isAnswered != false, await fault(of: loops) == nil { return }
+            let faults = try await loops.map(\.epoch.gate.fault)
+            if resolver?.isAnswered != false, faults.allSatisfy({ $0 == nil }) { return }
             try await Task.sleep(for: startPoll)
         }
     }

@@ -72,36 +72,6 @@ struct Config: ParsableCommand {
         abstract: "Look at configurations.",
         subcommands: [Check.self, Show.self, Schema.self, Init.self, Reference.self])
 
-    struct Check: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Tell what is wrong with a configuration, without starting.",
-            discussion: """
-                If nothing is, tells what it comes to: routes, policies, what is open without a key and what nobody \
-                counts; and exits with 0, else with 78. Flags and variables are left out of account. What is legal and \
-                hardly meant is a warning on stderr.
-
-                EXAMPLES:
-                  tollgate config check /etc/tollgate.yaml
-                  tollgate config check --strict tollgate.yaml
-                """)
-
-        @Argument(help: "Configuration in YAML or JSON.")
-        var file: String
-        @Flag(help: "Exit with 78 where there is a warning.")
-        var strict = false
-
-        func run() throws {
-            let settings = try Configuration.told { () throws(ConfigurationError) in
-                try Settings.load(ConfigurationSources(file: file, looksAtFolders: true))
-            } by: {
-                $0.allLines
-            }
-            Configuration.report(settings.warnings.map(\.asWarning))
-            if strict, !settings.warnings.isEmpty { throw Configuration.wrong }
-            let lines = ["\(file): ok"] + settings.summary
-            try StandardStream.output.write(lines.map { "\($0)\n" }.joined())
-        }
-    }
 }
 
 extension Config {

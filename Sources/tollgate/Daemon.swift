@@ -92,7 +92,8 @@ struct Daemon {
         reloadingOn triggers: Triggers,
         until ending: AsyncStream<Never>
     ) async throws {
-        let admin = adminAddress(dataPlane, publisher)
+        let discovery = Discovery(on: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        let admin = adminAddress(dataPlane, publisher, discovery)
         try await admin.start(settings)
         do {
             try await dataPlane.start()
@@ -103,7 +104,6 @@ struct Daemon {
             throw error
         }
         let keeper = RecordKeeper({ state.settings }, logger: logger, database: { dataPlane.database })
-        let discovery = Discovery(on: MultiThreadedEventLoopGroup.singleton, logger: logger)
         let reloader = Reloader(
             sources: configuration, state: state,
             parts: Reloader.Parts(
@@ -121,7 +121,7 @@ struct Daemon {
             keepers.addTask { await reloader.run(triggers.stream, from: text) }
             keepers.addTask {
                 await discovery.run({ state.settings }) {
-                    triggers.continuation.yield(.routes)
+                    triggers.continuation.yield(Reloader.Trigger(.routes))
                 }
             }
             for await _ in ending {}
@@ -136,14 +136,20 @@ struct Daemon {
         await admin.end(by: deadline)
     }
 
-    private func adminAddress(_ dataPlane: DataPlaneService, _ publisher: PolicyPublisher) -> AdminAddress {
+    private func adminAddress(
+        _ dataPlane: DataPlaneService, _ publisher: PolicyPublisher, _ discovery: Discovery
+    ) -> AdminAddress {
         let report = StatusReport(
-            state: state, dataPlane: dataPlane, fleet: Fleet(publisher), name: publisher.name, startedAt: .now)
+            state: state, dataPlane: dataPlane, discovery: discovery, fleet: Fleet(publisher), name: publisher.name,
+            startedAt: .now)
         let contents = AdminContents(
             readiness: { await dataPlane.readiness }, status: { await report.status },
             configurationError: { [state] in state.report.lastReload?.problems.first },
             metrics: { [state] in
-                await dataPlane.metrics + state.metrics + [publisher.expiringKeys.family] + ProcessMetrics.families
+                let documents = DocumentMetrics.families(
+                    discovery.reports(of: state.settings), routesProblem: state.report.routesProblem)
+                return await dataPlane.metrics + state.metrics + documents + [publisher.expiringKeys.family]
+                    + ProcessMetrics.families
             })
         return AdminAddress { [logger] address in
             try await AdminService.open(
@@ -157,8 +163,8 @@ struct Daemon {
         do {
             let changes = try FileWatch.changes(of: path)
             // It may have changed since it was read.
-            triggers.yield(.file)
-            for try await _ in changes { triggers.yield(.file) }
+            triggers.yield(Reloader.Trigger(.file))
+            for try await began in changes { triggers.yield(Reloader.Trigger(.file, at: began)) }
         } catch {
             logger.warning(
                 "changes of the configuration aren't seen: send SIGHUP after one",
@@ -173,7 +179,7 @@ struct Daemon {
         var isEnding = false
         for await signal in signals {
             if signal == .hangUp {
-                triggers.yield(.signal)
+                triggers.yield(Reloader.Trigger(.signal))
             } else if isEnding {
                 logger.warning("ending at once", metadata: ["signal": "\(signal.rawValue)"])
                 exit(EXIT_FAILURE)

@@ -16,7 +16,6 @@ extension DataPlane {
             settings, inherited: inherited.sockets, logger: logger, willListen: publisher.publishFirst)
         self.init(
             addresses: { proxy.addresses },
-            readiness: { Readiness(await proxy.availability()) },
             activity: { await proxy.activity() },
             reopenLog: { proxy.reopenLog() },
             reload: { try await proxy.reload($0, ready: $1) },
@@ -30,8 +29,13 @@ extension Readiness {
     init(_ availability: ProxyService.Availability) {
         switch availability {
         case .ready: self = .ready
-        case .starting: self = .starting
         case .draining: self = .draining
+        case .loopsUnheard(let unheard, let all):
+            self = .loopsUnheard(
+                Cause(
+                    "loops_unheard",
+                    "\(unheard) of \(all) loops \(unheard == 1 ? "doesn't" : "don't") answer, and requests there wait. "
+                        + "If this lasts, restart Tollgate."))
         case .redisUnavailable(let fault): self = .redisUnavailable(Cause(fault))
         case .upstreamUnresolved:
             self = .upstreamUnresolved(
@@ -45,7 +49,7 @@ extension Readiness {
 }
 
 extension Readiness.Cause {
-    fileprivate init(_ fault: GateFault) {
+    init(_ fault: GateFault) {
         switch fault {
         case .emptied:
             self.init(

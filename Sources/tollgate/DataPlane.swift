@@ -11,7 +11,6 @@ import Telemetry
 struct DataPlane: Sendable {
     /// Where clients connect, as logs write it.
     var addresses: @Sendable () -> [String]
-    var readiness: @Sendable () async -> Readiness
     var activity: @Sendable () async -> ProxyService.Activity
     /// Opens the access log anew, for whoever has moved the file away.
     var reopenLog: @Sendable () async -> Void
@@ -85,12 +84,20 @@ struct DataPlaneService: Sendable {
 
     var readiness: Readiness {
         get async {
+            // Whoever balances is told of the end at once.
             guard !isEnding.withLockedValue({ $0 }) else { return .draining }
-            return switch phase.withLockedValue({ $0 }) {
-            case .starting: .starting
-            case .running(let plane): await plane.readiness()
-            case .draining: .draining
-            }
+            return readiness(given: await running?.activity)
+        }
+    }
+
+    /// - Parameter activity: as ``running`` has just told it.
+    func readiness(given activity: ProxyService.Activity?) -> Readiness {
+        guard !isEnding.withLockedValue({ $0 }) else { return .draining }
+        return switch phase.withLockedValue({ $0 }) {
+        case .starting: .starting
+        // Without an activity it has begun to run just now.
+        case .running: activity.map { Readiness($0.availability) } ?? .starting
+        case .draining: .draining
         }
     }
 

@@ -3,6 +3,7 @@
 import Admin
 import Directory
 import Limits
+import OpenAPI
 import Proxy
 import Settings
 
@@ -10,6 +11,7 @@ import Settings
 struct StatusReport: Sendable {
     let state: ConfigurationState
     let dataPlane: DataPlaneService
+    let discovery: Discovery
     let fleet: Fleet
     /// As this sidecar is published.
     let name: String
@@ -18,12 +20,20 @@ struct StatusReport: Sendable {
     var status: Status {
         get async {
             let settings = state.settings
-            let readiness = await dataPlane.readiness
+            // Each may take a second.
+            async let sidecars = fleet.answer
             let running = await dataPlane.running
             return Status(
-                version: Version.current, state: readiness, uptime: startedAt.duration(to: .now),
-                loops: settings.loops, listeners: running?.addresses ?? [],
-                redis: running.map { Self.redis(settings, readiness, $0.activity.commandsInFlight) },
+                version: Version.current, state: dataPlane.readiness(given: running?.activity),
+                uptime: startedAt.duration(to: .now),
+                loops: settings.loops, loopsUnheard: running?.activity.loopsUnheard,
+                listeners: running?.addresses ?? [],
+                redis: running.map { running in
+                    Status.Redis(
+                        address: "\(settings.redis.endpoint)",
+                        cause: running.activity.redisFault.map(Readiness.Cause.init),
+                        inFlight: running.activity.commandsInFlight)
+                },
                 upstream: running.map {
                     Status.Upstream(
                         address: "\(settings.upstream.location)", resolved: $0.activity.upstreamAddresses,
@@ -33,13 +43,10 @@ struct StatusReport: Sendable {
                         ])
                 },
                 policies: settings.policies.map(Status.Policy.init),
-                configuration: Status.Configuration(state.report), fleet: Status.Fleet(await fleet.answer, own: name))
+                configuration: Status.Configuration(state.report),
+                openAPI: Status.OpenAPI(discovery.reports(of: settings), error: state.report.routesProblem),
+                fleet: Status.Fleet(await sidecars, own: name))
         }
-    }
-
-    private static func redis(_ settings: Settings, _ readiness: Readiness, _ inFlight: Int) -> Status.Redis {
-        let cause: Readiness.Cause? = if case .redisUnavailable(let cause) = readiness { cause } else { nil }
-        return Status.Redis(address: "\(settings.redis.endpoint)", cause: cause, inFlight: inFlight)
     }
 }
 
@@ -56,6 +63,17 @@ extension Status.Configuration {
         self.init(
             file: report.file, hash: report.hash,
             lastReload: report.lastReload.map { Status.Reload(at: $0.at, errors: $0.problems) })
+    }
+}
+
+extension Status.OpenAPI {
+    fileprivate init?(_ reports: [DocumentReport], error: String?) {
+        guard !reports.isEmpty else { return nil }
+        let documents = reports.map {
+            Document(
+                url: $0.document, wasRead: $0.wasRead, routes: $0.routes, leftOut: $0.leftOut, error: $0.problem)
+        }
+        self.init(documents: documents, error: error)
     }
 }
 

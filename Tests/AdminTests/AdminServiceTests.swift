@@ -13,7 +13,8 @@ import Testing
 
     @Test func livezIsOkWhateverTheReadiness() async throws {
         let all: [Readiness] = [
-            .ready, .starting, .redisUnavailable(Self.cause), .upstreamUnresolved(Self.cause), .draining,
+            .ready, .starting, .loopsUnheard(Self.cause), .redisUnavailable(Self.cause),
+            .upstreamUnresolved(Self.cause), .draining,
         ]
         for readiness in all {
             try await withAdmin(readiness) { address in
@@ -30,6 +31,10 @@ import Testing
         arguments: [
             (Readiness.ready, "HTTP/1.1 200 OK", #"{"status":"ready"}"#),
             (.starting, "HTTP/1.1 503 Service Unavailable", #"{"status":"starting"}"#),
+            (
+                .loopsUnheard(cause), "HTTP/1.1 503 Service Unavailable",
+                #"{"status":"loops unresponsive","reason":"word","detail":"A sentence."}"#
+            ),
             (
                 .redisUnavailable(cause), "HTTP/1.1 503 Service Unavailable",
                 #"{"status":"redis unavailable","reason":"word","detail":"A sentence."}"#

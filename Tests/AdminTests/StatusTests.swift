@@ -9,7 +9,7 @@ import Testing
     @Test func everyMemberIsThere() {
         #expect(
             Status.example.json
-                == #"{"version":"1.2.3","status":"redis unavailable","uptime_seconds":93,"loops":2,"#
+                == #"{"version":"1.2.3","status":"redis unavailable","uptime_seconds":93,"loops":2,"loops_unheard":1,"#
                 + #""listeners":["127.0.0.1:8080","unix:/run/tollgate.sock"],"#
                 + #""redis":{"address":"redis://127.0.0.1:6379/0","ok":false,"reason":"memory","detail":"It is full.","#
                 + #""commands_in_flight":3},"#
@@ -18,6 +18,8 @@ import Testing
                 + #""policies":[{"name":"org","per":"org","limit":"20/10s","mode":"enforce"}],"#
                 + #""configuration":{"file":"/etc/tollgate.yaml","hash":"0123456789abcdef","#
                 + #""last_reload":{"at":"2026-11-23T03:41:07Z","ok":false,"errors":["t.yaml:1: a \"b\"\n"]}},"#
+                + #""openapi":{"documents":[{"url":"http://app:8081/o.json","read":true,"routes":3,"left_out":1,"#
+                + #""error":"the answer is 500"}],"error":"it is full"},"#
                 + #""fleet":{"known":true,"reason":null,"sidecars":["#
                 + #"{"name":"web-1","version":"1.2.3","policies":"abc","heard_seconds_ago":0,"self":true},"#
                 + #"{"name":"web-2","version":null,"policies":"def","heard_seconds_ago":59,"self":false}]}}"#)
@@ -27,17 +29,19 @@ import Testing
     @Test func whatIsNotKnownIsNull() {
         var status = Status.example
         status.state = .starting
+        status.loopsUnheard = nil
         status.redis = nil
         status.upstream = nil
         status.policies = []
         status.listeners = []
         status.configuration = Status.Configuration(file: nil, hash: nil, lastReload: nil)
+        status.openAPI = nil
         status.fleet = .unknown("no answer")
         #expect(
             status.json
-                == #"{"version":"1.2.3","status":"starting","uptime_seconds":93,"loops":2,"listeners":[],"redis":null,"#
-                + #""upstream":null,"policies":[],"configuration":{"file":null,"hash":null,"last_reload":null},"#
-                + #""fleet":{"known":false,"reason":"no answer","sidecars":[]}}"#)
+                == #"{"version":"1.2.3","status":"starting","uptime_seconds":93,"loops":2,"loops_unheard":null,"#
+                + #""listeners":[],"redis":null,"upstream":null,"policies":[],"configuration":{"file":null,"hash":null,"last_reload":null},"#
+                + #""openapi":null,"fleet":{"known":false,"reason":"no answer","sidecars":[]}}"#)
         status.redis = Status.Redis(address: "unix:/r", cause: nil, inFlight: 0)
         #expect(
             status.json.contains(
@@ -51,7 +55,8 @@ extension Status {
     static var example: Status {
         Status(
             version: "1.2.3", state: .redisUnavailable(Readiness.Cause("memory", "It is full.")),
-            uptime: .milliseconds(93_999), loops: 2, listeners: ["127.0.0.1:8080", "unix:/run/tollgate.sock"],
+            uptime: .milliseconds(93_999), loops: 2, loopsUnheard: 1,
+            listeners: ["127.0.0.1:8080", "unix:/run/tollgate.sock"],
             redis: Redis(
                 address: "redis://127.0.0.1:6379/0", cause: Readiness.Cause("memory", "It is full."), inFlight: 3),
             upstream: Upstream(
@@ -61,6 +66,11 @@ extension Status {
             configuration: Configuration(
                 file: "/etc/tollgate.yaml", hash: "0123456789abcdef",
                 lastReload: Reload(at: WallTime(seconds: 1_795_405_267), errors: ["t.yaml:1: a \"b\"\n"])),
+            openAPI: OpenAPI(
+                documents: [
+                    OpenAPI.Document(
+                        url: "http://app:8081/o.json", wasRead: true, routes: 3, leftOut: 1, error: "the answer is 500")
+                ], error: "it is full"),
             fleet: .known([
                 Sidecar(name: "web-1", version: "1.2.3", policies: "abc", age: .zero, isThisOne: true),
                 Sidecar(name: "web-2", version: nil, policies: "def", age: .seconds(59), isThisOne: false),

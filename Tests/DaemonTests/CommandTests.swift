@@ -113,10 +113,10 @@ import Testing
         #expect(show.flags.sources(environment: [:]).flags == [.listen: "l", .admin: "off"])
     }
 
-    @Test func wrongConfigurationIs78() throws {
+    @Test func wrongConfigurationIs78() async throws {
         let check = try #require(try Command.parseAsRoot(["config", "check", "no/such.yaml"]) as? Config.Check)
         do {
-            try check.run()
+            try await check.run()
             Issue.record("taken")
         } catch {
             #expect(error as? ExitCode == ExitCode(78))

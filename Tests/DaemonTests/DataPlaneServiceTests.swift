@@ -8,7 +8,9 @@ import Testing
 
 @testable import tollgate
 
-private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A sentence."))
+private let unresolved = Readiness.upstreamUnresolved(
+    Readiness.Cause(
+        "no_address", "The name in upstream.url has no address. Tollgate looks it up again every second."))
 
 @Suite struct DataPlaneServiceTests {
     @Test func itTellsWhereItIs() async throws {
@@ -18,7 +20,7 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
         let service = DataPlaneService(logger: .silent) {
             await start.wait()
             return DataPlane(
-                addresses: { [] }, readiness: { unavailable }, activity: { ProxyService.Activity() },
+                addresses: { [] }, activity: { ProxyService.Activity(.upstreamUnresolved) },
                 reopenLog: { reopened.withLockedValue { $0 += 1 } },
                 reload: { _, ready in try await ready() }, drain: { await drain.wait() })
         }
@@ -31,7 +33,7 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
 
             start.open()
             try await tasks.waitForAll()
-            #expect(await service.readiness == unavailable)
+            #expect(await service.readiness == unresolved)
             await service.reopenLog()
             #expect(reopened.withLockedValue { $0 } == 1)
 
@@ -44,6 +46,16 @@ private let unavailable = Readiness.redisUnavailable(Readiness.Cause("word", "A 
             drain.open()
             try await tasks.waitForAll()
         }
+    }
+
+    @Test(
+        arguments: [
+            (1, 4, "1 of 4 loops doesn't answer, and requests there wait. If this lasts, restart Tollgate."),
+            (2, 2, "2 of 2 loops don't answer, and requests there wait. If this lasts, restart Tollgate."),
+        ])
+    func itTellsOfLoopsThatDoNotAnswer(unheard: Int, loops: Int, detail: String) {
+        let readiness = Readiness(.loopsUnheard(unheard, of: loops))
+        #expect(readiness == .loopsUnheard(Readiness.Cause("loops_unheard", detail)))
     }
 
     @Test func whatFailsToStartFailsTheService() async {

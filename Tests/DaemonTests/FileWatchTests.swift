@@ -56,26 +56,26 @@ import Testing
             var changes = try FileWatch.changes(of: path).makeAsyncIterator()
             // Written in place, replaced by a rename, removed, made again.
             try write("2", to: path)
-            try await changes.next()
+            #expect(try await changes.next() != nil)
             try write("3", to: path + ".new")
             rename(path + ".new", path)
-            try await changes.next()
+            #expect(try await changes.next() != nil)
             unlink(path)
-            try await changes.next()
+            #expect(try await changes.next() != nil)
             try write("4", to: path)
-            try await changes.next()
+            #expect(try await changes.next() != nil)
             // What is not the file's is not told, and what follows is.
             try write("5", to: path + ".other")
             let link = "\(folder)/link"
             symlink(path, link)
             var linked = try FileWatch.changes(of: link).makeAsyncIterator()
             try write("6", to: path)
-            try await linked.next()
+            #expect(try await linked.next() != nil)
             unlink(link)
             symlink(path + ".other", link)
-            try await linked.next()
+            #expect(try await linked.next() != nil)
             try write("7", to: path + ".other")
-            try await linked.next()
+            #expect(try await linked.next() != nil)
         }
     }
 

@@ -6,8 +6,10 @@ import random
 import re
 import shutil
 import subprocess
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 
 import pytest
 from fixtures.programs import ROOT
@@ -235,13 +237,41 @@ def test_few_series_at_the_start(launch, upstream):
     assert len([one for one in series(page(daemon)) if not one.startswith(HISTOGRAMS)]) <= 300
 
 
-def test_a_greedy_scraper_is_served_no_sooner(launch, upstream, key):
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_a_greedy_scraper_is_served_no_sooner(launch, upstream, key, accept):
+    """A page is made ten times a second at most. Two differ by the processor time that they tell."""
     daemon = launch(upstream)
+    began = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
-        pages = [pool.submit(page, daemon) for _ in range(200)]
+        pages = [pool.submit(page, daemon, accept) for _ in range(400)]
         for _ in range(10):
             assert ask(daemon.port, "GET", PATH, key).status == 200
-        assert all("tollgate_loops 2" in one.result() for one in pages)
+        told = [one.result() for one in pages]
+    took = time.monotonic() - began
+    assert all("\ntollgate_loops 2\n" in one for one in told)
+    assert len(set(told)) <= 10 * took + 2
+    assert value(daemon, "tollgate_loops_unheard") == 0
+
+
+def test_scrapers_that_take_no_page_cost_no_memory_and_shut_nobody_out(launch, upstream, key):
+    daemon = launch(upstream)
+    use(daemon, key)
+    whole = page(daemon)
+    before = daemon.resident()
+    asked = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000
+    with ExitStack() as stack:
+        greedy = [stack.enter_context(Connection(daemon.admin)) for _ in range(64)]
+        for connection in greedy:
+            connection.socket.setblocking(False)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            for connection in greedy:
+                with suppress(OSError):
+                    connection.socket.send(asked)
+            assert ask(daemon.admin, "GET", "/readyz").json() == {"status": "ready"}
+            assert ask(daemon.port, "GET", PATH, key).status == 200
+        # Of 32 connections each has at most 64 KiB that nobody takes, and a page.
+        assert daemon.resident() - before < 32 * (65_536 + len(whole)) + (8 << 20)
     assert value(daemon, "tollgate_loops_unheard") == 0
 
 

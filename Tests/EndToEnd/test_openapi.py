@@ -150,3 +150,64 @@ def test_a_configuration_is_begun_from_the_document(application, tmp_path):
     assert init("--openapi", "https://127.0.0.1/x").returncode == 64
     nobody = init("--openapi", f"http://127.0.0.1:{free_port()}/openapi.json")
     assert nobody.returncode == 1 and "nothing can be connected to there" in nobody.stderr
+
+
+# ---- What is no route ------------------------------------------------------------------------------------------------
+
+#: One route, and two that none can be.
+ODD = json.dumps({"openapi": "3.2.0", "paths": {"/a": {"get": {}, "query": {}}, "/b": {"$ref": "#/x"}}}).encode()
+
+
+def gauge(daemon, name: str) -> str | None:
+    page = ask(daemon.admin, "GET", "/metrics", fields={"Host": "127.0.0.1"}).body.decode()
+    return next((line.split()[1] for line in page.splitlines() if line.startswith(f"{name} ")), None)
+
+
+def test_the_sidecar_tells_of_operations_that_are_no_routes(launch, upstream, key):
+    telling(upstream, reply(ODD))
+    daemon = launch(upstream, routes=[{"openapi": "/openapi.json"}], within=[ROOT / "Tests/at", "--speed", "20"])
+
+    def told() -> dict:
+        return ask(daemon.admin, "GET", "/status", fields={"Host": "127.0.0.1"}).json()["openapi"]
+
+    expected = {"url": f"{upstream.url}/openapi.json", "read": True, "routes": 1, "left_out": 2, "error": None}
+    assert told() == {"documents": [expected], "error": None}
+    assert [gauge(daemon, f"tollgate_openapi_{name}") for name in ("success", "left_out")] == ["1", "2"]
+    telling(upstream, reply(b"", "500 Oops"))
+    until(lambda: gauge(daemon, "tollgate_openapi_success") == "0", "the failed reading")
+    # What it told before is known still.
+    assert told() == {"documents": [expected | {"error": "the answer is 500"}], "error": None}
+    assert gauge(daemon, "tollgate_openapi_left_out") == "2"
+    assert ask(daemon.port, "GET", "/a", key).status == 200
+
+
+def test_without_a_document_there_is_nothing_to_tell(launch, upstream):
+    daemon = launch(upstream)
+    assert [gauge(daemon, f"tollgate_openapi_{name}") for name in ("success", "left_out")] == [None, None]
+
+
+def test_a_check_reads_the_documents_when_it_is_told_to(upstream, tmp_path):
+    telling(upstream, reply(ODD))
+    file, document = tmp_path / "t.yaml", f"{upstream.url}/openapi.json"
+    policy = '{name: few, per: key, limit: 1/1m, match: {routes: [/a, /gone]}}'
+    file.write_text(f"upstream: {{url: '{upstream.url}'}}\nroutes: [{{openapi: /openapi.json}}]\npolicies: [{policy}]\n")
+
+    def check(*options: str) -> subprocess.CompletedProcess:
+        command = [built("tollgate"), "config", "check", *options, str(file)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    plain = check()
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert not upstream.requests
+    whole = check("--openapi")
+    places = [f"{file}: warning: routes: openapi {document}: {what}, so it is no route: list it by hand to serve it"
+              for what in ("/b: a path item elsewhere ($ref)", "QUERY /a: a method that routes can't have")]
+    gone = f"{file}: warning: policies: few names /gone, which is neither listed nor in a document, so it counts nothing there"
+    assert whole.stderr.splitlines() == [*places, gone]
+    assert (whole.returncode, whole.stdout.splitlines()[0]) == (0, f"{file}: ok")
+    assert any(line.split()[:1] == ["/a"] for line in whole.stdout.splitlines())
+    assert check("--openapi", "--strict").returncode == 78
+    telling(upstream, reply(b"", "404 Not Found"))
+    refused = check("--openapi")
+    assert (refused.returncode, refused.stdout) == (78, "")
+    assert refused.stderr == f"{file}: routes: openapi {document}: the answer is 404\n"

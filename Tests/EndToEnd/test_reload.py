@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import threading
+import time
 
 import pytest
 from fixtures.programs import built
@@ -28,6 +30,11 @@ def capacities(answer) -> dict[str, tuple[int, int]]:
     q = re.findall(r'"(\w+)";q=(\d+)', answer["RateLimit-Policy"])
     r = dict(re.findall(r'"(\w+)";r=(\d+)', answer["RateLimit"]))
     return {name: (int(count), int(r[name])) for name, count in q}
+
+
+def times_taken(daemon) -> list[int]:
+    """In milliseconds, from each change of the file, or signal, to its effect."""
+    return [int(took) for took in re.findall(r" configuration reloaded .*\btook_ms=(\d+)$", daemon.said(), re.M)]
 
 
 def named(name: str) -> Upstream:
@@ -270,6 +277,18 @@ def test_operators_see_one_set_of_policies(launch, upstream, ctl, key):
     )
     assert "61/d" in shown and "50/d" not in shown
     assert "another" not in ctl.run("quota", "show", "acme").stderr
+
+
+def test_the_log_says_how_long_it_took(launch, upstream, key):
+    daemon = launch(upstream, policies=[search("20/1d")])
+    for limit in (21, 22):
+        began = time.monotonic()
+        daemon.reload(policies=[search(f"{limit}/1d")])
+        took, whole = times_taken(daemon)[-1], (time.monotonic() - began) * 1000
+        # Counted from the change: a tenth of a second is waited for a second one.
+        assert 90 <= took <= whole < 30_000
+        assert capacities(ask(daemon.port, "GET", PATH, key))["search"][0] == limit
+    assert len(times_taken(daemon)) == 2
 
 
 # ---- What sets it off ------------------------------------------------------------------------------------------------
@@ -519,4 +538,9 @@ def test_a_hundred_reloads_under_load_fail_no_request(launch, upstream, key, red
     until(lambda: daemon.descriptors() <= descriptors + 4, "connections of former configurations closed")
     until(lambda: clients() <= links, "connections to Redis closed")
     assert daemon.resident() - resident < 4 << 20
-    print(f"{sum(statuses)} requests, {(daemon.resident() - resident) >> 10} KiB more")
+    times = times_taken(daemon)
+    assert len(times) == 100 and max(times) < 30_000
+    print(
+        f"{sum(statuses)} requests, {(daemon.resident() - resident) >> 10} KiB more; "
+        f"in force after {statistics.median(times):.0f} ms (median), {max(times)} ms at most"
+    )

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Redis
@@ -41,7 +42,7 @@ import Testing
             throw error
         }
         await service.drain()
-        #expect(await service.availability() == .draining)
+        #expect(await service.activity().availability == .draining)
     }
 
     private func status(_ path: String, at address: String) async throws -> String {
@@ -95,10 +96,40 @@ import Testing
             let activity = await service.activity()
             #expect(activity.upstreamAddresses == ["127.0.0.1:9"])
             #expect(activity.connections == UpstreamTally())
-            #expect(await service.availability() == .redisUnavailable(.redis(.unreachable)))
+            #expect(await service.activity().availability == .redisUnavailable(.redis(.unreachable)))
             #expect(service.database == nil)
         }
         #expect(log.lines.contains { $0.hasPrefix("info draining") })
+    }
+
+    /// It is waited for once, and for a second; what it told last is told.
+    @Test func aLoopThatDoesNotAnswerIsToldOf() async throws {
+        try await with(try settings()) { service in
+            #expect(await service.activity().loopsUnheard == 0)
+            let gate = ConditionLock(value: 0)
+            service.loops.tell { loop in
+                guard loop.index == 1 else { return }
+                gate.lock(whenValue: 1)
+                gate.unlock()
+            }
+            let clock = ContinuousClock()
+            let first = await clock.measure {
+                #expect(await service.activity().availability == .loopsUnheard(1, of: 2))
+            }
+            let others = await clock.measure {
+                for _ in 0..<20 { #expect(await service.activity().availability == .loopsUnheard(1, of: 2)) }
+            }
+            #expect(first >= .seconds(1))
+            // Each a second would be twenty times as long.
+            #expect(others < first * 10, "\(others) beside \(first)")
+            let activity = await service.activity()
+            #expect(activity.loopsUnheard == 1)
+            #expect(activity.redisFault == .redis(.unreachable))
+            gate.lock()
+            gate.unlock(withValue: 1)
+            while await service.activity().loopsUnheard > 0 { await Task.yield() }
+            #expect(await service.activity().availability == .redisUnavailable(.redis(.unreachable)))
+        }
     }
 
     @Test func anotherConfigurationIsPutToWorkWhole() async throws {

@@ -7,9 +7,11 @@ extension Status {
     var json: String {
         StatusValue([
             "version": .text(version), "status": .text(state.status), "uptime_seconds": .number(uptime.wholeSeconds),
-            "loops": .number(loops), "listeners": .list(listeners.map(StatusValue.text)),
+            "loops": .number(loops), "loops_unheard": loopsUnheard.map(StatusValue.number) ?? .null,
+            "listeners": .list(listeners.map(StatusValue.text)),
             "redis": redis?.value ?? .null, "upstream": upstream?.value ?? .null,
-            "policies": .list(policies.map(\.value)), "configuration": configuration.value, "fleet": fleet.value,
+            "policies": .list(policies.map(\.value)), "configuration": configuration.value,
+            "openapi": openAPI?.value ?? .null, "fleet": fleet.value,
         ]).json
     }
 }
@@ -51,6 +53,18 @@ extension Status.Reload {
         StatusValue([
             "at": .text(at.written), "ok": .truth(errors.isEmpty), "errors": .list(errors.map(StatusValue.text)),
         ])
+    }
+}
+
+extension Status.OpenAPI {
+    fileprivate var value: StatusValue {
+        let documents = documents.map { document in
+            StatusValue([
+                "url": .text(document.url), "read": .truth(document.wasRead), "routes": .number(document.routes),
+                "left_out": .number(document.leftOut), "error": StatusValue(document.error),
+            ])
+        }
+        return StatusValue(["documents": .list(documents), "error": StatusValue(error)])
     }
 }
 

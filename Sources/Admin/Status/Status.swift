@@ -62,6 +62,37 @@ package struct Status: Sendable {
         }
     }
 
+    /// What became of the documents that `routes` names.
+    package struct OpenAPI: Sendable {
+        package struct Document: Sendable {
+            package var url: String
+            /// At some time.
+            package var wasRead: Bool
+            package var routes: Int
+            /// Operations that can't be routes.
+            package var leftOut: Int
+            /// Why it couldn't be read the last time.
+            package var error: String?
+
+            package init(url: String, wasRead: Bool, routes: Int, leftOut: Int, error: String?) {
+                self.url = url
+                self.wasRead = wasRead
+                self.routes = routes
+                self.leftOut = leftOut
+                self.error = error
+            }
+        }
+
+        package var documents: [Document]
+        /// Why what they told isn't at work; nil where it is.
+        package var error: String?
+
+        package init(documents: [Document], error: String?) {
+            self.documents = documents
+            self.error = error
+        }
+    }
+
     package struct Reload: Sendable {
         package var at: WallTime
         /// None: it was taken over.
@@ -103,27 +134,34 @@ package struct Status: Sendable {
     package var state: Readiness
     package var uptime: Duration
     package var loops: Int
+    /// Of those, which haven't answered for a second; nil until the data plane has started, and once it has ended.
+    package var loopsUnheard: Int?
     package var listeners: [String]
     /// Nil until the data plane has started, and once it has ended.
     package var redis: Redis?
     package var upstream: Upstream?
     package var policies: [Policy]
     package var configuration: Configuration
+    /// Nil where `routes` names no document.
+    package var openAPI: OpenAPI?
     package var fleet: Fleet
 
     package init(
-        version: String, state: Readiness, uptime: Duration, loops: Int, listeners: [String], redis: Redis?,
-        upstream: Upstream?, policies: [Policy], configuration: Configuration, fleet: Fleet
+        version: String, state: Readiness, uptime: Duration, loops: Int, loopsUnheard: Int?, listeners: [String],
+        redis: Redis?, upstream: Upstream?, policies: [Policy], configuration: Configuration, openAPI: OpenAPI?,
+        fleet: Fleet
     ) {
         self.version = version
         self.state = state
         self.uptime = uptime
         self.loops = loops
+        self.loopsUnheard = loopsUnheard
         self.listeners = listeners
         self.redis = redis
         self.upstream = upstream
         self.policies = policies
         self.configuration = configuration
+        self.openAPI = openAPI
         self.fleet = fleet
     }
 }

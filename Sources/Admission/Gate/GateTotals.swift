@@ -28,8 +28,8 @@ package struct GateTotals: Sendable, Hashable {
 
 /// How a gate is at a moment.
 package struct GateStanding: Sendable, Hashable {
-    /// Redis is there, answers, and is the one this process began with.
-    package var isUp = false
+    /// What keeps it from Redis; nil: that is there, answers, and is the one this process began with.
+    package var fault: GateFault?
     /// Commands that Redis owes an answer, or that wait to be sent.
     package var commandsInFlight = 0
     package var caches = Caches()
@@ -44,7 +44,9 @@ package struct GateStanding: Sendable, Hashable {
         package init() {}
     }
 
-    package init() {}
+    package init(fault: GateFault?) {
+        self.fault = fault
+    }
 }
 
 extension Gate {
@@ -64,8 +66,7 @@ extension Gate {
     package func sharesConnection(with other: Gate) -> Bool { link === other.link }
 
     package var standing: GateStanding {
-        var standing = GateStanding()
-        standing.isUp = fault == nil
+        var standing = GateStanding(fault: fault)
         standing.commandsInFlight = link.commandsInFlight
         standing.caches = cache.census
         standing.caches.addresses = payers.addressCount

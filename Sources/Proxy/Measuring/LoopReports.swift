@@ -7,8 +7,8 @@ import NIOCore
 ///
 /// 1. One round is under way at a time. Who asks meanwhile is answered by the next one, which all of them share, and which
 ///    begins no sooner than 100 ms after the last: a greedy scraper costs a loop ten reports a second.
-/// 2. A loop that hasn't answered within a second is told as of its last report, and counted among the unheard. It isn't
-///    asked again until it has answered.
+/// 2. A loop that hasn't answered within a second is told as of its last report, and counted among the unheard. Until it has
+///    answered it isn't asked again, nor waited for: whoever asks meanwhile is answered at once.
 final class LoopReports: Sendable {
     struct Round: Sendable {
         /// By loop; nil for one that has never answered.
@@ -21,6 +21,8 @@ final class LoopReports: Sendable {
         var last: [LoopReport?]
         /// Asked, and not answered yet.
         var isAsked: [Bool]
+        /// Those of them that the round under way asks and waits for.
+        var isAwaited: [Bool]
         var waiting: [CheckedContinuation<Round, Never>] = []
         /// Those that the round under way is for.
         var served: [CheckedContinuation<Round, Never>] = []
@@ -41,7 +43,8 @@ final class LoopReports: Sendable {
         self.loops = loops
         self.timer = timer
         let none = [LoopReport?](repeating: nil, count: loops.count)
-        state = NIOLockedValueBox(State(last: none, isAsked: none.map { _ in false }))
+        let nobody = none.map { _ in false }
+        state = NIOLockedValueBox(State(last: none, isAsked: nobody, isAwaited: nobody))
     }
 
     func round() async -> Round {
@@ -66,16 +69,15 @@ final class LoopReports: Sendable {
     }
 
     private func begin() {
-        let asked = state.withLockedValue { state in
+        let (asked, began) = state.withLockedValue { state in
             state.served = state.waiting
             state.waiting = []
             state.lastBegan = .now()
             let asked = state.isClosed ? [] : state.isAsked.indices.filter { !state.isAsked[$0] }
-            for index in asked { state.isAsked[index] = true }
-            return asked
+            for index in asked { (state.isAsked[index], state.isAwaited[index]) = (true, true) }
+            return (asked, state.lastBegan)
         }
-        let (began, isClosed) = state.withLockedValue { ($0.lastBegan, $0.isClosed) }
-        guard !isClosed else { return end(began) }
+        guard !asked.isEmpty else { return end(began) }
         loops.report(asked) { index, report in self.hear(report, of: index) }
         timer.scheduleTask(in: Self.patience) { self.end(began) }
     }
@@ -84,8 +86,8 @@ final class LoopReports: Sendable {
     private func hear(_ report: LoopReport, of index: Int) {
         let (isWhole, began) = state.withLockedValue { state in
             state.last[index] = report
-            state.isAsked[index] = false
-            return (!state.isAsked.contains(true), state.lastBegan)
+            (state.isAsked[index], state.isAwaited[index]) = (false, false)
+            return (!state.isAwaited.contains(true), state.lastBegan)
         }
         if isWhole { end(began) }
     }
@@ -98,6 +100,7 @@ final class LoopReports: Sendable {
             guard state.lastBegan == began, !state.served.isEmpty else { return ([], round, false) }
             let served = state.served
             state.served = []
+            for index in state.isAwaited.indices { state.isAwaited[index] = false }
             state.isUnderWay = !state.waiting.isEmpty
             return (served, round, state.isUnderWay)
         }

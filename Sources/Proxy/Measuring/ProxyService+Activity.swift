@@ -1,31 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Admission
+package import Admission
 import NIOCore
 import Settings
 
 extension ProxyService {
-    /// What goes on behind the requests now, summed up over the loops.
+    /// How it is, and what goes on behind the requests now, summed up over the loops.
     package struct Activity: Sendable {
+        package var availability: Availability
+        /// What keeps a loop from Redis; of several that of the first.
+        package var redisFault: GateFault?
+        /// Loops that haven't answered for a second.
+        package var loopsUnheard = 0
         /// Questions to Redis whose answers are due.
         package var commandsInFlight = 0
         package var connections = UpstreamTally()
         /// The handler's addresses; none while nobody knows them.
         package var upstreamAddresses: [String] = []
 
-        package init() {}
+        package init(_ availability: Availability) {
+            self.availability = availability
+        }
     }
 
-    /// As of the loops' last reports, which are at most a tenth of a second old; of a loop that is busy, older.
+    /// All loops are asked at once, and waited for a second at most. Of one that is busy it is what that told last.
     package func activity() async -> Activity {
-        var activity = Activity()
+        let round = await reports.round()
         let current = current
+        var activity = Activity(availability(by: round))
+        activity.redisFault = round.redisFault
+        activity.loopsUnheard = round.unheard
         activity.upstreamAddresses =
             current.backends.resolver?.addresses.map(\.written) ?? ["\(current.settings.upstream.location)"]
-        for report in await reports.round().reports.compactMap(\.self) {
+        for report in round.reports.compactMap(\.self) {
             activity.commandsInFlight += report.standing.commandsInFlight
             activity.connections = activity.connections + report.pool
         }
         return activity
     }
+
+    private func availability(by round: LoopReports.Round) -> Availability {
+        guard !isDraining else { return .draining }
+        // First: of a loop that doesn't answer nothing else is known either.
+        if round.unheard > 0 { return .loopsUnheard(round.unheard, of: round.reports.count) }
+        if let fault = round.redisFault { return .redisUnavailable(fault) }
+        let current = current
+        if current.backends.resolver?.hasAddress == false { return .upstreamUnresolved }
+        return current.settings.awaitsRoutes ? .routesUnknown : .ready
+    }
+}
+
+extension LoopReports.Round {
+    fileprivate var redisFault: GateFault? { reports.lazy.compactMap { $0?.standing.fault }.first }
 }

@@ -14,6 +14,8 @@ final class ConfigurationState: Sendable {
         var hash: String?
         /// Nil before the first attempt.
         var lastReload: Attempt?
+        /// Why what documents told last isn't at work; nil where it is.
+        var routesProblem: String?
 
         /// Nobody is to be told that something is wrong.
         var isLastReloadGood: Bool { lastReload?.problems.isEmpty != false }
@@ -47,12 +49,21 @@ final class ConfigurationState: Sendable {
             state.settings = settings
             state.report.hash = text.map(Self.hash)
             state.report.lastReload = Attempt(at: time, problems: [])
+            state.report.routesProblem = nil
         }
     }
 
     /// Goes on with what documents told besides.
     func adopt(_ settings: Settings) {
-        state.withLock { $0.settings = settings }
+        state.withLock { state in
+            state.settings = settings
+            state.report.routesProblem = nil
+        }
+    }
+
+    /// What documents told can't be put to work, and is tried again.
+    func refuseRoutes(_ problem: String) {
+        state.withLock { $0.report.routesProblem = problem }
     }
 
     func fail(_ problems: [String], at time: WallTime = .now()) {

@@ -39,9 +39,9 @@ final class FileWatch: Sendable {
     private let queue = DispatchQueue(label: "tollgate.file-watch")
     private let state = Mutex(State())
 
-    /// - Returns: an element for each change, until nobody listens any more, or the kernel has no watch to give.
+    /// - Returns: for each change when it happened, until nobody listens any more, or the kernel has no watch to give.
     /// - Throws: where it has none from the beginning.
-    static func changes(of path: String) throws(Failure) -> AsyncThrowingStream<Void, any Error> {
+    static func changes(of path: String) throws(Failure) -> AsyncThrowingStream<ContinuousClock.Instant, any Error> {
         let watch = try FileWatch(path)
         do throws(Failure) {
             try watch.watchFolders()
@@ -58,9 +58,10 @@ final class FileWatch: Sendable {
         guard descriptor >= 0 else { throw Failure(errno: errno) }
     }
 
-    private func start() -> AsyncThrowingStream<Void, any Error> {
-        let (stream, continuation) = AsyncThrowingStream<Void, any Error>.makeStream(
-            bufferingPolicy: .bufferingNewest(1))
+    private func start() -> AsyncThrowingStream<ContinuousClock.Instant, any Error> {
+        // One that nobody has taken yet stands for those after it.
+        let (stream, continuation) = AsyncThrowingStream<ContinuousClock.Instant, any Error>.makeStream(
+            bufferingPolicy: .bufferingOldest(1))
         let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
         source.setEventHandler {
             guard self.takeEvents() else { return }
@@ -72,7 +73,8 @@ final class FileWatch: Sendable {
         return stream
     }
 
-    private func tellSoon(_ continuation: AsyncThrowingStream<Void, any Error>.Continuation) {
+    private func tellSoon(_ continuation: AsyncThrowingStream<ContinuousClock.Instant, any Error>.Continuation) {
+        let now = ContinuousClock.now
         let isFirst = state.withLock { state in
             defer { state.isDue = true }
             return !state.isDue
@@ -83,9 +85,9 @@ final class FileWatch: Sendable {
             // The way may lead through other folders by now.
             do throws(Failure) {
                 try self.watchFolders()
-                continuation.yield()
+                continuation.yield(now)
             } catch {
-                continuation.yield()
+                continuation.yield(now)
                 continuation.finish(throwing: error)
             }
         }

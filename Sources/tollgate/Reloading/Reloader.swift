@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import LibC
 import Logging
 import NIOConcurrencyHelpers
 import Settings
@@ -15,10 +14,21 @@ import Settings
 /// | it says what it said | nothing |
 /// | it is wrong, or can't be put to work | all stays as it is; the log and ``ConfigurationState`` say why |
 struct Reloader: Sendable {
-    enum Trigger: Sendable {
-        case signal, file
-        /// Documents tell other routes than before.
-        case routes
+    struct Trigger: Sendable {
+        enum Cause: Sendable {
+            case signal, file
+            /// Documents tell other routes than before.
+            case routes
+        }
+
+        let cause: Cause
+        /// When it happened.
+        let at: ContinuousClock.Instant
+
+        init(_ cause: Cause, at: ContinuousClock.Instant = .now) {
+            self.cause = cause
+            self.at = at
+        }
     }
 
     /// What of the process goes by settings.
@@ -41,40 +51,38 @@ struct Reloader: Sendable {
     let logger: Logger
 
     /// Until the task is cancelled, which ends an attempt that is under way.
+    ///
+    /// - Parameter text: what the file said when the process began.
     func run(_ triggers: AsyncStream<Trigger>, from text: String?) async {
-        var last = text
+        var reader = ConfigurationReader(sources, after: text)
         for await trigger in triggers {
-            if trigger == .signal {
+            if trigger.cause == .signal {
                 logger.info("opening the access log anew")
                 await parts.reopenLog()
             }
-            if trigger == .routes { await takeRoutes() } else { await reload(trigger, &last) }
+            if trigger.cause == .routes { await takeRoutes() } else { await reload(trigger, &reader) }
             if Task.isCancelled { return }
         }
     }
 
-    /// - Parameter last: what the file said when it was read last, whatever came of it.
-    private func reload(_ trigger: Trigger, _ last: inout String?) async {
-        guard let path = sources.path else { return tellUnchanged("there is no file to read again") }
+    private func reload(_ trigger: Trigger, _ reader: inout ConfigurationReader) async {
+        guard reader.hasFile else { return tellUnchanged("there is no file to read again") }
+        let isSignal = trigger.cause == .signal
         do {
-            let before = last
-            // A file that can't be read has said nothing, and says something when it is back.
-            last = nil
-            let text = try read(path)
-            let isAsBefore = text == before
-            last = text
-            guard !isAsBefore || trigger == .signal && !state.report.isLastReloadGood else {
-                if trigger == .signal { tellUnchanged("the file has not changed") }
+            guard let (read, text) = try reader.read(again: isSignal && !state.report.isLastReloadGood) else {
+                if isSignal { tellUnchanged("the file has not changed") }
                 return
             }
-            let read = try Settings.load(sources, text: text)
-            // What can't be put to work now may be so the next time the file is touched.
-            last = nil
             let settings = try await parts.merge(read, state.settings)
             try await apply(settings)
-            last = text
+            reader.keep(text)
             state.succeed(settings, text: text)
-            logger.notice("configuration reloaded", metadata: ["config.hash": "\(state.report.hash ?? "")"])
+            logger.notice(
+                "configuration reloaded",
+                metadata: [
+                    "config.hash": "\(state.report.hash ?? "")",
+                    "took_ms": "\(trigger.at.duration(to: .now).wholeMilliseconds)",
+                ])
             logger.tellWarnings(of: settings)
             tellUnknownRoutes(of: settings)
         } catch is CancellationError {
@@ -90,20 +98,6 @@ struct Reloader: Sendable {
 
     private func tellUnchanged(_ reason: String) {
         logger.notice("configuration unchanged", metadata: ["reason": "\(reason)"])
-    }
-
-    private func read(_ path: String) throws -> String {
-        var status = stat()
-        // A pipe has said what it had to say.
-        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG, status.st_mode & S_IFMT != S_IFDIR {
-            throw ReloadRefusal("\(path): expected a file that can be read again, got a pipe or a device")
-        }
-        let text = try sources.text() ?? ""
-        // Whoever writes it has just begun: nothing in it would mean that every default is wanted.
-        guard text.contains(where: { !$0.isWhitespace }) else {
-            throw ReloadRefusal("\(path): expected settings, got nothing")
-        }
-        return text
     }
 
     private func apply(_ settings: Settings) async throws {
@@ -135,6 +129,7 @@ struct Reloader: Sendable {
         } catch is CancellationError {
             // The process ends.
         } catch {
+            state.refuseRoutes("\(error)")
             logger.error("routes not changed: all stays as it was", metadata: ["problem": "\(error)"])
         }
     }
@@ -156,11 +151,8 @@ struct Reloader: Sendable {
     }
 }
 
-/// Why a file isn't even looked into.
-private struct ReloadRefusal: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) {
-        self.description = description
+extension Duration {
+    fileprivate var wholeMilliseconds: Int64 {
+        components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
     }
 }
