@@ -38,7 +38,7 @@ struct Tollgatectl {
         let result = try await Subprocess.run(
             .name(program), arguments: Arguments(arguments),
             environment: .inherit.updating(["PATH": "\(folder):\(others)", "TOLLGATE_REDIS_URL": url]), input: .none,
-            output: .string(limit: 65_536), error: .string(limit: 65_536))
+            output: .string(limit: 262_144), error: .string(limit: 65_536))
         guard case .exited(let code) = result.terminationStatus else {
             return Outcome(code: -1, output: result.standardOutput, errors: "\(result.terminationStatus)")
         }
