@@ -32,6 +32,13 @@ package struct RedisEndpoint: Sendable, Hashable {
     }
 }
 
+extension RedisEndpoint {
+    /// The same data, whoever we are there.
+    package func isSameDatabase(as other: RedisEndpoint) -> Bool {
+        address == other.address && database == other.database && isClusterNode == other.isClusterNode
+    }
+}
+
 /// What is wrong with a Redis URL. It never repeats the URL: there may be a password in it.
 package struct RedisEndpointError: Error, Hashable, CustomStringConvertible {
     package let description: String

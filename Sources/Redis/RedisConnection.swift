@@ -51,7 +51,8 @@ package final class RedisConnection {
         let completion: Completion
     }
 
-    private let endpoint: RedisEndpoint
+    /// Its user and password may change.
+    private var endpoint: RedisEndpoint
     private let eventLoop: any EventLoop
     private let scripts: [RedisScript]
     private let configuration: Configuration
@@ -145,6 +146,21 @@ package final class RedisConnection {
         case .none: break
         case .connect: connect()
         case .giveUp(let handler, let error): handler.close(error)
+        }
+    }
+
+    /// A server that refuses them leaves the connection as it was; the next one is made with them.
+    package func authenticate(as endpoint: RedisEndpoint) {
+        assert(endpoint.isSameDatabase(as: self.endpoint), "Another Redis is another connection")
+        guard endpoint != self.endpoint else { return }
+        self.endpoint = endpoint
+        guard let handler = machine.ready, let authentication = endpoint.authentication else { return }
+        handler.send(authentication, deadline: eventLoop.now + configuration.connectTimeout) { result in
+            guard case .failure(.server(let line)) = result else { return }
+            let error = endpoint.withoutPassword(.server(line))
+            self.logger.warning(
+                "redis refuses another password: going on with the connection as it was",
+                metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+package import Octets
 
 /// A loop's way to the data: a connection to one server, or in tests whatever answers in its place.
 ///
@@ -24,6 +25,9 @@ package protocol RedisLink: AnyObject {
     ///
     /// - Parameter worked: for how long the loop's thread has had a processor, as of this tick.
     func expire(now: NIODeadline, having worked: TimeAmount)
+
+    /// Is known by this endpoint's user and password from now on: on the connection that is there, which stays, and on others.
+    func authenticate(as endpoint: RedisEndpoint)
 
     /// Whose replies are due.
     var commandsInFlight: Int { get }

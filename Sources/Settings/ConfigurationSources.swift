@@ -6,18 +6,20 @@ import Octets
 package struct ConfigurationSources: Sendable {
     /// What can be said without a file.
     package enum Option: String, Sendable, CaseIterable {
-        case listen, upstream, redis, namespace, admin, logLevel
+        case listen, upstream, redis, redisPasswordFile, namespace, admin, logLevel
 
-        package var flag: String { spelling.flag }
+        /// Nil where it is said by variable alone.
+        package var flag: String? { spelling.flag }
         package var variable: String { spelling.variable }
         /// The key it stands for.
         package var path: String { spelling.path }
 
-        private var spelling: (flag: String, variable: String, path: String) {
+        private var spelling: (flag: String?, variable: String, path: String) {
             switch self {
             case .listen: ("--listen", "TOLLGATE_LISTEN", Settings.listen.path)
             case .upstream: ("--upstream", "TOLLGATE_UPSTREAM", Settings.Upstream.location.path)
             case .redis: ("--redis", "TOLLGATE_REDIS_URL", Settings.Redis.endpoint.path)
+            case .redisPasswordFile: (nil, "TOLLGATE_REDIS_PASSWORD_FILE", Settings.Redis.passwordFile.path)
             case .namespace: ("--namespace", "TOLLGATE_NAMESPACE", Settings.namespace.path)
             case .admin: ("--admin", "TOLLGATE_ADMIN", Settings.admin.path)
             case .logLevel: ("--log-level", "TOLLGATE_LOG_LEVEL", Settings.Log.level.path)
@@ -37,16 +39,19 @@ package struct ConfigurationSources: Sendable {
     package var descriptors: Int?
     /// Whether folders that files and sockets are to be in have to be there by now.
     package var looksAtFolders: Bool
+    /// Whether passwords are read from where they are kept, to be used.
+    package var readsSecrets: Bool
 
     package init(
         file: String? = nil, flags: [Option: String] = [:], environment: [String: String] = [:],
-        descriptors: Int? = nil, looksAtFolders: Bool = false
+        descriptors: Int? = nil, looksAtFolders: Bool = false, readsSecrets: Bool = false
     ) {
         self.file = file
         self.flags = flags
         self.environment = environment
         self.descriptors = descriptors
         self.looksAtFolders = looksAtFolders
+        self.readsSecrets = readsSecrets
     }
 }
 
@@ -70,8 +75,9 @@ extension ConfigurationSources {
             guard let text = environment.variable(option.variable) else { return nil }
             return (option.path, Element(option, text, at: .variable(option.variable)))
         }
-        let flags = Option.allCases.compactMap { option in
-            self.flags[option].map { (option.path, Element(option, $0, at: .flag(option.flag))) }
+        let flags = Option.allCases.compactMap { option -> (String, Element)? in
+            guard let text = self.flags[option], let flag = option.flag else { return nil }
+            return (option.path, Element(option, text, at: .flag(flag)))
         }
         return variables + flags
     }

@@ -109,6 +109,7 @@ extension Settings {
         log = Log(root, &problems)
         upstream = Upstream(root, &problems)
         redis = Redis(root, &problems)
+        if sources.readsSecrets { redis.takeCredentials(root, sources, &problems) }
         keys = Keys(root, &problems)
         let items = root.optional(Self.routes, &problems)
         let routes = items?.compactMap(\.route)

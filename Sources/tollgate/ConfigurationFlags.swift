@@ -37,6 +37,8 @@ struct ConfigurationFlags: ParsableArguments {
 
     /// - Parameter descriptors: that the process may have, where it is to run by them.
     func sources(environment: [String: String], descriptors: Int? = nil) -> ConfigurationSources {
-        ConfigurationSources(file: config, flags: flags, environment: environment, descriptors: descriptors)
+        ConfigurationSources(
+            file: config, flags: flags, environment: environment, descriptors: descriptors,
+            readsSecrets: descriptors != nil)
     }
 }

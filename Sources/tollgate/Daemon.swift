@@ -120,6 +120,11 @@ struct Daemon {
             keepers.addTask { await publisher.run(into: { dataPlane.database }) }
             keepers.addTask { await reloader.run(triggers.stream, from: text) }
             keepers.addTask {
+                await PasswordWatch(settings: { state.settings }, logger: logger).run {
+                    triggers.continuation.yield(Reloader.Trigger(.password))
+                }
+            }
+            keepers.addTask {
                 await discovery.run({ state.settings }) {
                     triggers.continuation.yield(Reloader.Trigger(.routes))
                 }

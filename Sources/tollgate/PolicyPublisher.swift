@@ -39,7 +39,8 @@ final class PolicyPublisher: Sendable {
         }
 
         func isSame(as other: Publication) -> Bool {
-            endpoint == other.endpoint && text == other.text && routes.set.hash == other.routes.set.hash
+            endpoint.isSameDatabase(as: other.endpoint) && text == other.text
+                && routes.set.hash == other.routes.set.hash
         }
     }
 

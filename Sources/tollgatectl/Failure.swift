@@ -99,9 +99,14 @@ extension Failure {
         }
         switch error.fault {
         case .credentials where code == "NOAUTH":
-            self.init(.notPermitted, "\(endpoint) asks for a password; give it in TOLLGATE_REDIS_URL")
+            self.init(
+                .notPermitted,
+                "\(endpoint) asks for a password; give it in TOLLGATE_REDIS_PASSWORD, or in a file that TOLLGATE_REDIS_PASSWORD_FILE names"
+            )
         case .credentials:
-            self.init(.notPermitted, "\(endpoint) refused user or password; check the URL in TOLLGATE_REDIS_URL")
+            self.init(
+                .notPermitted,
+                "\(endpoint) refused user or password; check TOLLGATE_REDIS_URL and TOLLGATE_REDIS_PASSWORD")
         case .permissions:
             self.init(.notPermitted, "\(endpoint) does not permit this to the user of the URL: \(error.line)")
         case .replica:

@@ -4,6 +4,7 @@ import AdmissionSupport
 import Logging
 import NIOCore
 import NIOEmbedded
+import Octets
 import Testing
 @testable import Keyspace
 @testable import Limits
@@ -39,6 +40,8 @@ final class StubLink: RedisLink {
     var scripts: [String] { questions.map { String($0.text.prefix { $0 != " " }) } }
 
     func start() {}
+
+    func authenticate(as _: RedisEndpoint) {}
 
     func send(
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,

@@ -64,6 +64,8 @@ private final class RedisWithKeys: RedisLink {
 
     func start() {}
 
+    func authenticate(as _: RedisEndpoint) {}
+
     func send(
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion

@@ -175,7 +175,7 @@ import Testing
                     "#  mcp_body_bytes: 4MiB # default, computed",
                     "#  connections: 10000 # default, computed",
                     "#  connections_per_address: 2500 # default, computed",
-                    "# Not set: cors.allow_origins, cors.allow_credentials, cors.max_age, "
+                    "# Not set: redis.username, redis.password_file, cors.allow_origins, cors.allow_credentials, cors.max_age, "
                         + "mcp.resource_metadata.resource, mcp.resource_metadata.authorization_servers, "
                         + "mcp.resource_metadata.scopes_supported",
                 ])

@@ -148,6 +148,11 @@ package final class Gate {
         link.start()
     }
 
+    /// User or password of its Redis may have changed.
+    package func authenticate(as endpoint: RedisEndpoint) {
+        link.authenticate(as: endpoint)
+    }
+
     /// The other one is asked no more, but by requests that began by it: its keys and plans are known here too, worked out
     /// by this configuration when they are asked for, and buckets that stay the same keep what was heard of them.
     ///

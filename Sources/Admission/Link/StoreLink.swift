@@ -3,6 +3,7 @@
 import Keyspace
 import Logging
 import NIOCore
+import Octets
 import Redis
 import Telemetry
 
@@ -152,6 +153,11 @@ final class StoreLink {
     /// Another configuration is in force, of the same Redis.
     func go(by configuration: AdmissionConfiguration) {
         (timeout, onFailure) = (configuration.timeout, configuration.onFailure)
+    }
+
+    /// Of the same Redis, by another user or password.
+    func authenticate(as endpoint: RedisEndpoint) {
+        connection?.authenticate(as: endpoint)
     }
 
     /// Whatever is asked from now on has no answer.

@@ -21,7 +21,7 @@ struct Backends: Sendable {
     init(_ settings: Settings, after former: Backends? = nil, logger: Logger) {
         endpoint = settings.redis.endpoint
         location = settings.upstream.location
-        let ofRedis = former?.endpoint == endpoint ? former : nil
+        let ofRedis = former?.endpoint.isSameDatabase(as: endpoint) == true ? former : nil
         instance = ofRedis?.instance ?? Instance()
         late = ofRedis?.late ?? LateDecisions()
         outages = ofRedis?.outages ?? Outages()
@@ -31,5 +31,5 @@ struct Backends: Sendable {
             ? former?.resolver : UpstreamResolver(settings.upstream, logger: logger)
     }
 
-    func hasRedis(of other: Backends) -> Bool { endpoint == other.endpoint }
+    func hasRedis(of other: Backends) -> Bool { endpoint.isSameDatabase(as: other.endpoint) }
 }

@@ -2,6 +2,7 @@
 
 import Admission
 import NIOCore
+import Octets
 
 /// One configuration at work on one loop: what it says, its admission gate with a connection to Redis, and its connections to
 /// the handler. An exchange takes it when it begins and keeps it to its end.
@@ -37,7 +38,7 @@ final class Epoch {
         on eventLoop: any EventLoop
     ) -> Gate {
         let capacity = snapshot.bounds.cacheEntries
-        if let former, former.snapshot.redis == snapshot.redis {
+        if let former, former.snapshot.redis.isSameDatabase(as: snapshot.redis) {
             let isSame =
                 former.snapshot.admission == snapshot.admission && former.snapshot.bounds.cacheEntries == capacity
             return isSame

@@ -103,6 +103,7 @@ final class Loop {
     func advance(writingTo log: AccessLog?, keepsLog: Bool) {
         wake()
         epochs.advance()
+        epoch.gate.authenticate(as: epoch.snapshot.redis)
         deadlines.change(to: epoch.snapshot.bounds, at: now)
         if !keepsLog {
             accessLog?.flush()

@@ -46,6 +46,18 @@ extension Form where Value == String {
         return text
     }
 
+    static let redisUsername = text(
+        "the name of a user of Redis, printable and without spaces", schema: .pattern(#"[!-~]{1,128}"#),
+        where: { (1...128).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } })
+
+    /// It has a slash, so that a password that stands here by mistake is no path.
+    static let secretFile = text(
+        "a path of a file with a slash in it, such as /run/secrets/redis", schema: .pattern(#"[^\x00]*/[^\x00]*"#)
+    ) { path throws(Mismatch) in
+        guard path.contains("/"), !path.utf8.contains(0) else { throw Mismatch(got: "one without a slash") }
+        return path
+    }
+
     static let keyPrefix = text(
         "1 to 32 of A-Z a-z 0-9 . _ ~ -", schema: .pattern("[A-Za-z0-9._~-]{1,32}"), where: KeyTerms.isPrefix)
 

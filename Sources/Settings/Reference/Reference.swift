@@ -33,7 +33,9 @@ enum Reference {
     // MARK: Flags and variables
 
     private static var options: String {
-        let rows = ConfigurationSources.Option.allCases.map { "| `\($0.path)` | `\($0.flag)` | `\($0.variable)` |" }
+        let rows = ConfigurationSources.Option.allCases.map { option in
+            "| `\(option.path)` | \(option.flag.map { "`\($0)`" } ?? "") | `\(option.variable)` |"
+        }
         return """
             ## Flags and variables
 
@@ -44,6 +46,9 @@ enum Reference {
             |---|---|---|
             | the file | `--config` | `\(ConfigurationSources.fileVariable)` |
             \(rows.joined(separator: "\n"))
+
+            `TOLLGATE_REDIS_PASSWORD` is Redis' password as it is, with nothing to be escaped, and `TOLLGATE_REDIS_PASSWORD_FILE`
+            names a file of it. A password or user that is given twice must be the same each time.
 
             `tollgatectl` takes the same variables and flags for the file, the namespace and Redis. Give it the sidecars' file and
             it finds their Redis and namespace.

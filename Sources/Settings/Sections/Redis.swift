@@ -6,7 +6,11 @@ extension Settings {
     package enum OnFailure: String, Sendable, Equatable, CaseIterable { case closed, open, local }
 
     package struct Redis: Sendable, Equatable {
+        /// With user and password, wherever they were given.
         package var endpoint: RedisEndpoint
+        package var username: String?
+        /// What the password was read from, to be read again.
+        package var passwordFile: String?
         /// Budget of one question. A request waits at most twice this.
         package var timeout: Duration
         package var onFailure: OnFailure
@@ -18,14 +22,21 @@ extension Settings {
 
 extension Settings.Redis {
     static let schema = Schema(
-        [endpoint.row, timeout.row, onFailure.row, localShare.row, staleFor.row],
+        [endpoint.row, username.row, passwordFile.row, timeout.row, onFailure.row, localShare.row, staleFor.row],
         synonyms: [
             "redis.uri": "redis.url", "redis.host": "redis.url", "redis.address": "redis.url",
-            "redis.fail_open": "redis.on_failure",
+            "redis.fail_open": "redis.on_failure", "redis.user": "redis.username",
+            "redis.password": "redis.password_file",
         ])
 
     static let endpoint = Setting(
         "redis.url", .redisURL, default: "redis://127.0.0.1:6379/0", "Where keys and buckets are.")
+    static let username = Setting<String>(
+        "redis.username", .redisUsername, default: nil,
+        "Who we are there, where the URL doesn't tell. A password alone is the default user's.")
+    static let passwordFile = Setting<String>(
+        "redis.password_file", .secretFile, default: nil,
+        "File that holds Redis' password and nothing else. A changed password is used within a second.")
     static let timeout = Setting(
         "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "250ms",
         "Budget of one question to Redis. A request waits at most twice this.")
@@ -49,6 +60,8 @@ extension Settings.Redis {
 
     init(_ root: Mapping, _ problems: inout ProblemList) {
         endpoint = root.value(Self.endpoint, &problems)
+        username = root.optional(Self.username, &problems)
+        passwordFile = root.optional(Self.passwordFile, &problems)
         timeout = root.value(Self.timeout, &problems)
         onFailure = root.value(Self.onFailure, &problems)
         localShare = root.value(Self.localShare, &problems)

@@ -2,6 +2,7 @@
 
 import Logging
 import NIOConcurrencyHelpers
+import Octets
 import Settings
 
 /// Puts changed configurations to work, one after the other, for as long as requests are served.
@@ -10,6 +11,7 @@ import Settings
 /// |---|---|
 /// | SIGHUP | the access log is opened anew, and the file read again |
 /// | documents tell other routes | those are put to work |
+/// | the file of Redis' password has another one | connections that are there stay, and are known by it |
 /// | the file, or a link on the way to it, changes | it is read again |
 /// | it says what it said | nothing |
 /// | it is wrong, or can't be put to work | all stays as it is; the log and ``ConfigurationState`` say why |
@@ -19,6 +21,8 @@ struct Reloader: Sendable {
             case signal, file
             /// Documents tell other routes than before.
             case routes
+            /// The file of Redis' password has another one than is in force.
+            case password
         }
 
         let cause: Cause
@@ -60,7 +64,11 @@ struct Reloader: Sendable {
                 logger.info("opening the access log anew")
                 await parts.reopenLog()
             }
-            if trigger.cause == .routes { await takeRoutes() } else { await reload(trigger, &reader) }
+            switch trigger.cause {
+            case .routes: await takeRoutes()
+            case .password: await takePassword()
+            case .signal, .file: await reload(trigger, &reader)
+            }
             if Task.isCancelled { return }
         }
     }
@@ -131,6 +139,23 @@ struct Reloader: Sendable {
         } catch {
             state.refuseRoutes("\(error)")
             logger.error("routes not changed: all stays as it was", metadata: ["problem": "\(error)"])
+        }
+    }
+
+    private func takePassword() async {
+        var settings = state.settings
+        guard let file = settings.redis.passwordFile else { return }
+        do {
+            settings.redis.endpoint.password = try PasswordFile.password(at: file)
+            try await apply(settings)
+            state.adopt(settings)
+            logger.notice("the password of redis has changed", metadata: ["file": "\(file)"])
+        } catch is CancellationError {
+            // The process ends.
+        } catch {
+            logger.error(
+                "the password of redis was not taken: the last one stays in force",
+                metadata: ["file": "\(file)", "error": "\(error)"])
         }
     }
 

@@ -17,7 +17,8 @@ struct ConfigOption: ParsableArguments {
         get throws {
             guard let file = config ?? variable(ConfigurationSources.fileVariable) else { return nil }
             do throws(ConfigurationError) {
-                return Session.Configuration(file: file, settings: try Settings.load(ConfigurationSources(file: file)))
+                return Session.Configuration(
+                    file: file, settings: try Settings.load(ConfigurationSources(file: file, readsSecrets: true)))
             } catch {
                 let source = config == nil ? ConfigurationSources.fileVariable : "--config"
                 throw Failure(.badData, "\(source): \(error.lines.joined(separator: "\n"))").report()

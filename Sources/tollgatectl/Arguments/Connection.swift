@@ -42,8 +42,7 @@ struct Connection: ParsableArguments {
     /// Does something with Redis, and turns what stands in the way into a message and an exit code.
     func withRedis<Value>(_ body: (Session) async throws -> Value) async throws -> Value {
         let configuration = try file.configuration
-        let endpoint =
-            try endpoint ?? configuration?.settings.redis.endpoint ?? RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379))
+        let endpoint = try endpoint(configuration)
         let namespace = try namespaceSaid ?? configuration?.settings.namespace ?? "tg"
         do {
             let client = try await RedisClient.connect(to: endpoint)
@@ -70,14 +69,38 @@ struct Connection: ParsableArguments {
         }
     }
 
-    /// Nil where neither option nor variable says.
-    private var endpoint: RedisEndpoint? {
-        get throws {
-            guard let url = redis ?? variable("TOLLGATE_REDIS_URL") else { return nil }
+    /// By option or variable, else by the sidecars' file, else on this machine. Passwords of variables are for any of them, and
+    /// those of the file for the Redis that it names.
+    private func endpoint(_ configuration: Session.Configuration?) throws -> RedisEndpoint {
+        var (endpoint, source) = (RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379)), "the default")
+        if let url = redis ?? variable("TOLLGATE_REDIS_URL") {
+            source = redis == nil ? "TOLLGATE_REDIS_URL" : "--redis"
             do {
-                return try RedisEndpoint(parsing: url)
+                endpoint = try RedisEndpoint(parsing: url)
             } catch {
-                throw ValidationError("\(redis == nil ? "TOLLGATE_REDIS_URL" : "--redis"): \(error)")
+                throw ValidationError("\(source): \(error)")
+            }
+        } else if let configuration {
+            (endpoint, source) = (configuration.settings.redis.endpoint, configuration.file)
+        }
+        let passwords = try passwords
+        do {
+            try endpoint.take(usernames: [], passwords: passwords, besides: source)
+        } catch {
+            throw ValidationError("\(error)")
+        }
+        return endpoint
+    }
+
+    private var passwords: [RedisCredential] {
+        get throws {
+            let ofVariable = ProcessInfo.processInfo.environment.redisPassword.map { [$0] } ?? []
+            let name = ConfigurationSources.Option.redisPasswordFile.variable
+            guard let file = variable(name) else { return ofVariable }
+            do {
+                return ofVariable + [RedisCredential(try PasswordFile.password(at: file), from: name)]
+            } catch {
+                throw ValidationError("\(name): expected a file with Redis' password, got \(file): \(error)")
             }
         }
     }
