@@ -126,6 +126,7 @@ def run_all_verbs(operator: Control, sidecar_runs) -> None:
     operator("audit", "acme")
     operator("org", "list")
     operator("org", "show", "acme")
+    operator("database", "show")
     operator("key", "revoke", rotated["id"])
     operator("org", "plan", "acme", "--none")
     operator("plan", "delete", "pro")
@@ -162,7 +163,7 @@ def test_the_users_have_the_commands_that_the_sources_have_and_no_other():
     scripts = {name.lower() for name in re.findall(r"\bcall\('([A-Z]+)'", sources("Keyspace"))}
     plain = {name.lower() for name in re.findall(r'(?:redis\.send|answer|RedisCommand)\(\s*"([A-Z]+)"', sources("Directory", "Redis"))}
     # A server that has no HELLO may be asked who it is by INFO, and may refuse to tell.
-    wanted = scripts | (plain - {"script", "info"}) | {"script|load"}
+    wanted = scripts | (plain - {"script", "info"}) | {"script|load", "info|replication"}
     assert commands(SIDECAR) | commands(OPERATOR) == wanted
 
 
