@@ -8,7 +8,7 @@ import Telemetry
 ///
 /// 1. `/livez`: 200 `ok` as long as the process answers at all.
 /// 2. `/metrics`: what was counted, as Prometheus reads it.
-/// 3. `/readyz`: 200 while requests are welcome, else 503; the body says which state.
+/// 3. `/readyz`: 200 while requests are welcome, else 503; the body says which state, and why.
 /// 4. `/status`: version, state, configuration and fleet, as JSON.
 ///
 /// Pages of browsers can't read the last one, nor, where the address is a loopback one, the second, nor what the third says of
@@ -76,7 +76,7 @@ struct AdminPages: Sendable {
     private func readyz(isOpen: Bool) async -> Answer {
         let current = await contents.readiness()
         return Answer(
-            status: current == .ready ? .ok : .serviceUnavailable, type: "application/json",
+            status: current.isOpen ? .ok : .serviceUnavailable, type: "application/json",
             body: ByteBuffer(
                 string: Self.json(current, configurationError: isOpen ? contents.configurationError() : nil) + "\n"))
     }
@@ -106,6 +106,7 @@ struct AdminPages: Sendable {
         if let cause = readiness.cause {
             members.append(.init(name: "reason", value: .text(cause.reason)))
             members.append(.init(name: "detail", value: .text(cause.detail)))
+            if let since = cause.since { members.append(.init(name: "since", value: .text(since.written))) }
         }
         if let configurationError {
             let value = StatusValue(["ok": .truth(false), "error": .text(configurationError)])

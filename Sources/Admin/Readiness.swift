@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Octets
+
 /// Whether requests should be sent to this sidecar.
 package enum Readiness: Sendable, Equatable {
     case ready
@@ -9,6 +11,8 @@ package enum Readiness: Sendable, Equatable {
     case loopsUnheard(Cause)
     /// A loop has no Redis that it can use. What is served without Redis still is.
     case redisUnavailable(Cause)
+    /// The same, and requests are served without it, as `on_failure` has it.
+    case degraded(Cause)
     /// Nobody knows where the handler is.
     case upstreamUnresolved(Cause)
     /// The document that tells the routes was not read yet. What is listed is served.
@@ -23,6 +27,7 @@ package enum Readiness: Sendable, Equatable {
         case .starting: "starting"
         case .loopsUnheard: "loops unresponsive"
         case .redisUnavailable: "redis unavailable"
+        case .degraded: "degraded"
         case .upstreamUnresolved: "upstream unresolved"
         case .routesUnknown: "routes unknown"
         case .draining: "draining"
@@ -31,10 +36,19 @@ package enum Readiness: Sendable, Equatable {
 
     var cause: Cause? {
         switch self {
-        case .loopsUnheard(let cause), .redisUnavailable(let cause), .upstreamUnresolved(let cause),
+        case .loopsUnheard(let cause), .redisUnavailable(let cause), .degraded(let cause),
+            .upstreamUnresolved(let cause),
             .routesUnknown(let cause):
             cause
         case .ready, .starting, .draining: nil
+        }
+    }
+
+    /// Requests are welcome.
+    var isOpen: Bool {
+        switch self {
+        case .ready, .degraded: true
+        case .starting, .loopsUnheard, .redisUnavailable, .upstreamUnresolved, .routesUnknown, .draining: false
         }
     }
 
@@ -42,10 +56,13 @@ package enum Readiness: Sendable, Equatable {
     package struct Cause: Sendable, Equatable {
         package var reason: String
         package var detail: String
+        /// Nil where nobody knows.
+        package var since: WallTime?
 
-        package init(_ reason: String, _ detail: String) {
+        package init(_ reason: String, _ detail: String, since: WallTime? = nil) {
             self.reason = reason
             self.detail = detail
+            self.since = since
         }
     }
 }

@@ -21,7 +21,9 @@ package final class ProxyService: Sendable {
         case ready, draining
         /// So many loops haven't answered for a second: their requests wait.
         case loopsUnheard(Int, of: Int)
-        case redisUnavailable(GateFault)
+        case redisUnavailable(GateOutage)
+        /// The same where `on_failure` has requests go on without Redis.
+        case degraded(GateOutage)
         /// The handler's name has no address.
         case upstreamUnresolved
         /// What `openapi` in `routes` names was not read yet.

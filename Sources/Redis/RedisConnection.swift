@@ -64,9 +64,7 @@ package final class RedisConnection {
     private var endings: [EventLoopPromise<Void>] = []
 
     /// The last attempt to connect failed.
-    private var isRefused = false
-    /// The last connection was closed while it was idle.
-    private var isRenewing = false
+    package private(set) var isRefused = false
 
     /// Called when `isReady` has changed.
     var onStateChange: ((Bool) -> Void)?
@@ -127,6 +125,9 @@ package final class RedisConnection {
             completion(.failure(.shutdown))
         case .idle, .connecting, .preparing, .waiting:
             guard !isRefused else { return completion(.failure(notConnected)) }
+            if case .waiting(let next) = machine.state, next >= deadline {
+                return completion(.failure(notConnected))
+            }
             guard waiters.count < configuration.longestQueue else { return completion(.failure(.overloaded)) }
             waiters.append(Waiter(command: command, deadline: deadline, late: late, completion: completion))
         }
@@ -245,9 +246,8 @@ package final class RedisConnection {
     private func ready(_ handler: RedisChannelHandler) {
         let now = eventLoop.now
         guard machine.prepared(handler, at: now) else { return }
-        logger.log(
-            level: isRenewing ? .debug : .info, "redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
-        (lastFailure, isRefused, isRenewing) = (nil, false, false)
+        logger.debug("redis connection made", metadata: ["redis.endpoint": "\(endpoint)"])
+        (lastFailure, isRefused) = (nil, false)
         onStateChange?(true)
         let error = notConnected
         for waiter in takeWaiters() {
@@ -269,17 +269,16 @@ package final class RedisConnection {
             logger.debug(
                 "redis closed an idle connection",
                 metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
-            isRenewing = true
             onStateChange?(false)
             connect()
         case .reconnects(let wasReady):
             // Once an outage and once more for each new reason, not once an attempt.
             if error != lastFailure {
-                logger.error(
-                    "redis unavailable",
+                logger.debug(
+                    "redis connection failed",
                     metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
             }
-            (lastFailure, isRenewing) = (error, false)
+            lastFailure = error
             isRefused = !wasReady
             if wasReady { onStateChange?(false) }
             guard isRefused else { return }

@@ -36,7 +36,8 @@ extension Readiness {
                     "loops_unheard",
                     "\(unheard) of \(all) loops \(unheard == 1 ? "doesn't" : "don't") answer, and requests there wait. "
                         + "If this lasts, restart Tollgate."))
-        case .redisUnavailable(let fault): self = .redisUnavailable(Cause(fault))
+        case .redisUnavailable(let outage): self = .redisUnavailable(Cause(outage))
+        case .degraded(let outage): self = .degraded(Cause(outage))
         case .upstreamUnresolved:
             self = .upstreamUnresolved(
                 Cause("no_address", "The name in upstream.url has no address. Tollgate looks it up again every second.")
@@ -49,13 +50,20 @@ extension Readiness {
 }
 
 extension Readiness.Cause {
-    init(_ fault: GateFault) {
+    /// Redis' own word is the reason, where it has one.
+    init(_ outage: GateOutage) {
+        self.init(outage.fault)
+        reason = outage.code ?? reason
+        since = outage.since
+    }
+
+    private init(_ fault: GateFault) {
         switch fault {
         case .emptied:
             self.init(
                 "emptied",
                 "The database was emptied or swapped. Restore it, or restart Tollgate to work with the new one.")
-        case .silent: self.init("no_answer", "Redis is connected and does not answer.")
+        case .silent: self.init("no_answer", "Redis is connected and does not answer in time.")
         case .redis(let fault): self.init(fault)
         }
     }
@@ -72,7 +80,7 @@ extension Readiness.Cause {
             self.init("cluster", "What answers at redis.url is a node of a cluster. Name a server outside a cluster.")
         case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")
         case .permissions:
-            self.init("permissions", "The user in redis.url lacks a permission. The log has the command.")
+            self.init("NOPERM", "The user in redis.url lacks a permission. The log has the command.")
         case .busy: self.init("busy", "Redis is loading its data, or busy with a script. Wait for it.")
         case .replica: self.init("replica", "Redis is a replica. Name the primary in redis.url.")
         case .memory: self.init("memory", "Redis has used up its maxmemory. Give it more.")

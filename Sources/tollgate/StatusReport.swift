@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admin
+import Admission
 import Directory
 import Limits
 import OpenAPI
@@ -31,7 +32,10 @@ struct StatusReport: Sendable {
                 redis: running.map { running in
                     Status.Redis(
                         address: "\(settings.redis.endpoint)",
-                        cause: running.activity.redisFault.map(Readiness.Cause.init),
+                        cause: running.activity.redisOutage.map(Readiness.Cause.init),
+                        breakers: Breaker.State.allCases.map {
+                            ($0.rawValue, running.activity.breakers[$0, default: 0])
+                        },
                         inFlight: running.activity.commandsInFlight)
                 },
                 upstream: running.map {

@@ -3,6 +3,7 @@
 import Logging
 import NIOCore
 import NIOPosix
+import Octets
 import Settings
 import Testing
 
@@ -13,7 +14,7 @@ import Testing
 
     @Test func livezIsOkWhateverTheReadiness() async throws {
         let all: [Readiness] = [
-            .ready, .starting, .loopsUnheard(Self.cause), .redisUnavailable(Self.cause),
+            .ready, .starting, .loopsUnheard(Self.cause), .redisUnavailable(Self.cause), .degraded(Self.cause),
             .upstreamUnresolved(Self.cause), .draining,
         ]
         for readiness in all {
@@ -39,6 +40,12 @@ import Testing
                 .redisUnavailable(cause), "HTTP/1.1 503 Service Unavailable",
                 #"{"status":"redis unavailable","reason":"word","detail":"A sentence."}"#
             ),
+            (
+                .redisUnavailable(Readiness.Cause("OOM", "Give it more.", since: WallTime(seconds: 1_795_405_267))),
+                "HTTP/1.1 503 Service Unavailable",
+                #"{"status":"redis unavailable","reason":"OOM","detail":"Give it more.","since":"2026-11-23T03:41:07Z"}"#
+            ),
+            (.degraded(cause), "HTTP/1.1 200 OK", #"{"status":"degraded","reason":"word","detail":"A sentence."}"#),
             (
                 .upstreamUnresolved(cause), "HTTP/1.1 503 Service Unavailable",
                 #"{"status":"upstream unresolved","reason":"word","detail":"A sentence."}"#

@@ -12,7 +12,7 @@ import Testing
                 == #"{"version":"1.2.3","status":"redis unavailable","uptime_seconds":93,"loops":2,"loops_unheard":1,"#
                 + #""listeners":["127.0.0.1:8080","unix:/run/tollgate.sock"],"#
                 + #""redis":{"address":"redis://127.0.0.1:6379/0","ok":false,"reason":"memory","detail":"It is full.","#
-                + #""commands_in_flight":3},"#
+                + #""since":"2026-11-23T03:41:07Z","breaker":{"closed":1,"open":1},"commands_in_flight":3},"#
                 + #""upstream":{"address":"app:8081","resolved":["10.0.0.1:8081","10.0.0.2:8081"],"#
                 + #""connections":{"idle":1,"busy":2}},"#
                 + #""policies":[{"name":"org","per":"org","limit":"20/10s","mode":"enforce"}],"#
@@ -42,10 +42,11 @@ import Testing
                 == #"{"version":"1.2.3","status":"starting","uptime_seconds":93,"loops":2,"loops_unheard":null,"#
                 + #""listeners":[],"redis":null,"upstream":null,"policies":[],"configuration":{"file":null,"hash":null,"last_reload":null},"#
                 + #""openapi":null,"fleet":{"known":false,"reason":"no answer","sidecars":[]}}"#)
-        status.redis = Status.Redis(address: "unix:/r", cause: nil, inFlight: 0)
+        status.redis = Status.Redis(address: "unix:/r", cause: nil, breakers: [], inFlight: 0)
         #expect(
             status.json.contains(
-                #""redis":{"address":"unix:/r","ok":true,"reason":null,"detail":null,"commands_in_flight":0}"#))
+                #""redis":{"address":"unix:/r","ok":true,"reason":null,"detail":null,"since":null,"breaker":{},"#
+                    + #""commands_in_flight":0}"#))
         status.configuration.lastReload = Status.Reload(at: WallTime(seconds: 0), errors: [])
         #expect(status.json.contains(#""last_reload":{"at":"1970-01-01T00:00:00Z","ok":true,"errors":[]}"#))
     }
@@ -58,7 +59,9 @@ extension Status {
             uptime: .milliseconds(93_999), loops: 2, loopsUnheard: 1,
             listeners: ["127.0.0.1:8080", "unix:/run/tollgate.sock"],
             redis: Redis(
-                address: "redis://127.0.0.1:6379/0", cause: Readiness.Cause("memory", "It is full."), inFlight: 3),
+                address: "redis://127.0.0.1:6379/0",
+                cause: Readiness.Cause("memory", "It is full.", since: WallTime(seconds: 1_795_405_267)),
+                breakers: [("closed", 1), ("open", 1)], inFlight: 3),
             upstream: Upstream(
                 address: "app:8081", resolved: ["10.0.0.1:8081", "10.0.0.2:8081"],
                 connections: [("idle", 1), ("busy", 2)]),

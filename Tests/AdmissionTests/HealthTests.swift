@@ -8,84 +8,103 @@ import Testing
 @testable import Admission
 
 @Suite struct HealthTests {
-    enum Step {
-        case answer
-        /// A decision that began to wait so many answers ago has none.
-        case timeout(ago: Int)
-        case see(isOurs: Bool)
-    }
-
     private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
 
-    @Test(
-        arguments: [
-            ([.timeout(ago: 0), .timeout(ago: 0)], .working),
-            ([.timeout(ago: 0), .timeout(ago: 0), .timeout(ago: 0)], .silent),
-            // A word in between, or while one of them waited.
-            ([.timeout(ago: 0), .timeout(ago: 0), .answer, .timeout(ago: 0)], .working),
-            ([.answer, .timeout(ago: 1), .timeout(ago: 1), .timeout(ago: 1)], .working),
-            ([.timeout(ago: 0), .timeout(ago: 0), .timeout(ago: 0), .answer], .working),
-            ([.see(isOurs: true)], .working),
-            ([.see(isOurs: false)], .swapped),
-            ([.see(isOurs: false), .answer], .swapped),
-            ([.see(isOurs: false), .see(isOurs: true)], .working),
-            // It stays swapped, however silent.
-            ([.see(isOurs: false), .timeout(ago: 0), .timeout(ago: 0), .timeout(ago: 0)], .swapped),
-            ([.timeout(ago: 0), .timeout(ago: 0), .timeout(ago: 0), .see(isOurs: false)], .swapped),
-        ] as [([Step], Health.Condition)])
-    func isWhatItsAnswersShow(steps: [Step], condition: Health.Condition) {
-        var health = Health(at: Self.start)
-        for step in steps {
-            switch step {
-            case .answer: _ = health.noteAnswer()
-            case .timeout(let ago): _ = health.noteSilence(since: health.answers - ago)
-            case .see(let isOurs): _ = health.compare(isOurs: isOurs)
-            }
-        }
-        #expect(health.condition == condition)
+    private func health() -> Health { Health(at: Self.start) }
+
+    private func silent() -> Health {
+        var health = health()
+        for _ in 0..<3 { health.noteTimeout(since: 0, at: Self.start) }
+        return health
     }
 
-    @Test func eachChangeIsNewsOnce() {
-        var health = Health(at: Self.start)
-        let silences = (0..<5).map { _ in health.noteSilence(since: 0) }
-        #expect(silences == [false, false, true, false, false])
-        let answers = (0..<2).map { _ in health.noteAnswer() }
-        #expect(answers == [true, false])
+    @Test func onlyWhoWaitedWithoutAWordCounts() {
+        var health = health()
+        health.noteAnswer()
+        // They began to wait before that answer.
+        for _ in 0..<3 { health.noteTimeout(since: 0, at: Self.start) }
+        #expect(health.breaker.state == .closed)
+        for _ in 0..<3 { health.noteTimeout(since: 1, at: Self.start) }
+        #expect(health.breaker.cause == .lateness)
+    }
+
+    @Test func whoCannotWaitForAConnectionOpensItAtOnce() {
+        var refused = health()
+        refused.noteUnconnected(couldWait: false, since: 0, at: Self.start)
+        #expect(refused.breaker.cause == .connection)
+        var waiting = health()
+        for count in 1...3 {
+            waiting.noteUnconnected(couldWait: true, since: 0, at: Self.start)
+            #expect(waiting.breaker.cause == (count < 3 ? nil : .lateness))
+        }
+    }
+
+    @Test func aSwapIsNewsOnceAndNoBreakersBusiness() {
+        var health = silent()
         let comparisons = [true, false, false, true].map { health.compare(isOurs: $0) }
         #expect(comparisons == [.asBefore, .swapped, .asBefore, .restored])
+        #expect(health.breaker.state == .open)
+        _ = health.compare(isOurs: false)
+        health.noteConnected()
+        #expect(health.isSwapped)
+        #expect(health.breaker.state == .closed)
     }
 
+    enum Condition { case working, swapped, refusing, refused }
+
     /// How many ms after the one before the next probe is due.
-    @Test(arguments: [
-        (Health.Condition.working, false, 5_000), (.working, true, 1_000), (.silent, false, 100), (.silent, true, 100),
-        (.swapped, false, 1_000),
-    ])
-    func probesAsOftenAsThereIsReason(condition: Health.Condition, isRefused: Bool, interval: Int64) {
-        var health = Health(at: Self.start)
-        if isRefused { _ = health.noteRefusal(.memory, of: RedisScript.admit, isNeeded: true, at: Self.start) }
+    @Test(
+        arguments: [
+            (Condition.working, 5_000), (.swapped, 1_000),
+            // Until it is known whether it goes on, and then.
+            (.refusing, 100), (.refused, 1_000),
+        ] as [(Condition, Int64)])
+    func probesAsOftenAsThereIsReason(condition: Condition, interval: Int64) {
+        var health = health()
         switch condition {
         case .working: break
-        case .silent: for _ in 0..<3 { _ = health.noteSilence(since: 0) }
         case .swapped: _ = health.compare(isOurs: false)
+        case .refusing, .refused:
+            for _ in 0..<(condition == .refused ? Refusals.manyEnough : 1) {
+                _ = health.noteRefusal(
+                    .memory, code: "OOM", of: RedisScript.admit, isNeeded: true, at: Self.start)
+            }
         }
         let due = Self.start + .milliseconds(interval)
-        let first = [due - .nanoseconds(1), due, due + .seconds(60)].map { health.beginProbe(at: $0) }
+        let first = [due - .nanoseconds(1), due, due + .seconds(60)].map { health.beginProbe(at: $0, jitter: 0) }
         // One at a time.
         #expect(first == [false, true, false])
-        health.endProbe()
+        health.endProbe(isInTime: true, at: due)
         let next = due + .milliseconds(interval)
-        let second = [next - .nanoseconds(1), next].map { health.beginProbe(at: $0) }
+        let second = [next - .nanoseconds(1), next].map { health.beginProbe(at: $0, jitter: 0) }
         #expect(second == [false, true])
     }
 
+    @Test func probesThatAreInTimeCloseTheBreaker() {
+        var health = silent()
+        for count in 1...2 {
+            let (sent, another) = (
+                health.beginProbe(at: Self.start, jitter: 0), health.beginProbe(at: Self.start, jitter: 0)
+            )
+            #expect(sent)
+            #expect(!another)
+            health.endProbe(isInTime: true, at: Self.start)
+            #expect(health.breaker.state == (count < 2 ? .halfOpen : .closed))
+        }
+    }
+
     @Test func refusalsAreToldAsTheyChange() {
-        var health = Health(at: Self.start)
+        var health = health()
         let before = health.settleRefusals(at: Self.start)
         #expect(before?.new == nil)
-        let change = health.noteRefusal(.memory, of: RedisScript.admit, isNeeded: true, at: Self.start)
-        #expect(change.old == [])
-        #expect(change.new == [.memory])
-        #expect(health.refusal == .memory)
+        for count in 1...20 {
+            let change = health.noteRefusal(
+                .memory, code: "OOM", of: RedisScript.admit, isNeeded: true, at: Self.start)
+            #expect(change.old == (count == 1 ? [] : [.memory]))
+            #expect(change.new == [.memory])
+        }
+        #expect(health.refusal?.fault == .memory)
+        #expect(health.refusal?.code == "OOM")
         health.noteSuccess(of: RedisScript.admit, at: Self.start + .milliseconds(500))
         let stillNoted = health.settleRefusals(at: Self.start + .milliseconds(900))
         #expect(stillNoted?.new == [.memory])
@@ -93,6 +112,6 @@ import Testing
         #expect(over?.old == [.memory])
         #expect(over?.new == [])
         #expect(health.refusal == nil)
-        #expect(health.condition == .working)
+        #expect(health.breaker.state == .closed)
     }
 }

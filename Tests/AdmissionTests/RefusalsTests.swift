@@ -17,7 +17,7 @@ import Testing
     private static let (admit, probe, lookup) = (RedisScript.admit, RedisScript.instance, RedisScript.lookup)
     private static let (correct, usage) = (RedisScript.correct, RedisScript.usage)
 
-    /// What keeps requests from being decided after each step, each so many seconds after the start.
+    /// What keeps requests from being decided after each step, each so many seconds after the start. Each refusal is twenty.
     @Test(
         arguments: [
             // One script: as long as that one isn't carried out.
@@ -63,18 +63,50 @@ import Testing
             let now = Self.start + .milliseconds(Int64(seconds * 1000))
             switch step {
             case .refuse(let script, let fault):
-                refusals.add(fault, to: script, isNeeded: Gate.neededScripts.contains(script), at: now)
+                for _ in 0..<Refusals.manyEnough {
+                    refusals.add(
+                        fault, code: nil, to: script, isNeeded: Gate.neededScripts.contains(script), at: now)
+                }
             case .carryOut(let script): refusals.noteSuccess(of: script, at: now)
             }
             refusals.settle(at: now)
-            return refusals.outage
+            return refusals.outage?.fault
         }
         #expect(seen == outages)
     }
 
     @Test func whatNoRequestNeedsIsToldAllTheSame() {
         var refusals = Refusals()
-        refusals.add(.permissions, to: Self.usage, isNeeded: false, at: Self.start)
+        refusals.add(.permissions, code: "NOPERM", to: Self.usage, isNeeded: false, at: Self.start)
         #expect(refusals.faults == [.permissions])
+        #expect(!refusals.areCounting)
+    }
+
+    /// To be refused now and then keeps nobody else from being served.
+    @Test func onlyTwentyInARowAreAnOutage() {
+        var refusals = Refusals()
+        func refuse(_ times: Int) {
+            for _ in 0..<times {
+                refusals.add(.persistence, code: "MISCONF", to: Self.admit, isNeeded: true, at: Self.start)
+            }
+        }
+        refuse(19)
+        #expect(refusals.outage == nil)
+        #expect(refusals.areCounting)
+        refusals.noteSuccess(of: Self.admit, at: Self.start)
+        refuse(19)
+        #expect(refusals.outage == nil)
+        refuse(1)
+        #expect(refusals.outage?.fault == .persistence)
+        #expect(refusals.outage?.code == "MISCONF")
+        #expect(!refusals.areCounting)
+        // One success is no end yet, and one refusal after it none of that.
+        refusals.noteSuccess(of: Self.admit, at: Self.start)
+        refuse(1)
+        #expect(refusals.outage?.code == "MISCONF")
+        refusals.noteSuccess(of: Self.admit, at: Self.start)
+        refusals.settle(at: Self.start + Refusals.quiet)
+        #expect(refusals.outage == nil)
+        #expect(refusals.isEmpty)
     }
 }

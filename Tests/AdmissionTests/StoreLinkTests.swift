@@ -48,23 +48,29 @@ import Testing
     }
 
     @Test func threeSilentTimeoutsEndTheAsking() {
-        let outages = Outages()
-        let bench = Bench(outages: outages)
+        let bench = Bench()
         #expect(bench.link.noteTimeout(since: 0))
         #expect(bench.link.noteTimeout(since: 0))
         #expect(!bench.link.noteTimeout(since: 0))
         #expect(bench.link.traffic.timeouts == 3)
         #expect(bench.link.fault == .silent)
         #expect(bench.link.outage == "Redis doesn't answer")
-        // It may be slow, and is told what is given back.
-        #expect(bench.link.isToldOfChanges)
-        bench.pass(.milliseconds(100))
+        // What it may still answer counts.
+        #expect(bench.link.isOurs)
+        bench.pass(.milliseconds(10))
         #expect(bench.redis.scripts == ["instance"])
         // One probe at a time; when it is lost the next goes.
         bench.pass(.milliseconds(240))
         #expect(bench.redis.scripts == ["instance"])
+        bench.pass(.milliseconds(20))
+        #expect(bench.redis.scripts == ["instance"])
+        bench.redis.answer(.text("first"))
+        #expect(bench.link.breakerState == .halfOpen)
+        #expect(bench.link.outage != nil)
+        // The second follows at once.
         bench.pass(.milliseconds(10))
         bench.redis.answer(.text("first"))
+        #expect(bench.link.breakerState == .closed)
         #expect(bench.link.outage == nil)
         #expect(bench.link.fault == nil)
     }
@@ -76,7 +82,7 @@ import Testing
         bench.link.compareInstance(.text("second"))
         #expect(bench.link.fault == .emptied)
         #expect(bench.link.outage == "the database was emptied or swapped")
-        #expect(!bench.link.isToldOfChanges)
+        #expect(!bench.link.isOurs)
         bench.link.compareInstance(.null)
         #expect(bench.link.fault == .emptied)
         // Asked about once a second.
@@ -86,11 +92,15 @@ import Testing
     }
 
     @Test func aRefusedScriptIsAFaultWithoutAnOutage() {
-        let bench = Bench()
-        ask(bench) { _ in }
-        bench.redis.answer(.failure(.server("OOM command not allowed")))
-        #expect(bench.link.fault == .redis(.memory))
+        let bench = Bench(wallClock: { 1_000_000 })
+        for count in 1...20 {
+            ask(bench) { _ in }
+            bench.redis.answer(.failure(.server("OOM command not allowed")))
+            #expect(bench.link.fault == (count < 20 ? nil : .redis(.memory)))
+        }
+        #expect(bench.link.gateOutage == GateOutage(.redis(.memory), code: "OOM", sinceMicroseconds: 1_000_000))
         #expect(bench.link.outage == nil)
+        #expect(bench.link.breakerState == .closed)
         ask(bench) { _ in }
         bench.redis.answer()
         bench.pass(.milliseconds(990))
@@ -129,7 +139,7 @@ import Testing
         ask(bench, note)
         bench.link.close()
         #expect(bench.link.outage == "closed")
-        #expect(!bench.link.isToldOfChanges)
+        #expect(!bench.link.isOurs)
         #expect(bench.link.disconnect() != nil)
         #expect(bench.redis.isClosed)
         ask(bench, note)

@@ -23,6 +23,7 @@ final class StubLink: RedisLink {
     }
 
     var isReady = true
+    var isRefused = false
     var lastFailure: RedisError?
     /// What had no answer yet, oldest first.
     private(set) var questions: [Question] = []
@@ -117,15 +118,15 @@ struct Bench {
 
     init(
         _ policies: [Policy] = [], outages: Outages = Outages(), late: LateDecisions = LateDecisions(),
-        instance: Instance = Instance(), seen: SeenKeys = SeenKeys(), wallClock: @escaping () -> Int = { 0 }
+        instance: Instance = Instance(), seen: SeenKeys = SeenKeys(), logger: Logger = Self.logger,
+        wallClock: @escaping () -> Int = { 0 }
     ) {
         let loop = loop
         let redis = StubLink(on: loop)
         self.redis = redis
         link = StoreLink(
-            Self.configuration(policies), instance: instance, on: loop,
-            logger: Self.logger, late: late, outages: outages, seen: seen,
-            wallClock: wallClock
+            Self.configuration(policies), at: "redis", instance: instance, on: loop, logger: logger, late: late,
+            outages: outages, seen: seen, wallClock: wallClock
         ) { _ in redis }
     }
 

@@ -21,6 +21,14 @@ import Testing
                 503, #"{"status":"redis unavailable","reason":"memory","detail":"Give it more."}"#, false,
                 "not ready: redis unavailable (memory): Give it more."
             ),
+            (
+                200, #"{"status":"degraded","reason":"no_answer","detail":"It is slow.","since":"now"}"#, true,
+                "ready, without Redis (no_answer): It is slow."
+            ),
+            (
+                503, #"{"status":"degraded"}"#, false,
+                "not ready: a:1 answers /readyz with 503, and not as Tollgate does"
+            ),
             (503, #"{"status":"a\u000ab\u001b[31m"}"#, false, "not ready: ab[31m"),
             // Of something else.
             (200, "ok\n", false, "not ready: a:1 answers /readyz with 200, and not as Tollgate does"),

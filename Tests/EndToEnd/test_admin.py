@@ -68,7 +68,8 @@ def test_status_tells_what_a_sidecar_is(launch, upstream, redis, key):
     assert 0 <= told["uptime_seconds"] < 600
     assert told["listeners"] == [f"127.0.0.1:{daemon.port}"]
     assert told["redis"] | {"commands_in_flight": 0} == {
-        "address": redis.url, "ok": True, "reason": None, "detail": None, "commands_in_flight": 0,
+        "address": redis.url, "ok": True, "reason": None, "detail": None, "since": None,
+        "breaker": {"closed": 2, "open": 0, "half_open": 0}, "commands_in_flight": 0,
     }  # fmt: skip
     assert told["upstream"]["resolved"] == [told["upstream"]["address"]] == [upstream.url.removeprefix("http://")]
     assert told["upstream"]["connections"] == {"idle": 1, "connecting": 0, "busy": 0}

@@ -32,7 +32,7 @@ extension Gate {
         _ configuration: AdmissionConfiguration, knowing keys: [KnownKey], on eventLoop: any EventLoop, logger: Logger
     ) -> Gate {
         let link = StoreLink(
-            configuration, instance: Instance(), on: eventLoop, logger: logger, late: LateDecisions(),
+            configuration, at: "redis", instance: Instance(), on: eventLoop, logger: logger, late: LateDecisions(),
             outages: Outages(), seen: SeenKeys(), wallClock: { WallTime.now().microsecondsSince1970 }
         ) { _ in RedisWithKeys(keys, on: eventLoop) }
         let gate = Gate(configuration, on: link, logger: logger)
@@ -53,6 +53,7 @@ extension Gate {
 private final class RedisWithKeys: RedisLink {
     let isReady = true
     let lastFailure: RedisError? = nil
+    let isRefused = false
     let commandsInFlight = 0
     private let keys: [KnownKey]
     private let eventLoop: any EventLoop

@@ -3,6 +3,7 @@
 import Admission
 import NIOConcurrencyHelpers
 import NIOCore
+import Octets
 import NIOPosix
 import Redis
 import TestSupport
@@ -96,7 +97,13 @@ import Testing
             let activity = await service.activity()
             #expect(activity.upstreamAddresses == ["127.0.0.1:9"])
             #expect(activity.connections == UpstreamTally())
-            #expect(await service.activity().availability == .redisUnavailable(.redis(.unreachable)))
+            guard case .redisUnavailable(let outage) = activity.availability else {
+                return #expect(Bool(false), "\(activity.availability)")
+            }
+            #expect(outage == activity.redisOutage)
+            #expect(outage.fault == .redis(.unreachable))
+            #expect(outage.code == nil)
+            #expect(abs(outage.since.seconds - WallTime.now().seconds) < 60)
             #expect(service.database == nil)
         }
         #expect(log.lines.contains { $0.hasPrefix("info draining") })
@@ -124,7 +131,7 @@ import Testing
             #expect(others < first * 10, "\(others) beside \(first)")
             let activity = await service.activity()
             #expect(activity.loopsUnheard == 1)
-            #expect(activity.redisFault == .redis(.unreachable))
+            #expect(activity.redisOutage?.fault == .redis(.unreachable))
             gate.lock()
             gate.unlock(withValue: 1)
             while await service.activity().loopsUnheard > 0 { await Task.yield() }

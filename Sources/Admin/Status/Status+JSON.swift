@@ -20,7 +20,9 @@ extension Status.Redis {
     fileprivate var value: StatusValue {
         StatusValue([
             "address": .text(address), "ok": .truth(cause == nil), "reason": StatusValue(cause?.reason),
-            "detail": StatusValue(cause?.detail), "commands_in_flight": .number(inFlight),
+            "detail": StatusValue(cause?.detail), "since": StatusValue(cause?.since?.written),
+            "breaker": .members(breakers.map { .init(name: $0.state, value: .number($0.loops)) }),
+            "commands_in_flight": .number(inFlight),
         ])
     }
 }
@@ -94,7 +96,7 @@ extension Duration {
 
 extension WallTime {
     /// `2026-11-23T03:41:07Z` (RFC 3339).
-    fileprivate var written: String {
+    var written: String {
         let time = CivilTime(secondsSince1970: seconds)
         func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
         return "\(time.date.year)-\(padded(time.date.month))-\(padded(time.date.dayOfMonth))"

@@ -9,12 +9,17 @@ package struct Status: Sendable {
         package var address: String
         /// Nil: it is of use.
         package var cause: Readiness.Cause?
+        /// How many loops' circuit breakers are in each state.
+        package var breakers: [(state: String, loops: Int)]
         /// Questions that no answer has come to.
         package var inFlight: Int
 
-        package init(address: String, cause: Readiness.Cause?, inFlight: Int) {
+        package init(
+            address: String, cause: Readiness.Cause?, breakers: [(state: String, loops: Int)], inFlight: Int
+        ) {
             self.address = address
             self.cause = cause
+            self.breakers = breakers
             self.inFlight = inFlight
         }
     }

@@ -65,7 +65,7 @@ final class Corrections {
 
     /// - Parameter trueCost: of each item.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
-        guard link.isToldOfChanges else { return }
+        guard link.isOurs else { return }
         var changed: [(item: Charge.Item, cost: Int)] = []
         for (item, reply) in zip(taken.charge.items, taken.owed) {
             let cost = trueCost(item)
@@ -95,7 +95,7 @@ final class Corrections {
                 call.append(Int64(bucket.counter(of: quota, at: taken.at).window.end))
             }
         }
-        link.send(call, before: link.eventLoop.now + link.timeout) { _ = self.link.hear($0, of: RedisScript.correct) }
+        link.correct(call)
     }
 }
 

@@ -115,10 +115,10 @@ final class Till {
         else { return }
         guard let verdict = charge.verdict(of: answer) else { return miss(ask, "unexpected answer of the script") }
         let taken = Receipt.Taken(charge: charge, answer)
-        guard !ask.isDone, link.outage == nil else {
+        guard !ask.isDone, link.isOurs else {
             // Too late, and nobody is served for it.
             if verdict == .admitted, !ask.wasServed { corrections.giveBack(taken, slot: ask.slot) }
-            return miss(ask, link.outage ?? "closed")
+            return miss(ask, link.disbelief ?? "closed")
         }
         switch verdict {
         case .stale, .misjudged:

@@ -60,8 +60,8 @@ package final class Gate {
         wallClock: @escaping () -> Int = { WallTime.now().microsecondsSince1970 }
     ) {
         let link = StoreLink(
-            configuration, instance: instance, on: eventLoop, logger: logger, late: late, outages: outages, seen: seen,
-            wallClock: wallClock
+            configuration, at: "\(endpoint)", instance: instance, on: eventLoop, logger: logger, late: late,
+            outages: outages, seen: seen, wallClock: wallClock
         ) { link in
             RedisConnection(
                 endpoint: endpoint, on: eventLoop, scripts: Self.scripts, onConnect: link.greet, logger: logger)
@@ -111,6 +111,9 @@ package final class Gate {
     /// Nil while Redis is connected, scripts are loaded and carried out, answers come in time, and the database is the one
     /// this process began with.
     package var fault: GateFault? { link.fault }
+
+    /// The same, and since when.
+    package var outage: GateOutage? { link.gateOutage }
 
     /// Questions to Redis whose answers are due; the other gates of its connection have asked some of them.
     package var commandsInFlight: Int { link.commandsInFlight }
@@ -306,7 +309,10 @@ package final class Gate {
         switch absence {
         case .useless(let detail): return .limiterUnavailable(detail: detail)
         case .failed(let error):
-            if case .notConnected = error { link.noteSilence(since: ask.answersBefore) }
+            if case .notConnected = error {
+                link.noteUnconnected(
+                    couldWait: ask.patience <= link.eventLoop.now, since: ask.answersBefore)
+            }
             return .limiterUnavailable(detail: "\(error)")
         case .late:
             let isThere = link.noteTimeout(since: ask.answersBefore)

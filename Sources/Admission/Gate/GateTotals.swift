@@ -29,7 +29,8 @@ package struct GateTotals: Sendable, Hashable {
 /// How a gate is at a moment.
 package struct GateStanding: Sendable, Hashable {
     /// What keeps it from Redis; nil: that is there, answers, and is the one this process began with.
-    package var fault: GateFault?
+    package var outage: GateOutage?
+    package var breaker = Breaker.State.closed
     /// Commands that Redis owes an answer, or that wait to be sent.
     package var commandsInFlight = 0
     package var caches = Caches()
@@ -45,7 +46,7 @@ package struct GateStanding: Sendable, Hashable {
     }
 
     package init(fault: GateFault?) {
-        self.fault = fault
+        self.outage = outage
     }
 }
 
@@ -66,7 +67,8 @@ extension Gate {
     package func sharesConnection(with other: Gate) -> Bool { link === other.link }
 
     package var standing: GateStanding {
-        var standing = GateStanding(fault: fault)
+        var standing = GateStanding(outage: outage)
+        standing.breaker = link.breakerState
         standing.commandsInFlight = link.commandsInFlight
         standing.caches = cache.census
         standing.caches.addresses = payers.addressCount

@@ -154,7 +154,7 @@ final class KeyBook {
     }
 
     private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask]) {
-        if link.outage == nil {
+        if link.isOurs {
             if pointer == nil {
                 cache.setUnknown(hash, at: link.eventLoop.now)
                 link.seen.forget(hash)
@@ -163,8 +163,8 @@ final class KeyBook {
             pointers[hash] = asks.contains { !$0.isDone } ? pointer : nil
         }
         for ask in asks where !ask.isDone {
-            if let outage = link.outage {
-                onFinding(ask, .absent(.useless(outage)))
+            if let disbelief = link.disbelief {
+                onFinding(ask, .absent(.useless(disbelief)))
             } else if let pointer {
                 load(ask, pointer, hash)
             } else {
@@ -246,7 +246,7 @@ final class KeyBook {
                 continue
             }
             let entry = cache.entry(want.hash, want.pointer, heeded(record, of: want), organization)
-            if link.outage == nil { share(entry, of: want.hash, readAt: readAt) }
+            if link.isOurs { share(entry, of: want.hash, readAt: readAt) }
             tell(want.asks) { _ in .key(entry, isFresh: true) }
         }
     }
@@ -301,7 +301,7 @@ final class KeyBook {
 
     /// The record as it holds here: a key that this process has seen revoked stays so, whatever is read of it.
     private func heeded(_ record: KeyRecord, of want: OrganizationLoad.Want) -> KeyRecord {
-        guard link.outage == nil, record.standing(at: link.redisTime) != .revoked, record.isActive,
+        guard link.isOurs, record.standing(at: link.redisTime) != .revoked, record.isActive,
             link.seen.isRevoked(want.hash)
         else { return record }
         counters.revocationsForgotten += 1
@@ -338,8 +338,8 @@ final class KeyBook {
     /// - Parameter finding: of an ask that waits still; nil where it goes on waiting.
     private func tell(_ asks: [Ask], _ finding: (Ask) -> Finding?) {
         for ask in asks where !ask.isDone {
-            if let outage = link.outage {
-                onFinding(ask, .absent(.useless(outage)))
+            if let disbelief = link.disbelief {
+                onFinding(ask, .absent(.useless(disbelief)))
             } else if let finding = finding(ask) {
                 onFinding(ask, finding)
             }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Octets
 package import Redis
 
 /// Why there is no answer of Redis to go by.
@@ -15,8 +16,24 @@ enum Absence: Error, Equatable {
 /// Why a gate has to do without Redis.
 package enum GateFault: Sendable, Hashable {
     case redis(RedisFault)
-    /// It is connected, and says nothing.
+    /// It is connected, and its answers don't come in time.
     case silent
     /// The database isn't the one this process began with.
     case emptied
+}
+
+/// A gate does without Redis.
+package struct GateOutage: Sendable, Hashable {
+    package var fault: GateFault
+    /// Redis' own word for it, such as `OOM`; nil where it has none.
+    package var code: String?
+    /// When the gate first saw that Redis is of no use, to the tick.
+    package var since: WallTime
+
+    /// - Parameter microseconds: since 1970.
+    package init(_ fault: GateFault, code: String?, sinceMicroseconds microseconds: Int) {
+        self.fault = fault
+        self.code = code
+        since = WallTime(seconds: microseconds / 1_000_000, microseconds: microseconds % 1_000_000)
+    }
 }

@@ -4,24 +4,14 @@ import NIOCore
 import Redis
 
 /// How Redis stands with one loop, by what it answers and leaves unanswered. No IO: whoever asks Redis notes here what became
-/// of it, and is told what is news.
+/// of it.
 ///
-/// 1. `silent`: so many decisions in a row ran out of time without a word from Redis that the next are answered at once; any
-///    answer ends it, and a probe brings one.
-/// 2. `swapped`: the database isn't the one this process began with; only that one's id ends it.
+/// 1. `breaker`: whether it is worth asking.
+/// 2. `isSwapped`: the database isn't the one this process began with; only that one's id ends it.
 /// 3. Beside both, scripts that are refused: ``Refusals``.
 ///
 /// Invariant: answers, timeouts and probes are noted in the order in which they happened; of probes one is under way at most.
 struct Health {
-    enum Condition {
-        case working
-        /// It let several decisions time out and said nothing meanwhile: the next are answered at once, and a probe finds out
-        /// when it is back.
-        case silent
-        /// The database isn't the one this process began with.
-        case swapped
-    }
-
     /// What a look at the database's id has shown.
     enum Comparison {
         case asBefore
@@ -34,19 +24,15 @@ struct Health {
     /// The faults that scripts are refused with, before and after.
     typealias Change = (old: Set<RedisFault>, new: Set<RedisFault>)
 
-    /// So many decisions in a row, none with a word from Redis while it waited, make it silent.
-    private static let timeoutsToSilence = 3
-    private static let silentProbeInterval = TimeAmount.milliseconds(100)
     private static let faultyProbeInterval = TimeAmount.seconds(1)
     /// A Redis that nobody asks may be emptied or fill up as well, and `/readyz` is to say so before the next request does.
     private static let probeInterval = TimeAmount.seconds(5)
 
-    private(set) var condition = Condition.working
-    /// Answers of Redis so far, of any kind.
+    private(set) var breaker = Breaker()
+    private(set) var isSwapped = false
+    /// Answers of Redis in time so far, whatever they say; those that are no life apart.
     private(set) var answers = 0
     private var refusals = Refusals()
-    /// Decisions that timed out since the last answer.
-    private var unansweredTimeouts = 0
     private var lastProbe: NIODeadline
     private var isProbing = false
 
@@ -55,32 +41,51 @@ struct Health {
     }
 
     /// Why requests can't be decided although Redis answers.
-    var refusal: RedisFault? { refusals.outage }
+    var refusal: (fault: RedisFault, code: String?)? { refusals.outage }
 
     // MARK: Answers
 
-    /// Redis has answered, if only with an error.
-    ///
-    /// - Returns: whether that ends its silence.
-    mutating func noteAnswer() -> Bool {
+    /// Redis has answered in time, if only with an error.
+    mutating func noteAnswer() {
         answers &+= 1
-        unansweredTimeouts = 0
-        guard condition == .silent else { return false }
-        condition = .working
-        return true
+        breaker.noteWord()
     }
 
-    /// A decision got none in time.
+    /// What a decision waited for has come in time.
+    mutating func noteTimely(at now: NIODeadline) {
+        breaker.noteTimely(at: now)
+    }
+
+    /// A decision got no answer in time.
     ///
     /// - Parameter answersBefore: how many there had been when it began to wait.
-    /// - Returns: whether Redis counts as silent from now on.
-    mutating func noteSilence(since answersBefore: Int) -> Bool {
+    mutating func noteTimeout(since answersBefore: Int, at now: NIODeadline) {
+        breaker.noteLate(isSilent: isSilent(since: answersBefore), at: now)
+    }
+
+    /// A decision couldn't be asked about.
+    ///
+    /// - Parameter couldWait: its time is over; else nobody would have waited for a connection.
+    mutating func noteUnconnected(couldWait: Bool, since answersBefore: Int, at now: NIODeadline) {
+        if !couldWait {
+            breaker.noteUnreachable(at: now)
+        } else if isSilent(since: answersBefore) {
+            breaker.noteMiss(at: now)
+        }
+    }
+
+    private func isSilent(since answersBefore: Int) -> Bool {
         assert(answers &- answersBefore >= 0, "Nobody can have begun to wait after an answer that is still to come")
-        guard answersBefore == answers else { return false }
-        unansweredTimeouts += 1
-        guard unansweredTimeouts >= Self.timeoutsToSilence, condition == .working else { return false }
-        condition = .silent
-        return true
+        return answersBefore == answers
+    }
+
+    /// The last attempt to connect has failed.
+    mutating func noteUnreachable(at now: NIODeadline) {
+        breaker.noteUnreachable(at: now)
+    }
+
+    mutating func noteConnected() {
+        breaker.noteConnected()
     }
 
     // MARK: Refusals
@@ -90,15 +95,20 @@ struct Health {
         if !refusals.isEmpty { refusals.noteSuccess(of: script, at: now) }
     }
 
+    /// Redis answers, and carries out nothing for anybody (READONLY, MASTERDOWN, LOADING).
+    mutating func noteLifeless(_ fault: RedisFault, code: String?, at now: NIODeadline) {
+        breaker.noteRefusal(fault, code: code, at: now)
+    }
+
     /// A script was refused for a reason that has a name.
     ///
     /// - Parameter isNeeded: requests can't be decided without it.
     mutating func noteRefusal(
-        _ fault: RedisFault, of script: RedisScript, isNeeded: Bool, at now: NIODeadline
+        _ fault: RedisFault, code: String?, of script: RedisScript, isNeeded: Bool, at now: NIODeadline
     ) -> Change {
         assert(fault != .other, "A refusal without a name may be one key's fault")
         let old = refusals.faults
-        refusals.add(fault, to: script, isNeeded: isNeeded, at: now)
+        refusals.add(fault, code: code, to: script, isNeeded: isNeeded, at: now)
         return (old, refusals.faults)
     }
 
@@ -112,39 +122,39 @@ struct Health {
         return (old, refusals.faults)
     }
 
-    // MARK: Which database
+    // MARK: Probes
 
     /// Whether to ask for the database's id now; if so, `endProbe` follows.
-    mutating func beginProbe(at now: NIODeadline) -> Bool {
-        let interval =
-            switch condition {
-            case .silent: Self.silentProbeInterval
-            case .swapped: Self.faultyProbeInterval
-            case .working: refusals.isEmpty ? Self.probeInterval : Self.faultyProbeInterval
-            }
-        guard !isProbing, now >= lastProbe + interval else { return false }
+    ///
+    /// - Parameter jitter: 0 to 1.
+    mutating func beginProbe(at now: NIODeadline, jitter: Double) -> Bool {
+        guard !isProbing, isProbeDue(at: now) || breaker.beginProbe(at: now, jitter: jitter) else { return false }
         isProbing = true
         lastProbe = now
         return true
     }
 
+    private func isProbeDue(at now: NIODeadline) -> Bool {
+        guard breaker.state == .closed else { return false }
+        // Whether it is refused for good is to be known soon, without a request too.
+        if refusals.areCounting { return now >= lastProbe + Breaker.probeInterval }
+        let isFaulty = isSwapped || !refusals.isEmpty
+        return now >= lastProbe + (isFaulty ? Self.faultyProbeInterval : Self.probeInterval)
+    }
+
     /// It was answered, or never will be.
-    mutating func endProbe() {
+    mutating func endProbe(isInTime: Bool, at now: NIODeadline) {
         assert(isProbing, "Cannot end a probe that hasn't begun")
         isProbing = false
+        breaker.endProbe(isInTime: isInTime, at: now)
     }
+
+    // MARK: Which database
 
     /// An id was seen.
     mutating func compare(isOurs: Bool) -> Comparison {
-        switch (isOurs, condition) {
-        case (true, .swapped):
-            condition = .working
-            return .restored
-        case (false, .working), (false, .silent):
-            condition = .swapped
-            return .swapped
-        case (true, .working), (true, .silent), (false, .swapped):
-            return .asBefore
-        }
+        guard isOurs == isSwapped else { return .asBefore }
+        isSwapped = !isOurs
+        return isOurs ? .restored : .swapped
     }
 }

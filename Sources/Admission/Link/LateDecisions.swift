@@ -4,12 +4,12 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 
-/// Decisions that Redis had no answer to in time, although it is there: told in the log by one line at most every ten
+/// Decisions that Redis had no answer to in time, although it is there: told in the log by one line at most every thirty
 /// seconds. Shared by all loops; its lock is taken for late decisions, and by ticks until they are told.
 package final class LateDecisions: Sendable {
     /// How many there were since the last line, and how long the longest took.
     struct Tally: Equatable {
-        static let interval = TimeAmount.seconds(10)
+        static let interval = TimeAmount.seconds(30)
         /// From the first one: more may follow, and its answer has not come yet.
         static let patience = TimeAmount.seconds(1)
 

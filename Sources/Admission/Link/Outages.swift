@@ -3,39 +3,114 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import Redis
+import Synchronization
 
-/// What the log says of a Redis that is connected and of no use: one line when the first gate of the process sees it, and one
-/// when none does any more. Shared by all loops; its lock is taken where that changes, never for a decision.
+/// What the log says of a Redis that is away or of no use: one line when the first gate of the process sees it, and one when
+/// none does any more. What comes and goes is told at first, and then counted. Shared by all loops; its lock is taken where
+/// that changes, never for a decision, and by ticks until what was counted is told.
 package final class Outages: Sendable {
+    /// What a gate may see. Two of a kind are one after the other, and over together.
+    enum Trouble: Hashable {
+        /// No connection, by the error's code.
+        case connection(String)
+        case silence
+        case refusal(RedisFault)
+        case swap
+
+        fileprivate func isOfKind(of other: Self) -> Bool {
+            switch (self, other) {
+            case (.connection, .connection), (.refusal, .refusal): true
+            default: self == other
+            }
+        }
+    }
+
+    /// What was counted instead of told.
+    struct Repeats: Equatable {
+        let times: Int
+        let seconds: Int
+    }
+
     /// What is news.
     struct Tally {
-        /// Between two refusals without a name.
-        static let interval = TimeAmount.seconds(10)
+        /// From the first line to the count of what has come since, and from there to the next.
+        static let firstInterval = TimeAmount.seconds(10)
+        static let interval = TimeAmount.seconds(30)
+        /// Different troubles told before the rest is only counted.
+        static let mostTold = 8
+
+        /// A time in which trouble follows trouble.
+        private struct Spell {
+            var told: Set<Trouble> = []
+            var untold = 0
+            var countedSince: NIODeadline
+            var due: NIODeadline
+        }
 
         /// How many gates see it.
-        private var gates: [GateFault: Int] = [:]
+        private var gates: [Trouble: Int] = [:]
+        /// Those whose end is news, since their beginning was told.
+        private var begun: Set<Trouble> = []
+        private var spell: Spell?
         private var nextNameless = NIODeadline.uptimeNanoseconds(0)
 
-        /// - Returns: whether no other gate sees it.
-        mutating func begin(_ fault: GateFault) -> Bool {
-            gates[fault, default: 0] += 1
-            return gates[fault] == 1
+        var isInSpell: Bool { spell != nil }
+
+        /// - Returns: whether to tell it.
+        mutating func begin(_ trouble: Trouble, at now: NIODeadline) -> Bool {
+            guard add(trouble) else { return false }
+            var spell = spell ?? Spell(countedSince: now, due: now + Self.firstInterval)
+            defer { self.spell = spell }
+            guard spell.told.count < Self.mostTold, spell.told.insert(trouble).inserted else {
+                spell.untold += 1
+                return false
+            }
+            begun.insert(trouble)
+            return true
         }
 
-        /// - Returns: whether no gate sees anything of the kind any more.
-        mutating func end(_ fault: GateFault) -> Bool {
-            gates[fault, default: 1] -= 1
-            if gates[fault] == 0 { gates[fault] = nil }
-            return !gates.keys.contains { $0.isRefusal == fault.isRefusal && (fault.isRefusal || $0 == fault) }
+        /// It is there from the start and nobody has to be told; its end is news.
+        mutating func expect(_ trouble: Trouble) {
+            _ = add(trouble)
+            begun.insert(trouble)
         }
 
-        /// What one gate is refused with changes. One refusal may follow another, which is no end.
+        private mutating func add(_ trouble: Trouble) -> Bool {
+            gates[trouble, default: 0] += 1
+            return gates[trouble] == 1
+        }
+
+        /// - Returns: whether to tell that it is over: no gate sees anything of the kind any more, and somebody was told of it.
+        mutating func end(_ trouble: Trouble) -> Bool {
+            assert(gates[trouble, default: 0] > 0, "No more is over than has begun")
+            gates[trouble, default: 1] -= 1
+            if gates[trouble] == 0 { gates[trouble] = nil }
+            guard !gates.keys.contains(where: trouble.isOfKind) else { return false }
+            let told = begun.filter(trouble.isOfKind)
+            begun.subtract(told)
+            return !told.isEmpty
+        }
+
+        /// What one gate sees of a kind changes. One may follow another, which is no end.
         mutating func change(
-            from old: Set<RedisFault>, to new: Set<RedisFault>
+            from old: Set<Trouble>, to new: Set<Trouble>, at now: NIODeadline
         ) -> (hasBegun: Bool, isOver: Bool) {
-            let begun = new.subtracting(old).map { begin(.redis($0)) }
-            let over = old.subtracting(new).map { end(.redis($0)) }
+            let begun = new.subtracting(old).map { begin($0, at: now) }
+            let over = old.subtracting(new).map { end($0) }
             return (begun.contains(true), over.contains(true))
+        }
+
+        /// What has come and gone is told now; what stands at that moment is known to the log from then on.
+        mutating func take(at now: NIODeadline) -> Repeats? {
+            guard let spell, now >= spell.due else { return nil }
+            guard spell.untold > 0 else {
+                self.spell = nil
+                return nil
+            }
+            begun.formUnion(gates.keys)
+            let seconds = (now - spell.countedSince).nanoseconds / 1_000_000_000
+            self.spell = Spell(told: spell.told, countedSince: now, due: now + Self.interval)
+            return Repeats(times: spell.untold, seconds: Int(seconds))
         }
 
         /// One key may be at fault, so this has no end and is told once in a while.
@@ -47,22 +122,30 @@ package final class Outages: Sendable {
     }
 
     private let tally = NIOLockedValueBox(Tally())
+    /// Whether there may be anything to take.
+    private let isInSpell = Atomic(false)
 
     package init() {}
 
-    func begin(_ fault: GateFault) -> Bool { tally.withLockedValue { $0.begin(fault) } }
+    func expect(_ trouble: Trouble) { tally.withLockedValue { $0.expect(trouble) } }
 
-    func end(_ fault: GateFault) -> Bool { tally.withLockedValue { $0.end(fault) } }
+    func change(
+        from old: Set<Trouble>, to new: Set<Trouble>, at now: NIODeadline
+    ) -> (hasBegun: Bool, isOver: Bool) {
+        guard old != new else { return (false, false) }
+        return tally.withLockedValue { tally in
+            defer { isInSpell.store(tally.isInSpell, ordering: .relaxed) }
+            return tally.change(from: old, to: new, at: now)
+        }
+    }
 
-    func change(from old: Set<RedisFault>, to new: Set<RedisFault>) -> (hasBegun: Bool, isOver: Bool) {
-        old == new ? (false, false) : tally.withLockedValue { $0.change(from: old, to: new) }
+    func take(at now: NIODeadline) -> Repeats? {
+        guard isInSpell.load(ordering: .relaxed) else { return nil }
+        return tally.withLockedValue { tally in
+            defer { isInSpell.store(tally.isInSpell, ordering: .relaxed) }
+            return tally.take(at: now)
+        }
     }
 
     func tellsNameless(at now: NIODeadline) -> Bool { tally.withLockedValue { $0.tellsNameless(at: now) } }
-}
-
-extension GateFault {
-    fileprivate var isRefusal: Bool {
-        if case .redis = self { true } else { false }
-    }
 }

@@ -9,6 +9,8 @@ package struct RedisTraffic: Sendable, Hashable {
     package var connects = 0
     /// Decisions that ran out of time.
     package var timeouts = 0
+    /// Corrections of what requests were charged that weren't made, or perhaps not.
+    package var correctionsLost = 0
     /// From a question that a request waits for to its answer; what was given up is none.
     package var durations = Histogram(.ofParts)
 
@@ -20,6 +22,7 @@ package struct RedisTraffic: Sendable, Hashable {
     package static func += (sum: inout RedisTraffic, other: RedisTraffic) {
         sum.connects += other.connects
         sum.timeouts += other.timeouts
+        sum.correctionsLost += other.correctionsLost
         sum.durations += other.durations
     }
 }

@@ -5,23 +5,32 @@ import Redis
 
 /// Which scripts Redis answers with an error that has a name, instead of carrying them out, as one gate sees it.
 ///
-/// 1. What refuses all scripts (OOM, READONLY …) is over when one was carried out that it would have refused.
-/// 2. What refuses one alone (NOPERM) is over when that one was carried out; or when others are, and nobody has needed it for
+/// 1. Requests are asked about all the same: to be refused is quick, and true of that moment. After twenty in a row requests
+///    can't be decided, as far as `outage` goes, until it is over.
+/// 2. What refuses all scripts (OOM, MISCONF …) is over when one was carried out that it would have refused.
+/// 3. What refuses one alone (NOPERM) is over when that one was carried out; or when others are, and nobody has needed it for
 ///    half a minute: who is not ready may be sent no request that could show it.
-/// 3. Neither is over before a second has passed since the last refusal: a script that is refused as it writes is carried out
+/// 4. Neither is over before a second has passed since the last refusal: a script that is refused as it writes is carried out
 ///    where it has nothing to write.
 struct Refusals {
     static let quiet = TimeAmount.seconds(1)
     static let unneeded = TimeAmount.seconds(30)
+    /// In a row.
+    static let manyEnough = 20
 
     private struct Entry {
         /// Nil for all.
         let script: RedisScript?
-        /// Whether requests can't be decided meanwhile.
-        let isOutage: Bool
+        /// Whether requests can't be decided without it.
+        let isNeeded: Bool
         var fault: RedisFault
+        var code: String?
         var lastRefusal: NIODeadline
+        /// In a row; no longer counted back once there were many enough.
+        var count = 1
         var isOver = false
+
+        var isOutage: Bool { isNeeded && count >= Refusals.manyEnough }
     }
 
     private var entries: [Entry] = []
@@ -29,16 +38,23 @@ struct Refusals {
     var isEmpty: Bool { entries.isEmpty }
 
     /// Why requests can't be decided.
-    var outage: RedisFault? { entries.first(where: \.isOutage)?.fault }
+    var outage: (fault: RedisFault, code: String?)? { entries.first(where: \.isOutage).map { ($0.fault, $0.code) } }
+
+    /// Requests may turn out to be undecidable.
+    var areCounting: Bool { entries.contains { $0.isNeeded && !$0.isOver && !$0.isOutage } }
 
     var faults: Set<RedisFault> { Set(entries.map(\.fault)) }
 
     /// - Parameter isNeeded: requests can't be decided without the script.
-    mutating func add(_ fault: RedisFault, to script: RedisScript, isNeeded: Bool, at now: NIODeadline) {
+    mutating func add(
+        _ fault: RedisFault, code: String?, to script: RedisScript, isNeeded: Bool, at now: NIODeadline
+    ) {
         let scope = fault.refusesAllScripts ? nil : script
-        let entry = Entry(
-            script: scope, isOutage: isNeeded || fault.refusesAllScripts, fault: fault, lastRefusal: now)
+        var entry = Entry(
+            script: scope, isNeeded: isNeeded || fault.refusesAllScripts, fault: fault, code: code, lastRefusal: now)
         if let index = entries.firstIndex(where: { $0.script == scope }) {
+            let last = entries[index]
+            if !last.isOver || last.isOutage { entry.count = last.count + 1 }
             entries[index] = entry
         } else {
             entries.append(entry)

@@ -11,7 +11,7 @@ import Telemetry
 /// process began with.
 ///
 /// 1. `send` and `hear`: every question of the gate's parts goes out through the one and its answer in through the other.
-/// 2. `outage`: why Redis needn't be asked, by ``Health``.
+/// 2. `outage`: why Redis needn't be asked, by ``Health``; `gateOutage`: since when it is of no use.
 /// 3. `redisTime`: Redis' clock.
 /// 4. `tick`: what is out of time ends, and Redis is asked for its id now and then.
 ///
@@ -24,16 +24,16 @@ final class StoreLink {
     /// Budget of one question.
     private(set) var timeout: TimeAmount
 
-    private var onFailure: AdmissionConfiguration.Fallback
     private let instance: Instance
-    private let logger: Logger
     private let wallClock: () -> Int
-    private let late: LateDecisions
-    private let outages: Outages
+    private var log: LinkLog
 
     /// Nil once it was closed.
     private var connection: (any RedisLink)?
     private var health: Health
+    /// When `fault` came over it, by the wall clock.
+    private var faultySince: Int?
+    private var postponed = PostponedCorrections()
     /// Redis' clock in microseconds, when its answer came, and when the last one did of a database that is ours.
     private var lastTime: (redis: Int, heardAt: NIODeadline, wasOursAt: NIODeadline)?
     private(set) var isClosed = false
@@ -48,23 +48,22 @@ final class StoreLink {
 
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too; so are `late`, `outages` and `seen`.
+    ///   - endpoint: what the log calls it; no password.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     ///   - connect: makes the connection, which has to pass `greet` before anything else is sent on it.
     init(
-        _ configuration: AdmissionConfiguration, instance: Instance, on eventLoop: any EventLoop, logger: Logger,
-        late: LateDecisions, outages: Outages, seen: SeenKeys, wallClock: @escaping () -> Int,
-        connect: (StoreLink) -> any RedisLink
+        _ configuration: AdmissionConfiguration, at endpoint: String, instance: Instance,
+        on eventLoop: any EventLoop, logger: Logger, late: LateDecisions, outages: Outages, seen: SeenKeys,
+        wallClock: @escaping () -> Int, connect: (StoreLink) -> any RedisLink
     ) {
         self.eventLoop = eventLoop
         names = Names(namespace: configuration.namespace)
         timeout = configuration.timeout
-        onFailure = configuration.onFailure
         self.instance = instance
-        self.logger = logger
         self.wallClock = wallClock
-        self.late = late
-        self.outages = outages
         self.seen = seen
+        log = LinkLog(
+            logger, endpoint: endpoint, onFailure: configuration.onFailure, late: late, outages: outages)
         health = Health(at: eventLoop.now)
         connection = connect(self)
     }
@@ -72,16 +71,31 @@ final class StoreLink {
     // MARK: State
 
     /// Nil while it is connected, scripts are loaded and carried out, answers come in time, and the database is the one this
-    /// process began with.
-    var fault: GateFault? {
-        switch health.condition {
-        case .silent: return .silent
-        case .swapped: return .emptied
-        case .working: break
+    /// process began with. Refusals of scripts count once there were many in a row.
+    var fault: GateFault? { trouble?.fault }
+
+    /// Since when there is a fault; nil where there is none.
+    var gateOutage: GateOutage? {
+        trouble.map { fault, code in
+            GateOutage(fault, code: code, sinceMicroseconds: faultySince ?? wallClock())
         }
-        guard isReady else { return .redis(connection?.lastFailure?.fault ?? .unreachable) }
-        return health.refusal.map { .redis($0) }
     }
+
+    private var trouble: (fault: GateFault, code: String?)? {
+        if health.isSwapped { return (.emptied, nil) }
+        guard isReady else {
+            let failure = connection?.lastFailure
+            return (.redis(failure?.fault ?? .unreachable), failure?.knownCode)
+        }
+        switch health.breaker.cause {
+        case .refusal(let fault, let code): return (.redis(fault), code)
+        case .lateness, .connection: return (.silent, nil)
+        case nil: return health.refusal.map { (.redis($0.fault), $0.code) }
+        }
+    }
+
+    /// Of its breaker.
+    var breakerState: Breaker.State { health.breaker.state }
 
     /// Questions whose answers are due.
     var commandsInFlight: Int { connection?.commandsInFlight ?? 0 }
@@ -89,16 +103,23 @@ final class StoreLink {
     /// Commands are sent at once.
     var isReady: Bool { connection?.isReady == true }
 
-    /// Whether Redis is told what nobody waits for: also one that doesn't answer, since it may be slow.
-    var isToldOfChanges: Bool { !isClosed && health.condition != .swapped }
+    /// What Redis says or is told is about the database that this process began with, whether it answers or not.
+    var isOurs: Bool { disbelief == nil }
+
+    /// Why what Redis answers counts for nothing; nil where it counts.
+    var disbelief: String? {
+        if isClosed { return "closed" }
+        return health.isSwapped ? "the database was emptied or swapped" : nil
+    }
 
     /// Why Redis needn't be asked; nil where it is worth trying.
     var outage: String? {
-        if isClosed { return "closed" }
-        return switch health.condition {
-        case .working: nil
-        case .silent: "Redis doesn't answer"
-        case .swapped: "the database was emptied or swapped"
+        if let disbelief { return disbelief }
+        return switch health.breaker.cause {
+        case .lateness: "Redis doesn't answer"
+        case .connection: connection?.lastFailure.map { "\($0)" } ?? "Redis can't be connected to"
+        case .refusal(_, let code): "Redis refuses everything: \(code ?? "unavailable")"
+        case nil: nil
         }
     }
 
@@ -152,7 +173,8 @@ final class StoreLink {
 
     /// Another configuration is in force, of the same Redis.
     func go(by configuration: AdmissionConfiguration) {
-        (timeout, onFailure) = (configuration.timeout, configuration.onFailure)
+        timeout = configuration.timeout
+        log.go(by: configuration.onFailure)
     }
 
     /// Of the same Redis, by another user or password.
@@ -162,7 +184,10 @@ final class StoreLink {
 
     /// Whatever is asked from now on has no answer.
     func close() {
+        guard !isClosed else { return }
         isClosed = true
+        traffic.correctionsLost += postponed.removeAll()
+        log.end(at: eventLoop.now)
     }
 
     /// Nil where it was closed before.
@@ -221,27 +246,25 @@ final class StoreLink {
     func hear(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> Result<[RedisReply], Absence> {
         switch result {
         case .success(let reply):
-            noteAnswer()
+            health.noteAnswer()
             health.noteSuccess(of: script, at: eventLoop.now)
             // Whatever answers here, no number of its may be one that can't be counted with.
             guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
             let now = eventLoop.now
-            lastTime = (time, now, wasOursAt: outage == nil ? now : lastTime?.wasOursAt ?? .distantPast)
+            lastTime = (time, now, wasOursAt: isOurs ? now : lastTime?.wasOursAt ?? .distantPast)
             return .success(elements)
         case .failure(.timeout): return .failure(.late)
         case .failure(let error):
-            if case .server = error {
-                noteAnswer()
-                noteRefusal(error, of: script)
-            }
+            if case .server = error { noteRefusal(error, of: script) }
             return .failure(.failed(error))
         }
     }
 
     /// What a request waited for, for so long, was answered.
     func noteAnswer(after waited: (NIODeadline) -> TimeAmount) {
+        health.noteTimely(at: eventLoop.now)
         guard let lastTime else { return }
         traffic.durations.observe(nanoseconds: waited(lastTime.heardAt).nanoseconds)
     }
@@ -254,59 +277,71 @@ final class StoreLink {
         }
     }
 
-    private func noteAnswer() {
-        guard health.noteAnswer(), outages.end(.silent) else { return }
-        logger.notice("redis answers again")
-    }
-
     // MARK: Silence
-
-    /// A decision is made without Redis' answer.
-    ///
-    /// - Parameter answersBefore: how many there had been when it began to wait.
-    func noteSilence(since answersBefore: Int) {
-        guard health.noteSilence(since: answersBefore) else { return }
-        // Those that waited for this to be known are no others.
-        late.forget()
-        guard outages.begin(.silent) else { return }
-        logger.warning("redis doesn't answer: going on without it", metadata: ["on_failure": "\(onFailure)"])
-    }
 
     /// A decision ran out of time.
     ///
+    /// - Parameter answersBefore: how many there had been when it began to wait.
     /// - Returns: whether Redis is there all the same, as far as is known.
     func noteTimeout(since answersBefore: Int) -> Bool {
         traffic.timeouts += 1
-        noteSilence(since: answersBefore)
-        return health.condition == .working
+        health.noteTimeout(since: answersBefore, at: eventLoop.now)
+        return outage == nil
+    }
+
+    /// A decision couldn't be asked about, for want of a connection.
+    ///
+    /// - Parameter couldWait: its time is over; else no connection was to come within it.
+    func noteUnconnected(couldWait: Bool, since answersBefore: Int) {
+        health.noteUnconnected(couldWait: couldWait, since: answersBefore, at: eventLoop.now)
     }
 
     /// Redis was there, and had no answer for so long.
     func noteLate(_ waited: TimeAmount) {
-        late.add(waited, at: eventLoop.now)
+        log.noteLate(waited, at: eventLoop.now)
     }
 
     /// The answer to a question that was given up has come after all.
     func noteLateAnswer(after waited: TimeAmount) {
-        late.stretch(to: waited)
+        log.noteLateAnswer(after: waited)
     }
 
     // MARK: Refusals
 
-    /// The server refuses what it is asked (OOM, READONLY, NOPERM …). For what has no name one key may be at fault, which
-    /// keeps nobody else from being served.
+    /// The server refuses what it is asked (OOM, NOPERM …), or everything.
     private func noteRefusal(_ error: RedisError, of script: RedisScript) {
-        let fault = error.fault
-        let isNews: Bool
-        if fault == .other {
-            isNews = outages.tellsNameless(at: eventLoop.now)
-        } else {
-            let change = health.noteRefusal(
-                fault, of: script, isNeeded: Gate.neededScripts.contains(script), at: eventLoop.now)
-            isNews = outages.change(from: change.old, to: change.new).hasBegun
+        let (fault, now) = (error.fault, eventLoop.now)
+        guard !error.isLifeless else { return health.noteLifeless(fault, code: error.knownCode, at: now) }
+        health.noteAnswer()
+        guard fault != .other else { return log.noteNameless(error, of: script, at: now) }
+        let change = health.noteRefusal(
+            fault, code: error.knownCode, of: script, isNeeded: Gate.neededScripts.contains(script), at: now)
+        log.note(change.new, error, of: script, at: now)
+    }
+
+    // MARK: Corrections
+
+    /// Has a bucket corrected. While Redis isn't worth asking it waits, within a bound.
+    func correct(_ call: RedisCommand) {
+        guard outage == nil, isReady else { return postpone(call) }
+        send(call, before: eventLoop.now + timeout) { result in
+            switch result {
+            // It was never sent.
+            case .failure(.notConnected): self.postpone(call)
+            case .failure: self.traffic.correctionsLost += 1
+            case .success: break
+            }
+            _ = self.hear(result, of: RedisScript.correct)
         }
-        guard isNews else { return }
-        logger.warning("redis refuses a script", metadata: ["script": "\(script.name)", "error": "\(error)"])
+    }
+
+    private func postpone(_ call: RedisCommand) {
+        if isClosed || !postponed.add(call) { traffic.correctionsLost += 1 }
+    }
+
+    private func sendPostponed() {
+        guard !postponed.isEmpty, outage == nil, isReady else { return }
+        for call in postponed.takeSome() { correct(call) }
     }
 
     // MARK: Ticks
@@ -320,7 +355,7 @@ final class StoreLink {
     }
 
     /// Redis is there and owes no answer.
-    var isAtRest: Bool { connection?.isAtRest == true && outage == nil }
+    var isAtRest: Bool { connection?.isAtRest == true && outage == nil && postponed.isEmpty }
 
     /// The next tick comes late, and nobody is to blame.
     func rest() {
@@ -329,31 +364,31 @@ final class StoreLink {
 
     /// To be called every tick at which deadlines are looked at.
     func tick(_ now: NIODeadline) {
-        if let change = health.settleRefusals(at: now), outages.change(from: change.old, to: change.new).isOver {
-            logger.notice("redis carries out scripts again")
-        }
+        if !isReady, connection?.isRefused == true { health.noteUnreachable(at: now) }
+        if let change = health.settleRefusals(at: now) { log.note(change.new, at: now) }
         probeIfDue(now)
-        tellLate(now)
+        sendPostponed()
+        guard !isClosed else { return }
+        tellChanges(now)
+        log.tick(now, timeout: timeout)
     }
 
-    private func tellLate(_ now: NIODeadline) {
-        guard let (count, longest) = late.take(at: now) else { return }
-        logger.warning(
-            "redis answers too late",
-            metadata: [
-                "decisions": "\(count)", "longest_ms": "\(longest.nanoseconds / 1_000_000)",
-                "redis.timeout_ms": "\(timeout.nanoseconds / 1_000_000)", "on_failure": "\(onFailure)",
-            ])
+    private func tellChanges(_ now: NIODeadline) {
+        log.note(isReady: isReady, failure: connection?.lastFailure, at: now)
+        log.note(health.breaker.cause, at: now)
+        faultySince = fault == nil ? nil : faultySince ?? wallClock()
     }
 
     // MARK: Which database
 
     private func probeIfDue(_ now: NIODeadline) {
-        guard !isClosed, isReady, health.beginProbe(at: now) else { return }
+        guard !isClosed, isReady, health.beginProbe(at: now, jitter: .random(in: 0...1)) else { return }
         send(firstQuestion(), before: now + timeout) { result in
-            self.health.endProbe()
-            guard let answer = self.answer(result, of: RedisScript.instance), answer.count == 2 else { return }
+            let answer = self.answer(result, of: RedisScript.instance)
+            self.health.endProbe(isInTime: answer != nil, at: self.eventLoop.now)
+            guard let answer, answer.count == 2 else { return }
             self.compareInstance(answer[1])
+            self.sendPostponed()
         }
     }
 
@@ -368,7 +403,11 @@ final class StoreLink {
             }
             self.compareInstance(answer[1])
             self.traffic.connects += 1
+            self.health.noteConnected()
             done(.success(()))
+            guard !self.isClosed else { return }
+            self.tellChanges(self.eventLoop.now)
+            self.sendPostponed()
         }
     }
 
@@ -391,20 +430,8 @@ final class StoreLink {
         if case .bytes(let id) = reply { seen = id }
         switch health.compare(isOurs: instance.agrees(with: seen)) {
         case .asBefore: break
-        case .restored:
-            guard outages.end(.emptied) else { return }
-            logger.notice("the database is the one this process began with again")
-        case .swapped:
-            guard outages.begin(.emptied) else { return }
-            logger.error(
-                """
-                the database was emptied or swapped: going on without it. Restore it; or, to work with what is there, run \
-                tollgatectl database adopt with its id, or restart this process
-                """,
-                metadata: [
-                    "id": "\(instance.id.map { String(decoding: $0, as: UTF8.self) } ?? "")",
-                    "key": "\(names.instance)", "on_failure": "\(onFailure)",
-                ])
+        case .restored, .swapped:
+            log.note(isSwapped: health.isSwapped, key: "\(names.instance)", id: instance.id, at: eventLoop.now)
         }
     }
 }

@@ -47,7 +47,7 @@ final class SlotKeeper {
     }
 
     private func giveBack(_ name: [UInt8], in buckets: [Bucket]) {
-        guard link.isToldOfChanges else { return }
+        guard link.isOurs else { return }
         guard buckets.count > 1 else { return release(name, from: buckets) }
         // An organization's sets lie elsewhere than an address' and the common ones.
         var rest = buckets

@@ -15,6 +15,7 @@ struct ProxyMetrics {
     private var connections = 0
     private var gates = GateTotals()
     private var commandsInFlight = 0
+    private var breakers: [Breaker.State: Int] = [:]
     private var caches = GateStanding.Caches()
     private var pool = UpstreamTally()
     private let loops: Int
@@ -27,7 +28,7 @@ struct ProxyMetrics {
         (loops, unheard) = (round.reports.count, round.unheard)
         self.droppedLines = droppedLines
         let reports = round.reports.compactMap(\.self)
-        loopsWithRedis = reports.count { $0.standing.fault == nil }
+        loopsWithRedis = reports.count { $0.standing.outage == nil }
         (requests, operations) = order.sum(of: reports)
         for report in reports { add(report) }
     }
@@ -41,6 +42,7 @@ struct ProxyMetrics {
         connections += report.connections
         gates += report.gate
         commandsInFlight += report.standing.commandsInFlight
+        breakers[report.standing.breaker, default: 0] += 1
         caches.keys += report.standing.caches.keys
         caches.organizations += report.standing.caches.organizations
         caches.unknownKeys += report.standing.caches.unknownKeys
@@ -105,6 +107,10 @@ struct ProxyMetrics {
             MetricFamily(
                 "tollgate_usage_lost_total", .counter, "Calls missing, or perhaps missing, from the usage counters.",
                 gates.decisions.usageLost + gates.decisions.usageDropped),
+            MetricFamily(
+                "tollgate_corrections_lost_total", .counter,
+                "Refunds and later charges that are missing, or perhaps missing, from the buckets.",
+                gates.redis.correctionsLost),
         ]
     }
 
@@ -125,6 +131,9 @@ struct ProxyMetrics {
             MetricFamily(
                 "tollgate_redis_up", .gauge, "1 while every loop has Redis to decide by, else 0.",
                 loopsWithRedis == loops ? 1 : 0),
+            MetricFamily(
+                "tollgate_redis_breaker_state", .gauge, "Loops by the state of their circuit breaker for Redis.",
+                by: "state", counted: Breaker.State.allCases.map { ($0.rawValue, breakers[$0, default: 0]) }),
             MetricFamily(
                 "tollgate_redis_duration_seconds", "Time from a question to Redis to its answer.",
                 gates.redis.durations),

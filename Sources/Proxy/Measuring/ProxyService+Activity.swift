@@ -9,11 +9,13 @@ extension ProxyService {
     package struct Activity: Sendable {
         package var availability: Availability
         /// What keeps a loop from Redis; of several that of the first.
-        package var redisFault: GateFault?
+        package var redisOutage: GateOutage?
         /// Loops that haven't answered for a second.
         package var loopsUnheard = 0
         /// Questions to Redis whose answers are due.
         package var commandsInFlight = 0
+        /// How many loops' breakers are in each state.
+        package var breakers: [Breaker.State: Int] = [:]
         package var connections = UpstreamTally()
         /// The handler's addresses; none while nobody knows them.
         package var upstreamAddresses: [String] = []
@@ -28,12 +30,13 @@ extension ProxyService {
         let round = await reports.round()
         let current = current
         var activity = Activity(availability(by: round))
-        activity.redisFault = round.redisFault
+        activity.redisOutage = round.redisOutage
         activity.loopsUnheard = round.unheard
         activity.upstreamAddresses =
             current.backends.resolver?.addresses.map(\.written) ?? ["\(current.settings.upstream.location)"]
         for report in round.reports.compactMap(\.self) {
             activity.commandsInFlight += report.standing.commandsInFlight
+            activity.breakers[report.standing.breaker, default: 0] += 1
             activity.connections = activity.connections + report.pool
         }
         return activity
@@ -43,13 +46,14 @@ extension ProxyService {
         guard !isDraining else { return .draining }
         // First: of a loop that doesn't answer nothing else is known either.
         if round.unheard > 0 { return .loopsUnheard(round.unheard, of: round.reports.count) }
-        if let fault = round.redisFault { return .redisUnavailable(fault) }
-        let current = current
+        let (outage, current) = (round.redisOutage, current)
+        if let outage, current.settings.redis.onFailure == .closed { return .redisUnavailable(outage) }
         if current.backends.resolver?.hasAddress == false { return .upstreamUnresolved }
-        return current.settings.awaitsRoutes ? .routesUnknown : .ready
+        if current.settings.awaitsRoutes { return .routesUnknown }
+        return outage.map(Availability.degraded) ?? .ready
     }
 }
 
 extension LoopReports.Round {
-    fileprivate var redisFault: GateFault? { reports.lazy.compactMap { $0?.standing.fault }.first }
+    fileprivate var redisOutage: GateOutage? { reports.lazy.compactMap { $0?.standing.outage }.first }
 }

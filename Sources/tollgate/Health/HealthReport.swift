@@ -26,19 +26,19 @@ struct HealthReport: Equatable {
     /// - Parameter answer: to `/readyz`.
     init(readiness answer: HealthProbe.Answer, of address: String) {
         guard let page = try? JSONDecoder().decode(Page.self, from: Data(answer.body.utf8)),
-            (answer.status == 200) == (page.status == "ready"), [200, 503].contains(answer.status)
+            (answer.status == 200) == page.isOpen, [200, 503].contains(answer.status)
         else {
             self.init(isGood: false, line: Self.stranger(answer, address, "/readyz"))
             return
         }
         let reload = page.configuration?.error.map { "; the last reload failed: \($0)" } ?? ""
-        guard page.status != "ready" else {
-            self.init(isGood: true, line: "ready\(reload)")
-            return
-        }
         let reason = page.reason.map { " (\($0))" } ?? ""
         let detail = page.detail.map { ": \($0)" } ?? ""
-        self.init(isGood: false, line: "not ready: \(page.status)\(reason)\(detail)\(reload)")
+        switch page.status {
+        case "ready": self.init(isGood: true, line: "ready\(reload)")
+        case "degraded": self.init(isGood: true, line: "ready, without Redis\(reason)\(detail)\(reload)")
+        default: self.init(isGood: false, line: "not ready: \(page.status)\(reason)\(detail)\(reload)")
+        }
     }
 
     private static func stranger(_ answer: HealthProbe.Answer, _ address: String, _ path: String) -> String {
@@ -54,5 +54,8 @@ struct HealthReport: Equatable {
         var reason: String?
         var detail: String?
         var configuration: Configuration?
+
+        /// Requests are welcome.
+        var isOpen: Bool { ["ready", "degraded"].contains(status) }
     }
 }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import Redis
+
+/// What one loop has to say of its Redis in the daemon's log. It says what is news for the process: ``Outages`` knows what the
+/// other loops have said.
+struct LinkLog {
+    private let logger: Logger
+    /// Without a password.
+    private let endpoint: String
+    private let late: LateDecisions
+    private let outages: Outages
+    private var onFailure: AdmissionConfiguration.Fallback
+    /// Of each kind, what this loop sees.
+    private var connection: Set<Outages.Trouble> = [Self.starting]
+    private var breaker: Set<Outages.Trouble> = []
+    private var refusals: Set<Outages.Trouble> = []
+    private var swap: Set<Outages.Trouble> = []
+
+    /// Until there has been a connection.
+    private static let starting = Outages.Trouble.connection("starting")
+
+    init(
+        _ logger: Logger, endpoint: String, onFailure: AdmissionConfiguration.Fallback, late: LateDecisions,
+        outages: Outages
+    ) {
+        self.logger = logger
+        self.endpoint = endpoint
+        self.onFailure = onFailure
+        self.late = late
+        self.outages = outages
+        outages.expect(Self.starting)
+    }
+
+    mutating func go(by onFailure: AdmissionConfiguration.Fallback) {
+        self.onFailure = onFailure
+    }
+
+    /// The loop looks no more, so it sees nothing.
+    mutating func end(at now: NIODeadline) {
+        for seen in [connection, breaker, refusals, swap] { _ = outages.change(from: seen, to: [], at: now) }
+        (connection, breaker, refusals, swap) = ([], [], [], [])
+    }
+
+    // MARK: State
+
+    /// - Parameter failure: why there is no connection; nil where one is made for the first time, or anew in the place of an
+    ///   idle one.
+    mutating func note(isReady: Bool, failure: RedisError?, at now: NIODeadline) {
+        let seen: Set<Outages.Trouble>
+        if isReady {
+            seen = []
+        } else if let failure {
+            seen = [.connection(failure.kind)]
+        } else {
+            return
+        }
+        guard seen != connection else { return }
+        let news = outages.change(from: connection, to: seen, at: now)
+        connection = seen
+        if news.hasBegun, let failure {
+            logger.error(
+                "redis unavailable",
+                metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(failure)"])
+        } else if news.isOver {
+            logger.info("redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
+        }
+    }
+
+    /// - Parameter cause: why the breaker is open; nil while it is closed.
+    mutating func note(_ cause: Breaker.Cause?, at now: NIODeadline) {
+        let seen: Set<Outages.Trouble> =
+            switch cause {
+            case .lateness: [.silence]
+            case .refusal(let fault, _): [.refusal(fault)]
+            // The connection itself is what is told.
+            case .connection, nil: []
+            }
+        guard seen != breaker else { return }
+        if seen.contains(.silence) {
+            // Those that waited for this to be known are no others.
+            late.forget()
+        }
+        let news = outages.change(from: breaker, to: seen, at: now)
+        let wasSilent = breaker.contains(.silence)
+        breaker = seen
+        switch cause {
+        case .lateness where news.hasBegun:
+            logger.warning("redis doesn't answer: going on without it", metadata: ["on_failure": "\(onFailure)"])
+        case .refusal(_, let code) where news.hasBegun:
+            logger.warning(
+                "redis decides nothing: going on without it",
+                metadata: ["redis.error": "\(code ?? "")", "on_failure": "\(onFailure)"])
+        case nil where news.isOver && wasSilent: logger.notice("redis answers again")
+        case nil where news.isOver: logger.notice("redis carries out scripts again")
+        case .lateness, .refusal, .connection, nil: break
+        }
+    }
+
+    /// - Parameter error: of the refusal that has changed it.
+    mutating func note(
+        _ faults: Set<RedisFault>, _ error: RedisError? = nil, of script: RedisScript? = nil, at now: NIODeadline
+    ) {
+        let seen = Set(faults.map(Outages.Trouble.refusal))
+        guard seen != refusals else { return }
+        let news = outages.change(from: refusals, to: seen, at: now)
+        refusals = seen
+        if news.hasBegun, let error, let script {
+            tellRefusal(error, of: script)
+        } else if news.isOver {
+            logger.notice("redis carries out scripts again")
+        }
+    }
+
+    /// For what has no name one key may be at fault, which keeps nobody else from being served.
+    func noteNameless(_ error: RedisError, of script: RedisScript, at now: NIODeadline) {
+        if outages.tellsNameless(at: now) { tellRefusal(error, of: script) }
+    }
+
+    private func tellRefusal(_ error: RedisError, of script: RedisScript) {
+        logger.warning("redis refuses a script", metadata: ["script": "\(script.name)", "error": "\(error)"])
+    }
+
+    /// - Parameters:
+    ///   - key: which says which database it is.
+    ///   - id: what it said when this process began.
+    mutating func note(isSwapped: Bool, key: String, id: [UInt8]?, at now: NIODeadline) {
+        let seen: Set<Outages.Trouble> = isSwapped ? [.swap] : []
+        let news = outages.change(from: swap, to: seen, at: now)
+        swap = seen
+        if news.isOver { logger.notice("the database is the one this process began with again") }
+        guard news.hasBegun else { return }
+        logger.error(
+            """
+            the database was emptied or swapped: going on without it. Restore it; or, to work with what is there, run \
+            tollgatectl database adopt with its id, or restart this process
+            """,
+            metadata: [
+                "id": "\(id.map { String(decoding: $0, as: UTF8.self) } ?? "")", "key": "\(key)",
+                "on_failure": "\(onFailure)",
+            ])
+    }
+
+    // MARK: Counts
+
+    /// Redis was there, and had no answer for so long.
+    func noteLate(_ waited: TimeAmount, at now: NIODeadline) {
+        late.add(waited, at: now)
+    }
+
+    /// The answer to a question that was given up has come after all.
+    func noteLateAnswer(after waited: TimeAmount) {
+        late.stretch(to: waited)
+    }
+
+    /// To be called every tick.
+    ///
+    /// - Parameter timeout: budget of a question.
+    func tick(_ now: NIODeadline, timeout: TimeAmount) {
+        if let repeats = outages.take(at: now) {
+            logger.warning(
+                "redis comes and goes",
+                metadata: [
+                    "times": "\(repeats.times)", "seconds": "\(repeats.seconds)", "on_failure": "\(onFailure)",
+                ])
+        }
+        guard let (count, longest) = late.take(at: now) else { return }
+        logger.warning(
+            "redis answers too late",
+            metadata: [
+                "decisions": "\(count)", "longest_ms": "\(longest.nanoseconds / 1_000_000)",
+                "redis.timeout_ms": "\(timeout.nanoseconds / 1_000_000)", "on_failure": "\(onFailure)",
+            ])
+    }
+}
+
+extension RedisError {
+    /// What it is compared by, so that other words of the same are no news.
+    fileprivate var kind: String {
+        switch self {
+        case .timeout, .overloaded, .shutdown: "none"
+        case .notConnected: "unreachable"
+        case .connectionClosed: "lost"
+        case .protocolViolation: "not_redis"
+        case .server, .unfit: knownCode ?? "\(fault)"
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Redis
+
+extension RedisError {
+    /// Codes that Redis refuses everything with, or a whole script.
+    private static let codes: Set<String> = [
+        "BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
+    ]
+
+    /// Redis' own word, of a fixed list: whatever stands in its place may say what it likes.
+    var knownCode: String? {
+        serverCode.flatMap { Self.codes.contains($0) ? $0 : nil }
+    }
+
+    /// Answered for anybody, whatever is asked, so no sign that the server is of use: it will be, or another is.
+    var isLifeless: Bool {
+        switch serverCode {
+        case "READONLY", "MASTERDOWN", "LOADING": true
+        default: false
+        }
+    }
+}
