@@ -89,7 +89,7 @@ import Testing
         func fall() {
             for _ in 0..<3 {
                 let answers = bench.link.answers
-                bench.link.noteSilence(since: answers)
+                _ = bench.link.noteTimeout(since: answers)
             }
             #expect(bench.link.outage != nil)
         }

@@ -267,7 +267,7 @@ def test_refunds_of_an_outage_are_made_after_it(launch, redis, upstream, key):
     daemon = launch(upstream, loops=1, policies=week, redis_settings={"timeout": "250ms"})
     assert ask(daemon.port, "GET", PATH, key).limits() == (1000, 999)
     upstream.behaviour = fail
-    connections = [Connection(daemon.port) for _ in range(5)]
+    connections = [Connection(daemon.port) for _ in range(12)]
     for connection in connections:
         connection.send(request_bytes("GET", PATH, {"X-API-Key": key}))
         assert came.acquire(timeout=30)
@@ -293,9 +293,9 @@ def test_refunds_of_an_outage_are_made_after_it(launch, redis, upstream, key):
         if answer.status != 200:
             return False
         served += 1
-        # Neither the five that failed nor those that Redis answered too late have cost anything, but for the part of a
-        # token that has leaked meanwhile and isn't given back.
-        return 1000 - served - answer.limits()[1] in (0, 1)
+        # The twelve that failed have cost nothing, but for the part of a token that has leaked meanwhile and isn't given back.
+        # Those that have opened the breaker may: on a busy machine their connection is given up before it is thawed.
+        return 0 <= 1000 - served - answer.limits()[1] <= 1 + 3
 
     until(are_made, "the refunds")
     assert value(daemon, "tollgate_corrections_lost_total") == 0

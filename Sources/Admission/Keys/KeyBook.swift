@@ -328,7 +328,7 @@ final class KeyBook {
         link.send(link.instanceQuestion(), before: deadline) { database in
             guard let answer = self.link.answer(database, of: RedisScript.instance), answer.count == 2 else { return }
             self.link.compareInstance(answer[1])
-            guard self.link.outage == nil else { return }
+            guard self.link.isOurs else { return }
             self.link.send(call, before: deadline) { _ = self.link.answer($0, of: RedisScript.revokeKey) }
         }
     }

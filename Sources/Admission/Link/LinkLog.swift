@@ -12,7 +12,7 @@ struct LinkLog {
     private let endpoint: String
     private let late: LateDecisions
     private let outages: Outages
-    private var onFailure: AdmissionConfiguration.Fallback
+    private(set) var onFailure: AdmissionConfiguration.Fallback
     /// Of each kind, what this loop sees.
     private var connection: Set<Outages.Trouble> = [Self.starting]
     private var breaker: Set<Outages.Trouble> = []

@@ -137,7 +137,7 @@ final class StoreLink {
     }
 
     /// Whether known keys are served when Redis isn't there.
-    var servesWithoutRedis: Bool { onFailure != .closed }
+    var servesWithoutRedis: Bool { log.onFailure != .closed }
 
     /// Answers of Redis heard so far, of any kind.
     var answers: Int { health.answers }
