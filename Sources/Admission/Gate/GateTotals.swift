@@ -45,7 +45,7 @@ package struct GateStanding: Sendable, Hashable {
         package init() {}
     }
 
-    package init(fault: GateFault?) {
+    package init(outage: GateOutage?) {
         self.outage = outage
     }
 }
