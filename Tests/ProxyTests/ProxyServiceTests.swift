@@ -3,8 +3,8 @@
 import Admission
 import NIOConcurrencyHelpers
 import NIOCore
-import Octets
 import NIOPosix
+import Octets
 import Redis
 import TestSupport
 import Testing
@@ -135,7 +135,9 @@ import Testing
             gate.lock()
             gate.unlock(withValue: 1)
             while await service.activity().loopsUnheard > 0 { await Task.yield() }
-            #expect(await service.activity().availability == .redisUnavailable(.redis(.unreachable)))
+            let heard = await service.activity()
+            #expect(heard.availability == heard.redisOutage.map { .redisUnavailable($0) })
+            #expect(heard.redisOutage?.fault == .redis(.unreachable))
         }
     }
 

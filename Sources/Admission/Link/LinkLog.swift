@@ -18,6 +18,7 @@ struct LinkLog {
     private var breaker: Set<Outages.Trouble> = []
     private var refusals: Set<Outages.Trouble> = []
     private var swap: Set<Outages.Trouble> = []
+    private var hasEnded = false
 
     /// Until there has been a connection.
     private static let starting = Outages.Trouble.connection("starting")
@@ -41,7 +42,15 @@ struct LinkLog {
     /// The loop looks no more, so it sees nothing.
     mutating func end(at now: NIODeadline) {
         for seen in [connection, breaker, refusals, swap] { _ = outages.change(from: seen, to: [], at: now) }
-        (connection, breaker, refusals, swap) = ([], [], [], [])
+        hasEnded = true
+    }
+
+    /// What of a change is news for the process.
+    private func change(
+        from old: Set<Outages.Trouble>, to new: Set<Outages.Trouble>, at now: NIODeadline
+    ) -> (hasBegun: Bool, isOver: Bool) {
+        // An answer may come later.
+        hasEnded ? (false, false) : outages.change(from: old, to: new, at: now)
     }
 
     // MARK: State
@@ -58,7 +67,7 @@ struct LinkLog {
             return
         }
         guard seen != connection else { return }
-        let news = outages.change(from: connection, to: seen, at: now)
+        let news = change(from: connection, to: seen, at: now)
         connection = seen
         if news.hasBegun, let failure {
             logger.error(
@@ -83,7 +92,7 @@ struct LinkLog {
             // Those that waited for this to be known are no others.
             late.forget()
         }
-        let news = outages.change(from: breaker, to: seen, at: now)
+        let news = change(from: breaker, to: seen, at: now)
         let wasSilent = breaker.contains(.silence)
         breaker = seen
         switch cause {
@@ -105,7 +114,7 @@ struct LinkLog {
     ) {
         let seen = Set(faults.map(Outages.Trouble.refusal))
         guard seen != refusals else { return }
-        let news = outages.change(from: refusals, to: seen, at: now)
+        let news = change(from: refusals, to: seen, at: now)
         refusals = seen
         if news.hasBegun, let error, let script {
             tellRefusal(error, of: script)
@@ -128,7 +137,7 @@ struct LinkLog {
     ///   - id: what it said when this process began.
     mutating func note(isSwapped: Bool, key: String, id: [UInt8]?, at now: NIODeadline) {
         let seen: Set<Outages.Trouble> = isSwapped ? [.swap] : []
-        let news = outages.change(from: swap, to: seen, at: now)
+        let news = change(from: swap, to: seen, at: now)
         swap = seen
         if news.isOver { logger.notice("the database is the one this process began with again") }
         guard news.hasBegun else { return }
