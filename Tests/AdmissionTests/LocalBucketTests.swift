@@ -16,35 +16,52 @@ import Testing
 
     /// A call by a quarter of the allowance at one instant.
     private func take(_ cost: Int, from bucket: Bucket, at now: Int = 0) -> Bool {
-        guard var share = bucket.localShare(0.25, fitting: cost, at: now) else { return false }
+        guard var share = bucket.localShare(0.25, at: now) else { return false }
         defer { bucket.local = share }
         guard share.hasRoom(for: cost, held: 0, at: now) else { return false }
         share.take(cost, at: now)
         return true
     }
 
-    /// The first call's cost doesn't fix what one call may cost: a dearer one has room when nothing is owed, and what was
-    /// taken before counts on.
-    @Test func aDearerCallThanTheFirstHasRoomInTime() {
+    /// What a call may cost isn't fixed by the one that happened to be first: one that is dearer than the share passes where
+    /// nothing is owed, and is owed in full.
+    @Test func aCallDearerThanTheSharePassesWhereNothingIsOwed() {
         let bucket = bucket(.rate(Limit(count: 20, periodMicroseconds: Self.day)))
         #expect(take(1, from: bucket))
-        // Of room for eight, one is taken. A quarter of the rate gives one back in a fifth of a day.
         #expect(!take(8, from: bucket))
-        #expect(take(8, from: bucket, at: Self.day / 5))
-        #expect(!take(1, from: bucket, at: Self.day / 5))
+        // A quarter of the rate gives one back in a fifth of a day.
+        let later = Self.day / 5
+        #expect(take(8, from: bucket, at: later))
+        // Of eight owed three have to leak away, and one more, before there is room for one.
+        #expect(!take(1, from: bucket, at: later + 4 * later - 1))
+        #expect(take(1, from: bucket, at: later + 4 * later))
     }
 
-    @Test func aCheaperCallThanTheFirstHasNoMoreRoom() {
+    /// Asking for it widens nothing.
+    @Test func aDearCallThatIsRefusedLeavesNoMoreRoom() {
         let bucket = bucket(.rate(Limit(count: 20, periodMicroseconds: Self.day)))
-        #expect(take(8, from: bucket))
-        #expect(!take(1, from: bucket))
+        #expect(take(1, from: bucket))
+        #expect(!take(20, from: bucket))
+        #expect((0..<5).map { _ in take(1, from: bucket) } == [true, true, true, true, false])
     }
 
-    @Test func ofAQuotaADearerCallHasRoomOnce() {
-        let bucket = bucket(.quota(CalendarQuota(count: 20, per: .month)))
+    /// It waits until nothing is owed, and is told so.
+    @Test func whoIsRefusedIsToldWhenADearCallPasses() throws {
+        let bucket = bucket(.rate(Limit(count: 20, periodMicroseconds: Self.day)))
+        #expect(take(1, from: bucket))
+        let share = try #require(bucket.local)
+        let item = Charge.Item(bucket: bucket, cost: 8)
+        let status = share.status(of: item, held: 0, at: 0, calendar: 0, isDenied: true)
+        #expect(status.retryAfterMicroseconds == Int64(Self.day / 5))
+        #expect(status.remaining == 4)
+    }
+
+    @Test func ofAQuotaADearCallPassesFirstOrInTheNextWindow() {
+        let bucket = bucket(.quota(CalendarQuota(count: 20, per: .day)))
         #expect(take(1, from: bucket))
         #expect(!take(8, from: bucket))
-        #expect((0..<7).map { _ in take(1, from: bucket) } == [true, true, true, true, true, true, true])
-        #expect(!take(1, from: bucket))
+        #expect((0..<5).map { _ in take(1, from: bucket) } == [true, true, true, true, false])
+        #expect(take(8, from: bucket, at: Self.day))
+        #expect(!take(1, from: bucket, at: Self.day))
     }
 }

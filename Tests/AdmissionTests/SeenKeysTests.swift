@@ -13,30 +13,48 @@ import Testing
 
 @Suite struct RevocationsTests {
     private let hashes = (0..<4).map { CredentialHash("key\($0)") }
+    private let revoked = Revocation(from: 0, seenAt: 1)
+
+    private func noted(_ hashes: some Sequence<CredentialHash>, capacity: Int = 10) -> Revocations {
+        var revocations = Revocations(capacity: capacity)
+        for hash in hashes { #expect(revocations.note(revoked, of: hash) == true) }
+        return revocations
+    }
 
     @Test func whatWasNotedAfterSoManyIsTold() {
-        var revocations = Revocations(capacity: 10)
-        #expect(revocations.noted(after: 0).isEmpty)
-        for hash in hashes.prefix(3) {
-            let isNews = revocations.note(hash)
-            #expect(isNews)
-        }
-        let isNews = revocations.note(hashes[1])
-        #expect(!isNews)
+        var revocations = noted(hashes.prefix(3))
+        #expect(revocations.note(revoked, of: hashes[1]) == false)
         #expect(revocations.count == 3)
-        #expect(revocations.noted(after: 1) == Array(hashes[1...2]))
-        #expect(revocations.noted(after: 3).isEmpty)
-        #expect(hashes.map(revocations.contains) == [true, true, true, false])
+        #expect(revocations.announced(after: 1) == Array(hashes[1...2]))
+        #expect(revocations.announced(after: 3).isEmpty)
+        #expect(hashes.map { revocations[$0] != nil } == [true, true, true, false])
     }
 
     /// However many there are, so many are kept: the oldest goes, and who is behind hears of those that are left.
     @Test func beyondItsCapacityTheOldestIsForgotten() {
-        var revocations = Revocations(capacity: 2)
-        for hash in hashes { _ = revocations.note(hash) }
+        let revocations = noted(hashes, capacity: 2)
         #expect(revocations.count == 4)
-        #expect(hashes.map(revocations.contains) == [false, false, true, true])
-        #expect(revocations.noted(after: 0) == Array(hashes[2...3]))
-        #expect(revocations.noted(after: 3) == [hashes[3]])
+        #expect(hashes.map { revocations[$0] != nil } == [false, false, true, true])
+        #expect(revocations.announced(after: 0) == Array(hashes[2...3]))
+        #expect(revocations.announced(after: 3) == [hashes[3]])
+    }
+
+    /// What is announced besides pushes out no revocation.
+    @Test func whatIsToBeReadAnewIsNoRevocation() {
+        var revocations = noted(hashes.prefix(2), capacity: 2)
+        revocations.announce(hashes[2])
+        #expect(hashes.map { revocations[$0] != nil } == [true, true, false, false])
+        #expect(revocations.announced(after: 0) == Array(hashes[1...2]))
+    }
+
+    /// What the clock says can be made final by the record, and not the other way round.
+    @Test func theSoonerEndCounts() {
+        var revocations = Revocations(capacity: 10)
+        let moments = [(5, true), (9, false), (5, false), (0, true), (5, false)]
+        for (from, isNews) in moments {
+            #expect(revocations.note(Revocation(from: from, seenAt: 1), of: hashes[0]) == isNews)
+        }
+        #expect(revocations[hashes[0]] == revoked)
     }
 }
 
@@ -160,36 +178,112 @@ import Testing
         loop.redis.answer(.integer(2))
         loop.redis.answer(.organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
         let asked = loop.ask("mcp_laptop")
-        loop.redis.answer(.integer(2))
-        loop.redis.answer(.organization(revision: "3"), .record(of: "mcp_laptop"))
+        loop.redis.answer(at: 2_000_000, .integer(2))
+        loop.redis.answer(at: 2_000_000, .organization(revision: "3"), .record(of: "mcp_laptop"))
         #expect(asked.all == [.revoked])
         #expect(loop.redis.scripts == ["instance"])
         loop.redis.answer(.text("another"))
         #expect(loop.redis.questions.isEmpty)
     }
 
-    /// Nobody's record says that a time of grace is over.
-    @Test func aRevocationByTheClockIsOneToo() throws {
-        let loops = Self.loops(2)
-        func record() -> RedisReply {
-            guard case .array(var fields) = RedisReply.record(of: "mcp_laptop"),
-                let index = KeyField.admitted.firstIndex(of: .revokedAt)
-            else { return .null }
-            fields[index] = .text("5")
-            return .array(fields)
-        }
+    private static func record(revokedAt moment: String) -> RedisReply {
+        guard case .array(var fields) = RedisReply.record(of: "mcp_laptop"),
+            let index = KeyField.admitted.firstIndex(of: .revokedAt)
+        else { return .null }
+        fields[index] = .text(moment)
+        return .array(fields)
+    }
+
+    /// Two loops, one of which was told at second 6 that the grace was over at second 5.
+    private static func afterTheGrace() -> [Loop] {
+        let loops = loops(2)
         let asked = loops[0].ask("mcp_laptop")
         loops[0].redis.answer(at: 6_000_000, .text("acme laptop"))
         loops[0].redis.answer(at: 6_000_000, .text("id"))
-        loops[0].redis.answer(at: 6_000_000, .organization(), record())
+        loops[0].redis.answer(at: 6_000_000, .organization(), record(revokedAt: "5"))
         #expect(loops[0].redis.scripts == ["admit"])
         loops[0].redis.answer(at: 6_000_000, .integer(1))
         #expect(asked.all == [.revoked])
-        // Gone back to where nobody had replaced it.
-        let later = loops[1].ask("mcp_laptop")
-        loops[1].read("mcp_laptop", at: 7_000_000)
-        #expect(loops[1].redis.scripts == ["instance"])
-        #expect(later.all == [.revoked])
+        return loops
+    }
+
+    /// Gone back to where nobody had replaced it, or to where the grace was longer.
+    @Test(arguments: [nil, "9"]) func aRevocationByTheClockIsOneToo(revokedAt: String?) {
+        let loop = Self.afterTheGrace()[1]
+        let asked = loop.ask("mcp_laptop")
+        loop.redis.answer(at: 7_000_000, .text("acme laptop"))
+        loop.redis.answer(at: 7_000_000, .text("id"))
+        let record = revokedAt.map(Self.record) ?? .record(of: "mcp_laptop")
+        loop.redis.answer(at: 7_000_000, .organization(), record)
+        #expect(asked.all == [.revoked])
+        #expect(loop.redis.scripts == ["instance"])
+    }
+
+    /// The clock was ahead for a while: the grace goes on, and nothing is written.
+    @Test func aClockThatWasAheadRevokesNobody() {
+        let loop = Self.afterTheGrace()[1]
+        let asked = loop.ask("mcp_laptop")
+        loop.redis.answer(at: 3_000_000, .text("acme laptop"))
+        loop.redis.answer(at: 3_000_000, .text("id"))
+        loop.redis.answer(at: 3_000_000, .organization(), Self.record(revokedAt: "5"))
+        #expect(loop.redis.scripts == ["admit"])
+        loop.redis.answer(at: 3_000_000, .integer(1))
+        #expect(asked.all == [nil])
+        #expect(loop.gate.counters.keys.revocationsForgotten == 0)
+    }
+
+    /// An answer from before the revocation that is heard after it: nothing went back, and nobody gets in.
+    @Test func anOlderAnswerIsNoSignOfAnOlderDatabase() {
+        let loops = Self.loops(2)
+        let late = loops[1].ask("mcp_laptop")
+        loops[1].redis.answer(at: 1_000_000, .text("acme laptop"))
+        loops[1].redis.answer(at: 1_000_000, .text("id"))
+        let told = loops[0].ask("mcp_laptop")
+        loops[0].read("mcp_laptop", at: 2_000_000, active: "0")
+        #expect(told.all == [.revoked])
+        loops[1].redis.answer(at: 1_500_000, .organization(), .record(of: "mcp_laptop"))
+        #expect(late.all == [.revoked])
+        #expect(loops[1].gate.counters.keys.revocationsForgotten == 0)
+        #expect(loops[1].log.lines.isEmpty)
+        #expect(loops[1].redis.questions.isEmpty)
+    }
+
+    /// A replica that was promoted at another address has the same database; any other has other keys.
+    @Test(arguments: ["id", "another"]) func revocationsGoAlongToTheSameDatabase(database: String) {
+        let (seen, instance) = (SeenKeys(), Instance())
+        let before = Loop(seen, instance, Bench.configuration([]))
+        before.ask("mcp_laptop")
+        before.read("mcp_laptop", active: "0")
+        let after = Loop(SeenKeys(after: (seen, instance)), Instance(), Bench.configuration([]))
+        let asked = after.ask("mcp_laptop")
+        after.redis.answer(at: 3_000_000, .text("acme laptop"))
+        after.redis.answer(at: 3_000_000, .text(database))
+        after.redis.answer(at: 3_000_000, .organization(), .record(of: "mcp_laptop"))
+        if database == "id" {
+            #expect(asked.all == [.revoked])
+        } else {
+            after.redis.answer(at: 3_000_000, .integer(1))
+            #expect(asked.all == [nil])
+        }
+    }
+
+    /// Nobody can ask Redis about the key of a stream.
+    @Test func aStreamOfARevokedKeyEndsInAnOutage() throws {
+        let loops = Self.loops(2)
+        for loop in loops { loop.learn("mcp_laptop") }
+        var ended = 0
+        let receipt = try #require(Receipt(nil, nil, CredentialHash("mcp_laptop")))
+        let watch = loops[1].gate.watch(receipt) { ended += 1 }
+        #expect(watch != nil)
+        loops[0].ask("mcp_laptop")
+        loops[0].redis.answer(.integer(2))
+        loops[0].redis.answer(.organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
+        loops[1].fall()
+        for _ in 0..<1_100 {
+            loops[1].bench.loop.advanceTime(by: .milliseconds(10))
+            loops[1].gate.expire(now: loops[1].bench.now, having: .zero)
+        }
+        #expect(ended == 1)
     }
 
     // MARK: Without Redis
@@ -244,6 +338,33 @@ import Testing
         #expect(loop.ask("mcp_phone", isThrottled: false).all == [reason])
     }
 
+    /// In an outage the organization is known as of later than the key: that makes the key no newer, so it is read anew when
+    /// Redis is back.
+    @Test(arguments: [AdmissionConfiguration.Fallback.open, .closed]) func whatWasPutTogetherInAnOutageIsReadAnew(
+        onFailure: AdmissionConfiguration.Fallback
+    ) throws {
+        let loop = Self.loops(1, onFailure: onFailure)[0]
+        for key in ["mcp_laptop", "mcp_phone"] { loop.learn(key) }
+        // The laptop's key was revoked meanwhile, and nobody has asked with it.
+        loop.ask("mcp_phone")
+        loop.redis.answer(at: 2_000_000, .integer(2))
+        loop.redis.answer(at: 2_000_000, .organization(revision: "2"), .record(of: "mcp_phone"))
+        loop.redis.answer(at: 2_000_000, .integer(1))
+        loop.fall()
+        #expect(loop.ask("mcp_laptop", isThrottled: false).all == [nil])
+        // Something is heard, and that is the end of it.
+        loop.bench.pass(.milliseconds(200))
+        loop.redis.answer(at: 3_000_000, .text("id"))
+        #expect(loop.bench.link.outage == nil)
+        let asked = loop.ask("mcp_laptop")
+        let question = try #require(loop.redis.questions.first?.text)
+        #expect(question.hasPrefix("admit tg:1:{acme} 1"), "\(question)")
+        loop.redis.answer(at: 3_000_000, .integer(2))
+        loop.redis.answer(
+            at: 3_000_000, .organization(revision: "2"), .record(of: "mcp_laptop", active: "0"))
+        #expect(asked.all == [.revoked])
+    }
+
     /// Whoever was the first to ask of an emptied database is known still.
     @Test func whoNoticesAnEmptiedDatabaseIsServed() {
         let loop = Self.loops(1, onFailure: .open)[0]
@@ -267,9 +388,10 @@ import Testing
         loops[1].redis.answer(.null)
         loops[1].redis.answer(.text("id"))
         #expect(asked.all == [.unknown])
-        loops[1].fall()
-        #expect(
-            loops[1].ask("mcp_laptop").all == [.limiterUnavailable(detail: "Redis doesn't answer")])
+        for loop in loops {
+            loop.fall()
+            #expect(loop.ask("mcp_laptop").all == [.limiterUnavailable(detail: "Redis doesn't answer")])
+        }
     }
 
     @Test func afterSoLongWithoutRedisNobodyIsKnown() {
@@ -293,6 +415,17 @@ import Testing
         #expect(seen.last(organization: "acme")?.isSuspended == true)
         seen.note(entry.organization.record, entry.record, of: hash, at: entry.pointer, readAt: 2)
         #expect(seen.last(hash)?.organization.isSuspended == false)
+    }
+
+    /// A clock that goes back makes nothing read later older, and one that was out of its mind nothing newer for ever.
+    @Test(arguments: [3_600_000_000, 1 << 53]) func aClockThatGoesBackHidesNothing(ahead: Int) throws {
+        let entry = try KeyEntry.stub()
+        var suspended = entry.organization.record
+        suspended.isSuspended = true
+        let (seen, hash) = (SeenKeys(), CredentialHash("laptop"))
+        seen.note(entry.organization.record, entry.record, of: hash, at: entry.pointer, readAt: ahead)
+        seen.note(suspended, entry.record, of: hash, at: entry.pointer, readAt: 1)
+        #expect(seen.last(organization: "acme")?.isSuspended == true)
     }
 
     /// One who asks for very many keys pushes out the ones longest unused, and nothing grows.

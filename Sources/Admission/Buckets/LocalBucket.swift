@@ -3,6 +3,9 @@
 import Limits
 
 /// A bucket that one loop counts by itself while Redis is away (`on_failure: local`): its share of the allowance.
+///
+/// A call that costs more than the whole share passes where nothing is owed, or it never would, and is owed in full: others
+/// wait until it has leaked away, or for the next window.
 struct LocalBucket {
     private enum State {
         case rate(Limit, TokenBucket)
@@ -13,36 +16,18 @@ struct LocalBucket {
 
     private var state: State
 
-    /// - Parameter cost: of the first call. One has to pass at a time, or none ever would.
-    fileprivate init?(_ allowance: Allowance, _ share: Double, fitting cost: Int, at calendar: Int) {
+    fileprivate init?(_ allowance: Allowance, _ share: Double, at calendar: Int) {
         switch allowance {
         case .rate(let limit):
-            let part = limit.share(share, fitting: cost)
+            let part = limit.share(share)
             guard let shape = try? BucketShape(part) else { return nil }
             state = .rate(part, TokenBucket(shape))
         case .quota(let quota):
-            let part = CalendarQuota(count: max(1, cost, Int(Double(quota.count) * share)), per: quota.period)
+            let part = CalendarQuota(count: max(1, Int(Double(quota.count) * share)), per: quota.period)
             state = .quota(part, quota.period.window(at: calendar), used: 0)
         case .concurrency(let slots):
             state = .slots(max(1, Int(Double(slots) * share)))
         }
-    }
-
-    /// With room for one call of this cost, and what was taken so far.
-    fileprivate func fitting(_ cost: Int) -> LocalBucket {
-        var wider = self
-        switch state {
-        case .rate(let limit, let bucket):
-            guard cost > bucket.shape.capacity else { return self }
-            let limit = Limit(count: limit.count, periodMicroseconds: limit.periodMicroseconds, burst: cost)
-            guard let shape = try? BucketShape(limit) else { return self }
-            wider.state = .rate(limit, TokenBucket(shape, state: bucket.state))
-        case .quota(let quota, let window, let used):
-            guard cost > quota.count else { return self }
-            wider.state = .quota(CalendarQuota(count: cost, per: quota.period), window, used: used)
-        case .slots: break
-        }
-        return wider
     }
 
     fileprivate func isOver(at calendar: Int) -> Bool {
@@ -54,8 +39,9 @@ struct LocalBucket {
         switch state {
         case .rate(_, let bucket):
             var bucket = bucket
-            return bucket.shape.admits(cost: cost, backlog: bucket.backlog(at: now))
-        case .quota(let quota, _, let used): return cost == 0 || used + cost <= quota.count
+            let backlog = bucket.backlog(at: now)
+            return bucket.shape.admits(cost: min(cost, bucket.shape.capacity), backlog: backlog)
+        case .quota(let quota, _, let used): return cost == 0 || used + min(cost, quota.count) <= quota.count
         case .slots(let slots): return cost == 0 || held < slots
         }
     }
@@ -63,7 +49,9 @@ struct LocalBucket {
     mutating func take(_ cost: Int, at now: Int) {
         switch state {
         case .rate(let limit, var bucket):
-            _ = bucket.take(cost, at: now)
+            guard cost > 0 else { return }
+            let owed = bucket.backlog(at: now) + bucket.shape.units(ofCost: cost)
+            bucket.charge(to: min(owed, Limit.largestNumber), at: now)
             state = .rate(limit, bucket)
         case .quota(let quota, let window, let used): state = .quota(quota, window, used: used + cost)
         case .slots: break
@@ -75,7 +63,8 @@ struct LocalBucket {
         switch state {
         case .rate(let limit, var bucket):
             return LimitStatus(
-                policy: policy, allowance: .rate(limit), shape: bucket.shape, cost: item.cost,
+                policy: policy, allowance: .rate(limit), shape: bucket.shape,
+                cost: min(item.cost, bucket.shape.capacity),
                 backlog: bucket.backlog(at: now), isDenied: isDenied)
         case .quota(let quota, let window, let used):
             return LimitStatus(
@@ -88,22 +77,20 @@ struct LocalBucket {
 extension Bucket {
     /// This loop's share, as it stands; nil where there is none to count.
     ///
-    /// - Parameters:
-    ///   - cost: of the call to be made.
-    ///   - calendar: the instant that quotas go by.
-    func localShare(_ share: Double, fitting cost: Int, at calendar: Int) -> LocalBucket? {
-        if let local, !local.isOver(at: calendar) { return local.fitting(cost) }
-        return LocalBucket(allowance, share, fitting: cost, at: calendar)
+    /// - Parameter calendar: the instant that quotas go by.
+    func localShare(_ share: Double, at calendar: Int) -> LocalBucket? {
+        if let local, !local.isOver(at: calendar) { return local }
+        return LocalBucket(allowance, share, at: calendar)
     }
 }
 
 extension Limit {
-    /// This limit at a part of its rate and burst; the burst holds at least one call of `cost`, or none would ever pass.
-    func share(_ share: Double, fitting cost: Int) -> Limit {
+    /// This limit at a part of its rate and burst, which is at least 1.
+    func share(_ share: Double) -> Limit {
         guard share > 0, share < 1 else { return self }
         let period = (Double(periodMicroseconds) / share).rounded(.up)
         return Limit(
             count: count, periodMicroseconds: Int(min(period, Double(Limit.largestNumber))),
-            burst: max(1, cost, Int(Double(burst) * share)))
+            burst: max(1, Int(Double(burst) * share)))
     }
 }

@@ -274,7 +274,8 @@ package final class Gate {
     private func conclude(_ ask: Ask, _ answer: Till.Answer) {
         switch answer {
         case .decided(let decision, let receipt):
-            if decision.isOfRevokedKey, let hash = ask.hash { cache.noteRevoked(hash) }
+            link.noteUse()
+            if decision.isOfRevokedKey, let hash = ask.hash { cache.noteRevoked(hash, seenAt: link.redisTime) }
             finish(ask, decision, receipt)
         case .absent(let absence): decideWithoutRedis(ask, absence)
         case .foreign(let principal):

@@ -57,8 +57,9 @@ final class WithoutRedis {
             return (.deny(Denial(reason: reason)), nil)
         }
         let hash = hash()
-        guard link.wasThere(within: configuration.staleFor), let entry = cache.lastOfAll(hash),
-            entry.standingRefusal == nil, entry.refusal(at: link.redisTime) == nil
+        let isFresh = !ask.request.takesTokens || link.wasOfUse(within: configuration.staleFor)
+        guard isFresh, let entry = cache.lastOfAll(hash), entry.standingRefusal == nil,
+            entry.refusal(at: link.redisTime) == nil
         else {
             return (.deny(Denial(reason: reason)), nil)
         }
@@ -108,7 +109,7 @@ final class WithoutRedis {
         let items = charge.items.filter { !$0.isShadow }
         var isDenied = false
         for item in items {
-            guard let share = item.bucket.localShare(configuration.localShare, fitting: item.cost, at: calendar) else {
+            guard let share = item.bucket.localShare(configuration.localShare, at: calendar) else {
                 return (nil, nil)
             }
             item.bucket.local = share

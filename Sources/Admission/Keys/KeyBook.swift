@@ -245,15 +245,22 @@ final class KeyBook {
                 dropPointer(want)
                 continue
             }
-            let entry = cache.entry(want.hash, want.pointer, heeded(record, of: want), organization)
-            if link.isOurs { share(entry, of: want.hash, readAt: readAt) }
+            guard link.isOurs else {
+                // It may be another database's.
+                tell(want.asks) { _ in nil }
+                continue
+            }
+            let held = heeded(record, of: want, readAt: readAt)
+            let entry = cache.entry(want.hash, want.pointer, held, organization)
+            share(entry, of: want.hash, readAt: readAt)
             tell(want.asks) { _ in .key(entry, isFresh: true) }
         }
     }
 
     /// With the other loops of the process.
     private func share(_ entry: KeyEntry, of hash: CredentialHash, readAt: Int) {
-        if !entry.record.isActive { cache.noteRevoked(hash) }
+        link.noteUse()
+        if !entry.record.isActive { cache.noteRevoked(hash, seenAt: readAt) }
         link.seen.note(
             entry.organization.record, link.servesWithoutRedis ? entry.record : nil, of: hash, at: entry.pointer,
             readAt: readAt)
@@ -293,6 +300,7 @@ final class KeyBook {
                 return nil
             }
             self.cache.setUnknown(want.hash, at: self.link.eventLoop.now)
+            self.link.seen.forget(want.hash)
             return .unknown
         }
     }
@@ -300,15 +308,18 @@ final class KeyBook {
     // MARK: Revocations
 
     /// The record as it holds here: a key that this process has seen revoked stays so, whatever is read of it.
-    private func heeded(_ record: KeyRecord, of want: OrganizationLoad.Want) -> KeyRecord {
-        guard link.isOurs, record.standing(at: link.redisTime) != .revoked, record.isActive,
-            link.seen.isRevoked(want.hash)
-        else { return record }
-        counters.revocationsForgotten += 1
-        if link.seen.noteForgotten(want.hash) {
-            complaints.noteForgottenRevocation(want.pointer.principal.keyID)
+    private func heeded(_ record: KeyRecord, of want: OrganizationLoad.Want, readAt: Int) -> KeyRecord {
+        guard let revocation = link.seen.revocation(of: want.hash), revocation.isForgotten(by: record) else {
+            return record
         }
-        revokeAnew(want.pointer)
+        // An answer from before it may be heard after it, and nothing has gone back then.
+        if readAt > revocation.seenAt {
+            counters.revocationsForgotten += 1
+            if link.seen.noteForgotten(want.hash) {
+                complaints.noteForgottenRevocation(want.pointer.principal.keyID)
+            }
+            revokeAnew(want.pointer)
+        }
         var revoked = record
         revoked.isActive = false
         return revoked

@@ -24,8 +24,8 @@ final class KeyCache {
     private var unknowns: BoundedCache<CredentialHash, NIODeadline>
     /// Of the configuration before, for a while.
     private var inheritance: Inheritance<KeyCache>?
-    /// So many of the process' revocations are heeded here.
-    private var heededRevocations = 0
+    /// So much of what the process announced is heeded here.
+    private var heeded: Int
 
     /// - Parameter capacity: keys, organizations and failed look-ups remembered, each.
     init(
@@ -36,6 +36,7 @@ final class KeyCache {
         self.policies = policies
         self.plans = plans
         self.seen = seen
+        heeded = seen.announcementCount
         self.complaints = complaints
         records = BoundedCache(capacity: capacity)
         organizations = BoundedCache(capacity: capacity)
@@ -52,27 +53,31 @@ final class KeyCache {
 
     /// As it was last read, and worked out by the plans of then.
     func last(_ hash: CredentialHash) -> KeyEntry? {
-        heedRevocations()
+        heed()
         return records.use(hash) ?? inherited(hash)
     }
 
-    /// As any loop has read it last. For when Redis can't be asked: it takes a lock.
+    /// As any loop has read it last; nil of one that any has seen revoked. For when Redis can't be asked: it takes a lock.
     func lastOfAll(_ hash: CredentialHash) -> KeyEntry? {
+        guard seen.revocation(of: hash) == nil else { return nil }
         let entry = last(hash)
-        guard let (key, organization) = seen.last(hash) else {
-            // Nobody keeps records of all loops, but one of the organization's other keys may have been read since.
-            guard let entry, let organization = seen.last(organization: entry.pointer.organization),
-                organization != entry.organization.record
-            else { return entry }
-            return self.entry(hash, entry.pointer, entry.record, organization)
-        }
-        if let entry, entry.record == key.record, entry.organization.record == organization { return entry }
-        return self.entry(hash, key.pointer, key.record, organization)
+        let known = seen.last(hash)
+        guard let pointer = known?.key.pointer ?? entry?.pointer,
+            let record = known?.key.record ?? entry?.record,
+            let revision = known?.key.revision ?? entry?.organization.record.revision,
+            var organization = known?.organization ?? seen.last(organization: pointer.organization)
+                ?? entry?.organization.record
+        else { return nil }
+        // The organization may have been read after the key: by that revision the key would count as read with it, and
+        // what has changed of it since would never be.
+        organization.revision = revision
+        if let entry, entry.record == record, entry.organization.record == organization { return entry }
+        return self.entry(hash, pointer, record, organization)
     }
 
     /// As it was last read, under the plans of now.
     func current(_ hash: CredentialHash) -> KeyEntry? {
-        heedRevocations()
+        heed()
         guard let entry = records.use(hash) else { return inherited(hash) }
         guard entry.organization.generation != plans.generation else { return entry }
         return self.entry(hash, entry.pointer, entry.record, entry.organization.record)
@@ -97,19 +102,22 @@ final class KeyCache {
     // MARK: Revocations
 
     /// Somebody was told that this one is revoked: so it is on every loop, and stays so.
-    func noteRevoked(_ hash: CredentialHash) {
+    ///
+    /// - Parameter seenAt: Redis' clock in microseconds.
+    func noteRevoked(_ hash: CredentialHash, seenAt: Int) {
         guard let entry = records.use(hash), !entry.isNotedRevoked else { return }
         entry.isNotedRevoked = true
-        seen.noteRevoked(hash)
+        let record = entry.record
+        seen.note(Revocation(from: record.isActive ? record.validUntil : 0, seenAt: seenAt), of: hash)
     }
 
-    /// What another loop has seen revoked is looked up anew: an outage, or a database that has gone back in time, would let
-    /// it be served here.
-    private func heedRevocations() {
-        guard seen.revocationCount != heededRevocations else { return }
-        let revoked = seen.revoked(after: heededRevocations)
-        heededRevocations = revoked.count
-        for hash in revoked.credentials where records.use(hash)?.standingRefusal != .revoked { records.remove(hash) }
+    /// What another loop has seen revoked, or gone, is looked up anew: an outage, or a database that has gone back in time,
+    /// would let it be served here.
+    private func heed() {
+        guard seen.announcementCount != heeded else { return }
+        let news = seen.announced(after: heeded)
+        heeded = news.count
+        for hash in news.credentials where records.use(hash)?.standingRefusal != .revoked { records.remove(hash) }
     }
 
     // MARK: Another configuration

@@ -11,12 +11,19 @@ struct LastKnown {
     struct Key {
         let pointer: RecordPointer
         let record: KeyRecord
+        /// The organization's, under which it was read.
+        let revision: [UInt8]
     }
+
+    /// Of two loops' answers one may be heard so much later. What seems older than that was read by a clock that went back.
+    private static let longestRace = 2_000_000
 
     private struct Dated<Value: Sendable> {
         let value: Value
         /// Redis' clock, in microseconds.
         let readAt: Int
+
+        func isNewer(than moment: Int) -> Bool { 1...LastKnown.longestRace ~= readAt - moment }
     }
 
     private var keys: BoundedCache<CredentialHash, Dated<Key>>
@@ -29,18 +36,22 @@ struct LastKnown {
     }
 
     mutating func note(_ organization: OrganizationRecord, of name: String, readAt: Int) {
-        if let known = organizations.use(name), known.readAt > readAt { return }
+        if let known = organizations.use(name), known.isNewer(than: readAt) { return }
         organizations.insert(Dated(value: organization, readAt: readAt), for: name)
     }
 
-    mutating func note(_ record: KeyRecord, of hash: CredentialHash, at pointer: RecordPointer, readAt: Int) {
-        if let known = keys.use(hash), known.readAt > readAt { return }
-        keys.insert(Dated(value: Key(pointer: pointer, record: record), readAt: readAt), for: hash)
+    mutating func note(_ key: Key, of hash: CredentialHash, readAt: Int) {
+        if let known = keys.use(hash), known.isNewer(than: readAt) { return }
+        keys.insert(Dated(value: key, readAt: readAt), for: hash)
     }
 
     /// It is no key.
-    mutating func forget(_ hash: CredentialHash) {
+    ///
+    /// - Returns: whether it was one.
+    mutating func forget(_ hash: CredentialHash) -> Bool {
+        guard keys.use(hash) != nil else { return false }
         keys.remove(hash)
+        return true
     }
 
     mutating func key(_ hash: CredentialHash) -> Key? { keys.use(hash)?.value }

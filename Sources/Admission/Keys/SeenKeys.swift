@@ -20,6 +20,8 @@ package final class SeenKeys: Sendable {
 
     private struct State {
         var revocations = Revocations(capacity: SeenKeys.mostRevocations)
+        /// Of a database that may turn out to be this one, by its id.
+        var inherited: (database: [UInt8], revocations: Revocations)?
         /// Revocations of which a record knows nothing any more, as far as that was said.
         var forgotten: Set<CredentialHash> = []
         var lastKnown: LastKnown
@@ -28,32 +30,49 @@ package final class SeenKeys: Sendable {
     private static let mostSaid = 256
 
     private let state: NIOLockedValueBox<State>
-    private let revocations = Atomic(0)
+    private let announcements = Atomic(0)
 
-    /// - Parameter capacity: of keys and organizations whose records are remembered, each.
-    package init(capacity: Int = 50_000) {
-        state = NIOLockedValueBox(State(lastKnown: LastKnown(capacity: capacity)))
+    /// - Parameters:
+    ///   - capacity: of keys and organizations whose records are remembered, each.
+    ///   - former: of the Redis before, at another address: a replica that was promoted has the same database, by its id.
+    package init(capacity: Int = 50_000, after former: (seen: SeenKeys, instance: Instance)? = nil) {
+        var state = State(lastKnown: LastKnown(capacity: capacity))
+        if let former, let database = former.instance.id {
+            state.inherited = (database, former.seen.state.withLockedValue { $0.revocations })
+        }
+        self.state = NIOLockedValueBox(state)
+    }
+
+    /// The database's id is known, before anything else is read of it.
+    func meet(_ database: [UInt8]) {
+        state.withLockedValue { state in
+            guard let (known, revocations) = state.inherited else { return }
+            state.inherited = nil
+            guard known == database else { return }
+            state.revocations = revocations
+            announcements.store(revocations.count, ordering: .releasing)
+        }
     }
 
     // MARK: Revocations
 
-    /// How many there were: another number tells a loop that it doesn't know of all.
-    var revocationCount: Int { revocations.load(ordering: .acquiring) }
+    /// How much loops were told to read anew: another number tells one that it doesn't know of all.
+    var announcementCount: Int { announcements.load(ordering: .acquiring) }
 
-    func noteRevoked(_ hash: CredentialHash) {
+    /// What came after the first `count`, and how much there is now.
+    func announced(after count: Int) -> (credentials: [CredentialHash], count: Int) {
+        state.withLockedValue { ($0.revocations.announced(after: count), $0.revocations.count) }
+    }
+
+    func note(_ revocation: Revocation, of hash: CredentialHash) {
         state.withLockedValue { state in
-            guard state.revocations.note(hash) else { return }
-            revocations.store(state.revocations.count, ordering: .releasing)
+            guard state.revocations.note(revocation, of: hash) else { return }
+            announcements.store(state.revocations.count, ordering: .releasing)
         }
     }
 
-    func isRevoked(_ hash: CredentialHash) -> Bool {
-        revocationCount > 0 && state.withLockedValue { $0.revocations.contains(hash) }
-    }
-
-    /// Those after the first `count`, and how many there are now.
-    func revoked(after count: Int) -> (credentials: [CredentialHash], count: Int) {
-        state.withLockedValue { ($0.revocations.noted(after: count), $0.revocations.count) }
+    func revocation(of hash: CredentialHash) -> Revocation? {
+        announcementCount == 0 ? nil : state.withLockedValue { $0.revocations[hash] }
     }
 
     /// A record says that the key holds.
@@ -78,18 +97,25 @@ package final class SeenKeys: Sendable {
     ) {
         state.withLockedValue { state in
             state.lastKnown.note(organization, of: pointer.organization, readAt: readAt)
-            if let record { state.lastKnown.note(record, of: hash, at: pointer, readAt: readAt) }
+            guard let record else { return }
+            let key = LastKnown.Key(pointer: pointer, record: record, revision: organization.revision)
+            state.lastKnown.note(key, of: hash, readAt: readAt)
         }
     }
 
+    /// It is no key, or none any more: no loop is to go by what it remembers of it.
     func forget(_ hash: CredentialHash) {
-        state.withLockedValue { $0.lastKnown.forget(hash) }
+        state.withLockedValue { state in
+            guard state.lastKnown.forget(hash) else { return }
+            state.revocations.announce(hash)
+            announcements.store(state.revocations.count, ordering: .releasing)
+        }
     }
 
-    /// A key's record and its organization's, as last read; of one seen revoked nothing.
+    /// A key's record and its organization's, as last read.
     func last(_ hash: CredentialHash) -> (key: LastKnown.Key, organization: OrganizationRecord)? {
         state.withLockedValue { state in
-            guard !state.revocations.contains(hash), let key = state.lastKnown.key(hash),
+            guard let key = state.lastKnown.key(hash),
                 let organization = state.lastKnown.organization(key.pointer.organization)
             else { return nil }
             return (key, organization)

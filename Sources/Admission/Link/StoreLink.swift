@@ -34,8 +34,10 @@ final class StoreLink {
     /// When `fault` came over it, by the wall clock.
     private var faultySince: Int?
     private var postponed = PostponedCorrections()
-    /// Redis' clock in microseconds, when its answer came, and when the last one did of a database that is ours.
-    private var lastTime: (redis: Int, heardAt: NIODeadline, wasOursAt: NIODeadline)?
+    /// Redis' clock in microseconds, and when its answer came.
+    private var lastTime: (redis: Int, heardAt: NIODeadline)?
+    /// When it last decided something, or a record was read.
+    private var usedAt = NIODeadline.distantPast
     private(set) var isClosed = false
     /// That ask by it: one a configuration that is still at work.
     private var gates: Set<ObjectIdentifier> = []
@@ -130,11 +132,13 @@ final class StoreLink {
         return lastTime.redis + Int((eventLoop.now - lastTime.heardAt).nanoseconds / 1_000)
     }
 
-    /// Whether what was read of keys is worth something yet: Redis was there not longer ago.
-    func wasThere(within time: TimeAmount) -> Bool {
-        guard let lastTime else { return false }
-        return eventLoop.now <= lastTime.wasOursAt + time
+    /// Redis was of use: what is remembered of keys is as good as it was then.
+    func noteUse() {
+        usedAt = eventLoop.now
     }
+
+    /// Whether it was of use not longer ago.
+    func wasOfUse(within time: TimeAmount) -> Bool { eventLoop.now <= usedAt + time }
 
     /// Whether known keys are served when Redis isn't there.
     var servesWithoutRedis: Bool { log.onFailure != .closed }
@@ -252,8 +256,7 @@ final class StoreLink {
             guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
-            let now = eventLoop.now
-            lastTime = (time, now, wasOursAt: isOurs ? now : lastTime?.wasOursAt ?? .distantPast)
+            lastTime = (time, eventLoop.now)
             return .success(elements)
         case .failure(.timeout): return .failure(.late)
         case .failure(let error):
@@ -427,7 +430,10 @@ final class StoreLink {
     /// - Parameter reply: the database's id, as a script has answered it.
     func compareInstance(_ reply: RedisReply) {
         var seen: [UInt8]?
-        if case .bytes(let id) = reply { seen = id }
+        if case .bytes(let id) = reply {
+            seen = id
+            self.seen.meet(id)
+        }
         switch health.compare(isOurs: instance.agrees(with: seen)) {
         case .asBefore: break
         case .restored, .swapped:

@@ -57,7 +57,11 @@ final class Watches {
     func advance(_ now: NIODeadline, _ recheck: (CredentialHash) -> Void) {
         if hasDeparted { endIfAway(now) }
         while let credential = popDue(at: now) {
-            guard link.outage == nil else { continue }
+            guard link.outage == nil else {
+                // What another loop was told before the outage needs no Redis to be known.
+                if link.seen.revocation(of: credential) != nil { end(credential) }
+                continue
+            }
             recheck(credential)
         }
     }

@@ -15,7 +15,7 @@ package struct KeyRecord: Sendable, Equatable {
     /// ... to just before this: its expiry or its revocation to come, whichever is first.
     package var validUntil: Int
     /// What the end of validity means to the caller.
-    var endsByRevocation: Bool
+    package var endsByRevocation: Bool
     package var overrides: LimitOverrides
     package var tools: ToolAccess
     package var scopes: KeyScopes

@@ -25,7 +25,9 @@ struct Backends: Sendable {
         instance = ofRedis?.instance ?? Instance()
         late = ofRedis?.late ?? LateDecisions()
         outages = ofRedis?.outages ?? Outages()
-        seen = ofRedis?.seen ?? SeenKeys(capacity: settings.limits.cacheEntries)
+        seen =
+            ofRedis?.seen
+            ?? SeenKeys(capacity: settings.limits.cacheEntries, after: former.map { ($0.seen, $0.instance) })
         resolver =
             former?.location == location
             ? former?.resolver : UpstreamResolver(settings.upstream, logger: logger)
