@@ -3,7 +3,17 @@
 import Octets
 package import Settings
 
+extension String {
+    /// A path of a document as people are told of it, who may be at a terminal.
+    func told(_ method: String? = nil) -> String {
+        (method.map { "\($0) " } ?? "") + cut(to: 200).printable
+    }
+}
+
 extension Document {
+    /// No route has a longer one.
+    static let longestPath = 1024
+
     /// The routes of its operations, one a path with all methods of the path, each of which asks for a key.
     ///
     /// - Parameters:
@@ -14,10 +24,10 @@ extension Document {
         var indices: [String: Int] = [:]
         for operation in operations {
             // None is longer; and names that are told apart take their time.
-            let isShort = operation.path.utf8.count <= 1024
+            let isShort = operation.path.utf8.count <= Self.longestPath
             let path = isShort ? Self.path(operation.path, rest: rest) : operation.path
             guard isShort, let shape = Settings.Route.shape(ofPath: path) else {
-                left("\(operation.method) \(operation.path): a path that no route can have")
+                left("\(operation.path.told(operation.method)): a path that no route can have")
                 continue
             }
             if let index = indices[shape] {

@@ -68,9 +68,11 @@ extension Document {
         var url: String
         var variables: [String: Variable]?
 
-        /// The path that its URL begins every other with, without the slash at its end; nil where it can't be known.
+        /// The path that its URL begins every other with, without the slash at its end; nil where it can't be known, or
+        /// is longer than any route's.
         func path(from target: String) -> String? {
-            guard let url = withDefaults else { return nil }
+            // Each operation has it once more.
+            guard let url = withDefaults, url.utf8.count <= Document.longestPath else { return nil }
             let place = Substring(url).prefix { $0 != "?" && $0 != "#" }
             if let scheme = place.firstRange(of: "://") {
                 return Self.trimmed(place[scheme.upperBound...].drop { $0 != "/" })
@@ -88,6 +90,7 @@ extension Document {
                     let value = variables?[String(rest[rest.index(after: start)..<end])]?.default
                 else { return nil }
                 text += rest[..<start] + value
+                guard text.utf8.count <= Document.longestPath else { return nil }
                 rest = rest[rest.index(after: end)...]
             }
             return text + rest

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
@@ -47,18 +49,19 @@ package struct Document: Sendable, Equatable {
         var operations: [Operation] = []
         var skipped: [String] = []
         for (path, item) in read.paths.items {
-            if item.hasReference { skipped.append("\(path): a path item elsewhere ($ref)") }
+            if item.hasReference { skipped.append("\(path.told()): a path item elsewhere ($ref)") }
             for (method, operation) in item.operations {
                 guard operations.count + skipped.count < Self.mostOperations else { throw .tooManyOperations }
                 let server = (operation.servers ?? item.servers ?? read.servers)?.first
                 guard let prefix = server.map({ $0.path(from: target) }) ?? "" else {
-                    skipped.append("\(method) \(path): a server whose URL has a variable without a default")
+                    skipped.append(
+                        "\(path.told(method)): a server's URL that is too long, or has a variable without a default")
                     continue
                 }
                 operations.append(Operation(path: prefix + path, method: method))
             }
             for method in item.otherMethods {
-                skipped.append("\(method.uppercased()) \(path): a method that routes can't have")
+                skipped.append("\(path.told(method.uppercased())): a method that routes can't have")
             }
         }
         self.operations = operations.sorted { ($0.path, $0.method) < ($1.path, $1.method) }
@@ -78,7 +81,7 @@ package enum DocumentFlaw: Error, Sendable, Equatable, CustomStringConvertible {
         case .keyNotFound(let key, _): self = key.stringValue == "openapi" ? .otherVersion : .unexpected(at: "root")
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
             let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-            self = .unexpected(at: path.isEmpty ? "root" : path.cut(to: 128))
+            self = .unexpected(at: path.isEmpty ? "root" : path.cut(to: 128).printable)
         @unknown default: self = .notJSON
         }
     }

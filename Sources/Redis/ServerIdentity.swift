@@ -27,9 +27,15 @@ struct ServerIdentity: Equatable {
         }
     }
 
+    private static func isOfVersion(_ character: Character) -> Bool {
+        character.isASCII && (character.isLetter || character.isNumber || ".+-".contains(character))
+    }
+
     private mutating func take(_ name: String?, _ value: String?) {
         switch name {
-        case "version", "redis_version": version = value
+        case "version", "redis_version":
+            // Whatever it says is shown to people.
+            version = value.map { String($0.prefix(32).prefix(while: Self.isOfVersion)) }
         case "mode", "redis_mode": mode = value
         case "role": role = value
         default: break

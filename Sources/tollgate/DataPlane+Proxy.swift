@@ -62,7 +62,8 @@ extension Readiness.Cause {
         case .emptied:
             self.init(
                 "emptied",
-                "The database was emptied or swapped. Restore it, or restart Tollgate to work with the new one.")
+                "The database was emptied or swapped. Restore it, or have Tollgate work with it: tollgatectl database adopt."
+            )
         case .silent: self.init("no_answer", "Redis is connected and does not answer in time.")
         case .redis(let fault): self.init(fault)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
+import Octets
 import Settings
 
 /// A policy set, and why it is looked at.

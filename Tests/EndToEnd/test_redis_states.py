@@ -24,7 +24,7 @@ def state(daemon) -> dict:
 
 #: What is to be done about each.
 DETAILS = {
-    "emptied": "The database was emptied or swapped. Restore it, or restart Tollgate to work with the new one.",
+    "emptied": "The database was emptied or swapped. Restore it, or have Tollgate work with it: tollgatectl database adopt.",
     "unreachable": "Redis can't be connected to. Is it running, and is redis.url right?",
     "NOAUTH": "Redis refuses the user or password of redis.url, or asks for one.",
     "WRONGPASS": "Redis refuses the user or password of redis.url, or asks for one.",

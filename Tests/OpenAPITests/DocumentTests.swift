@@ -59,6 +59,25 @@ import Testing
         #expect(try told(text) == ["GET /v1/b", "GET /v2/a", "PUT /v3/a"])
     }
 
+    /// What is small in a document would be long once for each operation.
+    @Test(arguments: [
+        #"[{"url": "/{a}{a}", "variables": {"a": {"default": "LONG"}}}]"#, #"[{"url": "/LONGLONG"}]"#,
+    ]) func aServersURLHasABound(servers: String) throws {
+        let long = String(repeating: "x", count: 600)
+        let text = #"{"openapi": "3.0.3", "servers": \#(servers), "paths": {"/a": {"get": {}}}}"#
+        let read = try document(text.replacing("LONG", with: long))
+        #expect(read.operations.isEmpty)
+        #expect(read.skipped == ["GET /a: a server's URL that is too long, or has a variable without a default"])
+    }
+
+    /// People at a terminal are told of it.
+    @Test func aPathIsToldWithoutCommandsAndNotInFull() throws {
+        let text = #"{"openapi": "3.0.3", "paths": {"/a\u001b]0;LONG": {"$ref": "b"}}}"#
+        let read = try document(text.replacing("LONG", with: String(repeating: "x", count: 600)))
+        let told = #"/a\u{1B}]0;"# + String(repeating: "x", count: 200 - 6)
+        #expect(read.skipped == [told + ": a path item elsewhere ($ref)"])
+    }
+
     @Test func whatCantBeARouteIsNamed() throws {
         let text = """
             {"openapi": "3.2.0", "paths": {"/a": {"$ref": "other.json"}, "/q": {"query": {}, "get": {}},
@@ -69,7 +88,8 @@ import Testing
         #expect(
             read.skipped
                 == [
-                    "/a: a path item elsewhere ($ref)", "GET /s: a server whose URL has a variable without a default",
+                    "/a: a path item elsewhere ($ref)",
+                    "GET /s: a server's URL that is too long, or has a variable without a default",
                     "QUERY /q: a method that routes can't have",
                 ].sorted())
     }

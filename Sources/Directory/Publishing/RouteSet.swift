@@ -18,6 +18,9 @@ package struct RouteSet: Sendable, Equatable {
     /// Octets of a text: enough for 2 000 operations, the most of a document, with paths of 256.
     package static let longest = 1 << 20
 
+    /// Octets of policies' names in what is read of a text, over all routes.
+    static let longestRead = 8 << 20
+
     package struct Route: Sendable, Hashable {
         /// Whether a key is asked for.
         package enum Access {
@@ -90,6 +93,12 @@ package struct RouteSet: Sendable, Equatable {
         guard text.utf8.count <= Self.longest,
             let document = try? JSONDecoder().decode(Document.self, from: Data(text.utf8))
         else { return nil }
+        // A list of policies is written once for all routes that have it, and read once for each.
+        let lists = (document.policies ?? []).map { $0.reduce(0) { $0 + $1.utf8.count } }
+        let octets = document.routes.reduce(0) { sum, route in
+            sum + (route.policies.flatMap { lists.indices.contains($0) ? lists[$0] : nil } ?? 0)
+        }
+        guard octets <= Self.longestRead else { return nil }
         self.init(
             routes: document.routes.map { $0.route(document.policies ?? []) }, omitted: max(0, document.omitted ?? 0),
             awaitsDocument: document.awaits_document ?? false, hash: hash)

@@ -157,7 +157,7 @@ package struct Sidecars: Sendable {
         let reply =
             try await redis.evaluate(.listSidecars, keys: [names.sidecars], arguments: ["\(Self.mostLive)"]).array
             ?? []
-        guard let now = reply.first?.text.flatMap(Int64.init) else { return [] }
+        guard let now = reply.first?.text.flatMap(Int64.init), Self.moments.contains(Double(now)) else { return [] }
         return stride(from: 1, to: reply.count - 1, by: 2).compactMap { index in
             guard let member = reply[index].text, member.utf8.count <= Self.longestMember,
                 let colon = member.lastIndex(of: ":"),

@@ -88,7 +88,8 @@ extension RedisScript {
 
     /// KEYS: the organization, the record, active keys, the audit stream, and the record that it replaced, if it did.
     /// ARGV: revision, local id, who, id, local id of what it replaced.
-    /// Answers `{'revoked'}`, `{'already'}` or `{'missing'}`.
+    /// Answers `{'revoked'}`, `{'already'}` or `{'missing'}`. Something is written the second time too: replicas are waited for
+    /// (`WAIT`) up to what the same connection has written.
     ///
     /// Redis undoes nothing of a script that fails half-way (a user of an ACL may lack one of its commands). So the revision
     /// goes first: no record says revoked while sidecars trust the one they remember. What is left then, the place among
@@ -108,6 +109,8 @@ extension RedisScript {
             if active == '1' then
               if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'rev', ARGV[1]) end
               redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', now)
+            else
+              redis.call('HSET', KEYS[2], 'is_active', '0')
             end
             redis.call('ZREM', KEYS[3], ARGV[2])
             if active == '1' then note(KEYS[4], ARGV[3], 'key.revoke', ARGV[4], '') end

@@ -56,7 +56,7 @@ extension Settings.Redis {
 
     static let staleFor = Setting(
         "redis.stale_for", .duration(.seconds(1)...(.seconds(30 * 86_400))), default: "1h",
-        "Known keys pass without Redis (open and local) for so long after it was last there.")
+        "Known keys pass without Redis (open and local) for so long after it was last of use.")
 
     init(_ root: Mapping, _ problems: inout ProblemList) {
         endpoint = root.value(Self.endpoint, &problems)

@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import Directory
+import Octets
+import Redis
 
 /// Whether a change has reached the replicas: one that none has is undone by a failover.
 struct ReplicaWait: ParsableArguments {
@@ -11,24 +13,53 @@ struct ReplicaWait: ParsableArguments {
         transform: Moment.wait)
     var wait = Moment.Wait(seconds: 1)
 
-    /// Nil where nobody is to be waited for.
-    func reach(_ directory: Directory) async -> Replicas? {
-        guard let seconds = wait.seconds else { return nil }
-        return await directory.replicas(within: seconds)
-    }
-
     /// After a change that may be made once more: where no replica has it, the command ends with `tryAgain`.
     func wait(_ directory: Directory, isToldInText: Bool) async throws {
-        guard let reach = await reach(directory) else { return }
-        guard reach.reached > 0 else {
-            throw Failure(.tryAgain, "it was done, but \(Self.unreached(reach)); repeat the command, until one has it")
+        switch await outcome(directory) {
+        case .nobody: break
+        case .unknown(let why, let isRefused):
+            guard isRefused else {
+                throw Failure(
+                    .tryAgain, "it was done, but whether a replica has it can't be told (\(why)); repeat the command")
+            }
+            warnOfIgnorance(why)
+        case .told(let reach):
+            guard reach.reached > 0 else {
+                throw Failure(
+                    .tryAgain, "it was done, but \(Self.unreached(reach)); repeat the command, until one has it")
+            }
+            if isToldInText { try Output.line("\(Self.text(reach)).") }
         }
-        if isToldInText { try Output.line("\(Self.text(reach)).") }
     }
 
     /// After a change that can't be made once more.
-    func warn(of reach: Replicas?) {
-        if let reach, reach.reached == 0 { Output.warn(Self.unreached(reach)) }
+    func warn(_ directory: Directory) async {
+        switch await outcome(directory) {
+        case .nobody: break
+        case .unknown(let why, _): warnOfIgnorance(why)
+        case .told(let reach): if reach.reached == 0 { Output.warn(Self.unreached(reach)) }
+        }
+    }
+
+    private enum Outcome {
+        /// There are no replicas, or nobody is to be waited for.
+        case nobody
+        case told(Replicas)
+        case unknown(why: String, isRefused: Bool)
+    }
+
+    private func outcome(_ directory: Directory) async -> Outcome {
+        guard let seconds = wait.seconds else { return .nobody }
+        do throws(DirectoryError) {
+            return try await directory.replicas(within: seconds).map(Outcome.told) ?? .nobody
+        } catch {
+            guard case .redis(let fault) = error else { return .unknown(why: "\(error)", isRefused: false) }
+            return .unknown(why: "\(fault)".printable, isRefused: fault.serverCode != nil)
+        }
+    }
+
+    private func warnOfIgnorance(_ why: String) {
+        Output.warn("whether replicas have it can't be told (\(why)); --wait none asks nobody")
     }
 
     private static func text(_ reach: Replicas) -> String {

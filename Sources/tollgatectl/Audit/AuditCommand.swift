@@ -3,6 +3,7 @@
 import ArgumentParser
 import Directory
 import Limits
+import Octets
 
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Directory
 import Keyspace
+import Octets
 
 struct DatabaseAdopt: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

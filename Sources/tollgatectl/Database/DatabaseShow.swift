@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Directory
+import Octets
 
 struct DatabaseShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Directory
 import Limits
+import Octets
 
 extension IssuedKey {
     var expiryText: String { expiresAt.map(Moment.text) ?? "never" }

@@ -81,7 +81,7 @@ struct KeyIssue: AsyncParsableCommand {
         order.scopes = KeyScopes(Set(scope))
         order.networks = KeyNetworks(parsing: allowFrom.joined(separator: " ")) ?? KeyNetworks()
         order.start = notBefore ?? .never
-        let (issued, terms, reach) = try await connection.withRedis { [order] session in
+        try await connection.withRedis { [order] session in
             try await LimitCheck(edits: limit, owner: .key, argument: "--limit").check(session)
             let inForce = try await KeyTermsInForce(session)
             var order = order
@@ -90,10 +90,10 @@ struct KeyIssue: AsyncParsableCommand {
             let issued = try await session.directory.issueKey(order)
             inForce.warnOfOthers()
             await session.warnOfOtherNamespaces()
-            return (issued, inForce.terms, await replicas.reach(session.directory))
+            try issued.show(json: json, remark: "Expires: \(issued.expiryText). Send it as \(inForce.terms.places).")
+            // Once it was shown: whoever is tired of waiting has it.
+            await replicas.warn(session.directory)
         }
-        try issued.show(json: json, remark: "Expires: \(issued.expiryText). Send it as \(terms.places).")
-        replicas.warn(of: reach)
     }
 }
 

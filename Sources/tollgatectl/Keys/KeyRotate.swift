@@ -29,18 +29,18 @@ struct KeyRotate: AsyncParsableCommand {
 
     func run() async throws {
         let id = try key.parsed
-        let (issued, oldEndsAt, reach) = try await connection.withRedis { session in
+        try await connection.withRedis { session in
             let inForce = try await KeyTermsInForce(session)
-            let rotated = try await session.directory.rotateKey(
+            let (issued, oldEndsAt) = try await session.directory.rotateKey(
                 id, grace: grace.seconds, prefix: inForce.terms.prefix)
             inForce.warnOfOthers()
-            return (rotated.0, rotated.1, await replicas.reach(session.directory))
+            let end = grace.seconds == 0 ? "is refused from now on" : "works until \(Moment.text(oldEndsAt))"
+            try issued.show(
+                json: json,
+                with: [("replaces", .string(id.text)), ("replaced_ends_at", .string(Moment.text(oldEndsAt)))],
+                remark: "It replaces \(id.text), which \(end). Expires: \(issued.expiryText).")
+            // Once it was shown: whoever is tired of waiting has it.
+            await replicas.warn(session.directory)
         }
-        let end = grace.seconds == 0 ? "is refused from now on" : "works until \(Moment.text(oldEndsAt))"
-        try issued.show(
-            json: json,
-            with: [("replaces", .string(id.text)), ("replaced_ends_at", .string(Moment.text(oldEndsAt)))],
-            remark: "It replaces \(id.text), which \(end). Expires: \(issued.expiryText).")
-        replicas.warn(of: reach)
     }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Directory
 import Limits
+import Octets
 
 struct OrgShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

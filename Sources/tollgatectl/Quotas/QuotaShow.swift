@@ -3,6 +3,7 @@
 import ArgumentParser
 import Directory
 import Limits
+import Octets
 import Settings
 
 struct QuotaShow: AsyncParsableCommand {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
+import Octets
 
 /// The route sets that running sidecars serve, and who serves which.
 struct RouteSetsInForce {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Directory
+import Octets
 import Settings
 
 struct RoutesCommand: AsyncParsableCommand {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// Rows under headings, for people.
 ///
 /// 1. On a terminal it is as wide as the terminal: columns that may shrink do, down to ``narrowest``. Where even that is

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension String {
-    /// What may be shown. Others may write to Redis too, and a terminal obeys what is in a name: control characters move its
+    /// What may be shown. Others write to Redis and documents too, and a terminal obeys what is in a name: control characters move its
     /// cursor and rename its window, a line's end forges a row, a change of direction turns one round. They are written as
     /// `\u{1B}`.
-    var printable: String {
+    package var printable: String {
         // Nearly all there is.
         if utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return self }
         return unicodeScalars.reduce(into: "") { text, scalar in
@@ -19,7 +19,7 @@ extension String {
 
 extension Unicode.Scalar {
     /// Does something instead of showing something.
-    var isCommand: Bool {
+    package var isCommand: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: true
         // Embeddings, overrides and isolates of direction (Unicode Standard Annex #9).
