@@ -20,32 +20,26 @@ extension Directory {
     /// - Returns: nil where there are no replicas.
     /// - Throws: `.redis`, of the server where the user may not ask.
     package func replicas(within seconds: Int) async throws(DirectoryError) -> Replicas? {
-        let attached = try await attachedReplicas()
-        guard attached > 0 else { return nil }
-        // In short steps: a command has its own time, and each asks about the same change.
-        var reached = 0
-        for _ in 0..<max(1, seconds) {
-            let count = try await ask("WAIT", String(attached), "1000").integer ?? 0
-            reached = min(Int(clamping: count), attached)
-            if reached == attached { break }
-        }
-        return Replicas(attached: attached, reached: reached)
-    }
-
-    private func attachedReplicas() async throws(DirectoryError) -> Int {
-        let text = try await ask("INFO", "replication").text ?? ""
-        let name = "connected_slaves:"
-        let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
-        return line.flatMap { Int($0.dropFirst(name.count)) } ?? 0
-    }
-
-    private func ask(_ name: String, _ arguments: String...) async throws(DirectoryError) -> RedisReply {
-        var command = RedisCommand(name)
-        for argument in arguments { command.append(argument) }
-        do {
-            return try await redis.send(command)
+        do throws(RedisError) {
+            let attached = try await attachedReplicas()
+            guard attached > 0 else { return nil }
+            // In short steps: a command has its own time, and each asks about the same change.
+            var reached = 0
+            for _ in 0..<max(1, seconds) {
+                let count = try await redis.send("WAIT", String(attached), "1000").integer ?? 0
+                reached = min(Int(clamping: count), attached)
+                if reached == attached { break }
+            }
+            return Replicas(attached: attached, reached: reached)
         } catch {
             throw .redis(error)
         }
+    }
+
+    private func attachedReplicas() async throws(RedisError) -> Int {
+        let text = try await redis.send("INFO", "replication").text ?? ""
+        let name = "connected_slaves:"
+        let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
+        return line.flatMap { Int($0.dropFirst(name.count)) } ?? 0
     }
 }

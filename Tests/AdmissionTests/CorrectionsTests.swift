@@ -46,6 +46,18 @@ import Testing
         #expect(lost == 0)
     }
 
+    /// A database that is emptied and adopted knows nothing of what was charged before.
+    @Test func whatIsAboutAnotherDatabaseIsLost() {
+        bench.link.compareInstance(.text("id"))
+        open()
+        correct("one")
+        bench.link.compareInstance(.text("another"))
+        #expect(lost == 1)
+        bench.link.compareInstance(.text("id"))
+        close()
+        #expect(bench.redis.questions.isEmpty)
+    }
+
     /// However many there are, and a hundred at a time.
     @Test func ofAGreedyOutageTheOldestThousandStay() {
         open()

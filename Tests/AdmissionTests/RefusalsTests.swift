@@ -82,6 +82,17 @@ import Testing
         #expect(!refusals.areCounting)
     }
 
+    /// A script that is carried out where it has nothing to write decides for nobody who is to be charged.
+    @Test func oneScriptThatIsRefusedNowAndThenStaysAnOutage() {
+        var refusals = Refusals()
+        for _ in 0..<20 {
+            refusals.add(.permissions, code: "NOPERM", to: Self.admit, isNeeded: true, at: Self.start)
+        }
+        refusals.noteSuccess(of: Self.admit, at: Self.start)
+        refusals.add(.permissions, code: "NOPERM", to: Self.admit, isNeeded: true, at: Self.start)
+        #expect(refusals.outage?.code == "NOPERM")
+    }
+
     /// To be refused now and then keeps nobody else from being served.
     @Test func onlyTwentyInARowAreAnOutage() {
         var refusals = Refusals()
@@ -100,10 +111,11 @@ import Testing
         #expect(refusals.outage?.fault == .persistence)
         #expect(refusals.outage?.code == "MISCONF")
         #expect(!refusals.areCounting)
-        // One success is no end yet, and one refusal after it none of that.
+        // One success is no end yet; but who is refused now and then from there on is served again.
         refusals.noteSuccess(of: Self.admit, at: Self.start)
-        refuse(1)
         #expect(refusals.outage?.code == "MISCONF")
+        refuse(1)
+        #expect(refusals.outage == nil)
         refusals.noteSuccess(of: Self.admit, at: Self.start)
         refusals.settle(at: Self.start + Refusals.quiet)
         #expect(refusals.outage == nil)

@@ -109,6 +109,47 @@ import Testing
         #expect(bench.link.fault == nil)
     }
 
+    private func answerProbe(_ bench: Bench, _ answer: Result<RedisReply, RedisError>) {
+        for _ in 0..<600 where bench.redis.questions.isEmpty { bench.pass(.milliseconds(10)) }
+        bench.redis.answer(answer)
+    }
+
+    private static let id = Result<RedisReply, RedisError>.success(.array([.integer(1_000_000), .text("id")]))
+
+    /// A relay that garbles every answer, or refuses all in words of its own: nobody's key is in a probe, so it is everybody's
+    /// trouble, and known without a request.
+    @Test(arguments: [
+        Result<RedisReply, RedisError>.success(.text("nonsense")), .failure(.server("CLUSTERDOWN not served")),
+        .failure(.server("upstream failure")),
+    ]) func aServerWhoseProbesComeToNothingIsAFault(answer: Result<RedisReply, RedisError>) {
+        let bench = Bench()
+        for _ in 0..<19 { answerProbe(bench, answer) }
+        #expect(bench.link.fault == nil)
+        answerProbe(bench, answer)
+        #expect(bench.link.fault == .redis(.other))
+        answerProbe(bench, Self.id)
+        bench.pass(.seconds(2))
+        #expect(bench.link.fault == nil)
+    }
+
+    /// It is back, and refuses what it is asked: that is told of each request, and of what it is.
+    @Test func aRefusalInTimeEndsSilence() {
+        let bench = Bench()
+        for _ in 0..<3 { _ = bench.link.noteTimeout(since: 0) }
+        #expect(bench.link.fault == .silent)
+        for _ in 0..<2 { answerProbe(bench, .failure(.server("OOM command not allowed"))) }
+        #expect(bench.link.outage == nil)
+        #expect(bench.link.breakerState == .closed)
+    }
+
+    /// The third trip of a cold key has what the first two have left: to miss that is no lateness of Redis.
+    @Test func whatOthersHaveUsedUpIsNoSilence() {
+        let bench = Bench()
+        for _ in 0..<10 { #expect(bench.link.noteTimeout(since: 0, hadWholeTime: false) == true) }
+        #expect(bench.link.outage == nil)
+        #expect(bench.link.traffic.timeouts == 10)
+    }
+
     @Test func aNewConnectionIsAskedForItsDatabase() {
         let bench = Bench()
         var questions: [RedisConnection.Completion] = []

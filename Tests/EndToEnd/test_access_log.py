@@ -248,7 +248,7 @@ def test_level_format_and_sample_change_while_it_runs(launch, upstream, folder, 
         return next((one for one in map(json.loads, said) if one["message"] == "configuration reloaded"), None)
 
     until(lambda: reloaded() is not None, "the reload, told in JSON")
-    assert list(reloaded()) == ["time", "level", "message", "config.hash"]
+    assert list(reloaded()) == ["time", "level", "message", "config.hash", "took_ms"]
     assert reloaded()["level"] == "notice"
     ask(daemon.port, "GET", "/api/listings", key)
     lines = daemon.lines(1)

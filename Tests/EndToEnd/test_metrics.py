@@ -215,7 +215,9 @@ def test_what_callers_make_up_adds_no_series(launch, upstream, key):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(send, [range(start, start + 25_000) for start in range(1_000, 101_000, 25_000)]))
     after = page(daemon)
-    assert series(after) - before <= {one for one in series(after) if "status_code" in one or "error_type" in one}
+    # What the sidecars count in the first minute comes by itself.
+    expected = ("status_code", "error_type", "tollgate_keys_expiring")
+    assert series(after) - before <= {one for one in series(after) if any(word in one for word in expected)}
     text = re.sub(r'status_code="\d+"|error_type="\w+"', "", after)
     labels = {pair for line in series(text) for pair in re.findall(r'(\w+)="([^"]*)"', line)}
     assert {text for name, text in labels if name == "gen_ai_tool_name"} <= {"other"}
@@ -254,7 +256,7 @@ def test_a_greedy_scraper_is_served_no_sooner(launch, upstream, key, accept):
 
 
 def test_scrapers_that_take_no_page_cost_no_memory_and_shut_nobody_out(launch, upstream, key):
-    daemon = launch(upstream)
+    daemon = launch(upstream, policies=[{"name": "org", "per": "org", "limit": "1000000/1s"}])
     use(daemon, key)
     whole = page(daemon)
     before = daemon.resident()

@@ -167,6 +167,38 @@ def test_the_users_have_the_commands_that_the_sources_have_and_no_other():
     assert commands(SIDECAR) | commands(OPERATOR) == wanted
 
 
+#: What a sidecar runs of the operators' side, beside what admission asks.
+MAINTENANCE = ("Directory/Retention.swift", "Directory/Publishing")
+
+
+def test_each_user_may_run_the_scripts_of_its_own():
+    """The commands of a script in full, those of what it is made of among them: an hour may pass before one is met with."""
+    text = sources("Keyspace")
+    bodies = dict(re.findall(r'let (\w+) = """\n(.*?)"""', text, re.DOTALL))
+    bodies |= {name: body for name, body in re.findall(r"let (\w+) = RedisScript\((.*?)(?=\n    /// |\n    package static|\n}\n)", text, re.DOTALL)}
+
+    def calls(name: str) -> set[str]:
+        body = bodies[name]
+        within = [part for part in re.findall(r"\\\((\w+)\)|source: (\w+)", body) for part in part if part in bodies]
+        return {call.lower() for call in re.findall(r"\bcall\('([A-Z]+)'", body)}.union(*map(calls, within))
+
+    def scripts(*places: str) -> set[str]:
+        paths = [ROOT / "Sources" / place for place in places]
+        files = [file for path in paths for file in (path.rglob("*.swift") if path.is_dir() else [path])]
+        named = re.findall(r"(?:RedisScript|answer\(\s*|evaluate\(\s*)\.(\w+)", "\n".join(file.read_text() for file in files))
+        return {name for name in named if name in bodies}
+
+    # Retention does so by what Directory+Completion has for both.
+    ran = scripts("Admission", *MAINTENANCE) | {"removeUnfinished", "removePointer"}
+    assert {"admit", "usage", "beat", "revokeKey", "removeUnfinished", "removeEnded", "publishExpiring"} <= ran
+    for name in ran:
+        assert calls(name) <= commands(SIDECAR), name
+    operated = scripts("Directory/Organizations", "Directory/Quotas", "Directory/Usage", "Directory/Database.swift")
+    assert {"issueKey", "finishRotation", "changeOrganization", "adoptDatabase", "removeUnfinished"} <= operated
+    for name in operated:
+        assert calls(name) <= commands(OPERATOR), name
+
+
 #: What would destroy or give away data, the server or somebody else's.
 FORBIDDEN = [
     ("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", "0", "1"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("CONFIG", "SET", "dir", "/"),

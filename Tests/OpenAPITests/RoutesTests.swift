@@ -42,7 +42,7 @@ import Testing
         let path = String(repeating: "/{a}", count: 500_000)
         let (routes, left) = try routes([path])
         #expect(routes == [])
-        #expect(left == ["GET \(path): a path that no route can have"])
+        #expect(left == ["GET \(path.prefix(200)): a path that no route can have"])
     }
 
     @Test func aPathIsOneRouteWithItsMethods() throws {

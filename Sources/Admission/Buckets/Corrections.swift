@@ -65,7 +65,6 @@ final class Corrections {
 
     /// - Parameter trueCost: of each item.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
-        guard link.isOurs else { return }
         var changed: [(item: Charge.Item, cost: Int)] = []
         for (item, reply) in zip(taken.charge.items, taken.owed) {
             let cost = trueCost(item)
@@ -73,6 +72,7 @@ final class Corrections {
             changed.append((item, cost))
         }
         guard !changed.isEmpty else { return }
+        guard link.isOurs else { return link.loseCorrection() }
         count += 1
         let rates = changed.filter { if case .rate = $0.item.bucket.meter { true } else { false } }
         var call = RedisCommand(RedisScript.correct, keyCount: changed.count)

@@ -316,7 +316,7 @@ package final class Gate {
             }
             return .limiterUnavailable(detail: "\(error)")
         case .late:
-            let isThere = link.noteTimeout(since: ask.answersBefore)
+            let isThere = link.noteTimeout(since: ask.answersBefore, hadWholeTime: ask.hadWholeTime)
             guard ask.staleAnswers < 2 else {
                 return .limiterUnavailable(detail: "the organization keeps changing")
             }

@@ -100,13 +100,12 @@ struct Health {
         breaker.noteRefusal(fault, code: code, at: now)
     }
 
-    /// A script was refused for a reason that has a name.
+    /// A script was refused for a reason that has a name; one without may be one key's fault, but for a probe's.
     ///
     /// - Parameter isNeeded: requests can't be decided without it.
     mutating func noteRefusal(
         _ fault: RedisFault, code: String?, of script: RedisScript, isNeeded: Bool, at now: NIODeadline
     ) -> Change {
-        assert(fault != .other, "A refusal without a name may be one key's fault")
         let old = refusals.faults
         refusals.add(fault, code: code, to: script, isNeeded: isNeeded, at: now)
         return (old, refusals.faults)
@@ -134,10 +133,13 @@ struct Health {
         return true
     }
 
+    /// What was seen may be the beginning of an outage, or nothing.
+    var isInDoubt: Bool { refusals.areCounting || breaker.hasMisses }
+
     private func isProbeDue(at now: NIODeadline) -> Bool {
         guard breaker.state == .closed else { return false }
-        // Whether it is refused for good is to be known soon, without a request too.
-        if refusals.areCounting { return now >= lastProbe + Breaker.probeInterval }
+        // Whether it is one is to be known soon, without a request too.
+        if isInDoubt { return now >= lastProbe + Breaker.probeInterval }
         let isFaulty = isSwapped || !refusals.isEmpty
         return now >= lastProbe + (isFaulty ? Self.faultyProbeInterval : Self.probeInterval)
     }

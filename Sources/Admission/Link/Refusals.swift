@@ -54,7 +54,8 @@ struct Refusals {
             script: scope, isNeeded: isNeeded || fault.refusesAllScripts, fault: fault, code: code, lastRefusal: now)
         if let index = entries.firstIndex(where: { $0.script == scope }) {
             let last = entries[index]
-            if !last.isOver || last.isOutage { entry.count = last.count + 1 }
+            // One script may be refused now and then (what it has to write is), and its users be none the better.
+            if !last.isOver || last.isOutage && scope != nil { entry.count = last.count + 1 }
             entries[index] = entry
         } else {
             entries.append(entry)

@@ -87,6 +87,8 @@ final class StoreLink {
         if health.isSwapped { return (.emptied, nil) }
         guard isReady else {
             let failure = connection?.lastFailure
+            // One that idled and was closed is made anew: whoever asks meanwhile waits for that.
+            if failure == nil, traffic.connects > 0, health.breaker.cause == nil { return nil }
             return (.redis(failure?.fault ?? .unreachable), failure?.knownCode)
         }
         switch health.breaker.cause {
@@ -251,11 +253,11 @@ final class StoreLink {
         switch result {
         case .success(let reply):
             health.noteAnswer()
-            health.noteSuccess(of: script, at: eventLoop.now)
             // Whatever answers here, no number of its may be one that can't be counted with.
             guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
+            health.noteSuccess(of: script, at: eventLoop.now)
             lastTime = (time, eventLoop.now)
             return .success(elements)
         case .failure(.timeout): return .failure(.late)
@@ -284,11 +286,13 @@ final class StoreLink {
 
     /// A decision ran out of time.
     ///
-    /// - Parameter answersBefore: how many there had been when it began to wait.
+    /// - Parameters:
+    ///   - answersBefore: how many there had been when it began to wait.
+    ///   - hadWholeTime: for its last question; else other questions have used it up, and that one's answer isn't late.
     /// - Returns: whether Redis is there all the same, as far as is known.
-    func noteTimeout(since answersBefore: Int) -> Bool {
+    func noteTimeout(since answersBefore: Int, hadWholeTime: Bool = true) -> Bool {
         traffic.timeouts += 1
-        health.noteTimeout(since: answersBefore, at: eventLoop.now)
+        if hadWholeTime { health.noteTimeout(since: answersBefore, at: eventLoop.now) }
         return outage == nil
     }
 
@@ -296,6 +300,8 @@ final class StoreLink {
     ///
     /// - Parameter couldWait: its time is over; else no connection was to come within it.
     func noteUnconnected(couldWait: Bool, since answersBefore: Int) {
+        // It has come at this moment.
+        guard couldWait || !isReady else { return }
         health.noteUnconnected(couldWait: couldWait, since: answersBefore, at: eventLoop.now)
     }
 
@@ -338,6 +344,11 @@ final class StoreLink {
         }
     }
 
+    /// What is to be corrected is another database's, or nobody takes it any more.
+    func loseCorrection() {
+        traffic.correctionsLost += 1
+    }
+
     private func postpone(_ call: RedisCommand) {
         if isClosed || !postponed.add(call) { traffic.correctionsLost += 1 }
     }
@@ -358,7 +369,9 @@ final class StoreLink {
     }
 
     /// Redis is there and owes no answer.
-    var isAtRest: Bool { connection?.isAtRest == true && outage == nil && postponed.isEmpty }
+    var isAtRest: Bool {
+        connection?.isAtRest == true && outage == nil && postponed.isEmpty && !health.isInDoubt
+    }
 
     /// The next tick comes late, and nobody is to blame.
     func rest() {
@@ -388,11 +401,25 @@ final class StoreLink {
         guard !isClosed, isReady, health.beginProbe(at: now, jitter: .random(in: 0...1)) else { return }
         send(firstQuestion(), before: now + timeout) { result in
             let answer = self.answer(result, of: RedisScript.instance)
-            self.health.endProbe(isInTime: answer != nil, at: self.eventLoop.now)
-            guard let answer, answer.count == 2 else { return }
+            self.health.endProbe(isInTime: result.isLife, at: self.eventLoop.now)
+            guard let answer, answer.count == 2 else { return self.noteUseless(result) }
             self.compareInstance(answer[1])
             self.sendPostponed()
         }
+    }
+
+    /// Nobody's key is in the question: what is answered by something else than an id, or an error without a name, is answered
+    /// so to everybody.
+    private func noteUseless(_ result: Result<RedisReply, RedisError>) {
+        let error: RedisError
+        switch result {
+        case .success: error = .protocolViolation("no instance id")
+        case .failure(let failure): error = failure
+        }
+        guard result.isLife, error.serverCode == nil || error.fault == .other else { return }
+        let change = health.noteRefusal(
+            .other, code: nil, of: RedisScript.instance, isNeeded: true, at: eventLoop.now)
+        log.note(change.new, error, of: RedisScript.instance, at: eventLoop.now)
     }
 
     /// A connection counts once its database's id was compared; whether it is ours or not, it is the one to ask.
@@ -434,10 +461,24 @@ final class StoreLink {
             seen = id
             self.seen.meet(id)
         }
-        switch health.compare(isOurs: instance.agrees(with: seen)) {
+        let comparison = health.compare(isOurs: instance.agrees(with: seen))
+        if isOurs, health.refusal == nil { noteUse() }
+        switch comparison {
         case .asBefore: break
         case .restored, .swapped:
+            // They are about the other one.
+            if health.isSwapped { traffic.correctionsLost += postponed.removeAll() }
             log.note(isSwapped: health.isSwapped, key: "\(names.instance)", id: instance.id, at: eventLoop.now)
+        }
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    /// An answer in time of a server that decides something, if only that this is refused.
+    fileprivate var isLife: Bool {
+        switch self {
+        case .success: true
+        case .failure(let error): error.serverCode != nil && !error.isLifeless
         }
     }
 }

@@ -47,7 +47,9 @@ extension ProxyService {
         // First: of a loop that doesn't answer nothing else is known either.
         if round.unheard > 0 { return .loopsUnheard(round.unheard, of: round.reports.count) }
         let (outage, current) = (round.redisOutage, current)
-        if let outage, current.settings.redis.onFailure == .closed { return .redisUnavailable(outage) }
+        // Whoever knows no key serves nobody, whatever the configuration says: one that has just begun, or after a long outage.
+        let isServed = current.settings.redis.onFailure != .closed && round.knowKeys
+        if let outage, !isServed { return .redisUnavailable(outage) }
         if current.backends.resolver?.hasAddress == false { return .upstreamUnresolved }
         if current.settings.awaitsRoutes { return .routesUnknown }
         return outage.map(Availability.degraded) ?? .ready
@@ -55,5 +57,6 @@ extension ProxyService {
 }
 
 extension LoopReports.Round {
+    fileprivate var knowKeys: Bool { reports.allSatisfy { $0?.standing.knowsKeys == true } }
     fileprivate var redisOutage: GateOutage? { reports.lazy.compactMap { $0?.standing.outage }.first }
 }
