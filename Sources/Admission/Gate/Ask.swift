@@ -28,8 +28,6 @@ final class Ask {
     var staleAnswers = 0
     var misjudgements = 0
     var turns = 0
-    /// The question that it waits for has the budget of one, and not what others have left of it.
-    private(set) var hadWholeTime = true
     /// Whether it stands among those that wait.
     var isTimed = false
     /// It ended by being let through.
@@ -57,9 +55,11 @@ final class Ask {
 
     var isDone: Bool { completion == nil }
 
+    /// The question that it waits for has the budget of one, and not what others have left of its time.
+    var hadWholeTime: Bool { patience < deadline }
+
     /// It begins to wait, for no longer than the budget of one question.
     func expect(at now: NIODeadline, answersBefore: Int) {
-        hadWholeTime = now + timeout <= deadline
         patience = min(now + timeout, deadline)
         self.answersBefore = answersBefore
     }

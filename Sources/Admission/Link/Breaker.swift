@@ -54,11 +54,6 @@ package struct Breaker {
         }
     }
 
-    /// It is closed still, and some have had no word.
-    var hasMisses: Bool {
-        if case .closed(let misses) = position { misses > 0 } else { false }
-    }
-
     /// Nil while it is closed.
     var cause: Cause? {
         switch position {

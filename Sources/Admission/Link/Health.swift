@@ -133,8 +133,9 @@ struct Health {
         return true
     }
 
-    /// What was seen may be the beginning of an outage, or nothing.
-    var isInDoubt: Bool { refusals.areCounting || breaker.hasMisses }
+    /// Refusals may be the beginning of an outage, or nothing. Silence is left to those who ask: more questions than theirs
+    /// would bring the answers, each for the one before, that a connection which is a reply behind is known by.
+    var isInDoubt: Bool { refusals.areCounting }
 
     private func isProbeDue(at now: NIODeadline) -> Bool {
         guard breaker.state == .closed else { return false }
