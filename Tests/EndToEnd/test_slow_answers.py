@@ -58,9 +58,10 @@ def asking(key: str, method: str, path: str, accept: str | None) -> bytes:
 @contextlib.contextmanager
 def waiting(daemon, upstream, key, method: str = "GET", path: str = "/mcp", accept: str | None = EVENTS):
     """A request that is at the handler."""
+    before = len(upstream.requests)
     with Connection(daemon.port) as connection:
         connection.send(asking(key, method, path, accept))
-        upstream.wait_for(len(upstream.requests) + 1)
+        upstream.wait_for(before + 1)
         yield connection
 
 
