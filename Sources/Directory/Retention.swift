@@ -166,7 +166,7 @@ package struct Retention: Sendable {
                 names.organization(organization), names.record(id), names.keys(organization),
                 names.activeKeys(organization), names.audit(organization),
             ],
-            arguments: [Directory.revision(), id.local, hash, String(seconds), who, id.text])
+            arguments: [Revision.random(), id.local, hash, String(seconds), who, id.text])
         return reply.first == .integer(1)
     }
 }

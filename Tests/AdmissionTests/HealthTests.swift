@@ -96,21 +96,19 @@ import Testing
     @Test func refusalsAreToldAsTheyChange() {
         var health = health()
         let before = health.settleRefusals(at: Self.start)
-        #expect(before?.new == nil)
-        for count in 1...20 {
-            let change = health.noteRefusal(
+        #expect(before == nil)
+        for _ in 1...20 {
+            let faults = health.noteRefusal(
                 .memory, code: "OOM", of: RedisScript.admit, isNeeded: true, at: Self.start)
-            #expect(change.old == (count == 1 ? [] : [.memory]))
-            #expect(change.new == [.memory])
+            #expect(faults == [.memory])
         }
         #expect(health.refusal?.fault == .memory)
         #expect(health.refusal?.code == "OOM")
         health.noteSuccess(of: RedisScript.admit, at: Self.start + .milliseconds(500))
         let stillNoted = health.settleRefusals(at: Self.start + .milliseconds(900))
-        #expect(stillNoted?.new == [.memory])
+        #expect(stillNoted == [.memory])
         let over = health.settleRefusals(at: Self.start + .seconds(1))
-        #expect(over?.old == [.memory])
-        #expect(over?.new == [])
+        #expect(over == [])
         #expect(health.refusal == nil)
         #expect(health.breaker.state == .closed)
     }

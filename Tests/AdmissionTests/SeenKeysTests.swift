@@ -107,7 +107,7 @@ import Testing
         func fall() {
             for _ in 0..<3 {
                 let answers = bench.link.answers
-                _ = bench.link.noteTimeout(since: answers)
+                _ = bench.link.noteTimeout(since: answers, hadWholeTime: true)
             }
             #expect(bench.link.outage != nil)
         }

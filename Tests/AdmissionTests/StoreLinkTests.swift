@@ -49,9 +49,9 @@ import Testing
 
     @Test func threeSilentTimeoutsEndTheAsking() {
         let bench = Bench()
-        #expect(bench.link.noteTimeout(since: 0))
-        #expect(bench.link.noteTimeout(since: 0))
-        #expect(!bench.link.noteTimeout(since: 0))
+        #expect(bench.link.noteTimeout(since: 0, hadWholeTime: true))
+        #expect(bench.link.noteTimeout(since: 0, hadWholeTime: true))
+        #expect(!bench.link.noteTimeout(since: 0, hadWholeTime: true))
         #expect(bench.link.traffic.timeouts == 3)
         #expect(bench.link.fault == .silent)
         #expect(bench.link.outage == "Redis doesn't answer")
@@ -77,13 +77,13 @@ import Testing
 
     @Test func anotherDatabaseIsUsedForNothing() {
         let bench = Bench()
-        bench.link.compareInstance(.text("first"))
+        bench.meet(.text("first"))
         #expect(bench.link.outage == nil)
-        bench.link.compareInstance(.text("second"))
+        bench.meet(.text("second"))
         #expect(bench.link.fault == .emptied)
         #expect(bench.link.outage == "the database was emptied or swapped")
         #expect(!bench.link.isOurs)
-        bench.link.compareInstance(.null)
+        bench.meet(.null)
         #expect(bench.link.fault == .emptied)
         // Asked about once a second.
         bench.pass(.seconds(1))
@@ -135,7 +135,7 @@ import Testing
     /// It is back, and refuses what it is asked: that is told of each request, and of what it is.
     @Test func aRefusalInTimeEndsSilence() {
         let bench = Bench()
-        for _ in 0..<3 { _ = bench.link.noteTimeout(since: 0) }
+        for _ in 0..<3 { _ = bench.link.noteTimeout(since: 0, hadWholeTime: true) }
         #expect(bench.link.fault == .silent)
         for _ in 0..<2 { answerProbe(bench, .failure(.server("OOM command not allowed"))) }
         #expect(bench.link.outage == nil)

@@ -138,6 +138,11 @@ struct Bench {
 
     var now: NIODeadline { loop.now }
 
+    /// The database's id is seen.
+    func meet(_ id: RedisReply) {
+        #expect(link.compareInstance([.integer(0), id]))
+    }
+
     /// Ticks every 10 ms.
     func pass(_ time: TimeAmount, _ tick: (NIODeadline) -> Void = { _ in }) {
         for _ in 0..<(time.nanoseconds / 10_000_000) {

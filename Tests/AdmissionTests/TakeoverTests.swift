@@ -205,7 +205,7 @@ import Testing
 
     /// Redis answers nobody any more, which a decision finds out.
     private func fall() {
-        for _ in 0..<3 { _ = bench.link.noteTimeout(since: bench.link.answers) }
+        for _ in 0..<3 { _ = bench.link.noteTimeout(since: bench.link.answers, hadWholeTime: true) }
         #expect(bench.link.outage != nil)
     }
 

@@ -85,10 +85,10 @@ import Testing
 
     @Test func withoutRedisNobodyIsAsked() {
         _ = watches.open(of: CredentialHash("one")) {}
-        bench.link.compareInstance(.text("first"))
-        bench.link.compareInstance(.text("second"))
+        bench.meet(.text("first"))
+        bench.meet(.text("second"))
         #expect(asked(in: .seconds(10)).isEmpty)
-        bench.link.compareInstance(.text("first"))
+        bench.meet(.text("first"))
         #expect(asked(in: .seconds(10)) == [CredentialHash("one")])
     }
 }

@@ -40,7 +40,7 @@ import Testing
                 "tg:1:{acme}", Self.names.record(id), "tg:1:{acme}:keys", "tg:1:{acme}:active",
                 "tg:1:{acme}:unfinished",
             ],
-            arguments: [Directory.revision(), id.local, "5"] + fields.flatMap { [$0.field.rawValue, $0.value] })
+            arguments: [Revision.random(), id.local, "5"] + fields.flatMap { [$0.field.rawValue, $0.value] })
         #expect(reply.array?.first?.integer != nil)
         return id
     }
@@ -198,7 +198,7 @@ import Testing
                 keys: [
                     "tg:1:{acme}", Self.names.record(old.id), Self.names.record(first), "tg:1:{acme}:active",
                     "tg:1:{acme}:unfinished", "tg:1:{acme}:audit",
-                ], arguments: [Directory.revision(), "me", old.id.text, first.text, old.id.local, first.local, "0"])
+                ], arguments: [Revision.random(), "me", old.id.text, first.text, old.id.local, first.local, "0"])
             #expect(late == .array([.bytes(Array("rotating".utf8)), .bytes(Array(second.local.utf8))]))
             try await age(first, by: 3_601, booth)
             try await sweep(booth)

@@ -147,8 +147,9 @@ final class KeyBook {
                 for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
                 return
             }
-            guard pointer.count == 2, instance.count == 2 else { return self.miss(asks, "unexpected look-up") }
-            self.link.compareInstance(instance[1])
+            guard self.link.compareInstance(instance), pointer.count == 2 else {
+                return self.miss(asks, "unexpected look-up")
+            }
             self.follow(RecordPointer(pointer[1]), hash, asks)
         }
     }
@@ -332,14 +333,14 @@ final class KeyBook {
         var call = RedisCommand(RedisScript.revokeKey, keyCount: 4)
         for name in link.names.revocation(of: pointer) { call.append(name) }
         let actor = "tollgate, which had seen it revoked"
-        for argument in [DatabaseID.proposal(), pointer.id, actor, pointer.principal.keyID, ""] {
+        for argument in [Revision.random(), pointer.id, actor, pointer.principal.keyID, ""] {
             call.append(argument)
         }
         // Another database knows nothing of ours.
         link.send(link.instanceQuestion(), before: deadline) { database in
-            guard let answer = self.link.answer(database, of: RedisScript.instance), answer.count == 2 else { return }
-            self.link.compareInstance(answer[1])
-            guard self.link.isOurs else { return }
+            guard let answer = self.link.answer(database, of: RedisScript.instance), self.link.compareInstance(answer),
+                self.link.isOurs
+            else { return }
             self.link.send(call, before: deadline) { _ = self.link.answer($0, of: RedisScript.revokeKey) }
         }
     }

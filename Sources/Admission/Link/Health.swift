@@ -21,9 +21,6 @@ struct Health {
         case restored
     }
 
-    /// The faults that scripts are refused with, before and after.
-    typealias Change = (old: Set<RedisFault>, new: Set<RedisFault>)
-
     private static let faultyProbeInterval = TimeAmount.seconds(1)
     /// A Redis that nobody asks may be emptied or fill up as well, and `/readyz` is to say so before the next request does.
     private static let probeInterval = TimeAmount.seconds(5)
@@ -103,22 +100,21 @@ struct Health {
     /// A script was refused for a reason that has a name; one without may be one key's fault, but for a probe's.
     ///
     /// - Parameter isNeeded: requests can't be decided without it.
+    /// - Returns: the faults that scripts are refused with now.
     mutating func noteRefusal(
         _ fault: RedisFault, code: String?, of script: RedisScript, isNeeded: Bool, at now: NIODeadline
-    ) -> Change {
-        let old = refusals.faults
+    ) -> Set<RedisFault> {
         refusals.add(fault, code: code, to: script, isNeeded: isNeeded, at: now)
-        return (old, refusals.faults)
+        return refusals.faults
     }
 
     /// To be called every tick.
     ///
-    /// - Returns: nil where nothing is refused.
-    mutating func settleRefusals(at now: NIODeadline) -> Change? {
+    /// - Returns: the faults that scripts are refused with now; nil where nothing was refused.
+    mutating func settleRefusals(at now: NIODeadline) -> Set<RedisFault>? {
         guard !refusals.isEmpty else { return nil }
-        let old = refusals.faults
         refusals.settle(at: now)
-        return (old, refusals.faults)
+        return refusals.faults
     }
 
     // MARK: Probes

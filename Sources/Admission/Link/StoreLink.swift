@@ -290,7 +290,7 @@ final class StoreLink {
     ///   - answersBefore: how many there had been when it began to wait.
     ///   - hadWholeTime: for its last question; else other questions have used it up, and that one's answer isn't late.
     /// - Returns: whether Redis is there all the same, as far as is known.
-    func noteTimeout(since answersBefore: Int, hadWholeTime: Bool = true) -> Bool {
+    func noteTimeout(since answersBefore: Int, hadWholeTime: Bool) -> Bool {
         traffic.timeouts += 1
         if hadWholeTime { health.noteTimeout(since: answersBefore, at: eventLoop.now) }
         return outage == nil
@@ -323,9 +323,9 @@ final class StoreLink {
         guard !error.isLifeless else { return health.noteLifeless(fault, code: error.knownCode, at: now) }
         health.noteAnswer()
         guard fault != .other else { return log.noteNameless(error, of: script, at: now) }
-        let change = health.noteRefusal(
+        let faults = health.noteRefusal(
             fault, code: error.knownCode, of: script, isNeeded: Gate.neededScripts.contains(script), at: now)
-        log.note(change.new, error, of: script, at: now)
+        log.note(faults, error, of: script, at: now)
     }
 
     // MARK: Corrections
@@ -381,7 +381,7 @@ final class StoreLink {
     /// To be called every tick at which deadlines are looked at.
     func tick(_ now: NIODeadline) {
         if !isReady, connection?.isRefused == true { health.noteUnreachable(at: now) }
-        if let change = health.settleRefusals(at: now) { log.note(change.new, at: now) }
+        if let faults = health.settleRefusals(at: now) { log.note(faults, at: now) }
         probeIfDue(now)
         sendPostponed()
         guard !isClosed else { return }
@@ -402,8 +402,7 @@ final class StoreLink {
         send(firstQuestion(), before: now + timeout) { result in
             let answer = self.answer(result, of: RedisScript.instance)
             self.health.endProbe(isInTime: result.isLife, at: self.eventLoop.now)
-            guard let answer, answer.count == 2 else { return self.noteUseless(result) }
-            self.compareInstance(answer[1])
+            guard let answer, self.compareInstance(answer) else { return self.noteUseless(result) }
             self.sendPostponed()
         }
     }
@@ -417,9 +416,9 @@ final class StoreLink {
         case .failure(let failure): error = failure
         }
         guard result.isLife, error.serverCode == nil || error.fault == .other else { return }
-        let change = health.noteRefusal(
+        let faults = health.noteRefusal(
             .other, code: nil, of: RedisScript.instance, isNeeded: true, at: eventLoop.now)
-        log.note(change.new, error, of: RedisScript.instance, at: eventLoop.now)
+        log.note(faults, error, of: RedisScript.instance, at: eventLoop.now)
     }
 
     /// A connection counts once its database's id was compared; whether it is ours or not, it is the one to ask.
@@ -428,10 +427,9 @@ final class StoreLink {
         _ done: @escaping (Result<Void, RedisError>) -> Void
     ) {
         send(firstQuestion()) { result in
-            guard let answer = self.answer(result, of: RedisScript.instance), answer.count == 2 else {
+            guard let answer = self.answer(result, of: RedisScript.instance), self.compareInstance(answer) else {
                 return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
             }
-            self.compareInstance(answer[1])
             self.traffic.connects += 1
             self.health.noteConnected()
             done(.success(()))
@@ -454,10 +452,12 @@ final class StoreLink {
         return call
     }
 
-    /// - Parameter reply: the database's id, as a script has answered it.
-    func compareInstance(_ reply: RedisReply) {
+    /// - Parameter answer: to the question about its id.
+    /// - Returns: whether it is one.
+    func compareInstance(_ answer: [RedisReply]) -> Bool {
+        guard answer.count == 2 else { return false }
         var seen: [UInt8]?
-        if case .bytes(let id) = reply {
+        if case .bytes(let id) = answer[1] {
             seen = id
             self.seen.meet(id)
         }
@@ -470,6 +470,7 @@ final class StoreLink {
             if health.isSwapped { traffic.correctionsLost += postponed.removeAll() }
             log.note(isSwapped: health.isSwapped, key: "\(names.instance)", id: instance.id, at: eventLoop.now)
         }
+        return true
     }
 }
 

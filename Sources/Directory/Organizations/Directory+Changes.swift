@@ -38,7 +38,7 @@ extension Directory {
         let reply = try await redis.answer(
             .changeOrganization, keys: [names.organization(id.text), names.audit(id.text)],
             arguments: [
-                Self.revision(), actor, what, id.text, detail, expected?.field.rawValue ?? "", expected?.value ?? "",
+                Revision.random(), actor, what, id.text, detail, expected?.field.rawValue ?? "", expected?.value ?? "",
             ] + fields.flatMap { [$0.key.rawValue, $0.value] })
         switch reply.first?.text {
         case "missing": throw .organizationMissing(id.text)

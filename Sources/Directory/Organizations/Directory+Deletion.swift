@@ -17,7 +17,7 @@ extension Directory {
     /// - Returns: how many keys it had.
     package func deleteOrganization(_ id: OrganizationID) async throws(DirectoryError) -> Int {
         let organization = names.organization(id.text)
-        let marked = try await redis.answer(.markDeleted, keys: [organization], arguments: [Self.revision()])
+        let marked = try await redis.answer(.markDeleted, keys: [organization], arguments: [Revision.random()])
         guard marked.first?.text == "marked" else { throw .organizationMissing(id.text) }
         let keys = try await deleteKeys(of: id)
         var cursor = "0"

@@ -51,7 +51,7 @@ extension Directory {
                 keys: [names.organization(organization), names.audit(organization), names.record(id)]
                     + (other.map { [names.record($0)] } ?? []),
                 arguments: [
-                    Self.revision(), actor, old, new.recordText, edits.text, replacement, id.text, other?.text ?? "",
+                    Revision.random(), actor, old, new.recordText, edits.text, replacement, id.text, other?.text ?? "",
                 ])
             switch reply.first?.text {
             case "missing": throw .keyMissing(id.text)

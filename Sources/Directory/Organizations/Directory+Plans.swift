@@ -30,7 +30,7 @@ extension Directory {
         try overrides.checkLength(of: "plan \(name.text)")
         let reply = try await redis.answer(
             .setPlan, keys: planKeys(name),
-            arguments: [Self.revision(), actor, name.text, overrides.recordText, overrides.recordText])
+            arguments: [Revision.random(), actor, name.text, overrides.recordText, overrides.recordText])
         guard let isNew = reply.first?.integer else { throw .unexpectedReply }
         return isNew == 1
     }
@@ -39,7 +39,7 @@ extension Directory {
     package func deletePlan(_ name: PlanName, usedBy users: [OrganizationID]) async throws(DirectoryError) {
         guard users.isEmpty else { throw .planInUse(name.text, by: users.map(\.text)) }
         let reply = try await redis.answer(
-            .deletePlan, keys: planKeys(name), arguments: [Self.revision(), actor, name.text])
+            .deletePlan, keys: planKeys(name), arguments: [Revision.random(), actor, name.text])
         guard reply.first?.integer == 1 else { throw .planMissing(name.text) }
     }
 

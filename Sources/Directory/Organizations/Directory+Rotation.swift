@@ -50,7 +50,7 @@ extension Directory {
                 names.activeKeys(organization), names.unfinishedKeys(organization), names.audit(organization),
             ],
             arguments: [
-                Self.revision(), actor, old.id.text, new.text, old.id.local, new.local, String(grace),
+                Revision.random(), actor, old.id.text, new.text, old.id.local, new.local, String(grace),
             ])
         guard let end = reply.first?.integer else { throw refusal(reply, of: old) }
         return Int(end)

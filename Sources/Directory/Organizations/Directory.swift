@@ -35,7 +35,7 @@ package struct Directory: Sendable {
         let reply = try await redis.answer(
             .createOrganization, keys: [names.organization(id.text), names.audit(id.text)],
             arguments: [
-                Self.revision(), actor, id.text, fields.map { "\($0.field) \($0.value)" }.joined(separator: ", "),
+                Revision.random(), actor, id.text, fields.map { "\($0.field) \($0.value)" }.joined(separator: ", "),
             ] + fields.flatMap { [$0.field, $0.value] })
         switch reply.first {
         case .integer(let createdAt)?: return Int(createdAt)
@@ -58,7 +58,7 @@ package struct Directory: Sendable {
                 names.organization(organization), names.record(id), names.keys(organization),
                 names.activeKeys(organization), names.unfinishedKeys(organization),
             ],
-            arguments: [Self.revision(), id.local, String(order.maximumActive)]
+            arguments: [Revision.random(), id.local, String(order.maximumActive)]
                 + fields.flatMap { [$0.field.rawValue, $0.value] })
         switch reply.first {
         case .integer(let createdAt)?:
@@ -105,7 +105,7 @@ package struct Directory: Sendable {
         let reply = try await redis.answer(
             .revokeKey,
             keys: names.revocation(of: RecordPointer(id)) + (replaced.map { [names.record($0)] } ?? []),
-            arguments: [Self.revision(), id.local, actor, id.text, replaced?.local ?? ""])
+            arguments: [Revision.random(), id.local, actor, id.text, replaced?.local ?? ""])
         guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
         switch String(decoding: word, as: UTF8.self) {
         case "revoked": return true
@@ -113,12 +113,6 @@ package struct Directory: Sendable {
         case "missing": throw .keyMissing(id.text)
         default: throw .unexpectedReply
         }
-    }
-
-    /// Random, because a counter would repeat after a failover that lost the last change, and let a revoked key in.
-    package static func revision() -> String {
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }
 
