@@ -46,6 +46,8 @@ package struct AdmissionRequest {
     package var scopes: [String] = []
     /// Names of the tools it calls, which the key may be barred from; nil is a call without a readable name.
     package var tools: [[UInt8]?] = []
+    /// What becomes of it without Redis, as its route has it; nil: as the policies, or the whole configuration.
+    package var onFailure: OnFailure?
     /// How long it was held for room, by policies with `wait`.
     package var waitedMicroseconds: Int64 = 0
 

@@ -78,6 +78,8 @@ final class Snapshot: Sendable {
         let responseTime: ResponseTime
         /// Sent on as Host; nil: the client's own.
         let sentHost: [UInt8]?
+        /// What becomes of its requests without Redis; nil: it has no word of its own.
+        let onFailure: OnFailure?
         private let policies: [Policy]
         /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
@@ -100,25 +102,29 @@ final class Snapshot: Sendable {
                 mayBeMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [], toolScopes: route?.toolScopes ?? [],
                 responseTime: ResponseTime(
                     responseTimeout, ofRoute: route?.responseTimeout, isMCP: route?.isMCP ?? false),
-                sentHost: sentHost.map { Array($0.utf8) }, policies: policies)
+                sentHost: sentHost.map { Array($0.utf8) }, onFailure: route?.onFailure, policies: policies)
         }
 
         /// What all of the routes ask for, together: of a request that takes one, and that a careless handler may read as the
         /// others'. These can add, never take away; what is read of a request, and what logs call it, is the first one's.
         convenience init(_ strict: RoutePlan, and loose: [RoutePlan]) {
             let plans = [strict] + loose
+            let words = plans.map(\.onFailure)
             self.init(
                 pattern: strict.pattern, listed: plans.flatMap(\.listed), isPublic: plans.allSatisfy(\.isPublic),
                 isThrottled: plans.contains(where: \.isThrottled), isMCP: strict.isMCP,
                 mayBeMCP: plans.contains(where: \.mayBeMCP), scopes: plans.flatMap(\.scopes).unique,
                 toolScopes: plans.flatMap(\.toolScopes).unique, responseTime: strict.responseTime,
-                sentHost: strict.sentHost, policies: strict.policies)
+                sentHost: strict.sentHost,
+                // Where some have a word, the others have the most careful one that theirs may be.
+                onFailure: words.contains { $0 != nil } ? words.map { $0 ?? .closed }.max() : nil,
+                policies: strict.policies)
         }
 
         private init(
             pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, mayBeMCP: Bool,
             scopes: [String], toolScopes: [Settings.ToolScopes], responseTime: ResponseTime, sentHost: [UInt8]?,
-            policies: [Policy]
+            onFailure: OnFailure?, policies: [Policy]
         ) {
             self.pattern = pattern
             label = pattern.map(LabelNames.ofProcess.number) ?? LabelNames.none
@@ -131,6 +137,7 @@ final class Snapshot: Sendable {
             self.toolScopes = toolScopes
             self.responseTime = responseTime
             self.sentHost = sentHost
+            self.onFailure = onFailure
             self.policies = policies
             let messageSelection = PolicySelection(of: policies, routes: listed, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
@@ -202,7 +209,7 @@ final class Snapshot: Sendable {
             namespace: settings.namespace, policies: policies, format: format,
             addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
             timeout: TimeAmount(settings.redis.timeout),
-            onFailure: AdmissionConfiguration.Fallback(settings.redis.onFailure),
+            onFailure: settings.redis.onFailure, routesOnFailure: Set(settings.routes.compactMap(\.onFailure)),
             staleFor: TimeAmount(settings.redis.staleFor),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
@@ -247,16 +254,6 @@ extension Snapshot.Bounds {
             headerTimeout: TimeAmount(limits.headerTimeout), bodyTimeout: TimeAmount(limits.bodyTimeout),
             idleTimeout: TimeAmount(limits.idleTimeout),
             stallTimeout: TimeAmount(min(limits.stallTimeout, limits.idleTimeout)))
-    }
-}
-
-extension AdmissionConfiguration.Fallback {
-    fileprivate init(_ setting: Settings.OnFailure) {
-        switch setting {
-        case .closed: self = .closed
-        case .open: self = .open
-        case .local: self = .local
-        }
     }
 }
 

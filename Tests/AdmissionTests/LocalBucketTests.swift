@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Redis
+import TestSupport
 import Testing
 @testable import Limits
 
@@ -16,10 +18,10 @@ import Testing
 
     /// A call by a quarter of the allowance at one instant.
     private func take(_ cost: Int, from bucket: Bucket, at now: Int = 0) -> Bool {
-        guard var share = bucket.localShare(0.25, at: now) else { return false }
-        defer { bucket.local = share }
-        guard share.hasRoom(for: cost, held: 0, at: now) else { return false }
-        share.take(cost, at: now)
+        guard let share = bucket.localShare(0.25, at: now, calendar: now),
+            share.hasRoom(for: cost, held: 0, at: now)
+        else { return false }
+        bucket.takeLocally(cost, at: now, calendar: now, isInDoubt: false)
         return true
     }
 
@@ -63,5 +65,114 @@ import Testing
         #expect((0..<5).map { _ in take(1, from: bucket) } == [true, true, true, true, false])
         #expect(take(8, from: bucket, at: Self.day))
         #expect(!take(1, from: bucket, at: Self.day))
+    }
+
+    // MARK: Beside Redis
+
+    private func second(_ count: Int, _ burst: Int) -> Bucket {
+        bucket(.rate(Limit(count: count, periodMicroseconds: 1_000_000, burst: burst)))
+    }
+
+    private func units(_ tokens: Int, of bucket: Bucket) -> Int {
+        guard case .rate(let shape) = bucket.meter else { return 0 }
+        return shape.units(ofCost: tokens)
+    }
+
+    /// A bucket that was half empty in Redis is half empty here, and what has leaked since is gone.
+    @Test func itBeginsAsFullAsTheOneInRedis() {
+        let bucket = second(1, 16)
+        bucket.lastOwed = (units(12, of: bucket), at: 0)
+        // Four have leaked: of a quarter of sixteen half is there.
+        #expect((0..<3).map { _ in take(1, from: bucket, at: 4_000_000) } == [true, true, false])
+    }
+
+    @Test func ofAQuotaWhatWasUsedInThisWindowIsUsedHere() {
+        let used = bucket(.quota(CalendarQuota(count: 40, per: .day)))
+        used.lastOwed = (30, at: Self.day - 1)
+        // Of a quarter, seven and a half.
+        #expect((0..<3).map { _ in take(1, from: used, at: Self.day - 1) } == [true, true, false])
+        #expect((0..<11).filter { _ in take(1, from: used, at: Self.day) }.count == 10)
+    }
+
+    /// The last arguments of a correction: from, to and when of a rate.
+    private func told(_ call: RedisCommand?) -> [String]? {
+        call.map { $0.text.split(separator: " ").suffix(3).map(String.init) }
+    }
+
+    @Test func whatWasTakenHereIsToldToRedisOnce() {
+        let bucket = second(1, 16)
+        bucket.lastOwed = (units(4, of: bucket), at: 0)
+        for _ in 0..<2 { #expect(take(1, from: bucket)) }
+        // Half a token has leaked of the quarter here in two seconds, and one would have of what Redis has.
+        let call = bucket.settle(at: 2_000_000, calendar: 2_000_000)
+        #expect(told(call) == ["0", "\(units(2, of: bucket))", "2000000"])
+        #expect(bucket.settle(at: 2_000_000, calendar: 2_000_000) == nil)
+        // Redis has six less two; the next outage begins with that, as long as Redis says nothing newer.
+        #expect((0..<4).map { _ in take(1, from: bucket, at: 2_000_000) } == [true, true, true, false])
+    }
+
+    @Test func whatRedisMayHaveTakenItselfIsNotToldIt() throws {
+        let bucket = second(1, 16)
+        _ = try #require(bucket.localShare(1, at: 0, calendar: 0))
+        bucket.takeLocally(1, at: 0, calendar: 0, isInDoubt: true)
+        #expect(bucket.settle(at: 0, calendar: 0) == nil)
+        _ = try #require(bucket.localShare(1, at: 0, calendar: 0))
+        bucket.takeLocally(2, at: 0, calendar: 0, isInDoubt: true)
+        bucket.takeLocally(3, at: 0, calendar: 0, isInDoubt: false)
+        #expect(told(bucket.settle(at: 0, calendar: 0)) == ["0", "\(units(3, of: bucket))", "0"])
+        // All of it is taken to be owed there when it goes away again.
+        let last = try #require(bucket.localShare(1, at: 0, calendar: 0))
+        #expect((1...12).last { last.hasRoom(for: $0, held: 0, at: 0) } == 10)
+    }
+
+    @Test func ofAQuotaThisWindowIsToldAlone() {
+        let bucket = bucket(.quota(CalendarQuota(count: 40, per: .day)))
+        #expect(take(3, from: bucket))
+        // The most, what to add, and the end of the window.
+        #expect(told(bucket.settle(at: 0, calendar: 0)) == ["40", "3", "\(Self.day)"])
+        #expect(take(3, from: bucket))
+        #expect(bucket.settle(at: Self.day, calendar: Self.day) == nil)
+    }
+
+    @Test func ofSlotsNothingIsTold() {
+        let bucket = bucket(.concurrency(8))
+        #expect(take(1, from: bucket))
+        #expect(bucket.settle(at: 0, calendar: 0) == nil)
+    }
+
+    /// Who is served by Redis and by this process, turn by turn, has no more than by one of them: a token an outage at most,
+    /// for what is rounded.
+    @Test(arguments: 0..<40) func turnByTurnNobodyHasMore(seed: UInt64) {
+        var random = Dice(seed: seed)
+        let (rate, burst) = (Int.random(in: 1...20, using: &random), Int.random(in: 1...30, using: &random))
+        let bucket = second(rate, burst)
+        guard case .rate(let shape) = bucket.meter else { return }
+        var redis = TokenBucket(shape)
+        var (now, admitted, outages) = (0, 0, 0)
+        while now < 60_000_000 {
+            let isAway = Bool.random(using: &random)
+            if isAway { outages += 1 }
+            let end = now + Int.random(in: 1_000...3_000_000, using: &random)
+            while now < end {
+                now += Int.random(in: 1...200_000, using: &random)
+                let cost = Int.random(in: 1...min(burst, 3), using: &random)
+                if isAway {
+                    guard let share = bucket.localShare(1, at: now, calendar: now),
+                        share.hasRoom(for: cost, held: 0, at: now)
+                    else { continue }
+                    bucket.takeLocally(cost, at: now, calendar: now, isInDoubt: false)
+                    admitted += cost
+                } else {
+                    let (isAdmitted, owed) = redis.take(cost, at: now)
+                    bucket.lastOwed = (owed, at: now)
+                    if isAdmitted { admitted += cost }
+                }
+            }
+            guard isAway, let told = told(bucket.settle(at: now, calendar: now)), let units = Int(told[1]) else {
+                continue
+            }
+            redis.charge(to: min(redis.backlog(at: now) + units, redis.mostUnits), at: now)
+        }
+        #expect(admitted <= burst + rate * now / 1_000_000 + outages + 1)
     }
 }

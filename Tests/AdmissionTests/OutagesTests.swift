@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Keyspace
+import Limits
 import NIOCore
 import Redis
 import TestSupport
@@ -133,7 +134,7 @@ import Testing
         let (log, outages, now) = (RecordedLog(), Outages(), start)
         var loops = (0..<4).map { _ in
             LinkLog(
-                log.logger, endpoint: "redis://h", onFailure: .closed, late: LateDecisions(), outages: outages)
+                log.logger, endpoint: "redis://h", fallbacks: [.closed], late: LateDecisions(), outages: outages)
         }
         func all(_ act: (inout LinkLog) -> Void) {
             for index in loops.indices { act(&loops[index]) }
@@ -158,7 +159,7 @@ import Testing
     @Test func eachStateHasItsWords() {
         let (log, now) = (RecordedLog(), start)
         var link = LinkLog(
-            log.logger, endpoint: "redis://h", onFailure: .open, late: LateDecisions(), outages: Outages())
+            log.logger, endpoint: "redis://h", fallbacks: [.open], late: LateDecisions(), outages: Outages())
         let masterDown = Breaker.Cause.refusal(.replica, code: "MASTERDOWN")
         for cause in [.lateness, .lateness, nil, masterDown, nil] as [Breaker.Cause?] { link.note(cause, at: now) }
         link.note([.memory], .server("OOM no room"), of: .admit, at: now)
@@ -187,7 +188,7 @@ import Testing
         let (log, outages, now) = (RecordedLog(), Outages(), start)
         var loops = (0..<2).map { _ in
             LinkLog(
-                log.logger, endpoint: "redis://h", onFailure: .closed, late: LateDecisions(), outages: outages)
+                log.logger, endpoint: "redis://h", fallbacks: [.closed], late: LateDecisions(), outages: outages)
         }
         for index in loops.indices { loops[index].note(.lateness, at: now) }
         loops[0].end(at: now)

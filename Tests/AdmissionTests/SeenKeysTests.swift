@@ -118,7 +118,7 @@ import Testing
     }
 
     private static func loops(
-        _ count: Int, _ policies: [Policy] = [], onFailure: AdmissionConfiguration.Fallback = .closed,
+        _ count: Int, _ policies: [Policy] = [], onFailure: OnFailure = .closed,
         _ adjust: (inout AdmissionConfiguration) -> Void = { _ in }
     ) -> [Loop] {
         var configuration = Bench.configuration(policies)
@@ -288,8 +288,8 @@ import Testing
 
     // MARK: Without Redis
 
-    @Test(arguments: [AdmissionConfiguration.Fallback.open, .local]) func whatOneLoopKnowsAllServe(
-        onFailure: AdmissionConfiguration.Fallback
+    @Test(arguments: [OnFailure.open, .local]) func whatOneLoopKnowsAllServe(
+        onFailure: OnFailure
     ) {
         let day = Limit(count: 10, periodMicroseconds: 86_400_000_000)
         let loops = Self.loops(3, [Policy(name: "org", per: .org, limit: day)], onFailure: onFailure)
@@ -340,8 +340,8 @@ import Testing
 
     /// In an outage the organization is known as of later than the key: that makes the key no newer, so it is read anew when
     /// Redis is back.
-    @Test(arguments: [AdmissionConfiguration.Fallback.open, .closed]) func whatWasPutTogetherInAnOutageIsReadAnew(
-        onFailure: AdmissionConfiguration.Fallback
+    @Test(arguments: [OnFailure.open, .closed]) func whatWasPutTogetherInAnOutageIsReadAnew(
+        onFailure: OnFailure
     ) throws {
         let loop = Self.loops(1, onFailure: onFailure)[0]
         for key in ["mcp_laptop", "mcp_phone"] { loop.learn(key) }

@@ -101,7 +101,7 @@ extension RedisReply {
 
 extension RedisCommand {
     /// Name and arguments, without the number of keys.
-    fileprivate var text: String {
+    var text: String {
         let lines = String(buffer: arguments).split(separator: "\r\n", omittingEmptySubsequences: false)
         // Each argument is two lines: its length and itself.
         var texts = stride(from: 1, to: lines.count, by: 2).map { String(lines[$0]) }

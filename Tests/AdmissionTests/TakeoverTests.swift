@@ -21,7 +21,7 @@ import Testing
     }
 
     private static func configuration(
-        _ policies: [Policy], share: Double = 1, onFailure: AdmissionConfiguration.Fallback = .closed
+        _ policies: [Policy], share: Double = 1, onFailure: OnFailure = .closed
     ) -> AdmissionConfiguration {
         var configuration = Bench.configuration(policies)
         configuration.onFailure = onFailure

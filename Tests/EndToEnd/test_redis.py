@@ -250,7 +250,8 @@ def test_local_counts_known_keys_in_process(launch, redis, upstream, key):
     redis.kill()
     with Connection(daemon.port) as connection:
         statuses = [connection.request("GET", "/api/listings", {"X-API-Key": key}).status for _ in range(15)]
-    assert statuses == [200] * 10 + [429] * 5
+    # As full as the bucket in Redis was: one of twenty was taken.
+    assert statuses == [200] * 9 + [429] * 6
 
 
 def test_connections_to_redis_do_not_pile_up(launch, redis, upstream, key):

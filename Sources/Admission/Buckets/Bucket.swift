@@ -28,6 +28,8 @@ final class Bucket {
 
     /// As Redis last said while somebody was denied here.
     var lastHeard: Heard?
+    /// What was owed when Redis last said so, in its units, and when by its clock: where this loop begins to count.
+    var lastOwed: (owed: Int, at: Int)?
     /// In tokens or slots: asked for, and not answered yet.
     var underWay = 0
     /// Counts in this process while Redis is away (`on_failure: local`).

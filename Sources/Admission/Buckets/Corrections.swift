@@ -80,22 +80,52 @@ final class Corrections {
         call.append(Int64(rates.count))
         for (item, cost) in changed {
             let bucket = item.bucket
-            switch bucket.meter {
-            case .nothing, .slots: break
-            case .rate(let shape):
-                call.append(Int64(shape.unitsPerMicrosecond))
-                call.append(Int64(shape.unitsPerToken))
-                call.append(Int64(shape.mostUnits(allowingDebt: bucket.allowsDebt)))
-                call.append(Int64(shape.units(ofCost: item.cost)))
-                call.append(Int64(min(shape.units(ofCost: cost), 2 * shape.capacityUnits)))
-                call.append(Int64(taken.at))
-            case .quota(let quota):
-                call.append(Int64(bucket.allowsDebt ? 2 * quota.count : quota.count))
-                call.append(Int64(min(cost, 2 * quota.count) - item.cost))
-                call.append(Int64(bucket.counter(of: quota, at: taken.at).window.end))
-            }
+            bucket.append(to: &call, from: bucket.units(of: item.cost), to: bucket.units(of: cost), takenAt: taken.at)
         }
         link.correct(call)
+    }
+}
+
+extension Bucket {
+    /// What a cost is counted by: units of a rate, tokens of a quota.
+    func units(of cost: Int) -> Int {
+        if case .rate(let shape) = meter { shape.units(ofCost: cost) } else { cost }
+    }
+
+    /// What the script is told of one to correct; of a slot nothing, since it is given back.
+    ///
+    /// - Parameters:
+    ///   - old: units or tokens that were taken.
+    ///   - new: those that should have been.
+    ///   - at: when, by Redis' clock.
+    fileprivate func append(to call: inout RedisCommand, from old: Int, to new: Int, takenAt at: Int) {
+        switch meter {
+        case .nothing, .slots: break
+        case .rate(let shape):
+            call.append(Int64(shape.unitsPerMicrosecond))
+            call.append(Int64(shape.unitsPerToken))
+            call.append(Int64(shape.mostUnits(allowingDebt: allowsDebt)))
+            call.append(Int64(old))
+            call.append(Int64(min(new, 2 * shape.capacityUnits)))
+            call.append(Int64(at))
+        case .quota(let quota):
+            call.append(Int64(allowsDebt ? 2 * quota.count : quota.count))
+            call.append(Int64(min(new, 2 * quota.count) - old))
+            call.append(Int64(counter(of: quota, at: at).window.end))
+        }
+    }
+
+    /// Has Redis told of what was taken without it.
+    ///
+    /// - Parameters:
+    ///   - units: of a rate, or tokens of a quota.
+    ///   - at: now, by Redis' clock.
+    func call(adding units: Int, at: Int) -> RedisCommand {
+        var call = RedisCommand(RedisScript.correct, keyCount: 1)
+        call.append(bytes: name(at: at))
+        if case .rate = meter { call.append(Int64(1)) } else { call.append(Int64(0)) }
+        append(to: &call, from: 0, to: units, takenAt: at)
+        return call
     }
 }
 

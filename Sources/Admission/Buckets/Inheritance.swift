@@ -19,7 +19,7 @@ extension Bucket {
         guard let former = inheritance.former.bucket(named: name), former.allowance == allowance else { return }
         // Of slots the one who has them knows better: it forgets when one comes free.
         if case .slots = meter { return }
-        lastHeard = former.lastHeard
+        (lastHeard, lastOwed) = (former.lastHeard, former.lastOwed)
         if inheritance.keepsShares { local = former.local }
     }
 }

@@ -1,72 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Limits
+import Redis
 
 /// A bucket that one loop counts by itself while Redis is away (`on_failure: local`): its share of the allowance.
 ///
-/// A call that costs more than the whole share passes where nothing is owed, or it never would, and is owed in full: others
-/// wait until it has leaked away, or for the next window.
-struct LocalBucket {
+/// 1. It begins as full as the bucket in Redis was when it was last heard of, and what has leaked since is gone.
+/// 2. What it gives beside Redis is owed there when Redis is back: ``Bucket/settle(at:calendar:)``. So who is served by the one
+///    and by the other, turn by turn, has no more than by one of them, but for what others do meanwhile.
+/// 3. A call that costs more than the whole share passes where nothing is owed, or it never would, and is owed in full: others
+///    wait until it has leaked away, or for the next window.
+///
+/// An object: buckets of one configuration and the next have it in common.
+final class LocalBucket {
+    /// What is owed here, and what of it is owed in Redis as well, as far as is known.
     private enum State {
-        case rate(Limit, TokenBucket)
-        case quota(CalendarQuota, CalendarWindow, used: Int)
+        case rate(Limit, here: TokenBucket, inRedis: TokenBucket)
+        case quota(CalendarQuota, CalendarWindow, here: Int, inRedis: Int)
         /// How many are held, the loop knows.
         case slots(Int)
     }
 
     private var state: State
+    /// What is owed in Redis, by the units of the whole bucket, and when by its clock: as it was known at the beginning, with what
+    /// it may have taken itself since, and at the end with what it was told.
+    fileprivate var known: (owed: Int, at: Int)
+    /// Redis was told; it counts here no more.
+    fileprivate var isSettled = false
 
-    fileprivate init?(_ allowance: Allowance, _ share: Double, at calendar: Int) {
-        switch allowance {
-        case .rate(let limit):
+    /// - Parameters:
+    ///   - owed: in Redis at `calendar`, by the units of the whole bucket.
+    ///   - now: by the loop's clock, `calendar` by Redis', both in µs.
+    fileprivate init?(_ bucket: Bucket, _ share: Double, owed: Int, at now: Int, calendar: Int) {
+        known = (owed, calendar)
+        switch (bucket.allowance, bucket.meter) {
+        case (.rate(let limit), .rate(let whole)):
             let part = limit.share(share)
             guard let shape = try? BucketShape(part) else { return nil }
-            state = .rate(part, TokenBucket(shape))
-        case .quota(let quota):
+            var begun = TokenBucket(shape)
+            // As full as the whole one is.
+            let units = Double(owed) / Double(whole.capacityUnits) * Double(shape.capacityUnits)
+            if owed > 0 { begun.charge(to: Int(min(units.rounded(.up), Double(Limit.largestNumber))), at: now) }
+            state = .rate(part, here: begun, inRedis: begun)
+        case (.quota(let quota), _):
             let part = CalendarQuota(count: max(1, Int(Double(quota.count) * share)), per: quota.period)
-            state = .quota(part, quota.period.window(at: calendar), used: 0)
-        case .concurrency(let slots):
+            let used = min(part.count, Int((Double(owed) * min(1, share)).rounded(.up)))
+            state = .quota(part, quota.period.window(at: calendar), here: used, inRedis: used)
+        case (.concurrency(let slots), _):
             state = .slots(max(1, Int(Double(slots) * share)))
+        case (.rate, _): return nil
         }
     }
 
     fileprivate func isOver(at calendar: Int) -> Bool {
-        if case .quota(_, let window, _) = state { !window.contains(calendar) } else { false }
+        if isSettled { return true }
+        return if case .quota(_, let window, _, _) = state { !window.contains(calendar) } else { false }
     }
 
     /// - Parameter held: slots that the loop holds in it.
     func hasRoom(for cost: Int, held: Int, at now: Int) -> Bool {
         switch state {
-        case .rate(_, let bucket):
-            var bucket = bucket
-            let backlog = bucket.backlog(at: now)
-            return bucket.shape.admits(cost: min(cost, bucket.shape.capacity), backlog: backlog)
-        case .quota(let quota, _, let used): return cost == 0 || used + min(cost, quota.count) <= quota.count
+        case .rate(_, var here, _):
+            let backlog = here.backlog(at: now)
+            return here.shape.admits(cost: min(cost, here.shape.capacity), backlog: backlog)
+        case .quota(let quota, _, let used, _): return cost == 0 || used + min(cost, quota.count) <= quota.count
         case .slots(let slots): return cost == 0 || held < slots
         }
     }
 
-    mutating func take(_ cost: Int, at now: Int) {
+    /// - Parameter isInRedis: it may have been taken there too, and is not to be owed twice.
+    fileprivate func take(_ cost: Int, at now: Int, isInRedis: Bool) {
+        guard cost > 0 else { return }
         switch state {
-        case .rate(let limit, var bucket):
-            guard cost > 0 else { return }
-            let owed = bucket.backlog(at: now) + bucket.shape.units(ofCost: cost)
-            bucket.charge(to: min(owed, Limit.largestNumber), at: now)
-            state = .rate(limit, bucket)
-        case .quota(let quota, let window, let used): state = .quota(quota, window, used: used + cost)
+        case .rate(let limit, var here, var inRedis):
+            here.owe(cost, at: now)
+            if isInRedis { inRedis.owe(cost, at: now) }
+            state = .rate(limit, here: here, inRedis: inRedis)
+        case .quota(let quota, let window, let used, let inRedis):
+            state = .quota(quota, window, here: used + cost, inRedis: inRedis + (isInRedis ? cost : 0))
         case .slots: break
+        }
+    }
+
+    /// What is owed here alone, by the units of the whole bucket.
+    fileprivate func owedHereAlone(_ bucket: Bucket, at now: Int, calendar: Int) -> Int {
+        switch (state, bucket.meter) {
+        case (.rate(_, var here, var inRedis), .rate(let whole)):
+            let units = max(0, here.backlog(at: now) - inRedis.backlog(at: now))
+            let tokens = Double(units) / Double(here.shape.unitsPerToken)
+            return Int(min((tokens * Double(whole.unitsPerToken)).rounded(.up), Double(Limit.largestNumber)))
+        case (.quota(_, let window, let here, let inRedis), _): return window.contains(calendar) ? here - inRedis : 0
+        case (.slots, _), (.rate, _): return 0
         }
     }
 
     func status(of item: Charge.Item, held: Int, at now: Int, calendar: Int, isDenied: Bool) -> LimitStatus {
         let policy = item.bucket.policy
         switch state {
-        case .rate(let limit, var bucket):
+        case .rate(let limit, var here, _):
             return LimitStatus(
-                policy: policy, allowance: .rate(limit), shape: bucket.shape,
-                cost: min(item.cost, bucket.shape.capacity),
-                backlog: bucket.backlog(at: now), isDenied: isDenied)
-        case .quota(let quota, let window, let used):
+                policy: policy, allowance: .rate(limit), shape: here.shape, cost: min(item.cost, here.shape.capacity),
+                backlog: here.backlog(at: now), isDenied: isDenied)
+        case .quota(let quota, let window, let used, _):
             return LimitStatus(
                 policy: policy, quota: quota, window: window, used: used, at: calendar, isDenied: isDenied)
         case .slots(let slots): return LimitStatus(policy: policy, slots: slots, used: held, isDenied: isDenied)
@@ -77,10 +112,58 @@ struct LocalBucket {
 extension Bucket {
     /// This loop's share, as it stands; nil where there is none to count.
     ///
-    /// - Parameter calendar: the instant that quotas go by.
-    func localShare(_ share: Double, at calendar: Int) -> LocalBucket? {
+    /// - Parameters:
+    ///   - now: by the loop's clock, which rates go by.
+    ///   - calendar: by Redis', which quotas go by; both in µs.
+    ///   - onBegin: it has begun just now, and is to be settled.
+    func localShare(_ share: Double, at now: Int, calendar: Int, onBegin: () -> Void = {}) -> LocalBucket? {
         if let local, !local.isOver(at: calendar) { return local }
-        return LocalBucket(allowance, share, at: calendar)
+        guard let begun = LocalBucket(self, share, owed: owedInRedis(at: calendar), at: now, calendar: calendar) else {
+            return nil
+        }
+        local = begun
+        onBegin()
+        return begun
+    }
+
+    /// Has a call pay here. There is a share of this loop's.
+    ///
+    /// - Parameters:
+    ///   - now: by the loop's clock, `calendar` by Redis', both in µs.
+    ///   - isInDoubt: Redis was asked as well, and may have taken it.
+    func takeLocally(_ cost: Int, at now: Int, calendar: Int, isInDoubt: Bool) {
+        guard let local else { preconditionFailure("A bucket pays where it was asked for room") }
+        local.take(cost, at: now, isInRedis: isInDoubt)
+        if isInDoubt { local.known = (owedInRedis(at: calendar) + units(of: cost), calendar) }
+    }
+
+    /// Redis is back: what was taken here without it, as a correction; nil where nothing was. It counts here no more.
+    func settle(at now: Int, calendar: Int) -> RedisCommand? {
+        guard let local, !local.isSettled else { return nil }
+        let more = local.owedHereAlone(self, at: now, calendar: calendar)
+        local.known = (owedInRedis(at: calendar) + more, calendar)
+        local.isSettled = true
+        return more > 0 ? call(adding: more, at: calendar) : nil
+    }
+
+    /// As it was last heard of, or told to be.
+    private func owedInRedis(at calendar: Int) -> Int {
+        let words = [lastOwed, local?.known].compactMap(\.self)
+        guard let last = words.max(by: { $0.at < $1.at }) else { return 0 }
+        switch meter {
+        case .rate(let shape):
+            var bucket = TokenBucket(shape, allowsDebt: allowsDebt)
+            bucket.charge(to: last.owed, at: last.at)
+            return min(bucket.backlog(at: calendar), bucket.mostUnits)
+        case .quota(let quota): return quota.period.window(at: calendar).contains(last.at) ? last.owed : 0
+        case .nothing, .slots: return 0
+        }
+    }
+}
+
+extension TokenBucket {
+    fileprivate mutating func owe(_ cost: Int, at now: Int) {
+        charge(to: min(backlog(at: now) + shape.units(ofCost: cost), Limit.largestNumber), at: now)
     }
 }
 

@@ -95,6 +95,7 @@ final class Till {
         for item in charge.items { item.bucket.underWay += item.cost }
         let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? link.redisTime : 0)
         waits.wait(ask)
+        ask.isInDoubt = true
         link.send(call, before: ask.patience, late: { self.giveBackLate(ask, charge, $0) }) { result in
             for item in charge.items {
                 item.bucket.underWay -= item.cost
@@ -108,6 +109,7 @@ final class Till {
 
     private func conclude(_ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>) {
         let charge = question.charge
+        ask.isInDoubt = result.leavesDoubt
         if case .failure(.timeout) = result { slots.abandon(ask.slot, charge) }
         guard
             let answer = waits.hear(
@@ -129,8 +131,10 @@ final class Till {
             onAnswer(ask, verdict == .stale ? .stale(confirmation) : .misjudged(confirmation))
         case .turned:
             // Redis' time is known now as of this answer, so the next window is the right one.
-            ask.turns += 1
-            guard ask.turns < 3 else { return onAnswer(ask, .decided(.unavailable("Redis' clock jumps"), nil)) }
+            ask.retries.turned += 1
+            guard ask.retries.turned < 3 else {
+                return onAnswer(ask, .decided(.unavailable("Redis' clock jumps"), nil))
+            }
             corrections.giveBack(ask)
             settle(ask, question.whole, question.intent, question.confirmation)
         case .foreign: onAnswer(ask, .foreign(question.intent.principal))
@@ -189,6 +193,7 @@ final class Till {
             let (bucket, owed, expiry) = (item.bucket, Int(reply.integer ?? 0), taken.expiry(ofItem: index))
             let lacksRoom = !item.hasRoom(beside: owed)
             if bucket.isEnforced {
+                bucket.lastOwed = (owed, taken.at)
                 let isRefused = isDenied && lacksRoom
                 if isDenied {
                     bucket.hear(
@@ -234,5 +239,15 @@ final class Till {
         guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
         return Denial(
             reason: .rateLimited(policies: report.deniedPolicies), principal: intent.principal, limits: report)
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    /// Whether what was asked may have been done, and nobody knows.
+    fileprivate var leavesDoubt: Bool {
+        switch self {
+        case .success, .failure(.notConnected): false
+        case .failure(let error): error.serverCode == nil
+        }
     }
 }

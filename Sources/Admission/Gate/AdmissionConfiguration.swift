@@ -5,16 +5,6 @@ package import NIOCore
 
 /// What one loop's gate goes by: the part of a configuration snapshot that concerns admission.
 package struct AdmissionConfiguration: Sendable, Hashable {
-    /// What happens to a request that needs Redis while Redis is away, late or swapped.
-    package enum Fallback: String, Sendable, Hashable, CaseIterable {
-        /// 503.
-        case closed
-        /// Known keys and public routes pass uncharged.
-        case open
-        /// Known keys and addresses are counted in this process, by `localShare`.
-        case local
-    }
-
     /// First part of every Redis key.
     package var namespace: String
     /// In list order; requests name them by index.
@@ -26,7 +16,10 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var allowsAnonymous: Bool
     /// Budget of one question. A request waits at most twice this.
     package var timeout: TimeAmount
-    package var onFailure: Fallback
+    /// Where neither a policy nor the request's route has a word of its own.
+    package var onFailure: OnFailure
+    /// What routes have of their own.
+    package var routesOnFailure: Set<OnFailure>
     /// How long after Redis was last there known keys are known still.
     package var staleFor: TimeAmount
     /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They
@@ -40,7 +33,8 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat,
         addressPrefix: AddressPrefix = AddressPrefix(), allowsAnonymous: Bool = false,
-        timeout: TimeAmount = .milliseconds(250), onFailure: Fallback = .closed, staleFor: TimeAmount = .hours(1),
+        timeout: TimeAmount = .milliseconds(250), onFailure: OnFailure = .closed,
+        routesOnFailure: Set<OnFailure> = [], staleFor: TimeAmount = .hours(1),
         localShare: Double = 1, paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace
@@ -50,9 +44,33 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.allowsAnonymous = allowsAnonymous
         self.timeout = timeout
         self.onFailure = onFailure
+        self.routesOnFailure = routesOnFailure
         self.staleFor = staleFor
         self.localShare = localShare
         self.paysBySlot = paysBySlot
         self.usageRetentionSeconds = usageRetentionSeconds
+    }
+}
+
+extension AdmissionConfiguration {
+    /// All that may become of a request without Redis.
+    package var fallbacks: Set<OnFailure> {
+        routesOnFailure.union(policies.compactMap(\.onFailure)).union([onFailure])
+    }
+
+    /// Whether any request is served without Redis.
+    package var servesWithoutRedis: Bool { fallbacks != [.closed] }
+
+    /// A policy's word and that of the request's route: of both the more careful one.
+    ///
+    /// - Parameter policy: nil where none is asked.
+    func onFailure(of policy: Int?, on request: AdmissionRequest) -> OnFailure {
+        [policy.flatMap { policies[$0].onFailure }, request.onFailure].compactMap(\.self).max() ?? onFailure
+    }
+
+    /// Whether a request may be served without Redis; what it is charged decides.
+    func mayServe(_ request: AdmissionRequest) -> Bool {
+        onFailure(of: nil, on: request) != .closed
+            || request.selection.indices.contains { onFailure(of: $0, on: request) != .closed }
     }
 }

@@ -3,6 +3,16 @@
 import Limits
 import NIOCore
 
+/// How often a decision was asked for again, by what its answer was.
+struct Retries {
+    /// The organization had another revision.
+    var stale = 0
+    /// The key's validity ended or began meanwhile.
+    var misjudged = 0
+    /// A quota's window was over.
+    var turned = 0
+}
+
 /// One decision under way.
 final class Ask {
     typealias Completion = (Decision, Receipt?) -> Void
@@ -25,9 +35,9 @@ final class Ask {
     var isPointerFresh = false
     /// The record that a pointer names wasn't there.
     var hasMissedRecord = false
-    var staleAnswers = 0
-    var misjudgements = 0
-    var turns = 0
+    /// Its buckets were asked, and whether they have paid is not known.
+    var isInDoubt = false
+    var retries = Retries()
     /// Whether it stands among those that wait.
     var isTimed = false
     /// It ended by being let through.

@@ -287,15 +287,15 @@ package final class Gate {
             }
             // However often it changes, the budget ends this.
             stale += 1
-            ask.staleAnswers += 1
+            ask.retries.stale += 1
             keys.load(ask, confirmation.entry.pointer, hash)
         case .misjudged(let confirmation):
             guard ask.hash != nil else {
                 return decideWithoutRedis(ask, .useless("no credential to ask again for"))
             }
             // The clock has passed an end of validity since it was estimated; it may do so at both ends, not more.
-            ask.misjudgements += 1
-            guard ask.misjudgements < 3 else { return finish(ask, .unavailable("Redis' clock jumps")) }
+            ask.retries.misjudged += 1
+            guard ask.retries.misjudged < 3 else { return finish(ask, .unavailable("Redis' clock jumps")) }
             judge(ask, confirmation.entry, isFresh: false, isOutside: !confirmation.expectsOutside)
         }
     }
@@ -317,7 +317,7 @@ package final class Gate {
             return .limiterUnavailable(detail: "\(error)")
         case .late:
             let isThere = link.noteTimeout(since: ask.answersBefore, hadWholeTime: ask.hadWholeTime)
-            guard ask.staleAnswers < 2 else {
+            guard ask.retries.stale < 2 else {
                 return .limiterUnavailable(detail: "the organization keeps changing")
             }
             guard isThere else { return .limiterUnavailable(detail: "no answer of Redis in time") }

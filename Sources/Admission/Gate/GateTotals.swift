@@ -31,8 +31,8 @@ package struct GateStanding: Sendable, Hashable {
     /// What keeps it from Redis; nil: that is there, answers, and is the one this process began with.
     package var outage: GateOutage?
     package var breaker = Breaker.State.closed
-    /// Redis was of use lately, so known keys can be served without it, where the configuration lets them.
-    package var knowsKeys = false
+    /// Known keys are served without Redis, by some of the configuration at least: it was of use lately, so they are known.
+    package var servesWithoutRedis = false
     /// Commands that Redis owes an answer, or that wait to be sent.
     package var commandsInFlight = 0
     package var caches = Caches()
@@ -71,7 +71,8 @@ extension Gate {
     package var standing: GateStanding {
         var standing = GateStanding(outage: outage)
         standing.breaker = link.breakerState
-        standing.knowsKeys = link.wasOfUse(within: configuration.staleFor)
+        standing.servesWithoutRedis =
+            configuration.servesWithoutRedis && link.wasOfUse(within: configuration.staleFor)
         standing.commandsInFlight = link.commandsInFlight
         standing.caches = cache.census
         standing.caches.addresses = payers.addressCount

@@ -4,7 +4,8 @@ import Limits
 import NIOCore
 
 /// The answer when Redis has none (docs/design.md, "Without Redis"): refusals that need no Redis as usual and uncharged;
-/// `throttle: false` is served; all else goes by `on_failure`. Authentication never fails open: a key that isn't known here,
+/// `throttle: false` is served; all else goes by `on_failure`, of which the request's route and each policy that it pays may
+/// have their own: the most careful word counts, and what is counted is what `local` says it of. Authentication never fails open: a key that isn't known here,
 /// or was no good when any loop last saw it, is 503, for it can't be told.
 final class WithoutRedis {
     private let configuration: AdmissionConfiguration
@@ -53,7 +54,7 @@ final class WithoutRedis {
     private func judge(
         _ ask: Ask, by hash: @autoclosure () -> CredentialHash, _ reason: Denial.Reason
     ) -> (decision: Decision, receipt: Receipt?) {
-        guard !ask.request.takesTokens || configuration.onFailure != .closed else {
+        guard !ask.request.takesTokens || configuration.mayServe(ask.request) else {
             return (.deny(Denial(reason: reason)), nil)
         }
         let hash = hash()
@@ -74,63 +75,71 @@ final class WithoutRedis {
     private func pass(
         _ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry?
     ) -> (decision: Decision, receipt: Receipt?) {
-        guard ask.request.takesTokens else { return (.allow(Grant(to: entry)), nil) }
-        guard configuration.onFailure != .closed else { return (.deny(Denial(reason: reason)), nil) }
-        let charge = entry.map { payers.keyCharge(ask.request, $0) } ?? payers.anonymousCharge(ask.request)
+        let request = ask.request
+        guard request.takesTokens else { return (.allow(Grant(to: entry)), nil) }
+        let charge = entry.map { payers.keyCharge(request, $0) } ?? payers.anonymousCharge(request)
+        var (counted, uncounted): ([Charge.Item], [Charge.Item]) = ([], [])
+        var word = charge.items.allSatisfy(\.isShadow) ? configuration.onFailure(of: nil, on: request) : .open
+        for item in charge.items where !item.isShadow {
+            let own = configuration.onFailure(of: item.bucket.policy, on: request)
+            if own == .local { counted.append(item) } else { uncounted.append(item) }
+            word = max(word, own)
+        }
+        guard word != .closed else { return (.deny(Denial(reason: reason)), nil) }
         // What no wait helps needs no Redis to be known.
-        guard charge.impossible == nil, configuration.onFailure == .local else {
-            if charge.impossible == nil {
-                for item in charge.items { policyCounters[item.bucket.policy].open += 1 }
-            }
-            return (Decision(.grant(entry), charge, report: nil), nil)
+        guard charge.impossible == nil else { return (Decision(.grant(entry), charge, report: nil), nil) }
+        guard let here = take(counted, of: charge, ask) else {
+            return (.deny(Denial(reason: reason, principal: entry?.principal)), nil)
         }
-        let here = take(charge, ask)
-        guard let report = here.report else {
-            return (
-                charge.items.isEmpty
-                    ? .allow(Grant(to: entry)) : .deny(Denial(reason: reason, principal: entry?.principal)), nil
-            )
-        }
-        count(report)
+        let isDenied = here.statuses.contains(where: \.isDenied)
+        count(here.statuses, isDenied: isDenied)
+        if !isDenied { for item in uncounted { policyCounters[item.bucket.policy].open += 1 } }
+        let report = LimitReport(at: link.redisTime, here.statuses, of: charge)
         return (Decision(.grant(entry), charge, report: report), Receipt(nil, here.slot, ask.hash))
     }
 
-    private func count(_ report: LimitReport) {
-        let isDenied = report.statuses.contains(where: \.isDenied)
-        for status in report.statuses where status.isDenied == isDenied {
+    private func count(_ statuses: [LimitStatus], isDenied: Bool) {
+        for status in statuses where status.isDenied == isDenied {
             if isDenied { policyCounters[status.policy].denied += 1 } else { policyCounters[status.policy].local += 1 }
         }
     }
 
-    /// Takes the charge from this process' own buckets, all or nothing. Their clock is the loop's; quotas go by the calendar,
-    /// so by Redis' clock as far as it is known.
-    private func take(_ charge: Charge, _ ask: Ask) -> (report: LimitReport?, slot: HeldSlot?) {
+    /// Takes what is counted here from this process' own buckets, all or nothing. Their clock is the loop's; quotas go by the
+    /// calendar, so by Redis' clock as far as it is known.
+    ///
+    /// - Returns: nil where a bucket's share can't be counted.
+    private func take(
+        _ items: [Charge.Item], of charge: Charge, _ ask: Ask
+    ) -> (statuses: [LimitStatus], slot: HeldSlot?)? {
         let (now, calendar) = (link.eventLoop.now.microseconds, link.redisTime)
-        let items = charge.items.filter { !$0.isShadow }
-        var isDenied = false
+        var shares: [(item: Charge.Item, local: LocalBucket)] = []
         for item in items {
-            guard let share = item.bucket.localShare(configuration.localShare, at: calendar) else {
-                return (nil, nil)
+            let share = item.bucket.localShare(configuration.localShare, at: now, calendar: calendar) {
+                link.expectToSettle(item.bucket)
             }
-            item.bucket.local = share
-            if !hasRoom(item, share, at: now) { isDenied = true }
+            guard let share else { return nil }
+            shares.append((item, share))
         }
-        if !isDenied { ask.took = charge.largestShare }
+        let lacking = shares.map { !hasRoom($0.item, $0.local, at: now) }
+        let isDenied = lacking.contains(true)
         var slot: HeldSlot?
-        if !isDenied, charge.takesSlots {
-            let name = ask.slot ?? slots.newName()
-            ask.slot = name
-            slot = slots.hold(name, charge)
+        if !isDenied, !items.isEmpty {
+            ask.took = charge.largestShare
+            if charge.takesSlots {
+                let name = ask.slot ?? slots.newName()
+                ask.slot = name
+                slot = slots.hold(name, charge)
+            }
+            for item in items {
+                item.bucket.takeLocally(item.cost, at: now, calendar: calendar, isInDoubt: ask.isInDoubt)
+            }
         }
-        let statuses = items.compactMap { item -> LimitStatus? in
-            guard var local = item.bucket.local else { return nil }
-            let lacksRoom = isDenied && !hasRoom(item, local, at: now)
-            if !isDenied { local.take(item.cost, at: now) }
-            item.bucket.local = local
-            return local.status(
-                of: item, held: slots.count(in: item.bucket), at: now, calendar: calendar, isDenied: lacksRoom)
+        let statuses = zip(shares, lacking).map { share, lacksRoom in
+            share.local.status(
+                of: share.item, held: slots.count(in: share.item.bucket), at: now, calendar: calendar,
+                isDenied: lacksRoom)
         }
-        return (LimitReport(at: calendar, statuses, of: charge), slot)
+        return (statuses, slot)
     }
 
     private func hasRoom(_ item: Charge.Item, _ local: LocalBucket, at now: Int) -> Bool {

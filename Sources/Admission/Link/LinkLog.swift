@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
 import Logging
 import NIOCore
 import Redis
@@ -12,7 +13,8 @@ struct LinkLog {
     private let endpoint: String
     private let late: LateDecisions
     private let outages: Outages
-    private(set) var onFailure: AdmissionConfiguration.Fallback
+    /// What becomes of requests meanwhile.
+    private var onFailure: String
     /// Of each kind, what this loop sees.
     private var connection: Set<Outages.Trouble> = [Self.starting]
     private var breaker: Set<Outages.Trouble> = []
@@ -24,19 +26,18 @@ struct LinkLog {
     private static let starting = Outages.Trouble.connection("starting")
 
     init(
-        _ logger: Logger, endpoint: String, onFailure: AdmissionConfiguration.Fallback, late: LateDecisions,
-        outages: Outages
+        _ logger: Logger, endpoint: String, fallbacks: Set<OnFailure>, late: LateDecisions, outages: Outages
     ) {
         self.logger = logger
         self.endpoint = endpoint
-        self.onFailure = onFailure
+        onFailure = fallbacks.text
         self.late = late
         self.outages = outages
         outages.expect(Self.starting)
     }
 
-    mutating func go(by onFailure: AdmissionConfiguration.Fallback) {
-        self.onFailure = onFailure
+    mutating func go(by fallbacks: Set<OnFailure>) {
+        onFailure = fallbacks.text
     }
 
     /// The loop looks no more, so it sees nothing.
@@ -196,4 +197,8 @@ extension RedisError {
         case .server, .unfit: knownCode ?? "\(fault)"
         }
     }
+}
+
+extension Set<OnFailure> {
+    fileprivate var text: String { map(\.rawValue).sorted().joined(separator: ",") }
 }

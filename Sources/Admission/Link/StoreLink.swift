@@ -23,6 +23,8 @@ final class StoreLink {
     let seen: SeenKeys
     /// Budget of one question.
     private(set) var timeout: TimeAmount
+    /// Whether known keys are served when Redis isn't there.
+    private(set) var servesWithoutRedis: Bool
 
     private let instance: Instance
     private let wallClock: () -> Int
@@ -39,10 +41,8 @@ final class StoreLink {
     /// When it last decided something, or a record was read.
     private var usedAt = NIODeadline.distantPast
     private(set) var isClosed = false
-    /// That ask by it: one a configuration that is still at work.
-    private var gates: Set<ObjectIdentifier> = []
-    /// That ask no more, and have something on its way.
-    private var leaving: Set<ObjectIdentifier> = []
+    /// Who asks by it: a gate for each configuration that is still at work.
+    private var users = LinkUsers()
     private var ends: [EventLoopPromise<Void>] = []
     private var expiredAt = NIODeadline.distantPast
     /// What was sent and heard since it began.
@@ -61,11 +61,12 @@ final class StoreLink {
         self.eventLoop = eventLoop
         names = Names(namespace: configuration.namespace)
         timeout = configuration.timeout
+        servesWithoutRedis = configuration.servesWithoutRedis
         self.instance = instance
         self.wallClock = wallClock
         self.seen = seen
         log = LinkLog(
-            logger, endpoint: endpoint, onFailure: configuration.onFailure, late: late, outages: outages)
+            logger, endpoint: endpoint, fallbacks: configuration.fallbacks, late: late, outages: outages)
         health = Health(at: eventLoop.now)
         connection = connect(self)
     }
@@ -142,9 +143,6 @@ final class StoreLink {
     /// Whether it was of use not longer ago.
     func wasOfUse(within time: TimeAmount) -> Bool { eventLoop.now <= usedAt + time }
 
-    /// Whether known keys are served when Redis isn't there.
-    var servesWithoutRedis: Bool { log.onFailure != .closed }
-
     /// Answers of Redis heard so far, of any kind.
     var answers: Int { health.answers }
 
@@ -157,30 +155,28 @@ final class StoreLink {
 
     /// A gate will ask by it.
     func join(_ gate: Gate) {
-        gates.insert(ObjectIdentifier(gate))
+        users.join(ObjectIdentifier(gate))
     }
 
     /// A gate asks no more; a second time it changes nothing.
     ///
     /// - Returns: whether no other does.
     func leave(_ gate: Gate) -> Bool {
-        gates.remove(ObjectIdentifier(gate))
-        leaving.insert(ObjectIdentifier(gate))
-        return gates.isEmpty
+        users.leave(ObjectIdentifier(gate))
     }
 
-    /// What a gate had on its way is there, or lost.
+    /// What it had on its way has ended.
     ///
-    /// - Returns: whether nobody has anything to do with the link any more.
+    /// - Returns: whether no other asks, or has something on its way.
     func hasLeft(_ gate: Gate) -> Bool {
-        leaving.remove(ObjectIdentifier(gate))
-        return gates.isEmpty && leaving.isEmpty
+        users.end(ObjectIdentifier(gate))
     }
 
     /// Another configuration is in force, of the same Redis.
     func go(by configuration: AdmissionConfiguration) {
         timeout = configuration.timeout
-        log.go(by: configuration.onFailure)
+        log.go(by: configuration.fallbacks)
+        servesWithoutRedis = configuration.servesWithoutRedis
     }
 
     /// Of the same Redis, by another user or password.
@@ -349,13 +345,18 @@ final class StoreLink {
         traffic.correctionsLost += 1
     }
 
+    /// A bucket is counted here for now. What is taken from it is told when Redis is worth asking.
+    func expectToSettle(_ bucket: Bucket) {
+        if !isClosed { postponed.expect(bucket) }
+    }
+
     private func postpone(_ call: RedisCommand) {
         if isClosed || !postponed.add(call) { traffic.correctionsLost += 1 }
     }
 
     private func sendPostponed() {
         guard !postponed.isEmpty, outage == nil, isReady else { return }
-        for call in postponed.takeSome() { correct(call) }
+        for call in postponed.takeSome(at: eventLoop.now.microseconds, calendar: redisTime) { correct(call) }
     }
 
     // MARK: Ticks

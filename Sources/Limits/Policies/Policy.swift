@@ -91,6 +91,8 @@ package struct Policy: Sendable, Hashable {
     package var addressPrefix = AddressPrefix()
     /// The field of a response in which the handler says what the request has cost, lower case; nil: it isn't asked.
     package var costField: String?
+    /// What becomes of requests that it asks about while Redis is away; nil: what their route has.
+    package var onFailure: OnFailure?
 
     package init(
         name: String, per subject: Subject, appliesTo callers: Callers? = nil, limit: Limit, cost: Int = 1,

@@ -153,9 +153,11 @@ struct Triage {
     }
 
     private func request(_ kind: AdmissionRequest.Kind, _ head: RequestHead) -> AdmissionRequest {
-        AdmissionRequest(
+        var request = AdmissionRequest(
             kind: kind, isThrottled: route.isThrottled, address: client.subject, clientAddress: client.address,
             selection: route.selection(for: head))
+        request.onFailure = route.onFailure
+        return request
     }
 
     // MARK: Its message

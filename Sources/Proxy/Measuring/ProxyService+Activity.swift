@@ -48,8 +48,7 @@ extension ProxyService {
         if round.unheard > 0 { return .loopsUnheard(round.unheard, of: round.reports.count) }
         let (outage, current) = (round.redisOutage, current)
         // Whoever knows no key serves nobody, whatever the configuration says: one that has just begun, or after a long outage.
-        let isServed = current.settings.redis.onFailure != .closed && round.knowKeys
-        if let outage, !isServed { return .redisUnavailable(outage) }
+        if let outage, !round.serveWithoutRedis { return .redisUnavailable(outage) }
         if current.backends.resolver?.hasAddress == false { return .upstreamUnresolved }
         if current.settings.awaitsRoutes { return .routesUnknown }
         return outage.map(Availability.degraded) ?? .ready
@@ -57,6 +56,6 @@ extension ProxyService {
 }
 
 extension LoopReports.Round {
-    fileprivate var knowKeys: Bool { reports.allSatisfy { $0?.standing.knowsKeys == true } }
+    fileprivate var serveWithoutRedis: Bool { reports.allSatisfy { $0?.standing.servesWithoutRedis == true } }
     fileprivate var redisOutage: GateOutage? { reports.lazy.compactMap { $0?.standing.outage }.first }
 }

@@ -92,7 +92,7 @@ struct OpenAPIEntry: Sendable {
     static let others = [
         RouteEntry.path.path, RouteEntry.methods.path, RouteEntry.isPublic.path, RouteEntry.isThrottled.path,
         RouteEntry.isMCP.path, RouteEntry.scopes.path, RouteEntry.toolScopes.path, RouteEntry.responseTimeout.path,
-        RouteEntry.host.path,
+        RouteEntry.host.path, RouteEntry.onFailure.path,
     ]
 
     private let url: DocumentURL

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Limits
 package import Octets
 
 extension Settings {
-    package enum OnFailure: String, Sendable, Equatable, CaseIterable { case closed, open, local }
-
     package struct Redis: Sendable, Equatable {
         /// With user and password, wherever they were given.
         package var endpoint: RedisEndpoint
@@ -41,14 +40,7 @@ extension Settings.Redis {
         "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "250ms",
         "Budget of one question to Redis. A request waits at most twice this.")
     static let onFailure = Setting(
-        "redis.on_failure",
-        .choice(
-            ["closed": Settings.OnFailure.closed, "open": .open, "local": .local],
-            hints: [
-                "close": "closed", "fail_closed": "closed", "deny": "closed", "refuse": "closed", "reject": "closed",
-                "block": "closed", "fail_open": "open", "allow": "open", "pass": "open", "ignore": "open",
-                "memory": "local", "in_memory": "local", "in_process": "local", "fallback": "local",
-            ]), default: "closed",
+        "redis.on_failure", .onFailure, default: "closed",
         "Without Redis: refuse with 503 (closed), forward known keys uncharged (open), or count here (local).")
     static let localShare = Setting(
         "redis.local_share", .share, default: "0.5",

@@ -19,11 +19,13 @@ extension Settings {
         package var responseTimeout: Timeout?
         /// Nil: as ``Upstream/forwardedHost`` has it.
         package var host: Upstream.Host?
+        /// What becomes of its requests without Redis; nil: as ``Redis/onFailure`` has it, or a policy.
+        package var onFailure: OnFailure?
 
         package init(
             path: String, methods: [String] = [], isPublic: Bool = false, isThrottled: Bool = true, isMCP: Bool = false,
             scopes: [String] = [], toolScopes: [ToolScopes] = [], responseTimeout: Timeout? = nil,
-            host: Upstream.Host? = nil
+            host: Upstream.Host? = nil, onFailure: OnFailure? = nil
         ) {
             self.path = path
             self.methods = methods
@@ -34,6 +36,7 @@ extension Settings {
             self.toolScopes = toolScopes
             self.responseTimeout = responseTimeout
             self.host = host
+            self.onFailure = onFailure
         }
     }
 
@@ -55,11 +58,11 @@ extension RouteEntry {
     static let schema = Schema(
         [
             path.row, methods.row, isPublic.row, isThrottled.row, isMCP.row, scopes.row, toolScopes.row,
-            responseTimeout.row, host.row, OpenAPIEntry.document.row, OpenAPIEntry.rest.row,
-            OpenAPIEntry.hosts.row,
+            responseTimeout.row, host.row, onFailure.row, OpenAPIEntry.document.row,
+            OpenAPIEntry.rest.row, OpenAPIEntry.hosts.row,
         ],
         synonyms: [
-            "anonymous": "public", "url": "path", "pattern": "path", "prefix": "path",
+            "anonymous": "public", "url": "path", "pattern": "path", "prefix": "path", "fail_open": "on_failure",
         ],
         // Under the name of a key nearby, a value would open what it was to close.
         remarks: [
@@ -86,6 +89,7 @@ extension RouteEntry {
                 "if": ["properties": ["public": ["const": true]], "required": ["public"]],
                 "then": ["properties": ["scopes": false, "tool_scopes": false]],
             ],
+            ["if": ["required": ["on_failure"]], "then": ["properties": ["throttle": ["not": ["const": false]]]]],
             // Written as on or yes it may be true too.
             [
                 "if": ["required": ["tool_scopes"]],
@@ -113,6 +117,9 @@ extension RouteEntry {
         "response_timeout", Settings.Upstream.responseTimeout.form,
         "As upstream.response_timeout, here in its place, and for requests that accept event streams too.")
     static let host = Setting("host", .sentHost, "Host sent on from this route. Default: as upstream.host says.")
+    static let onFailure = Setting(
+        "on_failure", .onFailure,
+        "Without Redis: as redis.on_failure, for this route. Where a policy has one too, the more careful counts.")
 
     init?(_ mapping: Mapping, _ problems: inout ProblemList) {
         let path = mapping.required(Self.path, &problems)
@@ -124,13 +131,19 @@ extension RouteEntry {
         let toolScopes = mapping.optional(Self.toolScopes, &problems) ?? []
         let responseTimeout = mapping.optional(Self.responseTimeout, &problems)
         let host = mapping.optional(Self.host, &problems)
+        let onFailure = mapping.optional(Self.onFailure, &problems)
+        if onFailure != nil, !isThrottled {
+            mapping.refuse(
+                Self.onFailure, expected: "no on_failure with throttle: false, which is served without Redis",
+                &problems)
+        }
         guard let path else { return nil }
         Self.refuseUnaskedScopes(isPublic: isPublic, isMCP: isMCP, mapping, &problems)
         if isMCP { Self.refuseWhatMCPDecides(path, methods, mapping, &problems) }
         route = Settings.Route(
             path: path.text, methods: isMCP ? ["DELETE", "GET", "POST"] : methods ?? [], isPublic: isPublic,
             isThrottled: isThrottled, isMCP: isMCP, scopes: scopes, toolScopes: toolScopes,
-            responseTimeout: responseTimeout, host: host)
+            responseTimeout: responseTimeout, host: host, onFailure: onFailure)
         self.path = path
         self.mapping = mapping
     }

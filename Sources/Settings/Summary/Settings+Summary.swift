@@ -53,6 +53,7 @@ extension Settings.Route {
         if !toolScopes.isEmpty { notes.append("scopes by tool") }
         if let host { notes.append("host \(host.written)") }
         if let responseTimeout { notes.append("response_timeout \(responseTimeout.written)") }
+        if let onFailure { notes.append("on_failure \(onFailure)") }
         return [path, isMCP ? "MCP" : methodsInWords, notes.joined(separator: "; ")]
     }
 }
@@ -106,6 +107,7 @@ extension Policy {
         for (name, entries) in lists where !entries.isEmpty {
             notes.append("only \(name) \(entries.joined(separator: ", "))")
         }
+        if let onFailure { notes.append("on_failure \(onFailure)") }
         return notes
     }
 

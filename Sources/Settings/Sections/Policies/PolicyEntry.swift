@@ -41,13 +41,13 @@ extension PolicyEntry {
     static let schema = Schema(
         [
             name.row, subject.row, callers.row, limit.row, burst.row, quota.row, concurrency.row, cost.row, mode.row,
-            reject.row, wait.row, chargeOn.row, costField.row, routes.row, methods.row, mcpMethods.row, tools.row,
-            prompts.row, resources.row, prefixIPv4.row, prefixIPv6.row,
+            reject.row, wait.row, chargeOn.row, costField.row, onFailure.row, routes.row, methods.row, mcpMethods.row,
+            tools.row, prompts.row, resources.row, prefixIPv4.row, prefixIPv6.row,
         ],
         synonyms: [
             "rate": "limit", "rate_limit": "limit", "requests": "limit", "calls": "limit", "by": "per", "key_by": "per",
             "subject": "per", "scope": "per", "concurrent": "concurrency", "max_concurrent": "concurrency",
-            "parallel": "concurrency", "weight": "cost", "id": "name",
+            "parallel": "concurrency", "weight": "cost", "id": "name", "fail_open": "on_failure",
         ],
         remarks: [
             "mode is enforce, unless shadow is given, which denies nobody": [
@@ -106,6 +106,9 @@ extension PolicyEntry {
     static let costField = Setting(
         "cost_header", .costField,
         "A field of the handler's answer, taken off it, that says what the request has cost; debt is possible.")
+    static let onFailure = Setting(
+        "on_failure", .onFailure,
+        "Without Redis: as redis.on_failure, for what it counts. Where a route has one too, the more careful counts.")
     static let routes = Setting(
         "match.routes",
         .list("a list of paths of routes", of: .matchedRoute, emptyHint: "leave it out for all routes"),
@@ -135,8 +138,11 @@ extension PolicyEntry {
             case Policy.openStreamsName: Self.openStreams(mapping, &problems)
             default: Self.own(name, mapping, &problems)
             }
+        let onFailure = mapping.optional(Self.onFailure, &problems)
         guard let entry else { return nil }
-        self = entry
+        var policy = entry.policy
+        policy.onFailure = onFailure
+        self.init(policy: policy, mapping: mapping)
     }
 
     /// - Parameter name: nil where it was refused.
