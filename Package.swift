@@ -19,6 +19,9 @@ extension Target.Dependency {
     static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
     static let logging: Self = .product(name: "Logging", package: "swift-log")
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let nioTLS: Self = .product(name: "NIOTLS", package: "swift-nio")
+    static let nioSSL: Self = .product(
+        name: "NIOSSL", package: "swift-nio-ssl", condition: .when(traits: ["TLS"]))
     static let structuredFields: Self = .product(
         name: "RawStructuredFieldValues", package: "swift-http-structured-headers")
     static let subprocess: Self = .product(name: "Subprocess", package: "swift-subprocess")
@@ -41,8 +44,14 @@ let package = Package(
         .executable(name: "tollgate", targets: ["tollgate"]),
         .executable(name: "tollgatectl", targets: ["tollgatectl"]),
     ],
+    traits: [
+        // BoringSSL costs a first build minutes; docs/decisions/0022-tls-to-redis.md.
+        .trait(name: "TLS", description: "Connects to Redis by TLS: rediss://."),
+        .default(enabledTraits: ["TLS"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
@@ -56,8 +65,10 @@ let package = Package(
         layer("LibC", []),
         layer("Digests", ["CNettle"], settings: [.strictMemorySafety()]),
         layer("Octets", ["LibC", .nioCore]),
+        layer("TLS", ["Digests", "LibC", "Octets", .nioCore, .nioTLS, .nioSSL]),
+        layer("Endpoints", ["Octets", "TLS", .nioCore]),
         layer(
-            "Redis", ["CHiredis", "LibC", "Octets", .nioCore, .nioPosix, .logging],
+            "Redis", ["CHiredis", "Endpoints", "LibC", "Octets", "TLS", .nioCore, .nioPosix, .logging],
             settings: [.strictMemorySafety()]),
         layer("HTTP1", ["Octets", .nioCore], settings: [.strictMemorySafety()]),
         layer("MCP", ["Octets", .nioCore], settings: [.strictMemorySafety()]),
@@ -65,17 +76,21 @@ let package = Package(
         layer("Keyspace", ["Digests", "Limits", "Octets", "Redis"]),
         layer(
             "Admission",
-            ["Keyspace", "Limits", "Octets", "Redis", "Telemetry", .nioCore, .nioConcurrencyHelpers, .logging]),
+            [
+                "Endpoints", "Keyspace", "Limits", "Octets", "Redis", "Telemetry", .nioCore, .nioConcurrencyHelpers,
+                .logging,
+            ]),
         layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
         layer(
-            "Settings", ["CYAML", "LibC", "Limits", "Octets", .nioCore], settings: [.strictMemorySafety()]),
+            "Settings", ["CYAML", "Endpoints", "LibC", "Limits", "Octets", "TLS", .nioCore],
+            settings: [.strictMemorySafety()]),
         layer("Telemetry", ["LibC", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer("OpenAPI", ["HTTP1", "Octets", "Settings", .nioCore, .nioPosix, .logging]),
         layer(
             "Proxy",
             [
-                "HTTP1", "LibC", "MCP", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings", "Telemetry",
-                .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
+                "HTTP1", "LibC", "MCP", "Admission", "Endpoints", "Keyspace", "Limits", "Octets", "Redis", "Settings",
+                "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         layer(
             "Admin",
@@ -83,22 +98,28 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Digests", "Directory", "HTTP1", "LibC", "Limits", "Octets", "OpenAPI",
-                "Redis", "Settings", "Telemetry",
+                "Proxy", "Admin", "Admission", "Digests", "Directory", "Endpoints", "HTTP1", "LibC", "Limits", "Octets",
+                "OpenAPI", "Redis", "Settings", "TLS", "Telemetry",
                 .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "tollgatectl",
-            dependencies: ["Directory", "Keyspace", "LibC", "Limits", "Octets", "Redis", "Settings", .argumentParser],
+            dependencies: [
+                "Directory", "Endpoints", "Keyspace", "LibC", "Limits", "Octets", "Redis", "Settings", "TLS",
+                .argumentParser,
+            ],
             swiftSettings: settings),
 
         .target(
-            name: "TestSupport", dependencies: ["Limits", .nioCore, .logging, .subprocess], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["LibC", "Limits", .nioCore, .logging, .subprocess],
+            path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
         tests("OctetsTests", ["LibC", "Octets", .nioCore]),
-        tests("RedisTests", ["Redis", "Octets", .nioCore, .nioPosix, .nioEmbedded, .logging]),
+        tests("TLSTests", ["TLS", "Octets", .nioCore]),
+        tests("EndpointsTests", ["Endpoints", "TLS"]),
+        tests("RedisTests", ["Redis", "Endpoints", "Octets", "TLS", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .executableTarget(
             name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",
             swiftSettings: settings),
@@ -114,25 +135,27 @@ let package = Package(
         // A Redis of its own with keys in it, and gates to ask.
         .target(
             name: "AdmissionSupport",
-            dependencies: ["Admission", "Limits", "Octets", "Redis", "TestSupport", .nioCore, .nioPosix, .logging],
+            dependencies: [
+                "Admission", "Endpoints", "Limits", "Octets", "Redis", "TestSupport", .nioCore, .nioPosix, .logging,
+            ],
             path: "Tests/AdmissionSupport", swiftSettings: settings),
         tests("KeyspaceTests", ["AdmissionSupport", "Keyspace", "Limits", "Redis"]),
         tests(
             "AdmissionTests",
             [
-                "AdmissionSupport", "Admission", "Keyspace", "Limits", "Octets", "Redis", .nioCore, .nioEmbedded,
-                .logging,
+                "AdmissionSupport", "Admission", "Endpoints", "Keyspace", "Limits", "Octets", "Redis", .nioCore,
+                .nioEmbedded, .logging,
             ]),
         tests(
             "DirectoryTests",
-            ["AdmissionSupport", "Admission", "Directory", "Keyspace", "Limits", "Octets", "Redis"]),
-        tests("SettingsTests", ["Settings", "Limits", "Octets"], resources: [.copy("Refusals")]),
+            ["AdmissionSupport", "Admission", "Directory", "Endpoints", "Keyspace", "Limits", "Octets", "Redis"]),
+        tests("SettingsTests", ["Settings", "Endpoints", "Limits", "Octets", "TLS"], resources: [.copy("Refusals")]),
         tests("OpenAPITests", ["OpenAPI", "Settings", .nioCore, .nioPosix, .logging]),
         tests(
             "DaemonTests",
             [
-                "tollgate", "Admin", "Directory", "LibC", "Octets", "Proxy", "Redis", "Settings", "Telemetry",
-                .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
+                "tollgate", "Admin", "Directory", "Endpoints", "LibC", "Octets", "Proxy", "Redis", "Settings", "TLS",
+                "Telemetry", .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         tests(
             "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
@@ -147,15 +170,16 @@ let package = Package(
         tests(
             "ProxyTests",
             [
-                "Proxy", "HTTP1", "LibC", "MCP", "Admission", "Keyspace", "Limits", "Octets", "Redis", "Settings",
-                "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioEmbedded, .logging, .structuredFields,
+                "Proxy", "HTTP1", "LibC", "MCP", "Admission", "Endpoints", "Keyspace", "Limits", "Octets", "Redis",
+                "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioEmbedded, .logging,
+                .structuredFields,
             ]),
     ]
 )
 
 // The fuzzer, which only Tests/Fuzz/run builds: what it feeds is instrumented, and libFuzzer linked.
 if let library = Context.environment["TOLLGATE_FUZZ"] {
-    let instrumented = ["HTTP1", "MCP", "Octets", "Limits", "Settings", "Proxy", "FuzzSubjects"]
+    let instrumented = ["HTTP1", "MCP", "Octets", "Endpoints", "Limits", "Settings", "Proxy", "FuzzSubjects"]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-Xfrontend", "-sanitize=fuzzer"])]
     }

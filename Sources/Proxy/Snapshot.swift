@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import Endpoints
 import HTTP1
 import Limits
 import NIOCore

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import NIOCore
 import Octets
 
@@ -117,7 +118,7 @@ private final class Greeting {
     private func end(_ result: Result<Void, RedisError>) {
         guard !isDone else { return }
         isDone = true
-        done(result)
+        done(result.mapError(handler.explained))
     }
 }
 

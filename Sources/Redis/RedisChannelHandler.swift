@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLS
 
 /// One connection's commands and replies: pipelined, in order, one write a loop tick.
 ///
@@ -21,6 +22,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var reloading: Set<RedisScript> = []
     private var outbound = ByteBuffer()
     private var isFlushScheduled = false
+    /// Nil without TLS.
+    private var security: ConnectionSecurity?
     /// Nothing was heard yet, so it may be that the server speaks TLS and can't understand us.
     var expectsFirstReply = false
     private var failure: RedisError?
@@ -37,9 +40,10 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Late replies that nobody was told yet: while the connection may be a reply behind, they may be another's.
     private var doubtful: [(tell: ReplyQueue.Late, reply: RedisReply)] = []
 
-    init(longestReply: Int, longestQueue: Int, at now: NIODeadline) {
+    init(longestReply: Int, longestQueue: Int, security: ConnectionSecurity? = nil, at now: NIODeadline) {
         reader = ReplyReader(longestReply: longestReply)
         self.longestQueue = longestQueue
+        self.security = security
         clock = now
         askedAt = now
         heardAt = now
@@ -114,7 +118,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func flush() {
         isFlushScheduled = false
-        guard let context, failure == nil, outbound.readableBytes > 0 else { return }
+        guard let context, failure == nil, outbound.readableBytes > 0, security?.isEstablished != false else { return }
         context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
         // New storage only where the socket still holds the old.
         if outbound.capacity > Self.keptCapacity { outbound = ByteBuffer() } else { outbound.clear() }
@@ -155,8 +159,17 @@ final class RedisChannelHandler: ChannelInboundHandler {
     var commandsInFlight: Int { queue.count }
 
     func close(_ error: RedisError) {
-        if failure == nil { failure = error }
+        if failure == nil { failure = explained(error) }
         context?.close(promise: nil)
+    }
+
+    /// Who answers nothing to the first commands may not have come so far: by TLS they wait for the handshake.
+    func explained(_ error: RedisError) -> RedisError {
+        guard let security, !security.isEstablished else { return error }
+        return switch error {
+        case .timeout, .notConnected: ConnectionSecurity.silence
+        case .connectionClosed, .protocolViolation, .server, .unfit, .overloaded, .shutdown: error
+        }
     }
 
     // MARK: ChannelHandler
@@ -178,7 +191,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard failure == nil else { return }
         let input = unwrapInboundIn(data)
-        if expectsFirstReply, input.beginsTLSAlert { return close(.unfit(.encrypted)) }
+        if expectsFirstReply, security == nil, input.beginsTLSAlert { return close(.unfit(.encrypted)) }
         do {
             try reader.feed(input)
             while failure == nil, let reply = try reader.next() { try deliver(reply) }
@@ -187,20 +200,38 @@ final class RedisChannelHandler: ChannelInboundHandler {
         }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if TLSClient.isHandshake(event) {
+            // A password is among what waits.
+            if let misfit = security?.establish() { fail(.unfit(misfit)) } else { flush() }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(loss(RedisError.text(of: error)))
+        if let misfit = security?.misfit(for: error) { return fail(.unfit(misfit)) }
+        // One whose server says no farewell (a TLS close_notify) is lost like any other.
+        fail(loss(error is IOError || security == nil ? RedisError.text(of: error) : Self.serverClosed))
+    }
+
+    private static let serverClosed = "the server closed the connection"
+
+    private func fail(_ error: RedisError) {
+        if failure == nil { failure = error }
+        context?.close(promise: nil)
     }
 
     /// - Parameter reason: in words.
     private func loss(_ reason: String) -> RedisError {
-        expectsFirstReply
-            ? .notConnected("\(reason) before its first answer; does it speak TLS?") : .connectionClosed(reason)
+        guard expectsFirstReply else { return .connectionClosed(reason) }
+        return security?.loss(reason)
+            ?? .notConnected("\(reason) before its first answer; does it speak TLS? rediss://")
     }
 
     private func end() {
         guard context != nil else { return }
         context = nil
-        let error = failure ?? loss("the server closed the connection")
+        let error = failure ?? loss(Self.serverClosed)
         failure = error
         let closed = closed
         self.closed = nil

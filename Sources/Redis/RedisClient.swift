@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Endpoints
 import NIOCore
 import NIOPosix
-package import Octets
 
 /// Redis for the control plane: connects once, says clearly why it can't, and awaits each reply.
 ///

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Endpoints
 package import Logging
 package import NIOCore
-package import Octets
 
 /// A loop's way to Redis: one pipelined connection that is made again whenever it is lost.
 ///
@@ -150,12 +150,15 @@ package final class RedisConnection {
         }
     }
 
-    /// A server that refuses them leaves the connection as it was; the next one is made with them.
+    /// A server that refuses user or password leaves the connection as it was; the next one is made with them. Certificates are
+    /// for connections to come.
     package func authenticate(as endpoint: RedisEndpoint) {
         assert(endpoint.isSameDatabase(as: self.endpoint), "Another Redis is another connection")
-        guard endpoint != self.endpoint else { return }
+        let former = self.endpoint
         self.endpoint = endpoint
-        guard let handler = machine.ready, let authentication = endpoint.authentication else { return }
+        guard !endpoint.hasCredentials(of: former), let handler = machine.ready,
+            let authentication = endpoint.authentication
+        else { return }
         handler.send(authentication, deadline: eventLoop.now + configuration.connectTimeout) { result in
             guard case .failure(.server(let line)) = result else { return }
             let error = endpoint.withoutPassword(.server(line))

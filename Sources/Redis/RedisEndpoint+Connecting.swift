@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import NIOCore
 import NIOPosix
 import Octets
+import TLS
 
 extension RedisEndpoint {
-    /// A connection as the server accepts it, nothing sent on it yet.
+    /// A connection as the server accepts it, nothing sent on it yet; by TLS the handshake has begun.
     ///
     /// A host may have several addresses, which are tried side by side, each with a handler of its own.
     func connect(
@@ -18,8 +20,11 @@ extension RedisEndpoint {
             .connectTimeout(timeout)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    let security = try self.connectionSecurity()
+                    if let security { try channel.pipeline.syncOperations.addHandler(security.client.handler) }
                     let handler = RedisChannelHandler(
-                        longestReply: longestReply, longestQueue: longestQueue, at: channel.eventLoop.now)
+                        longestReply: longestReply, longestQueue: longestQueue, security: security,
+                        at: channel.eventLoop.now)
                     handlers.value[ObjectIdentifier(channel)] = handler
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
@@ -42,6 +47,18 @@ extension RedisEndpoint {
             }
             return NIOLoopBound(handler, eventLoop: channel.eventLoop)
         }
+    }
+
+    /// What TLS is on one connection; nil without.
+    private func connectionSecurity() throws -> ConnectionSecurity? {
+        guard let security, case .tcp(let host, let port) = address else { return nil }
+        guard let certificates = security.certificates else {
+            throw RedisError.notConnected("no certificates were read")
+        }
+        let name = security.serverName ?? host
+        return ConnectionSecurity(
+            try certificates.client(of: name), server: "\(host.contains(":") ? "[\(host)]" : host):\(port)", name: name,
+            files: security.files)
     }
 
     /// An error that the greeting met, as it may be shown: whatever a server repeats of what it was told.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TLS
+
 /// What keeps a Redis from being of use, as far as whoever mends it has to tell one from the other.
 package enum RedisFault: Sendable, Hashable, CaseIterable {
     /// Nobody answers there.
@@ -8,6 +10,12 @@ package enum RedisFault: Sendable, Hashable, CaseIterable {
     case notRedis
     /// It speaks TLS, and is spoken to without.
     case encrypted
+    /// It can't show that it is the one that is meant.
+    case untrusted
+    /// It wants a certificate of ours, or another one.
+    case certificate
+    /// It doesn't speak TLS, or none that we speak.
+    case handshake
     /// Its version is one that can't carry out the scripts.
     case tooOld
     /// It knows where a primary is, and has no keys.
@@ -41,6 +49,7 @@ extension RedisError {
         case .protocolViolation: .notRedis
         case .server(let line): RedisFault(line, code: serverCode)
         case .unfit(.encrypted): .encrypted
+        case .unfit(.insecure(let insecurity)): RedisFault(insecurity.failure)
         case .unfit(.tooOld): .tooOld
         case .unfit(.sentinel): .sentinel
         case .unfit(.clusterNode): .clusterNode
@@ -50,6 +59,14 @@ extension RedisError {
 }
 
 extension RedisFault {
+    fileprivate init(_ failure: TLSFailure) {
+        switch failure {
+        case .untrusted, .expired, .notYetValid, .otherName: self = .untrusted
+        case .wantsCertificate, .refusesCertificate: self = .certificate
+        case .declined, .notTLS, .other: self = .handshake
+        }
+    }
+
     /// Words behind `ERR`, where Redis has no code of its own.
     private static let wordings: [(beginning: String, fault: RedisFault)] = [
         ("ERR invalid password", .credentials),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Endpoints
 package import NIOCore
-package import Octets
 
 /// A loop's way to the data: a connection to one server, or in tests whatever answers in its place.
 ///
@@ -29,6 +29,7 @@ package protocol RedisLink: AnyObject {
     func expire(now: NIODeadline, having worked: TimeAmount)
 
     /// Is known by this endpoint's user and password from now on: on the connection that is there, which stays, and on others.
+    /// Those to come go by its certificates.
     func authenticate(as endpoint: RedisEndpoint)
 
     /// Whose replies are due.

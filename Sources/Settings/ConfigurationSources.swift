@@ -6,7 +6,8 @@ import Octets
 package struct ConfigurationSources: Sendable {
     /// What can be said without a file.
     package enum Option: String, Sendable, CaseIterable {
-        case listen, upstream, redis, redisPasswordFile, namespace, admin, logLevel
+        case listen, upstream, redis, redisPasswordFile, redisAuthorities, redisCertificate, redisKey, redisServerName
+        case namespace, admin, logLevel
 
         /// Nil where it is said by variable alone.
         package var flag: String? { spelling.flag }
@@ -20,6 +21,10 @@ package struct ConfigurationSources: Sendable {
             case .upstream: ("--upstream", "TOLLGATE_UPSTREAM", Settings.Upstream.location.path)
             case .redis: ("--redis", "TOLLGATE_REDIS_URL", Settings.Redis.endpoint.path)
             case .redisPasswordFile: (nil, "TOLLGATE_REDIS_PASSWORD_FILE", Settings.Redis.passwordFile.path)
+            case .redisAuthorities: (nil, "TOLLGATE_REDIS_TLS_CA", Settings.Redis.authorities.path)
+            case .redisCertificate: (nil, "TOLLGATE_REDIS_TLS_CERTIFICATE", Settings.Redis.certificate.path)
+            case .redisKey: (nil, "TOLLGATE_REDIS_TLS_KEY", Settings.Redis.key.path)
+            case .redisServerName: (nil, "TOLLGATE_REDIS_TLS_SERVER_NAME", Settings.Redis.serverName.path)
             case .namespace: ("--namespace", "TOLLGATE_NAMESPACE", Settings.namespace.path)
             case .admin: ("--admin", "TOLLGATE_ADMIN", Settings.admin.path)
             case .logLevel: ("--log-level", "TOLLGATE_LOG_LEVEL", Settings.Log.level.path)

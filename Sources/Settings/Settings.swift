@@ -109,7 +109,10 @@ extension Settings {
         log = Log(root, &problems)
         upstream = Upstream(root, &problems)
         redis = Redis(root, &problems)
-        if sources.readsSecrets { redis.takeCredentials(root, sources, &problems) }
+        if sources.readsSecrets {
+            redis.takeCredentials(root, sources, &problems)
+            redis.readCertificates(root, &problems)
+        }
         keys = Keys(root, &problems)
         let items = root.optional(Self.routes, &problems)
         let routes = items?.compactMap(\.route)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admin
+import Endpoints
 import LibC
 import Logging
 import NIOCore
@@ -120,8 +121,8 @@ struct Daemon {
             keepers.addTask { await publisher.run(into: { dataPlane.database }) }
             keepers.addTask { await reloader.run(triggers.stream, from: text) }
             keepers.addTask {
-                await PasswordWatch(settings: { state.settings }, logger: logger).run {
-                    triggers.continuation.yield(Reloader.Trigger(.password))
+                await SecretsWatch(settings: { state.settings }, logger: logger).run {
+                    triggers.continuation.yield(Reloader.Trigger($0))
                 }
             }
             keepers.addTask {

@@ -74,7 +74,13 @@ extension Readiness.Cause {
         case .unreachable:
             self.init("unreachable", "Redis can't be connected to. Is it running, and is redis.url right?")
         case .notRedis: self.init("not_redis", "What answers at redis.url is not Redis.")
-        case .encrypted: self.init("tls", "Redis speaks TLS, which Tollgate does not. Give a port without TLS.")
+        case .encrypted: self.init("tls", "Redis speaks TLS. Begin redis.url with rediss://.")
+        case .untrusted:
+            self.init("certificate", "Redis' certificate is not to be trusted. The log says why; see redis.tls.")
+        case .certificate:
+            self.init("client_certificate", "Redis wants a client certificate, or another one: redis.tls.certificate.")
+        case .handshake:
+            self.init("handshake", "Redis doesn't agree on TLS. If it speaks none, begin redis.url with redis://.")
         case .tooOld: self.init("too_old", "Redis is older than 7.0. Use 7.0 or later, or Valkey.")
         case .sentinel: self.init("sentinel", "What answers at redis.url is a Sentinel. Name the primary there.")
         case .clusterNode:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
+import Endpoints
 import Logging
 import Octets
 import Redis

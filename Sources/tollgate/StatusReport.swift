@@ -3,6 +3,7 @@
 import Admin
 import Admission
 import Directory
+import Endpoints
 import Limits
 import OpenAPI
 import Proxy

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Directory
+import Endpoints
 import Keyspace
 import Octets
 import Redis
@@ -116,8 +117,9 @@ extension Failure {
         case .memory:
             self.init(
                 .unavailable, "\(endpoint) has no memory left for it (maxmemory); nothing was changed, give it more")
-        case .unreachable, .notRedis, .encrypted, .tooOld, .sentinel, .clusterNode, .busy, .persistence, .clients,
-            .database, .other:
+        case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
+            .clusterNode,
+            .busy, .persistence, .clients, .database, .other:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
         }
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
+package import Endpoints
 package import Limits
 import Logging
 package import NIOCore
 import NIOPosix
-package import Octets
 
 /// How regularly a loop's ticks come.
 private struct Pace {

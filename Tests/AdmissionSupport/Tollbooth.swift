@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Admission
+package import Endpoints
 package import Limits
 import NIOCore
-package import Octets
 package import Redis
 import Synchronization
 import TestSupport

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AdmissionSupport
+import Endpoints
 import Logging
 import NIOCore
 import NIOEmbedded

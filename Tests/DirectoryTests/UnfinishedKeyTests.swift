@@ -2,6 +2,7 @@
 
 import Admission
 import AdmissionSupport
+import Endpoints
 import Octets
 import Redis
 import TestSupport

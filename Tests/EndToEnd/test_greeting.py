@@ -14,8 +14,8 @@ from fixtures.wire import ask, free_port, until
 SENTINEL = "this is a Sentinel: Tollgate speaks to one server: give the address of the primary"
 CLUSTER = "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
 REPLICA = "this is a replica: give the address of its primary"
-TLS = "it speaks TLS, which this version of Tollgate does not: give a port without TLS, or a proxy that adds TLS"
-RESET = "before its first answer; does it speak TLS?"
+TLS = "it speaks TLS: begin its URL with rediss://"
+RESET = "before its first answer; does it speak TLS? rediss://"
 
 
 def is_named(launch, upstream, url: str, reason: str, words: str, code: int = 69):

@@ -11,6 +11,8 @@ from fixtures.programs import ROOT
 FLOORS = [
     {"CHiredis", "CNettle", "CYAML", "LibC"},
     {"Digests", "Octets"},
+    {"TLS"},
+    {"Endpoints"},
     {"HTTP1", "Limits", "MCP", "Redis", "Telemetry"},
     {"Keyspace", "Settings"},
     {"Admission", "Directory", "OpenAPI"},
@@ -74,8 +76,12 @@ def test_operators_and_admin_have_no_gate():
         assert not reached(target) & {"Admission", "Proxy"}, target
 
 
-def test_settings_know_limits_and_octets_alone():
-    assert TARGETS["Settings"] & OURS == {"CYAML", "LibC", "Limits", "Octets"}
+def test_settings_know_limits_and_endpoints_alone():
+    assert TARGETS["Settings"] & OURS == {"CYAML", "Endpoints", "LibC", "Limits", "Octets", "TLS"}
+
+
+def test_one_module_knows_boringssl():
+    assert {target for target in OURS if "NIOSSL" in TARGETS[target]} == {"TLS"}
 
 
 def test_limits_know_no_redis():

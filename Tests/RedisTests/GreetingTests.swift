@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import NIOCore
 import NIOEmbedded
 import Octets
@@ -141,7 +142,7 @@ import Testing
     }
 
     @Test func aCloseBeforeTheFirstAnswerMayBeTLS() throws {
-        let words = "the server closed the connection before its first answer; does it speak TLS?"
+        let words = "the server closed the connection before its first answer; does it speak TLS? rediss://"
         let run = try Run("redis://h")
         run.wire.serverCloses()
         #expect(run.failure == .notConnected(words))
@@ -151,7 +152,7 @@ import Testing
     @Test func aResetBeforeTheFirstAnswerMayBeTLS() throws {
         let run = try Run("redis://h")
         run.wire.channel.pipeline.fireErrorCaught(IOError(errnoCode: 104, reason: "read"))
-        #expect(run.failure == .notConnected("connection reset before its first answer; does it speak TLS?"))
+        #expect(run.failure == .notConnected("connection reset before its first answer; does it speak TLS? rediss://"))
     }
 
     /// Nor does a Unix socket.

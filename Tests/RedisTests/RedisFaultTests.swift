@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TLS
 import Testing
 
 @testable import Redis
 
 @Suite struct RedisFaultTests {
+    private static func insecure(_ failure: TLSFailure) -> RedisError {
+        .unfit(.insecure(.init(failure, server: "h:1", name: "h", files: CertificateFiles())))
+    }
+
     /// What Redis 7 and Valkey 8 write, word for word.
     @Test(
         arguments: [
@@ -40,6 +45,10 @@ import Testing
             (.server("ERR DB index is out of range"), .database),
             (.server("WRONGTYPE Operation against a key holding the wrong kind of value"), .other),
             (.server("ERR unknown command 'EVALSHA'"), .other), (.server(""), .other),
+            (insecure(.untrusted), .untrusted), (insecure(.expired), .untrusted), (insecure(.notYetValid), .untrusted),
+            (insecure(.otherName), .untrusted), (insecure(.wantsCertificate), .certificate),
+            (insecure(.refusesCertificate("unknown ca")), .certificate), (insecure(.declined), .handshake),
+            (insecure(.notTLS), .handshake), (insecure(.other("bad record")), .handshake),
             (.unfit(.encrypted), .encrypted), (.unfit(.tooOld(version: "6.2.14")), .tooOld),
             (.unfit(.sentinel), .sentinel), (.unfit(.clusterNode), .clusterNode), (.unfit(.replica), .replica),
         ] as [(RedisError, RedisFault)])

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TLS
 import Testing
 
 @testable import Redis
@@ -61,12 +62,33 @@ import Testing
                 "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
             ),
             (.replica, "this is a replica: give the address of its primary"),
+            (.encrypted, "it speaks TLS: begin its URL with rediss://"),
+            (insecure(.untrusted), "the certificate of h:1 isn't signed by redis.tls.ca"),
             (
-                .encrypted,
-                "it speaks TLS, which this version of Tollgate does not: give a port without TLS, or a proxy that adds TLS"
+                insecure(.untrusted, ca: nil),
+                "the certificate of h:1 isn't signed by an authority that the system trusts (redis.tls.ca)"
             ),
+            (insecure(.expired), "the certificate of h:1 has expired"),
+            (insecure(.notYetValid), "the certificate of h:1 isn't valid yet; is the clock right?"),
+            (insecure(.otherName), "the certificate of h:1 is for other names than n (redis.tls.server_name)"),
+            (insecure(.wantsCertificate), "h:1 wants a client certificate (redis.tls.certificate)"),
+            (
+                insecure(.refusesCertificate("unknown ca")),
+                "h:1 refuses the client certificate (redis.tls.certificate): unknown ca"
+            ),
+            (insecure(.declined), "h:1 declines TLS; does it want a client certificate (redis.tls.certificate)?"),
+            (insecure(.declined, identity: .init(certificate: "/a", key: "/b")), "h:1 declines TLS"),
+            (insecure(.notTLS), "h:1 doesn't speak TLS: redis://"),
+            (insecure(.other("bad record mac")), "no TLS with h:1: bad record mac"),
         ] as [(RedisMisfit, String)])
     func isToldWithWhatToDo(misfit: RedisMisfit, words: String) {
         #expect("\(RedisError.unfit(misfit))" == words)
+    }
+
+    private static func insecure(
+        _ failure: TLSFailure, ca: String? = "/ca.crt", identity: CertificateFiles.Identity? = nil
+    ) -> RedisMisfit {
+        .insecure(
+            .init(failure, server: "h:1", name: "n", files: CertificateFiles(authorities: ca, identity: identity)))
     }
 }

@@ -148,6 +148,12 @@ import Testing
         return "{" + names.map { "\($0): \(value("\(path).\($0)", &random))" }.joined(separator: ", ") + "}"
     }
 
+    private static let unset = [
+        "redis.username", "redis.password_file", "redis.tls.certificate", "redis.tls.key", "redis.tls.server_name",
+        "cors.allow_origins", "cors.allow_credentials", "cors.max_age", "mcp.resource_metadata.resource",
+        "mcp.resource_metadata.authorization_servers", "mcp.resource_metadata.scopes_supported",
+    ]
+
     @Test func eachValueTellsItsSource() throws {
         let yaml =
             "namespace: x\nredis:\n  timeout: 50ms\nroutes:\n  - path: /mcp\n    mcp: true\n"
@@ -175,9 +181,7 @@ import Testing
                     "#  mcp_body_bytes: 4MiB # default, computed",
                     "#  connections: 10000 # default, computed",
                     "#  connections_per_address: 2500 # default, computed",
-                    "# Not set: redis.username, redis.password_file, cors.allow_origins, cors.allow_credentials, cors.max_age, "
-                        + "mcp.resource_metadata.resource, mcp.resource_metadata.authorization_servers, "
-                        + "mcp.resource_metadata.scopes_supported",
+                    "# Not set: \(Self.unset.joined(separator: ", "))",
                 ])
             #expect(told.contains("  local_share: 0.5 # default"))
         }

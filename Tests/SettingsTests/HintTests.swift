@@ -24,6 +24,7 @@ import Testing
     ]
 
     private static let beside: [String: String] = [
+        "redis.tls.certificate": "key: /a.key, ", "redis.tls.key": "certificate: /a.crt, ",
         "cors.allow_credentials": "allow_origins: ['https://a.example'], ",
         "cors.max_age": "allow_origins: ['https://a.example'], ",
         "mcp.resource_metadata.resource": "authorization_servers: ['https://a.example'], ",
@@ -35,7 +36,9 @@ import Testing
     private static let places: [Place] = {
         @Sendable func nested(_ path: String, _ value: String, _ others: String = "") -> String {
             let parts = path.split(separator: ".")
-            let open = parts.dropLast().map { "\($0): {" }.joined()
+            // What redis.tls is about.
+            let url = path.hasPrefix("redis.tls.") ? "url: 'rediss://h', " : ""
+            let open = parts.dropLast().map { "\($0): {" + ($0 == "redis" ? url : "") }.joined()
             return "\(open)\(others)\(parts[parts.count - 1]): \(value)"
                 + String(repeating: "}", count: parts.count - 1)
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import Foundation
 import Octets
 import Testing
@@ -56,16 +57,16 @@ import Testing
         try withFolder { folder in
             let file = folder.appending(path: "password")
             try Data(octets).write(to: file)
-            let error = #expect(throws: PasswordFile.Flaw.self) { try PasswordFile.password(at: file.path) }
+            let error = #expect(throws: FileFlaw.self) { try PasswordFile.password(at: file.path) }
             #expect(error?.description == flaw)
         }
     }
 
     @Test func whatIsNoFileIsTold() throws {
         try withFolder { folder in
-            let none = #expect(throws: PasswordFile.Flaw.self) { try PasswordFile.password(at: "\(folder.path)/none") }
+            let none = #expect(throws: FileFlaw.self) { try PasswordFile.password(at: "\(folder.path)/none") }
             #expect(none?.description == "no such file")
-            let directory = #expect(throws: PasswordFile.Flaw.self) { try PasswordFile.password(at: folder.path) }
+            let directory = #expect(throws: FileFlaw.self) { try PasswordFile.password(at: folder.path) }
             #expect(directory?.description == "a directory")
         }
     }

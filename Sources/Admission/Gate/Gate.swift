@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Endpoints
 import Keyspace
 import Limits
 package import Logging
 package import NIOCore
-package import Octets
+import Octets
 import Redis
 
 /// Decides who may call and how often. One a loop: it lives and is called on its event loop alone, and its owner keeps it until

@@ -85,8 +85,9 @@ extension RedisFault {
     fileprivate var refusesAllScripts: Bool {
         switch self {
         case .busy, .replica, .memory, .persistence, .credentials: true
-        case .unreachable, .notRedis, .encrypted, .tooOld, .sentinel, .clusterNode, .permissions, .clients, .database,
-            .other:
+        case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
+            .clusterNode,
+            .permissions, .clients, .database, .other:
             false
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import Endpoints
 import Logging
 import NIOCore
 import Settings

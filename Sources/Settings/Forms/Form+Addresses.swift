@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import Limits
 import Octets
 
@@ -178,7 +179,7 @@ extension Form where Value == RedisEndpoint {
     static let redisURL = Form.text(
         "a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock",
         schema: .pattern(
-            #"\s*(?:(?:redis|valkey)://(?:.*:.*@)?(?:\[[^\]]+\]|[A-Za-z0-9._-]+)(?::(?:\#(Pattern.port))?)?(?:/\d*)?"#
+            #"\s*(?:(?:redis|valkey)s?://(?:.*:.*@)?(?:\[[^\]]+\]|[A-Za-z0-9._-]+)(?::(?:\#(Pattern.port))?)?(?:/\d*)?"#
                 + #"|unix:(?://(?:.*:.*@)?)?/[^?]*(?:\?db=\d+)?)\s*"#)
     ) {
         text throws(Mismatch) in

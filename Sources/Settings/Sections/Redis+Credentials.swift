@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Octets
+package import Endpoints
+import Octets
 
 /// A user or password of Redis, and what has said it.
 package struct RedisCredential: Sendable {
@@ -64,7 +65,7 @@ extension Settings.Redis {
         let usernames = username.map { [RedisCredential($0, from: Self.username.path)] } ?? []
         var passwords: [RedisCredential] = []
         if let passwordFile {
-            do throws(PasswordFile.Flaw) {
+            do throws(FileFlaw) {
                 let place = root.element(for: Self.passwordFile).map(\.place)
                 passwords.append(
                     RedisCredential(

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Endpoints
 package import Limits
-package import Octets
 
 extension Settings {
     package struct Redis: Sendable, Equatable {
-        /// With user and password, wherever they were given.
+        /// With user, password and certificates, wherever they were given.
         package var endpoint: RedisEndpoint
         package var username: String?
         /// What the password was read from, to be read again.
@@ -20,8 +20,12 @@ extension Settings {
 }
 
 extension Settings.Redis {
-    static let schema = Schema(
-        [endpoint.row, username.row, passwordFile.row, timeout.row, onFailure.row, localShare.row, staleFor.row],
+    static let schema = Schema(joining: [
+        ownSchema, tlsSchema, Schema([timeout.row, onFailure.row, localShare.row, staleFor.row]),
+    ])
+
+    private static let ownSchema = Schema(
+        [endpoint.row, username.row, passwordFile.row],
         synonyms: [
             "redis.uri": "redis.url", "redis.host": "redis.url", "redis.address": "redis.url",
             "redis.fail_open": "redis.on_failure", "redis.user": "redis.username",
@@ -51,12 +55,14 @@ extension Settings.Redis {
         "Known keys pass without Redis (open and local) for so long after it was last of use.")
 
     init(_ root: Mapping, _ problems: inout ProblemList) {
-        endpoint = root.value(Self.endpoint, &problems)
+        let url = root.optional(Self.endpoint, &problems)
+        endpoint = url ?? RedisEndpoint(.tcp(host: "127.0.0.1", port: 6379))
         username = root.optional(Self.username, &problems)
         passwordFile = root.optional(Self.passwordFile, &problems)
         timeout = root.value(Self.timeout, &problems)
         onFailure = root.value(Self.onFailure, &problems)
         localShare = root.value(Self.localShare, &problems)
         staleFor = root.value(Self.staleFor, &problems)
+        takeSecurity(root, isURLWrong: url == nil && root.isGiven(Self.endpoint), &problems)
     }
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import Logging
 import NIOConcurrencyHelpers
 import Octets
 import Settings
+import TLS
 
 /// Puts changed configurations to work, one after the other, for as long as requests are served.
 ///
@@ -12,6 +14,7 @@ import Settings
 /// | SIGHUP | the access log is opened anew, and the file read again |
 /// | documents tell other routes | those are put to work |
 /// | the file of Redis' password has another one | connections that are there stay, and are known by it |
+/// | a file of certificates for Redis says something else | connections that are there stay; others are made by it |
 /// | the file, or a link on the way to it, changes | it is read again |
 /// | it says what it said | nothing |
 /// | it is wrong, or can't be put to work | all stays as it is; the log and ``ConfigurationState`` say why |
@@ -23,6 +26,8 @@ struct Reloader: Sendable {
             case routes
             /// The file of Redis' password has another one than is in force.
             case password
+            /// Files of certificates for Redis say something else than what is in force.
+            case certificates
         }
 
         let cause: Cause
@@ -67,7 +72,11 @@ struct Reloader: Sendable {
             switch trigger.cause {
             case .routes: await takeRoutes()
             case .password: await takePassword()
-            case .signal, .file: await reload(trigger, &reader)
+            case .certificates: await takeCertificates()
+            case .file: await reload(trigger, &reader)
+            case .signal:
+                await reload(trigger, &reader)
+                await takeCertificates()
             }
             if Task.isCancelled { return }
         }
@@ -156,6 +165,28 @@ struct Reloader: Sendable {
             logger.error(
                 "the password of redis was not taken: the last one stays in force",
                 metadata: ["file": "\(file)", "error": "\(error)"])
+        }
+    }
+
+    /// Does nothing where they say what they said.
+    private func takeCertificates() async {
+        var settings = state.settings
+        guard let security = settings.redis.endpoint.security else { return }
+        do {
+            let certificates = try Certificates(reading: security.files)
+            guard certificates != security.certificates else { return }
+            settings.redis.endpoint.security?.certificates = certificates
+            try await apply(settings)
+            state.adopt(settings)
+            logger.notice(
+                "the certificates for redis have changed: new connections go by them",
+                metadata: ["files": "\(security.files)"])
+        } catch is CancellationError {
+            // The process ends.
+        } catch {
+            logger.error(
+                "the certificates for redis were not taken: the last ones stay in force",
+                metadata: ["error": "\(error)"])
         }
     }
 

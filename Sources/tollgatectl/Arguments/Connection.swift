@@ -2,10 +2,12 @@
 
 import ArgumentParser
 import Directory
+import Endpoints
 import LibC
 import Octets
 import Redis
 import Settings
+import TLS
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -89,7 +91,48 @@ struct Connection: ParsableArguments {
         } catch {
             throw ValidationError("\(error)")
         }
+        try secure(&endpoint, from: source, configuration)
         return endpoint
+    }
+
+    /// Reads what TLS goes by: what the sidecars' file names, of which variables may name another.
+    private func secure(
+        _ endpoint: inout RedisEndpoint, from source: String, _ configuration: Session.Configuration?
+    ) throws {
+        guard endpoint.security != nil else { return }
+        guard Certificates.areSupported else {
+            throw ValidationError(
+                "\(source): rediss:// in a build without TLS; build Tollgate with the trait TLS, which it has by default"
+            )
+        }
+        let configured = configuration?.settings.redis.endpoint.security
+        let files = configured?.files ?? CertificateFiles()
+        let names = ConfigurationSources.Option.self
+        let certificate = variable(names.redisCertificate.variable)
+        let key = variable(names.redisKey.variable)
+        guard (certificate == nil) == (key == nil) else {
+            throw ValidationError(
+                "\(names.redisCertificate.variable) and \(names.redisKey.variable) are of use together alone")
+        }
+        let security = RedisEndpoint.Security(
+            serverName: variable(names.redisServerName.variable) ?? configured?.serverName,
+            files: CertificateFiles(
+                authorities: variable(names.redisAuthorities.variable) ?? files.authorities,
+                certificate: certificate ?? files.identity?.certificate, key: key ?? files.identity?.key))
+        endpoint.security = security
+        do throws(CertificateFlaw) {
+            endpoint.security?.certificates = try Certificates(reading: security.files)
+        } catch {
+            throw ValidationError("\(Self.name(of: error.part)): \(error)")
+        }
+    }
+
+    private static func name(of part: CertificateFlaw.Part) -> String {
+        switch part {
+        case .authorities: ConfigurationSources.Option.redisAuthorities.path
+        case .certificate: ConfigurationSources.Option.redisCertificate.path
+        case .key: ConfigurationSources.Option.redisKey.path
+        }
     }
 
     private var passwords: [RedisCredential] {

@@ -1,41 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Octets
+package import TLS
 
-/// Where Redis is and who we are there.
+/// Where Redis is, who we are there, and by what both sides know each other.
 ///
-/// Text forms: `redis://[[user]:password@]host[:port][/database]`, `valkey://` likewise, `unix:/path[?db=N]` and
-/// `unix://[[user]:password@]/path[?db=N]`. User and password are percent-decoded; `redis://:secret@host` has a password
-/// alone, as before Redis 6.
+/// Text forms: `redis://[[user]:password@]host[:port][/database]`, `valkey://` likewise, `rediss://` and `valkeys://` likewise
+/// by TLS, `unix:/path[?db=N]` and `unix://[[user]:password@]/path[?db=N]`. User and password are percent-decoded;
+/// `redis://:secret@host` has a password alone, as before Redis 6.
 package struct RedisEndpoint: Sendable, Hashable {
     package enum Address: Sendable, Hashable {
         case tcp(host: String, port: Int)
         case unix(path: String)
     }
 
+    /// What TLS goes by: the server's certificate is always verified.
+    package struct Security: Sendable, Hashable {
+        /// What it has to name where that isn't the host.
+        package var serverName: String?
+        package var files: CertificateFiles
+        /// What was read from the files; nil where the configuration is only looked at.
+        package var certificates: Certificates?
+
+        package init(
+            serverName: String? = nil, files: CertificateFiles = CertificateFiles(), certificates: Certificates? = nil
+        ) {
+            self.serverName = serverName
+            self.files = files
+            self.certificates = certificates
+        }
+    }
+
     package var address: Address
     package var username: String?
     package var password: String?
     package var database: Int
+    /// Nil: without TLS.
+    package var security: Security?
     /// A node of a cluster is meant, which no text form says yet.
     package var isClusterNode: Bool
 
     package init(
         _ address: Address, username: String? = nil, password: String? = nil, database: Int = 0,
-        isClusterNode: Bool = false
+        security: Security? = nil, isClusterNode: Bool = false
     ) {
         self.address = address
         self.username = username
         self.password = password
         self.database = database
+        self.security = security
         self.isClusterNode = isClusterNode
     }
 }
 
 extension RedisEndpoint {
-    /// The same data, whoever we are there.
+    /// The same data, whoever we are there. What was spoken without TLS and is to be by TLS has to be connected to anew.
     package func isSameDatabase(as other: RedisEndpoint) -> Bool {
         address == other.address && database == other.database && isClusterNode == other.isClusterNode
+            && (security == nil) == (other.security == nil)
+    }
+
+    /// Who we are there is the same.
+    package func hasCredentials(of other: RedisEndpoint) -> Bool {
+        username == other.username && password == other.password
     }
 }
 
@@ -58,7 +86,7 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
         switch address {
         case .tcp(let host, let port):
             let host = host.contains(":") ? "[\(host)]" : host
-            return "redis://\(user)\(host):\(port)/\(database)"
+            return "\(security == nil ? "redis" : "rediss")://\(user)\(host):\(port)/\(database)"
         case .unix(let path):
             return "unix:\(path)" + (database == 0 ? "" : "?db=\(database)")
         }
@@ -67,10 +95,9 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
 
 extension RedisEndpoint {
     private static let defaultPort = 6379
-    /// Of TLS, Sentinel and Cluster, as others spell them.
+    /// Of Sentinel and Cluster, as others spell them.
     private static let unsupportedSchemes = [
-        "rediss", "valkeys", "redis+sentinel", "redis-sentinel", "valkey+sentinel", "valkey-sentinel", "redis+cluster",
-        "valkey+cluster",
+        "redis+sentinel", "redis-sentinel", "valkey+sentinel", "valkey-sentinel", "redis+cluster", "valkey+cluster",
     ]
     /// `sun_path` on Linux holds 108 bytes with its NUL.
     private static let longestSocketPath = 107
@@ -80,13 +107,17 @@ extension RedisEndpoint {
         let text = text.trimmingWhiteSpace
         if let rest = text.dropping(prefix: "redis://") ?? text.dropping(prefix: "valkey://") {
             try self.init(tcp: rest)
+        } else if let rest = text.dropping(prefix: "rediss://") ?? text.dropping(prefix: "valkeys://") {
+            try self.init(tcp: rest)
+            security = Security()
         } else if let rest = text.dropping(prefix: "unix:") {
             try self.init(unix: rest)
         } else {
             for scheme in Self.unsupportedSchemes where text.hasPrefix("\(scheme)://") {
-                throw RedisEndpointError("\(scheme):// is not supported in this version; use redis:// or unix:/path")
+                throw RedisEndpointError(
+                    "\(scheme):// is not supported in this version; use redis://, rediss:// or unix:/path")
             }
-            throw RedisEndpointError("expected redis://host:port/database or unix:/path")
+            throw RedisEndpointError("expected redis://host:port/database, rediss:// for TLS, or unix:/path")
         }
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Octets
+import Endpoints
 import Testing
 
 @Suite struct RedisEndpointTests {
@@ -12,6 +12,13 @@ import Testing
         (
             "valkey://app:secret@h:7/1",
             .init(.tcp(host: "h", port: 7), username: "app", password: "secret", database: 1)
+        ),
+        ("rediss://h", .init(.tcp(host: "h", port: 6379), security: RedisEndpoint.Security())),
+        (
+            "valkeys://app:secret@[::1]:7/1",
+            .init(
+                .tcp(host: "::1", port: 7), username: "app", password: "secret", database: 1,
+                security: RedisEndpoint.Security())
         ),
         ("redis://[::1]/1", RedisEndpoint(.tcp(host: "::1", port: 6379), database: 1)),
         ("redis://[fe80::1%eth0]", RedisEndpoint(.tcp(host: "fe80::1%eth0", port: 6379))),
@@ -38,7 +45,7 @@ import Testing
         #expect(try RedisEndpoint(parsing: text) == endpoint)
     }
 
-    private static let expected = "expected redis://host:port/database or unix:/path"
+    private static let expected = "expected redis://host:port/database, rediss:// for TLS, or unix:/path"
     private static let badHost =
         "host has an octet that no host name has; user, password and database go before and behind"
     private static let severalHosts =
@@ -50,14 +57,21 @@ import Testing
         ("127.0.0.1:6379", expected),
         ("http://127.0.0.1", expected),
         ("redis:/127.0.0.1", expected),
-        ("rediss://h", "rediss:// is not supported in this version; use redis:// or unix:/path"),
-        ("valkeys://h", "valkeys:// is not supported in this version; use redis:// or unix:/path"),
-        ("redis-sentinel://h", "redis-sentinel:// is not supported in this version; use redis:// or unix:/path"),
+        ("rediss:/h", expected),
+        ("rediss://h1,h2", severalHosts),
+        ("valkeys://h/x", "database is no number"),
+        (
+            "redis-sentinel://h",
+            "redis-sentinel:// is not supported in this version; use redis://, rediss:// or unix:/path"
+        ),
         (
             "redis+sentinel://h1,h2/master/0",
-            "redis+sentinel:// is not supported in this version; use redis:// or unix:/path"
+            "redis+sentinel:// is not supported in this version; use redis://, rediss:// or unix:/path"
         ),
-        ("redis+cluster://h1", "redis+cluster:// is not supported in this version; use redis:// or unix:/path"),
+        (
+            "redis+cluster://h1",
+            "redis+cluster:// is not supported in this version; use redis://, rediss:// or unix:/path"
+        ),
         ("redis://", "host is missing"),
         ("redis://:6379", "host is missing"),
         ("redis://app:secret@:6379", "host is missing"),
@@ -105,6 +119,7 @@ import Testing
     @Test(arguments: [
         ("redis://app:secret@h:1/2", "redis://app@h:1/2"),
         ("redis://:secret@[::1]", "redis://[::1]:6379/0"),
+        ("valkeys://app:secret@h", "rediss://app@h:6379/0"),
         ("unix://app:secret@/r.sock?db=1", "unix:/r.sock?db=1"),
         ("unix:/r.sock", "unix:/r.sock"),
     ])

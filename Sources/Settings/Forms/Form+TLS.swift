@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Form where Value == String {
+    /// It has a slash, so that none is taken for another word than `system`.
+    static let authorities = text(
+        "system, or a path of a file with a slash in it, such as /etc/ssl/redis-ca.crt",
+        schema: .pattern(#"system|[^\x00]*/[^\x00]*"#)
+    ) { text throws(Mismatch) in
+        if text == systemAuthorities { return text }
+        guard !text.utf8.contains(0) else { throw Mismatch() }
+        guard text.contains("/") else { throw Mismatch(got: "'\(text)', which has no slash", hint: hint(text)) }
+        return text
+    }
+
+    static let systemAuthorities = "system"
+
+    private static func hint(_ text: String) -> String? {
+        switch text.lowercased() {
+        case "none", "off", "no", "false", "insecure": "certificates are always verified"
+        case "default", "os", "auto": "did you mean system?"
+        default: nil
+        }
+    }
+
+    static let certificateFile = text(
+        "a path of a PEM file with a slash in it, such as /etc/tollgate/redis.crt",
+        schema: .pattern(#"[^\x00]*/[^\x00]*"#),
+        where: { $0.contains("/") && !$0.utf8.contains(0) })
+
+    /// An address is compared with the one that the connection leads to, and so needs no name.
+    static let serverName = text(
+        "the name of a host, which no address is", schema: .pattern(#"(?![\d.]+$)[A-Za-z0-9._-]{1,253}"#)
+    ) { text throws(Mismatch) in
+        guard let authority = Authority(text), authority.port == nil, authority.host == text,
+            !text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+        else { throw Mismatch() }
+        return text
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if TLS
+    import Digests
+    import NIOCore
+    import NIOSSL
+    import Octets
+
+    /// What the files of one side of TLS held when they were read. It is immutable: a file that has changed makes another one,
+    /// which connections made from then on go by.
+    ///
+    /// To make one reads files and parses certificates, milliseconds for those of a system: never on an event loop.
+    package struct Certificates: Sendable {
+        /// This build can speak TLS.
+        package static let areSupported = true
+        /// Of one file. That of a system has a quarter of it.
+        private static let mostBytes = 1024 * 1024
+
+        package let files: CertificateFiles
+        /// Of all that was in them.
+        private let digest: SHA256Digest
+        private let context: NIOSSLContext
+
+        /// - Throws: which file is of no use, and why. Of a certificate and a key of which only one is written yet, that the key
+        ///   is another's.
+        package init(reading files: CertificateFiles) throws(CertificateFlaw) {
+            self.files = files
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.certificateVerification = .fullVerification
+            // Who closes doesn't wait for the other side's word: one that is frozen would have the next connection wait.
+            configuration.shutdownTimeout = .zero
+            let authorities = try Self.octets(.authorities, files.trusted)
+            configuration.trustRoots = .certificates(
+                try Self.certificates(.authorities, files.trusted, authorities))
+            var contents = [authorities]
+            if let identity = files.identity {
+                let chain = try Self.octets(.certificate, identity.certificate)
+                configuration.certificateChain = try Self.certificates(.certificate, identity.certificate, chain)
+                    .map { .certificate($0) }
+                let key = try Self.octets(.key, identity.key)
+                configuration.privateKey = .privateKey(try Self.key(identity.key, key))
+                contents += [chain, key]
+            }
+            digest = SHA256Digest(of: contents.flatMap { Array("\($0.count):".utf8) + $0 })
+            do {
+                context = try NIOSSLContext(configuration: configuration)
+            } catch {
+                guard let identity = files.identity else {
+                    throw CertificateFlaw(
+                        part: .authorities, path: files.trusted, reason: "one that can't be used: \(error)")
+                }
+                throw CertificateFlaw(
+                    part: .key, path: identity.key, reason: "one that doesn't belong to \(identity.certificate)")
+            }
+        }
+
+        private static func octets(_ part: CertificateFlaw.Part, _ path: String) throws(CertificateFlaw) -> [UInt8] {
+            let octets: [UInt8]
+            do throws(FileFlaw) {
+                octets = try FileContents.octets(at: path, most: mostBytes)
+            } catch {
+                throw CertificateFlaw(part: part, path: path, reason: error.description)
+            }
+            guard octets.count <= mostBytes else {
+                throw CertificateFlaw(part: part, path: path, reason: "more than 1 MiB")
+            }
+            return octets
+        }
+
+        private static func certificates(
+            _ part: CertificateFlaw.Part, _ path: String, _ octets: [UInt8]
+        ) throws(CertificateFlaw) -> [NIOSSLCertificate] {
+            do {
+                let all = try NIOSSLCertificate.fromPEMBytes(octets)
+                guard all.isEmpty else { return all }
+            } catch {
+                // In words of its own, for those of BoringSSL say which line of its source it was.
+            }
+            throw CertificateFlaw(part: part, path: path, reason: "no certificate in PEM, or one that is cut off")
+        }
+
+        private static func key(_ path: String, _ octets: [UInt8]) throws(CertificateFlaw) -> NIOSSLPrivateKey {
+            do {
+                return try NIOSSLPrivateKey(bytes: octets, format: .pem)
+            } catch {
+                throw CertificateFlaw(
+                    part: .key, path: path, reason: "no private key in PEM without a passphrase, or one that is cut off"
+                )
+            }
+        }
+
+        /// TLS for one connection to a server, on its loop.
+        ///
+        /// - Parameter name: what its certificate has to name: a host, or an address, which is compared with the address that
+        ///   the connection leads to and told to nobody.
+        package func client(of name: String) throws -> TLSClient {
+            let isAddress = name.contains(":") || (try? SocketAddress(ipAddress: name, port: 0)) != nil
+            let host = name.hasSuffix(".") ? String(name.dropLast()) : name
+            return try TLSClient(context, host: isAddress ? nil : host)
+        }
+    }
+
+    extension Certificates: Hashable {
+        /// What is in the files counts, not when it was written.
+        package static func == (one: Certificates, other: Certificates) -> Bool {
+            one.files == other.files && one.digest == other.digest
+        }
+
+        package func hash(into hasher: inout Hasher) {
+            hasher.combine(files)
+            hasher.combine(digest.words.0)
+        }
+    }
+#else
+    /// There are none in a build without TLS.
+    package enum Certificates: Sendable, Hashable {
+        /// This build can speak TLS.
+        package static let areSupported = false
+
+        package init(reading files: CertificateFiles) throws(CertificateFlaw) {
+            throw CertificateFlaw(part: .authorities, path: files.trusted, reason: "a build without TLS")
+        }
+
+        package var files: CertificateFiles { switch self {} }
+
+        package func client(of name: String) throws -> TLSClient { switch self {} }
+    }
+#endif
+
+extension Certificates: CustomStringConvertible, CustomReflectable {
+    package var description: String { "\(files)" }
+
+    /// A key is in it.
+    package var customMirror: Mirror { Mirror(self, children: ["files": files]) }
+}
