@@ -81,6 +81,8 @@ final class Snapshot: Sendable {
         let sentHost: [UInt8]?
         /// What becomes of its requests without Redis; nil: it has no word of its own.
         let onFailure: OnFailure?
+        /// Where nobody has.
+        private let otherwise: OnFailure
         private let policies: [Policy]
         /// Whether a policy asks about what messages say, or counts by it; the built-in one apart.
         let readsContent: Bool
@@ -95,7 +97,7 @@ final class Snapshot: Sendable {
 
         convenience init(
             _ route: Settings.Route?, policies: [Policy], responseTimeout: Settings.Timeout, isPublic: Bool = false,
-            sentHost: String? = nil
+            sentHost: String? = nil, otherwise: OnFailure = .closed
         ) {
             self.init(
                 pattern: route?.path, listed: route.map { [$0.path] } ?? [], isPublic: route?.isPublic ?? isPublic,
@@ -103,7 +105,8 @@ final class Snapshot: Sendable {
                 mayBeMCP: route?.isMCP ?? false, scopes: route?.scopes ?? [], toolScopes: route?.toolScopes ?? [],
                 responseTime: ResponseTime(
                     responseTimeout, ofRoute: route?.responseTimeout, isMCP: route?.isMCP ?? false),
-                sentHost: sentHost.map { Array($0.utf8) }, onFailure: route?.onFailure, policies: policies)
+                sentHost: sentHost.map { Array($0.utf8) }, onFailure: route?.onFailure, otherwise: otherwise,
+                policies: policies)
         }
 
         /// What all of the routes ask for, together: of a request that takes one, and that a careless handler may read as the
@@ -117,15 +120,15 @@ final class Snapshot: Sendable {
                 mayBeMCP: plans.contains(where: \.mayBeMCP), scopes: plans.flatMap(\.scopes).unique,
                 toolScopes: plans.flatMap(\.toolScopes).unique, responseTime: strict.responseTime,
                 sentHost: strict.sentHost,
-                // Where some have a word, the others have the most careful one that theirs may be.
-                onFailure: words.contains { $0 != nil } ? words.map { $0 ?? .closed }.max() : nil,
-                policies: strict.policies)
+                // Where some have a word, the others have that of the whole configuration.
+                onFailure: words.contains { $0 != nil } ? words.map { $0 ?? strict.otherwise }.max() : nil,
+                otherwise: strict.otherwise, policies: strict.policies)
         }
 
         private init(
             pattern: String?, listed: [String], isPublic: Bool, isThrottled: Bool, isMCP: Bool, mayBeMCP: Bool,
             scopes: [String], toolScopes: [Settings.ToolScopes], responseTime: ResponseTime, sentHost: [UInt8]?,
-            onFailure: OnFailure?, policies: [Policy]
+            onFailure: OnFailure?, otherwise: OnFailure, policies: [Policy]
         ) {
             self.pattern = pattern
             label = pattern.map(LabelNames.ofProcess.number) ?? LabelNames.none
@@ -139,6 +142,7 @@ final class Snapshot: Sendable {
             self.responseTime = responseTime
             self.sentHost = sentHost
             self.onFailure = onFailure
+            self.otherwise = otherwise
             self.policies = policies
             let messageSelection = PolicySelection(of: policies, routes: listed, method: "POST", readsContent: true)
             readsContent = messageSelection.indices.contains {
@@ -153,6 +157,23 @@ final class Snapshot: Sendable {
             }
             streamSelection = PolicySelection(of: policies, routes: listed, method: "GET", readsContent: true)
                 .filter { !policies[$0].match.readsContent || policies[$0].isOpenStreams }
+        }
+
+        /// All that may become of its requests without Redis.
+        var fallbacks: Set<OnFailure> {
+            guard isThrottled else { return [] }
+            return Set(selections.map { $0.indices.filter(mayRefuse).map(word(of:)).max() ?? onFailure ?? otherwise })
+        }
+
+        /// A policy's word and the route's, of which the more careful counts.
+        private func word(of policy: Int) -> OnFailure {
+            [policies[policy].onFailure, onFailure].compactMap(\.self).max() ?? otherwise
+        }
+
+        /// Whether a policy asks about the callers that the route is for, and denies any of them.
+        private func mayRefuse(_ policy: Int) -> Bool {
+            policies[policy].mode != .shadow
+                && policies[policy].callers != (isPublic ? .authenticated : .anonymous)
         }
 
         /// - Parameter name: of the method, asked for only where it is none of the known ones.
@@ -206,11 +227,11 @@ final class Snapshot: Sendable {
             fields: settings.keys.headers.compactMap(FieldName.init), format: format,
             isForwarded: settings.keys.forward)
         passedFields = PassedFields(settings.upstream.forwardedFields.compactMap(FieldName.init))
-        admission = AdmissionConfiguration(
+        var admission = AdmissionConfiguration(
             namespace: settings.namespace, policies: policies, format: format,
             addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
             timeout: TimeAmount(settings.redis.timeout),
-            onFailure: settings.redis.onFailure, routesOnFailure: Set(settings.routes.compactMap(\.onFailure)),
+            onFailure: settings.redis.onFailure,
             staleFor: TimeAmount(settings.redis.staleFor),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
@@ -228,13 +249,20 @@ final class Snapshot: Sendable {
         resourceMetadata = settings.mcp.resourceMetadata.map(ResourceMetadata.init)
         let responseTimeout = settings.upstream.responseTimeout
         let sentHost = settings.upstream.sentHost(on: nil)
-        anyRoute = RoutePlan(nil, policies: policies, responseTimeout: responseTimeout, sentHost: sentHost)
+        let otherwise = settings.redis.onFailure
+        anyRoute = RoutePlan(
+            nil, policies: policies, responseTimeout: responseTimeout, sentHost: sentHost, otherwise: otherwise)
         wellKnown = RoutePlan(
-            nil, policies: policies, responseTimeout: responseTimeout, isPublic: true, sentHost: sentHost)
+            nil, policies: policies, responseTimeout: responseTimeout, isPublic: true, sentHost: sentHost,
+            otherwise: otherwise)
         plans = settings.routes.map {
             RoutePlan(
-                $0, policies: policies, responseTimeout: responseTimeout, sentHost: settings.upstream.sentHost(on: $0))
+                $0, policies: policies, responseTimeout: responseTimeout, sentHost: settings.upstream.sentHost(on: $0),
+                otherwise: otherwise)
         }
+        let served = plans.isEmpty || settings.discovery != nil ? plans + [anyRoute] : plans
+        admission.fallbacksByRoute = served.reduce(into: []) { $0.formUnion($1.fallbacks) }
+        self.admission = admission
         let costFields = policies.compactMap(\.costField).unique
         reportedCosts = ReportedCosts(
             fields: costFields,

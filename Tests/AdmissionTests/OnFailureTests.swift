@@ -28,7 +28,7 @@ import Testing
                 return made
             })
         configuration.onFailure = onFailure
-        configuration.routesOnFailure = [.open, .local, .closed]
+        configuration.fallbacksByRoute = [.open, .local, .closed]
         bench.link.go(by: configuration)
         let gate = Gate(configuration, on: bench.link, logger: Bench.logger, recordCapacity: 100)
         // The key is known, and then Redis says nothing any more.
@@ -106,7 +106,7 @@ import Testing
     }
 
     /// Redis answers again, and hears of what was taken without it.
-    @Test func whatWasCountedHereIsToldWhenRedisIsBack() {
+    @Test func whatWasCountedHereIsToldWhenRedisIsBack() throws {
         let gate = gate(.local, [(nil, .org, 20), (.open, .key, 20)])
         for _ in 0..<3 { #expect(ask(gate)?.reason == nil) }
         #expect(bench.redis.questions.isEmpty)
@@ -118,8 +118,49 @@ import Testing
         bench.pass(.milliseconds(10))
         let told = bench.redis.questions.map { $0.text.split(separator: " ") }
         #expect(told.map { $0.prefix(2).joined(separator: " ") } == ["correct tg:1:{acme}:b:p0"])
-        #expect(told.first?.dropFirst(6).first == "0")
+        // From nothing to three tokens, of which in the milliseconds since a little has leaked.
+        let shape = try BucketShape(Limit(count: 20, periodMicroseconds: 3_600_000_000))
+        let units = try #require(told.first.flatMap { Int($0[7]) })
+        #expect(told.first?[6] == "0")
+        #expect((shape.units(ofCost: 3) - 100_000 * shape.unitsPerMicrosecond...shape.units(ofCost: 3)).contains(units))
         bench.redis.answer()
         #expect(bench.link.isAtRest)
+    }
+
+    /// Redis answers, and refuses: each loop gives its share, and not a new one after each refusal.
+    @Test func whileRedisRefusesTheShareIsGivenOnce() throws {
+        var configuration = Bench.configuration([
+            Policy(name: "p0", per: .org, limit: Limit(count: 20, periodMicroseconds: 3_600_000_000))
+        ])
+        (configuration.onFailure, configuration.localShare) = (.local, 0.25)
+        bench.link.go(by: configuration)
+        let gate = Gate(configuration, on: bench.link, logger: Bench.logger, recordCapacity: 100)
+        _ = ask(gate, isThrottled: false)
+        bench.redis.answer(.text("acme laptop"))
+        bench.redis.answer(.text("id"))
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(1), .integer(0))
+        var (served, refused) = (0, 0)
+        for _ in 0..<100 {
+            var said: Decision?
+            var request = AdmissionRequest(
+                kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9",
+                selection: PolicySelection(of: configuration.policies, routes: [], method: "GET"))
+            request.onFailure = nil
+            gate.admit(request, at: bench.now) { decision, _ in said = decision }
+            for script in bench.redis.scripts {
+                let wasCorrected = Result<RedisReply, RedisError>.success(.array([.integer(1)]))
+                bench.redis.answer(script == "correct" ? wasCorrected : .failure(.server("OOM full")))
+            }
+            bench.pass(.milliseconds(10)) { _ in
+                while !bench.redis.questions.isEmpty { bench.redis.answer(.failure(.server("OOM full"))) }
+            }
+            switch try #require(said).reason {
+            case nil: served += 1
+            case .rateLimited: refused += 1
+            default: Issue.record("\(String(describing: said))")
+            }
+        }
+        #expect((served, refused) == (5, 95))
     }
 }

@@ -70,6 +70,21 @@ def test_a_policy_that_is_closed_refuses_what_it_counts(launch, redis, upstream,
     unavailable(ask(daemon.port, "GET", "/payments", key))
 
 
+def test_who_serves_nobody_is_not_ready(launch, redis, upstream, key):
+    """One policy that is open beside one that isn't opens nothing."""
+    policies = [
+        {"name": "fair", "per": "org", "limit": "100/1h", "on_failure": "open"},
+        {"name": "all", "per": "org", "limit": "200/1h"},
+    ]
+    daemon = launch(upstream, loops=1, policies=policies)
+    assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    redis.kill()
+    until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 503, "the outage")
+    ready = ask(daemon.admin, "GET", "/readyz")
+    assert (ready.status, ready.json()["status"]) == (503, "redis unavailable")
+
+
+
 def test_what_was_counted_here_is_owed_when_redis_is_back(launch, redis, upstream, key):
     """And what was taken before is owed here."""
     daemon = launch(

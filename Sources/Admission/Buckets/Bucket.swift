@@ -28,12 +28,15 @@ final class Bucket {
 
     /// As Redis last said while somebody was denied here.
     var lastHeard: Heard?
-    /// What was owed when Redis last said so, in its units, and when by its clock: where this loop begins to count.
+    /// What is owed in Redis, in its units, and when by its clock: as Redis last said, or as it was told since. Where this loop
+    /// begins to count.
     var lastOwed: (owed: Int, at: Int)?
     /// In tokens or slots: asked for, and not answered yet.
     var underWay = 0
-    /// Counts in this process while Redis is away (`on_failure: local`).
+    /// Counts in this process while Redis is away (`on_failure: local`), until Redis is told.
     var local: LocalBucket?
+    /// Has what is counted here, since another configuration is in force.
+    var heir: Bucket?
 
     private var counter: (window: CalendarWindow, name: [UInt8])?
 
@@ -51,6 +54,10 @@ final class Bucket {
             case .quota(let quota): .quota(quota)
             case .concurrency(let slots): .slots(slots)
             }
+    }
+
+    var isOfSlots: Bool {
+        if case .slots = meter { true } else { false }
     }
 
     /// The most of it that is ever there.

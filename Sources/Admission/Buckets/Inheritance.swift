@@ -20,7 +20,9 @@ extension Bucket {
         // Of slots the one who has them knows better: it forgets when one comes free.
         if case .slots = meter { return }
         (lastHeard, lastOwed) = (former.lastHeard, former.lastOwed)
-        if inheritance.keepsShares { local = former.local }
+        guard inheritance.keepsShares, former.local != nil else { return }
+        local = former.local
+        (former.local, former.heir) = (nil, self)
     }
 }
 

@@ -6,13 +6,11 @@ import Redis
 /// A bucket that one loop counts by itself while Redis is away (`on_failure: local`): its share of the allowance.
 ///
 /// 1. It begins as full as the bucket in Redis was when it was last heard of, and what has leaked since is gone.
-/// 2. What it gives beside Redis is owed there when Redis is back: ``Bucket/settle(at:calendar:)``. So who is served by the one
-///    and by the other, turn by turn, has no more than by one of them, but for what others do meanwhile.
+/// 2. What it gives beside Redis is owed there when Redis is back, or at the latest when Redis is asked for the bucket again:
+///    ``Bucket/settle(at:calendar:)``. So nobody has the one and the other.
 /// 3. A call that costs more than the whole share passes where nothing is owed, or it never would, and is owed in full: others
-///    wait until it has leaked away, or for the next window.
-///
-/// An object: buckets of one configuration and the next have it in common.
-final class LocalBucket {
+///    wait until it has leaked away, or for the next window. A share is one call at least.
+struct LocalBucket {
     /// What is owed here, and what of it is owed in Redis as well, as far as is known.
     private enum State {
         case rate(Limit, here: TokenBucket, inRedis: TokenBucket)
@@ -22,17 +20,11 @@ final class LocalBucket {
     }
 
     private var state: State
-    /// What is owed in Redis, by the units of the whole bucket, and when by its clock: as it was known at the beginning, with what
-    /// it may have taken itself since, and at the end with what it was told.
-    fileprivate var known: (owed: Int, at: Int)
-    /// Redis was told; it counts here no more.
-    fileprivate var isSettled = false
 
     /// - Parameters:
     ///   - owed: in Redis at `calendar`, by the units of the whole bucket.
     ///   - now: by the loop's clock, `calendar` by Redis', both in µs.
     fileprivate init?(_ bucket: Bucket, _ share: Double, owed: Int, at now: Int, calendar: Int) {
-        known = (owed, calendar)
         switch (bucket.allowance, bucket.meter) {
         case (.rate(let limit), .rate(let whole)):
             let part = limit.share(share)
@@ -53,8 +45,7 @@ final class LocalBucket {
     }
 
     fileprivate func isOver(at calendar: Int) -> Bool {
-        if isSettled { return true }
-        return if case .quota(_, let window, _, _) = state { !window.contains(calendar) } else { false }
+        if case .quota(_, let window, _, _) = state { !window.contains(calendar) } else { false }
     }
 
     /// - Parameter held: slots that the loop holds in it.
@@ -69,7 +60,7 @@ final class LocalBucket {
     }
 
     /// - Parameter isInRedis: it may have been taken there too, and is not to be owed twice.
-    fileprivate func take(_ cost: Int, at now: Int, isInRedis: Bool) {
+    fileprivate mutating func take(_ cost: Int, at now: Int, isInRedis: Bool) {
         guard cost > 0 else { return }
         switch state {
         case .rate(let limit, var here, var inRedis):
@@ -109,6 +100,14 @@ final class LocalBucket {
     }
 }
 
+/// What Redis is told of a bucket when it is back.
+struct Settlement {
+    /// A correction.
+    let call: RedisCommand
+    fileprivate let local: LocalBucket
+    fileprivate let before: (owed: Int, at: Int)?
+}
+
 extension Bucket {
     /// This loop's share, as it stands; nil where there is none to count.
     ///
@@ -117,45 +116,64 @@ extension Bucket {
     ///   - calendar: by Redis', which quotas go by; both in µs.
     ///   - onBegin: it has begun just now, and is to be settled.
     func localShare(_ share: Double, at now: Int, calendar: Int, onBegin: () -> Void = {}) -> LocalBucket? {
+        if let heir { return heir.localShare(share, at: now, calendar: calendar, onBegin: onBegin) }
         if let local, !local.isOver(at: calendar) { return local }
         guard let begun = LocalBucket(self, share, owed: owedInRedis(at: calendar), at: now, calendar: calendar) else {
             return nil
         }
         local = begun
-        onBegin()
+        // Slots are held by name, and Redis is told those again anyway.
+        if !isOfSlots { onBegin() }
         return begun
     }
 
-    /// Has a call pay here. There is a share of this loop's.
+    /// Has a call pay here, where its room was asked for.
     ///
     /// - Parameters:
     ///   - now: by the loop's clock, `calendar` by Redis', both in µs.
     ///   - isInDoubt: Redis was asked as well, and may have taken it.
-    func takeLocally(_ cost: Int, at now: Int, calendar: Int, isInDoubt: Bool) {
-        guard let local else { preconditionFailure("A bucket pays where it was asked for room") }
-        local.take(cost, at: now, isInRedis: isInDoubt)
-        if isInDoubt { local.known = (owedInRedis(at: calendar) + units(of: cost), calendar) }
+    /// - Returns: how it stands then.
+    @discardableResult
+    func takeLocally(_ cost: Int, at now: Int, calendar: Int, isInDoubt: Bool) -> LocalBucket? {
+        if let heir { return heir.takeLocally(cost, at: now, calendar: calendar, isInDoubt: isInDoubt) }
+        local?.take(cost, at: now, isInRedis: isInDoubt)
+        if isInDoubt { lastOwed = (owedInRedis(at: calendar) + units(of: cost), calendar) }
+        return local
     }
 
-    /// Redis is back: what was taken here without it, as a correction; nil where nothing was. It counts here no more.
-    func settle(at now: Int, calendar: Int) -> RedisCommand? {
-        guard let local, !local.isSettled else { return nil }
+    /// Redis decides again: this loop counts it no more.
+    ///
+    /// - Returns: what Redis is to be told; nil where nothing was taken that it doesn't know of.
+    func settle(at now: Int, calendar: Int) -> Settlement? {
+        if let heir { return heir.settle(at: now, calendar: calendar) }
+        guard let local else { return nil }
+        self.local = nil
         let more = local.owedHereAlone(self, at: now, calendar: calendar)
-        local.known = (owedInRedis(at: calendar) + more, calendar)
-        local.isSettled = true
-        return more > 0 ? call(adding: more, at: calendar) : nil
+        guard more > 0 else { return nil }
+        let before = lastOwed
+        lastOwed = (owedInRedis(at: calendar) + more, calendar)
+        return Settlement(call: call(adding: more, at: calendar), local: local, before: before)
     }
 
-    /// As it was last heard of, or told to be.
+    /// Redis was not told after all.
+    ///
+    /// - Returns: false where it counts anew already.
+    func reopen(_ settlement: Settlement) -> Bool {
+        if let heir { return heir.reopen(settlement) }
+        guard local == nil else { return false }
+        (local, lastOwed) = (settlement.local, settlement.before)
+        return true
+    }
+
     private func owedInRedis(at calendar: Int) -> Int {
-        let words = [lastOwed, local?.known].compactMap(\.self)
-        guard let last = words.max(by: { $0.at < $1.at }) else { return 0 }
+        guard let lastOwed else { return 0 }
         switch meter {
         case .rate(let shape):
             var bucket = TokenBucket(shape, allowsDebt: allowsDebt)
-            bucket.charge(to: last.owed, at: last.at)
+            bucket.charge(to: lastOwed.owed, at: lastOwed.at)
             return min(bucket.backlog(at: calendar), bucket.mostUnits)
-        case .quota(let quota): return quota.period.window(at: calendar).contains(last.at) ? last.owed : 0
+        case .quota(let quota):
+            return quota.period.window(at: calendar).contains(lastOwed.at) ? lastOwed.owed : 0
         case .nothing, .slots: return 0
         }
     }

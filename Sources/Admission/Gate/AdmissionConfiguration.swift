@@ -18,8 +18,9 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var timeout: TimeAmount
     /// Where neither a policy nor the request's route has a word of its own.
     package var onFailure: OnFailure
-    /// What routes have of their own.
-    package var routesOnFailure: Set<OnFailure>
+    /// All that may become of a request without Redis, as routes and policies have it together; nil: as `onFailure` and the
+    /// policies have it.
+    package var fallbacksByRoute: Set<OnFailure>?
     /// How long after Redis was last there known keys are known still.
     package var staleFor: TimeAmount
     /// Redis is a cluster, whose scripts see one hash slot at a time: an organization's, an address', the global one. They
@@ -34,7 +35,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         namespace: String = "tg", policies: [Policy], format: CredentialFormat,
         addressPrefix: AddressPrefix = AddressPrefix(), allowsAnonymous: Bool = false,
         timeout: TimeAmount = .milliseconds(250), onFailure: OnFailure = .closed,
-        routesOnFailure: Set<OnFailure> = [], staleFor: TimeAmount = .hours(1),
+        fallbacksByRoute: Set<OnFailure>? = nil, staleFor: TimeAmount = .hours(1),
         localShare: Double = 1, paysBySlot: Bool = false, usageRetentionSeconds: Int = 400 * 86_400
     ) {
         self.namespace = namespace
@@ -44,7 +45,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.allowsAnonymous = allowsAnonymous
         self.timeout = timeout
         self.onFailure = onFailure
-        self.routesOnFailure = routesOnFailure
+        self.fallbacksByRoute = fallbacksByRoute
         self.staleFor = staleFor
         self.localShare = localShare
         self.paysBySlot = paysBySlot
@@ -55,11 +56,11 @@ package struct AdmissionConfiguration: Sendable, Hashable {
 extension AdmissionConfiguration {
     /// All that may become of a request without Redis.
     package var fallbacks: Set<OnFailure> {
-        routesOnFailure.union(policies.compactMap(\.onFailure)).union([onFailure])
+        fallbacksByRoute ?? Set(policies.compactMap(\.onFailure)).union([onFailure])
     }
 
     /// Whether any request is served without Redis.
-    package var servesWithoutRedis: Bool { fallbacks != [.closed] }
+    package var servesWithoutRedis: Bool { fallbacks.contains { $0 < .closed } }
 
     /// A policy's word and that of the request's route: of both the more careful one.
     ///

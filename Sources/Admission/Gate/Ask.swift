@@ -35,8 +35,8 @@ final class Ask {
     var isPointerFresh = false
     /// The record that a pointer names wasn't there.
     var hasMissedRecord = false
-    /// Its buckets were asked, and whether they have paid is not known.
-    var isInDoubt = false
+    /// Its buckets were asked for, and whether they have paid is not known.
+    var inDoubt: Charge?
     var retries = Retries()
     /// Whether it stands among those that wait.
     var isTimed = false

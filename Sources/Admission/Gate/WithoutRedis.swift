@@ -4,9 +4,9 @@ import Limits
 import NIOCore
 
 /// The answer when Redis has none (docs/design.md, "Without Redis"): refusals that need no Redis as usual and uncharged;
-/// `throttle: false` is served; all else goes by `on_failure`, of which the request's route and each policy that it pays may
-/// have their own: the most careful word counts, and what is counted is what `local` says it of. Authentication never fails open: a key that isn't known here,
-/// or was no good when any loop last saw it, is 503, for it can't be told.
+/// `throttle: false` is served; all else goes by `on_failure`. The request's route and each policy that it pays may have a word of
+/// their own, and the most careful one decides; of the buckets those are counted that are `local`. Authentication never fails
+/// open: a key that isn't known here, or was no good when any loop last saw it, is 503, for it can't be told.
 final class WithoutRedis {
     private let configuration: AdmissionConfiguration
     private let link: StoreLink
@@ -124,14 +124,16 @@ final class WithoutRedis {
         let isDenied = lacking.contains(true)
         var slot: HeldSlot?
         if !isDenied, !items.isEmpty {
-            ask.took = charge.largestShare
+            ask.took = Charge.Share.largest(among: items.filter { !$0.bucket.isOfSlots }) { $0.cost }
             if charge.takesSlots {
                 let name = ask.slot ?? slots.newName()
                 ask.slot = name
                 slot = slots.hold(name, charge)
             }
-            for item in items {
-                item.bucket.takeLocally(item.cost, at: now, calendar: calendar, isInDoubt: ask.isInDoubt)
+            for (index, item) in items.enumerated() {
+                let isInDoubt = ask.inDoubt?.items.contains { $0.bucket === item.bucket } ?? false
+                let paid = item.bucket.takeLocally(item.cost, at: now, calendar: calendar, isInDoubt: isInDoubt)
+                if let paid { shares[index].local = paid }
             }
         }
         let statuses = zip(shares, lacking).map { share, lacksRoom in

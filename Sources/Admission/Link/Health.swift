@@ -133,6 +133,9 @@ struct Health {
     /// would bring the answers, each for the one before, that a connection which is a reply behind is known by.
     var isInDoubt: Bool { refusals.areCounting }
 
+    /// Something is refused that requests can't be decided without.
+    var isRefusing: Bool { refusals.areNeeded }
+
     private func isProbeDue(at now: NIODeadline) -> Bool {
         guard breaker.state == .closed else { return false }
         // Whether it is one is to be known soon, without a request too.

@@ -3,16 +3,20 @@
 import NIOCore
 import Redis
 
-/// Corrections that wait for Redis to be worth asking: whoever was refunded is owed the tokens as well after an outage, and who
-/// was served by this process' own count owes them. Of the first the oldest thousand stay, and what comes beyond is lost; of the
-/// others there is one a bucket.
+/// What Redis is to be told when it is worth asking: whoever was refunded is owed the tokens as well after an outage, and who was
+/// served by this process' own count owes them.
+///
+/// 1. Of refunds and later charges the oldest thousand stay; what comes beyond is lost.
+/// 2. Of buckets that were counted here ten thousand are told by themselves; the others when they are asked for again.
 struct PostponedCorrections {
     static let most = 1_000
+    static let mostBuckets = 10_000
     /// Sent in one tick, so that an outage's end keeps no request waiting.
     static let mostAtOnce = 100
+    /// Looked at in one tick: most buckets of a long outage have leaked meanwhile.
+    private static let mostLookedAt = 1_000
 
     private var calls = CircularBuffer<RedisCommand>()
-    /// That this loop has counted by itself.
     private var counted = CircularBuffer<Bucket>()
 
     var isEmpty: Bool { calls.isEmpty && counted.isEmpty }
@@ -24,30 +28,38 @@ struct PostponedCorrections {
         return true
     }
 
-    /// The loop begins to count it by itself.
+    /// This loop has begun to count it.
     mutating func expect(_ bucket: Bucket) {
-        counted.append(bucket)
+        if counted.count < Self.mostBuckets { counted.append(bucket) }
     }
 
     /// The oldest ones, to be sent now.
-    ///
-    /// - Parameters:
-    ///   - now: by the loop's clock, `calendar` by Redis', both in µs.
-    mutating func takeSome(at now: Int, calendar: Int) -> [RedisCommand] {
-        var some = Array(calls.prefix(Self.mostAtOnce))
+    mutating func takeSome() -> [RedisCommand] {
+        let some = Array(calls.prefix(Self.mostAtOnce))
         calls.removeFirst(some.count)
-        while some.count < Self.mostAtOnce, let bucket = counted.popFirst() {
-            if let call = bucket.settle(at: now, calendar: calendar) { some.append(call) }
-        }
         return some
     }
 
-    /// - Returns: how many are given up.
-    mutating func removeAll() -> Int {
-        defer {
-            calls.removeAll()
-            counted.removeAll()
+    /// - Parameter settle: whether it has sent anything.
+    mutating func settleSome(_ settle: (Bucket) -> Bool) {
+        var sent = 0
+        for _ in 0..<min(counted.count, Self.mostLookedAt) where sent < Self.mostAtOnce {
+            if settle(counted.removeFirst()) { sent += 1 }
         }
-        return calls.count + counted.count
+    }
+
+    /// They are about another database. What was counted here is owed in whichever comes back.
+    ///
+    /// - Returns: how many are given up.
+    mutating func removeCorrections() -> Int {
+        defer { calls.removeAll() }
+        return calls.count
+    }
+
+    /// - Parameter owes: whether Redis would have been told anything of it.
+    /// - Returns: how many are given up.
+    mutating func removeAll(where owes: (Bucket) -> Bool) -> Int {
+        defer { counted.removeAll() }
+        return removeCorrections() + counted.count(where: owes)
     }
 }

@@ -40,6 +40,9 @@ struct Refusals {
     /// Why requests can't be decided.
     var outage: (fault: RedisFault, code: String?)? { entries.first(where: \.isOutage).map { ($0.fault, $0.code) } }
 
+    /// Of scripts that requests can't be decided without.
+    var areNeeded: Bool { entries.contains { $0.isNeeded && !$0.isOver } }
+
     /// Requests may turn out to be undecidable.
     var areCounting: Bool { entries.contains { $0.isNeeded && !$0.isOver && !$0.isOutage } }
 

@@ -189,7 +189,7 @@ final class StoreLink {
     func close() {
         guard !isClosed else { return }
         isClosed = true
-        traffic.correctionsLost += postponed.removeAll()
+        traffic.correctionsLost += postponed.removeAll { settlement(of: $0) != nil }
         log.end(at: eventLoop.now)
     }
 
@@ -346,9 +346,33 @@ final class StoreLink {
         traffic.correctionsLost += 1
     }
 
-    /// A bucket is counted here for now. What is taken from it is told when Redis is worth asking.
+    /// A bucket is counted here for now. Redis is told what is taken from it when it decides again.
     func expectToSettle(_ bucket: Bucket) {
         if !isClosed { postponed.expect(bucket) }
+    }
+
+    /// Redis is worth asking, and refuses nothing that decisions need: what is asked of it isn't decided here the next moment.
+    var decides: Bool { outage == nil && isReady && !health.isRefusing }
+
+    private func settlement(of bucket: Bucket) -> Settlement? {
+        bucket.settle(at: eventLoop.now.microseconds, calendar: redisTime)
+    }
+
+    /// This loop counts the bucket no more, and Redis is told what was taken from it.
+    ///
+    /// - Returns: whether there was anything to tell.
+    @discardableResult
+    func settle(_ bucket: Bucket) -> Bool {
+        guard let settlement = settlement(of: bucket) else { return false }
+        send(settlement.call, before: eventLoop.now + timeout) { result in
+            if case .failure(.notConnected) = result, bucket.reopen(settlement) {
+                self.expectToSettle(bucket)
+            } else if case .failure = result {
+                self.traffic.correctionsLost += 1
+            }
+            _ = self.hear(result, of: RedisScript.correct)
+        }
+        return true
     }
 
     private func postpone(_ call: RedisCommand) {
@@ -357,7 +381,8 @@ final class StoreLink {
 
     private func sendPostponed() {
         guard !postponed.isEmpty, outage == nil, isReady else { return }
-        for call in postponed.takeSome(at: eventLoop.now.microseconds, calendar: redisTime) { correct(call) }
+        for call in postponed.takeSome() { correct(call) }
+        if decides { postponed.settleSome(settle) }
     }
 
     // MARK: Ticks
@@ -469,7 +494,7 @@ final class StoreLink {
         case .asBefore: break
         case .restored, .swapped:
             // They are about the other one.
-            if health.isSwapped { traffic.correctionsLost += postponed.removeAll() }
+            if health.isSwapped { traffic.correctionsLost += postponed.removeCorrections() }
             log.note(isSwapped: health.isSwapped, key: "\(names.instance)", id: instance.id, at: eventLoop.now)
         }
         return true

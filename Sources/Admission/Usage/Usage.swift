@@ -98,12 +98,17 @@ extension Charge {
 
         /// - Parameter cost: of an item.
         static func largest(of charges: some Sequence<Charge>, _ cost: (Item) -> Int) -> Share? {
-            var largest: Share?
-            for charge in charges {
-                for item in charge.items[..<(charge.rates + charge.quotas)] where !item.isShadow {
-                    let cost = cost(item)
-                    if cost > largest?.cost ?? 0 { largest = Share(policy: item.bucket.policy, cost: cost) }
-                }
+            charges.reduce(nil) { largest(among: $1.items[..<($1.rates + $1.quotas)], cost, or: $0) }
+        }
+
+        /// - Parameter known: what it is if none costs more.
+        static func largest(
+            among items: some Sequence<Item>, _ cost: (Item) -> Int, or known: Share? = nil
+        ) -> Share? {
+            var largest = known
+            for item in items where !item.isShadow {
+                let cost = cost(item)
+                if cost > largest?.cost ?? 0 { largest = Share(policy: item.bucket.policy, cost: cost) }
             }
             return largest
         }
