@@ -168,6 +168,12 @@ package final class RedisConnection {
         }
     }
 
+    /// A server or proxy that has lost one reply, or given one twice, is out of step from there on: each is another command's.
+    /// While replies are due all the time nothing else tells.
+    package func renew(because error: RedisError) {
+        machine.ready?.close(error)
+    }
+
     package var commandsInFlight: Int { machine.ready?.commandsInFlight ?? 0 }
 
     package var isAtRest: Bool { machine.ready?.isIdle == true }

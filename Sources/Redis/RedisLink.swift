@@ -32,6 +32,9 @@ package protocol RedisLink: AnyObject {
     /// Those to come go by its certificates.
     func authenticate(as endpoint: RedisEndpoint)
 
+    /// What it answers isn't what it was asked. The connection is made anew, and those who wait on it are told why.
+    func renew(because error: RedisError)
+
     /// Whose replies are due.
     var commandsInFlight: Int { get }
 

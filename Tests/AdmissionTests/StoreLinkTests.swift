@@ -132,6 +132,16 @@ import Testing
         #expect(bench.link.fault == nil)
     }
 
+    /// One reply was lost or came twice: all that follow are other questions' answers, while replies are due all the time.
+    @Test func aProbeThatHearsAnotherAnswerHasTheConnectionMadeAnew() {
+        let bench = Bench()
+        answerProbe(bench, Self.id)
+        answerProbe(bench, .failure(.server("ERR in words of its own")))
+        #expect(bench.redis.renewals == [])
+        answerProbe(bench, .success(.array([.integer(1_000_000), .integer(1), .integer(2)])))
+        #expect(bench.redis.renewals == [.protocolViolation("no instance id")])
+    }
+
     /// It is back, and refuses what it is asked: that is told of each request, and of what it is.
     @Test func aRefusalInTimeEndsSilence() {
         let bench = Bench()

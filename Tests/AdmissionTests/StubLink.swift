@@ -30,6 +30,8 @@ final class StubLink: RedisLink {
     private(set) var questions: [Question] = []
     var commandsInFlight: Int { questions.count }
     private(set) var isClosed = false
+    /// Why it was to be made anew.
+    private(set) var renewals: [RedisError] = []
     /// How often it was told that the next tick comes late.
     private(set) var rests = 0
     private let eventLoop: any EventLoop
@@ -44,6 +46,10 @@ final class StubLink: RedisLink {
     func start() {}
 
     func authenticate(as _: RedisEndpoint) {}
+
+    func renew(because error: RedisError) {
+        renewals.append(error)
+    }
 
     func send(
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,

@@ -2,10 +2,13 @@
 """Redis talking nonsense (docs/design.md, "Without Redis")."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from fixtures.redis_relay import RedisRelay
 from fixtures.wire import ask, until
+from test_chaos_redis import Callers
 from test_redis import DEFAULT, unavailable
 
 
@@ -118,6 +121,35 @@ def give_malformed_replies(daemon, relay, replies: list[tuple[bytes, bool]], ups
         if number == len(replies) // 2:
             resident = daemon.resident()
     assert daemon.resident() - resident < 2 << 20
+
+
+@pytest.mark.parametrize("octets", [lambda reply: b"", lambda reply: reply * 2], ids=["lost", "twice"])
+def test_answers_that_are_out_of_step_are_noticed_under_load(launch, redis, upstream, ctl, key, folder, octets):
+    """A proxy has lost one reply, or given one twice: each that follows is another question's. While replies are due all the
+    time, it is the question for the database's id, each 5 s, whose answer tells."""
+    relay = RedisRelay(folder / "relay.sock", redis.path)
+    denied = ctl.issue("denied")["key"]
+    ctl("org", "limit", "denied", "org=1/1d")
+    policies = [{"name": "org", "per": "org", "limit": "1000000/7d"}]
+    daemon = launch(upstream, loops=1, redis_url=relay.url, policies=policies)
+    # So many are under way at any time.
+    relay.delay = lambda command: 0.02
+
+    class Either(Callers):
+        statuses = frozenset({200, 429, 503})
+
+    with Either(daemon, key, count=8, pause=0) as good, Either(daemon, denied, count=8, pause=0) as bad:
+        until(lambda: any(status == 429 for _, status, _ in bad.answers), "a denial")
+        left = [1]
+        relay.alter = lambda reply: (octets(reply), False) if left and left.pop() else (reply, False)
+        until(lambda: "redis.error=\"no Redis protocol" in daemon.said(), "the connection being given up")
+        until(lambda: daemon.times_said("debug redis connection made") == 2, "another one")
+        moment = time.monotonic()
+        until(lambda: len(good.since(moment)) > 200 and len(bad.since(moment)) > 200, "answers by it")
+    # From here on each has its own.
+    assert {status for _, status, _ in good.since(moment)} <= {200, 503}
+    assert {status for _, status, _ in bad.since(moment)} <= {429, 503}
+    relay.close()
 
 
 def test_200_malformed_replies_cost_the_one_concerned_and_nothing_more(launch, redis, upstream, key, folder):

@@ -68,6 +68,8 @@ private final class RedisWithKeys: RedisLink {
 
     func authenticate(as _: RedisEndpoint) {}
 
+    func renew(because _: RedisError) {}
+
     func send(
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion

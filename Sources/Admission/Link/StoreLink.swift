@@ -446,6 +446,8 @@ final class StoreLink {
         let faults = health.noteRefusal(
             .other, code: nil, of: RedisScript.instance, isNeeded: true, at: eventLoop.now)
         log.note(faults, error, of: RedisScript.instance, at: eventLoop.now)
+        // It may be the answer to another question, and so may be those that follow.
+        if case .success = result { connection?.renew(because: error) }
     }
 
     /// A connection counts once its database's id was compared; whether it is ours or not, it is the one to ask.
