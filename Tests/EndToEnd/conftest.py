@@ -48,6 +48,7 @@ MARKS = {
     "alone": (
         "beside no other test: it floods the machine, or measures what the machine gives",
         {
+            "test_chaos_faults.py",
             "test_chaos_redis.py",
             "test_fleet.py",
             "test_floods.py",
