@@ -165,7 +165,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     /// Who answers nothing to the first commands may not have come so far: by TLS they wait for the handshake.
     func explained(_ error: RedisError) -> RedisError {
-        guard let security, !security.isEstablished else { return error }
+        guard failure == nil, let security, !security.isEstablished else { return error }
         return switch error {
         case .timeout, .notConnected: ConnectionSecurity.silence
         case .connectionClosed, .protocolViolation, .server, .unfit, .overloaded, .shutdown: error
@@ -223,9 +223,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     /// - Parameter reason: in words.
     private func loss(_ reason: String) -> RedisError {
+        if let security, expectsFirstReply || !security.isEstablished { return security.loss(reason) }
         guard expectsFirstReply else { return .connectionClosed(reason) }
-        return security?.loss(reason)
-            ?? .notConnected("\(reason) before its first answer; does it speak TLS? rediss://")
+        return .notConnected("\(reason) before its first answer; does it speak TLS? rediss://")
     }
 
     private func end() {

@@ -114,17 +114,23 @@
     }
 #else
     /// There are none in a build without TLS.
-    package enum Certificates: Sendable, Hashable {
+    package struct Certificates: Sendable, Hashable {
         /// This build can speak TLS.
         package static let areSupported = false
 
+        package let files: CertificateFiles
+
         package init(reading files: CertificateFiles) throws(CertificateFlaw) {
-            throw CertificateFlaw(part: .authorities, path: files.trusted, reason: "a build without TLS")
+            throw Self.flaw(of: files)
         }
 
-        package var files: CertificateFiles { switch self {} }
+        package func client(of name: String) throws -> TLSClient {
+            throw Self.flaw(of: files)
+        }
 
-        package func client(of name: String) throws -> TLSClient { switch self {} }
+        private static func flaw(of files: CertificateFiles) -> CertificateFlaw {
+            CertificateFlaw(part: .authorities, path: files.trusted, reason: "a build without TLS")
+        }
     }
 #endif
 

@@ -93,12 +93,16 @@ import NIOTLS
     }
 #else
     /// There is none in a build without TLS.
-    package enum TLSClient {
-        package var handler: any ChannelHandler { switch self {} }
+    package final class TLSClient {
+        package let handler: any ChannelHandler
 
-        package func vouch() -> TLSFailure? { switch self {} }
+        private init(_ handler: any ChannelHandler) {
+            self.handler = handler
+        }
 
-        package func failure(_ error: any Error) -> TLSFailure? { switch self {} }
+        package func vouch() -> TLSFailure? { .notTLS }
+
+        package func failure(_ error: any Error) -> TLSFailure? { nil }
     }
 #endif
 

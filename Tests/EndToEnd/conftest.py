@@ -16,8 +16,9 @@ from fixtures.template import key_in
 from fixtures.upstream import Upstream
 from fixtures.wire import until
 
-#: Ten minutes of load, which only `Tests/run --long` asks for.
+#: Ten minutes of load, and another build, which only `Tests/run --long` asks for.
 collect_ignore = [] if "TOLLGATE_SOAK" in os.environ else ["test_soak.py"]
+collect_ignore += [] if "TOLLGATE_WITHOUT_TLS" in os.environ else ["test_without_tls.py"]
 
 #: Every test runs on the debug build, with its assertions, but for those of `release_alone`. A test elsewhere that belongs
 #: to one of these carries the mark itself.

@@ -9,9 +9,10 @@ import socket
 import subprocess
 
 import pytest
+from fixtures.authority import Authority
 from fixtures.programs import ROOT, Control, built
 from fixtures.redis_server import RedisServer, read_reply
-from fixtures.wire import ask, until
+from fixtures.wire import ask, free_port, until
 
 USERS = ROOT / "deploy/redis/users.acl"
 CONFIGURATION = ROOT / "deploy/redis/redis.conf"
@@ -27,16 +28,19 @@ class DeployedRedis(RedisServer):
         users, configuration = self.folder / "users.acl", self.folder / "redis.conf"
         users.write_text(re.sub(r" on resetpass ", f" on #{digest} ", USERS.read_text()))
         text = CONFIGURATION.read_text().replace("/etc/redis/users.acl", str(users)).replace("/var/lib/redis", str(self.folder))
-        configuration.write_text(text.replace("port 6379", f"port 0\nunixsocket {self.path}"))
+        configuration.write_text(self.changed(text.replace("\nport 6379", f"\nport 0\nunixsocket {self.path}")))
         self.process = subprocess.Popen(
             ["redis-server", str(configuration)], stdout=(self.folder / "redis.log").open("wb"), stderr=subprocess.STDOUT
         )
         if wait:
             until(self.answers, "redis-server answering")
 
+    def changed(self, text: str) -> str:
+        """What else its operator has changed."""
+        return text
+
     def all(self, commands: list[tuple]) -> list:
         return self.all_as(ADMIN, commands)
-
     def all_as(self, user: str, commands: list[tuple]) -> list:
         """As `all` of any server; an error is its text."""
         with socket.socket(socket.AF_UNIX) as connection:
@@ -258,3 +262,36 @@ def test_every_line_of_the_configuration_is_one_that_redis_goes_by(redis):
     assert reasons > 15
     assert redis("CONFIG", "GET", "maxmemory-policy") == [b"maxmemory-policy", b"noeviction"]
     assert redis("CONFIG", "GET", "appendonly") == [b"appendonly", b"yes"]
+
+
+class SecuredRedis(DeployedRedis):
+    """Its lines about TLS are taken in."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.port = free_port()
+        self.authority = Authority(folder / "pki", "ca")
+        self.authority.issue("redis", "localhost")
+
+    def changed(self, text: str) -> str:
+        lines = re.findall(r"^#(tls-.*)$", text, re.MULTILINE)
+        assert [line.split()[0] for line in lines] == [
+            "tls-port", "tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-auth-clients",
+        ]  # fmt: skip
+        secured = re.sub(r"^#(?=tls-)", "", text, flags=re.MULTILINE)
+        return secured.replace("/etc/redis/", f"{self.authority.folder}/").replace("tls-port 6380", f"tls-port {self.port}")
+
+
+def test_its_lines_about_tls(folder, launch, upstream):
+    place = folder / "secured"
+    place.mkdir()
+    redis = SecuredRedis(place)
+    redis.start()
+    try:
+        url = f"rediss://{SIDECAR}:{PASSWORD.replace(' ', '%20')}@localhost:{redis.port}/0"
+        daemon = launch(upstream, redis_url=url, redis_settings={"tls": {"ca": str(redis.authority.file)}})
+        key = Control(redis.url_of(OPERATOR)).issue()["key"]
+        assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+        daemon.stop()
+    finally:
+        redis.stop()
