@@ -55,6 +55,33 @@ def test_folders_that_the_fuzzer_reads_exist():
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
 
 
+def anchor(heading: str) -> str:
+    """As pages of Markdown are shown with."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def linked(text: str) -> list[str]:
+    """Targets of links within the project."""
+    shown = re.sub(r"^```.*?^```|<!--.*?-->|`[^`\n]*`", "", text, flags=re.M | re.S)
+    return re.findall(r"\]\(([\w./#-]+)\)", shown)
+
+
+@pytest.mark.parametrize("name", ["README.md", *sorted(DOCUMENTS)])
+def test_links_of_documents_lead_somewhere(name):
+    text = (ROOT / name).read_text()
+    for target in linked(text):
+        path, _, heading = target.partition("#")
+        file = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert file.exists(), f"{name} links {target}"
+        if heading:
+            known = {anchor(one) for one in re.findall(r"^#+ (.+)$", file.read_text(), re.M)}
+            assert heading in known, f"{name} links {target}"
+
+
+def test_many_documents_link():
+    assert sum(len(linked(text)) for text in DOCUMENTS.values()) > 80
+
+
 DECISIONS = {name: text for name, text in DOCUMENTS.items() if name.startswith("docs/decisions/")}
 
 

@@ -85,6 +85,13 @@ def test_the_document_has_no_alert_that_is_no_rule():
     assert re.findall(r"^### (Tollgate\w+)$", OPERATIONS, re.M) == [rule["alert"] for rule in RULES]
 
 
+def test_figures_to_plan_by_are_measured():
+    capacity = re.search(r"^## Capacity\n(.*?)^## ", OPERATIONS, re.M | re.S)[1]
+    figures = re.findall(r'"([^"]+)"', capacity)
+    measured = re.findall(r"^\| ([^|]+?), (?:µs|MiB) +\|", (ROOT / "docs/performance.md").read_text(), re.M)
+    assert figures and set(figures) <= set(measured)
+
+
 def test_rules_name_all_reasons_of_a_missing_key_and_none_that_is_no_reason():
     table = dict(re.findall(r"^\| `(\w+)` \| (\d+)", LOGS, re.M))
     words = re.compile(r'reason=~?"([^"]+)"')
