@@ -15,9 +15,6 @@ package struct RedisScript: Sendable, Hashable {
         self.source = source
     }
 
-    /// Carried out where memory is full as well.
-    package var allowsFullMemory: Bool { source.hasPrefix("#!lua flags=allow-oom") }
-
     /// By name alone: it is hashed on every call, and the source is long.
     package func hash(into hasher: inout Hasher) {
         hasher.combine(name)

@@ -39,14 +39,20 @@ import Testing
                 [(0, .refuse(admit, .permissions)), (29.9, .carryOut(probe)), (30, .carryOut(probe))],
                 [.permissions, .permissions, nil]
             ),
-            // All scripts: any of them that isn't let through on purpose.
-            ([(0, .refuse(admit, .memory)), (2, .carryOut(correct)), (3, .carryOut(probe))], [.memory, .memory, nil]),
+            // A full memory refuses those that aren't let through on purpose, so others tell nothing of it.
+            (
+                [
+                    (0, .refuse(admit, .memory)), (2, .carryOut(correct)), (3, .carryOut(probe)), (4, .carryOut(admit)),
+                ], [.memory, .memory, .memory, nil]
+            ),
+            ([(0, .refuse(usage, .memory))], [nil]),
+            // All scripts: any of them.
             ([(0, .refuse(usage, .replica)), (2, .carryOut(probe))], [.replica, nil]),
             ([(0, .refuse(probe, .persistence)), (2, .carryOut(lookup))], [.persistence, nil]),
             // One follows another.
             (
                 [(0, .refuse(admit, .memory)), (1, .refuse(probe, .replica)), (3, .carryOut(admit))],
-                [.memory, .replica, nil]
+                [.memory, .memory, nil]
             ),
             (
                 [

@@ -205,11 +205,11 @@ def test_a_redis_that_stops_and_goes_fills_no_log(launch, redis, upstream, key):
 # ---- Readiness -------------------------------------------------------------------------------------------------------
 
 
-OOM = (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"])
+ALONE = (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"])
 
 
 @pytest.mark.parametrize("on_failure", ["closed", "open", "local"])
-@pytest.mark.parametrize("fault, undo, reason", [(*OOM, "OOM"), (*REPLICA, "replica")])
+@pytest.mark.parametrize("fault, undo, reason", [(*ALONE, "NOREPLICAS"), (*REPLICA, "replica")])
 def test_readiness_says_what_becomes_of_requests(launch, redis, upstream, key, on_failure, fault, undo, reason):
     daemon = launch(
         upstream, loops=2, policies=ORG, redis_settings={"timeout": "250ms", "on_failure": on_failure}
@@ -245,9 +245,9 @@ def test_readiness_says_what_becomes_of_requests(launch, redis, upstream, key, o
 def test_a_refusal_now_and_then_leaves_it_ready(launch, redis, upstream, key):
     daemon = launch(upstream, loops=1, policies=ORG)
     for _ in range(5):
-        redis(*OOM[0])
+        redis(*ALONE[0])
         until(lambda: ask(daemon.port, "GET", PATH, key).status == 503, "a refusal")
-        redis(*OOM[1])
+        redis(*ALONE[1])
         assert ask(daemon.port, "GET", PATH, key).status == 200
         assert ask(daemon.admin, "GET", "/readyz").json() == {"status": "ready"}
     # It was said once, and that it is over at most once.

@@ -99,6 +99,18 @@ import Testing
         #expect(found.count == Self.calls.count)
     }
 
+    /// Those that make something which others have to find, or which callers could make without end: nobody is served worse
+    /// for it where memory is full.
+    @Test func theseAreRefusedWhereMemoryIsFull() {
+        let refused = Self.calls.map(\.script).filter { !$0.source.hasPrefix("#!lua flags=allow-oom\n") }.map(\.name)
+        #expect(
+            Set(refused) == [
+                "session", "usage", "create-organization", "issue-key", "finish-issue", "place-pointer", "rotate-key",
+                "finish-rotation", "find-revoked", "lock-retention", "publish-expiring", "adopt-database", "set-plan",
+                "beat", "publish-routes", "retire",
+            ])
+    }
+
     /// What a script reads or writes of a record by its name is one of the fields in the table.
     @Test func everyFieldIsInTheTable() {
         let table = Set(

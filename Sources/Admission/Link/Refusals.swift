@@ -7,8 +7,8 @@ import Redis
 ///
 /// 1. Requests are asked about all the same: to be refused is quick, and true of that moment. After twenty in a row requests
 ///    can't be decided, as far as `outage` goes, until it is over.
-/// 2. What refuses all scripts (OOM, MISCONF …) is over when one was carried out that it would have refused.
-/// 3. What refuses one alone (NOPERM) is over when that one was carried out; or when others are, and nobody has needed it for
+/// 2. What refuses all scripts (READONLY, MISCONF …) is over when one was carried out.
+/// 3. What refuses some (NOPERM, and OOM, which those with `allow-oom` are not refused for) is over for each when it was carried out; or when others are, and nobody has needed it for
 ///    half a minute: who is not ready may be sent no request that could show it.
 /// 4. Neither is over before a second has passed since the last refusal: a script that is refused as it writes is carried out
 ///    where it has nothing to write.
@@ -69,9 +69,7 @@ struct Refusals {
     mutating func noteSuccess(of script: RedisScript, at now: NIODeadline) {
         for index in entries.indices {
             let entry = entries[index]
-            if entry.script.map({ $0 == script || now >= entry.lastRefusal + Self.unneeded }) ?? !script
-                .allowsFullMemory
-            {
+            if entry.script.map({ $0 == script || now >= entry.lastRefusal + Self.unneeded }) ?? true {
                 entries[index].isOver = true
             }
         }
@@ -84,13 +82,12 @@ struct Refusals {
 }
 
 extension RedisFault {
-    /// Whatever the script does, but for those with `allow-oom`.
+    /// Whatever the script does.
     fileprivate var refusesAllScripts: Bool {
         switch self {
-        case .busy, .replica, .memory, .persistence, .credentials: true
+        case .busy, .replica, .persistence, .credentials: true
         case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
-            .clusterNode,
-            .permissions, .clients, .database, .other:
+            .clusterNode, .permissions, .memory, .clients, .database, .other:
             false
         }
     }

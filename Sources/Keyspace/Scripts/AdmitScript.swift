@@ -7,6 +7,9 @@
 /// before all of it leaks at this rate, since others wrote it by another one, a number for each rate follows: µs until then, 0
 /// where it doesn't.
 ///
+/// It is carried out where memory is full, too (`allow-oom`): a state is written over the one before, takes 130 octets and is
+/// gone once it has drained, and without it everybody would be refused for somebody else's data.
+///
 /// Nothing is written but by an admission, and where a state was written in the future: a clock that went back
 /// (docs/decisions/0011-state-of-a-bucket.md).
 ///
@@ -38,7 +41,7 @@
 /// Two rates and nothing else, the commonest by far, are held in variables, all others in tables. Both ways are made of the same
 /// text (``weighingSource``, ``chargingSource``). What costs Redis what is in docs/decisions/0016-a-lean-script.md.
 let admitScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     local KEYS, ARGV, call, packed, unpacked = KEYS, ARGV, redis.call, struct.pack, struct.unpack
     local time = call('TIME')
     local now = time[1] * 1000000 + time[2]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Reads are scripts too: `#!lua` without `no-writes` makes a demoted primary refuse them (READONLY), where a plain GET
-// would go on answering from what it had.
+// would go on answering from what it had. With `allow-oom` they are carried out where somebody else's data fills the memory
+// (docs/decisions/0023-what-must-not-be-forgotten.md).
 
 /// Which record a credential names. Answers `{now in µs, pointer}`; of a pointer that is too long to be one, its
 /// beginning.
@@ -11,7 +12,7 @@
 ///
 /// - KEYS: `<namespace>:1:cred:<sha256hex>`.
 let lookupScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     local time = redis.call('TIME')
     return {time[1] * 1000000 + time[2], redis.call('GETRANGE', KEYS[1], 0, \(RecordBounds.pointer - 1))}
     """
@@ -23,7 +24,7 @@ let lookupScriptSource = """
 ///
 /// - KEYS: the organization's hash, then the records.
 let loadScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     \(boundedReadPrelude)
     local time = redis.call('TIME')
     local organization, total = read(KEYS[1], {\(OrganizationField.admitted.quoted)}, {'limits'})
@@ -44,7 +45,7 @@ let loadScriptSource = """
 /// - KEYS: `<namespace>:1:{:m}:meta`.
 /// - ARGV: an id to set if there is none; empty from a process that knows one.
 let instanceScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     local time = redis.call('TIME')
     if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'NX') end
     return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])}
@@ -55,7 +56,7 @@ let instanceScriptSource = """
 ///
 /// - KEYS: `<namespace>:1:{:m}:plans`, and perhaps a plan.
 let planScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     local time = redis.call('TIME')
     local now, revision = time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])
     if not KEYS[2] then return {now, revision} end

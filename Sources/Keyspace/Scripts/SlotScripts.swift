@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Renews slots of one set. One that is gone, because nothing was heard of its holder for longer than it lasts, is taken
-/// again if there is room, or else is lost. Answers `{now in µs, the lost ones…}`, by their place in ARGV from 0.
+/// again if there is room, or else is lost. Where memory is full as well: what was admitted then must not end for it. Answers `{now in µs, the lost ones…}`, by their place in ARGV from 0.
 ///
 /// - KEYS: the set.
 /// - ARGV: how many slots there are, then those held.
 let renewScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
     local ends = string.format('%.0f', now + 30000000)
