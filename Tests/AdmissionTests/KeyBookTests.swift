@@ -152,7 +152,10 @@ import Testing
     /// A pointer goes before its record, so it is looked up once more; one that is still there has lost its record.
     @Test(arguments: [
         (RedisReply.organization(), RedisReply.array(Array(repeating: .null, count: 10))),
-        (RedisReply.array([.null, .null, .null, .null]), RedisReply.record(of: "laptop")),
+        (
+            RedisReply.array(Array(repeating: .null, count: OrganizationField.admitted.count)),
+            RedisReply.record(of: "laptop")
+        ),
     ])
     func aPointerWithoutARecordIsLostData(organization: RedisReply, record: RedisReply) {
         let reader = Reader()

@@ -286,6 +286,96 @@ import Testing
         #expect(ended == 1)
     }
 
+    // MARK: Going back
+
+    /// The key is asked about at this second, and the record with so many changes of its organization read.
+    private static func read(_ loop: Loop, generation: Int?, at second: Int64, revision: String = "1") {
+        let time = second * 1_000_000
+        loop.redis.answer(at: time, .text("acme laptop"))
+        loop.redis.answer(at: time, .text("id"))
+        loop.redis.answer(
+            at: time, .organization(revision: revision, generation: generation), .record(of: "mcp_laptop"))
+    }
+
+    private static func lostChanges(_ loop: Loop) -> [String] {
+        loop.log.lines.filter { $0.contains("went back") }
+    }
+
+    /// It is told once, by the loop that reads it first; from then on what is there counts.
+    @Test func aDatabaseThatWentBackIsTold() {
+        let loops = Self.loops(3)
+        for (loop, (generation, second)) in zip(loops, [(9, 1), (6, 5), (6, 6)] as [(Int?, Int64)]) {
+            loop.ask("mcp_laptop")
+            Self.read(loop, generation: generation, at: second)
+        }
+        #expect(loops[1].redis.scripts == ["instance", "admit"])
+        loops[1].redis.answer(at: 5_000_000, .text("id"))
+        #expect(
+            loops.map(Self.lostChanges) == [
+                [],
+                [
+                    "error the database went back: changes of an organization that were seen here are lost "
+                        + "changes=3 organization=acme"
+                ], [],
+            ])
+        #expect(loops.map(\.gate.counters.keys.wentBack) == [0, 1, 0])
+        #expect(loops[2].redis.scripts == ["admit"])
+    }
+
+    /// Of an organization that nobody has changed since there is a count.
+    @Test func withoutACountThereIsNoChange() {
+        let loops = Self.loops(2)
+        for (loop, second) in zip(loops, [1, 5] as [Int64]) {
+            loop.ask("mcp_laptop")
+            Self.read(loop, generation: nil, at: second)
+            #expect(loop.redis.scripts == ["admit"])
+        }
+    }
+
+    /// An answer from before the change that is heard after it.
+    @Test func anOlderAnswerIsNoRetreat() {
+        let loops = Self.loops(3)
+        for (loop, (generation, second)) in zip(loops, [(9, 3), (8, 2), (9, 4)] as [(Int?, Int64)]) {
+            loop.ask("mcp_laptop")
+            Self.read(loop, generation: generation, at: second)
+            #expect(loop.redis.scripts == ["admit"])
+        }
+    }
+
+    /// It is emptied, perhaps filled by others, and then known as this one: nothing of it is compared with what was.
+    @Test func anotherDatabaseHasNotGoneBack() {
+        let loops = Self.loops(2)
+        loops[0].ask("mcp_laptop")
+        Self.read(loops[0], generation: 9, at: 1)
+        loops[1].ask("mcp_laptop")
+        Self.read(loops[1], generation: 6, at: 5)
+        loops[1].redis.answer(at: 5_000_000, .text("another"))
+        #expect(loops[1].gate.counters.keys.wentBack == 0)
+        #expect(Self.lostChanges(loops[1]) == [])
+        // Adopted.
+        loops[0].bench.meet(.text("another"))
+        for loop in loops { loop.bench.meet(.text("id")) }
+        loops[0].ask("mcp_phone")
+        loops[0].redis.answer(.integer(1))
+        loops[0].read("mcp_phone", at: 9_000_000)
+        #expect(loops[0].redis.scripts == ["admit"])
+        #expect(loops[0].gate.counters.keys.wentBack == 0)
+    }
+
+    /// A replica that was promoted at another address has the same database.
+    @Test(arguments: ["id", "another"]) func changesThatWereSeenGoAlongToTheSameDatabase(database: String) {
+        let (seen, instance) = (SeenKeys(), Instance())
+        let before = Loop(seen, instance, Bench.configuration([]))
+        before.ask("mcp_laptop")
+        Self.read(before, generation: 9, at: 1)
+        let after = Loop(SeenKeys(after: (seen, instance)), Instance(), Bench.configuration([]))
+        after.ask("mcp_laptop")
+        after.redis.answer(at: 5_000_000, .text("acme laptop"))
+        after.redis.answer(at: 5_000_000, .text(database))
+        after.redis.answer(at: 5_000_000, .organization(generation: 8), .record(of: "mcp_laptop"))
+        #expect(after.redis.scripts == (database == "id" ? ["instance", "admit"] : ["admit"]))
+    }
+
     // MARK: Without Redis
 
     @Test(arguments: [OnFailure.open, .local]) func whatOneLoopKnowsAllServe(
@@ -374,7 +464,8 @@ import Testing
         let asked = loop.ask("mcp_laptop")
         // No organization, no record, and no id.
         loop.redis.answer(at: 2_000_000, .integer(2))
-        loop.redis.answer(at: 2_000_000, .array([.null, .null, .null, .null]), .array([]))
+        loop.redis.answer(
+            at: 2_000_000, .array(Array(repeating: .null, count: OrganizationField.admitted.count)), .array([]))
         loop.redis.answer(at: 2_000_000, .null)
         loop.redis.answer(at: 2_000_000, .null)
         #expect(loop.bench.link.outage == "the database was emptied or swapped")

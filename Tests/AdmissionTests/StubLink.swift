@@ -169,8 +169,12 @@ extension CredentialHash {
 
 extension RedisReply {
     /// What the load script answers of an organization.
-    static func organization(revision: String = "1", status: String = "active", plan: String = "") -> Self {
-        .array([.text(revision), .text(status), .null, .text(plan)])
+    static func organization(
+        revision: String = "1", status: String = "active", plan: String = "", generation: Int? = nil
+    ) -> Self {
+        .array([
+            .text(revision), .text(status), .null, .text(plan), generation.map { .text("\($0)") } ?? .null,
+        ])
     }
 
     /// What it answers of a key.

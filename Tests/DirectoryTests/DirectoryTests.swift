@@ -43,7 +43,7 @@ import Testing
     @Test func anOrganizationIsOneHash() async throws {
         try await withDirectory { directory, server in
             let record = try await hash("tg:1:{acme}", in: server)
-            #expect(Set(record.keys) == ["rev", "name", "status", "created_at"])
+            #expect(Set(record.keys) == ["rev", "gen", "name", "status", "created_at"])
             #expect(record["name"] == "acme")
             #expect(record["status"] == "active")
             let revision = try #require(record["rev"])
@@ -165,6 +165,33 @@ import Testing
             #expect(try await directory.revokeKey(issued.id) == false)
             #expect(try await hash("tg:1:{acme}:k:\(issued.id.local)", in: server) == record)
             #expect(try await hash("tg:1:{acme}", in: server) == after)
+        }
+    }
+
+    /// Each that replaces the revision; one that is created anew begins beyond all that was counted of it before.
+    @Test func everyChangeIsCounted() async throws {
+        try await withDirectory { directory, server in
+            func changes() async throws -> Int { Int(try await server.cli("HGET", "tg:1:{acme}", "gen")) ?? -1 }
+            let first = try await changes()
+            #expect(first / 1_000 == Int(try await server.cli("HGET", "tg:1:{acme}", "created_at")))
+            let issued = try await directory.issueKey(KeyOrder(organization: acme, name: "laptop"))
+            #expect(try await changes() == first + 1)
+            let rotated = try await directory.rotateKey(issued.id, grace: 60).key
+            #expect(try await changes() == first + 2)
+            #expect(try await directory.revokeKey(rotated.id))
+            #expect(try await directory.revokeKey(rotated.id) == false)
+            #expect(try await changes() == first + 3)
+            #expect(try await directory.suspend(acme, true))
+            try await directory.setMaximumActiveKeys(3, of: acme)
+            #expect(try await changes() == first + 5)
+            // It is in nobody's way.
+            _ = try await server.cli("HSET", "tg:1:{acme}", "gen", "many")
+            #expect(try await directory.revokeKey(issued.id))
+            #expect(try await changes() == 1)
+            _ = try await server.cli("HSET", "tg:1:{acme}", "gen", String(first + 5))
+            _ = try await directory.deleteOrganization(acme)
+            _ = try await directory.createOrganization(acme)
+            #expect(try await changes() > first + 5)
         }
     }
 

@@ -93,6 +93,44 @@ def test_what_was_seen_revoked_stays_so_when_a_failover_has_forgotten_it(launch,
     assert ask(daemon.port, "GET", PATH, bystander["key"]).status == 200
 
 
+def test_a_database_that_went_back_is_told_once(launch, upstream, ctl, redis, replica, folder):
+    """However many loops read the organization anew, and not for one that was created anew."""
+    daemon = launch(upstream, policies=POLICIES, loops=4)
+    key, other = ctl.issue()["key"], ctl.issue("bravo")["key"]
+
+    def serve():
+        for _ in range(16):
+            assert ask(daemon.port, "GET", PATH, key).status == 200
+
+    serve()
+    in_sync(redis, replica)
+    replica("REPLICAOF", "NO", "ONE")
+    # Three changes that the sidecar reads, and the replica never hears of.
+    for number in (500, 600, 700):
+        ctl("org", "limit", "acme", f"org={number}/1d")
+    serve()
+    # And an organization that only the old primary has: no record is there to be compared.
+    lost = ctl.issue("charlie")["key"]
+    assert ask(daemon.port, "GET", PATH, lost).status == 200
+    promote(folder, redis, replica)
+    until(lambda: ask(daemon.port, "GET", PATH, key).status == 200, "the sidecar at the new primary", 20)
+    daemon.wait_until_ready()
+    serve()
+    said = "error the database went back: changes of an organization that were seen here are lost"
+    until(lambda: daemon.times_said(said) == 1, "the line")
+    assert daemon.times_said(f"{said} changes=3 organization=acme") == 1
+    assert value(daemon, "tollgate_database_went_back_total") == 1
+    assert ask(daemon.port, "GET", PATH, other).status == 200
+    # What is created anew under a name has nothing to do with what was there.
+    ctl("org", "delete", "acme", "--yes")
+    anew = ctl.issue()["key"]
+    for _ in range(16):
+        assert ask(daemon.port, "GET", PATH, anew).status == 200
+    assert ask(daemon.port, "GET", PATH, lost).status == 401
+    assert value(daemon, "tollgate_database_went_back_total") == 1
+    assert daemon.times_said(said) == 1
+
+
 def test_who_revokes_is_told_how_many_replicas_have_it(ctl, redis, replica):
     key = ctl.issue()
     in_sync(redis, replica)

@@ -97,10 +97,18 @@ import Testing
     }
 
     @Test func anOrganizationIsSuspendedUnlessItIsActive() throws {
-        #expect(try #require(OrganizationRecord(fields(["ab", "active", nil, nil]))).isSuspended == false)
-        #expect(try #require(OrganizationRecord(fields(["ab", "suspended", nil, nil]))).isSuspended)
-        #expect(try #require(OrganizationRecord(fields(["ab", nil, nil, nil]))).isSuspended)
-        #expect(OrganizationRecord(fields([nil, "active", nil, nil])) == nil)
+        #expect(try #require(OrganizationRecord(fields(["ab", "active", nil, nil, nil]))).isSuspended == false)
+        #expect(try #require(OrganizationRecord(fields(["ab", "suspended", nil, nil, nil]))).isSuspended)
+        #expect(try #require(OrganizationRecord(fields(["ab", nil, nil, nil, nil]))).isSuspended)
+        #expect(OrganizationRecord(fields([nil, "active", nil, nil, nil])) == nil)
+    }
+
+    /// One that nobody has counted yet, or whose count is none, begins at the beginning.
+    @Test(
+        arguments: [("1764410000123", 1_764_410_000_123), ("7", 7), (nil, 0), ("", 0), ("many", 0)] as [(String?, Int)])
+    func changesAreCounted(text: String?, generation: Int) throws {
+        let record = try #require(OrganizationRecord(fields(["ab", "active", nil, nil, text])))
+        #expect(record.generation == generation)
     }
 
     @Test(arguments: ["acme", "acme ", " x", "a b c", ""])

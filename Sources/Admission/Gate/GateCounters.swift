@@ -76,6 +76,8 @@ package struct GateCounters: Sendable, Hashable {
         package var lookupsRefused = 0
         /// Records that say a key holds which was seen revoked.
         package var revocationsForgotten = 0
+        /// Organizations of which fewer changes were there than had been seen.
+        package var wentBack = 0
     }
 
     package init() {}
@@ -93,7 +95,7 @@ package struct GateCounters: Sendable, Hashable {
             \.denied.expired, \.denied.notYetValid, \.denied.suspended, \.denied.costExceedsCapacity,
             \.denied.addressNotAllowed, \.denied.insufficientScope, \.denied.toolNotAllowed, \.denied.foreignSession,
             \.denied.rateLimited, \.denied.unavailable, \.keys.unknownFromCache, \.keys.recordHits, \.keys.lookups,
-            \.keys.loads, \.keys.lookupsRefused, \.keys.revocationsForgotten,
+            \.keys.loads, \.keys.lookupsRefused, \.keys.revocationsForgotten, \.keys.wentBack,
             \.deniedFromCache, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored, \.corrections, \.slotsLost,
             \.streamsEnded, \.usageDropped, \.usageLost,
         ] as [WritableKeyPath<GateCounters, Int>] {

@@ -14,6 +14,7 @@ final class Complaints {
     private var said: Set<String> = []
     /// Overrides that don't fit, each time a record or a plan with one is read.
     private(set) var overridesIgnored = 0
+    private var retreats = 0
 
     init(about policies: [Policy], to logger: Logger) {
         self.policies = policies
@@ -50,6 +51,17 @@ final class Complaints {
         logger.error(
             "revocation forgotten: the database has gone back in time; the key stays refused here, and is revoked anew",
             metadata: ["key_id": "\(key)"])
+    }
+
+    /// To be called once a process and retreat; a failover may take something from every organization.
+    ///
+    /// - Parameter changes: of the organization and its keys, seen here and lost since.
+    func noteWentBack(_ organization: String, _ changes: Int) {
+        guard retreats < Self.most else { return }
+        retreats += 1
+        logger.error(
+            "the database went back: changes of an organization that were seen here are lost",
+            metadata: ["organization": "\(organization)", "changes": "\(changes)"])
     }
 
     func noteTooLong(plan: String, _ length: Int64) {

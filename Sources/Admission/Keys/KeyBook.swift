@@ -233,6 +233,9 @@ final class KeyBook {
         _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>,
         at readAt: Int
     ) {
+        if let organization, let want = wants.first {
+            compareGeneration(organization, of: want.pointer.organization, readAt: readAt)
+        }
         for (want, fields) in zip(wants, records) {
             if let length = fields.integer {
                 refuseTooLong([want], want.pointer.principal.keyID, length)
@@ -303,6 +306,23 @@ final class KeyBook {
             self.cache.setUnknown(want.hash, at: self.link.eventLoop.now)
             self.link.seen.forget(want.hash)
             return .unknown
+        }
+    }
+
+    // MARK: Going back
+
+    /// Whether changes that this process has seen are lost.
+    private func compareGeneration(_ organization: OrganizationRecord, of name: String, readAt: Int) {
+        guard link.isOurs,
+            let lost = link.seen.note(generation: organization.generation, of: name, readAt: readAt)
+        else { return }
+        // Another database knows nothing of ours, and another line tells of it.
+        link.send(link.instanceQuestion(), before: link.eventLoop.now + link.timeout) { database in
+            guard let answer = self.link.answer(database, of: RedisScript.instance), self.link.compareInstance(answer),
+                self.link.isOurs
+            else { return }
+            self.counters.wentBack += 1
+            self.complaints.noteWentBack(name, lost)
         }
     }
 

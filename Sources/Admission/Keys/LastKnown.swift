@@ -18,12 +18,15 @@ struct LastKnown {
     /// Of two loops' answers one may be heard so much later. What seems older than that was read by a clock that went back.
     private static let longestRace = 2_000_000
 
+    /// Whether of two answers, by Redis' clock in microseconds, the one that is heard later may be the older one.
+    static func mayPrecede(_ later: Int, _ earlier: Int) -> Bool { 0...longestRace ~= earlier - later }
+
     private struct Dated<Value: Sendable> {
         let value: Value
         /// Redis' clock, in microseconds.
         let readAt: Int
 
-        func isNewer(than moment: Int) -> Bool { 1...LastKnown.longestRace ~= readAt - moment }
+        func isNewer(than moment: Int) -> Bool { readAt != moment && LastKnown.mayPrecede(moment, readAt) }
     }
 
     private var keys: BoundedCache<CredentialHash, Dated<Key>>

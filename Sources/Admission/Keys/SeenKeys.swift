@@ -11,6 +11,7 @@ import Synchronization
 /// 1. Revocation is final: a key that was seen revoked here is never served again, on whichever loop, in an outage, or by a
 ///    database that has gone back in time (a failover lost the last second, a backup was restored).
 /// 2. When Redis can't be asked, every loop goes by what any of them has read last.
+/// 3. An organization of which fewer changes are there than were seen tells that the database has gone back.
 ///
 /// Its lock is taken where a record is read, which a request that finds its key does not, and in an outage. A request
 /// compares one number.
@@ -21,14 +22,16 @@ package final class SeenKeys: Sendable {
     private struct State {
         var revocations = Revocations(capacity: SeenKeys.mostRevocations)
         /// Of a database that may turn out to be this one, by its id.
-        var inherited: (database: [UInt8], revocations: Revocations)?
+        var inherited: (database: [UInt8], revocations: Revocations, generations: Generations)?
         /// Revocations of which a record knows nothing any more, as far as that was said.
         var forgotten: Set<CredentialHash> = []
         var lastKnown: LastKnown
+        var generations: Generations
     }
 
     private static let mostSaid = 256
 
+    private let capacity: Int
     private let state: NIOLockedValueBox<State>
     private let announcements = Atomic(0)
 
@@ -36,20 +39,21 @@ package final class SeenKeys: Sendable {
     ///   - capacity: of keys and organizations whose records are remembered, each.
     ///   - former: of the Redis before, at another address: a replica that was promoted has the same database, by its id.
     package init(capacity: Int = 50_000, after former: (seen: SeenKeys, instance: Instance)? = nil) {
-        var state = State(lastKnown: LastKnown(capacity: capacity))
+        var state = State(lastKnown: LastKnown(capacity: capacity), generations: Generations(capacity: capacity))
         if let former, let database = former.instance.id {
-            state.inherited = (database, former.seen.state.withLockedValue { $0.revocations })
+            state.inherited = former.seen.state.withLockedValue { (database, $0.revocations, $0.generations) }
         }
+        self.capacity = capacity
         self.state = NIOLockedValueBox(state)
     }
 
     /// The database's id is known, before anything else is read of it.
     func meet(_ database: [UInt8]) {
         state.withLockedValue { state in
-            guard let (known, revocations) = state.inherited else { return }
+            guard let (known, revocations, generations) = state.inherited else { return }
             state.inherited = nil
             guard known == database else { return }
-            state.revocations = revocations
+            (state.revocations, state.generations) = (revocations, generations)
             announcements.store(revocations.count, ordering: .releasing)
         }
     }
@@ -82,6 +86,22 @@ package final class SeenKeys: Sendable {
         state.withLockedValue { state in
             state.forgotten.count < Self.mostSaid && state.forgotten.insert(hash).inserted
         }
+    }
+
+    // MARK: Going back
+
+    /// So many changes of an organization were read.
+    ///
+    /// - Parameter readAt: Redis' clock in microseconds.
+    /// - Returns: how many are lost since; nil where none are. Whoever hears of them is the only one of the process.
+    func note(generation: Int, of organization: String, readAt: Int) -> Int? {
+        state.withLockedValue { $0.generations.note(generation, of: organization, readAt: readAt) }
+    }
+
+    /// Another database was there, or is by now known as this one (`tollgatectl database adopt`): what is in it has
+    /// nothing to do with what was counted before.
+    func forgetGenerations() {
+        state.withLockedValue { $0.generations = Generations(capacity: capacity) }
     }
 
     // MARK: Records

@@ -495,6 +495,7 @@ final class StoreLink {
         switch comparison {
         case .asBefore: break
         case .restored, .swapped:
+            self.seen.forgetGenerations()
             // They are about the other one.
             if health.isSwapped { traffic.correctionsLost += postponed.removeCorrections() }
             log.note(isSwapped: health.isSwapped, key: "\(names.instance)", id: instance.id, at: eventLoop.now)

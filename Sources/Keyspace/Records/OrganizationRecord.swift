@@ -7,6 +7,8 @@ import Redis
 package struct OrganizationRecord: Sendable, Equatable {
     /// Replaced by every change of the organization or one of its keys.
     package var revision: [UInt8]
+    /// Counted up by the same changes: it goes back where the database does. 0 where none were counted yet.
+    package var generation: Int
     package var isSuspended: Bool
     package var overrides: LimitOverrides
     /// Whose numbers stand behind its own.
@@ -15,6 +17,7 @@ package struct OrganizationRecord: Sendable, Equatable {
     package init?(_ fields: RecordValues<OrganizationField>) {
         guard case .bytes(let revision) = fields[.revision], !revision.isEmpty else { return nil }
         self.revision = revision
+        self.generation = fields[.generation].text.flatMap(Int.init) ?? 0
         self.isSuspended = fields[.status].text != "active"
         self.overrides = LimitOverrides(parsing: fields[.limits].text ?? "")
         self.plan = fields[.plan].text.flatMap { $0.isEmpty ? nil : $0 }

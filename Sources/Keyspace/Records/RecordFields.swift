@@ -41,6 +41,8 @@ package enum KeyField: String, Sendable, CaseIterable {
 /// A field of an organization's record.
 package enum OrganizationField: String, Sendable, CaseIterable {
     case revision = "rev"
+    /// How many changes of it and of its keys there were, from the moment of its creation on.
+    case generation = "gen"
     case status
     case limits
     case plan
@@ -49,7 +51,7 @@ package enum OrganizationField: String, Sendable, CaseIterable {
     case name
 
     /// What admission reads.
-    package static let admitted: [Self] = [.revision, .status, .limits, .plan]
+    package static let admitted: [Self] = [.revision, .status, .limits, .plan, .generation]
     /// What operators see.
     package static let described = admitted + [.createdAt, .maximumActiveKeys]
 }

@@ -46,6 +46,17 @@ let unfinishedPrelude = """
     end
     """
 
+/// The beginning of every script that changes an organization or one of its keys: `change(organization, revision)`.
+///
+/// The revision is random, so that none comes back after a failover that lost changes. The count is what tells of one:
+/// it never goes back in a database that doesn't. A count that is no number is begun anew; it is in nobody's way.
+let changePrelude = """
+    local function change(organization, revision)
+      local changes = tonumber(redis.call('HGET', organization, 'gen') or '') or 0
+      redis.call('HSET', organization, 'rev', revision, 'gen', string.format('%.0f', changes + 1))
+    end
+    """
+
 /// The beginning of every script that changes something: what it has done is said in the same breath.
 ///
 /// `note(stream, who, what, target, detail)`; about ten thousand entries are kept.

@@ -8,8 +8,9 @@ extension RedisScript {
         name: "mark-deleted",
         source: """
             #!lua flags=allow-oom
+            \(changePrelude)
             if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
-            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+            change(KEYS[1], ARGV[1])
             redis.call('HSET', KEYS[1], 'status', 'deleted')
             return {'marked'}
             """)

@@ -19,6 +19,7 @@ extension RedisScript {
         name: "issue-key",
         source: """
             #!lua
+            \(changePrelude)
             local organization = redis.call('HMGET', KEYS[1], 'rev', 'max_active_keys', 'status')
             if not organization[1] or organization[3] == 'deleted' then return {'missing'} end
             local time = redis.call('TIME')
@@ -43,7 +44,7 @@ extension RedisScript {
             for field, value in pairs(record) do redis.call('HSET', KEYS[2], field, value) end
             redis.call('ZADD', KEYS[3], now, ARGV[2])
             redis.call('ZADD', KEYS[4], expires or '+inf', ARGV[2])
-            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+            change(KEYS[1], ARGV[1])
             return {now, expires}
             """)
 
@@ -102,12 +103,13 @@ extension RedisScript {
         source: """
             #!lua flags=allow-oom
             \(auditPrelude)
+            \(changePrelude)
             \(workingKeyPrelude)
             local active = redis.call('HGET', KEYS[2], 'is_active')
             local now = tonumber(redis.call('TIME')[1])
             if not active then return {'missing'} end
             if active == '1' then
-              if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'rev', ARGV[1]) end
+              if redis.call('EXISTS', KEYS[1]) == 1 then change(KEYS[1], ARGV[1]) end
               redis.call('HSET', KEYS[2], 'is_active', '0', 'revoked_at', now)
             else
               redis.call('HSET', KEYS[2], 'is_active', '0')

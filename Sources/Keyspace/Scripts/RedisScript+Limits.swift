@@ -27,6 +27,7 @@ extension RedisScript {
         source: """
             #!lua flags=allow-oom
             \(auditPrelude)
+            \(changePrelude)
             \(workingKeyPrelude)
             if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then return {'missing'} end
             local found = redis.call('HMGET', KEYS[3], 'limits', 'rotated_to')
@@ -40,7 +41,7 @@ extension RedisScript {
               end
               if length > \(RecordBounds.rules) and #ARGV[4] >= #ARGV[3] then return {'long', length} end
             end
-            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+            change(KEYS[1], ARGV[1])
             for i = 3, last do
               if ARGV[4] == '' then
                 redis.call('HDEL', KEYS[i], 'limits')

@@ -67,12 +67,13 @@ extension RedisScript {
         name: "remove-key",
         source: """
             #!lua flags=allow-oom
+            \(changePrelude)
             local record = redis.call('HMGET', KEYS[2], 'key_hash', 'revoked_at')
             local revoked = tonumber(record[2] or '') or 0
             local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[4])
             if record[1] ~= ARGV[3] or revoked <= 0 or revoked > before then return {0} end
             if redis.call('EXISTS', KEYS[1]) == 1 then
-              redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+              change(KEYS[1], ARGV[1])
               redis.call('XADD', KEYS[5], 'MAXLEN', '~', '10000', '*', 'who', ARGV[5], 'what', 'key.purge',
                 'target', ARGV[6], 'detail', 'revoked ' .. record[2])
             end

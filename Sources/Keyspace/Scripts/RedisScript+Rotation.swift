@@ -56,6 +56,7 @@ extension RedisScript {
         source: """
             #!lua
             \(auditPrelude)
+            \(changePrelude)
             \(unfinishedPrelude)
             \(replaceablePrelude)
             local refusal, old, now, microseconds = replaceable(KEYS[1], KEYS[2])
@@ -64,7 +65,7 @@ extension RedisScript {
             if old[4] ~= ARGV[6] then return {'rotating', old[4] or ''} end
             if redis.call('HGET', KEYS[3], 'is_active') ~= '1' then return {'late'} end
             note(KEYS[6], ARGV[2], 'key.rotate', ARGV[3], 'to ' .. ARGV[4] .. ', grace ' .. ARGV[7] .. ' s')
-            redis.call('HSET', KEYS[1], 'rev', ARGV[1])
+            change(KEYS[1], ARGV[1])
             local expires = tonumber(redis.call('HGET', KEYS[3], 'expires_at') or '') or 0
             redis.call('ZADD', KEYS[4], expires > 0 and string.format('%.0f', expires) or '+inf', ARGV[6])
             local grace = tonumber(ARGV[7])

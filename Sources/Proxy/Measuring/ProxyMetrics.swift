@@ -99,6 +99,10 @@ struct ProxyMetrics {
                 "Records by which a key holds that was seen revoked: the database has gone back in time.",
                 keys.revocationsForgotten),
             MetricFamily(
+                "tollgate_database_went_back_total", .counter,
+                "Organizations read with fewer changes than were seen before: the database has gone back in time.",
+                keys.wentBack),
+            MetricFamily(
                 "tollgate_cache_entries", .gauge, "Entries in the caches of all loops.", by: "cache",
                 counted: [
                     ("keys", caches.keys), ("organizations", caches.organizations),
