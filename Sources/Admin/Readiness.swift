@@ -11,7 +11,8 @@ package enum Readiness: Sendable, Equatable {
     case loopsUnheard(Cause)
     /// A loop has no Redis that it can use. What is served without Redis still is.
     case redisUnavailable(Cause)
-    /// The same, and requests are served without it, as `on_failure` has it.
+    /// The same, and requests are served without it, as `on_failure` has it. Or they are served as they should be, by a
+    /// Redis that will lose data one day.
     case degraded(Cause)
     /// Nobody knows where the handler is.
     case upstreamUnresolved(Cause)

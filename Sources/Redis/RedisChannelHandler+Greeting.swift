@@ -68,7 +68,9 @@ private final class Greeting {
         outstanding = 1
         if let authentication = endpoint.authentication { require(authentication) }
         ask(RedisCommand("INFO")) { result in
-            if case .success(let reply) = result, let text = reply.text { self.judge(ServerIdentity(info: text)) }
+            if case .success(let reply) = result, let text = reply.text {
+                self.judge(ServerIdentity(info: InfoFields(text)))
+            }
         }
         prepare()
     }

@@ -3,13 +3,15 @@
 /// What a server tells of itself when it is greeted; nil where it says nothing of it.
 ///
 /// `HELLO` answers it, `INFO` where there is no HELLO (before Redis 6).
-struct ServerIdentity: Equatable {
+package struct ServerIdentity: Sendable, Equatable {
+    /// `redis` or `valkey`.
+    package private(set) var product: String?
     /// `7.0.15`
-    var version: String?
+    package private(set) var version: String?
     /// `standalone`, `sentinel` or `cluster`.
-    var mode: String?
+    package private(set) var mode: String?
     /// `master`; what follows one is a `replica` to HELLO and a `slave` to INFO. A Sentinel has none.
-    var role: String?
+    package private(set) var role: String?
 
     /// - Parameter hello: names and values by turns.
     init(hello: RedisReply) {
@@ -19,12 +21,8 @@ struct ServerIdentity: Equatable {
         }
     }
 
-    /// - Parameter info: a name, a colon and a value a line.
-    init(info: String) {
-        for line in info.split(whereSeparator: \.isNewline) {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            take(String(line[..<colon]), String(line[line.index(after: colon)...]))
-        }
+    init(info: InfoFields) {
+        for (name, value) in info.fields { take(name, value) }
     }
 
     private static func isOfVersion(_ character: Character) -> Bool {
@@ -33,6 +31,7 @@ struct ServerIdentity: Equatable {
 
     private mutating func take(_ name: String?, _ value: String?) {
         switch name {
+        case "server", "server_name": product = value.map { String($0.prefix(32).prefix(while: Self.isOfVersion)) }
         case "version", "redis_version":
             // Whatever it says is shown to people.
             version = value.map { String($0.prefix(32).prefix(while: Self.isOfVersion)) }

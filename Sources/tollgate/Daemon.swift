@@ -73,7 +73,8 @@ struct Daemon {
         }
         logger.tellWarnings(of: settings)
         let publisher = PolicyPublisher(settings, logger: logger)
-        let dataPlane = DataPlaneService(logger: logger) { [settings, inherited, logger] in
+        let dataPlane = DataPlaneService(logger: logger, weakness: { publisher.eviction.cause }) {
+            [settings, inherited, logger] in
             try await DataPlane(settings, inherited: inherited, publisher: publisher, logger: logger)
         }
         let (ending, end) = AsyncStream<Never>.makeStream()
@@ -154,7 +155,9 @@ struct Daemon {
             metrics: { [state] in
                 let documents = DocumentMetrics.families(
                     discovery.reports(of: state.settings), routesProblem: state.report.routesProblem)
-                return await dataPlane.metrics + state.metrics + documents + [publisher.expiringKeys.family]
+                return await dataPlane.metrics + state.metrics + documents + [
+                    publisher.expiringKeys.family, publisher.eviction.family,
+                ]
                     + ProcessMetrics.families
             })
         return AdminAddress { [logger] address in

@@ -33,14 +33,22 @@ struct DataPlaneService: Sendable {
         case draining(DataPlane)
     }
 
+    /// What is to be mended, though every request is served as it should be.
+    private let weakness: @Sendable () -> Readiness.Cause?
     private let make: @Sendable () async throws -> DataPlane
     private let logger: Logger
     private let phase = NIOLockedValueBox(Phase.starting)
     private let isEnding = NIOLockedValueBox(false)
 
-    /// - Parameter make: starts it.
-    init(logger: Logger, _ make: @escaping @Sendable () async throws -> DataPlane) {
+    /// - Parameters:
+    ///   - weakness: nil for none.
+    ///   - make: starts it.
+    init(
+        logger: Logger, weakness: @escaping @Sendable () -> Readiness.Cause? = { nil },
+        _ make: @escaping @Sendable () async throws -> DataPlane
+    ) {
         self.logger = logger
+        self.weakness = weakness
         self.make = make
     }
 
@@ -96,9 +104,14 @@ struct DataPlaneService: Sendable {
         return switch phase.withLockedValue({ $0 }) {
         case .starting: .starting
         // Without an activity it has begun to run just now.
-        case .running: activity.map { Readiness($0.availability) } ?? .starting
+        case .running: activity.map { readiness(when: Readiness($0.availability)) } ?? .starting
         case .draining: .draining
         }
+    }
+
+    private func readiness(when running: Readiness) -> Readiness {
+        guard running == .ready, let weakness = weakness() else { return running }
+        return .degraded(weakness)
     }
 
     /// Where clients connect, and what goes on behind; nil while nothing runs.

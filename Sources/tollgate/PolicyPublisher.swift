@@ -52,11 +52,13 @@ final class PolicyPublisher: Sendable {
     private let others = Mutex(OtherPolicySets())
     private let otherVersions = Mutex(OtherVersions())
     let expiringKeys = ExpiringKeysGauge()
+    let eviction: EvictionWatch
 
     init(_ settings: Settings, logger: Logger) {
         current = Mutex(Publication(settings))
         name = Self.makeName()
         self.logger = logger
+        eviction = EvictionWatch(logger: logger)
     }
 
     private var publication: Publication { current.withLock { $0 } }
@@ -70,9 +72,12 @@ final class PolicyPublisher: Sendable {
         current.withLock { $0 = after }
         guard !after.isSame(as: before) else { return }
         // The next beat reads that of the other database.
-        if after.endpoint != before.endpoint { expiringKeys.hear(nil) }
+        if after.endpoint != before.endpoint {
+            expiringKeys.hear(nil)
+            eviction.expectAnother()
+        }
         // Where it fails, the next beat goes on trying, and says what is wrong.
-        _ = try? await publish(into: database) { _ in }
+        _ = try? await publish(into: database) { _, _ in }
         await retire(before)
     }
 
@@ -85,7 +90,7 @@ final class PolicyPublisher: Sendable {
         let (ended, end) = AsyncStream<Never>.makeStream()
         Task {
             // Where it fails, the service goes on trying, and says what is wrong.
-            _ = try? await publish(into: database) { _ in }
+            _ = try? await publish(into: database) { _, _ in }
             end.finish()
         }
         Task {
@@ -113,6 +118,7 @@ final class PolicyPublisher: Sendable {
                         metadata: ["error": "\(error)", "redis": "\(publication.endpoint)"])
                 }
                 hasComplained = true
+                eviction.expectAnother()
             }
             let pause = isPublished ? Sidecars.interval : Self.retryInterval
             try? await Task.sleep(for: pause)
@@ -121,7 +127,7 @@ final class PolicyPublisher: Sendable {
 
     /// - Parameter then: what else is to be done on the same connection.
     private func publish(
-        into database: [UInt8]?, _ then: (Sidecars) async throws(RedisError) -> Void
+        into database: [UInt8]?, _ then: (Sidecars, RedisClient) async throws(RedisError) -> Void
     ) async throws(RedisError) -> Bool {
         guard let database else { return false }
         let publication = publication
@@ -133,7 +139,7 @@ final class PolicyPublisher: Sendable {
                 name, version: Version.current, policies: publication.policies, text: publication.text,
                 routes: publication.routes, database: database)
         else { return false }
-        try await then(sidecars)
+        try await then(sidecars, client)
         // Other settings came into force meanwhile, and this was taken back before it was there.
         if !publication.isSame(as: self.publication) { await retire(publication) }
         return true
@@ -147,7 +153,8 @@ final class PolicyPublisher: Sendable {
         return try await Sidecars(client, namespace: publication.namespace).live()
     }
 
-    private func lookAround(among sidecars: Sidecars) async throws(RedisError) {
+    private func lookAround(among sidecars: Sidecars, by client: RedisClient) async throws(RedisError) {
+        try await eviction.look(by: client)
         expiringKeys.hear(try await sidecars.expiringKeys())
         let live = try await sidecars.live()
         tellVersions(of: live)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
+import Endpoints
 import Octets
 import Redis
 import Settings
@@ -14,6 +15,7 @@ struct Session {
     }
 
     let client: RedisClient
+    let endpoint: RedisEndpoint
     let namespace: String
     let configuration: Configuration?
     /// Who changes something.

@@ -50,7 +50,7 @@ import Testing
             ("redis_version:7.0.15\r\nredis_mode:sentinel\r\n", .sentinel), ("", nil), ("NONE\r\n:\r\n", nil),
         ] as [(String, RedisMisfit?)])
     func isReadFromInfo(text: String, misfit: RedisMisfit?) {
-        #expect(ServerIdentity(info: text).misfit(isClusterNode: false) == misfit)
+        #expect(ServerIdentity(info: InfoFields(text)).misfit(isClusterNode: false) == misfit)
     }
 
     @Test(

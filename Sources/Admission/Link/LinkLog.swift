@@ -20,6 +20,7 @@ struct LinkLog {
     private var breaker: Set<Outages.Trouble> = []
     private var refusals: Set<Outages.Trouble> = []
     private var swap: Set<Outages.Trouble> = []
+    private var distance: Set<Outages.Trouble> = []
     private var hasEnded = false
 
     /// Until there has been a connection.
@@ -42,7 +43,7 @@ struct LinkLog {
 
     /// The loop looks no more, so it sees nothing.
     mutating func end(at now: NIODeadline) {
-        for seen in [connection, breaker, refusals, swap] { _ = outages.change(from: seen, to: [], at: now) }
+        for seen in [connection, breaker, refusals, swap, distance] { _ = outages.change(from: seen, to: [], at: now) }
         hasEnded = true
     }
 
@@ -151,6 +152,26 @@ struct LinkLog {
                 "id": "\(id.map { String(decoding: $0, as: UTF8.self) } ?? "")", "key": "\(key)",
                 "on_failure": "\(onFailure)",
             ])
+    }
+
+    /// - Parameters:
+    ///   - trip: from a question to its answer, where that is too long; else nil.
+    ///   - timeout: budget of a question.
+    mutating func note(distance trip: TimeAmount?, timeout: TimeAmount, at now: NIODeadline) {
+        let seen: Set<Outages.Trouble> = trip == nil ? [] : [.distance]
+        guard seen != distance else { return }
+        let news = change(from: distance, to: seen, at: now)
+        distance = seen
+        if news.hasBegun, let trip {
+            logger.warning(
+                "redis is far away for its timeout: a busy moment makes answers too late",
+                metadata: [
+                    "redis.round_trip_ms": "\(trip.nanoseconds / 1_000_000)",
+                    "redis.timeout_ms": "\(timeout.nanoseconds / 1_000_000)",
+                ])
+        } else if news.isOver {
+            logger.notice("redis is near enough for its timeout again")
+        }
     }
 
     // MARK: Counts

@@ -16,6 +16,8 @@ package final class Outages: Sendable {
         case silence
         case refusal(RedisFault)
         case swap
+        /// Answers take too much of a question's budget.
+        case distance
 
         fileprivate func isOfKind(of other: Self) -> Bool {
             switch (self, other) {

@@ -37,6 +37,7 @@ final class StoreLink {
     /// When `fault` came over it, by the wall clock.
     private var faultySince: Int?
     private var postponed = PostponedCorrections()
+    private var roundTrip = RoundTrip()
     /// Redis' clock in microseconds, and when its answer came.
     private var lastTime: (redis: Int, heardAt: NIODeadline)?
     /// When it last decided something, or a record was read.
@@ -426,10 +427,13 @@ final class StoreLink {
 
     private func probeIfDue(_ now: NIODeadline) {
         guard !isClosed, isReady, health.beginProbe(at: now, jitter: .random(in: 0...1)) else { return }
+        // One that comes back has other things to do than to be quick.
+        let isSteady = health.breaker.state == .closed
         send(firstQuestion(), before: now + timeout) { result in
             let answer = self.answer(result, of: RedisScript.instance)
             self.health.endProbe(isInTime: result.isLife, at: self.eventLoop.now)
             guard let answer, self.compareInstance(answer) else { return self.noteUseless(result) }
+            if isSteady { self.noteTrip(since: now) }
             self.sendPostponed()
         }
     }
@@ -455,6 +459,7 @@ final class StoreLink {
         _ send: (RedisCommand, @escaping RedisConnection.Completion) -> Void,
         _ done: @escaping (Result<Void, RedisError>) -> Void
     ) {
+        let began = eventLoop.now
         send(firstQuestion()) { result in
             guard let answer = self.answer(result, of: RedisScript.instance), self.compareInstance(answer) else {
                 return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
@@ -464,9 +469,27 @@ final class StoreLink {
             done(.success(()))
             guard !self.isClosed else { return }
             self.tellChanges(self.eventLoop.now)
+            self.noteTrip(since: began)
             self.sendPostponed()
         }
     }
+
+    /// A question was answered that nothing else went along with.
+    private func noteTrip(since began: NIODeadline) {
+        let now = eventLoop.now
+        roundTrip.note(now - began, budget: timeout)
+        log.note(distance: roundTrip.isLong ? roundTrip.shortest : nil, timeout: timeout, at: now)
+        guard roundTrip.isInDoubt, !isClosed, isReady else { return }
+        // Not within the budget: the answer of a Redis that is farther away is to be heard as well.
+        send(instanceQuestion(), before: now + max(timeout, Self.longestTrip)) { result in
+            guard let answer = self.answer(result, of: RedisScript.instance), self.compareInstance(answer) else {
+                return
+            }
+            self.noteTrip(since: now)
+        }
+    }
+
+    private static let longestTrip = TimeAmount.seconds(1)
 
     /// A process that has never seen an id proposes one; of several the first is taken.
     private func firstQuestion() -> RedisCommand {

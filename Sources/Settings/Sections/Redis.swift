@@ -40,6 +40,7 @@ extension Settings.Redis {
     static let passwordFile = Setting<String>(
         "redis.password_file", .secretFile, default: nil,
         "File that holds Redis' password and nothing else. A changed password is used within a second.")
+    package static let defaultTimeout = Duration.milliseconds(250)
     static let timeout = Setting(
         "redis.timeout", .duration(.milliseconds(1)...(.seconds(10))), default: "250ms",
         "Budget of one question to Redis. A request waits at most twice this.")

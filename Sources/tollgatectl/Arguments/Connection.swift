@@ -50,7 +50,8 @@ struct Connection: ParsableArguments {
             let client = try await RedisClient.connect(to: endpoint)
             defer { client.close() }
             let session = Session(
-                client: client, namespace: namespace, configuration: configuration, actor: signature)
+                client: client, endpoint: endpoint, namespace: namespace, configuration: configuration,
+                actor: signature)
             do {
                 return try await body(session)
             } catch DirectoryError.organizationMissing(let name) {

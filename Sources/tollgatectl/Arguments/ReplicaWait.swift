@@ -5,11 +5,12 @@ import Directory
 import Octets
 import Redis
 
-/// Whether a change has reached the replicas: one that none has is undone by a failover.
+/// Whether a change has reached disk and replicas: what none of these has is undone by a crash or a failover.
 struct ReplicaWait: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "How long to wait until all replicas of Redis have it: 5s, at most 60s, or none.", valueName: "time"),
+            "How long to wait until the disk and all replicas of Redis have it: 5s, at most 60s, or none.",
+            valueName: "time"),
         transform: Moment.wait)
     var wait = Moment.Wait(seconds: 1)
 
@@ -24,11 +25,12 @@ struct ReplicaWait: ParsableArguments {
             }
             warnOfIgnorance(why)
         case .told(let reach):
-            guard reach.reached > 0 else {
+            warnOfDisk(reach)
+            if let replicas = reach.replicas, replicas.reached == 0 {
                 throw Failure(
-                    .tryAgain, "it was done, but \(Self.unreached(reach)); repeat the command, until one has it")
+                    .tryAgain, "it was done, but \(Self.unreached(replicas)); repeat the command, until one has it")
             }
-            if isToldInText { try Output.line("\(Self.text(reach)).") }
+            if isToldInText, let text = Self.text(reach) { try Output.line("\(text).") }
         }
     }
 
@@ -37,21 +39,23 @@ struct ReplicaWait: ParsableArguments {
         switch await outcome(directory) {
         case .nobody: break
         case .unknown(let why, _): warnOfIgnorance(why)
-        case .told(let reach): if reach.reached == 0 { Output.warn(Self.unreached(reach)) }
+        case .told(let reach):
+            warnOfDisk(reach)
+            if let replicas = reach.replicas, replicas.reached == 0 { Output.warn(Self.unreached(replicas)) }
         }
     }
 
     private enum Outcome {
-        /// There are no replicas, or nobody is to be waited for.
+        /// Nobody is to be waited for.
         case nobody
-        case told(Replicas)
+        case told(Reach)
         case unknown(why: String, isRefused: Bool)
     }
 
     private func outcome(_ directory: Directory) async -> Outcome {
         guard let seconds = wait.seconds else { return .nobody }
         do throws(DirectoryError) {
-            return try await directory.replicas(within: seconds).map(Outcome.told) ?? .nobody
+            return .told(try await directory.reach(within: seconds))
         } catch {
             guard case .redis(let fault) = error else { return .unknown(why: "\(error)", isRefused: false) }
             return .unknown(why: "\(fault)".printable, isRefused: fault.serverCode != nil)
@@ -62,12 +66,23 @@ struct ReplicaWait: ParsableArguments {
         Output.warn("whether replicas have it can't be told (\(why)); --wait none asks nobody")
     }
 
-    private static func text(_ reach: Replicas) -> String {
-        "\(reach.reached) of \("replica".counted(reach.attached)) \(reach.reached == 1 ? "has" : "have") it"
+    private func warnOfDisk(_ reach: Reach) {
+        guard reach.isOnDisk == false else { return }
+        Output.warn("the server doesn't have it on its disk yet: a crash of its machine now would undo it")
     }
 
-    private static func unreached(_ reach: Replicas) -> String {
-        "\(reach.attached == 1 ? "the replica doesn't have it yet" : "none of \(reach.attached) replicas has it yet"): a "
-            + "failover now would undo it"
+    /// Nil where there is nothing to tell.
+    private static func text(_ reach: Reach) -> String? {
+        let replicas = reach.replicas.map {
+            "\($0.reached) of \("replica".counted($0.attached)) \($0.reached == 1 ? "has" : "have") it"
+        }
+        let disk = reach.isOnDisk == true ? "On this server's disk" : nil
+        let parts = [disk, replicas].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
+    private static func unreached(_ replicas: Replicas) -> String {
+        "\(replicas.attached == 1 ? "the replica doesn't have it yet" : "none of \(replicas.attached) replicas has it yet"): "
+            + "a failover now would undo it"
     }
 }

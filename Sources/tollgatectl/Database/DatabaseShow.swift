@@ -2,26 +2,40 @@
 
 import ArgumentParser
 import Directory
-import Octets
+import Settings
 
 struct DatabaseShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show the database's id, by which sidecars know it.",
+        abstract: "Show the database's id, and what of its server may lose data or time.",
         discussion: """
+            Sidecars know the database by its id. Of the server it tells, each with a word of judgement (good, careful, bad \
+            or unknown) and what to do: version and mode, memory and what happens at its end, keys that were evicted, what \
+            survives a restart, replicas, and the round trip beside the sidecars' redis.timeout (of --config, else its default). \
+            What the user of Redis may not ask is unknown.
+
             EXAMPLE:
               tollgatectl database show
             """)
 
-    @Flag(help: "Print JSON: id (null: nobody has worked with it).")
+    @Flag(
+        help:
+            "Print JSON: id (null: nobody has worked with it), server, memory, evicted_keys, persistence, replicas, round_trip."
+    )
     var json = false
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withDirectory { directory in
+        try await connection.withRedis { session in
+            let directory = session.directory
             let id = try await directory.databaseID()
-            if json { return try Output.json([("id", id.map(JSON.string) ?? .null)]) }
-            try Output.line(id?.printable ?? "It has no id: nobody has worked with it, or it was emptied.")
+            let redis = session.configuration?.settings.redis
+            let report = ConditionReport(
+                try await directory.condition(), at: "\(session.endpoint)",
+                timeout: redis?.timeout ?? Settings.Redis.defaultTimeout)
+            if json { return try Output.json([("id", JSON(id))] + report.json) }
+            let name = Table.Cell(id ?? "none: nobody has worked with it, or it was emptied")
+            try Output.fields([("Database", name)] + report.cells)
         }
     }
 }

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Admin
+import Directory
+import Logging
+import Octets
+import Redis
+import Synchronization
+import Telemetry
+
+/// Whether Redis takes keys away where its memory is full. Nobody hears of that otherwise: a credential that is gone is an
+/// unknown key, and a bucket that is gone is full.
+///
+/// Asked on the connection of a beat, a minute apart: requests pay nothing for it. A server that doesn't tell (`INFO` is
+/// refused by many that are managed) is one of which nothing is known, and nothing said.
+final class EvictionWatch: Sendable {
+    /// Beats come more often.
+    private static let interval = Duration.seconds(60)
+
+    private struct State {
+        var askedAt: ContinuousClock.Instant?
+        var isUntold = false
+        /// As far as it was said.
+        var policy = EvictionPolicy.nothing
+        /// When the policy was seen first.
+        var since: WallTime?
+        /// The server's own count; nil before it was heard.
+        var evicted: Int?
+        /// Since this process began.
+        var total = 0
+
+        /// - Returns: how many are new. What was before the first answer is not: it may be of any time.
+        mutating func count(_ evicted: Int?) -> Int {
+            guard let evicted else { return 0 }
+            defer { self.evicted = evicted }
+            guard let last = self.evicted else { return 0 }
+            // A server that begins anew counts from 0.
+            let new = evicted >= last ? evicted - last : evicted
+            total += new
+            return new
+        }
+    }
+
+    private let state = Mutex(State())
+    private let logger: Logger
+    private let now: @Sendable () -> ContinuousClock.Instant
+
+    init(logger: Logger, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+        self.logger = logger
+        self.now = now
+    }
+
+    /// Asks, where it is time.
+    ///
+    /// - Throws: what keeps it from being asked; that it refuses to tell is none.
+    func look(by client: RedisClient) async throws(RedisError) {
+        let (now, askedAt) = (now(), state.withLock { $0.askedAt })
+        if let askedAt, now - askedAt < Self.interval { return }
+        do throws(RedisError) {
+            hear(try await client.eviction())
+        } catch {
+            guard error.serverCode != nil else { throw error }
+            hearNothing(error)
+        }
+        state.withLock { $0.askedAt = now }
+    }
+
+    /// The next answer may be another server's, or that of one that has begun anew: it is asked for at the next beat.
+    func expectAnother() {
+        state.withLock { $0.askedAt = nil }
+    }
+
+    func hear(_ eviction: Eviction) {
+        let policy = eviction.hazard
+        let (old, evicted) = state.withLock { state in
+            let old = state.policy
+            if policy != old { state.since = policy == .nothing ? nil : .now() }
+            (state.policy, state.isUntold) = (policy, false)
+            return (old, state.count(eviction.evictedKeys))
+        }
+        if policy != old { tell(policy) }
+        guard evicted > 0 else { return }
+        logger.error(
+            "redis has evicted keys: credentials, revocations and counts may be among them",
+            metadata: ["keys": "\(evicted)", "policy": "\(eviction.policy?.name.printable ?? "")"])
+    }
+
+    private func hearNothing(_ error: RedisError) {
+        let isNew = state.withLock { state in
+            defer { (state.isUntold, state.policy, state.since) = (true, .nothing, nil) }
+            return !state.isUntold
+        }
+        if isNew { logger.debug("redis doesn't tell what it evicts", metadata: ["error": "\(error)"]) }
+    }
+
+    private func tell(_ policy: EvictionPolicy) {
+        switch policy {
+        case .nothing: logger.notice("redis evicts no keys any more")
+        case .any(let name):
+            logger.error(
+                "redis evicts keys where its memory is full: credentials, revocations and counts vanish",
+                metadata: ["policy": "\(name.printable)"])
+        case .expiring(let name):
+            logger.warning(
+                "redis evicts buckets where its memory is full: idle buckets start full",
+                metadata: ["policy": "\(name.printable)"])
+        }
+    }
+
+    /// Why the sidecar is ready and something is to be mended; nil where nothing is.
+    var cause: Readiness.Cause? {
+        state.withLock { state in
+            guard case .any(let name) = state.policy else { return nil }
+            return Readiness.Cause(
+                "eviction",
+                "Redis takes away keys where its memory is full (maxmemory-policy \(name.printable)). Set noeviction.",
+                since: state.since)
+        }
+    }
+
+    var family: MetricFamily {
+        MetricFamily(
+            "tollgate_redis_evicted_keys_total", .counter,
+            "Keys that Redis took away for want of memory, since this sidecar asks; every sidecar counts the same ones.",
+            state.withLock { $0.total })
+    }
+}
+
+extension Eviction {
+    /// The policy, as far as it takes anything away that is missed. Without a bound `volatile-*` comes to nothing;
+    /// `allkeys-*` is told in any case: managed servers bound memory without saying so.
+    fileprivate var hazard: EvictionPolicy {
+        switch policy {
+        case .any(let name): .any(name)
+        case .expiring(let name) where maximumMemory ?? 0 > 0: .expiring(name)
+        case .expiring, .nothing, nil: .nothing
+        }
+    }
+}
