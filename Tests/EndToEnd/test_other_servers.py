@@ -39,6 +39,20 @@ def test_all_that_the_product_does_works_with_valkey(launch, upstream, redis, ct
     assert not re.search(r"^\S+ (?:warning|error) .*\bredis\b", daemon.said(), re.MULTILINE), daemon.said()
 
 
+def test_valkey_tells_whether_a_change_is_on_its_disk(redis, ctl):
+    """As Redis does from 7.2 on."""
+    key = ctl.issue()["id"]
+    # The fixture's server leaves it to the system when it writes.
+    late = ctl.run("key", "revoke", key)
+    assert (late.returncode, late.stdout) == (0, f"Key {key} revoked.\n")
+    said = "the server doesn't have it on its disk yet: a crash of its machine now would undo it"
+    assert late.stderr == f"tollgatectl: warning: {said}\n"
+    redis("CONFIG", "SET", "appendfsync", "always")
+    assert ctl("key", "revoke", key) == f"Key {key} was revoked before.\nOn this server's disk.\n"
+    redis("CONFIG", "SET", "appendonly", "no")
+    assert ctl("key", "revoke", key) == f"Key {key} was revoked before.\n"
+
+
 def test_a_real_redis_of_before_7_is_too_old(launch, upstream, folder):
     (folder / "old").mkdir()
     old = RedisServer(folder / "old", executable=old_redis())
