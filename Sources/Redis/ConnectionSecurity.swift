@@ -49,5 +49,5 @@ struct ConnectionSecurity {
 
     /// Redis without TLS waits for the end of a line, which a handshake needn't have.
     static let silence = RedisError.notConnected(
-        "no answer to the TLS handshake; does it speak TLS? redis:// is without")
+        "the TLS handshake wasn't finished in time; is it the server's tls-port?")
 }

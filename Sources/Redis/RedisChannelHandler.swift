@@ -209,7 +209,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let misfit = security?.misfit(for: error) { return fail(.unfit(misfit)) }
+        // Who wants a certificate of ours says so after the handshake too, and then nothing has been carried out. What comes later
+        // is a connection lost, with whatever was under way.
+        if let security, expectsFirstReply || !security.isEstablished, let misfit = security.misfit(for: error) {
+            return fail(.unfit(misfit))
+        }
         // One whose server says no farewell (a TLS close_notify) is lost like any other.
         fail(loss(error is IOError || security == nil ? RedisError.text(of: error) : Self.serverClosed))
     }

@@ -31,7 +31,7 @@ package final class RedisConnection {
         var longestQueue = 10_000
         /// Bytes of one reply.
         var longestReply = 1024 * 1024
-        /// For the connect, and once more for everything before the first command.
+        /// For the connect, once more for everything before the first command, and by TLS once more for the handshake.
         package var connectTimeout = TimeAmount.milliseconds(500)
         /// Without a word for this long while a reply is due, the server is taken for gone.
         var silence = TimeAmount.milliseconds(1500)
@@ -42,6 +42,11 @@ package final class RedisConnection {
         var longestBackoff = TimeAmount.milliseconds(500)
 
         package init() {}
+
+        /// From the connect to the first command.
+        fileprivate func preparation(of endpoint: RedisEndpoint) -> TimeAmount {
+            endpoint.security == nil ? connectTimeout : connectTimeout * 2
+        }
     }
 
     private struct Waiter {
@@ -83,7 +88,7 @@ package final class RedisConnection {
         self.logger = logger
         machine = StateMachine(
             .init(
-                preparation: configuration.connectTimeout, silence: configuration.silence,
+                preparation: configuration.preparation(of: endpoint), silence: configuration.silence,
                 afterLoss: configuration.afterLoss, shortestBackoff: configuration.shortestBackoff,
                 longestBackoff: configuration.longestBackoff))
     }
@@ -233,7 +238,7 @@ package final class RedisConnection {
     }
 
     private func prepare(_ handler: RedisChannelHandler) {
-        let deadline = eventLoop.now + configuration.connectTimeout
+        let deadline = eventLoop.now + configuration.preparation(of: endpoint)
         handler.greet(endpoint, loading: scripts, isCautious: isRefused, before: deadline) { greeted in
             switch greeted {
             case .success: self.check(handler, before: deadline)

@@ -55,9 +55,12 @@ extension RedisEndpoint {
         guard let certificates = security.certificates else {
             throw RedisError.notConnected("no certificates were read")
         }
+        // What somebody calls the server is a host, whatever it looks like.
+        let isAddress = security.serverName == nil && (try? SocketAddress(ipAddress: host, port: port)) != nil
         let name = security.serverName ?? host
         return ConnectionSecurity(
-            try certificates.client(of: name), server: "\(host.contains(":") ? "[\(host)]" : host):\(port)", name: name,
+            try certificates.client(of: isAddress ? nil : name),
+            server: "\(host.contains(":") ? "[\(host)]" : host):\(port)", name: name,
             files: security.files)
     }
 

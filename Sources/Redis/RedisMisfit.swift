@@ -58,7 +58,7 @@ extension RedisMisfit.Insecurity: CustomStringConvertible {
         case .refusesCertificate(let reason):
             "\(server) refuses the client certificate (redis.tls.certificate): \(reason)"
         case .declined: "\(server) declines TLS" + files.doubt
-        case .notTLS: "\(server) doesn't speak TLS: redis://"
+        case .notTLS: "\(server) doesn't speak TLS there: is it its tls-port?"
         case .other(let reason): "no TLS with \(server): \(reason)"
         }
     }

@@ -54,12 +54,13 @@ extension CertificateFiles: CustomStringConvertible {
 }
 
 /// By what a file is told from what it was, or from another that took its place: by a rename, or by a symbolic link on the way
-/// to it, which is how Kubernetes changes a Secret.
+/// to it, which is how Kubernetes changes a Secret. Who may read it counts as well.
 package struct FileStamp: Sendable, Hashable {
     private let device: dev_t
     private let inode: ino_t
     private let size: off_t
-    private let modified: [Int]
+    /// Seconds and nanoseconds: of what is in it, and of what is known about it.
+    private let changed: [Int]
 
     /// Nil where there is none.
     init?(of path: String) {
@@ -68,10 +69,8 @@ package struct FileStamp: Sendable, Hashable {
         device = status.st_dev
         inode = status.st_ino
         size = status.st_size
-        #if canImport(Darwin)
-            modified = [status.st_mtimespec.tv_sec, status.st_mtimespec.tv_nsec]
-        #else
-            modified = [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
-        #endif
+        changed = [
+            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+        ]
     }
 }

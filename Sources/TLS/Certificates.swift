@@ -92,12 +92,10 @@
 
         /// TLS for one connection to a server, on its loop.
         ///
-        /// - Parameter name: what its certificate has to name: a host, or an address, which is compared with the address that
-        ///   the connection leads to and told to nobody.
-        package func client(of name: String) throws -> TLSClient {
-            let isAddress = name.contains(":") || (try? SocketAddress(ipAddress: name, port: 0)) != nil
-            let host = name.hasSuffix(".") ? String(name.dropLast()) : name
-            return try TLSClient(context, host: isAddress ? nil : host)
+        /// - Parameter host: what its certificate has to name; nil where it has to name the address that the connection leads to,
+        ///   which is told to nobody.
+        package func client(of host: String?) throws -> TLSClient {
+            try TLSClient(context, host: host.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 })
         }
     }
 
@@ -124,7 +122,7 @@
             throw Self.flaw(of: files)
         }
 
-        package func client(of name: String) throws -> TLSClient {
+        package func client(of host: String?) throws -> TLSClient {
             throw Self.flaw(of: files)
         }
 

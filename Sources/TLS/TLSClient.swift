@@ -33,10 +33,8 @@ import NIOTLS
             guard let host else { return nil }
             guard let certificate = ssl.peerCertificate else { return .untrusted }
             let names = certificate._subjectAlternativeNames()
-            // Without any it was the common name that fitted.
-            let isNamed =
-                names.isEmpty || names.contains { $0.nameType == .dnsName && HostName.fits($0.contents, host) }
-            return isNamed ? nil : .otherName
+            // Where there is none NIOSSL takes the common name, which says nothing of what it is for (RFC 9525 §2).
+            return names.contains { $0.nameType == .dnsName && HostName.fits($0.contents, host) } ? nil : .otherName
         }
 
         /// - Returns: nil where nothing is wrong but that the connection ended.

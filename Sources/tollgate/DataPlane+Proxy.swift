@@ -80,7 +80,7 @@ extension Readiness.Cause {
         case .certificate:
             self.init("client_certificate", "Redis wants a client certificate, or another one: redis.tls.certificate.")
         case .handshake:
-            self.init("handshake", "Redis doesn't agree on TLS. If it speaks none, begin redis.url with redis://.")
+            self.init("handshake", "Redis doesn't agree on TLS. Is the port of redis.url its tls-port?")
         case .tooOld: self.init("too_old", "Redis is older than 7.0. Use 7.0 or later, or Valkey.")
         case .sentinel: self.init("sentinel", "What answers at redis.url is a Sentinel. Name the primary there.")
         case .clusterNode:

@@ -78,7 +78,7 @@ import Testing
             ),
             (insecure(.declined), "h:1 declines TLS; does it want a client certificate (redis.tls.certificate)?"),
             (insecure(.declined, identity: .init(certificate: "/a", key: "/b")), "h:1 declines TLS"),
-            (insecure(.notTLS), "h:1 doesn't speak TLS: redis://"),
+            (insecure(.notTLS), "h:1 doesn't speak TLS there: is it its tls-port?"),
             (insecure(.other("bad record mac")), "no TLS with h:1: bad record mac"),
         ] as [(RedisMisfit, String)])
     func isToldWithWhatToDo(misfit: RedisMisfit, words: String) {

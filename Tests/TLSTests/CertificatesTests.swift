@@ -99,13 +99,13 @@ import Testing
         }
     }
 
-    @Test(arguments: ["redis.example", "redis.example.", "127.0.0.1", "::1", "fe80::1%eth0", "my_redis"])
-    func aServerIsMeantByNameOrAddress(name: String) async throws {
+    @Test(arguments: ["redis.example", "redis.example.", "10.0.0.5.example", nil])
+    func aServerIsMeantByNameOrAddress(host: String?) async throws {
         try await CertificatePair.withFolder { folder in
             try Self.write(folder, authorities: .one, own: .two)
-            let client = try Certificates(reading: Self.files(folder)).client(of: name)
+            let client = try Certificates(reading: Self.files(folder)).client(of: host)
             // Nothing was said yet, so nobody is vouched for but an address, which the connection itself compares.
-            #expect(client.vouch() == (name.contains(":") || name == "127.0.0.1" ? nil : .untrusted))
+            #expect(client.vouch() == (host == nil ? nil : .untrusted))
         }
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 extension Form where Value == String {
     /// It has a slash, so that none is taken for another word than `system`.
     static let authorities = text(
@@ -29,11 +31,16 @@ extension Form where Value == String {
 
     /// An address is compared with the one that the connection leads to, and so needs no name.
     static let serverName = text(
-        "the name of a host, which no address is", schema: .pattern(#"(?![\d.]+$)[A-Za-z0-9._-]{1,253}"#)
-    ) { text throws(Mismatch) in
+        "the name of a host, which no address is", schema: .pattern(#"(?![\d.]+$)[A-Za-z0-9.-]{1,253}"#),
+        where: Settings.isServerName)
+}
+
+extension Settings {
+    /// A name that certificates can have: no address, and no `_`, which is compared with none.
+    package static func isServerName(_ text: String) -> Bool {
         guard let authority = Authority(text), authority.port == nil, authority.host == text,
-            !text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
-        else { throw Mismatch() }
-        return text
+            !text.utf8.contains(UInt8(ascii: "_"))
+        else { return false }
+        return !text.utf8.allSatisfy { $0 == UInt8(ascii: ".") || $0.isDigit }
     }
 }

@@ -5,11 +5,13 @@ import Logging
 import TLS
 
 /// Whether files of certificates say something else than what is in force. Most of the time they are only looked at; what is
-/// in them is read when one of them is another.
+/// in them is read when one of them is another, and each time while they aren't what is in force: why they aren't may have an
+/// end that no file shows.
 struct CertificateWatch {
     private let logger: Logger
-    /// What was looked at last, and how it was.
-    private var last: (files: CertificateFiles, stamps: [FileStamp?])?
+    private var files: CertificateFiles?
+    /// How they were when they were what is in force.
+    private var stamps: [FileStamp?]?
     /// What is wrong with them, which was told.
     private var flaw: CertificateFlaw?
 
@@ -22,19 +24,21 @@ struct CertificateWatch {
     /// - Parameter security: in force.
     mutating func areOthers(than security: RedisEndpoint.Security?) -> Bool {
         guard let security else {
-            (last, flaw) = (nil, nil)
+            (files, stamps, flaw) = (nil, nil, nil)
             return false
         }
-        let stamps = security.files.stamps
-        if let last, last.files == security.files, last.stamps == stamps { return false }
-        if last?.files != security.files { flaw = nil }
+        if files != security.files { (files, stamps, flaw) = (security.files, nil, nil) }
         // As they were before they are read: whoever writes meanwhile is seen the next time.
-        last = (security.files, stamps)
+        let found = security.files.stamps
+        guard stamps != found else { return false }
+        stamps = nil
         do throws(CertificateFlaw) {
             let certificates = try Certificates(reading: security.files)
             if flaw != nil { logger.notice("the certificates for redis can be read again") }
             flaw = nil
-            return certificates != security.certificates
+            let areOthers = certificates != security.certificates
+            if !areOthers { stamps = found }
+            return areOthers
         } catch {
             if error != flaw {
                 logger.warning(

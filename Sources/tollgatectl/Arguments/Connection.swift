@@ -100,26 +100,38 @@ struct Connection: ParsableArguments {
     private func secure(
         _ endpoint: inout RedisEndpoint, from source: String, _ configuration: Session.Configuration?
     ) throws {
-        guard endpoint.security != nil else { return }
+        let names = ConfigurationSources.Option.self
+        guard endpoint.security != nil else {
+            // A typing error in the URL would send a password to whoever listens.
+            for option in [names.redisAuthorities, .redisCertificate, .redisKey, .redisServerName]
+            where variable(option.variable) != nil {
+                throw ValidationError("\(option.variable) is of use with rediss:// alone, which \(source) hasn't")
+            }
+            return
+        }
         guard Certificates.areSupported else {
             throw ValidationError(
                 "\(source): rediss:// in a build without TLS; build Tollgate with the trait TLS, which it has by default"
             )
         }
-        let configured = configuration?.settings.redis.endpoint.security
-        let files = configured?.files ?? CertificateFiles()
-        let names = ConfigurationSources.Option.self
+        let configured = configuration?.settings.redis.endpoint
+        // Who the file's Redis is, and who we are there, is true of no other.
+        let own = configured?.address == endpoint.address ? configured?.security : nil
         let certificate = variable(names.redisCertificate.variable)
         let key = variable(names.redisKey.variable)
         guard (certificate == nil) == (key == nil) else {
             throw ValidationError(
                 "\(names.redisCertificate.variable) and \(names.redisKey.variable) are of use together alone")
         }
+        let serverName = variable(names.redisServerName.variable)
+        if let serverName, !Settings.isServerName(serverName) {
+            throw ValidationError("\(names.redisServerName.variable): expected the name of a host, which no address is")
+        }
         let security = RedisEndpoint.Security(
-            serverName: variable(names.redisServerName.variable) ?? configured?.serverName,
+            serverName: serverName ?? own?.serverName,
             files: CertificateFiles(
-                authorities: variable(names.redisAuthorities.variable) ?? files.authorities,
-                certificate: certificate ?? files.identity?.certificate, key: key ?? files.identity?.key))
+                authorities: variable(names.redisAuthorities.variable) ?? configured?.security?.files.authorities,
+                certificate: certificate ?? own?.files.identity?.certificate, key: key ?? own?.files.identity?.key))
         endpoint.security = security
         do throws(CertificateFlaw) {
             endpoint.security?.certificates = try Certificates(reading: security.files)
