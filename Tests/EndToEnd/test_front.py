@@ -227,10 +227,10 @@ def test_uploads_pass_whole_and_none_without_a_key(launch, upstream, key, front)
         assert connection.response().body == b"%d" % len(body)
         assert upstream.last.body == body
     upload = f"POST /files/x HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: "
-    # Caddy reads what is left of a body before it passes an answer; the others pass it at the head.
-    sent = len(body) if through.name == "Caddyfile" else 100
+    # Caddy reads on before it passes an answer, and may close within a long body; the others pass it at the head.
+    length, sent = (128 << 10, 128 << 10) if through.name == "Caddyfile" else (len(body), 100)
     with through.connection() as connection:
-        connection.send(f"{upload}{len(body)}\r\n\r\n".encode() + body[:sent])
+        connection.send(f"{upload}{length}\r\n\r\n".encode() + body[:sent])
         assert connection.response().status == 401
     if through.name != "Caddyfile":
         with through.connection() as connection:

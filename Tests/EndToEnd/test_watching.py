@@ -158,12 +158,16 @@ def prometheus(folder, daemon):
         return answer.json()["data"]
 
     try:
-        until(lambda: process.poll() is not None or accepts(port), "Prometheus listening")
+        until(lambda: process.poll() is not None or is_ready(port), "Prometheus being ready")
         assert process.poll() is None, (folder / "prometheus.log").read_text()
         yield get
     finally:
         process.terminate()
         process.wait(30)
+
+
+def is_ready(port: int) -> bool:
+    return accepts(port) and ask(port, "GET", "/-/ready").status == 200
 
 
 def has_data(get, expr: str) -> bool:
@@ -198,8 +202,12 @@ def test_every_query_of_the_dashboard_returns_data(launch, upstream, redis, key,
             assert re.fullmatch(r"label_values\(tollgate_build_info(\{job=~\"\$job\"\})?, " + name + r"\)", variable["definition"])
         (target,) = get("/api/v1/targets")["activeTargets"]
         assert (target["health"], target["lastError"]) == ("up", "")
-        rules = get("/api/v1/rules")["groups"][0]["rules"]
-        assert {(rule["name"], rule["health"]) for rule in rules} == {(rule["alert"], "ok") for rule in RULES}
+        wanted = {(rule["alert"], "ok") for rule in RULES}
+
+        def evaluated() -> bool:
+            return {(rule["name"], rule["health"]) for rule in get("/api/v1/rules")["groups"][0]["rules"]} == wanted
+
+        until(evaluated, "every rule being evaluated", pause=0.1)
 
 
 def test_panels_have_places_of_their_own():
