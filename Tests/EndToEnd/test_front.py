@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """nginx, HAProxy and Caddy in front with TLS, by the files that ship: streams, addresses, uploads and redirects."""
 
+import contextlib
 import json
 import os
 import re
 import ssl
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,25 +15,29 @@ import pytest
 from fixtures.clients import python, run_client
 from fixtures.programs import ROOT
 from fixtures.upstream import reply
-from fixtures.wire import Connection, accepts, ask, free_port, until
+from fixtures.wire import Connection, accepts, ask, free_port, request_bytes, until
 from test_websocket import Handler
 from websockets.sync.client import connect
 
 FRONT = ROOT / "deploy/front"
 NAME = "api.example.com"
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 #: Another address than that of the proxies, so that one is not taken for the other.
 CALLER = "127.0.0.7"
+SILENT = "127.0.0.8"
 MIB = 1 << 20
 
 #: What Tollgate passes on from a proxy that it trusts, since handlers look into these for who a caller is.
 CLAIMS = [
     "forwarded",
     "x-real-ip",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
+    # Of oauth2-proxy, Envoy, Traefik and others.
+    *(
+        f"x-forwarded-{name}"
+        for name in """access-token by client-cert client-ip context email groups id-token method name path port
+            preferred-username prefix protocol query roles root scheme server ssl tls-client-cert tls-client-cert-info uri url
+            user""".split()
+    ),
     *re.findall(
         r'"([a-z0-9-]+)"',
         re.search(r"static let clients = \[(.*?)\]", (ROOT / "Sources/HTTP1/FieldSway.swift").read_text(), re.DOTALL)[1],
@@ -100,8 +106,8 @@ class Front:
         return connection
 
 
-def placed(name: str, daemon: int, http: int, https: int, authority: Authority) -> str:
-    """A file as it ships, but for ports and folders, each of which stands there as often as it should."""
+def placed(name: str, daemon: int, http: int, https: int, authority: Authority, changes: dict[str, str]) -> str:
+    """A file as it ships, but for ports, folders and changes, each of which stands there as often as it should."""
     text = (FRONT / name).read_text()
     places = {
         "127.0.0.1:8080": (1, f"127.0.0.1:{daemon}"),
@@ -114,6 +120,7 @@ def placed(name: str, daemon: int, http: int, https: int, authority: Authority) 
     if name == "Caddyfile":
         # It answers to its own name only; the MCP clients come by another.
         places |= {f"{NAME} {{": (1, f"{NAME}, localhost {{")}
+    places |= {place: (1, other) for place, other in changes.items()}
     for place, (times, other) in places.items():
         found = [line for line in text.splitlines(keepends=True) if place in line and not line.lstrip().startswith("#")]
         assert sum(line.count(place) for line in found) == times, place
@@ -145,11 +152,11 @@ def front(request, folder, authority):
     """Puts the proxy of a file in front of a daemon."""
     running: list[subprocess.Popen] = []
 
-    def start(daemon) -> Front:
+    def start(daemon, changes: dict[str, str] | None = None) -> Front:
         own = daemon.folder / "front"
         own.mkdir()
         http, https = free_port(), free_port()
-        text = placed(request.param, daemon.port, http, https, authority)
+        text = placed(request.param, daemon.port, http, https, authority, changes or {})
         with (own / "output.log").open("wb") as log:
             process = subprocess.Popen(
                 command(request.param, own, text, http, https),
@@ -192,22 +199,25 @@ def test_an_mcp_client_gets_each_event_when_it_is_sent(launch, stepwise, ctl, fr
 
 def test_nobody_chooses_who_they_are(launch, upstream, key, front):
     daemon = launch(upstream, trusted_proxies=["127.0.0.1"])
+    through = front(daemon)
+    # nginx takes away names, the others families.
+    names = CLAIMS if through.name == "nginx.conf" else [*CLAIMS, "x-forwarded-anything"]
     claims = {
         "X-API-Key": key,
         "Host": NAME,
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Proto": "http",
         "X-Forwarded-Host": "evil.example",
-        **dict.fromkeys(CLAIMS, "203.0.113.9"),
+        **dict.fromkeys(names, "203.0.113.9"),
     }
-    assert len(CLAIMS) > 20
-    with front(daemon).connection() as connection:
+    assert len(names) > 40
+    with through.connection() as connection:
         assert connection.request("GET", "/files/x?y=%20z", claims).status == 200
     got = upstream.last
     assert (got.target, got.get("Host")) == ("/files/x?y=%20z", NAME)
     assert got.get("X-Forwarded-For") == f"{CALLER}, 127.0.0.1"
     assert (got.get("X-Forwarded-Proto"), got.get("X-Forwarded-Host")) == ("https", NAME)
-    assert got.names() & set(CLAIMS) == set()
+    assert got.names() & set(names) == set()
     assert b"203.0.113.9" not in upstream.received and b"evil" not in upstream.received
     (line,) = daemon.lines(1)
     assert (line["client"], line["status"]) == (CALLER, 200)
@@ -266,9 +276,41 @@ def test_a_websocket_opens(launch, key, front):
     handler.close()
 
 
+@pytest.mark.parametrize("front", ["haproxy.cfg"], indirect=True)
+def test_silent_connections_end_and_a_silent_stream_does_not(launch, upstream, key, front):
+    opened, ended = threading.Event(), threading.Event()
+
+    def stream(_, connection):
+        connection.sendall(EVENTS + b"6\r\ndata1\n\r\n")
+        opened.set()
+        assert ended.wait(60)
+        return b"6\r\ndata2\n\r\n0\r\n\r\n"
+
+    upstream.behaviour = lambda request, connection: stream(request, connection) if "stream" in request.target else reply()
+    daemon = launch(upstream)
+    # Long enough for all of them to be there at a time.
+    through = front(daemon, {"timeout client 30s": "timeout client 10s"})
+    with through.connection() as listening, contextlib.ExitStack() as open_ones:
+        listening.send(request_bytes("GET", "/files/stream", {"Host": NAME, "X-API-Key": key, "Accept": "text/event-stream"}))
+        assert listening.head().status == 200 and listening.chunk() == b"data1\n"
+        assert opened.is_set()
+        silent = [open_ones.enter_context(Connection(through.https, source=SILENT)) for _ in range(201)]
+        # One more than may be is closed at once, and another address is served meanwhile.
+        until(lambda: sum(one.is_readable() for one in silent) == 1, "one of them being closed", pause=0.01)
+        with through.connection() as connection:
+            assert connection.request("GET", "/files/x", {"Host": NAME, "X-API-Key": key}).status == 200
+        assert not all(one.is_readable() for one in silent)
+        # HAProxy ends them without a word.
+        until(lambda: all(one.is_readable() for one in silent), "all of them being closed", pause=0.05)
+        assert all(one.at_end() for one in silent)
+        # The stream was silent for longer than they were.
+        ended.set()
+        assert listening.chunk() == b"data2\n" and listening.chunk() == b""
+
+
 def test_haproxy_and_caddy_find_nothing_wrong(folder, authority):
     checked = folder / "haproxy-check.cfg"
-    checked.write_text(placed("haproxy.cfg", 8080, free_port(), free_port(), authority))
+    checked.write_text(placed("haproxy.cfg", 8080, free_port(), free_port(), authority, {}))
     done = subprocess.run(["haproxy", "-c", "-f", checked], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     done = subprocess.run(["caddy", "fmt", FRONT / "Caddyfile"], capture_output=True, text=True, timeout=60)
