@@ -31,12 +31,12 @@ final class EvictionWatch: Sendable {
 
         /// - Returns: how many are new. What was before the first answer is not: it may be of any time.
         mutating func count(_ evicted: Int?) -> Int {
-            guard let evicted else { return 0 }
+            guard let evicted, evicted >= 0 else { return 0 }
             defer { self.evicted = evicted }
             guard let last = self.evicted else { return 0 }
             // A server that begins anew counts from 0.
             let new = evicted >= last ? evicted - last : evicted
-            total += new
+            total = min(total, Int.max - new) + new
             return new
         }
     }
@@ -52,22 +52,33 @@ final class EvictionWatch: Sendable {
 
     /// Asks, where it is time.
     ///
-    /// - Throws: what keeps it from being asked; that it refuses to tell is none.
-    func look(by client: RedisClient) async throws(RedisError) {
-        let (now, askedAt) = (now(), state.withLock { $0.askedAt })
-        if let askedAt, now - askedAt < Self.interval { return }
+    /// What keeps it from being asked is nothing that others would have to hear of.
+    func look(by client: RedisClient) async {
+        let now = now()
+        let isDue = state.withLock { state in
+            if let askedAt = state.askedAt, now - askedAt < Self.interval { return false }
+            state.askedAt = now
+            return true
+        }
+        guard isDue else { return }
         do throws(RedisError) {
             hear(try await client.eviction())
         } catch {
-            guard error.serverCode != nil else { throw error }
             hearNothing(error)
         }
-        state.withLock { $0.askedAt = now }
     }
 
-    /// The next answer may be another server's, or that of one that has begun anew: it is asked for at the next beat.
+    /// The next answer may be that of a server that has begun anew: it is asked for at the next beat.
     func expectAnother() {
         state.withLock { $0.askedAt = nil }
+    }
+
+    /// Another server is asked from now on: what was heard is not about it.
+    func forget() {
+        state.withLock { state in
+            (state.askedAt, state.evicted, state.since) = (nil, nil, nil)
+            (state.policy, state.isUntold) = (.nothing, false)
+        }
     }
 
     func hear(_ eviction: Eviction) {
@@ -78,7 +89,7 @@ final class EvictionWatch: Sendable {
             (state.policy, state.isUntold) = (policy, false)
             return (old, state.count(eviction.evictedKeys))
         }
-        if policy != old { tell(policy) }
+        if policy != old, eviction.policy != nil { tell(policy) }
         guard evicted > 0 else { return }
         logger.error(
             "redis has evicted keys: credentials, revocations and counts may be among them",

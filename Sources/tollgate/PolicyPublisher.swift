@@ -74,7 +74,7 @@ final class PolicyPublisher: Sendable {
         // The next beat reads that of the other database.
         if after.endpoint != before.endpoint {
             expiringKeys.hear(nil)
-            eviction.expectAnother()
+            eviction.forget()
         }
         // Where it fails, the next beat goes on trying, and says what is wrong.
         _ = try? await publish(into: database) { _, _ in }
@@ -154,11 +154,12 @@ final class PolicyPublisher: Sendable {
     }
 
     private func lookAround(among sidecars: Sidecars, by client: RedisClient) async throws(RedisError) {
-        try await eviction.look(by: client)
         expiringKeys.hear(try await sidecars.expiringKeys())
         let live = try await sidecars.live()
         tellVersions(of: live)
         try await tellPolicies(of: live, sidecars)
+        // Last: a proxy may end the connection for it.
+        await eviction.look(by: client)
     }
 
     /// One line at most, however many there are.

@@ -4,6 +4,7 @@
 import re
 
 import pytest
+from fixtures.upstream import reply
 from fixtures.wire import ask, until
 
 PATH = "/api/listings"
@@ -57,6 +58,27 @@ def test_keys_are_served_counted_and_denied_exactly(launch, redis, upstream, ctl
     assert ask(daemon.admin, "GET", "/readyz").json() == {"status": "ready"}
     assert "redis unavailable" not in daemon.said()
     assert redis.names("other:*") == {f"other:{number}" for number in range(64)}
+
+
+def test_sessions_begin_go_on_and_end(launch, redis, upstream, ctl, full):
+    """A session that couldn't be given to its caller would be a stranger's at its next call, again and again."""
+    keys = [ctl.issue(name=name)["key"] for name in ("laptop", "phone")]
+    upstream.behaviour = lambda *_: reply(b"{}", fields={"Content-Type": "application/json", "Mcp-Session-Id": "one"})
+    full()
+    daemon = launch(upstream, routes=[{"path": "/mcp", "mcp": True}], policies=[])
+    message = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}'
+
+    def status(key: str, method: str = "POST") -> int:
+        fields = {"Content-Type": "application/json", "Mcp-Session-Id": "one"}
+        return ask(daemon.port, method, "/mcp", key, fields=fields, body=message if method == "POST" else b"").status
+
+    opened = ask(daemon.port, "POST", "/mcp", keys[0], fields={"Content-Type": "application/json"}, body=message)
+    assert (opened.status, opened["Mcp-Session-Id"]) == (200, "one")
+    assert (status(keys[0]), status(keys[1])) == (200, 404)
+    assert status(keys[0], "DELETE") == 200
+    assert status(keys[0]) == 404
+    # The sidecar goes on telling that it is there.
+    assert "policies can't be published" not in daemon.said()
 
 
 def test_operators_are_told_that_nothing_was_changed(launch, redis, upstream, ctl, full):

@@ -105,9 +105,8 @@ import Testing
         let refused = Self.calls.map(\.script).filter { !$0.source.hasPrefix("#!lua flags=allow-oom\n") }.map(\.name)
         #expect(
             Set(refused) == [
-                "session", "usage", "create-organization", "issue-key", "finish-issue", "place-pointer", "rotate-key",
-                "finish-rotation", "find-revoked", "lock-retention", "publish-expiring", "adopt-database", "set-plan",
-                "beat", "publish-routes", "retire",
+                "usage", "create-organization", "issue-key", "finish-issue", "place-pointer", "rotate-key",
+                "finish-rotation", "publish-expiring", "adopt-database", "set-plan",
             ])
     }
 

@@ -21,6 +21,12 @@ struct Generations {
         seen = BoundedCache(capacity: capacity)
     }
 
+    /// Whether there are fewer than were seen. Nothing is noted.
+    mutating func isBehind(_ generation: Int, of organization: String, readAt: Int) -> Bool {
+        guard let last = seen.use(organization) else { return false }
+        return generation < last.generation && !LastKnown.mayPrecede(readAt, last.readAt)
+    }
+
     /// To be called with each record that is read.
     ///
     /// - Returns: how many changes are lost; nil where none are. Once: from then on it is compared with what is there now.

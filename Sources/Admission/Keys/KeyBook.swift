@@ -233,9 +233,7 @@ final class KeyBook {
         _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>,
         at readAt: Int
     ) {
-        if let organization, let want = wants.first {
-            compareGeneration(organization, of: want.pointer.organization, readAt: readAt)
-        }
+        var isCompared = false
         for (want, fields) in zip(wants, records) {
             if let length = fields.integer {
                 refuseTooLong([want], want.pointer.principal.keyID, length)
@@ -254,6 +252,9 @@ final class KeyBook {
                 tell(want.asks) { _ in nil }
                 continue
             }
+            // It is the answer to this question, so the count is this organization's.
+            if !isCompared { compareGeneration(organization, of: want.pointer.organization, readAt: readAt) }
+            isCompared = true
             let held = heeded(record, of: want, readAt: readAt)
             let entry = cache.entry(want.hash, want.pointer, held, organization)
             share(entry, of: want.hash, readAt: readAt)
@@ -313,13 +314,17 @@ final class KeyBook {
 
     /// Whether changes that this process has seen are lost.
     private func compareGeneration(_ organization: OrganizationRecord, of name: String, readAt: Int) {
-        guard link.isOurs,
-            let lost = link.seen.note(generation: organization.generation, of: name, readAt: readAt)
-        else { return }
-        // Another database knows nothing of ours, and another line tells of it.
+        guard link.isOurs else { return }
+        let (seen, generation) = (link.seen, organization.generation)
+        guard seen.isBehind(generation: generation, of: name, readAt: readAt) else {
+            _ = seen.note(generation: generation, of: name, readAt: readAt)
+            return
+        }
+        // Another database knows nothing of ours, and another line tells of it. Until that is known nothing is noted, or it would
+        // never be told.
         link.send(link.instanceQuestion(), before: link.eventLoop.now + link.timeout) { database in
             guard let answer = self.link.answer(database, of: RedisScript.instance), self.link.compareInstance(answer),
-                self.link.isOurs
+                self.link.isOurs, let lost = seen.note(generation: generation, of: name, readAt: readAt)
             else { return }
             self.counters.wentBack += 1
             self.complaints.noteWentBack(name, lost)

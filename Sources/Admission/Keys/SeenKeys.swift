@@ -98,10 +98,9 @@ package final class SeenKeys: Sendable {
         state.withLockedValue { $0.generations.note(generation, of: organization, readAt: readAt) }
     }
 
-    /// Another database was there, or is by now known as this one (`tollgatectl database adopt`): what is in it has
-    /// nothing to do with what was counted before.
-    func forgetGenerations() {
-        state.withLockedValue { $0.generations = Generations(capacity: capacity) }
+    /// Whether fewer changes of an organization were read than were seen before. Nothing is noted.
+    func isBehind(generation: Int, of organization: String, readAt: Int) -> Bool {
+        state.withLockedValue { $0.generations.isBehind(generation, of: organization, readAt: readAt) }
     }
 
     // MARK: Records

@@ -22,7 +22,7 @@ struct Health {
     }
 
     private static let faultyProbeInterval = TimeAmount.seconds(1)
-    /// A Redis that nobody asks may be emptied or fill up as well, and `/readyz` is to say so before the next request does.
+    /// A Redis that nobody asks may be emptied as well, and `/readyz` is to say so before the next request does.
     private static let probeInterval = TimeAmount.seconds(5)
 
     private(set) var breaker = Breaker()

@@ -7,9 +7,10 @@ import Redis
 ///
 /// 1. Requests are asked about all the same: to be refused is quick, and true of that moment. After twenty in a row requests
 ///    can't be decided, as far as `outage` goes, until it is over.
-/// 2. What refuses all scripts (READONLY, MISCONF …) is over when one was carried out.
-/// 3. What refuses some (NOPERM, and OOM, which those with `allow-oom` are not refused for) is over for each when it was carried out; or when others are, and nobody has needed it for
-///    half a minute: who is not ready may be sent no request that could show it.
+/// 2. What refuses all scripts (MISCONF, NOREPLICAS …) is over when one was carried out.
+/// 3. What refuses some (NOPERM, and OOM, which those with `allow-oom` are not refused for) is over for each when it was carried
+///    out; or when others are, and nobody has needed it for half a minute: who is not ready may be sent no request that could
+///    show it.
 /// 4. Neither is over before a second has passed since the last refusal: a script that is refused as it writes is carried out
 ///    where it has nothing to write.
 struct Refusals {

@@ -29,45 +29,44 @@ package struct Reach: Sendable, Equatable {
 }
 
 extension Directory {
-    /// Waits until the disk and all replicas have what this connection has written (`WAIT`, `WAITAOF`), at most so long
-    /// for each.
+    /// Waits until all replicas and the disk have what this connection has written (`WAIT`, `WAITAOF`), at most so long for
+    /// both.
     ///
     /// - Throws: `.redis`, of the server where the user may not ask about replicas.
     package func reach(within seconds: Int) async throws(DirectoryError) -> Reach {
         do throws(RedisError) {
-            let replicas = try await replicas(within: seconds)
-            return Reach(replicas: replicas, isOnDisk: try await isOnDisk(within: seconds))
+            let deadline = ContinuousClock.now + .seconds(seconds)
+            let replicas = try await replicas(until: deadline)
+            return Reach(replicas: replicas, isOnDisk: await isOnDisk(until: deadline))
         } catch {
             throw .redis(error)
         }
     }
 
-    private func replicas(within seconds: Int) async throws(RedisError) -> Replicas? {
+    private func replicas(until deadline: ContinuousClock.Instant) async throws(RedisError) -> Replicas? {
         let attached = try await redis.info("replication").count("connected_slaves") ?? 0
         guard attached > 0 else { return nil }
         // In short steps: a command has its own time, and each asks about the same change.
         var reached = 0
-        for _ in 0..<max(1, seconds) {
+        repeat {
             let count = try await redis.send("WAIT", String(attached), "1000").integer ?? 0
             reached = min(Int(clamping: count), attached)
-            if reached == attached { break }
-        }
+        } while reached < attached && .now < deadline
         return Replicas(attached: attached, reached: reached)
     }
 
-    private func isOnDisk(within seconds: Int) async throws(RedisError) -> Bool? {
+    /// - Returns: nil where it can't be told. Redis 7.0 has no such command, users.acl can't name it there, without a file it is
+    ///   an error, and a proxy may know nothing of it: what is known of the replicas is true all the same.
+    private func isOnDisk(until deadline: ContinuousClock.Instant) async -> Bool? {
         // `appendfsync everysec` is up to a second late, and then the disk takes its time.
-        for _ in 0...max(1, seconds) {
-            do throws(RedisError) {
-                let reply = try await redis.send("WAITAOF", "1", "0", "1000")
-                guard let count = reply.array?.first?.integer else { return nil }
-                if count > 0 { return true }
-            } catch {
-                // Redis 7.0 has no such command, users.acl can't name it there, and without a file it is an error.
-                guard error.serverCode != nil else { throw error }
-                return nil
-            }
-        }
+        var tries = 0
+        repeat {
+            tries += 1
+            guard let reply = try? await redis.send("WAITAOF", "1", "0", "1000"),
+                let count = reply.array?.first?.integer
+            else { return nil }
+            if count > 0 { return true }
+        } while tries < 2 || .now < deadline
         return false
     }
 }

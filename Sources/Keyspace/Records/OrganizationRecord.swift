@@ -17,7 +17,9 @@ package struct OrganizationRecord: Sendable, Equatable {
     package init?(_ fields: RecordValues<OrganizationField>) {
         guard case .bytes(let revision) = fields[.revision], !revision.isEmpty else { return nil }
         self.revision = revision
-        self.generation = fields[.generation].text.flatMap(Int.init) ?? 0
+        let generation = fields[.generation].text.flatMap { Int($0) } ?? 0
+        // Whoever wrote it, it is a number that can be counted with.
+        self.generation = 0...KeyRecord.never ~= generation ? generation : 0
         self.isSuspended = fields[.status].text != "active"
         self.overrides = LimitOverrides(parsing: fields[.limits].text ?? "")
         self.plan = fields[.plan].text.flatMap { $0.isEmpty ? nil : $0 }

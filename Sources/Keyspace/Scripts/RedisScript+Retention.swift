@@ -7,7 +7,7 @@ extension RedisScript {
     package static let lockRetention = RedisScript(
         name: "lock-retention",
         source: """
-            #!lua
+            #!lua flags=allow-oom
             if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
             if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return {1} end
             if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0} end
@@ -45,7 +45,7 @@ extension RedisScript {
     package static let findEnded = RedisScript(
         name: "find-revoked",
         source: """
-            #!lua
+            #!lua flags=allow-oom
             local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
             local answer = {}
             for i = 1, #KEYS do

@@ -10,7 +10,7 @@ extension RedisScript {
     package static let beat = RedisScript(
         name: "beat",
         source: """
-            #!lua
+            #!lua flags=allow-oom
             if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
             if KEYS[4] and redis.call('EXPIRE', KEYS[4], ARGV[5]) == 0 then return 2 end
             local now = tonumber(redis.call('TIME')[1])
@@ -25,7 +25,7 @@ extension RedisScript {
     package static let publishRoutes = RedisScript(
         name: "publish-routes",
         source: """
-            #!lua
+            #!lua flags=allow-oom
             if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
             redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
             return 1
@@ -35,7 +35,7 @@ extension RedisScript {
     package static let retire = RedisScript(
         name: "retire",
         source: """
-            #!lua
+            #!lua flags=allow-oom
             redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] - ARGV[1] - 1, ARGV[2])
             return 1
             """)

@@ -5,7 +5,7 @@
 /// - KEYS: the session.
 /// - ARGV: the subject; empty to take it away.
 let sessionScriptSource = """
-    #!lua
+    #!lua flags=allow-oom
     local time = redis.call('TIME')
     if ARGV[1] == '' then
       redis.call('DEL', KEYS[1])

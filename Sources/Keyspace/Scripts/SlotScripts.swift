@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Renews slots of one set. One that is gone, because nothing was heard of its holder for longer than it lasts, is taken
-/// again if there is room, or else is lost. Where memory is full as well: what was admitted then must not end for it. Answers `{now in µs, the lost ones…}`, by their place in ARGV from 0.
+/// again if there is room, or else is lost. Where memory is full as well: what was admitted then must not end for it. Answers
+/// `{now in µs, the lost ones…}`, by their place in ARGV from 0.
 ///
 /// - KEYS: the set.
 /// - ARGV: how many slots there are, then those held.

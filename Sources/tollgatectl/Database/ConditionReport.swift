@@ -213,7 +213,7 @@ struct ConditionReport {
     }
 
     private static func mebibytes(_ octets: Int) -> String {
-        let tenths = (octets * 10 + 524_288) / 1_048_576
+        let tenths = octets / 104_858 + (octets % 104_858 >= 52_429 ? 1 : 0)
         return "\(tenths / 10).\(tenths % 10) MiB"
     }
 
