@@ -2,13 +2,16 @@
 """The manifests of deploy/kubernetes: valid by Kubernetes' own schemas, and true of the sidecar that they run."""
 
 import os
+import re
 import subprocess
+from pathlib import PurePosixPath
 
 import kubernetes_validate
 import pytest
 import yaml
 from fixtures import kustomize
 from fixtures.programs import ROOT, built
+from fixtures.upstream import reply
 from fixtures.wire import ask, until
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -16,6 +19,7 @@ BASE = kustomize.built(FOLDER / "base")
 PRODUCTION = kustomize.built(FOLDER / "overlays/production")
 #: The newest that the package of schemas has.
 VERSION = "1.37"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 PASSWORD = "correct-horse"
 
 
@@ -67,7 +71,7 @@ def test_the_overlay_changes_what_it_names_and_nothing_else():
     assert only(PRODUCTION, "Deployment")["spec"]["replicas"] == 3
     assert {one["metadata"]["namespace"] for one in PRODUCTION} == {"listings"}
     assert sidecar(PRODUCTION) == sidecar(BASE) | {"image": "registry.example.com/tollgate:0.1.0"}
-    assert set(patched["containers"][0]) == {"name", "image", "args", "resources", "lifecycle"}
+    assert set(patched["containers"][0]) == {"name", "image", "args", "resources", "lifecycle", "readinessProbe"}
     assert patched["containers"][0]["lifecycle"] == base["containers"][0]["lifecycle"]
     assert {key: value for key, value in patched.items() if not key.endswith("ontainers")} == {
         key: value for key, value in base.items() if not key.endswith("ontainers")
@@ -121,6 +125,42 @@ def test_the_pod_monitor_finds_the_port_and_names_the_job():
     assert labels[monitor["jobLabel"]] == "tollgate"
 
 
+def test_selectors_name_one_instance():
+    own = {"app.kubernetes.io/name": "tollgate", "app.kubernetes.io/instance": "listings"}
+    assert only(PRODUCTION, "Deployment")["spec"]["template"]["metadata"]["labels"] == own
+    specs = {named(one): one["spec"] for one in PRODUCTION if "spec" in one}
+    assert specs.pop("Service-application")["selector"] == own
+    selectors = {name: spec.get("selector") or spec["podSelector"] for name, spec in specs.items()}
+    assert selectors == dict.fromkeys(
+        [
+            "Deployment-application",
+            "NetworkPolicy-application",
+            "NetworkPolicy-monitoring",
+            "PodDisruptionBudget-application",
+            "PodMonitor-tollgate",
+        ],
+        {"matchLabels": own},
+    )
+
+
+def test_the_document_makes_the_secret_where_the_overlay_looks_for_it():
+    commands = re.search(r"^### Run it on Kubernetes\n.*?^```sh\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL)[1]
+    (namespace,) = {one["metadata"]["namespace"] for one in PRODUCTION}
+    (secret,) = [volume["secret"]["secretName"] for volume in pod(PRODUCTION)["volumes"] if "secret" in volume]
+    file = PurePosixPath(settings()["redis"]["password_file"])
+    assert commands.splitlines() == [
+        f"kubectl create namespace {namespace}",
+        f"kubectl -n {namespace} create secret generic {secret} --from-file={file.name}",
+        "kubectl apply -k deploy/kubernetes/overlays/production",
+    ]
+    mounts = {mount["name"]: mount["mountPath"] for mount in sidecar(PRODUCTION)["volumeMounts"]}
+    assert mounts["redis"] == str(file.parent)
+
+
+def test_a_node_is_drained_of_pods_that_serve_nobody():
+    assert only(BASE, "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 def test_a_pod_has_time_to_end():
     grace = pod(BASE)["terminationGracePeriodSeconds"]
     (application,) = pod(BASE)["containers"]
@@ -134,6 +174,10 @@ def test_a_pod_has_time_to_end():
 
 def settings() -> dict:
     return yaml.safe_load(only(BASE, "ConfigMap")["data"]["tollgate.yaml"])
+
+
+def settings_port() -> int:
+    return int(settings()["listen"].rpartition(":")[2])
 
 
 class Mounted:
@@ -202,7 +246,18 @@ def test_the_sidecar_of_the_pod_is_probed_and_follows_its_config_map_and_secret(
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         path = sidecar(BASE)[probe]["httpGet"]["path"]
         assert ask(daemon.admin, "GET", path, fields={"Host": "10.244.1.7:9901"}).status == 200
-    assert ask(daemon.port, "GET", "/anything", key)["RateLimit-Policy"] == '"org";q=20;w=10'
+    for target in ("/anything", "/any/thing", "/"):
+        assert ask(daemon.port, "GET", target, key)["RateLimit-Policy"] == '"org";q=20;w=10'
+        assert ask(daemon.port, "GET", target).status == 401
+    # The application's: ready as soon as it answers and as long as it does, and more often than a policy allows.
+    (application,) = pod(BASE)["containers"]
+    probe = application["readinessProbe"]["httpGet"]
+    assert probe["port"] == settings_port()
+    upstream.behaviour = lambda request, _: reply(status="503 Service Unavailable")
+    assert ask(daemon.port, "GET", probe["path"], fields={"Host": "10.244.1.7:8080"}).status == 503
+    upstream.behaviour = lambda request, _: reply()
+    for _ in range(40):
+        assert ask(daemon.port, "GET", probe["path"], fields={"Host": "10.244.1.7:8080"}).status == 200
     # A change of the ConfigMap.
     configuration.put(tollgate_yaml=text.replace("limit: 20/10s", "limit: 30/10s"))
     until(lambda: daemon.times_said("configuration reloaded") == 1, "the ConfigMap's change being seen")
