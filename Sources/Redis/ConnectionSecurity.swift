@@ -3,7 +3,9 @@
 import TLS
 
 /// TLS on one connection, and in which words what goes wrong with it is told.
-struct ConnectionSecurity {
+///
+/// An object, since it is long and looked for with each reply; it lives on the connection's loop.
+final class ConnectionSecurity {
     let client: TLSClient
     /// `host:port`
     private let server: String
@@ -23,7 +25,7 @@ struct ConnectionSecurity {
     /// The handshake is through.
     ///
     /// - Returns: what speaks against who is there; nil: commands may be sent.
-    mutating func establish() -> RedisMisfit? {
+    func establish() -> RedisMisfit? {
         if let failure = client.vouch() { return misfit(failure) }
         isEstablished = true
         return nil

@@ -24,6 +24,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var isFlushScheduled = false
     /// Nil without TLS.
     private var security: ConnectionSecurity?
+    /// Nothing may be sent before the handshake is through: each write asks.
+    private var awaitsHandshake: Bool
     /// Nothing was heard yet, so it may be that the server speaks TLS and can't understand us.
     var expectsFirstReply = false
     private var failure: RedisError?
@@ -44,6 +46,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
         reader = ReplyReader(longestReply: longestReply)
         self.longestQueue = longestQueue
         self.security = security
+        awaitsHandshake = security != nil
         clock = now
         askedAt = now
         heardAt = now
@@ -118,7 +121,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func flush() {
         isFlushScheduled = false
-        guard let context, failure == nil, outbound.readableBytes > 0, security?.isEstablished != false else { return }
+        guard let context, failure == nil, outbound.readableBytes > 0, !awaitsHandshake else { return }
         context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
         // New storage only where the socket still holds the old.
         if outbound.capacity > Self.keptCapacity { outbound = ByteBuffer() } else { outbound.clear() }
@@ -203,7 +206,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if TLSClient.isHandshake(event) {
             // A password is among what waits.
-            if let misfit = security?.establish() { fail(.unfit(misfit)) } else { flush() }
+            if let misfit = security?.establish() { return fail(.unfit(misfit)) }
+            awaitsHandshake = false
+            flush()
         }
         context.fireUserInboundEventTriggered(event)
     }

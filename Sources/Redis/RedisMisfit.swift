@@ -11,7 +11,7 @@ package enum RedisMisfit: Sendable, Hashable {
     /// It answers by a TLS record.
     case encrypted
     /// TLS was begun, and no connection came of it.
-    case insecure(Insecurity)
+    indirect case insecure(Insecurity)
 
     package struct Insecurity: Sendable, Hashable {
         package let failure: TLSFailure

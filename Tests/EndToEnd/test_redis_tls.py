@@ -95,7 +95,7 @@ def test_a_call_and_a_key(launch, upstream, redis, key, authority):
     daemon = launch(upstream, redis_url=url(redis), redis_settings={"tls": {"ca": str(authority.file)}})
     assert ask(daemon.port, "GET", PATH, key).status == 200
     done = control("key", "issue", "--org", "acme", "--name", "other", "--config", str(daemon.config))
-    assert done.returncode == 0 and "No organizations yet" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     issued = re.search(r"mcp_[A-Za-z0-9_-]{43}", done.stdout)[0]
     assert ask(daemon.port, "GET", PATH, issued).status == 200
     # Nothing else listens: the port is none, and these were asked there.
@@ -108,7 +108,7 @@ def test_by_variables_alone(launch, upstream, redis, key, authority):
     daemon = launch(upstream, env=env)
     assert ask(daemon.port, "GET", PATH, key).status == 200
     done = control("org", "list", **env)
-    assert done.returncode == 0 and "No organizations yet" in done.stderr and "acme" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "") and "acme" in done.stdout
     # A variable has the sidecars' file in force, but for what it says itself.
     file = {"TOLLGATE_CONFIG": str(daemon.config)}
     done = control("org", "list", **env, **file, TOLLGATE_REDIS_TLS_SERVER_NAME="redis.example")
@@ -121,7 +121,7 @@ def test_whom_the_system_trusts(launch, upstream, redis, key, authority):
     daemon = launch(upstream, redis_url=url(redis), env={"SSL_CERT_FILE": str(authority.file)})
     assert ask(daemon.port, "GET", PATH, key).status == 200
     done = control("org", "list", TOLLGATE_REDIS_URL=url(redis), SSL_CERT_FILE=str(authority.file))
-    assert done.returncode == 0 and "No organizations yet" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_authority_that_is_not_trusted(launch, upstream, redis, folder):
@@ -190,7 +190,7 @@ def test_a_client_certificate(launch, upstream, redis, key, authority, folder, p
     )
     assert ask(daemon.port, "GET", PATH, key).status == 200
     done = control("org", "list", "--config", str(daemon.config))
-    assert done.returncode == 0 and "No organizations yet" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     variables = {
         "TOLLGATE_REDIS_URL": url(redis), "TOLLGATE_REDIS_TLS_CA": str(authority.file),
         "TOLLGATE_REDIS_TLS_CERTIFICATE": str(stranger.certificate), "TOLLGATE_REDIS_TLS_KEY": str(stranger.key),

@@ -34,7 +34,11 @@ final class Bucket {
     /// In tokens or slots: asked for, and not answered yet.
     var underWay = 0
     /// Counts in this process while Redis is away (`on_failure: local`), until Redis is told.
-    var local: LocalBucket?
+    var local: LocalBucket? {
+        didSet { isCountedHere = local != nil }
+    }
+    /// Whether there is `local`, which is long: each request asks.
+    private(set) var isCountedHere = false
     /// Has what is counted here, since another configuration is in force.
     var heir: Bucket?
 

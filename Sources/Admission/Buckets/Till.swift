@@ -95,11 +95,10 @@ final class Till {
         for item in charge.items {
             item.bucket.underWay += item.cost
             // What it has given beside Redis is owed there before Redis is asked for more.
-            if item.bucket.local != nil, link.decides { link.settle(item.bucket) }
+            if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
         let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? link.redisTime : 0)
         waits.wait(ask)
-        ask.inDoubt = charge
         link.send(call, before: ask.patience, late: { self.giveBackLate(ask, charge, $0) }) { result in
             for item in charge.items {
                 item.bucket.underWay -= item.cost
@@ -113,7 +112,7 @@ final class Till {
 
     private func conclude(_ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>) {
         let charge = question.charge
-        if !result.leavesDoubt { ask.inDoubt = nil }
+        if result.leavesDoubt { ask.inDoubt = charge }
         if case .failure(.timeout) = result { slots.abandon(ask.slot, charge) }
         guard
             let answer = waits.hear(
