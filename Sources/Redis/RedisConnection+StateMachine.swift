@@ -93,8 +93,11 @@ extension RedisConnection {
             case .connecting where link == nil:
                 waitForNext(at: now, jitter: jitter)
                 return .reconnects(wasReady: false)
-            case .preparing(let current, _) where current === link:
+            case .preparing(let current, let since) where current === link:
                 waitForNext(at: now, jitter: jitter)
+                // Who accepts and says nothing is frozen: the time that this took is wait enough, and the next attempt is there when
+                // it goes on.
+                if now - since >= timing.preparation { state = .waiting(until: now) }
                 return .reconnects(wasReady: false)
             case .ready(let current, let since) where current === link:
                 if now - since >= timing.stability { failures = 0 }

@@ -141,6 +141,14 @@ import Testing
         #expect(run.tick(after: .milliseconds(499)) == "nothing")
         #expect(run.tick(after: .milliseconds(1)) == "not connected: no answer to the first commands")
         #expect(run.lost(run.link) == "reconnects")
+        // It is frozen, and has been waited for long enough.
+        #expect(run.wait == .zero)
+        #expect(run.tick() == "connect")
+        // One that ends it before is waited for.
+        _ = run.connected()
+        _ = run.tick(after: .milliseconds(499))
+        #expect(run.lost(run.link) == "reconnects")
+        #expect(run.wait == .milliseconds(200))
     }
 
     @Test func givesUpWhoIsSilent() {
