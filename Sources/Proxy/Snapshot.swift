@@ -167,7 +167,7 @@ final class Snapshot: Sendable {
 
         /// A policy's word and the route's, of which the more careful counts.
         private func word(of policy: Int) -> OnFailure {
-            [policies[policy].onFailure, onFailure].compactMap(\.self).max() ?? otherwise
+            .mostCareful(of: policies[policy].onFailure, onFailure, otherwise: otherwise)
         }
 
         /// Whether a policy asks about the callers that the route is for, and denies any of them.

@@ -53,6 +53,18 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     }
 }
 
+extension OnFailure {
+    /// What counts where two may have a word: the more careful one.
+    ///
+    /// - Parameter otherwise: where neither has one.
+    package static func mostCareful(
+        of one: OnFailure?, _ other: OnFailure?, otherwise: @autoclosure () -> OnFailure
+    ) -> OnFailure {
+        guard let one, let other else { return one ?? other ?? otherwise() }
+        return max(one, other)
+    }
+}
+
 extension AdmissionConfiguration {
     /// All that may become of a request without Redis.
     package var fallbacks: Set<OnFailure> {
@@ -66,7 +78,7 @@ extension AdmissionConfiguration {
     ///
     /// - Parameter policy: nil where none is asked.
     func onFailure(of policy: Int?, on request: AdmissionRequest) -> OnFailure {
-        [policy.flatMap { policies[$0].onFailure }, request.onFailure].compactMap(\.self).max() ?? onFailure
+        .mostCareful(of: policy.flatMap { policies[$0].onFailure }, request.onFailure, otherwise: onFailure)
     }
 
     /// Whether a request may be served without Redis; what it is charged decides.

@@ -31,7 +31,6 @@ package final class SeenKeys: Sendable {
 
     private static let mostSaid = 256
 
-    private let capacity: Int
     private let state: NIOLockedValueBox<State>
     private let announcements = Atomic(0)
 
@@ -43,7 +42,6 @@ package final class SeenKeys: Sendable {
         if let former, let database = former.instance.id {
             state.inherited = former.seen.state.withLockedValue { (database, $0.revocations, $0.generations) }
         }
-        self.capacity = capacity
         self.state = NIOLockedValueBox(state)
     }
 
