@@ -1,0 +1,431 @@
+function __tollgatectl_should_offer_completions_for_flags_or_options -a expected_commands
+    set -l non_repeating_flags_or_options $argv[2..]
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __tollgatectl_parse_tokens
+    test "$commands" = "$expected_commands"; and return $non_repeating_flags_or_options_absent
+end
+
+function __tollgatectl_should_offer_completions_for_positional -a expected_commands positional_index_comparison expected_positional_index
+    set -l non_repeating_flags_or_options
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __tollgatectl_parse_tokens
+    test "$commands" = "$expected_commands" -a \( "$positional_index" "$positional_index_comparison" "$expected_positional_index" \)
+end
+
+function __tollgatectl_parse_tokens -S
+    set -l unparsed_tokens (__tollgatectl_tokens -pc)
+    switch $unparsed_tokens[1]
+    case 'tollgatectl'
+        __tollgatectl_parse_subcommand 0 'version' 'h/help'
+        switch $unparsed_tokens[1]
+        case 'org'
+            __tollgatectl_parse_subcommand 0 'version' 'h/help'
+            switch $unparsed_tokens[1]
+            case 'create'
+                __tollgatectl_parse_subcommand 1 'plan=' 'max-active-keys=' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'list'
+                __tollgatectl_parse_subcommand 0 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'show'
+                __tollgatectl_parse_subcommand 1 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'set'
+                __tollgatectl_parse_subcommand 1 'max-active-keys=' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'suspend'
+                __tollgatectl_parse_subcommand 1 'json' 'wait=' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'resume'
+                __tollgatectl_parse_subcommand 1 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'limit'
+                __tollgatectl_parse_subcommand -r 2 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'plan'
+                __tollgatectl_parse_subcommand 2 'none' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'delete'
+                __tollgatectl_parse_subcommand 1 'yes' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            end
+        case 'key'
+            __tollgatectl_parse_subcommand 0 'version' 'h/help'
+            switch $unparsed_tokens[1]
+            case 'issue'
+                __tollgatectl_parse_subcommand 0 'org=' 'name=' 'user=' 'expires=' 'limit=+' 'scope=+' 'allow-from=+' 'not-before=' 'allow-tool=+' 'deny-tool=+' 'json' 'wait=' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'list'
+                __tollgatectl_parse_subcommand 0 'org=' 'active' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'show'
+                __tollgatectl_parse_subcommand 1 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'verify'
+                __tollgatectl_parse_subcommand -r 1 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'revoke'
+                __tollgatectl_parse_subcommand -r 1 'yes' 'json' 'wait=' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'rotate'
+                __tollgatectl_parse_subcommand 1 'grace=' 'json' 'wait=' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'limit'
+                __tollgatectl_parse_subcommand -r 2 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            end
+        case 'plan'
+            __tollgatectl_parse_subcommand 0 'version' 'h/help'
+            switch $unparsed_tokens[1]
+            case 'set'
+                __tollgatectl_parse_subcommand -r 2 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'list'
+                __tollgatectl_parse_subcommand 0 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'show'
+                __tollgatectl_parse_subcommand 1 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'delete'
+                __tollgatectl_parse_subcommand 1 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            end
+        case 'quota'
+            __tollgatectl_parse_subcommand 0 'version' 'h/help'
+            switch $unparsed_tokens[1]
+            case 'show'
+                __tollgatectl_parse_subcommand 1 'global' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'reset'
+                __tollgatectl_parse_subcommand 2 'global' 'yes' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'grant'
+                __tollgatectl_parse_subcommand 3 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            end
+        case 'usage'
+            __tollgatectl_parse_subcommand 1 'from=' 'to=' 'by=' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+        case 'routes'
+            __tollgatectl_parse_subcommand 0 'sidecar=' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+        case 'audit'
+            __tollgatectl_parse_subcommand 1 'plans' 'most=' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+        case 'database'
+            __tollgatectl_parse_subcommand 0 'version' 'h/help'
+            switch $unparsed_tokens[1]
+            case 'show'
+                __tollgatectl_parse_subcommand 0 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            case 'adopt'
+                __tollgatectl_parse_subcommand 1 'yes' 'json' 'redis=' 'namespace=' 'config=' 'as=' 'version' 'h/help'
+            end
+        case 'help'
+            __tollgatectl_parse_subcommand -r 1 'version'
+        end
+    end
+end
+
+function __tollgatectl_tokens
+    if test (string split -m 1 -f 1 -- . "$FISH_VERSION") -gt 3
+        commandline --tokens-raw $argv
+    else
+        commandline -o $argv
+    end
+end
+
+function __tollgatectl_parse_subcommand -S -a positional_count
+    argparse -s r -- $argv
+    set -l option_specs $argv[2..]
+    set -l is_repeating_positional $_flag_r
+    set -el _flag_r
+    set -a commands $unparsed_tokens[1]
+    set positional_index 0
+    while true
+        set -e unparsed_tokens[1]
+        argparse -sn "$commands" $option_specs -- $unparsed_tokens 2> /dev/null
+        set unparsed_tokens $argv
+        set positional_index (math $positional_index + 1)
+        for non_repeating_flag_or_option in $non_repeating_flags_or_options
+            if set -ql "_flag_$(string replace -a - _ -- $non_repeating_flag_or_option)"
+                set non_repeating_flags_or_options_absent 1
+                break
+            end
+        end
+        test (count $unparsed_tokens) -eq 0 -o \( -z "$is_repeating_positional" -a "$positional_index" -gt "$positional_count" \) && break
+    end
+end
+
+function __tollgatectl_complete_directories
+    set -l token (commandline -t)
+    string match -- '*/' $token
+    set -l subdirs $token*/
+    printf %s\n $subdirs
+end
+
+function __tollgatectl_custom_completion
+    set -x SAP_SHELL fish
+    set -x SAP_SHELL_VERSION $FISH_VERSION
+    set -l tokens (__tollgatectl_tokens -p)
+    if test -z "$(__tollgatectl_tokens -t)"
+        set -l index (count (__tollgatectl_tokens -pc))
+        set tokens $tokens[..$index] \'\' $tokens[(math $index + 1)..]
+    end
+    command $tokens[1] $argv $tokens
+end
+
+complete -c 'tollgatectl' -f
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'org' -d 'Organizations: who keys belong to and whose calls count together.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'key' -d 'API keys.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'plan' -d 'Plans: numbers that several organizations share.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'quota' -d 'What is left of the limits.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'usage' -d 'Show who called what how often, and what it cost.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'routes' -d 'Show the routes that the running sidecars serve.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'audit' -d 'Show who changed what, newest last.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'database' -d 'Which database this is, as sidecars know it.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl" -eq 1' -fa 'help' -d 'Show subcommand help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'create' -d 'Create an organization.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'list' -d 'List the organizations.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'show' -d 'Show an organization.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'set' -d 'Change how many keys an organization may have.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'suspend' -d 'Refuse all keys of an organization, from the next request on.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'resume' -d 'Let an organization that was suspended in again.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'limit' -d 'Give an organization other numbers than its plan or the configuration.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'plan' -d 'Put an organization on a plan, or on none.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl org" -eq 1' -fa 'delete' -d 'Delete an organization with all its keys, limits, usage and audit trail.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" plan' -l 'plan' -d 'The plan it is on.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" max-active-keys' -l 'max-active-keys' -d 'Keys that it may have at a time; what the configuration says, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" json' -l 'json' -d 'Print JSON: org, created_at.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org create" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" json' -l 'json' -d 'Print JSON, one object a line, as org show does.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org list" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" json' -l 'json' -d 'Print JSON: org, status, plan, active_keys, keys, max_active_keys, limits, created_at.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" max-active-keys' -l 'max-active-keys' -d 'Keys that it may have at a time; default: what the configuration says.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" json' -l 'json' -d 'Print JSON: org, max_active_keys (null: what the configuration says).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org set" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" json' -l 'json' -d 'Print JSON: org, status, changed (false: it was suspended before).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" wait' -l 'wait' -d 'How long to wait until the disk and all replicas of Redis have it: 5s, at most 60s, or none.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org suspend" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" json' -l 'json' -d 'Print JSON: org, status, changed (false: it was active before).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org resume" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" json' -l 'json' -d 'Print JSON: org, limits.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org limit" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" none' -l 'none' -d 'On none.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" json' -l 'json' -d 'Print JSON: org, plan.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org plan" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" yes' -l 'yes' -d 'Do not ask.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" json' -l 'json' -d 'Print JSON: org, keys (how many it had).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl org delete" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'issue' -d 'Issue a key and show it, once.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'list' -d 'List keys, oldest first.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'show' -d 'Show a key\'s record; the key itself is nowhere.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'verify' -d 'Tell which key a key is, and whether it holds.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'revoke' -d 'Revoke keys: they are refused from the next request on.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'rotate' -d 'Replace a key by a new one and show that, once.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl key" -eq 1' -fa 'limit' -d 'Give a key other numbers for the policies per key.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" org' -l 'org' -d 'The organization it belongs to.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" name' -l 'name' -d 'What it is for, as people will read it: 1 to 100 characters.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" user' -l 'user' -d 'Who it is for.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" expires' -l 'expires' -d 'A time from now (90d, 12h, 30m) or a moment (2027-01-01T00:00:00Z).' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue"' -l 'limit' -d 'Other numbers for a per-key policy: search=100/10s:200, monthly=5000/month, streams=8. Repeatable.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue"' -l 'scope' -d 'What it is good for, such as listings:read. Repeatable.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue"' -l 'allow-from' -d 'Where it may be used from: 10.0.0.0/8, 2001:db8::1, or unix for Unix sockets. Repeatable.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" not-before' -l 'not-before' -d 'No key before this: a time from now (1h) or a moment.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue"' -l 'allow-tool' -d 'An MCP tool the key may call, * and ? match; with one, no others. Repeatable.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue"' -l 'deny-tool' -d 'An MCP tool the key may not call, whatever else allows it. Repeatable.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" json' -l 'json' -d 'Print JSON: key, id, org, name, created_at, expires_at.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" wait' -l 'wait' -d 'How long to wait until the disk and all replicas of Redis have it: 5s, at most 60s, or none.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key issue" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" org' -l 'org' -d 'Of this organization; of all where none is given.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" active' -l 'active' -d 'Only those that hold now.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" json' -l 'json' -d 'Print JSON, one object a line, as key show does.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key list" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" json' -l 'json' -d 'Print JSON: id, org, name, user, status (active, revoked, expired, not yet valid, suspended, unreadable), subject, limits, tools, scopes, allow_from, created_at, not_before, expires_at, ends_at (the earliest end), revoked_at, rotated_to, last_used_at.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" json' -l 'json' -d 'Print JSON, as key show does, and accepted (false: the sidecars take no keys like it; null: none says).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key verify" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" yes' -l 'yes' -d 'Do not ask before revoking more than one.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" json' -l 'json' -d 'Print JSON, one object a key: id, revoked (false: it was before).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" wait' -l 'wait' -d 'How long to wait until the disk and all replicas of Redis have it: 5s, at most 60s, or none.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key revoke" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" grace' -l 'grace' -d 'How long the old one works on: 24h, 7d, at most 30d; 0s ends it at once.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" json' -l 'json' -d 'Print JSON: key, id, org, name, created_at, expires_at, replaces, replaced_ends_at.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" wait' -l 'wait' -d 'How long to wait until the disk and all replicas of Redis have it: 5s, at most 60s, or none.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key rotate" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" json' -l 'json' -d 'Print JSON: id, limits.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl key limit" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl plan" -eq 1' -fa 'set' -d 'Make a plan, or give it other numbers: exactly these.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl plan" -eq 1' -fa 'list' -d 'List the plans.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl plan" -eq 1' -fa 'show' -d 'Show a plan, and who is on it.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl plan" -eq 1' -fa 'delete' -d 'Delete a plan that no organization is on.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" json' -l 'json' -d 'Print JSON, as plan show does.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan set" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" json' -l 'json' -d 'Print JSON, one object a line, as plan show does.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan list" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" json' -l 'json' -d 'Print JSON: plan, limits, created_at, changed_at, organizations.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" json' -l 'json' -d 'Print JSON: plan.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl plan delete" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl quota" -eq 1' -fa 'show' -d 'Show what is left of each limit, charging nothing.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl quota" -eq 1' -fa 'reset' -d 'Fill buckets: what was used is forgotten.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl quota" -eq 1' -fa 'grant' -d 'Give tokens back, at most as many as are used.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" global' -l 'global' -d 'Instead of somebody\'s, the limits that count all callers together.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" json' -l 'json' -d 'Print JSON: subject {kind, id}, key_status, and sets, each with source (live, published, file), hash, sidecars and policies: name, per, capacity, refill, cost, tool_costs, remaining, next_call_ms (null: never, or not known), full_ms, from (configuration, plan, organization, key), kind (limit, quota, concurrency), enforced.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" global' -l 'global' -d 'Instead of somebody\'s, the limits that count all callers together.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" yes' -l 'yes' -d 'Do not ask before filling more than one.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" json' -l 'json' -d 'Print JSON, one object a bucket: policy, reset (false: it was full).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota reset" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" json' -l 'json' -d 'Print JSON: policy, remaining, capacity.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl quota grant" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" from' -l 'from' -d 'First day, such as 2026-11-23; six days before the last.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" to' -l 'to' -d 'Last day; today.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" by' -l 'by' -d 'A line for each day, key or tool.' -rfka 'day key tool'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" json' -l 'json' -d 'Print JSON: subject {kind, id}, from, to, by, rows and total, each with allowed, denied and cost; a row also with day, key or tool (null: calls that name none).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl usage" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" sidecar' -l 'sidecar' -d 'Of this sidecar; of all where none is given.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" json' -l 'json' -d 'Print JSON: sets, each with hash, sidecars, awaits_document, omitted and routes: path, methods (empty: all), access (key, optional, public), mcp, throttle, scopes, tool_scopes, policies, from (configuration, document); unpublished: sidecars that publish none.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl routes" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" plans' -l 'plans' -d 'Of the plans.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" most' -l 'most' -d 'The newest of so many.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" json' -l 'json' -d 'Print JSON, one object a line: time, who, what, target, detail.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl audit" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl database" -eq 1' -fa 'show' -d 'Show the database\'s id, and what of its server may lose data or time.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_positional "tollgatectl database" -eq 1' -fa 'adopt' -d 'Have running sidecars work with a database that was emptied or restored.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" json' -l 'json' -d 'Print JSON: id (null: nobody has worked with it), server, memory, evicted_keys, persistence, replicas, round_trip.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" yes' -l 'yes' -d 'Do not ask.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" json' -l 'json' -d 'Print JSON: id, changed (false: it was that before).'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" redis' -l 'redis' -d 'Where keys and limits are. Others see the command line: give a password by TOLLGATE_REDIS_URL.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" namespace' -l 'namespace' -d 'First part of every Redis key; TOLLGATE_NAMESPACE, or tg, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" config' -l 'config' -d 'The sidecars\' configuration, instead of what they publish; also says where keys are, and in which namespace. TOLLGATE_CONFIG where nothing is said.' -rfa '(set -l exts \'yaml\' \'yml\' \'json\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" as' -l 'as' -d 'Who changes something, for the audit trail; TOLLGATE_USER, or your name on this machine, where nothing is said.' -rfka ''
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" version' -l 'version' -d 'Show the version.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl database adopt" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'tollgatectl' -n '__tollgatectl_should_offer_completions_for_flags_or_options "tollgatectl help" version' -l 'version' -d 'Show the version.'
