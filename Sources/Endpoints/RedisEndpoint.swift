@@ -15,35 +15,18 @@ package struct RedisEndpoint: Sendable, Hashable {
         case unix(path: String)
     }
 
-    /// What TLS goes by: the server's certificate is always verified.
-    package struct Security: Sendable, Hashable {
-        /// What it has to name where that isn't the host.
-        package var serverName: String?
-        package var files: CertificateFiles
-        /// What was read from the files; nil where the configuration is only looked at.
-        package var certificates: Certificates?
-
-        package init(
-            serverName: String? = nil, files: CertificateFiles = CertificateFiles(), certificates: Certificates? = nil
-        ) {
-            self.serverName = serverName
-            self.files = files
-            self.certificates = certificates
-        }
-    }
-
     package var address: Address
     package var username: String?
     package var password: String?
     package var database: Int
     /// Nil: without TLS.
-    package var security: Security?
+    package var security: ServerTrust?
     /// A node of a cluster is meant, which no text form says yet.
     package var isClusterNode: Bool
 
     package init(
         _ address: Address, username: String? = nil, password: String? = nil, database: Int = 0,
-        security: Security? = nil, isClusterNode: Bool = false
+        security: ServerTrust? = nil, isClusterNode: Bool = false
     ) {
         self.address = address
         self.username = username
@@ -109,7 +92,7 @@ extension RedisEndpoint {
             try self.init(tcp: rest)
         } else if let rest = text.dropping(prefix: "rediss://") ?? text.dropping(prefix: "valkeys://") {
             try self.init(tcp: rest)
-            security = Security()
+            security = ServerTrust()
         } else if let rest = text.dropping(prefix: "unix:") {
             try self.init(unix: rest)
         } else {

@@ -2,6 +2,7 @@
 
 import Endpoints
 import Logging
+import Settings
 import TLS
 import TestSupport
 import Testing
@@ -15,17 +16,22 @@ import Testing
 
         init(logger: Logger) { watch = CertificateWatch(logger: logger) }
 
-        func areOthers(than security: RedisEndpoint.Security?) -> Bool { watch.areOthers(than: security) }
+        func areOthers(than security: ServerTrust?) -> Bool {
+            let user = security.map { security in
+                CertificateUser("redis.tls", security) { $0.redis.endpoint.security?.certificates = $1 }
+            }
+            return watch.areOthers(than: [user].compactMap(\.self))
+        }
     }
 
-    private static func security(_ folder: String) throws -> RedisEndpoint.Security {
+    private static func security(_ folder: String) throws -> ServerTrust {
         let files = CertificateFiles(
             authorities: "\(folder)/ca.crt",
             identity: CertificateFiles.Identity(certificate: "\(folder)/own.crt", key: "\(folder)/own.key"))
         try CertificatePair.write(CertificatePair.one.certificate, to: "\(folder)/ca.crt")
         try CertificatePair.write(CertificatePair.one.certificate, to: "\(folder)/own.crt")
         try CertificatePair.write(CertificatePair.one.key, to: "\(folder)/own.key")
-        return RedisEndpoint.Security(files: files, certificates: try Certificates(reading: files))
+        return ServerTrust(files: files, certificates: try Certificates(reading: files))
     }
 
     @Test func aFileWithoutNewsIsNoneToTell() async throws {
@@ -57,9 +63,9 @@ import Testing
             try CertificatePair.write(CertificatePair.two.key, to: "\(folder)/own.key")
             #expect(watch.areOthers(than: security))
             let mismatch =
-                "warning the certificates for redis can't be read: the last ones stay in force error=one that doesn't belong "
-                + "to \(folder)/own.crt file=\(folder)/own.key"
-            #expect(log.lines == [mismatch, "notice the certificates for redis can be read again"])
+                "warning certificates can't be read: the last ones stay in force error=one that doesn't belong "
+                + "to \(folder)/own.crt file=\(folder)/own.key setting=redis.tls"
+            #expect(log.lines == [mismatch, "notice certificates can be read again setting=redis.tls"])
         }
     }
 

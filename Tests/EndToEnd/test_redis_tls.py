@@ -301,7 +301,7 @@ def test_a_new_authority(launch, upstream, redis, key, authority, folder):
     until(lambda: "isn't signed by redis.tls.ca" in daemon.said(), "the stranger being told")
     other.file.replace(file)
     daemon.wait_until_ready()
-    assert daemon.times_said("notice the certificates for redis have changed: new connections go by them") == 1
+    assert daemon.times_said("notice certificates have changed: new connections go by them") == 1
     assert ask(daemon.port, "GET", PATH, key).status == 200
 
 
@@ -314,17 +314,17 @@ def test_open_connections_go_on_while_certificates_change(launch, upstream, redi
     # A pair of which one half is written, and then a file that is none: the last ones stay, and each is told once.
     other = authority.issue("other")
     client.certificate.write_bytes(other.certificate.read_bytes())
-    mismatch = f'error="one that doesn\'t belong to {client.certificate}" file={client.key}'
-    complaint = "warning the certificates for redis can't be read: the last ones stay in force "
+    mismatch = f'error="one that doesn\'t belong to {client.certificate}" file={client.key} setting=redis.tls'
+    complaint = "warning certificates can't be read: the last ones stay in force "
     until(lambda: daemon.times_said(complaint + mismatch) == 1, f"the mismatch being told: {daemon.said()}")
     client.certificate.write_text("-----BEGIN CERTIFICATE-----\nMIIB")
-    cut = f'error="no certificate in PEM, or one that is cut off" file={client.certificate}'
+    cut = f'error="no certificate in PEM, or one that is cut off" file={client.certificate} setting=redis.tls'
     until(lambda: daemon.times_said(complaint + cut) == 1, f"the cut file being told: {daemon.said()}")
     assert ask(daemon.port, "GET", PATH, key).status == 200
     client.key.write_bytes(other.key.read_bytes())
     client.certificate.write_bytes(other.certificate.read_bytes())
-    until(lambda: daemon.times_said("notice the certificates for redis can be read again") == 1, "the end of it")
-    until(lambda: daemon.times_said("notice the certificates for redis have changed") == 1, "the change")
+    until(lambda: daemon.times_said("notice certificates can be read again") == 1, "the end of it")
+    until(lambda: daemon.times_said("notice certificates have changed") == 1, "the change")
     # A beat may have one of its own.
     assert before <= numbers(redis)
     # Only this one is taken now, and new connections show it.
@@ -346,7 +346,7 @@ def test_a_hang_up_signal_reads_them_again(launch, upstream, redis, key, authori
     file.write_bytes(authority.file.read_bytes())
     daemon = launch(upstream, redis_url=url(redis), redis_settings={"tls": {"ca": str(file)}})
     file.unlink()
-    complaint = "the certificates for redis"
+    complaint = "certificates"
     until(lambda: f"warning {complaint} can't be read" in daemon.said(), "the missing file in the log")
     daemon.process.send_signal(signal.SIGHUP)
     until(lambda: daemon.times_said(f"error {complaint} were not taken: the last ones stay in force") == 1, "the reading")

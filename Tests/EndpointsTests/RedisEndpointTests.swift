@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Endpoints
+import TLS
 import Testing
 
 @Suite struct RedisEndpointTests {
@@ -13,12 +14,12 @@ import Testing
             "valkey://app:secret@h:7/1",
             .init(.tcp(host: "h", port: 7), username: "app", password: "secret", database: 1)
         ),
-        ("rediss://h", .init(.tcp(host: "h", port: 6379), security: RedisEndpoint.Security())),
+        ("rediss://h", .init(.tcp(host: "h", port: 6379), security: ServerTrust())),
         (
             "valkeys://app:secret@[::1]:7/1",
             .init(
                 .tcp(host: "::1", port: 7), username: "app", password: "secret", database: 1,
-                security: RedisEndpoint.Security())
+                security: ServerTrust())
         ),
         ("redis://[::1]/1", RedisEndpoint(.tcp(host: "::1", port: 6379), database: 1)),
         ("redis://[fe80::1%eth0]", RedisEndpoint(.tcp(host: "fe80::1%eth0", port: 6379))),

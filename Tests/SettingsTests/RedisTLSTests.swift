@@ -40,7 +40,7 @@ import Testing
             #expect(read?.files == files)
             #expect(try read?.certificates == Certificates(reading: files))
             let looked = try Settings.load(ConfigurationSources(file: "t.yaml"), text: yaml).redis.endpoint.security
-            #expect(looked == RedisEndpoint.Security(serverName: "r.example", files: files))
+            #expect(looked == ServerTrust(serverName: "r.example", files: files))
             let byVariables = try settings(
                 "loops: 1",
                 [

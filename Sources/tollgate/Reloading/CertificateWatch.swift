@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Endpoints
 import Logging
 import TLS
 
@@ -8,12 +7,18 @@ import TLS
 /// in them is read when one of them is another, and each time while they aren't what is in force: why they aren't may have an
 /// end that no file shows.
 struct CertificateWatch {
+    /// What was seen of one user's.
+    private struct Sight {
+        let files: CertificateFiles
+        /// How they were when they were what is in force.
+        var stamps: [FileStamp?]?
+        /// What is wrong with them, which was told.
+        var flaw: CertificateFlaw?
+    }
+
     private let logger: Logger
-    private var files: CertificateFiles?
-    /// How they were when they were what is in force.
-    private var stamps: [FileStamp?]?
-    /// What is wrong with them, which was told.
-    private var flaw: CertificateFlaw?
+    /// By the user's setting.
+    private var sights: [String: Sight] = [:]
 
     init(logger: Logger) {
         self.logger = logger
@@ -21,31 +26,40 @@ struct CertificateWatch {
 
     /// A certificate without its key, or half of one, is told, and read again when it has changed.
     ///
-    /// - Parameter security: in force.
-    mutating func areOthers(than security: RedisEndpoint.Security?) -> Bool {
-        guard let security else {
-            (files, stamps, flaw) = (nil, nil, nil)
-            return false
+    /// - Parameter users: all of them, with what is in force.
+    mutating func areOthers(than users: [CertificateUser]) -> Bool {
+        let before = sights
+        sights = [:]
+        var areOthers = false
+        for user in users {
+            var sight = Sight(files: user.files)
+            if let known = before[user.setting], known.files == user.files { sight = known }
+            if saysOthers(user, &sight) { areOthers = true }
+            sights[user.setting] = sight
         }
-        if files != security.files { (files, stamps, flaw) = (security.files, nil, nil) }
+        return areOthers
+    }
+
+    private func saysOthers(_ user: CertificateUser, _ sight: inout Sight) -> Bool {
         // As they were before they are read: whoever writes meanwhile is seen the next time.
-        let found = security.files.stamps
-        guard stamps != found else { return false }
-        stamps = nil
+        let found = user.files.stamps
+        guard sight.stamps != found else { return false }
+        sight.stamps = nil
         do throws(CertificateFlaw) {
-            let certificates = try Certificates(reading: security.files)
-            if flaw != nil { logger.notice("the certificates for redis can be read again") }
-            flaw = nil
-            let areOthers = certificates != security.certificates
-            if !areOthers { stamps = found }
+            let areOthers = try user.read() != nil
+            if sight.flaw != nil {
+                logger.notice("certificates can be read again", metadata: ["setting": "\(user.setting)"])
+            }
+            sight.flaw = nil
+            if !areOthers { sight.stamps = found }
             return areOthers
         } catch {
-            if error != flaw {
+            if error != sight.flaw {
                 logger.warning(
-                    "the certificates for redis can't be read: the last ones stay in force",
-                    metadata: ["file": "\(error.path)", "error": "\(error.reason)"])
+                    "certificates can't be read: the last ones stay in force",
+                    metadata: ["setting": "\(user.setting)", "file": "\(error.path)", "error": "\(error.reason)"])
             }
-            flaw = error
+            sight.flaw = error
             return false
         }
     }

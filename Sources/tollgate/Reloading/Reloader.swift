@@ -14,7 +14,7 @@ import TLS
 /// | SIGHUP | the access log is opened anew, and the file read again |
 /// | documents tell other routes | those are put to work |
 /// | the file of Redis' password has another one | connections that are there stay, and are known by it |
-/// | a file of certificates for Redis says something else | connections that are there stay; others are made by it |
+/// | a file of certificates says something else | connections that are there stay; others are made by it |
 /// | the file, or a link on the way to it, changes | it is read again |
 /// | it says what it said | nothing |
 /// | it is wrong, or can't be put to work | all stays as it is; the log and ``ConfigurationState`` say why |
@@ -26,7 +26,7 @@ struct Reloader: Sendable {
             case routes
             /// The file of Redis' password has another one than is in force.
             case password
-            /// Files of certificates for Redis say something else than what is in force.
+            /// Files of certificates say something else than what is in force.
             case certificates
         }
 
@@ -168,25 +168,40 @@ struct Reloader: Sendable {
         }
     }
 
-    /// Does nothing where they say what they said.
+    /// Does nothing where they say what they said. Whose can't be read keep none of the others waiting.
     private func takeCertificates() async {
         var settings = state.settings
-        guard let security = settings.redis.endpoint.security else { return }
+        var changed: [CertificateUser] = []
+        for user in settings.certificateUsers {
+            do throws(CertificateFlaw) {
+                guard let take = try user.read() else { continue }
+                take(&settings)
+                changed.append(user)
+            } catch {
+                refuse([user], error)
+            }
+        }
+        guard !changed.isEmpty else { return }
         do {
-            let certificates = try Certificates(reading: security.files)
-            guard certificates != security.certificates else { return }
-            settings.redis.endpoint.security?.certificates = certificates
             try await apply(settings)
             state.adopt(settings)
-            logger.notice(
-                "the certificates for redis have changed: new connections go by them",
-                metadata: ["files": "\(security.files)"])
+            for user in changed {
+                logger.notice(
+                    "certificates have changed: new connections go by them",
+                    metadata: ["setting": "\(user.setting)", "files": "\(user.files)"])
+            }
         } catch is CancellationError {
             // The process ends.
         } catch {
+            refuse(changed, error)
+        }
+    }
+
+    private func refuse(_ users: [CertificateUser], _ error: any Error) {
+        for user in users {
             logger.error(
-                "the certificates for redis were not taken: the last ones stay in force",
-                metadata: ["error": "\(error)"])
+                "certificates were not taken: the last ones stay in force",
+                metadata: ["setting": "\(user.setting)", "error": "\(error)"])
         }
     }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Endpoints
 import Logging
 import Settings
 
-/// Looks each second whether the files by which Redis and we know each other say something else than what is in force: its
+/// Looks each second whether the files by which others and we know each other say something else than what is in force: Redis'
 /// password, and certificates. Files that a secret is mounted by may be replaced in ways that no watch is told of, and Redis
-/// may refuse the old password, or show another certificate, from one moment to the next.
+/// may refuse the old password, or a server show another certificate, from one moment to the next.
 struct SecretsWatch: Sendable {
     /// In force now.
     let settings: @Sendable () -> Settings
@@ -21,9 +20,9 @@ struct SecretsWatch: Sendable {
         var certificates = CertificateWatch(logger: logger)
         while !Task.isCancelled {
             try? await Task.sleep(for: interval)
-            let redis = settings().redis
-            if password.isAnother(than: redis) { tell(.password) }
-            if certificates.areOthers(than: redis.endpoint.security) { tell(.certificates) }
+            let settings = settings()
+            if password.isAnother(than: settings.redis) { tell(.password) }
+            if certificates.areOthers(than: settings.certificateUsers) { tell(.certificates) }
         }
     }
 }

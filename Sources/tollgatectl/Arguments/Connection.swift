@@ -127,7 +127,7 @@ struct Connection: ParsableArguments {
         if let serverName, !Settings.isServerName(serverName) {
             throw ValidationError("\(names.redisServerName.variable): expected the name of a host, which no address is")
         }
-        let security = RedisEndpoint.Security(
+        let security = ServerTrust(
             serverName: serverName ?? own?.serverName,
             files: CertificateFiles(
                 authorities: variable(names.redisAuthorities.variable) ?? configured?.security?.files.authorities,

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Endpoints
+import Settings
+import TLS
+
+/// A setting that goes by files of certificates: where they are, and how what is in them is put in the place of what is in
+/// force.
+struct CertificateUser: Sendable {
+    typealias Taking = @Sendable (inout Settings) -> Void
+
+    /// As messages name it: `redis.tls`. No two have the same.
+    let setting: String
+    let files: CertificateFiles
+    private let reading: @Sendable () throws(CertificateFlaw) -> Taking?
+
+    /// - Parameter reading: returns nil where the files say what is in force.
+    init(
+        _ setting: String, _ files: CertificateFiles,
+        reading: @escaping @Sendable () throws(CertificateFlaw) -> Taking?
+    ) {
+        self.setting = setting
+        self.files = files
+        self.reading = reading
+    }
+
+    /// - Parameter take: puts other certificates into settings.
+    init(
+        _ setting: String, _ trust: ServerTrust,
+        take: @escaping @Sendable (inout Settings, Certificates) -> Void
+    ) {
+        self.init(setting, trust.files) { () throws(CertificateFlaw) in
+            let certificates = try Certificates(reading: trust.files)
+            guard certificates != trust.certificates else { return nil }
+            return { take(&$0, certificates) }
+        }
+    }
+
+    /// Reads the files: never on an event loop.
+    ///
+    /// - Returns: how settings take what is in them; nil where it is in force.
+    func read() throws(CertificateFlaw) -> Taking? { try reading() }
+}
+
+extension Settings {
+    /// Whoever goes by certificates, in force as these settings have them.
+    var certificateUsers: [CertificateUser] {
+        let redis = self.redis.endpoint.security.map { security in
+            CertificateUser("redis.tls", security) { $0.redis.endpoint.security?.certificates = $1 }
+        }
+        return [redis].compactMap(\.self)
+    }
+}
