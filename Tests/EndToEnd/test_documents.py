@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.document import DATED, Calendar, Reader, Shell, renewed, seconds, steps, without_varying
+from fixtures.document import DATED, Calendar, Reader, Shell, check, seconds, without_varying
 from fixtures.programs import ROOT, built
 from fixtures.redis_server import not_at_the_end_of
 
@@ -66,26 +66,16 @@ def shell(folder, at):
     shell.close()
 
 
-def follow(shell, document: str):
-    text = (ROOT / document).read_text()
-    assert sum(expected is not None for _, expected in steps(text)) >= 2
-    reader = Reader(shell)
-    wrong = reader.follow(text)
-    if wrong and "TOLLGATE_RENEW_DOCUMENTS" in os.environ:
-        (ROOT / document).write_text(renewed(text, reader.outputs))
-    assert not wrong, "\n".join(wrong)
-
-
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_a_document_tells_the_truth(shell, document):
-    follow(shell, document)
+    check(shell, ROOT / document)
 
 
 @pytest.mark.parametrize("at", ["2028-02-29T12:00:00Z"])
 def test_a_document_is_true_on_any_day(shell, at):
     """One, on one other day; `Tests/run --long` reads all of them on several."""
     assert shell.run("date -u +%F").strip() == at[:10]
-    follow(shell, "docs/API_KEY_GENERATION.md")
+    check(shell, ROOT / "docs/API_KEY_GENERATION.md")
 
 
 def test_every_console_block_of_every_document_is_run():
