@@ -11,12 +11,6 @@ extension Settings {
             self.port = port
         }
     }
-
-    /// Where clients connect.
-    package enum Listen: Sendable, Hashable {
-        case tcp(host: String, port: Int)
-        case unix(path: String)
-    }
 }
 
 // As messages and logs write them.
@@ -25,7 +19,7 @@ extension Settings.TCPAddress: CustomStringConvertible {
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-extension Settings.Listen: CustomStringConvertible {
+extension Settings.ListenAddress: CustomStringConvertible {
     package var description: String {
         switch self {
         case .tcp(let host, let port): Settings.TCPAddress(host: host, port: port).description

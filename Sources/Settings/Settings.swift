@@ -55,9 +55,8 @@ extension Settings {
     ])
 
     static let listen = Setting(
-        "listen", .oneOrList("an address such as 127.0.0.1:8080, or a list of them", of: .listen),
-        default: "127.0.0.1:8080",
-        "Where clients connect: host:port or unix:/path. Port 0 leaves the choice to the kernel.")
+        "listen", .listen, default: "127.0.0.1:8080",
+        "Where clients connect: host:port or unix:/path, or an entry. Port 0 leaves the choice to the kernel.")
     static let loops = Setting(
         "loops", .integer(1...256),
         "Event loops, each with a thread, a Redis connection and an upstream pool. Default: the cores, at most 4.",
@@ -102,7 +101,10 @@ extension Settings {
     ///
     /// - Parameter sources: for what it says of the machine.
     init(_ root: Mapping, _ sources: ConfigurationSources, _ problems: inout ProblemList) {
-        listen = root.value(Self.listen, &problems)
+        var entries = root.value(Self.listen, &problems)
+        root.refuseReplacedOpenings(&problems)
+        if sources.readsSecrets { entries.readCertificates(&problems) }
+        listen = entries.map(\.listen)
         loops = root.optional(Self.loops, &problems) ?? min(System.coreCount, Self.mostLoopsByDefault)
         namespace = root.value(Self.namespace, &problems)
         admin = root.value(Self.admin, &problems)
@@ -126,6 +128,7 @@ extension Settings {
         forwardsPreflights = root.value(Self.forwardsPreflights, &problems)
         mcp = MCP(root, listen: listen, allowsAnonymous: keys.allowsAnonymous, &problems)
         clients = Clients(root, &problems)
+        entries.refuseConflicts(with: clients, &problems)
         self.routes = routes?.map(\.route) ?? []
         discovery = Discovery(documents, beside: self.routes, upstream, root, &problems)
         self.policies = [Policy](
@@ -147,7 +150,9 @@ extension Settings {
         clients.refuseConflicts(with: keys, root, &problems)
         upstream.refuseConflicts(with: keys, root, &problems)
         // Port 0 is the kernel's choice: two of the same text are two addresses then.
-        if let admin, admin.port != 0, listen.contains(.tcp(host: admin.host, port: admin.port)) {
+        if let admin, admin.port != 0,
+            listen.contains(where: { $0.address == .tcp(host: admin.host, port: admin.port) })
+        {
             root.refuse(
                 Self.admin, expected: "an address of its own", got: "one that listen has too",
                 hint: "admin: off disables it", &problems)

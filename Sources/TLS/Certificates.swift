@@ -4,7 +4,6 @@
     import Digests
     import NIOCore
     import NIOSSL
-    import Octets
 
     /// What the files of one side of TLS held when they were read. It is immutable: a file that has changed makes another one,
     /// which connections made from then on go by.
@@ -13,8 +12,6 @@
     package struct Certificates: Sendable {
         /// This build can speak TLS.
         package static let areSupported = true
-        /// Of one file. That of a system has a quarter of it.
-        private static let mostBytes = 1024 * 1024
 
         package let files: CertificateFiles
         /// Of all that was in them.
@@ -30,19 +27,17 @@
             configuration.certificateVerification = .fullVerification
             // Who closes doesn't wait for the other side's word: one that is frozen would have the next connection wait.
             configuration.shutdownTimeout = .zero
-            let authorities = try Self.octets(.authorities, files.trusted)
-            configuration.trustRoots = .certificates(
-                try Self.certificates(.authorities, files.trusted, authorities))
+            let authorities = try PEMFile(.authorities, files.trusted)
+            configuration.trustRoots = .certificates(try authorities.certificates())
             var contents = [authorities]
             if let identity = files.identity {
-                let chain = try Self.octets(.certificate, identity.certificate)
-                configuration.certificateChain = try Self.certificates(.certificate, identity.certificate, chain)
-                    .map { .certificate($0) }
-                let key = try Self.octets(.key, identity.key)
-                configuration.privateKey = .privateKey(try Self.key(identity.key, key))
+                let chain = try PEMFile(.certificate, identity.certificate)
+                configuration.certificateChain = try chain.certificates().map { .certificate($0) }
+                let key = try PEMFile(.key, identity.key)
+                configuration.privateKey = .privateKey(try key.privateKey())
                 contents += [chain, key]
             }
-            digest = SHA256Digest(of: contents.flatMap { Array("\($0.count):".utf8) + $0 })
+            digest = SHA256Digest(of: contents)
             do {
                 context = try NIOSSLContext(configuration: configuration)
             } catch {
@@ -52,41 +47,6 @@
                 }
                 throw CertificateFlaw(
                     part: .key, path: identity.key, reason: "one that doesn't belong to \(identity.certificate)")
-            }
-        }
-
-        private static func octets(_ part: CertificateFlaw.Part, _ path: String) throws(CertificateFlaw) -> [UInt8] {
-            let octets: [UInt8]
-            do throws(FileFlaw) {
-                octets = try FileContents.octets(at: path, most: mostBytes)
-            } catch {
-                throw CertificateFlaw(part: part, path: path, reason: error.description)
-            }
-            guard octets.count <= mostBytes else {
-                throw CertificateFlaw(part: part, path: path, reason: "more than 1 MiB")
-            }
-            return octets
-        }
-
-        private static func certificates(
-            _ part: CertificateFlaw.Part, _ path: String, _ octets: [UInt8]
-        ) throws(CertificateFlaw) -> [NIOSSLCertificate] {
-            do {
-                let all = try NIOSSLCertificate.fromPEMBytes(octets)
-                guard all.isEmpty else { return all }
-            } catch {
-                // In words of its own, for those of BoringSSL say which line of its source it was.
-            }
-            throw CertificateFlaw(part: part, path: path, reason: "no certificate in PEM, or one that is cut off")
-        }
-
-        private static func key(_ path: String, _ octets: [UInt8]) throws(CertificateFlaw) -> NIOSSLPrivateKey {
-            do {
-                return try NIOSSLPrivateKey(bytes: octets, format: .pem)
-            } catch {
-                throw CertificateFlaw(
-                    part: .key, path: path, reason: "no private key in PEM without a passphrase, or one that is cut off"
-                )
             }
         }
 

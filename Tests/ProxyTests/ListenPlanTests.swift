@@ -62,7 +62,8 @@ import Testing
 
     @Test func unixSocketsAreComparedByTheirPath() throws {
         let entry = ListenPlan.Entry(
-            listen: .unix(path: "/run/a"), addresses: [try SocketAddress(unixDomainSocketPath: "/run/a")])
+            listen: Settings.Listen.unix(path: "/run/a"), addresses: [try SocketAddress(unixDomainSocketPath: "/run/a")]
+        )
         let path = try SocketAddress(unixDomainSocketPath: "/run/a")
         let other = try SocketAddress(unixDomainSocketPath: "/run/b")
         #expect(ListenPlan([entry], inherited: [.init(address: path, isDualStack: false)]).bindings.isEmpty)
@@ -76,11 +77,52 @@ import Testing
         #expect(plan.bindings.map(\.isOneOfSeveral) == [true, true, false])
     }
 
+    /// Each connection comes by one socket, and a socket has one way to begin.
+    @Test(arguments: [
+        Sharing(listen: ["+127.0.0.1:1", "127.0.0.1:2"]),
+        Sharing(listen: ["+0.0.0.0:1", "+127.0.0.1:1"]),
+        Sharing(listen: ["+0.0.0.0:1", "127.0.0.1:1"], conflict: ["+0.0.0.0:1", "127.0.0.1:1"]),
+        Sharing(listen: ["127.0.0.1:1", "+0.0.0.0:1"], conflict: ["127.0.0.1:1", "+0.0.0.0:1"]),
+        Sharing(listen: ["+localhost:1", "127.0.0.1:1"], conflict: ["+localhost:1", "127.0.0.1:1"]),
+        // The kernel chooses two ports.
+        Sharing(listen: ["+127.0.0.1:0", "localhost:0"]),
+        // Each family has a socket of its own.
+        Sharing(listen: ["+[::]:1", "0.0.0.0:1"]),
+        Sharing(listen: ["+[::]:1", "127.0.0.1:1"]),
+        Sharing(listen: ["+[::]:1", "127.0.0.1:2"], inherited: ["*[::]:1"], openings: [true]),
+        Sharing(listen: ["127.0.0.1:1", "+127.0.0.1:2"], inherited: ["127.0.0.1:1"], openings: [false]),
+        Sharing(listen: ["+0.0.0.0:1"], inherited: ["*[::]:1"], openings: [true]),
+        Sharing(listen: ["+[::]:1", "0.0.0.0:1"], inherited: ["*[::]:1"], conflict: ["+[::]:1", "0.0.0.0:1"]),
+        Sharing(listen: ["127.0.0.1:1", "+[::]:1"], inherited: ["*[::]:1"], conflict: ["127.0.0.1:1", "+[::]:1"]),
+        Sharing(listen: ["+127.0.0.1:1"], inherited: ["127.0.0.1:2"], openings: [nil]),
+    ])
+    func entriesOfOneSocketBeginAlike(_ one: Sharing) throws {
+        let plan = try ListenPlan(one.listen.map(Self.entry), inherited: one.inherited.map(Self.inherited))
+        let conflict = plan.conflict.map { [$0.one, $0.other].map(Self.written) }
+        #expect(conflict == one.conflict)
+        if one.conflict == nil { #expect(plan.openings.map { $0?.takesProxyProtocol } == one.openings) }
+    }
+
+    struct Sharing: Sendable, CustomTestStringConvertible {
+        /// `+` in front: connections don't begin with a request.
+        let listen: [String]
+        var inherited: [String] = []
+        var conflict: [String]?
+        var openings: [Bool?] = []
+
+        var testDescription: String { "\(listen) beside \(inherited)" }
+    }
+
+    private static func written(_ listen: Settings.Listen) -> String {
+        (listen.opening.takesProxyProtocol ? "+" : "") + listen.description
+    }
+
     private static func entry(_ text: String) throws -> ListenPlan.Entry {
-        let (host, port) = try split(text)
+        let (host, port) = try split(text.hasPrefix("+") ? String(text.dropFirst()) : text)
         let hosts = host == "localhost" ? ["::1", "127.0.0.1"] : [host]
         return ListenPlan.Entry(
-            listen: .tcp(host: host, port: port),
+            listen: Settings.Listen(
+                .tcp(host: host, port: port), opening: .init(takesProxyProtocol: text.hasPrefix("+"))),
             addresses: try hosts.map { try SocketAddress(ipAddress: $0, port: port) })
     }
 

@@ -5,7 +5,9 @@ import Testing
 @testable import Settings
 
 @Suite struct SchemaTests {
-    private static let schemas = [Settings.schema, RouteEntry.schema, PolicyEntry.schema]
+    private static let schemas = [
+        Settings.schema, ListenEntry.schema, CertificateEntry.schema, RouteEntry.schema, PolicyEntry.schema,
+    ]
 
     @Test func everyKeyTellsWhatItIsFor() {
         for row in Self.schemas.flatMap(\.rows) {

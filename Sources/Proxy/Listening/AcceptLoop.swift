@@ -70,7 +70,7 @@ struct AcceptLoop: Sendable {
                 return
             }
             trouble.succeeded()
-            loops.hand(descriptor, inTurn: turn)
+            loops.hand(descriptor, from: listener.entrance, inTurn: turn)
             turn &+= 1
         }
     }

@@ -37,7 +37,17 @@ struct ListenPlan: Equatable {
         let isOneOfSeveral: Bool
     }
 
+    /// Two entries whose connections come by one socket, and begin differently.
+    struct Conflict: Equatable {
+        let one: Settings.Listen
+        let other: Settings.Listen
+    }
+
     let bindings: [Binding]
+    /// How connections of the inherited ones begin, by their index; nil of those that listen elsewhere.
+    let openings: [Settings.Listen.Opening?]
+    /// The first of them.
+    let conflict: Conflict?
     /// Inherited ones that listen elsewhere, by their index.
     let strangers: [Int]
 
@@ -47,6 +57,20 @@ struct ListenPlan: Equatable {
         let addresses = wanted.map(\.1)
         func isMeant(_ socket: Inherited?) -> Bool { socket.map { addresses.contains(where: $0.isMeant) } ?? false }
         strangers = inherited.indices.filter { !isMeant(inherited[$0]) }
+        // Those whose connections come by one socket.
+        let sharing = inherited.map { socket in
+            wanted.filter { _, address in
+                guard let socket, isMeant(socket) else { return false }
+                return socket.isMeant(by: address)
+                    || address.isServed(by: socket.address, isDualStack: socket.isDualStack)
+            }.map(\.0.listen)
+        }
+        openings = sharing.map(\.first?.opening)
+        let bound = wanted.map { entry, address in
+            [entry.listen]
+                + wanted.filter { address.isServed(by: $0.1, isDualStack: false) }.map(\.0.listen)
+        }
+        conflict = (sharing + bound).lazy.compactMap(Conflict.init(among:)).first
         let kept = inherited.filter(isMeant).compactMap(\.self)
         var bindings: [Binding] = []
         for (entry, address) in wanted {
@@ -63,6 +87,15 @@ struct ListenPlan: Equatable {
                     isOneOfSeveral: entry.addresses.count > 1))
         }
         self.bindings = bindings
+    }
+}
+
+extension ListenPlan.Conflict {
+    fileprivate init?(among entries: [Settings.Listen]) {
+        guard let one = entries.first, let other = entries.first(where: { $0.opening != one.opening }) else {
+            return nil
+        }
+        self.init(one: one, other: other)
     }
 }
 

@@ -24,7 +24,9 @@ struct Listener: Sendable {
     /// As logs write it: with the kernel's port where 0 was configured.
     let address: String
     /// The entry of `listen` that it was bound for; nil where it was inherited.
-    let entry: Settings.Listen?
+    let entry: Settings.ListenAddress?
+    /// What it hands on with those that it accepts; nil where they begin with a request.
+    var entrance: Entrance?
     /// Nil where it was bound here.
     let inheritance: InheritedSocket?
     private let bound: SocketAddress?
@@ -45,8 +47,9 @@ struct Listener: Sendable {
         }.get()
         bound = channel.localAddress
         // What NIO has bound of a Unix socket is its temporary name.
-        address = if case .unix? = entry { entry?.description ?? "" } else { bound?.written ?? "" }
-        self.entry = entry
+        address = if case .unix? = entry?.address { entry?.description ?? "" } else { bound?.written ?? "" }
+        self.entry = entry?.address
+        entrance = entry.flatMap { Entrance($0.opening) }
         self.file = file
         self.inheritance = inheritance
         descriptor = duplicate?.descriptor ?? -1
@@ -82,7 +85,7 @@ struct Listener: Sendable {
         _ binding: ListenPlan.Binding, group: MultiThreadedEventLoopGroup
     ) async throws(ProxyStartError) -> Listener? {
         do {
-            switch binding.listen {
+            switch binding.listen.address {
             case .tcp:
                 var bootstrap = bootstrap(group)
                 if let isIPv6Only = binding.isIPv6Only {

@@ -14,6 +14,13 @@ final class Listeners: Sendable {
         fileprivate var opened: [Listener] = []
         fileprivate var closing: [Listener] = []
 
+        /// One that listens already, and whose connections to come begin so.
+        fileprivate mutating func keep(_ listener: Listener, opening: Settings.Listen.Opening) {
+            var listener = listener
+            listener.entrance = Entrance(opening)
+            kept.append(listener)
+        }
+
         /// It is not to be.
         func discard() {
             for listener in opened { listener.abandon() }
@@ -66,11 +73,17 @@ final class Listeners: Sendable {
     private static func need(
         of listen: [Settings.Listen], having standing: [Listener]
     ) async throws(ProxyStartError) -> Need {
+        if let entry = listen.first(where: { $0.opening.tls != nil }) {
+            throw .cannotListen("\(entry)", reason: "this version speaks no TLS there yet")
+        }
         var change = Change()
         // What these are bound to says nothing of what was asked for.
-        change.kept = standing.filter { $0.entry.map { $0.isNameless && listen.contains($0) } == true }
+        for listener in standing where listener.entry?.isNameless == true {
+            guard let entry = listen.first(where: { $0.address == listener.entry }) else { continue }
+            change.keep(listener, opening: entry.opening)
+        }
         var entries: [ListenPlan.Entry] = []
-        for entry in listen where !change.kept.contains(where: { $0.entry == entry }) {
+        for entry in listen where !change.kept.contains(where: { $0.entry == entry.address }) {
             entries.append(try await ListenPlan.Entry(finding: entry))
         }
         let inherited = standing.filter { $0.inheritance != nil }
@@ -78,13 +91,15 @@ final class Listeners: Sendable {
         if let stranger = plan.strangers.first.map({ inherited[$0] }), let socket = stranger.inheritance {
             throw .inheritedElsewhere(socket, address: stranger.address, listen: listen)
         }
-        change.kept += inherited
+        if let conflict = plan.conflict { throw .conflicting(conflict.one, conflict.other) }
+        for (listener, opening) in zip(inherited, plan.openings) {
+            change.keep(listener, opening: opening ?? Settings.Listen.Opening())
+        }
         var bindings = plan.bindings
         for listener in standing where listener.entry?.isNameless == false {
             // A socket takes both families or one, for life.
             if let place = bindings.firstIndex(where: listener.isMeant) {
-                bindings.remove(at: place)
-                change.kept.append(listener)
+                change.keep(listener, opening: bindings.remove(at: place).listen.opening)
             }
         }
         change.closing = standing.filter { one in !change.kept.contains { $0.descriptor == one.descriptor } }
@@ -148,7 +163,6 @@ final class Listeners: Sendable {
     ///
     /// - Returns: why a socket can't be found by clients, which the file system is to blame for.
     func commit(_ change: Change) async -> [ProxyStartError] {
-        guard !change.opened.isEmpty || !change.closing.isEmpty else { return [] }
         let listeners = change.kept + change.opened
         all.withLockedValue { $0 = listeners }
         var failures: [ProxyStartError] = []
@@ -174,7 +188,7 @@ final class Listeners: Sendable {
     }
 }
 
-extension Settings.Listen {
+extension Settings.ListenAddress {
     /// Bound under a name, or at a port, that it doesn't say.
     fileprivate var isNameless: Bool {
         switch self {
@@ -188,7 +202,7 @@ extension ListenPlan.Entry {
     /// Finds the addresses of a name.
     fileprivate init(finding listen: Settings.Listen) async throws(ProxyStartError) {
         do {
-            switch listen {
+            switch listen.address {
             case .unix(let path): self.init(listen: listen, addresses: [try SocketAddress(unixDomainSocketPath: path)])
             case .tcp(let host, let port):
                 let address = Settings.TCPAddress(host: host, port: port)

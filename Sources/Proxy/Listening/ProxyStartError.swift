@@ -11,12 +11,14 @@ package enum ProxyStartError: Error, Equatable, CustomStringConvertible {
     case notListening(InheritedSocket)
     /// A socket was inherited that listens on an address that isn't configured.
     case inheritedElsewhere(InheritedSocket, address: String, listen: [Settings.Listen])
+    /// Connections of both come by one socket, and are to begin differently.
+    case conflicting(Settings.Listen, Settings.Listen)
 
     /// What was configured, and what the process was given, don't fit.
     package var isMisconfiguration: Bool {
         switch self {
         case .cannotListen: false
-        case .notListening, .inheritedElsewhere: true
+        case .notListening, .inheritedElsewhere, .conflicting: true
         }
     }
 
@@ -28,6 +30,9 @@ package enum ProxyStartError: Error, Equatable, CustomStringConvertible {
         case .inheritedElsewhere(let socket, let address, let listen):
             "\(socket) listens on \(address), which is none of "
                 + "listen: \(listen.map(\.description).joined(separator: ", "))"
+        case .conflicting(let one, let other):
+            "\(one) and \(other) are one socket here, and differ in tls or proxy_protocol (listen: make them "
+                + "the same, or leave one out)"
         }
     }
 }

@@ -6,18 +6,20 @@ import NIOPosix
 
 extension Loop {
     /// Makes a connection of a socket that was accepted. One whose client has left again comes to nothing.
-    func welcome(_ descriptor: NIOBSDSocket.Handle) {
+    ///
+    /// - Parameter entrance: by which it begins; nil: with its first request.
+    func welcome(_ descriptor: NIOBSDSocket.Handle, from entrance: Entrance?) {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         _ = ClientBootstrap(group: eventLoop)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.writeBufferWaterMark, value: Self.waterMark)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try bound.value.setUp(channel) }
+                channel.eventLoop.makeCompletedFuture { try bound.value.setUp(channel, from: entrance) }
             }
             .withConnectedSocket(descriptor)
     }
 
-    private func setUp(_ channel: any Channel) throws {
+    private func setUp(_ channel: any Channel, from entrance: Entrance?) throws {
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
         let peer = Peer(

@@ -20,9 +20,9 @@ struct LoopTable: Sendable {
     }
 
     /// Gives an accepted connection to one of the loops. What is asked of that loop afterwards finds it there.
-    func hand(_ descriptor: NIOBSDSocket.Handle, inTurn turn: Int) {
+    func hand(_ descriptor: NIOBSDSocket.Handle, from entrance: Entrance?, inTurn turn: Int) {
         let bound = loops[turn % loops.count]
-        bound.eventLoop.execute { bound.value.welcome(descriptor) }
+        bound.eventLoop.execute { bound.value.welcome(descriptor, from: entrance) }
     }
 
     var count: Int { loops.count }

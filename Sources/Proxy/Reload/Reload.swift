@@ -25,7 +25,8 @@ struct Reload {
     struct Next {
         var standing: ProxyService.Standing
         let snapshot: Snapshot
-        var listening: Listeners.Change
+        /// Nil where `listen` is as it was.
+        var listening: Listeners.Change?
     }
 
     private let standing: ProxyService.Standing
@@ -77,7 +78,7 @@ struct Reload {
             await discard(next)
             throw error is ProxyStartError ? ReloadError.listen("\(error)") : error
         }
-        return Next(standing: next, snapshot: snapshot, listening: listening ?? Listeners.Change())
+        return Next(standing: next, snapshot: snapshot, listening: listening)
     }
 
     /// What is the same as before is not waited for: a change of limits must be possible while Redis is away.
@@ -105,7 +106,7 @@ struct Reload {
     // MARK: Then
 
     func discard(_ next: Next) async {
-        next.listening.discard()
+        next.listening?.discard()
         await discard(next.standing)
     }
 
@@ -127,8 +128,10 @@ struct Reload {
         }
         let bounds = next.snapshot.bounds
         shared.ledger.change(most: bounds.connections, mostOfAddress: bounds.connectionsPerAddress)
-        for failure in await listeners.commit(next.listening) {
-            shared.logger.error("a unix socket can't be put at its path", metadata: ["error": "\(failure)"])
+        if let listening = next.listening {
+            for failure in await listeners.commit(listening) {
+                shared.logger.error("a unix socket can't be put at its path", metadata: ["error": "\(failure)"])
+            }
         }
         await close(standing, besides: next.standing)
     }

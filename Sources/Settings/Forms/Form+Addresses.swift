@@ -65,8 +65,8 @@ enum SocketPath {
     }
 }
 
-extension Form where Value == Settings.Listen {
-    static let listen = scalar(
+extension Form where Value == Settings.ListenAddress {
+    static let listenAddress = scalar(
         "an address such as 127.0.0.1:8080",
         schema: .pattern("\(Pattern.host):\(Pattern.port)|\(SocketPath.listened)"), guesses: SocketPath.guesses
     ) {
@@ -228,6 +228,9 @@ extension Form where Value == Int {
 }
 
 extension Form where Value == String {
+    /// Among trusted proxies: the peers of a Unix socket.
+    static let trustedUnix = "unix"
+
     /// A block of addresses as written, or `unix` for the peers of a Unix socket.
     static let trustedProxy = Form.text(
         "a CIDR block such as 10.0.0.0/8 or \"fd00::/8\", or unix",
@@ -235,7 +238,7 @@ extension Form where Value == String {
             #"unix|(?:\d{1,3}\.){3}\d{1,3}(?:/(?:[0-2]?\d|3[0-2]|0\d\d))?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:/\d{1,3})?"#)
     ) {
         text throws(Mismatch) in
-        if text == "unix" { return text }
+        if text == trustedUnix { return text }
         do throws(AddressBlock.Flaw) {
             _ = try AddressBlock(parsing: text)
         } catch {

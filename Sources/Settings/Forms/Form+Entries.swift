@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TLS
+
 extension Form {
     /// A list of mappings with the settings of one schema.
     private static func entries<Item: Sendable>(
@@ -26,6 +28,37 @@ extension Form where Value == [RoutesItem] {
     static let routes = entries(
         "a list of routes", isEmptyAllowed: false, emptyHint: "leave it out to let every path be known",
         RouteEntry.schema, RoutesItem.init(_:_:))
+}
+
+extension Form where Value == [CertificateFiles.Identity] {
+    static let certificateFiles = entries(
+        "a list of entries with certificate and key", isEmptyAllowed: false, emptyHint: "leave it out for none",
+        CertificateEntry.schema, CertificateEntry.read)
+}
+
+extension Form where Value == ListenEntry {
+    /// An address alone, or with how connections begin there.
+    fileprivate static let listenEntry = Form(
+        expectation: "an address such as 127.0.0.1:8080, or an entry with one",
+        schema: .anyOf(Form<Settings.ListenAddress>.listenAddress.schema, ListenEntry.schema.object)
+    ) { element, path, problems in
+        guard case .mapping(let pairs) = element.content, !pairs.isEmpty else {
+            return Form<Settings.ListenAddress>.listenAddress.read(element, path, &problems).map {
+                ListenEntry(listen: Settings.Listen($0), mapping: nil)
+            }
+        }
+        // With nothing in it, too: whoever writes it wants TLS.
+        let isSecure = pairs.contains { $0.key.scalar?.text == ListenEntry.tlsPath }
+        return Mapping(element, path, ListenEntry.schema, &problems).flatMap {
+            ListenEntry($0, isSecure: isSecure, &problems)
+        }
+    }
+}
+
+extension Form where Value == [ListenEntry] {
+    static let listen = oneOrList(
+        "an address such as 127.0.0.1:8080, an entry with one, or a list of them", of: .listenEntry,
+        identity: \.listen.address)
 }
 
 extension Form where Value == [PolicyEntry] {

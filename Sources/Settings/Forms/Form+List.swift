@@ -37,10 +37,10 @@ extension Form {
     }
 
     /// One value of `form` alone, or a list of such.
-    static func oneOrList<Item: Sendable & Hashable>(
-        _ expectation: String, of form: Form<Item>
+    static func oneOrList<Item: Sendable, Identity: Hashable & SendableMetatype>(
+        _ expectation: String, of form: Form<Item>, identity: @escaping @Sendable (Item) -> Identity
     ) -> Form<[Item]> where Value == [Item] {
-        let list = Form<[Item]>.list(expectation, of: form)
+        let list = Form<[Item]>.list(expectation, of: form, identity: identity)
         return Form(expectation: expectation, schema: .anyOf(form.schema, list.schema)) { element, path, problems in
             if case .list = element.content { return list.read(element, path, &problems) }
             return form.read(element, path, &problems).map { [$0] }

@@ -25,9 +25,14 @@ extension Form where Value == String {
     }
 
     static let certificateFile = text(
-        "a path of a PEM file with a slash in it, such as /etc/tollgate/redis.crt",
+        "a path of a PEM file with a slash in it, such as /etc/tollgate/tls.crt",
         schema: .pattern(#"[^\x00]*/[^\x00]*"#),
         where: { $0.contains("/") && !$0.utf8.contains(0) })
+
+    /// As certificates name their owners, in the octets that a field can have.
+    static let certificateName = text(
+        "a name of visible ASCII characters such as spiffe://example.org/app", schema: .pattern("[!-~]{1,1024}"),
+        where: { (1...1024).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } })
 
     /// An address is compared with the one that the connection leads to, and so needs no name.
     static let serverName = text(

@@ -6,13 +6,17 @@ import Octets
 extension Form {
     /// One of a few words.
     ///
-    /// - Parameter hints: by other words for the same, in lower case and with `_`.
+    /// - Parameters:
+    ///   - hints: by other words for the same, in lower case and with `_`.
+    ///   - alsoNumbers: the words are numbers too where nobody quotes them.
     static func choice(
-        _ words: KeyValuePairs<String, Value>, hints: [String: String] = [:]
+        _ words: KeyValuePairs<String, Value>, hints: [String: String] = [:], alsoNumbers: Bool = false
     ) -> Self {
         let names = words.map(\.key)
+        let values = names.map(JSONValue.text) + (alsoNumbers ? names.map(JSONValue.number) : [])
         return scalar(
-            names.alternatives, schema: ["enum": .texts(names)], guesses: { Spelling.guesses($0, among: names, hints) }
+            names.alternatives, schema: ["enum": .list(values)],
+            guesses: { Spelling.guesses($0, among: names, hints) }
         ) {
             scalar throws(Mismatch) in
             guard let match = words.first(where: { $0.key == scalar.text }) else { throw Mismatch() }

@@ -14,7 +14,7 @@ extension Settings {
         if case .file(let path) = log.access, let flaw = Self.flaw(ofFolderFor: path) {
             root.refuse(Log.access, expected: "a file in a folder that is there", got: flaw, &problems)
         }
-        for case .unix(let path) in listen {
+        for case .unix(let path) in listen.map(\.address) {
             guard let flaw = Self.flaw(ofFolderFor: path) else { continue }
             root.refuse(Self.listen, expected: "a socket in a folder that is there", got: flaw, &problems)
         }

@@ -10,7 +10,8 @@ extension Settings {
 enum Reference {
     static var markdown: String {
         [
-            opening, options, errors, keys, entries("routes", RouteEntry.schema),
+            opening, options, errors, keys, entries("listen", ListenEntry.schema),
+            entries("tls.certificates", CertificateEntry.schema), entries("routes", RouteEntry.schema),
             entries("policies", PolicyEntry.schema), later,
         ].compactMap(\.self).joined(separator: "\n\n") + "\n"
     }
@@ -125,7 +126,10 @@ enum Reference {
 
     /// Nil where nothing is put off.
     private static var later: String? {
-        let schemas = [("", Settings.schema), ("routes[].", RouteEntry.schema), ("policies[].", PolicyEntry.schema)]
+        let schemas = [
+            ("", Settings.schema), ("listen[].", ListenEntry.schema), ("routes[].", RouteEntry.schema),
+            ("policies[].", PolicyEntry.schema),
+        ]
         let names = schemas.flatMap { prefix, schema in
             schema.rows.filter { !$0.isSupported }.map { "`\(prefix)\($0.path)`" }
         }

@@ -82,6 +82,9 @@ struct Mapping {
 
     func isGiven<Value>(_ setting: Setting<Value>) -> Bool { isGiven(setting.path) }
 
+    /// All that was given for a key, the least important first.
+    func elements(at path: String) -> [Element] { elements[path] ?? [] }
+
     /// The element that counts for a key.
     func element(at path: String) -> Element? { elements[path]?.last }
 

@@ -65,7 +65,7 @@ extension Settings.MCP {
 
     private static func localNames(_ listen: [Settings.Listen]) -> [String] {
         var names = ["localhost", "127.0.0.1", "[::1]"]
-        for case .tcp(let host, _) in listen {
+        for case .tcp(let host, _) in listen.map(\.address) {
             let name = host.contains(":") ? "[\(host)]" : host
             if !names.contains(name), name != "0.0.0.0", name != "[::]" { names.append(name) }
         }

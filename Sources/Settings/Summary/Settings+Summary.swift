@@ -8,7 +8,7 @@ import Limits
 extension Settings {
     package var summary: [String] {
         let admin = admin.map { "; admin pages on \($0)" } ?? ""
-        var lines = ["listens on \(listen.map(\.description).joined(separator: ", "))\(admin)"]
+        var lines = ["listens on \(listen.map { "\($0)\($0.opening.note)" }.joined(separator: ", "))\(admin)"]
         lines.append("forwards to \(upstream.location)")
         lines += Self.section(
             routes.isEmpty && discovery == nil ? "routes" : "routes; everything else is 404",

@@ -34,8 +34,8 @@ extension Settings {
 
     /// A request that comes back would be forwarded again, until no connection is left.
     private func warnOfOwnAddress(_ root: Mapping, _ problems: inout ProblemList) {
-        let isOwn = listen.contains { address in
-            switch (address, upstream.location) {
+        let isOwn = listen.contains { listen in
+            switch (listen.address, upstream.location) {
             case (.unix(let path), .unix(let other)): path == other
             case (.tcp(let host, let port), .tcp(let other, let otherPort)):
                 port == otherPort && (host == other || Self.wildcards.contains(host) && Self.loopback.contains(other))
