@@ -44,9 +44,11 @@ final class EmbeddedClient {
     ///   - keys: that the gate has read before it lost its Redis.
     ///   - address: that it comes from.
     ///   - isLogged: there is an access log.
+    ///   - isProxied: it begins with a header of the PROXY protocol.
     init(
         _ configuration: String = EmbeddedClient.configuration, connections: Int = 100, handler: Bool = true,
-        knowing keys: [KnownKey] = [], from address: String = "192.0.2.1", isLogged: Bool = false
+        knowing keys: [KnownKey] = [], from address: String = "192.0.2.1", isLogged: Bool = false,
+        isProxied: Bool = false
     ) throws {
         (eventLoop, log, dialled) = (EmbeddedEventLoop(), RecordedLog(), Dialled())
         accessLog = isLogged ? AccessLogPipe(logger: log.logger) : nil
@@ -72,29 +74,29 @@ final class EmbeddedClient {
                 clock: clock, trouble: shared.troubles.connecting))
         loop = Loop(
             on: eventLoop, epoch, share: LoopShare(index: 0, count: 1), shared, accessLog: accessLog?.log, clock: clock)
-        (connection, channel) = try Self.connect(to: loop, from: address, socket)
+        (connection, channel) = try Self.connect(to: loop, from: address, socket, isProxied: isProxied)
     }
 
     /// Another client of the same loop.
-    init(besides other: EmbeddedClient, from address: String = "192.0.2.2") throws {
+    init(besides other: EmbeddedClient, from address: String = "192.0.2.2", isProxied: Bool = false) throws {
         loop = other.loop
         eventLoop = other.eventLoop
         log = other.log
         accessLog = other.accessLog
         dialled = other.dialled
-        (connection, channel) = try Self.connect(to: loop, from: address, socket)
+        (connection, channel) = try Self.connect(to: loop, from: address, socket, isProxied: isProxied)
     }
 
     private static func connect(
-        to loop: Loop, from address: String, _ socket: HalfClosingSocket
+        to loop: Loop, from address: String, _ socket: HalfClosingSocket, isProxied: Bool
     ) throws -> (HTTP1Connection, EmbeddedChannel) {
         let address = try SocketAddress(ipAddress: address, port: 4711)
         let snapshot = loop.epoch.snapshot
-        let connection = HTTP1Connection(
-            on: loop,
-            peer: Peer(address, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix))
+        let peer = Peer(address, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
+        let connection = HTTP1Connection(on: loop, peer: isProxied ? peer.awaited(by: snapshot) : peer)
         let eventLoop = try #require(loop.eventLoop as? EmbeddedEventLoop)
-        let channel = EmbeddedChannel(handlers: [socket, connection], loop: eventLoop)
+        let reader: [any ChannelHandler] = isProxied ? [ProxyHeaderReader(before: connection)] : []
+        let channel = EmbeddedChannel(handlers: [socket] + reader + [connection], loop: eventLoop)
         channel.connect(to: address, promise: nil)
         return (connection, channel)
     }

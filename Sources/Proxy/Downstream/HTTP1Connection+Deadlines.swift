@@ -55,7 +55,9 @@ extension HTTP1Connection {
         armed = .none
         switch machine.headExpired(unread: unread) {
         case .none: break
-        case .close: closeNow()
+        case .close:
+            if peer.isAwaited { loop.refuseHeader(.late, of: peer) }
+            closeNow()
         case .refuse:
             refuse(.timedOut("Request head not received in time"))
             process()

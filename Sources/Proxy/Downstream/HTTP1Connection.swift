@@ -18,7 +18,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private(set) var snapshot: Snapshot
     private(set) var peer: Peer
     /// Whose share of `limits.connections_per_address` it takes; nil for whoever may have them all.
-    let ledgerAddress: String?
+    private(set) var ledgerAddress: String?
     /// Against `limits.connections`.
     var isCounted = false
     private(set) var context: ChannelHandlerContext?
@@ -215,6 +215,14 @@ final class HTTP1Connection: ChannelDuplexHandler {
         peer = peer.seen(by: snapshot)
         // One that has refused a head has refused all that follows.
         if !parser.isInHead { parser = RequestHeadParser(limits: HeadLimits(bytes: snapshot.bounds.headerBytes)) }
+    }
+
+    /// A proxy has said for whom it speaks. From here on it counts for that one.
+    func introduce(as source: ProxyHeader.Source) {
+        peer = peer.introduced(as: source, by: snapshot)
+        guard machine.isIdle, let address = peer.ledgerAddress else { return }
+        guard loop.claim(self, for: address) else { return turnAway(.address) }
+        ledgerAddress = address
     }
 
     private func readBody() -> StateMachine.Progress {

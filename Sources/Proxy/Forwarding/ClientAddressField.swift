@@ -74,17 +74,32 @@ struct Peer: Sendable {
     let isTrusted: Bool
     /// What `X-Forwarded-For` gets appended; nil for a Unix peer, which has no address.
     let forwardedText: [UInt8]?
+    private let standing: Standing
     private let prefix: AddressPrefix
+
+    /// Who speaks on the connection.
+    private enum Standing {
+        /// The client that is known.
+        case itself
+        /// A proxy, which is to say first for whom it speaks.
+        case awaited
+        /// Somebody behind a proxy that has no address for it. The proxy's stands in; but what a proxy would be believed, whoever
+        /// is behind it is not.
+        case unnamed
+    }
 
     /// - Parameter prefix: by which clients are told apart.
     init(_ address: SocketAddress?, trusted: TrustedProxies, countedBy prefix: AddressPrefix = AddressPrefix()) {
-        self.init(ClientAddress.Origin(address), trusted: trusted, countedBy: prefix)
+        self.init(ClientAddress.Origin(address), .itself, trusted: trusted, countedBy: prefix)
     }
 
-    private init(_ origin: ClientAddress.Origin, trusted: TrustedProxies, countedBy prefix: AddressPrefix) {
+    private init(
+        _ origin: ClientAddress.Origin, _ standing: Standing, trusted: TrustedProxies, countedBy prefix: AddressPrefix
+    ) {
+        self.standing = standing
         self.prefix = prefix
         client = ClientAddress(origin, countedBy: prefix)
-        isTrusted = trusted.trusts(origin)
+        isTrusted = standing != .unnamed && trusted.trusts(origin)
         forwardedText = if case .ip = origin { Array(client.text.utf8) } else { nil }
     }
 
@@ -98,7 +113,30 @@ struct Peer: Sendable {
 
     /// The same one, as another configuration sees it.
     func seen(by snapshot: Snapshot) -> Peer {
-        Peer(client.origin, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
+        Peer(client.origin, standing, snapshot)
+    }
+
+    private init(_ origin: ClientAddress.Origin, _ standing: Standing, _ snapshot: Snapshot) {
+        self.init(origin, standing, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
+    }
+
+    // MARK: The PROXY protocol
+
+    /// Its header is still to come.
+    var isAwaited: Bool { standing == .awaited }
+
+    /// A proxy that will say for whom it speaks.
+    func awaited(by snapshot: Snapshot) -> Peer {
+        Peer(client.origin, .awaited, snapshot)
+    }
+
+    /// For whom the proxy speaks.
+    func introduced(as source: ProxyHeader.Source, by snapshot: Snapshot) -> Peer {
+        switch source {
+        case .proxy: Peer(client.origin, .itself, snapshot)
+        case .client(let address): Peer(.ip(address), .itself, snapshot)
+        case .unnamed: Peer(client.origin, .unnamed, snapshot)
+        }
     }
 
     /// Who sent a request, as a trusted peer names them: of the hops that the configured field names, read from the right over

@@ -49,6 +49,18 @@ final class ConnectionLedger: Sendable {
         }
     }
 
+    /// One that was counted for nobody turns out to be this address'.
+    ///
+    /// - Returns: false where the address has its share: the connection is still nobody's.
+    func claim(for address: String) -> Bool {
+        state.withLockedValue { state in
+            let taken = state.byAddress[address] ?? 0
+            guard taken < state.mostOfAddress else { return false }
+            state.byAddress[address] = taken + 1
+            return true
+        }
+    }
+
     /// One that was counted goes.
     func leave(_ address: String?) {
         state.withLockedValue { state in

@@ -46,6 +46,24 @@ extension Loop {
         return .admitted
     }
 
+    /// A proxy's connection turns out to be that of an address.
+    ///
+    /// - Returns: false where that has its share.
+    func claim(_ connection: HTTP1Connection, for address: String) -> Bool {
+        guard shared.ledger.claim(for: address) else {
+            shared.troubles.sharing.failed(at: now)
+            return false
+        }
+        shared.troubles.sharing.succeeded()
+        return true
+    }
+
+    /// No proxy has said for whom it speaks, or none that may: the connection is to be closed.
+    func refuseHeader(_ failure: ProxyHeaderFailure, of peer: Peer) {
+        metrics.failed(failure)
+        shared.troubles.headers.failed(RefusedHeader(failure: failure, peer: peer.client.text), at: now)
+    }
+
     /// Closes the connection that has been between two requests for longest.
     ///
     /// - Returns: whether there was one; it is no longer counted.

@@ -68,6 +68,7 @@ struct Troubles: Sendable {
     let connecting: Trouble
     let crowding: Trouble
     let sharing: Trouble
+    let headers: Trouble
     let costs: Trouble
     let unreadableRefusals: Notice
     let redirects: Notice
@@ -82,6 +83,9 @@ struct Troubles: Sendable {
         sharing = Trouble(
             logger: logger, began: "more connections of one address than limits.connections_per_address, refusing them",
             ended: "connections of every address are taken again")
+        headers = Trouble(
+            logger: logger, began: "connections without a PROXY header that holds, closing them",
+            ended: "connections have a PROXY header again")
         costs = Trouble(
             logger: logger, began: "the handler reports costs that are no whole numbers: charging what was foreseen",
             ended: "the handler reports costs again")
@@ -102,6 +106,7 @@ struct Troubles: Sendable {
         connecting.settle(at: now)
         crowding.settle(at: now)
         sharing.settle(at: now)
+        headers.settle(at: now)
         costs.settle(at: now)
     }
 }

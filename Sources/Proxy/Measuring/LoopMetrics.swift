@@ -15,6 +15,8 @@ struct LoopMetrics {
     private(set) var reasons = [Int](repeating: 0, count: Reason.allCases.count)
     private(set) var admission = Histogram(.ofParts)
     private(set) var upstream = Histogram(.ofParts)
+    /// By ``ProxyHeaderFailure``.
+    private(set) var headerFailures = [Int](repeating: 0, count: ProxyHeaderFailure.allCases.count)
     private(set) var inFlight = 0
     private(set) var streams = 0
     /// Of gates that have ended with their configurations.
@@ -38,6 +40,12 @@ struct LoopMetrics {
             if !gates[..<index].contains(where: gate.sharesConnection) { totals.add(gate.traffic) }
         }
         return totals
+    }
+
+    // MARK: Connections
+
+    mutating func failed(_ failure: ProxyHeaderFailure) {
+        headerFailures[failure.rawValue] += 1
     }
 
     // MARK: Requests

@@ -8,6 +8,7 @@ struct ProxyMetrics {
     private var requests: SeriesTable
     private var operations: SeriesTable
     private var reasons = [Int](repeating: 0, count: Reason.allCases.count)
+    private var headerFailures = [Int](repeating: 0, count: ProxyHeaderFailure.allCases.count)
     private var admission = Histogram(.ofParts)
     private var upstream = Histogram(.ofParts)
     private var inFlight = 0
@@ -35,6 +36,7 @@ struct ProxyMetrics {
 
     private mutating func add(_ report: LoopReport) {
         for (index, count) in report.metrics.reasons.enumerated() { reasons[index] += count }
+        for (index, count) in report.metrics.headerFailures.enumerated() { headerFailures[index] += count }
         admission += report.metrics.admission
         upstream += report.metrics.upstream
         inFlight += report.metrics.inFlight
@@ -72,6 +74,10 @@ struct ProxyMetrics {
             MetricFamily("tollgate_requests_in_flight", .gauge, "Requests without a complete answer.", inFlight),
             MetricFamily("tollgate_streams", .gauge, "Event streams and WebSocket connections that are open.", streams),
             MetricFamily("tollgate_connections", .gauge, "Connections of clients.", connections),
+            MetricFamily(
+                "tollgate_proxy_header_failures_total", .counter,
+                "Connections that were closed because no PROXY header said whose they are.", by: "reason",
+                counted: ProxyHeaderFailure.allCases.map { ($0.word, headerFailures[$0.rawValue]) }),
             MetricFamily(
                 "tollgate_upstream_connections", .gauge, "Connections to the handler, those of streams apart.",
                 by: "state",
