@@ -3,6 +3,7 @@
 import Admission
 import NIOCore
 import NIOPosix
+import Settings
 
 extension Loop {
     /// Makes a connection of a socket that was accepted. One whose client has left again comes to nothing.
@@ -22,8 +23,12 @@ extension Loop {
     private func setUp(_ channel: any Channel, from entrance: Entrance?) throws {
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
-        let peer = Peer(
-            address, trusted: epoch.snapshot.trustedProxies, countedBy: epoch.snapshot.admission.addressPrefix)
-        try channel.pipeline.syncOperations.addHandler(HTTP1Connection(on: self, peer: peer))
+        let snapshot = epoch.snapshot
+        let peer = Peer(address, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
+        guard entrance?.opening.takesProxyProtocol == true else {
+            return try channel.pipeline.syncOperations.addHandler(HTTP1Connection(on: self, peer: peer))
+        }
+        let connection = HTTP1Connection(on: self, peer: peer.awaited(by: snapshot))
+        try channel.pipeline.syncOperations.addHandlers(ProxyHeaderReader(before: connection), connection)
     }
 }

@@ -100,8 +100,6 @@ extension ListenEntry {
                 Self.takesProxyProtocol, expected: "trusted_proxies that connect here",
                 got: "none, so nobody could", hint: "list who sends it there", &problems)
         }
-        mapping.refuse(
-            Self.takesProxyProtocol, expected: "no PROXY protocol, which this version doesn't speak yet", &problems)
     }
 }
 
