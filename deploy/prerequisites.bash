@@ -17,9 +17,10 @@ complain() {
 }
 
 # How the programs are built for use. That no two accesses to a variable overlap is checked while the tests run, not while
-# requests do: a fifth of what a request cost (docs/decisions/0017-what-a-request-costs.md).
+# requests do: a fifth of what a request cost (docs/decisions/0017-what-a-request-costs.md). No other program looks up
+# functions in these: without a list of them each is 2 MB smaller (docs/decisions/0027-what-an-image-weighs.md).
 # shellcheck disable=SC2034  # for who sources this
-release_build=(swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked)
+release_build=(swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked -Xlinker --no-export-dynamic)
 
 # Seconds of silence after which a command that could not reach something is taken to wait for it in vain.
 SILENCE=15
@@ -83,7 +84,7 @@ is_there() {
         libhiredis-dev) has_header hiredis/hiredis.h ;;
         libyaml-dev) has_header yaml.h ;;
         nettle-dev) has_header nettle/sha2.h ;;
-        curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
+        buildah | curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
         procps) command -v ps ;;
         prometheus) command -v promtool ;;
         systemd) command -v systemd-analyze ;;

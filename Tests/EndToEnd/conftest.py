@@ -40,6 +40,7 @@ MARKS = {
         "on the release build and no other: its speed and memory are what is promised, and the quickstart builds it",
         {
             "test_fleet.py",
+            "test_image.py",
             "test_load.py",
             "test_quickstart.py::test_it_runs_until_it_is_told_to_stop",
             "test_quickstart.py::test_once_shows_each_answer_and_leaves_nothing_behind",
