@@ -37,11 +37,12 @@ MARKS = {
         },
     ),
     "release_alone": (
-        "on the release build and no other: its speed and memory are what is promised, and the quickstart builds it",
+        "on the release build and no other: its speed and memory are what is promised, or it is what others get",
         {
             "test_fleet.py",
             "test_image.py",
             "test_load.py",
+            "test_package.py",
             "test_quickstart.py::test_it_runs_until_it_is_told_to_stop",
             "test_quickstart.py::test_once_shows_each_answer_and_leaves_nothing_behind",
             "test_soak.py",
