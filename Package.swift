@@ -46,7 +46,7 @@ let package = Package(
     ],
     traits: [
         // BoringSSL costs a first build minutes; docs/decisions/0022-tls-to-redis.md.
-        .trait(name: "TLS", description: "Connects to Redis by TLS: rediss://."),
+        .trait(name: "TLS", description: "Connects by TLS: rediss:// to Redis, https:// to the handler."),
         .default(enabledTraits: ["TLS"]),
     ],
     dependencies: [
@@ -85,12 +85,12 @@ let package = Package(
             "Settings", ["CYAML", "Endpoints", "LibC", "Limits", "Octets", "TLS", .nioCore],
             settings: [.strictMemorySafety()]),
         layer("Telemetry", ["LibC", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
-        layer("OpenAPI", ["HTTP1", "Octets", "Settings", .nioCore, .nioPosix, .logging]),
+        layer("OpenAPI", ["HTTP1", "Octets", "Settings", "TLS", .nioCore, .nioPosix, .logging]),
         layer(
             "Proxy",
             [
                 "HTTP1", "LibC", "MCP", "Admission", "Endpoints", "Keyspace", "Limits", "Octets", "Redis", "Settings",
-                "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
+                "TLS", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         layer(
             "Admin",
@@ -150,7 +150,7 @@ let package = Package(
             "DirectoryTests",
             ["AdmissionSupport", "Admission", "Directory", "Endpoints", "Keyspace", "Limits", "Octets", "Redis"]),
         tests("SettingsTests", ["Settings", "Endpoints", "Limits", "Octets", "TLS"], resources: [.copy("Refusals")]),
-        tests("OpenAPITests", ["OpenAPI", "Settings", .nioCore, .nioPosix, .logging]),
+        tests("OpenAPITests", ["OpenAPI", "Settings", "TLS", .nioCore, .nioPosix, .logging]),
         tests(
             "DaemonTests",
             [
@@ -171,7 +171,7 @@ let package = Package(
             "ProxyTests",
             [
                 "Proxy", "HTTP1", "LibC", "MCP", "Admission", "Endpoints", "Keyspace", "Limits", "Octets", "Redis",
-                "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioEmbedded, .logging,
+                "Settings", "TLS", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioEmbedded, .logging,
                 .structuredFields,
             ]),
     ]

@@ -4,6 +4,7 @@ package import Logging
 package import NIOCore
 package import Settings
 import Synchronization
+import TLS
 
 /// Reads the documents that `routes` names, again and again, and knows what they told last.
 ///
@@ -64,7 +65,7 @@ package final class Discovery: Sendable {
         known.withLock { known in known = known.filter { inForce.contains($0.key) } }
         for source in settings.discovery?.sources ?? [] where !inForce.contains(source) {
             do throws(DiscoveryFault) {
-                try await read(source)
+                try await read(source, by: settings.upstream.security)
             } catch {
                 throw DiscoveryError(source: source, fault: error)
             }
@@ -110,7 +111,7 @@ package final class Discovery: Sendable {
     private func refresh(
         _ sources: [Settings.Discovery.Source], _ settings: @Sendable () -> Settings, _ changed: @Sendable () -> Void
     ) async {
-        for source in sources { await refresh(source) }
+        for source in sources { await refresh(source, by: settings().upstream.security) }
         let inForce = settings()
         if !Task.isCancelled, merged(inForce) != inForce { changed() }
     }
@@ -126,9 +127,9 @@ package final class Discovery: Sendable {
         }
     }
 
-    private func refresh(_ source: Settings.Discovery.Source) async {
+    private func refresh(_ source: Settings.Discovery.Source, by trust: ServerTrust?) async {
         do throws(DiscoveryFault) {
-            try await read(source)
+            try await read(source, by: trust)
             let wasBad = known.withLock { known in
                 defer { known[source]?.problem = nil }
                 return known[source]?.problem != nil
@@ -148,11 +149,13 @@ package final class Discovery: Sendable {
         }
     }
 
-    private func read(_ source: Settings.Discovery.Source) async throws(DiscoveryFault) {
+    private func read(
+        _ source: Settings.Discovery.Source, by trust: ServerTrust?
+    ) async throws(DiscoveryFault) {
         let before = known.withLock { $0[source] } ?? Known()
         let (octets, etag): ([UInt8], [UInt8]?)
         do throws(FetchError) {
-            switch try await DocumentFetch.ask(source, etag: before.etag, on: group) {
+            switch try await DocumentFetch.ask(source, by: trust, etag: before.etag, on: group) {
             case .unchanged:
                 guard before.wasRead else { throw .status(304) }
                 return

@@ -3,14 +3,15 @@
 package import NIOCore
 import NIOPosix
 package import Settings
+package import TLS
 
-/// Asks for a document once, by a connection of its own, over HTTP/1.1 without TLS.
+/// Asks for a document once, by a connection of its own, over HTTP/1.1, by TLS where the handler is reached so.
 ///
 /// | what comes | what it is |
 /// |---|---|
 /// | 200 with at most 4 MiB | the document |
 /// | 304, where an ETag was sent | unchanged |
-/// | another status, redirects too; another coding; no HTTP; the end in the midst of it; nothing for ten seconds in all | an error |
+/// | another status, redirects too; another coding; no HTTP; no TLS that is to be trusted; the end in the midst of it; nothing for ten seconds in all | an error |
 package enum DocumentFetch {
     package enum Answer: Sendable, Equatable {
         case unchanged
@@ -21,10 +22,12 @@ package enum DocumentFetch {
     /// From the beginning to the last octet.
     package static let timeout = TimeAmount.seconds(10)
 
-    /// - Parameter etag: of the document that is there already.
+    /// - Parameters:
+    ///   - trust: by which TLS to the handler goes; without it a document that is reached by TLS can't be.
+    ///   - etag: of the document that is there already.
     package static func ask(
-        _ source: Settings.Discovery.Source, etag: [UInt8]? = nil, on group: any EventLoopGroup,
-        within timeout: TimeAmount = timeout
+        _ source: Settings.Discovery.Source, by trust: ServerTrust? = nil, etag: [UInt8]? = nil,
+        on group: any EventLoopGroup, within timeout: TimeAmount = timeout
     ) async throws(FetchError) -> Answer {
         let loop = group.next()
         let answer = loop.makePromise(of: Answer.self)
@@ -43,8 +46,10 @@ package enum DocumentFetch {
         }
         do {
             try await channel.eventLoop.submit {
+                let secured = try securedConnection(source, trust)
+                if let secured { try channel.pipeline.syncOperations.addHandler(secured.handler) }
                 try channel.pipeline.syncOperations.addHandler(
-                    DocumentReceiver(request: request(source, etag), answer, within: timeout))
+                    DocumentReceiver(request: request(source, etag), answer, by: secured, within: timeout))
             }.get()
         } catch {
             answer.fail(FetchError.cutOff)
@@ -59,6 +64,17 @@ package enum DocumentFetch {
         } catch {
             throw error as? FetchError ?? .cutOff
         }
+    }
+
+    /// On the loop of the connection; nil without TLS.
+    private static func securedConnection(
+        _ source: Settings.Discovery.Source, _ trust: ServerTrust?
+    ) throws -> SecuredConnection? {
+        guard source.isSecured, case .tcp(let host, let port) = source.location else { return nil }
+        guard let secured = try trust?.connection(to: host, port: port, by: .upstream) else {
+            throw FetchError.unreachable
+        }
+        return secured
     }
 
     private static func request(_ source: Settings.Discovery.Source, _ etag: [UInt8]?) -> ByteBuffer {
@@ -80,6 +96,7 @@ package enum FetchError: Error, Sendable, Equatable, CustomStringConvertible {
     case unreachable, tooSlow, cutOff, notHTTP, tooLarge
     case encoded
     case status(Int)
+    indirect case insecure(Insecurity)
 
     package var description: String {
         switch self {
@@ -92,6 +109,7 @@ package enum FetchError: Error, Sendable, Equatable, CustomStringConvertible {
         case .status(let status) where (300..<400).contains(status):
             "the answer is \(status), and redirects aren't followed: name the place it leads to"
         case .status(let status): "the answer is \(status)"
+        case .insecure(let insecurity): "\(insecurity)"
         }
     }
 }

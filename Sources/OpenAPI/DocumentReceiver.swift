@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import TLS
 
 /// One request and its answer, which it keeps up to the largest document; the connection ends with it.
 final class DocumentReceiver: ChannelInboundHandler {
@@ -17,6 +18,8 @@ final class DocumentReceiver: ChannelInboundHandler {
     private let request: ByteBuffer
     private let answer: EventLoopPromise<DocumentFetch.Answer>
     private let timeout: TimeAmount
+    /// Nil without TLS.
+    private let security: SecuredConnection?
     private var timer: Scheduled<Void>?
     private var state = State.head
     private var parser = ResponseHeadParser()
@@ -25,8 +28,12 @@ final class DocumentReceiver: ChannelInboundHandler {
     private var input = ByteBuffer()
     private var received: [UInt8] = []
 
-    init(request: ByteBuffer, _ answer: EventLoopPromise<DocumentFetch.Answer>, within timeout: TimeAmount) {
+    init(
+        request: ByteBuffer, _ answer: EventLoopPromise<DocumentFetch.Answer>, by security: SecuredConnection? = nil,
+        within timeout: TimeAmount
+    ) {
         self.request = request
+        self.security = security
         self.answer = answer
         self.timeout = timeout
     }
@@ -39,7 +46,7 @@ final class DocumentReceiver: ChannelInboundHandler {
         timer = context.eventLoop.scheduleTask(in: timeout) {
             receiver.value.end(channel.value, .failure(.tooSlow))
         }
-        context.writeAndFlush(wrapOutboundOut(request), promise: nil)
+        if security == nil { context.writeAndFlush(wrapOutboundOut(request), promise: nil) }
         context.channel.setOption(.autoRead, value: true).assumeIsolated().whenFailure { _ in
             receiver.value.end(channel.value, .failure(.cutOff))
         }
@@ -63,8 +70,16 @@ final class DocumentReceiver: ChannelInboundHandler {
         }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let security, TLSClient.isHandshake(event) {
+            if let insecurity = security.establish() { return end(context, .failure(.insecure(insecurity))) }
+            context.writeAndFlush(wrapOutboundOut(request), promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(context, .failure(.cutOff))
+        end(context, .failure(security?.insecurity(for: error).map { .insecure($0) } ?? .cutOff))
     }
 
     private func process(_ context: ChannelHandlerContext) throws(FetchError) {

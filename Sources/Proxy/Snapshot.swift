@@ -16,6 +16,8 @@ final class Snapshot: Sendable {
     struct Upstream: Sendable, Equatable {
         /// Nil where it has a name, which a resolver is asked for.
         var fixedAddress: SocketAddress?
+        /// Nil without TLS.
+        var security: UpstreamSecurity?
         /// `host:port`, as clients of the handler write Host.
         var authority: [UInt8]
         /// The same, as the handler may name itself whatever Host it was sent; a Unix socket has no such name.
@@ -213,6 +215,7 @@ final class Snapshot: Sendable {
         let policies = settings.policies
         upstream = Upstream(
             fixedAddress: settings.upstream.fixedAddress,
+            security: UpstreamSecurity(settings.upstream),
             authority: Array(settings.upstream.authority.utf8),
             ownName: settings.upstream.ownName.map { Array($0.utf8) },
             connectTimeout: TimeAmount(settings.upstream.connectTimeout),

@@ -23,7 +23,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var outbound = ByteBuffer()
     private var isFlushScheduled = false
     /// Nil without TLS.
-    private var security: ConnectionSecurity?
+    private var security: SecuredConnection?
     /// Nothing may be sent before the handshake is through: each write asks.
     private var awaitsHandshake: Bool
     /// Nothing was heard yet, so it may be that the server speaks TLS and can't understand us.
@@ -42,7 +42,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Late replies that nobody was told yet: while the connection may be a reply behind, they may be another's.
     private var doubtful: [(tell: ReplyQueue.Late, reply: RedisReply)] = []
 
-    init(longestReply: Int, longestQueue: Int, security: ConnectionSecurity? = nil, at now: NIODeadline) {
+    init(longestReply: Int, longestQueue: Int, security: SecuredConnection? = nil, at now: NIODeadline) {
         reader = ReplyReader(longestReply: longestReply)
         self.longestQueue = longestQueue
         self.security = security
@@ -170,7 +170,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     func explained(_ error: RedisError) -> RedisError {
         guard failure == nil, let security, !security.isEstablished else { return error }
         return switch error {
-        case .timeout, .notConnected: ConnectionSecurity.silence
+        case .timeout, .notConnected: SecuredConnection.silence
         case .connectionClosed, .protocolViolation, .server, .unfit, .overloaded, .shutdown: error
         }
     }
@@ -206,7 +206,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if TLSClient.isHandshake(event) {
             // A password is among what waits.
-            if let misfit = security?.establish() { return fail(.unfit(misfit)) }
+            if let insecurity = security?.establish() { return fail(.unfit(.insecure(insecurity))) }
             awaitsHandshake = false
             flush()
         }
@@ -232,7 +232,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     /// - Parameter reason: in words.
     private func loss(_ reason: String) -> RedisError {
-        if let security, expectsFirstReply || !security.isEstablished { return security.loss(reason) }
+        if let security, expectsFirstReply || !security.isEstablished { return .notConnected(security.loss(reason)) }
         guard expectsFirstReply else { return .connectionClosed(reason) }
         return .notConnected("\(reason) before its first answer; does it speak TLS? rediss://")
     }

@@ -20,8 +20,8 @@ extension RedisEndpoint {
             .connectTimeout(timeout)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let security = try self.connectionSecurity()
-                    if let security { try channel.pipeline.syncOperations.addHandler(security.client.handler) }
+                    let security = try self.securedConnection()
+                    if let security { try channel.pipeline.syncOperations.addHandler(security.handler) }
                     let handler = RedisChannelHandler(
                         longestReply: longestReply, longestQueue: longestQueue, security: security,
                         at: channel.eventLoop.now)
@@ -50,18 +50,12 @@ extension RedisEndpoint {
     }
 
     /// What TLS is on one connection; nil without.
-    private func connectionSecurity() throws -> ConnectionSecurity? {
+    private func securedConnection() throws -> SecuredConnection? {
         guard let security, case .tcp(let host, let port) = address else { return nil }
-        guard let certificates = security.certificates else {
+        guard let secured = try security.connection(to: host, port: port, by: .redis) else {
             throw RedisError.notConnected("no certificates were read")
         }
-        // What somebody calls the server is a host, whatever it looks like.
-        let isAddress = security.serverName == nil && (try? SocketAddress(ipAddress: host, port: port)) != nil
-        let name = security.serverName ?? host
-        return ConnectionSecurity(
-            try certificates.client(of: isAddress ? nil : name),
-            server: "\(host.contains(":") ? "[\(host)]" : host):\(port)", name: name,
-            files: security.files)
+        return secured
     }
 
     /// An error that the greeting met, as it may be shown: whatever a server repeats of what it was told.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 package import Limits
 import NIOCore
 
@@ -113,7 +114,8 @@ extension Settings {
         redis = Redis(root, &problems)
         if sources.readsSecrets {
             redis.takeCredentials(root, sources, &problems)
-            redis.readCertificates(root, &problems)
+            Redis.tls.read(into: &redis.endpoint.security, root, &problems)
+            Upstream.tls.read(into: &upstream.security, root, &problems)
         }
         keys = Keys(root, &problems)
         let items = root.optional(Self.routes, &problems)

@@ -17,16 +17,20 @@
         /// Of all that was in them.
         private let digest: SHA256Digest
         private let context: NIOSSLContext
+        private let protocols: [String]
 
+        /// - Parameter protocols: that servers are offered (RFC 7301).
         /// - Throws: which file is of no use, and why. Of a certificate and a key of which only one is written yet, that the key
         ///   is another's.
-        package init(reading files: CertificateFiles) throws(CertificateFlaw) {
+        package init(reading files: CertificateFiles, offering protocols: [String] = []) throws(CertificateFlaw) {
             self.files = files
+            self.protocols = protocols
             var configuration = TLSConfiguration.makeClientConfiguration()
             configuration.minimumTLSVersion = .tlsv12
             configuration.certificateVerification = .fullVerification
             // Who closes doesn't wait for the other side's word: one that is frozen would have the next connection wait.
             configuration.shutdownTimeout = .zero
+            configuration.applicationProtocols = protocols
             let authorities = try PEMFile(.authorities, files.trusted)
             configuration.trustRoots = .certificates(try authorities.certificates())
             var contents = [authorities]
@@ -62,7 +66,7 @@
     extension Certificates: Hashable {
         /// What is in the files counts, not when it was written.
         package static func == (one: Certificates, other: Certificates) -> Bool {
-            one.files == other.files && one.digest == other.digest
+            one.files == other.files && one.protocols == other.protocols && one.digest == other.digest
         }
 
         package func hash(into hasher: inout Hasher) {
@@ -78,7 +82,7 @@
 
         package let files: CertificateFiles
 
-        package init(reading files: CertificateFiles) throws(CertificateFlaw) {
+        package init(reading files: CertificateFiles, offering protocols: [String] = []) throws(CertificateFlaw) {
             throw Self.flaw(of: files)
         }
 

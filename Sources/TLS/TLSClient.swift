@@ -11,13 +11,18 @@ import NIOTLS
     ///
     /// It lives on the connection's loop.
     package final class TLSClient {
+        /// Beyond this a buffer that a burst has left behind is given back.
+        private static let keptCapacity = 64 * 1024
+
         private let ssl: NIOSSLClientHandler
         /// Nil where an address is meant.
         private let host: String?
 
         /// - Parameter host: as the server's certificate has to name it; nil where it has to name the address.
         init(_ context: NIOSSLContext, host: String?) throws {
-            ssl = try NIOSSLClientHandler(context: context, serverHostname: host)
+            var configuration = NIOSSLClientHandler.Configuration()
+            configuration.maximumPreservedOutboundBufferCapacity = Self.keptCapacity
+            ssl = try NIOSSLClientHandler(context: context, serverHostname: host, configuration: configuration)
             self.host = host
         }
 

@@ -5,6 +5,7 @@ import Logging
 import NIOPosix
 import OpenAPI
 import Settings
+import TLS
 
 extension Config {
     struct Check: AsyncParsableCommand {
@@ -47,6 +48,14 @@ extension Config {
 
         /// Settings with the routes that their documents tell.
         private func told(_ settings: Settings, _ warnings: inout [String]) async throws -> Settings {
+            var settings = settings
+            do throws(CertificateFlaw) {
+                let certificates = try settings.upstream.security?.read()
+                settings.upstream.security?.certificates = certificates
+            } catch {
+                Configuration.report(["\(file): upstream.tls: \(error)"])
+                throw Configuration.wrong
+            }
             let discovery = Discovery(
                 on: MultiThreadedEventLoopGroup.singleton,
                 logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })

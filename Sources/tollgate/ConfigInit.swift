@@ -6,6 +6,7 @@ import NIOPosix
 import OpenAPI
 import Octets
 import Settings
+import TLS
 
 extension Config {
     /// `tollgate config init`: a file to begin with, made from what a handler says of itself.
@@ -35,10 +36,12 @@ extension Config {
         var out: String?
 
         func run() async throws {
-            let source = try source()
+            let (source, security) = try source()
             let document: Document
             do {
-                switch try await DocumentFetch.ask(source, on: MultiThreadedEventLoopGroup.singleton) {
+                var trust = security
+                trust?.certificates = try security?.read()
+                switch try await DocumentFetch.ask(source, by: trust, on: MultiThreadedEventLoopGroup.singleton) {
                 case .document(let octets, _): document = try Document(octets, readAt: source.target)
                 case .unchanged: throw FetchError.status(304)
                 }
@@ -52,16 +55,18 @@ extension Config {
         }
 
         /// As the sidecar would read it from a file.
-        private func source() throws -> Settings.Discovery.Source {
+        private func source() throws -> (Settings.Discovery.Source, ServerTrust?) {
             let quoted = ConfigurationDraft.quoted
             let text = """
                 upstream: {url: \(quoted(origin))}
                 routes: [{openapi: \(quoted(openapi))\(rest.isEmpty ? "" : ", rest: [\(rest.map(quoted).joined(separator: ","))]")}]
                 """
-            guard let source = try? Settings.parse(text, named: "--openapi").discovery?.sources.first else {
+            guard let settings = try? Settings.parse(text, named: "--openapi"),
+                let source = settings.discovery?.sources.first
+            else {
                 throw ValidationError("--openapi: expected a URL such as http://127.0.0.1:8081/openapi.json")
             }
-            return source
+            return (source, settings.upstream.security)
         }
 
         /// The handler is where its document is.
@@ -102,7 +107,7 @@ struct ConfigurationDraft {
         let quoted = Self.quoted
         var lines = [
             "# The operations of \(source). Each asks for a key.", "upstream:",
-            "  url: \(quoted("http://\(source.authority)"))", "routes:",
+            "  url: \(quoted(source.origin))", "routes:",
             "  # Pages beside the operations. Take the # away to serve them to anybody:",
         ]
         for page in ["/docs", "/redoc", source.target, "/.well-known/oauth-protected-resource"] {

@@ -60,7 +60,7 @@ struct Daemon {
             "starting",
             metadata: [
                 "version": "\(Version.current)", "loops": "\(settings.loops)",
-                "upstream": "\(settings.upstream.location)",
+                "upstream": "\(settings.upstream.address)",
                 "redis": "\(settings.redis.endpoint)",
             ])
         if settings.limits.connections < settings.limits.wantedConnections {

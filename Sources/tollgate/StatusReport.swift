@@ -41,7 +41,7 @@ struct StatusReport: Sendable {
                 },
                 upstream: running.map {
                     Status.Upstream(
-                        address: "\(settings.upstream.location)", resolved: $0.activity.upstreamAddresses,
+                        address: "\(settings.upstream.address)", resolved: $0.activity.upstreamAddresses,
                         connections: [
                             ("idle", $0.activity.connections.idle), ("connecting", $0.activity.connections.connecting),
                             ("busy", $0.activity.connections.busy),

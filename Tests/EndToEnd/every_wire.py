@@ -4,7 +4,8 @@
 `/old` is HTTP+SSE of 2024-11-05 with its messages at `/old/messages/`; `/sessions`, `/json`, `/events` (with an event store),
 `/stateless` and `/stateless-json` are streamable HTTP, and `/mounted/` has sessions too. On 2.x those six answer 2026-07-28 too.
 
-`POST /release/{run}` goes to the handler directly, as with `stepwise.py`.
+`POST /release/{run}` goes to the handler directly, as with `stepwise.py`. With two arguments, the files of a certificate and
+its key, it speaks TLS.
 """
 
 import inspect
@@ -178,5 +179,8 @@ if __name__ == "__main__":
     # asyncio does it only where it made the socket; without it each answer waits 40 ms for its second packet.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(application(), log_level="critical", timeout_graceful_shutdown=1)
+    certificate, key = sys.argv[1:] or (None, None)
+    config = uvicorn.Config(
+        application(), log_level="critical", timeout_graceful_shutdown=1, ssl_certfile=certificate, ssl_keyfile=key
+    )
     sys.exit(uvicorn.Server(config).run(sockets=[listener]))

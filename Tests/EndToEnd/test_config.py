@@ -66,7 +66,7 @@ ONLY_THE_READER_KNOWS = {
     r"expected a size from \d+ to \d+ bytes, got '": "a pattern doesn't compare amounts of several units",
     r"expected each entry once": "two spellings may be the same value",
     r"expected a whole number from .* got 1\.0": "JSON has one 1",
-    r"expected rediss:// in redis.url beside it": "a variable or a flag may give the URL",
+    r"expected (rediss:// in redis|https:// in upstream).url beside it": "a variable or a flag may give the URL",
     r"which has another use|which holds credentials|is never passed on|which is not supported in this version": (
         "names of fields are the same in any case of letters"
     ),
@@ -84,7 +84,7 @@ ONLY_THE_READER_KNOWS = {
     r"\(bits are set behind the prefix|\(not an IPv4 or IPv6 address|\(the prefix length must be": "it takes the address' bits",
     r"did you mean (preserve|upstream|auto)\?": "a likely slip, of what could be a name",
     r"expected trusted_proxies that connect here": "what trusted_proxies has is elsewhere",
-    r"expected a document on the host of upstream.url": "what upstream.url has is elsewhere",
+    r"expected a document on the host of upstream.url|expected https:// on the host of an upstream.url": "what upstream.url has is elsewhere",
     r"expected each parameter once": "a pattern doesn't compare names",
 }
 
@@ -112,8 +112,8 @@ def valid() -> list:
     """Whatever the shipped files, the documents and Swift's tests have that is taken."""
     texts = {str(file.relative_to(ROOT)): file.read_text() for file in sorted((ROOT / "deploy").rglob("*.yaml"))}
     shipped = texts["deploy/tollgate.yaml"]
-    # What redis.tls is about.
-    secured = shipped.replace("\n  url: redis://", "\n  url: rediss://")
+    # What redis.tls and upstream.tls are about.
+    secured = shipped.replace("\n  url: redis://", "\n  url: rediss://").replace("\n  url: http://", "\n  url: https://")
     texts["everything"] = re.sub(r"^#(?=[a-z_]+:|  )", "", secured, flags=re.MULTILINE)
     for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL)):

@@ -150,6 +150,11 @@ import Testing
     @Test(
         arguments: [
             (.upstreamUnreachable, "502 upstream_unreachable"), (.upstreamClosed, "502 upstream_closed"),
+            (.upstreamDoubtful(.untrusted), "502 upstream_untrusted"),
+            (.upstreamDoubtful(.expired), "502 upstream_expired"),
+            (.upstreamDoubtful(.otherName), "502 upstream_other_name"),
+            (.upstreamDoubtful(.wantsCertificate), "502 upstream_wants_certificate"),
+            (.upstreamDoubtful(.noTLS), "502 upstream_tls"),
             (.upstreamInvalid, "502 upstream_invalid"), (.upstreamConnectTimeout, "504 upstream_connect_timeout"),
             (.upstreamTimeout, "504 upstream_timeout"), (.upstreamQueueFull, "503 upstream_queue_full"),
             (.upstreamShare, "503 upstream_share"), (.exhausted, "503 exhausted"),

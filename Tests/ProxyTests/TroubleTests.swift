@@ -47,6 +47,19 @@ import Testing
         #expect(told.dropFirst() == ["notice ended failures=1"])
     }
 
+    @Test func anotherErrorIsToldNowAndThen() {
+        let (trouble, other) = (makeTrouble(), IOError(errnoCode: 23, reason: "accept"))
+        trouble.failed(failure, at: start)
+        trouble.failed(other, at: start + .seconds(5) - .nanoseconds(1))
+        #expect(told.count == 1)
+        for step in 0..<100 { trouble.failed(other, at: start + .seconds(5) + .milliseconds(Int64(step))) }
+        #expect(told.dropFirst() == ["error began error=Too many open files in system"])
+        trouble.failed(other, at: start + .seconds(60))
+        #expect(told.count == 2)
+        trouble.failed(failure, at: start + .seconds(61))
+        #expect(told.count == 3)
+    }
+
     @Test func successesAloneAreNoNews() {
         let trouble = makeTrouble()
         trouble.succeeded()

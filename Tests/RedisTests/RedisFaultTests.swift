@@ -7,7 +7,10 @@ import Testing
 
 @Suite struct RedisFaultTests {
     private static func insecure(_ failure: TLSFailure) -> RedisError {
-        .unfit(.insecure(.init(failure, server: "h:1", name: "h", files: CertificateFiles())))
+        .unfit(
+            .insecure(
+                Insecurity(
+                    failure, with: SecuredServer(address: "h:1", name: "h", files: CertificateFiles(), words: .redis))))
     }
 
     /// What Redis 7 and Valkey 8 write, word for word.

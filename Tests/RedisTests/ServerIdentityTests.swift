@@ -89,6 +89,10 @@ import Testing
         _ failure: TLSFailure, ca: String? = "/ca.crt", identity: CertificateFiles.Identity? = nil
     ) -> RedisMisfit {
         .insecure(
-            .init(failure, server: "h:1", name: "n", files: CertificateFiles(authorities: ca, identity: identity)))
+            Insecurity(
+                failure,
+                with: SecuredServer(
+                    address: "h:1", name: "n", files: CertificateFiles(authorities: ca, identity: identity),
+                    words: .redis)))
     }
 }

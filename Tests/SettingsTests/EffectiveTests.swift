@@ -149,6 +149,7 @@ import Testing
     }
 
     private static let unset = [
+        "upstream.tls.certificate", "upstream.tls.key", "upstream.tls.server_name",
         "redis.username", "redis.password_file", "redis.tls.certificate", "redis.tls.key", "redis.tls.server_name",
         "cors.allow_origins", "cors.allow_credentials", "cors.max_age", "mcp.resource_metadata.resource",
         "mcp.resource_metadata.authorization_servers", "mcp.resource_metadata.scopes_supported",
@@ -168,7 +169,7 @@ import Testing
                 told.filter { !$0.hasSuffix(" # default") }.dropFirst(2) == [
                     "listen: [127.0.0.1:1, 127.0.0.1:2] # flag --listen",
                     "#loops: \(try Settings.load().loops) # default, computed",
-                    "namespace: x # \(path):1", "log:", "upstream:", "redis:",
+                    "namespace: x # \(path):1", "log:", "upstream:", "  tls:", "redis:",
                     "  url: redis://u:***@h:1/2 # variable TOLLGATE_REDIS_URL", "  tls:", "  timeout: 50ms # \(path):3",
                     "keys:",
                     "#  accept: [mcp_] # default, computed", "routes:",

@@ -15,8 +15,9 @@ import Testing
     static func texts() throws -> (shipped: String, uncommented: String) {
         let shipped = try String(contentsOf: file, encoding: .utf8)
         let setting = try Regex(#"^#(?=[a-z_]+:|  )"#).anchorsMatchLineEndings()
-        // What redis.tls is about.
+        // What redis.tls and upstream.tls are about.
         let secured = shipped.replacing("\n  url: redis://", with: "\n  url: rediss://")
+            .replacing("\n  url: http://", with: "\n  url: https://")
         return (shipped, secured.replacing(setting, with: ""))
     }
 

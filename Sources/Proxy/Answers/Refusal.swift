@@ -214,6 +214,7 @@ extension Refusal {
     init(_ fault: Exchange.Fault, bodyLimit: Int) {
         switch fault {
         case .upstreamUnreachable: self = .upstreamUnreachable(.upstreamUnreachable)
+        case .upstreamDoubtful(let doubt): self = .upstreamUnreachable(doubt.reason)
         case .upstreamClosed: self = .upstreamUnreachable(.upstreamClosed)
         case .upstreamConnectTimeout: self = .upstreamTimeout(.upstreamConnectTimeout)
         case .upstreamTimeout: self = .upstreamTimeout(.upstreamTimeout)

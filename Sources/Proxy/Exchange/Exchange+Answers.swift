@@ -216,7 +216,9 @@ extension Exchange.Fault {
     /// Whether it happened before the handler could have begun to work.
     fileprivate var isOurs: Bool {
         switch self {
-        case .upstreamUnreachable, .upstreamConnectTimeout, .upstreamQueueFull, .upstreamShare, .exhausted: true
+        case .upstreamUnreachable, .upstreamDoubtful, .upstreamConnectTimeout, .upstreamQueueFull, .upstreamShare,
+            .exhausted:
+            true
         case .upstreamClosed, .upstreamInvalid, .upstreamTimeout, .bodyMalformed, .bodyTooLarge, .bodyTimeout,
             .keyEnded, .slotLost:
             false

@@ -23,6 +23,8 @@ extension Exchange {
     /// What went wrong, where a response of our own stands in for the handler's.
     enum Fault: Sendable, Equatable {
         case upstreamUnreachable, upstreamConnectTimeout, upstreamQueueFull
+        /// It is there, and by TLS it isn't to be spoken to.
+        case upstreamDoubtful(UpstreamDoubt)
         /// The caller has as many connections to the handler as one may.
         case upstreamShare
         case upstreamClosed, upstreamInvalid, upstreamTimeout

@@ -17,6 +17,7 @@ package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
     // The handler.
     case upstreamUnreachable, upstreamClosed, upstreamConnectTimeout, upstreamTimeout, upstreamInvalid
     case upstreamQueueFull, upstreamShare, upstreamTruncated
+    case upstreamUntrusted, upstreamExpired, upstreamOtherName, upstreamWantsCertificate, upstreamTLS
     // A stream that ended early.
     case keyEnded, slotLost
     // The client.
@@ -68,6 +69,11 @@ package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
         case .upstreamQueueFull: "upstream_queue_full"
         case .upstreamShare: "upstream_share"
         case .upstreamTruncated: "upstream_truncated"
+        case .upstreamUntrusted: "upstream_untrusted"
+        case .upstreamExpired: "upstream_expired"
+        case .upstreamOtherName: "upstream_other_name"
+        case .upstreamWantsCertificate: "upstream_wants_certificate"
+        case .upstreamTLS: "upstream_tls"
         case .keyEnded: "key_ended"
         case .slotLost: "slot_lost"
         case .clientClosed: "client_closed"

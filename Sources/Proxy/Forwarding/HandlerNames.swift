@@ -10,8 +10,11 @@ struct HandlerNames {
     let sent: ByteBufferView
 
     func include(_ authority: ByteBufferView, under scheme: URLScheme) -> Bool {
-        authority.isSameAuthority(as: sent, under: scheme)
-            || own.map { authority.isSameAuthority(as: $0, under: scheme) } ?? false
+        authority.isSameAuthority(as: sent, under: scheme) || isOwn(authority, under: scheme)
+    }
+
+    func isOwn(_ authority: ByteBufferView, under scheme: URLScheme) -> Bool {
+        own.map { authority.isSameAuthority(as: $0, under: scheme) } ?? false
     }
 }
 

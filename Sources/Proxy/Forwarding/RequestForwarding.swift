@@ -69,7 +69,7 @@ struct RequestForwarding {
     private func writeHost(to output: inout OutputRawSpan) {
         output.appendField("Host", sentHost)
         guard replacesOrigin else { return }
-        output.append("Origin: http://")
+        output.append(snapshot.upstream.security == nil ? "Origin: http://" : "Origin: https://")
         output.append(sentHost)
         output.appendFieldEnd()
     }

@@ -36,7 +36,7 @@ extension ResponseForwarding {
             return
         }
         switch scheme {
-        // Never down from what the handler asks for: it may be sending the client to HTTPS.
+        // Never down from what the handler asks for by another name than its address: it may be sending the client to HTTPS.
         case .https: output.append("https:")
         case .http: output.append(record.isSecure ? "https:" : "http:")
         case .inherited: break
@@ -65,7 +65,10 @@ extension ResponseForwarding {
         let authority = octets.dropFirst(length).prefix { !Self.endsAuthority($0) }
         let names = HandlerNames(own: snapshot.upstream.ownName, sent: record.sentHost)
         guard names.include(authority, under: scheme) else { return nil }
-        return Origin(range: url.lowerBound..<(url.lowerBound + length + authority.count), scheme: scheme)
+        // By its own address it means the place where it is, which it is reached at by TLS whatever its client speaks.
+        let isPlace = scheme == .https && snapshot.upstream.security != nil && names.isOwn(authority, under: scheme)
+        return Origin(
+            range: url.lowerBound..<(url.lowerBound + length + authority.count), scheme: isPlace ? .http : scheme)
     }
 
     private static func endsAuthority(_ octet: UInt8) -> Bool {

@@ -7,16 +7,19 @@ import Octets
 
 /// A failure that comes back as long as its cause lasts: told when it begins and when it is over, not each time.
 ///
-/// It is over when something succeeded and nothing has failed for a while, so what comes and goes is told once. Shared by
-/// all loops; its lock is taken where a connection is made, never for a request.
+/// It is over when something succeeded and nothing has failed for a while, so what comes and goes is told once. Another error
+/// than was told last is told as well, now and then: who has mended one thing has to hear of the next. Shared by all loops; its lock is taken where a connection is made, never for a request.
 final class Trouble: Sendable {
     private struct State {
         var failures = 0
         var lastFailure = NIODeadline.distantPast
         var hasSucceeded = false
+        /// As it was told last.
+        var reason: String?
+        var toldAt = NIODeadline.distantPast
     }
 
-    /// Without a failure, until it is over.
+    /// Without a failure, until it is over; and from one telling to the next of another error.
     private static let quiet = TimeAmount.seconds(5)
 
     private let logger: Logger
@@ -32,14 +35,18 @@ final class Trouble: Sendable {
 
     /// - Parameter error: nil where the message says all.
     func failed(_ error: (any Error)? = nil, at now: NIODeadline = .now()) {
-        let isFirst = state.withLockedValue { state in
+        let (isToTell, reason) = state.withLockedValue { state in
             state.failures += 1
             state.lastFailure = now
             state.hasSucceeded = false
-            return state.failures == 1
+            guard state.failures == 1 || now >= state.toldAt + Self.quiet else { return (false, String?.none) }
+            let reason = error.map(Self.reason)
+            guard state.failures == 1 || reason != state.reason else { return (false, nil) }
+            state.reason = reason
+            state.toldAt = now
+            return (true, reason)
         }
-        guard isFirst else { return }
-        logger.error(began, metadata: error.map { ["error": "\(Self.reason($0))"] })
+        if isToTell { logger.error(began, metadata: reason.map { ["error": "\($0)"] }) }
     }
 
     /// What an `IOError` says of itself names the system call; the reason is enough.

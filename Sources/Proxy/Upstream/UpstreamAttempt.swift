@@ -3,6 +3,7 @@
 import LibC
 import NIOCore
 import NIOPosix
+import TLS
 
 /// The way to one connection: every address once, one after the other, and then those that the name has got meanwhile.
 struct UpstreamAttempt {
@@ -69,7 +70,9 @@ extension Exchange.Fault {
     /// What kept a connection to the handler from being made.
     init(connecting error: any Error) {
         switch error {
-        case ChannelError.connectTimeout: self = .upstreamConnectTimeout
+        case ChannelError.connectTimeout, HandshakeFailure.tooSlow: self = .upstreamConnectTimeout
+        case let error as Insecurity: self = .upstreamDoubtful(Exchange.UpstreamDoubt(error.failure))
+        case is HandshakeFailure: self = .upstreamDoubtful(.noTLS)
         case let error as IOError where error.errnoCode == EAGAIN: self = .upstreamConnectTimeout
         // Ours, not the handler's: too few descriptors, ports or buffers.
         case let error as IOError where [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(error.errnoCode):

@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import TLS
 
 /// One connection to the handler: reads its responses and passes them, piece by piece, to the exchange it carries.
 ///
@@ -37,6 +38,11 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     private var hasEnded = false
     /// The handler keeps the connection after this response.
     private var isReusable = false
+
+    /// Nil without TLS, and once the handler has answered by it.
+    var security: SecuredConnection?
+    /// What TLS met before the first answer: a handler may say after its own handshake that ours won't do (RFC 8446 §4.4.2.4).
+    private var insecurity: Insecurity?
 
     var standing = UpstreamPool.Standing()
     /// The pool knows of it; a connect that fails is the pool's business.
@@ -163,15 +169,30 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         let pool = self.pool
         self.pool = nil
         pool?.closed(self)
+        if let security, ended != .closed { tellOfDoubt(pool, security, isAsked: ended == .head) }
         switch ended {
         // A response that has begun, if only by a byte, is not to be asked for again.
         case .head where input.readableBytes > 0: owner?.upstreamFailed(.upstreamInvalid)
-        case .head: owner?.upstreamClosed()
+        case .head:
+            if let insecurity {
+                owner?.upstreamFailed(.upstreamDoubtful(Exchange.UpstreamDoubt(insecurity.failure)))
+            } else {
+                owner?.upstreamClosed()
+            }
         // Only a FIN is the end of a body that goes up to the end of its connection.
         case .body: hasFailed ? owner?.upstreamClosed() : endAtEOF(owner)
         case .idle, .complete, .closed: break
         }
         input.clear()
+    }
+
+    /// It ended before its first answer by TLS.
+    private func tellOfDoubt(_ pool: UpstreamPool?, _ security: SecuredConnection, isAsked: Bool) {
+        if let insecurity {
+            pool?.failed(insecurity)
+        } else if isAsked, security.server.mayMissCertificate {
+            pool?.failed(HandshakeFailure.ended(by: security))
+        }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -182,6 +203,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The end of the channel tells the owner.
         hasFailed = true
+        if let security { insecurity = insecurity ?? security.insecurity(for: error) }
         context.close(promise: nil)
     }
 
@@ -209,6 +231,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
             return false
         }
         defer { head.reset() }
+        if security != nil { isAnsweredByTLS() }
         guard head.status >= 200 else { return readInterim(for: owner) }
         decoder = BodyDecoder(framing: head.framing, isRequest: false)
         isReusable = head.keepsAlive && head.version == .http11
@@ -217,6 +240,12 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         // The owner may have ended the exchange, or gone on with another request, in which case `phase` is another.
         if phase == .complete { owner.upstreamEnded(trailers: nil, isReusable: isClean) }
         return phase == .body
+    }
+
+    /// From now on what goes wrong with TLS is a connection lost.
+    private func isAnsweredByTLS() {
+        security = nil
+        pool?.answered()
     }
 
     private func readInterim(for owner: any UpstreamReceiver) -> Bool {

@@ -4,6 +4,7 @@ import LibC
 import NIOCore
 import NIOPosix
 import Redis
+import TLS
 
 /// Makes a loop's connections to the handler, at whichever of its addresses takes them.
 final class UpstreamConnector {
@@ -34,7 +35,8 @@ final class UpstreamConnector {
     ) {
         self.eventLoop = eventLoop
         self.clock = clock
-        self.dial = dial ?? { Self.dial($0, at: $1, within: $2, on: eventLoop) }
+        let security = configuration.security
+        self.dial = dial ?? { Self.dial($0, at: $1, within: $2, by: security, on: eventLoop) }
         self.resolver = resolver
         responseHeadLimit = configuration.responseHeadLimit
         targets = UpstreamTargets(configuration.fixedAddress.map { [$0] } ?? [])
@@ -120,10 +122,30 @@ final class UpstreamConnector {
 
     private static func dial(
         _ connection: UpstreamConnection, at address: SocketAddress, within time: TimeAmount,
+        by security: UpstreamSecurity?, on eventLoop: any EventLoop
+    ) -> EventLoopFuture<any Channel> {
+        guard let security else {
+            return dial([connection], at: address, within: time, on: eventLoop)
+        }
+        let secured: SecuredConnection
+        do {
+            secured = try security.connection()
+        } catch {
+            return eventLoop.makeFailedFuture(error)
+        }
+        let promise = eventLoop.makePromise(of: (any Channel).self)
+        let handshake = UpstreamHandshake(secured, for: connection, within: time, promise)
+        dial([secured.handler, handshake], at: address, within: time, on: eventLoop).assumeIsolated()
+            .whenFailure { handshake.fail($0) }
+        return promise.futureResult
+    }
+
+    private static func dial(
+        _ handlers: [any ChannelHandler], at address: SocketAddress, within time: TimeAmount,
         on eventLoop: any EventLoop
     ) -> EventLoopFuture<any Channel> {
         // The initializer may run later, but on this loop.
-        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
+        let bound = NIOLoopBound(handlers, eventLoop: eventLoop)
         var bootstrap = ClientBootstrap(group: eventLoop)
         // A request may wait for its answer without end, on a connection on which nothing comes.
         if !address.isUnix { bootstrap = bootstrap.keptAlive(idle: 60, interval: 15, count: 4) }
@@ -135,7 +157,7 @@ final class UpstreamConnector {
             .channelOption(.writeBufferWaterMark, value: Loop.waterMark)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(bound.value)
+                    try channel.pipeline.syncOperations.addHandlers(bound.value)
                 }
             }
             .connect(to: address)

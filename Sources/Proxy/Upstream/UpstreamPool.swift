@@ -91,6 +91,16 @@ final class UpstreamPool {
         perform(machine.closed(connection, at: clock.now))
     }
 
+    /// One that was made by TLS has ended before its first answer.
+    func failed(_ error: any Error) {
+        trouble.failed(error, at: clock.now)
+    }
+
+    /// One that was made by TLS has brought an answer.
+    func answered() {
+        trouble.succeeded()
+    }
+
     /// It closes when the handler has taken what was written, and is cut off if that takes too long.
     func awaitEnd(of connection: UpstreamConnection) {
         machine.awaitEnd(of: connection, at: clock.now)
@@ -149,7 +159,8 @@ final class UpstreamPool {
         connector.connect(for: self, until: deadline) { result in
             switch result {
             case .success(let connection):
-                self.trouble.succeeded()
+                // By TLS the handler may still say that it won't.
+                if connection.security == nil { self.trouble.succeeded() }
                 connection.isConnected = true
                 self.perform(self.machine.connected(connection, at: self.clock.now))
             case .failure(let error):

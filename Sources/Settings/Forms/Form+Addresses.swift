@@ -120,36 +120,48 @@ extension Form where Value == Settings.TCPAddress? {
     ]
 }
 
-extension Form where Value == Settings.Upstream.Location {
+/// Where the handler is, as it is written.
+struct HandlerURL: Hashable, Sendable {
+    var location: Settings.Upstream.Location
+    var isSecured = false
+}
+
+extension Form where Value == HandlerURL {
     static let upstreamURL = Form.text(
         "the handler's URL such as http://127.0.0.1:8081",
-        schema: .pattern(#"\s*(?:http://(?!.*:0+/?\s*$)\#(Pattern.authority)/?|\#(SocketPath.connected))\s*"#)
+        schema: .pattern(#"\s*(?:https?://(?!.*:0+/?\s*$)\#(Pattern.authority)/?|\#(SocketPath.connected))\s*"#)
     ) { written throws(Mismatch) in
         let text = written.trimmingWhiteSpace
-        if text.hasPrefix(SocketPath.prefix) { return .unix(path: try SocketPath.read(text, isListened: false)) }
-        if text.hasPrefix("https://") {
-            throw Mismatch(
-                got: "https, which is not supported in this version", hint: "http://host:port and unix:/path are")
+        if text.hasPrefix(SocketPath.prefix) {
+            return HandlerURL(location: .unix(path: try SocketPath.read(text, isListened: false)))
         }
-        guard text.hasPrefix("http://") else { throw Mismatch(hint: suggestion(text)) }
-        var rest = text.dropFirst("http://".count)
+        guard let scheme = ["http://", "https://"].first(where: text.hasPrefix) else {
+            throw Mismatch(hint: suggestion(text))
+        }
+        let isSecured = scheme == "https://"
+        var rest = text.dropFirst(scheme.count)
         if rest.hasSuffix("/") { rest = rest.dropLast() }
         if rest.contains("@") { throw Mismatch(got: "one with user and password", hint: "leave them out") }
         if let end = rest.firstIndex(where: { "/?#".contains($0) }) {
-            let shorter = "http://" + rest[..<end]
+            let shorter = scheme + rest[..<end]
             throw Mismatch(hint: "paths pass unchanged, so leave it at \(shorter.shown)")
         }
         guard let authority = Authority(rest), authority.port != 0 else {
-            throw Mismatch(hint: "host and port: http://127.0.0.1:8081")
+            throw Mismatch(hint: "host and port: \(scheme)127.0.0.1:8081")
         }
-        return .tcp(host: authority.host, port: authority.port ?? 80)
+        let port = authority.port ?? (isSecured ? 443 : 80)
+        return HandlerURL(location: .tcp(host: authority.host, port: port), isSecured: isSecured)
     }
 
     private static func suggestion(_ text: String) -> String? {
         if let path = SocketPath.guesses(text).first { return path.offered }
         if let port = Int(text), (1...65_535).contains(port) { return "did you mean http://127.0.0.1:\(port)?" }
-        guard let authority = Authority(text.lowercased().replacing(/^(?:http|tcp):\/\//, with: "")) else { return nil }
-        return "did you mean http://\(Settings.TCPAddress(host: authority.host, port: authority.port ?? 80))?"
+        let scheme = text.lowercased().hasPrefix("https:") ? "https" : "http"
+        guard let authority = Authority(text.lowercased().replacing(/^(?:https?|tcp):\/\//, with: "")) else {
+            return nil
+        }
+        let port = authority.port ?? (scheme == "https" ? 443 : 80)
+        return "did you mean \(scheme)://\(Settings.TCPAddress(host: authority.host, port: port))?"
     }
 }
 

@@ -6,34 +6,34 @@ import Octets
 enum DocumentURL: Hashable, Sendable {
     /// A path at the handler, wherever `upstream.url` says that it is.
     case ofHandler(String)
-    case elsewhere(host: String, port: Int, target: String)
+    case elsewhere(host: String, port: Int, isSecured: Bool, target: String)
 }
 
 extension Form where Value == DocumentURL {
     static let documentURL = Form.text(
         "a path such as /openapi.json or a URL such as http://127.0.0.1:8081/openapi.json",
-        schema: .pattern(#"(?:http://[^/?#@]+)?/(?!/)[!-"$-~]*"#)
+        schema: .pattern(#"(?:https?://[^/?#@]+)?/(?!/)[!-"$-~]*"#)
     ) { text throws(Mismatch) in
         guard text.utf8.count <= 1024 else { throw Mismatch(expected: "a URL of at most 1024 octets", got: "more") }
-        if text.hasPrefix("https://") {
-            throw Mismatch(
-                got: "https, which is not supported in this version", hint: "http://host:port/path and /path are")
-        }
         // What is not of these would end the line of a request.
         guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), !text.contains("#") else {
             throw Mismatch(expected: "a URL without blanks, fragment and other letters than ASCII's")
         }
         guard !text.hasPrefix("/") else {
-            guard !text.hasPrefix("//") else { throw Mismatch(hint: "begin it with http:// or with one slash") }
+            guard !text.hasPrefix("//") else {
+                throw Mismatch(hint: "begin it with http://, https:// or with one slash")
+            }
             return .ofHandler(text)
         }
-        guard text.hasPrefix("http://") else { throw Mismatch() }
-        let rest = text.dropFirst("http://".count)
+        guard let scheme = ["http://", "https://"].first(where: text.hasPrefix) else { throw Mismatch() }
+        let isSecured = scheme == "https://"
+        let rest = text.dropFirst(scheme.count)
         let written = rest.prefix { $0 != "/" && $0 != "?" }
         let target = rest[written.endIndex...]
         if written.contains("@") { throw Mismatch(got: "one with user and password", hint: "leave them out") }
         guard let authority = Authority(written), authority.port != 0, target.hasPrefix("/") else { throw Mismatch() }
-        return .elsewhere(host: authority.host, port: authority.port ?? 80, target: String(target))
+        let port = authority.port ?? (isSecured ? 443 : 80)
+        return .elsewhere(host: authority.host, port: port, isSecured: isSecured, target: String(target))
     }
 }
 

@@ -4,14 +4,18 @@ import Octets
 
 extension Form where Value == String {
     /// It has a slash, so that none is taken for another word than `system`.
-    static let authorities = text(
-        "system, or a path of a file with a slash in it, such as /etc/ssl/redis-ca.crt",
-        schema: .pattern(#"system|[^\x00]*/[^\x00]*"#)
-    ) { text throws(Mismatch) in
-        if text == systemAuthorities { return text }
-        guard !text.utf8.contains(0) else { throw Mismatch() }
-        guard text.contains("/") else { throw Mismatch(got: "'\(text)', which has no slash", hint: hint(text)) }
-        return text
+    ///
+    /// - Parameter name: whose they may be: `redis`.
+    static func authorities(such name: String) -> Self {
+        text(
+            "system, or a path of a file with a slash in it, such as /etc/ssl/\(name)-ca.crt",
+            schema: .pattern(#"system|[^\x00]*/[^\x00]*"#)
+        ) { text throws(Mismatch) in
+            if text == systemAuthorities { return text }
+            guard !text.utf8.contains(0) else { throw Mismatch() }
+            guard text.contains("/") else { throw Mismatch(got: "'\(text)', which has no slash", hint: hint(text)) }
+            return text
+        }
     }
 
     static let systemAuthorities = "system"

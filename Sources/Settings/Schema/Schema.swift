@@ -58,7 +58,7 @@ struct Schema: Sendable {
         self.init(
             parts.flatMap(\.rows), nullable: parts.reduce(into: []) { $0.formUnion($1.nullable) },
             synonyms: parts.reduce(into: [:]) { $0.merge($1.synonyms) { first, _ in first } },
-            remarks: parts.reduce(into: [:]) { $0.merge($1.remarks) { first, _ in first } },
+            remarks: parts.reduce(into: [:]) { $0.merge($1.remarks) { $0.union($1) } },
             rules: parts.reduce(into: [:]) { $0.merge($1.rules) { first, _ in first } })
     }
 

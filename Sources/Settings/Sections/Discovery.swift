@@ -9,6 +9,8 @@ extension Settings {
         package struct Source: Sendable, Hashable {
             /// Whom to ask: the handler itself, or another host that the entry lists.
             package var location: Upstream.Location
+            /// By TLS, as the handler is.
+            package var isSecured: Bool
             /// `host:port`, as Host has it.
             package var authority: String
             /// Path and perhaps query.
@@ -16,8 +18,12 @@ extension Settings {
             /// Parameters that take what is left of a path where they are its last segment.
             package var rest: [String]
 
-            package init(location: Upstream.Location, authority: String, target: String, rest: [String] = []) {
+            package init(
+                location: Upstream.Location, isSecured: Bool = false, authority: String, target: String,
+                rest: [String] = []
+            ) {
                 self.location = location
+                self.isSecured = isSecured
                 self.authority = authority
                 self.target = target
                 self.rest = rest
@@ -67,8 +73,15 @@ extension Settings {
 }
 
 extension Settings.Discovery.Source: CustomStringConvertible {
+    private var scheme: String { isSecured ? "https://" : "http://" }
+
+    /// Of the host that has the document.
+    package var origin: String {
+        if case .unix = location { "\(location)" } else { "\(scheme)\(authority)" }
+    }
+
     package var description: String {
-        if case .unix = location { "\(location)\(target)" } else { "http://\(authority)\(target)" }
+        origin + target
     }
 }
 
@@ -119,8 +132,9 @@ struct OpenAPIEntry: Sendable {
         switch url {
         case .ofHandler(let target):
             return Settings.Discovery.Source(
-                location: upstream.location, authority: upstream.authority, target: target, rest: restNames)
-        case .elsewhere(let host, let port, let target):
+                location: upstream.location, isSecured: upstream.security != nil, authority: upstream.authority,
+                target: target, rest: restNames)
+        case .elsewhere(let host, let port, let isSecured, let target):
             var allowed = Set(allowedHosts.map { $0.lowercased() })
             if case .tcp(let own, _) = upstream.location { allowed.insert(own.lowercased()) }
             guard allowed.contains(host.lowercased()) else {
@@ -129,11 +143,26 @@ struct OpenAPIEntry: Sendable {
                     got: "one on '\(host.shown)'", hint: "hosts: [\(host.shown)] allows it", &problems)
                 return nil
             }
+            // Its certificate is looked at as the handler's, whose name and authority may be given.
+            if isSecured, upstream.security == nil || !upstream.isAt(host) {
+                mapping.refuse(
+                    Self.document, expected: "https:// on the host of an upstream.url with https:// alone",
+                    got: "'\(host.shown)'", &problems)
+                return nil
+            }
             var other = upstream
             other.location = .tcp(host: host, port: port)
+            if !isSecured { other.security = nil }
             return Settings.Discovery.Source(
-                location: other.location, authority: other.authority, target: target, rest: restNames)
+                location: other.location, isSecured: isSecured, authority: other.authority, target: target,
+                rest: restNames)
         }
+    }
+}
+
+extension Settings.Upstream {
+    fileprivate func isAt(_ name: String) -> Bool {
+        if case .tcp(let host, _) = location { host.lowercased() == name.lowercased() } else { false }
     }
 }
 

@@ -21,7 +21,7 @@ extension Settings {
 
 extension Settings.Redis {
     static let schema = Schema(joining: [
-        ownSchema, tlsSchema, Schema([timeout.row, onFailure.row, localShare.row, staleFor.row]),
+        ownSchema, tls.schema, Schema([timeout.row, onFailure.row, localShare.row, staleFor.row]),
     ])
 
     private static let ownSchema = Schema(
@@ -31,6 +31,11 @@ extension Settings.Redis {
             "redis.fail_open": "redis.on_failure", "redis.user": "redis.username",
             "redis.password": "redis.password_file",
         ])
+
+    static let tls = TLSKeys(
+        TLSKeys.Server(
+            section: "redis.tls", url: endpoint.path, scheme: "rediss://", plainSchemes: "redis:// or unix:",
+            name: "Redis", possessive: "Redis'", example: "redis"))
 
     static let endpoint = Setting(
         "redis.url", .redisURL, default: "redis://127.0.0.1:6379/0", "Where keys and buckets are.")
@@ -64,6 +69,8 @@ extension Settings.Redis {
         onFailure = root.value(Self.onFailure, &problems)
         localShare = root.value(Self.localShare, &problems)
         staleFor = root.value(Self.staleFor, &problems)
-        takeSecurity(root, isURLWrong: url == nil && root.isGiven(Self.endpoint), &problems)
+        let plainScheme = if case .unix = endpoint.address { "unix:" } else { "redis://" }
+        let isWrong = url == nil && root.isGiven(Self.endpoint)
+        Self.tls.take(into: &endpoint.security, plainScheme: isWrong ? nil : plainScheme, root, &problems)
     }
 }

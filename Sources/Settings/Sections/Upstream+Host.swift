@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Settings.Upstream {
-    /// Its host with its port, as clients of it would write Host: without the port where that is HTTP's own.
+    /// Its host with its port, as clients of it would write Host: without the port where that is the scheme's own.
     /// A Unix socket has no host, and `localhost` is what handlers behind one expect.
     package var authority: String {
         switch location {
-        case .tcp(let host, 80): host.contains(":") ? "[\(host)]" : host
+        case .tcp(let host, security == nil ? 80 : 443): host.contains(":") ? "[\(host)]" : host
         case .tcp(let host, let port): Settings.TCPAddress(host: host, port: port).description
         case .unix: "localhost"
         }
@@ -28,6 +28,11 @@ extension Settings.Upstream {
         case .name(let name): name
         }
     }
+}
+
+extension Settings.Upstream {
+    /// For logs and messages.
+    package var address: String { "\(security == nil ? "" : "https://")\(location)" }
 }
 
 extension Settings.Upstream.Location: CustomStringConvertible {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import TLS
+
 extension Settings {
     package enum Timeout: Sendable, Equatable {
         case off
@@ -20,6 +22,8 @@ extension Settings {
             case unix(path: String)
         }
         package var location: Location
+        /// Nil: without TLS.
+        package var security: ServerTrust?
         package var forwardedHost: Host
         package var connectTimeout: Duration
         /// Until the response head, from the end of the request body; what may become a stream is exempt.
@@ -32,26 +36,37 @@ extension Settings {
 }
 
 extension Settings.Upstream {
-    static let schema = Schema(
-        [
-            location.row, forwardedHost.row, connectTimeout.row, responseTimeout.row, idleTimeout.row,
-            maxConnections.row, forwardedFields.row,
-        ],
-        synonyms: [
-            "upstream.uri": "upstream.url", "upstream.address": "upstream.url", "upstream.target": "upstream.url",
-            "upstream.timeout": "upstream.response_timeout",
-        ])
+    static let schema = Schema(joining: [
+        Schema(
+            [location.row],
+            synonyms: [
+                "upstream.uri": "upstream.url", "upstream.address": "upstream.url", "upstream.target": "upstream.url",
+                "upstream.timeout": "upstream.response_timeout",
+            ]),
+        tls.schema,
+        Schema([
+            forwardedHost.row, connectTimeout.row, responseTimeout.row, idleTimeout.row, maxConnections.row,
+            forwardedFields.row,
+        ]),
+    ])
+
+    static let tls = TLSKeys(
+        TLSKeys.Server(
+            section: tlsSection, url: location.path, scheme: "https://", plainSchemes: "http:// or unix:",
+            name: "the handler", possessive: "the handler's", example: "handler"))
+
+    fileprivate static let tlsSection = "upstream.tls"
 
     static let location = Setting(
         "upstream.url", .upstreamURL, default: "http://127.0.0.1:8081",
-        "The handler that requests are forwarded to: http://host:port or unix:/path.")
+        "The handler that requests are forwarded to: http://host:port, https://host:port or unix:/path.")
     static let forwardedHost = Setting(
         "upstream.host", .sentHost, default: "auto",
         "Host sent on: the handler's own (upstream), the client's (preserve), or this name. auto: upstream on mcp routes "
             + "and without routes, else preserve.")
     static let connectTimeout = Setting(
         "upstream.connect_timeout", .duration(.timeouts), default: "1s",
-        "Until a connection is made, or a place in a full pool is free.")
+        "Until a connection is made, its TLS handshake included, or a place in a full pool is free.")
     static let responseTimeout = Setting(
         "upstream.response_timeout", .timeout(.timeouts), default: "60s",
         "From the end of a request to the head of its response. What may become a stream is exempt: docs/proxying.md.")
@@ -69,7 +84,14 @@ extension Settings.Upstream {
         "Request fields that are dropped unless they stand here, since they choose path or method for some handlers.")
 
     init(_ root: Mapping, _ problems: inout ProblemList) {
-        location = root.value(Self.location, &problems)
+        let given = root.optional(Self.location, &problems)
+        let url = given ?? HandlerURL(location: .tcp(host: "127.0.0.1", port: 8081))
+        location = url.location
+        // RFC 7301 §6: what the handler is to speak.
+        security = url.isSecured ? ServerTrust(protocols: ["http/1.1"]) : nil
+        let plainScheme = if case .unix = location { "unix:" } else { "http://" }
+        let isWrong = given == nil && root.isGiven(Self.location)
+        Self.tls.take(into: &security, plainScheme: isWrong ? nil : plainScheme, root, &problems)
         forwardedHost = root.value(Self.forwardedHost, &problems)
         connectTimeout = root.value(Self.connectTimeout, &problems)
         responseTimeout = root.value(Self.responseTimeout, &problems)
@@ -86,4 +108,9 @@ extension Settings.Upstream {
                 hint: "keys.forward: true lets the handler see the key", &problems)
         }
     }
+}
+
+extension SecuredServer.Words {
+    package static let upstream = SecuredServer.Words(
+        section: Settings.Upstream.tlsSection, question: "is its URL http://, or its TLS port another?")
 }

@@ -9,7 +9,7 @@ extension Settings {
     package var summary: [String] {
         let admin = admin.map { "; admin pages on \($0)" } ?? ""
         var lines = ["listens on \(listen.map { "\($0)\($0.opening.note)" }.joined(separator: ", "))\(admin)"]
-        lines.append("forwards to \(upstream.location)")
+        lines.append("forwards to \(upstream.address)")
         lines += Self.section(
             routes.isEmpty && discovery == nil ? "routes" : "routes; everything else is 404",
             routes.isEmpty && discovery == nil

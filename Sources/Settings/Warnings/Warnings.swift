@@ -44,7 +44,7 @@ extension Settings {
         }
         guard isOwn else { return }
         let message =
-            "requests are forwarded to \(upstream.location), where Tollgate itself listens, so they would go round in "
+            "requests are forwarded to \(upstream.address), where Tollgate itself listens, so they would go round in "
             + "circles: name the handler's address in \(Upstream.location.path)"
         root.warn(root.isGiven(Upstream.location) ? Upstream.location.path : Self.listen.path, message, &problems)
     }

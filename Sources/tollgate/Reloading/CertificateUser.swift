@@ -30,7 +30,7 @@ struct CertificateUser: Sendable {
         take: @escaping @Sendable (inout Settings, Certificates) -> Void
     ) {
         self.init(setting, trust.files) { () throws(CertificateFlaw) in
-            let certificates = try Certificates(reading: trust.files)
+            let certificates = try trust.read()
             guard certificates != trust.certificates else { return nil }
             return { take(&$0, certificates) }
         }
@@ -48,6 +48,9 @@ extension Settings {
         let redis = self.redis.endpoint.security.map { security in
             CertificateUser("redis.tls", security) { $0.redis.endpoint.security?.certificates = $1 }
         }
-        return [redis].compactMap(\.self)
+        let upstream = self.upstream.security.map { security in
+            CertificateUser("upstream.tls", security) { $0.upstream.security?.certificates = $1 }
+        }
+        return [redis, upstream].compactMap(\.self)
     }
 }

@@ -134,7 +134,7 @@ struct Connection: ParsableArguments {
                 certificate: certificate ?? own?.files.identity?.certificate, key: key ?? own?.files.identity?.key))
         endpoint.security = security
         do throws(CertificateFlaw) {
-            endpoint.security?.certificates = try Certificates(reading: security.files)
+            endpoint.security?.certificates = try security.read()
         } catch {
             throw ValidationError("\(Self.name(of: error.part)): \(error)")
         }
