@@ -46,6 +46,9 @@ import Testing
             ("/api/Listings%2ejson/", .both(0, [3])), ("/api/listings%20.a.b%3f", .both(1, [3])),
             ("/v1/items%3abatch.xml", .both(6, [5])), ("/mcp/x.json", .route(4)),
             ("/api.json/listings", .route(2)), ("/api/.listings", .route(1)), ("/api/x.json", .route(1)),
+            // Letters that aren't ASCII and equal one of it where case is ignored by Unicode.
+            ("/api/li%C5%BFtings", .both(1, [3])), ("/api/l%c4%b1stings", .both(1, [3])),
+            ("/ap%C4%B0/LISTING%C5%BF", .both(2, [3])), ("/api/list%C3%ADngs", .route(1)),
         ] as [(String, RouteTable.Outcome)])
     func resolves(_ path: String, _ outcome: RouteTable.Outcome) throws {
         #expect(try routes.match(path) == outcome)

@@ -97,7 +97,8 @@ extension RoutePattern.Segment {
 }
 
 /// A canonical path as the most careless handler reads it: escapes decoded, before the query is looked for too; the case of
-/// letters, blanks at the end of a segment, empty segments and the suffix of the last one ignored (`/admin.json`, `/admin.`).
+/// letters (by Unicode), blanks at the end of a segment, empty segments and the suffix of the last one ignored
+/// (`/admin.json`, `/admin.`).
 enum LoosePath {
     /// Whether the path is read as it is written.
     static func isNormal(_ canonical: Span<UInt8>) -> Bool {
@@ -164,8 +165,31 @@ enum LoosePath {
     }
 
     private static func next(in canonical: Span<UInt8>, _ position: inout Int) -> UInt8 {
+        var end = position
+        let first = octet(in: canonical, &end)
+        for (letter, octets) in foldedLetters where first == octets[0] {
+            var end = position
+            if octets.allSatisfy({ octet(in: canonical, &end) == $0 }) {
+                position = end
+                return letter
+            }
+        }
+        position = end
+        return first.lowercased
+    }
+
+    /// What equals a letter of ASCII where case is ignored by Unicode (Python's `re.IGNORECASE`, Go's `EqualFold`, Java's
+    /// `equalsIgnoreCase`), as UTF-8: `ſ`, the sign of Kelvin, `İ` and `ı`.
+    private static let foldedLetters: [(letter: UInt8, octets: [UInt8])] = [
+        (UInt8(ascii: "s"), [0xC5, 0xBF]), (UInt8(ascii: "k"), [0xE2, 0x84, 0xAA]),
+        (UInt8(ascii: "i"), [0xC4, 0xB0]), (UInt8(ascii: "i"), [0xC4, 0xB1]),
+    ]
+
+    /// Decoded; 0, which no path has, at its end.
+    private static func octet(in canonical: Span<UInt8>, _ position: inout Int) -> UInt8 {
+        guard position < canonical.count else { return 0 }
         let value = canonical.percentEscape(at: position)
         defer { position += value == nil ? 1 : 3 }
-        return (value ?? canonical[position]).lowercased
+        return value ?? canonical[position]
     }
 }
