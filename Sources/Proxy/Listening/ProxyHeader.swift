@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Limits
+import NIOCore
 
 /// What a proxy that relays octets writes before the first of them: whose they are. This is the PROXY protocol of HAProxy,
 /// versions 1 and 2 (`doc/proxy-protocol.txt` of 2020-03-05, §2.1 and §2.2). No IO.
@@ -31,6 +32,10 @@ struct ProxyHeader: Equatable {
     let source: Source
     /// In octets.
     let length: Int
+
+    static func read(_ buffer: ByteBuffer) throws(Flaw) -> ProxyHeader? {
+        try read(buffer.readableBytesUInt8Span)
+    }
 
     /// Reads what there is so far. The same octets are read anew when more have come, so it doesn't matter how they come.
     ///

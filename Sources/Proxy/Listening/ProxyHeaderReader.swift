@@ -41,7 +41,7 @@ final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHandler {
         var received = unwrapInboundIn(data)
         input.writeBuffer(&received)
         do throws(ProxyHeader.Flaw) {
-            guard let header = try ProxyHeader.read(input.readableBytesUInt8Span) else { return }
+            guard let header = try ProxyHeader.read(input) else { return }
             input.moveReaderIndex(forwardBy: header.length)
             end(header.source, context)
         } catch {
