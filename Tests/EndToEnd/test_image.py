@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fixtures import noted
+from fixtures import kustomize, noted
 from fixtures.authority import Authority
 from fixtures.document import Shell
 from fixtures.image import DOCKERFILE, Buildah, Image, default, run, seconds
@@ -26,6 +26,7 @@ from fixtures.programs import ROOT, built
 from fixtures.redis_server import RedisServer
 from fixtures.upstream import reply
 from fixtures.wire import Connection, ask, free_port, until
+from test_kubernetes import pod
 
 COMPOSE = ROOT / "deploy/docker/compose.yaml"
 USER = 65532
@@ -62,6 +63,11 @@ def test_an_engine_makes_of_the_dockerfile_what_it_says(image):
     assert configuration["StopSignal"] == "SIGTERM"
     assert configuration["ExposedPorts"] == {"8080/tcp": {}}
     assert sorted(configuration["Env"]) == ["PATH=/usr/bin", "TOLLGATE_CONFIG=/etc/tollgate/tollgate.yaml"]
+    # As the manifests for Kubernetes start it.
+    container = pod(kustomize.built(ROOT / "deploy/kubernetes/base"))["initContainers"][0]
+    assert container["command"][:1] == configuration["Entrypoint"]
+    rights = container["securityContext"]
+    assert (rights["runAsUser"], rights["runAsGroup"], rights["readOnlyRootFilesystem"]) == (USER, USER, True)
     health = configuration["Healthcheck"]
     assert health["Test"] == ["CMD", "tollgate", "health"]
     # Its own patience ends before the engine's: it says what is wrong.
@@ -252,6 +258,7 @@ def test_the_services_of_compose_find_each_other(image, folder):
     """Each by its own command in one network: Redis with the password, the demo handler, Tollgate, and tollgatectl."""
     folder.chmod(0o755)
     commands = re.findall(r"^#   (.*)$", COMPOSE.read_text(), re.MULTILINE)
+    assert "```sh\n{}\n```".format("\n".join(commands)) in (ROOT / "README.md").read_text()
     shell = Shell(folder, {**os.environ, "HANDLER": str(ROOT / "deploy/demo/handler.py"), "PYTHON": sys.executable})
     try:
         secret, password = folder / "secrets/redis-password", "deploy/docker/redis-password"
