@@ -22,7 +22,7 @@ package enum Readiness: Sendable, Equatable {
     case draining
 
     /// In one word or two.
-    var status: String {
+    package var status: String {
         switch self {
         case .ready: "ready"
         case .starting: "starting"
@@ -35,7 +35,7 @@ package enum Readiness: Sendable, Equatable {
         }
     }
 
-    var cause: Cause? {
+    package var cause: Cause? {
         switch self {
         case .loopsUnheard(let cause), .redisUnavailable(let cause), .degraded(let cause),
             .upstreamUnresolved(let cause),

@@ -53,7 +53,9 @@ struct Serve: AsyncParsableCommand {
         let (settings, text) = try Configuration.read(sources)
         do {
             let inherited = try InheritedSockets(environment: process.environment, pid: process.processIdentifier)
-            try await Daemon(settings, from: sources, text: text, inherited: inherited).run()
+            let supervision = Supervision(environment: process.environment, pid: process.processIdentifier)
+            let daemon = Daemon(settings, from: sources, text: text, inherited: inherited, supervision: supervision)
+            try await daemon.run()
         } catch let error as InheritedSockets.Malformed {
             Configuration.report(["tollgate: \(error)"])
             throw Configuration.wrong

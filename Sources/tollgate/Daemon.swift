@@ -32,6 +32,7 @@ struct Daemon {
     private let text: String?
     private let state: ConfigurationState
     private let inherited: InheritedSockets
+    private let supervisor: Supervisor
     private let logger: Logger
     /// What the logger goes by, and each copy of it.
     private let log = LogControl()
@@ -39,7 +40,10 @@ struct Daemon {
     /// - Parameters:
     ///   - configuration: where the settings come from, to be read again.
     ///   - text: what their file said.
-    init(_ settings: Settings, from configuration: ConfigurationSources, text: String?, inherited: InheritedSockets) {
+    init(
+        _ settings: Settings, from configuration: ConfigurationSources, text: String?, inherited: InheritedSockets,
+        supervision: Supervision
+    ) {
         self.settings = settings
         self.configuration = configuration
         self.text = text
@@ -48,6 +52,7 @@ struct Daemon {
         log.apply(settings.log)
         LoggingSystem.bootstrap { [log] _ in StderrLogHandler(log) }
         logger = Logger(label: "tollgate")
+        supervisor = Supervisor(supervision, logger: logger)
     }
 
     func run() async throws {
@@ -82,6 +87,7 @@ struct Daemon {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await obey(signals, dataPlane, triggers.continuation, end) }
             tasks.addTask { await watchFile(triggers.continuation) }
+            tasks.addTask { await supervisor.watch { await view(of: dataPlane) } }
             try await serve(dataPlane, publisher, reloadingOn: triggers, until: ending)
             // Signals never end by themselves.
             tasks.cancelAll()
@@ -105,6 +111,7 @@ struct Daemon {
             await admin.end(by: .now + Self.shutdownMargin)
             throw error
         }
+        supervisor.start(await view(of: dataPlane))
         let keeper = RecordKeeper({ state.settings }, logger: logger, database: { dataPlane.database })
         let reloader = Reloader(
             sources: configuration, state: state,
@@ -115,7 +122,9 @@ struct Daemon {
                     log.apply($0.log)
                     await publisher.change(to: $0, in: dataPlane.database)
                 },
-                reopenLog: { await dataPlane.reopenLog() }),
+                reopenLog: { await dataPlane.reopenLog() },
+                willObey: { [supervisor] in supervisor.beginReload() },
+                hasObeyed: { [supervisor] in supervisor.endReload(await view(of: dataPlane)) }),
             logger: logger)
         let deadline = await withTaskGroup(of: Void.self) { keepers in
             keepers.addTask { await keeper.run() }
@@ -134,13 +143,22 @@ struct Daemon {
             for await _ in ending {}
             keepers.cancelAll()
             await keepers.waitForAll()
-            let drain = state.settings.drain
-            return ContinuousClock.now + drain.delay + drain.timeout + Self.shutdownMargin
+            return ContinuousClock.now + timeToEnd
         }
         // Before it drains: a sidecar that does is none to count on.
         await publisher.retire()
         await dataPlane.drain()
         await admin.end(by: deadline)
+    }
+
+    /// From the first signal on.
+    private var timeToEnd: Duration {
+        let drain = state.settings.drain
+        return drain.delay + drain.timeout + Self.shutdownMargin
+    }
+
+    private func view(of dataPlane: DataPlaneService) async -> Supervisor.View {
+        await dataPlane.view(reloadProblem: state.report.lastReload?.problems.first)
     }
 
     private func adminAddress(
@@ -196,6 +214,7 @@ struct Daemon {
                 isEnding = true
                 logger.info("ending", metadata: ["signal": "\(signal.rawValue)"])
                 dataPlane.announceEnd()
+                supervisor.stop(Readiness.draining.line(at: [], reloadProblem: nil), within: timeToEnd)
                 end.finish()
             }
         }

@@ -114,6 +114,20 @@ struct DataPlaneService: Sendable {
         return .degraded(weakness)
     }
 
+    /// How it is, for whoever supervises the process; also while it drains.
+    ///
+    /// - Parameter reloadProblem: why the last change of the configuration failed; nil where it didn't.
+    func view(reloadProblem: String?) async -> Supervisor.View {
+        let plane: DataPlane? =
+            switch phase.withLockedValue({ $0 }) {
+            case .starting: nil
+            case .running(let plane), .draining(let plane): plane
+            }
+        let activity = await plane?.activity()
+        let line = readiness(given: activity).line(at: plane?.addresses() ?? [], reloadProblem: reloadProblem)
+        return Supervisor.View(status: line, loopsUnheard: activity?.loopsUnheard ?? 0)
+    }
+
     /// Where clients connect, and what goes on behind; nil while nothing runs.
     var running: (addresses: [String], activity: ProxyService.Activity)? {
         get async {

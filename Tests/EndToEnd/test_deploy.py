@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator installs by hand: the unit of systemd, and the configuration beside it."""
+"""What an operator installs by hand: the units of systemd, and the configuration beside them."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ from fixtures.programs import ROOT, built
 from fixtures.wire import ask
 
 UNIT = ROOT / "deploy/systemd/tollgate.service"
+PORT = ROOT / "deploy/systemd/tollgate.socket"
 SETTINGS = ROOT / "deploy/tollgate.yaml"
 #: Of 10, by `systemd-analyze security`. What is left is what a network service can't be without.
 MOST_EXPOSURE = 1.5
@@ -35,8 +36,8 @@ def run(*command: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
 
-def values(key: str) -> list[str]:
-    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+def values(key: str, unit: Path = UNIT) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", unit.read_text(), re.MULTILINE)
 
 
 def shipped(section: str, key: str) -> int:
@@ -52,11 +53,12 @@ def installed(folder) -> Path:
     """The unit as it is, but for the folder of the program, which is where it was built."""
     unit = folder / "tollgate.service"
     unit.write_text(UNIT.read_text().replace("/usr/local/bin/tollgate", str(built("tollgate"))))
+    shutil.copy(PORT, folder)
     return unit
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(installed):
-    done = run("systemd-analyze", "verify", "--man=no", installed)
+def test_systemd_finds_nothing_wrong_with_the_units(installed):
+    done = run("systemd-analyze", "verify", "--man=no", installed, installed.with_name(PORT.name))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -104,6 +106,20 @@ def test_the_commands_of_the_unit_work(folder, redis, upstream, ctl, launch, key
     wrong = run(*command("ExecStartPre"))
     assert wrong.returncode == 78
     assert values("RestartPreventExitStatus") == ["64 78"]
+
+
+def test_systemd_is_told_how_it_goes():
+    assert (values("Type"), values("NotifyAccess"), values("ExecReload")) == (["notify"], ["main"], ["/bin/kill -HUP $MAINPID"])
+    (patience,) = values("WatchdogSec")
+    # A loop counts as silent after a second, and several looks have to find it so.
+    assert int(patience.removesuffix("s")) >= 10
+
+
+def test_systemd_holds_the_port_that_is_listened_on():
+    """Else the service would refuse what it is given."""
+    (address,) = values("ListenStream", PORT)
+    assert re.search(r"^listen: (\S+)", SETTINGS.read_text(), re.MULTILINE)[1] == address
+    assert values("FileDescriptorName", PORT) == ["tollgate"]
 
 
 def test_the_unit_waits_longer_than_the_daemon_drains():

@@ -52,6 +52,9 @@ struct Reloader: Sendable {
         /// What can't fail.
         var others: @Sendable (Settings) async -> Void
         var reopenLog: @Sendable () async -> Void
+        /// For whoever has sent a signal, and waits until it is obeyed.
+        var willObey: @Sendable () -> Void
+        var hasObeyed: @Sendable () async -> Void
     }
 
     let sources: ConfigurationSources
@@ -65,18 +68,18 @@ struct Reloader: Sendable {
     func run(_ triggers: AsyncStream<Trigger>, from text: String?) async {
         var reader = ConfigurationReader(sources, after: text)
         for await trigger in triggers {
-            if trigger.cause == .signal {
-                logger.info("opening the access log anew")
-                await parts.reopenLog()
-            }
             switch trigger.cause {
             case .routes: await takeRoutes()
             case .password: await takePassword()
             case .certificates: await takeCertificates()
             case .file: await reload(trigger, &reader)
             case .signal:
+                parts.willObey()
+                logger.info("opening the access log anew")
+                await parts.reopenLog()
                 await reload(trigger, &reader)
                 await takeCertificates()
+                await parts.hasObeyed()
             }
             if Task.isCancelled { return }
         }
