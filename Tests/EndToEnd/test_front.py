@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from fixtures.clients import python, run_client
 from fixtures.programs import ROOT
 from fixtures.upstream import reply
@@ -99,8 +100,8 @@ class Front:
     http: int
     https: int
 
-    def connection(self) -> Connection:
-        connection = Connection(self.https, source=CALLER)
+    def connection(self, source: str = CALLER) -> Connection:
+        connection = Connection(self.https, source=source)
         context = ssl.create_default_context(cafile=self.authority.root)
         connection.socket = context.wrap_socket(connection.socket, server_hostname=NAME)
         return connection
@@ -304,6 +305,43 @@ def test_silent_connections_end_and_a_silent_stream_does_not(launch, upstream, k
         # The stream was silent for longer than they were.
         ended.set()
         assert listening.chunk() == b"data2\n" and listening.chunk() == b""
+
+
+@pytest.mark.parametrize("front", ["haproxy.cfg"], indirect=True)
+def test_many_addresses_together_shut_nobody_out(launch, upstream, key, front):
+    daemon = launch(upstream)
+    # Four of five connections are taken where there are more than eight, and two are few. Nobody's time runs out meanwhile.
+    changes = {"fe_conn gt 4000": "fe_conn gt 8", "sc0_conn_cur gt 10": "sc0_conn_cur gt 2"}
+    through = front(daemon, changes | {"timeout http-request 10s": "timeout http-request 1m"})
+    with contextlib.ExitStack() as open_ones:
+        # Each is let in before the next one comes: its handshake is answered.
+        silent = [open_ones.enter_context(through.connection(f"127.0.1.{place % 2}")) for place in range(8)]
+        silent += [open_ones.enter_context(through.connection("127.0.1.9")) for _ in range(2)]
+        # One too many each: who has two by now, and who has four.
+        for source in ("127.0.1.9", "127.0.1.0"):
+            with pytest.raises(OSError):
+                through.connection(source)
+        with through.connection() as connection:
+            assert connection.request("GET", "/files/x", {"Host": NAME, "X-API-Key": key}).status == 200
+        for one in silent:
+            assert one.request("GET", "/files/x", {"Host": NAME, "X-API-Key": key}).status == 200
+
+
+def test_cloudflared_leads_to_tollgate_and_tells_who_calls(launch, upstream, key):
+    """It doesn't run here: what its file says, and a request as it comes from Cloudflare."""
+    settings = yaml.safe_load((FRONT / "cloudflared.yml").read_text())
+    ours, everything_else = settings["ingress"]
+    shipped = (ROOT / "deploy/tollgate.yaml").read_text()
+    assert f"\nlisten: {ours['service'].removeprefix('http://')}\n" in shipped
+    idle = re.search(r"^  idle_timeout: (\d+)s", shipped.partition("\nlimits:\n")[2], re.MULTILINE)[1]
+    assert int(ours["originRequest"]["keepAliveTimeout"].removesuffix("s")) < int(idle)
+    assert everything_else == {"service": "http_status:404"}
+    (field,) = re.findall(r"^#   client_address: (\S+)$", (FRONT / "cloudflared.yml").read_text(), re.MULTILINE)
+    daemon = launch(upstream, client_address=field)
+    fields = {"CF-Connecting-IP": "198.51.100.7", "X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Forwarded-Proto": "https"}
+    assert ask(daemon.port, "GET", "/files/x", key, fields=fields).status == 200
+    (line,) = daemon.lines(1)
+    assert line["client"] == "198.51.100.7"
 
 
 def test_haproxy_and_caddy_find_nothing_wrong(folder, authority):
