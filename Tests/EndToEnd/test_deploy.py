@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from fixtures.programs import ROOT, built
-from fixtures.wire import ask
+from fixtures.wire import ask, until
 
 UNIT = ROOT / "deploy/systemd/tollgate.service"
 PORT = ROOT / "deploy/systemd/tollgate.socket"
 SETTINGS = ROOT / "deploy/tollgate.yaml"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 #: Of 10, by `systemd-analyze security`. What is left is what a network service can't be without.
 MOST_EXPOSURE = 1.5
 
@@ -113,6 +114,21 @@ def test_systemd_is_told_how_it_goes():
     (patience,) = values("WatchdogSec")
     # A loop counts as silent after a second, and several looks have to find it so.
     assert int(patience.removesuffix("s")) >= 10
+
+
+def test_runbooks_read_the_journal_as_they_read_files(launch, upstream):
+    """Both logs together, as `journalctl -o cat` shows them."""
+    daemon = launch(upstream, log={"level": "info", "access": "stdout"})
+    assert ask(daemon.port, "GET", "/anything").status == 401
+    output = daemon.folder / "stdout.log"
+    until(lambda: '"status":401' in output.read_text(), "the line")
+    journal = daemon.folder / "journal"
+    journal.write_text(daemon.said() + output.read_text())
+    table = re.search(r"^\| in place of .*?\n\n", OPERATIONS, re.MULTILINE | re.DOTALL)[0].replace("\\|", "|")
+    commands = re.findall(r"`journalctl -u tollgate -o cat -S -1h (\| grep [^`]+)`", table)
+    requests, own = (run("bash", "-c", f"cat {journal} {command}").stdout for command in commands)
+    assert requests == output.read_text() and requests.count("\n") == 1
+    assert own == daemon.said() and " info listening address=" in own
 
 
 def test_systemd_holds_the_port_that_is_listened_on():
