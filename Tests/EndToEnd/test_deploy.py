@@ -119,7 +119,7 @@ def test_systemd_is_told_how_it_goes():
 def test_runbooks_read_the_journal_as_they_read_files(launch, upstream):
     """Both logs together, as `journalctl -o cat` shows them."""
     daemon = launch(upstream, log={"level": "info", "access": "stdout"})
-    assert ask(daemon.port, "GET", "/anything").status == 401
+    assert ask(daemon.port, "GET", "/api/listings").status == 401
     output = daemon.folder / "stdout.log"
     until(lambda: '"status":401' in output.read_text(), "the line")
     journal = daemon.folder / "journal"

@@ -21,6 +21,7 @@ class Systemd:
         self.name = name
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
+        self.heard: list[dict[str, str]] = []
         self.env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": OFTEN}
 
     def next(self) -> dict[str, str]:
@@ -30,21 +31,30 @@ class Systemd:
         self.socket.settimeout(patience)
         pairs = [line.partition("=") for line in self.socket.recv(4096).decode().split("\n")]
         assert all(middle for _, middle, _ in pairs) and len({key for key, _, _ in pairs}) == len(pairs), pairs
-        return {key: value for key, _, value in pairs}
+        self.heard.append({key: value for key, _, value in pairs})
+        return dict(self.heard[-1])
 
     def news(self) -> dict[str, str]:
-        """The next message that says more than that it is alive, without that."""
+        """The next message that says more than how it is and that it is alive."""
         while True:
             told = self.next()
-            told.pop("WATCHDOG", None)
-            if told:
+            if not told.keys() <= {"STATUS", "WATCHDOG"}:
                 return told
 
     def status(self, begin: str) -> str:
-        """The next status, which begins so."""
-        told = self.news()
-        assert told.keys() == {"STATUS"} and told["STATUS"].startswith(begin), told
-        return told["STATUS"]
+        """The next status that begins so. On a busy machine a loop may be silent for a moment, which is another one."""
+        while True:
+            told = self.next()
+            assert told.keys() <= {"STATUS", "WATCHDOG"}, told
+            if told.get("STATUS", "").startswith(begin):
+                return told["STATUS"]
+
+    def life(self, times: int):
+        """Waits until it has been alive so often."""
+        while times:
+            told = self.next()
+            assert told.keys() <= {"STATUS", "WATCHDOG"}, told
+            times -= "WATCHDOG" in told
 
     def waiting(self) -> list[dict[str, str]]:
         """What has come by now."""
@@ -80,7 +90,7 @@ def test_it_is_told_from_start_to_end(launch, upstream, key, systemd):
     ready = f"Ready, listening on 127.0.0.1:{daemon.port}"
     assert systemd.next() == {"READY": "1", "STATUS": ready}
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
-    assert systemd.next() == systemd.next() == ALIVE
+    systemd.life(2)
 
     # Whether or not there is anything new, whoever asked waits for both.
     for reloads, limit in ((0, None), (1, "9/1s")):
@@ -92,7 +102,7 @@ def test_it_is_told_from_start_to_end(launch, upstream, key, systemd):
         began = systemd.news()
         assert began.keys() == {"RELOADING", "MONOTONIC_USEC"} and began["RELOADING"] == "1"
         assert before <= int(began["MONOTONIC_USEC"]) <= monotonic()
-        assert systemd.news() == {"READY": "1"}
+        assert systemd.news()["READY"] == "1"
         assert daemon.times_said("configuration reloaded") == reloads
 
     # A change of the file is put to work without a signal: nobody waits for it, and it is seen in the status.
@@ -100,11 +110,12 @@ def test_it_is_told_from_start_to_end(launch, upstream, key, systemd):
     failed = systemd.status(f"{ready}; the last reload failed: {daemon.config}:1:")
     daemon.process.send_signal(signal.SIGHUP)
     assert systemd.news().keys() == {"RELOADING", "MONOTONIC_USEC"}
-    assert systemd.news() == {"READY": "1"}
+    assert systemd.news()["READY"] == "1"
     assert "nowhere" in failed
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
     daemon.reload()
-    assert systemd.status(ready) == ready
+    while systemd.status(ready) != ready:
+        pass
 
     daemon.terminate()
     assert systemd.news() == {
@@ -123,9 +134,8 @@ def test_redis_that_is_away_is_no_reason_to_be_killed(launch, redis, upstream, k
     daemon = launch(upstream, env=by_path.env)
     assert by_path.next()["READY"] == "1"
     redis.kill()
-    away = f"Not ready, listening on 127.0.0.1:{daemon.port}: redis unavailable (unreachable): "
-    by_path.status(away)
-    assert [by_path.next() for _ in range(20)] == [ALIVE] * 20
+    by_path.status(f"Not ready, listening on 127.0.0.1:{daemon.port}: redis unavailable (unreachable): ")
+    by_path.life(20)
     redis.start()
     by_path.status("Ready, ")
 
@@ -141,22 +151,22 @@ def test_a_loop_that_stands_still_is_told_by_silence(launch, upstream, by_path):
         for _ in range(5):
             # Each of these is a look around like the watchdog's.
             assert ask(daemon.admin, "GET", "/readyz").json()["status"] == "loops unresponsive"
-        assert by_path.waiting() == []
+        assert not any("WATCHDOG" in told for told in by_path.waiting())
     by_path.status("Ready, ")
-    assert by_path.next() == ALIVE
-    until(lambda: daemon.times_said("notice all loops answer again") == 1, "that being said")
+    by_path.life(1)
+    until(lambda: daemon.times_said("notice all loops answer again") >= 1, "that being said")
 
 
 def test_who_asks_for_no_watchdog_is_told_of_none(launch, upstream, by_path):
     daemon = launch(upstream, env=by_path.env | {"WATCHDOG_PID": "1"}, drain={"delay": "0s"})
     assert by_path.next()["READY"] == "1"
     daemon.process.send_signal(signal.SIGHUP)
-    assert by_path.next().keys() == {"RELOADING", "MONOTONIC_USEC"}
-    assert by_path.next() == {"READY": "1"}
+    assert by_path.news()["RELOADING"] == "1"
+    assert by_path.news()["READY"] == "1"
     daemon.terminate()
-    assert by_path.next()["STOPPING"] == "1"
     assert daemon.wait() == 0
-    assert by_path.waiting() == []
+    assert by_path.news()["STOPPING"] == "1"
+    assert by_path.waiting() == [] and not any("WATCHDOG" in told for told in by_path.heard)
 
 
 @pytest.mark.parametrize(
