@@ -231,6 +231,10 @@ def test_a_life(machine, systemd, folder, redis, upstream, key, package, success
     machine.done(*upgraded, DPKG_MAINTSCRIPT_PACKAGE="tollgate")
     assert len(systemd.asked) == 2
 
+    # As `systemctl enable tollgate.socket` does.
+    wanted = machine.path("/etc/systemd/system/sockets.target.wants")
+    wanted.mkdir(exist_ok=True)
+    (wanted / "tollgate.socket").symlink_to("/lib/systemd/system/tollgate.socket")
     machine.done("dpkg", "--remove", "tollgate")
     assert systemd.asked[2:] == ["stop tollgate.socket tollgate.service"]
     assert not machine.path("/usr/bin/tollgate").exists()
