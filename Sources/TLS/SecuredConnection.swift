@@ -10,6 +10,8 @@ package final class SecuredConnection {
     package let server: SecuredServer
     /// The handshake is through, and with whom is meant.
     package private(set) var isEstablished = false
+    /// What TLS met first, as far as it was kept.
+    package private(set) var insecurity: Insecurity?
 
     fileprivate init(_ client: TLSClient, with server: SecuredServer) {
         self.client = client
@@ -31,6 +33,11 @@ package final class SecuredConnection {
     /// What TLS has met; nil where the connection alone is concerned.
     package func insecurity(for error: any Error) -> Insecurity? {
         client.failure(error).map { Insecurity($0, with: server) }
+    }
+
+    /// Keeps what TLS has met, for whoever is told of the end of the connection.
+    package func keep(_ error: any Error) {
+        if insecurity == nil { insecurity = insecurity(for: error) }
     }
 
     /// What is said of a connection that ended before anything came by it.

@@ -147,7 +147,7 @@ def test_a_configuration_is_begun_from_the_document(application, tmp_path):
     assert again.returncode == 1 and "nothing is overwritten" in again.stderr
     assert file.read_text() == text
     assert init("--openapi", url, "--mcp", "/mcp").stdout == text
-    assert init("--openapi", "https://127.0.0.1/x").returncode == 64
+    assert init("--openapi", "ftp://127.0.0.1/x").returncode == 64
     nobody = init("--openapi", f"http://127.0.0.1:{free_port()}/openapi.json")
     assert nobody.returncode == 1 and "nothing can be connected to there" in nobody.stderr
 

@@ -3,9 +3,9 @@
 
 import socket
 import threading
-import time
 
 import pytest
+from fixtures.flow import handler_slows_caller, reader_slows_handler
 from fixtures.wire import Closed, Connection, Truncated, request_bytes, until
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -91,58 +91,11 @@ def test_a_chunked_body_may_be_cut_anywhere_and_goes_on(tollgate, upstream, key)
 
 @pytest.mark.parametrize("loops", [1, 2])
 def test_a_slow_reader_slows_the_handler_and_costs_no_memory(launch, upstream, key, loops):
-    daemon = launch(upstream, loops=loops)
-    size, sent = 64 << 20, [0]
-
-    def pour(_, socket):
-        socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        block = b"x" * 65536
-        while sent[0] < size:
-            socket.sendall(block)
-            sent[0] += len(block)
-        return b""
-
-    upstream.behaviour = pour
-    with Connection(daemon.port, receive_buffer=4096) as connection:
-        connection.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
-        head = connection.head()
-        assert int(head["Content-Length"]) == size
-        # The handler is stopped once the buffers on the way are full: its count stands still.
-        standing = [-1]
-
-        def stands():
-            before, standing[0] = standing[0], sent[0]
-            time.sleep(0.1)
-            return before == sent[0]
-
-        until(stands, "the handler being slowed")
-        assert sent[0] < 16 << 20
-        assert daemon.resident() < 32 << 20
-        taken = len(connection.pending)
-        connection.pending = b""
-        while taken < size:
-            octets = connection.socket.recv(1 << 20)
-            assert octets
-            taken += len(octets)
-        assert taken == size
+    reader_slows_handler(launch(upstream, loops=loops), upstream, key, 64 << 20)
 
 
 def test_a_slow_handler_slows_the_caller_and_costs_no_memory(launch, upstream, key):
-    daemon = launch(upstream, limits={"body_bytes": "1GiB"})
-    stop = threading.Event()
-    upstream.on_head = lambda *_: stop.wait(30)
-    sent = [0]
-    with Connection(daemon.port, timeout=1) as connection:
-        connection.send(
-            f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nContent-Length: {256 << 20}\r\n\r\n".encode()
-        )
-        with pytest.raises(TimeoutError):
-            while True:
-                sent[0] += connection.socket.send(b"x" * 65536)
-        assert sent[0] < 32 << 20
-        assert daemon.resident() < 32 << 20
-    stop.set()
-    until(lambda: upstream.open == 0, "the upstream connection ending with its caller")
+    handler_slows_caller(launch(upstream, limits={"body_bytes": "1GiB"}), upstream, key)
 
 
 def test_when_the_caller_leaves_a_stream_the_handler_is_left_at_once(tollgate, upstream, key):

@@ -8,13 +8,13 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from fixtures.authority import DAY, Authority
 from fixtures.clients import CLIENTS, python, running_handler
+from fixtures.flow import handler_slows_caller, reader_slows_handler
 from fixtures.programs import built
 from fixtures.upstream import Upstream, reply
 from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, free_port, request_bytes, until
@@ -568,53 +568,11 @@ def test_events_leave_as_they_arrive(secured, upstream, key):
 
 
 def test_a_slow_reader_slows_the_handler_and_costs_no_memory(secured, upstream, key):
-    size, sent = (64 if LONG else 24) << 20, [0]
-
-    def pour(_, tls):
-        tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        block = b"x" * 65536
-        while sent[0] < size:
-            tls.sendall(block)
-            sent[0] += len(block)
-        return b""
-
-    upstream.behaviour = pour
-    daemon = secured(upstream)
-    with Connection(daemon.port, receive_buffer=4096) as connection:
-        connection.send(request_bytes("GET", PATH, {"X-API-Key": key}))
-        assert connection.head().status == 200
-        standing = [-1]
-
-        def stands():
-            before, standing[0] = standing[0], sent[0]
-            time.sleep(0.1)
-            return before == sent[0]
-
-        until(stands, "the handler being slowed")
-        assert sent[0] < 16 << 20
-        assert daemon.resident() < 32 << 20
-        taken = len(connection.pending)
-        connection.pending = b""
-        while taken < size:
-            octets = connection.socket.recv(1 << 20)
-            assert octets
-            taken += len(octets)
-        assert taken == size
+    reader_slows_handler(secured(upstream), upstream, key, (64 if LONG else 24) << 20)
 
 
 def test_a_slow_handler_slows_the_caller_and_costs_no_memory(secured, upstream, key):
-    daemon = secured(upstream, limits={"body_bytes": "1GiB"})
-    stop, sent = threading.Event(), [0]
-    upstream.on_head = lambda *_: stop.wait(30)
-    with Connection(daemon.port, timeout=1) as connection:
-        connection.send(request_bytes("POST", PATH, {"X-API-Key": key, "Content-Length": str(256 << 20)}))
-        with pytest.raises(TimeoutError):
-            while True:
-                sent[0] += connection.socket.send(b"x" * 65536)
-        assert sent[0] < 32 << 20
-        assert daemon.resident() < 32 << 20
-    stop.set()
-    until(lambda: upstream.open == 0, "the upstream connection ending with its caller")
+    handler_slows_caller(secured(upstream, limits={"body_bytes": "1GiB"}), upstream, key)
 
 
 def test_an_early_answer_ends_an_upload(secured, upstream, key):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a build without the trait TLS says of `rediss://`, in the folder that TOLLGATE_WITHOUT_TLS names."""
+"""What a build without the trait TLS says of `rediss://` and `https://`, in the folder that TOLLGATE_WITHOUT_TLS names."""
 
 import os
 import subprocess
@@ -33,6 +33,15 @@ def test_the_daemon_and_its_check_refuse_it(file):
         done = run("tollgate", *arguments)
         assert done.returncode == 78
         assert told in done.stderr, done.stderr
+
+
+def test_a_handler_by_tls_is_refused(folder):
+    place = folder / "t.yaml"
+    place.write_text("upstream:\n  url: https://handler.example\n  tls: {ca: /nowhere/ca.crt}\n")
+    told = f"{place}:2:8: upstream.url: expected http:// or unix:, got https:// in a build without TLS ({TRAIT})"
+    done = run("tollgate", "config", "check", str(place))
+    assert done.returncode == 78
+    assert told in done.stderr, done.stderr
 
 
 def test_the_command_line_refuses_it(file):

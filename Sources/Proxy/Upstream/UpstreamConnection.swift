@@ -39,10 +39,9 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     /// The handler keeps the connection after this response.
     private var isReusable = false
 
-    /// Nil without TLS, and once the handler has answered by it.
+    /// Nil without TLS, and once the handler has answered by it: up to then it may say, after its own handshake, that our
+    /// certificate won't do (RFC 8446 §4.4.2.4).
     var security: SecuredConnection?
-    /// What TLS met before the first answer: a handler may say after its own handshake that ours won't do (RFC 8446 §4.4.2.4).
-    private var insecurity: Insecurity?
 
     var standing = UpstreamPool.Standing()
     /// The pool knows of it; a connect that fails is the pool's business.
@@ -174,7 +173,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         // A response that has begun, if only by a byte, is not to be asked for again.
         case .head where input.readableBytes > 0: owner?.upstreamFailed(.upstreamInvalid)
         case .head:
-            if let insecurity {
+            if let insecurity = security?.insecurity {
                 owner?.upstreamFailed(.upstreamDoubtful(Exchange.UpstreamDoubt(insecurity.failure)))
             } else {
                 owner?.upstreamClosed()
@@ -188,7 +187,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     /// It ended before its first answer by TLS.
     private func tellOfDoubt(_ pool: UpstreamPool?, _ security: SecuredConnection, isAsked: Bool) {
-        if let insecurity {
+        if let insecurity = security.insecurity {
             pool?.failed(insecurity)
         } else if isAsked, security.server.mayMissCertificate {
             pool?.failed(HandshakeFailure.ended(by: security))
@@ -203,7 +202,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The end of the channel tells the owner.
         hasFailed = true
-        if let security { insecurity = insecurity ?? security.insecurity(for: error) }
+        security?.keep(error)
         context.close(promise: nil)
     }
 
