@@ -19,6 +19,7 @@ from fixtures.programs import built
 from fixtures.upstream import Upstream, reply
 from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, free_port, request_bytes, until
 from websockets.sync.client import connect
+from test_websocket import SWITCH, UPGRADE
 from websockets.sync.server import serve
 
 HERE = Path(__file__).parent
@@ -625,6 +626,28 @@ def test_a_web_socket(launch, pair, authority, key):
             assert client.recv(timeout=10) == octets
         client.close(4001, "enough")
     server.shutdown()
+
+
+@pytest.mark.parametrize("end, is_clean", [(farewell, True), (cut, False)])
+def test_a_tunnel_ends_as_the_handler_ends_it(secured, upstream, key, end, is_clean):
+    """Only a farewell is the end of what passes both ways; else it is a reset."""
+
+    def switch(_, tls):
+        tls.sendall(SWITCH + b"\x81\x03bye")
+        end(tls)
+
+    upstream.behaviour = switch
+    daemon = secured(upstream)
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("GET", "/files/socket", {"X-API-Key": key, **UPGRADE}))
+        assert connection.head().status == 101
+        try:
+            assert connection.need(5) == b"\x81\x03bye"
+            ended = connection.socket.recv(1)
+        except ConnectionResetError:
+            assert not is_clean
+        else:
+            assert is_clean and ended == b""
 
 
 def test_links_of_the_handler_lead_to_the_client(secured, upstream, key):
