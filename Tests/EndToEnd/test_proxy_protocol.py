@@ -247,7 +247,7 @@ def test_it_is_due_in_time(proxied, upstream):
         half.send(line(CALLER) + b"GET /health HTTP/1.1\r\n")
         assert silent.at_end() and slow.at_end()
         assert half.response().status == 408
-    assert failures(daemon, "late") == 2
+    assert failures(daemon, "timeout") == 2
 
 
 def test_whoever_connects_and_leaves_is_no_failure(proxied, upstream):
@@ -258,7 +258,7 @@ def test_whoever_connects_and_leaves_is_no_failure(proxied, upstream):
         half.send(b"PROXY TCP4")
         half.socket.shutdown(socket.SHUT_WR)
         assert half.at_end()
-    reasons = ("untrusted", "missing", "malformed", "checksum", "late")
+    reasons = ("untrusted", "missing", "malformed", "checksum", "timeout")
     assert [failures(daemon, reason) for reason in reasons] == [0, 0, 1, 0, 0]
 
 

@@ -8,7 +8,7 @@ enum ProxyHeaderFailure: Int, CaseIterable, Sendable {
     case malformed
     case checksum
     /// It wasn't whole in time.
-    case late
+    case timeout
 
     init(_ flaw: ProxyHeader.Flaw) {
         switch flaw {
@@ -32,7 +32,7 @@ struct RefusedHeader: Error, CustomStringConvertible {
         case .missing: "\(peer) sends no header"
         case .malformed: "\(peer) sends a malformed header"
         case .checksum: "\(peer) sends a header with a wrong checksum"
-        case .late: "\(peer) sends no header in time"
+        case .timeout: "\(peer) sends no header in time"
         }
     }
 }
