@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <nettle/hmac.h>
 #include <nettle/sha2.h>
 #include <nettle/version.h>
 
@@ -12,5 +13,18 @@ static inline void tollgate_sha256(size_t count, const uint8_t *octets, uint8_t 
     sha256_digest(&context, digest);
 #else
     sha256_digest(&context, SHA256_DIGEST_SIZE, digest);
+#endif
+}
+
+/// HMAC-SHA-256 of so many octets under a key of so many, both of which may be none; `digest` has room for 32.
+static inline void tollgate_hmac_sha256(
+    size_t key_count, const uint8_t *key, size_t count, const uint8_t *octets, uint8_t *digest) {
+    struct hmac_sha256_ctx context;
+    hmac_sha256_set_key(&context, key_count, key);
+    if (count > 0) hmac_sha256_update(&context, count, octets);
+#if NETTLE_VERSION_MAJOR >= 4
+    hmac_sha256_digest(&context, digest);
+#else
+    hmac_sha256_digest(&context, SHA256_DIGEST_SIZE, digest);
 #endif
 }

@@ -232,6 +232,9 @@ final class Snapshot: Sendable {
         passedFields = PassedFields(settings.upstream.forwardedFields.compactMap(FieldName.init))
         var admission = AdmissionConfiguration(
             namespace: settings.namespace, policies: policies, format: format,
+            keyCheck: KeyCheck(
+                mode: settings.keys.check, prefix: Array(settings.keys.prefix.utf8), secrets: settings.keys.checkSecrets
+            ),
             addressPrefix: settings.clients.addressPrefix, allowsAnonymous: settings.keys.allowsAnonymous,
             timeout: TimeAmount(settings.redis.timeout),
             onFailure: settings.redis.onFailure,

@@ -118,6 +118,7 @@ extension Settings {
             Upstream.tls.read(into: &upstream.security, root, &problems)
         }
         keys = Keys(root, &problems)
+        if sources.readsSecrets { keys.readCheckSecrets(root, &problems) }
         let items = root.optional(Self.routes, &problems)
         let routes = items?.compactMap(\.route)
         let documents = items?.compactMap(\.document) ?? []

@@ -84,6 +84,16 @@ extension Failure {
                 .refused,
                 "\("organization".counted(users.count)) \(verb) on plan \(name) (\(shown)); move \(object) with: tollgatectl "
                     + "org plan NAME PLAN")
+        case .checkSecretMissing(let id):
+            self.init(.notFound, "there is no secret \(id); see those there are with: tollgatectl check list")
+        case .tooManyCheckSecrets(let most):
+            self.init(
+                .refused,
+                "there are \(most) secrets, the most there may be; retire one with: tollgatectl check retire ID")
+        case .unreadableCheckSecrets:
+            self.init(
+                .badData,
+                "the secrets that checks of keys are made with can't be read; retire what tollgatectl check list shows")
         case .busy:
             self.init(.unavailable, "others changed the same thing at the same time; try again")
         case .unexpectedReply:

@@ -24,7 +24,7 @@ struct Tollgatectl: AsyncParsableCommand {
         version: "tollgatectl \(Version.current)",
         subcommands: [
             Org.self, Key.self, Plan.self, QuotaCommand.self, UsageCommand.self, RoutesCommand.self, AuditCommand.self,
-            DatabaseCommand.self,
+            CheckCommand.self, DatabaseCommand.self,
         ])
 
     static func main() async {
@@ -100,6 +100,12 @@ struct QuotaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quota", abstract: "What is left of the limits.",
         subcommands: [QuotaShow.self, QuotaReset.self, QuotaGrant.self])
+}
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Secrets by which sidecars tell issued keys from junk before they ask.",
+        subcommands: [CheckList.self, CheckRotate.self, CheckRetire.self, CheckMake.self])
 }
 
 struct DatabaseCommand: ParsableCommand {

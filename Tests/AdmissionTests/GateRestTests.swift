@@ -24,6 +24,8 @@ import Testing
         bench.loop.advanceTime(by: .seconds(1))
         gate.expire(now: bench.now)
         #expect(decisions == 1)
+        // For all loops alike, now and then.
+        #expect(bench.redis.answer() == "check-secrets tg:1:{:m}:checks")
         #expect(bench.redis.questions.isEmpty && gate.isAtRest)
     }
 

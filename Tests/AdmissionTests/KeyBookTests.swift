@@ -13,13 +13,14 @@ import Testing
 @Suite struct KeyBookTests {
     private enum Seen: Equatable {
         case key(String, isFresh: Bool)
-        case unknown, beyondBudget, tooLong, lost
+        case unknown, unproven, beyondBudget, tooLong, lost
         case absent(Absence)
 
         init(_ finding: KeyBook.Finding) {
             switch finding {
             case .key(let entry, let isFresh): self = .key(entry.principal.keyID, isFresh: isFresh)
             case .unknown: self = .unknown
+            case .unproven: self = .unproven
             case .beyondBudget: self = .beyondBudget
             case .tooLong: self = .tooLong
             case .lost: self = .lost
@@ -44,8 +45,8 @@ import Testing
             cache = KeyCache(
                 capacity: 100, named: link.names, [], plans: plans, seen: link.seen, complaints: complaints)
             book = KeyBook(
-                on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
-                addressPrefix: AddressPrefix(), blocks: 100)
+                on: link, waits: waits, cache: cache, plans: plans, checks: CheckBook(on: link, by: KeyCheck()),
+                complaints: complaints, addressPrefix: AddressPrefix(), blocks: 100)
             book.onFinding = { [unowned self] ask, finding in self.note(ask, finding) }
         }
 

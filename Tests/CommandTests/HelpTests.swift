@@ -16,7 +16,9 @@ import Testing
         "key limit",
         "plan", "plan set", "plan list", "plan show", "plan delete", "quota", "quota show", "quota reset",
         "quota grant",
-        "usage", "routes", "audit", "database", "database show", "database adopt",
+        "usage", "routes", "audit", "database", "database show", "database adopt", "check", "check list",
+        "check rotate",
+        "check retire", "check make",
     ])
     func isAsInTheSnapshot(verb: String) async throws {
         let name = verb.isEmpty ? "tollgatectl" : verb
@@ -27,7 +29,8 @@ import Testing
     }
 
     /// Each verb shows how it is used, and is among those above.
-    @Test(arguments: ["org", "key", "plan", "quota", "database"]) func everyVerbHasAnExample(noun: String) async throws
+    @Test(arguments: ["org", "key", "plan", "quota", "database", "check"]) func everyVerbHasAnExample(noun: String)
+        async throws
     {
         let help = try await tollgatectl(noun, "--help").output
         let list = try #require(help.split(separator: "SUBCOMMANDS:\n").last).split(separator: "\n\n")[0]

@@ -35,8 +35,8 @@ import Testing
         let (set, text) = PolicySet.published([], keys: terms)
         #expect(
             text == """
-                {"keys":{"accept":["sk_","mcp-*-old"],"headers":["X-Token"],"max_active_per_org":50,"prefix":"sk_"},\
-                "policies":[]}
+                {"keys":{"accept":["sk_","mcp-*-old"],"check":"prefer","check_file":false,"headers":["X-Token"],\
+                "max_active_per_org":50,"prefix":"sk_"},"policies":[]}
                 """)
         #expect(PolicySet(parsing: text, hash: set.hash) == set)
         #expect(set.keys == terms)

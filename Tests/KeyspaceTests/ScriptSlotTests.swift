@@ -67,7 +67,9 @@ import Testing
         (.countExpiring, [organization, active]),
     ]
     private static let ofNoOrganization: [Call] = [
-        (.adoptDatabase, [names.instance, names.planAudit]),
+        (.adoptDatabase, [names.instance, names.planAudit]), (.checkSecrets, [names.checkSecrets]),
+        (.addCheckSecret, [names.checkSecrets, names.planAudit]),
+        (.retireCheckSecret, [names.checkSecrets, names.planAudit]),
         (.clock, []), (.setPlan, [plan, names.planRevision, names.planAudit]),
         (.deletePlan, [plan, names.planRevision, names.planAudit]), (.describePlan, [plan]),
         (.beat, [names.instance, names.policySet("h"), names.sidecars, names.routeSet("h")]),
@@ -106,7 +108,7 @@ import Testing
         #expect(
             Set(refused) == [
                 "usage", "create-organization", "issue-key", "finish-issue", "place-pointer", "rotate-key",
-                "finish-rotation", "publish-expiring", "adopt-database", "set-plan",
+                "finish-rotation", "publish-expiring", "adopt-database", "set-plan", "add-check-secret",
             ])
     }
 

@@ -10,6 +10,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     /// In list order; requests name them by index.
     package var policies: [Policy]
     package var format: CredentialFormat
+    package var keyCheck: KeyCheck
     /// What tells callers apart by their address, where a policy doesn't say.
     package var addressPrefix: AddressPrefix
     /// Requests without a credential pass on protected routes, charged like public ones.
@@ -32,7 +33,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var usageRetentionSeconds: Int
 
     package init(
-        namespace: String = "tg", policies: [Policy], format: CredentialFormat,
+        namespace: String = "tg", policies: [Policy], format: CredentialFormat, keyCheck: KeyCheck = KeyCheck(),
         addressPrefix: AddressPrefix = AddressPrefix(), allowsAnonymous: Bool = false,
         timeout: TimeAmount = .milliseconds(250), onFailure: OnFailure = .closed,
         fallbacksByRoute: Set<OnFailure>? = nil, staleFor: TimeAmount = .hours(1),
@@ -41,6 +42,7 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.namespace = namespace
         self.policies = policies
         self.format = format
+        self.keyCheck = keyCheck
         self.addressPrefix = addressPrefix
         self.allowsAnonymous = allowsAnonymous
         self.timeout = timeout
@@ -50,6 +52,21 @@ package struct AdmissionConfiguration: Sendable, Hashable {
         self.localShare = localShare
         self.paysBySlot = paysBySlot
         self.usageRetentionSeconds = usageRetentionSeconds
+    }
+}
+
+/// What keys of the form of issued ones show of themselves, and what that counts for.
+package struct KeyCheck: Sendable, Hashable {
+    package var mode: KeyCheckMode
+    /// Of keys issued here.
+    package var prefix: [UInt8]
+    /// Nil: they are in Redis.
+    package var secrets: CheckSecrets?
+
+    package init(mode: KeyCheckMode = .prefer, prefix: [UInt8] = Array("mcp_".utf8), secrets: CheckSecrets? = nil) {
+        self.mode = mode
+        self.prefix = prefix
+        self.secrets = secrets
     }
 }
 

@@ -37,6 +37,7 @@ extension Gate {
         switch finding {
         case .key(let entry, let isFresh): judge(ask, entry, isFresh: isFresh)
         case .unknown: refuse(ask, .unknown)
+        case .unproven: refuse(ask, .malformed)
         case .beyondBudget: finish(ask, .deny(Denial(reason: .lookupBudget)))
         case .tooLong: finish(ask, .unavailable("record too long"))
         case .lost: finish(ask, .unavailable("record lost"))

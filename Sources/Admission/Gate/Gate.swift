@@ -29,6 +29,7 @@ package final class Gate {
     let link: StoreLink
     let waits: Waits
     let plans: PlanBook
+    let checks: CheckBook
     let cache: KeyCache
     let keys: KeyBook
     let payers: Payers
@@ -76,14 +77,15 @@ package final class Gate {
         _ configuration: AdmissionConfiguration, succeeding former: Gate, logger: Logger, recordCapacity: Int
     ) {
         self.init(
-            configuration, on: former.link, plans: former.plans, slots: former.slots, logger: logger,
+            configuration, on: former.link, plans: former.plans, checks: former.checks, slots: former.slots,
+            logger: logger,
             recordCapacity: recordCapacity)
         self.former = former
     }
 
     init(
         _ configuration: AdmissionConfiguration, on link: StoreLink, plans known: PlanBook? = nil,
-        slots kept: SlotKeeper? = nil, logger: Logger, recordCapacity: Int = 50_000
+        checks heard: CheckBook? = nil, slots kept: SlotKeeper? = nil, logger: Logger, recordCapacity: Int = 50_000
     ) {
         self.configuration = configuration
         self.link = link
@@ -91,11 +93,12 @@ package final class Gate {
         waits = Waits(on: link)
         complaints = Complaints(about: policies, to: logger)
         plans = known ?? PlanBook(on: link, complaints: complaints)
+        checks = heard ?? CheckBook(on: link, by: configuration.keyCheck)
         cache = KeyCache(
             capacity: recordCapacity, named: link.names, policies, plans: plans, seen: link.seen,
             complaints: complaints)
         keys = KeyBook(
-            on: link, waits: waits, cache: cache, plans: plans, complaints: complaints,
+            on: link, waits: waits, cache: cache, plans: plans, checks: checks, complaints: complaints,
             addressPrefix: configuration.addressPrefix, blocks: recordCapacity)
         payers = Payers(configuration, named: link.names, capacity: recordCapacity)
         slots = kept ?? SlotKeeper(on: link, seed: .random(in: .min ... .max))
@@ -168,6 +171,7 @@ package final class Gate {
         link.go(by: configuration)
         meter.turn()
         plans.complaints = complaints
+        checks.check = configuration.keyCheck
         let keepsShares = configuration.localShare == former.configuration.localShare
         cache.inherit(former.cache, keepsShares: keepsShares)
         payers.inherit(former.payers, keepsShares: keepsShares)
@@ -239,6 +243,7 @@ package final class Gate {
         link.tick(now)
         slots.renew(now)
         plans.poll(now)
+        checks.poll(now)
         watches.advance(now) { recheck($0, at: now) }
         meter.write(now)
     }

@@ -71,6 +71,8 @@ package struct GateCounters: Sendable, Hashable {
         /// Failed look-ups answered without a trip.
         package var unknownFromCache = 0
         package var lookups = 0
+        /// Of keys that had proven themselves, beside all budgets.
+        package var lookupsProven = 0
         package var loads = 0
         /// Look-ups of keys not known here that weren't made: too many before them were of none.
         package var lookupsRefused = 0
@@ -95,6 +97,7 @@ package struct GateCounters: Sendable, Hashable {
             \.denied.expired, \.denied.notYetValid, \.denied.suspended, \.denied.costExceedsCapacity,
             \.denied.addressNotAllowed, \.denied.insufficientScope, \.denied.toolNotAllowed, \.denied.foreignSession,
             \.denied.rateLimited, \.denied.unavailable, \.keys.unknownFromCache, \.keys.recordHits, \.keys.lookups,
+            \.keys.lookupsProven,
             \.keys.loads, \.keys.lookupsRefused, \.keys.revocationsForgotten, \.keys.wentBack,
             \.deniedFromCache, \.stale, \.timeouts, \.withoutRedis, \.overridesIgnored, \.corrections, \.slotsLost,
             \.streamsEnded, \.usageDropped, \.usageLost,

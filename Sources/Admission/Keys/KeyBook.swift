@@ -19,6 +19,8 @@ final class KeyBook {
         /// - isFresh: its record was read for this ask.
         case key(KeyEntry, isFresh: Bool)
         case unknown
+        /// It should prove itself, and doesn't.
+        case unproven
         /// So many keys turn out to be none that this one wasn't looked up in time.
         case beyondBudget
         /// More is written of it than anybody may write.
@@ -32,6 +34,7 @@ final class KeyBook {
     private let waits: Waits
     private let cache: KeyCache
     private let plans: PlanBook
+    private let checks: CheckBook
     private let complaints: Complaints
     private let addressPrefix: AddressPrefix
     private var budget: LookupBudget
@@ -47,13 +50,14 @@ final class KeyBook {
     ///   - addressPrefix: what tells callers apart by their address.
     ///   - blocks: of addresses whose failed look-ups are remembered.
     init(
-        on link: StoreLink, waits: Waits, cache: KeyCache, plans: PlanBook, complaints: Complaints,
+        on link: StoreLink, waits: Waits, cache: KeyCache, plans: PlanBook, checks: CheckBook, complaints: Complaints,
         addressPrefix: AddressPrefix, blocks: Int
     ) {
         self.link = link
         self.waits = waits
         self.cache = cache
         self.plans = plans
+        self.checks = checks
         self.complaints = complaints
         self.addressPrefix = addressPrefix
         budget = LookupBudget(blocks: blocks)
@@ -63,7 +67,12 @@ final class KeyBook {
     ///
     /// - Returns: nil where Redis is asked: `onFinding` hears of it.
     func find(_ hash: CredentialHash, for ask: Ask) -> Finding? {
+        let mustProve = checks.refusesUnproven(at: link.eventLoop.now)
         if let entry = cache.current(hash) {
+            if mustProve, entry.provenIn != checks.generation {
+                if isUnproven(ask) { return .unproven }
+                entry.provenIn = checks.generation
+            }
             counters.recordHits += 1
             return .key(entry, isFresh: false)
         }
@@ -71,8 +80,24 @@ final class KeyBook {
             counters.unknownFromCache += 1
             return .unknown
         }
+        if mustProve, isUnproven(ask) { return .unproven }
         lookUp(ask, hash)
         return nil
+    }
+
+    // MARK: Proofs
+
+    /// One that is only asked about again was proven when it came.
+    private func isUnproven(_ ask: Ask) -> Bool { proof(of: ask) == .unproven }
+
+    private func proof(of ask: Ask) -> KeyProof? {
+        guard case .presented(let key) = ask.request.credential else { return nil }
+        return checks.proof(of: key)
+    }
+
+    /// Whoever made it had the secret: junk can't crowd it out.
+    private func isProven(_ ask: Ask) -> Bool {
+        if case .proven = proof(of: ask) { true } else { false }
     }
 
     /// The process stood still: the time was nobody's.
@@ -90,6 +115,10 @@ final class KeyBook {
         if lookups[hash]?.append(ask) != nil { return }
         lookups[hash] = [ask]
         if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
+        if isProven(ask) {
+            counters.lookupsProven += 1
+            return sendLookup(hash, before: ask.patience, of: nil)
+        }
         switch budget.begin(
             hash, from: LookupBudget.Origin(ask.request, by: addressPrefix), at: link.eventLoop.now,
             until: ask.patience)

@@ -54,6 +54,9 @@ final class KeyEntry {
     /// Somebody was told that it is revoked, and all loops know.
     var isNotedRevoked = false
 
+    /// The secrets by which the key was proven, by their generation in ``CheckBook``.
+    var provenIn: Int?
+
     private var prepared: [Prepared] = []
     /// Selections differ by route and method; more than these are put together anew each time.
     private static let mostPrepared = 8

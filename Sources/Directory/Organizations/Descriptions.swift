@@ -62,6 +62,8 @@ package struct KeyDescription: Sendable, Equatable {
     /// The key that it replaced.
     package var rotatedFrom: KeyID?
     package var lastUsedAt: Int?
+    /// The secret that its check was made with; nil where it has none.
+    package var check: String?
     package var overrides: LimitOverrides
     package var tools: ToolAccess
     package var scopes: KeyScopes
@@ -93,6 +95,7 @@ package struct KeyDescription: Sendable, Equatable {
         createdAt = fields[.createdAt].number
         rotatedTo = fields[.rotatedTo].text.flatMap(id.sibling)
         lastUsedAt = fields[.lastUsedAt].number
+        check = fields[.check].text.flatMap { CheckSecret.isID($0) ? $0 : nil }
         rotatedFrom = fields[.rotatedFrom].text.flatMap(id.sibling)
         readAt = nowMicroseconds / 1_000_000
     }

@@ -10,14 +10,16 @@ extension Directory {
 
     /// Replaces a key by a new one of the same rights, numbers and buckets; both are good for the time of grace.
     ///
-    /// - Parameter grace: seconds, at most ``longestGrace``; 0 ends the old one at once.
+    /// - Parameters:
+    ///   - grace: seconds, at most ``longestGrace``; 0 ends the old one at once.
+    ///   - secret: what the new one's check is made with; nil for none.
     /// - Returns: the new key, and when the old one ends, in seconds since 1970.
     package func rotateKey(
-        _ id: KeyID, grace: Int, prefix: String = KeyTerms.standard.prefix
+        _ id: KeyID, grace: Int, prefix: String = KeyTerms.standard.prefix, secret: CheckSecret? = nil
     ) async throws(DirectoryError) -> (key: IssuedKey, oldEndsAt: Int) {
         precondition(0...Self.longestGrace ~= grace, "A grace has an end in sight")
         let old = try await self.key(id)
-        let key = IssuedKey.randomKey(prefix: prefix)
+        let key = KeyForm.random(prefix: prefix, under: secret)
         let hash = CredentialHash(of: Array(key.utf8)).text
         let organization = id.organization.text
         let new = KeyID(organization: id.organization, local: KeyID.randomLocal())
@@ -28,7 +30,7 @@ extension Directory {
                 names.unfinishedKeys(organization),
                 // Which key it replaced never changes.
             ] + (old.rotatedFrom.map { [names.record($0)] } ?? []),
-            arguments: [new.local, hash, id.local])
+            arguments: [new.local, hash, id.local, secret?.id ?? ""])
         guard let now = reply.first?.integer, reply.count == 2 else { throw refusal(reply, of: old) }
         let expiry = reply[1].integer.flatMap { $0 > 0 ? Int($0) : nil }
         let issued = IssuedKey(key: key, id: new, name: old.name, createdAt: Int(now), expiresAt: expiry)

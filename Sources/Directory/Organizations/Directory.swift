@@ -47,7 +47,7 @@ package struct Directory: Sendable {
     /// Makes a key and stores its hash; the key itself is nowhere but in what is returned.
     package func issueKey(_ order: KeyOrder) async throws(DirectoryError) -> IssuedKey {
         try order.checkLengths()
-        let key = IssuedKey.randomKey(prefix: order.prefix)
+        let key = KeyForm.random(prefix: order.prefix, under: order.secret)
         let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
         let organization = order.organization.text
         let hash = CredentialHash(of: Array(key.utf8)).text
@@ -137,6 +137,10 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case labelTooLong(String)
     case planMissing(String)
     case planInUse(String, by: [String])
+    case checkSecretMissing(String)
+    case tooManyCheckSecrets(Int)
+    /// There is something, and none that can be read.
+    case unreadableCheckSecrets
     /// Others changed the same thing each time.
     case busy
     case unexpectedReply

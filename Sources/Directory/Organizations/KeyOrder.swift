@@ -35,6 +35,8 @@ package struct KeyOrder: Sendable {
     /// Before it the key is none.
     package var start = Expiry.never
     package var prefix: String
+    /// What its check is made with; nil for one without.
+    package var secret: CheckSecret?
     /// Where the organization's record says nothing else.
     package var maximumActive: Int
 
@@ -61,7 +63,7 @@ package struct KeyOrder: Sendable {
         ]
         let perhaps: [(field: KeyField, value: String)] = [
             (.tools, tools.text), (.scopes, scopes.text), (.networks, networks.text), (.notBefore, start.text),
-            (.expiresAt, expiry.text),
+            (.expiresAt, expiry.text), (.check, secret?.id ?? ""),
         ]
         return always + perhaps.filter { !$0.value.isEmpty }
     }
@@ -87,24 +89,4 @@ package struct IssuedKey: Sendable {
     /// Seconds since 1970, by Redis' clock.
     package let createdAt: Int
     package let expiresAt: Int?
-
-    /// The prefix and 32 random octets in unpadded base64url (RFC 4648 §5): 43 characters.
-    static func randomKey(prefix: String) -> String {
-        var generator = SystemRandomNumberGenerator()
-        let octets = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        return prefix + base64URL(octets)
-    }
-
-    private static func base64URL(_ octets: [UInt8]) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: octets.count, by: 3) {
-            let group = octets[start..<min(start + 3, octets.count)]
-            let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-            for index in 0...group.count {
-                text.append(alphabet[Int(bits >> UInt32(18 - 6 * index) & 0x3f)])
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
 }

@@ -55,6 +55,9 @@ package struct Names {
         "\(root){:g}:\(policy.letter):\(policy.name)"
     }
 
+    /// The secrets that checks of keys are made with, by their ids.
+    package var checkSecrets: String { shared + "checks" }
+
     /// The revision of all plans together.
     package var planRevision: String { shared + "plans" }
 

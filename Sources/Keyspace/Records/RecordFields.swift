@@ -24,6 +24,8 @@ package enum KeyField: String, Sendable, CaseIterable {
     case rotatedTo = "rotated_to"
     case lastUsedAt = "last_used_at"
     case rotatedFrom = "rotated_from"
+    /// The id of the secret that its check was made with (``CheckSecret``).
+    case check
     case organization = "organization_id"
 
     /// What admission reads.
@@ -31,11 +33,11 @@ package enum KeyField: String, Sendable, CaseIterable {
         .hash, .isActive, .subject, .notBefore, .expiresAt, .revokedAt, .limits, .tools, .scopes, .networks,
     ]
     /// What operators see.
-    package static let described = admitted + [.name, .user, .createdAt, .rotatedTo, .lastUsedAt, .rotatedFrom]
+    package static let described = admitted + [.name, .user, .createdAt, .rotatedTo, .lastUsedAt, .rotatedFrom, .check]
     /// What the caller may do, and how often: together they have ``RecordBounds/rules`` at most.
     package static let rules: [Self] = [.limits, .tools, .scopes, .networks]
     /// What a key that replaces another doesn't have from it.
-    static let ofOneKey: [Self] = [.hash, .createdAt, .revokedAt, .rotatedTo, .rotatedFrom, .lastUsedAt]
+    static let ofOneKey: [Self] = [.hash, .createdAt, .revokedAt, .rotatedTo, .rotatedFrom, .lastUsedAt, .check]
 }
 
 /// A field of an organization's record.

@@ -7,7 +7,7 @@ package import Redis
 
 extension RedisScript {
     /// Step 1. KEYS: the organization, the old record, the new one, all keys, unfinished ones, and the record that the
-    /// old one replaced, if it did. ARGV: new local id, new hash, old local id.
+    /// old one replaced, if it did. ARGV: new local id, new hash, old local id, the secret of the new one's check or ''.
     /// Answers `{now, expiry or 0}`, or one of `{'missing'}`, `{'revoked'}`, `{'expired'}`,
     /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`.
     ///
@@ -39,6 +39,10 @@ extension RedisScript {
                 copy[#copy + 1] = fields[i]
                 copy[#copy + 1] = fields[i + 1]
               end
+            end
+            if ARGV[4] ~= '' then
+              copy[#copy + 1] = '\(KeyField.check.rawValue)'
+              copy[#copy + 1] = ARGV[4]
             end
             redis.call('ZADD', KEYS[5], now, ARGV[1])
             redis.call('HSET', KEYS[3], 'key_hash', ARGV[2], 'created_at', now, 'rotated_from', ARGV[3], unpack(copy))

@@ -18,7 +18,7 @@ package struct KeyID: Sendable, Hashable {
     package init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, let organization = OrganizationID(String(parts[0])),
-            parts[1].utf8.count == Self.localLength, parts[1].utf8.allSatisfy(Self.alphabet.contains)
+            Self.isRandom(parts[1], length: Self.localLength)
         else { return nil }
         self.init(organization: organization, local: String(parts[1]))
     }
@@ -26,8 +26,15 @@ package struct KeyID: Sendable, Hashable {
     /// Another key of its organization; nil where the text names none.
     package func sibling(_ local: String) -> KeyID? { KeyID("\(organization.text)/\(local)") }
 
-    package static func randomLocal() -> String {
-        let octets = (0..<localLength).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
+    package static func randomLocal() -> String { random(length: localLength) }
+
+    /// So many of `a–z2–7`.
+    static func random(length: Int) -> String {
+        let octets = (0..<length).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
         return String(decoding: octets, as: UTF8.self)
+    }
+
+    static func isRandom(_ text: some StringProtocol, length: Int) -> Bool {
+        text.utf8.count == length && text.utf8.allSatisfy(alphabet.contains)
     }
 }

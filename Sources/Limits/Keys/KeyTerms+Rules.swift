@@ -31,8 +31,8 @@ extension KeyTerms {
     /// Whether keys that are issued by these terms are accepted by them.
     package var acceptsOwn: Bool { accepts(example) }
 
-    /// Like a key issued here, which has 43 octets behind its prefix.
-    package var example: String { prefix + String(repeating: "A", count: 43) }
+    /// Like a key issued here.
+    package var example: String { prefix + String(repeating: "A", count: KeyForm.bodyLength) }
 
     /// Whether a configuration can say so.
     var isConfigurable: Bool {

@@ -15,6 +15,10 @@ package struct KeyTerms: Sendable, Equatable {
     package var headers: [String]
     /// Of an organization whose record says nothing else.
     package var maximumActive: Int
+    /// What becomes of keys like those issued here without a right check.
+    package var check = KeyCheckMode.prefer
+    /// The secrets of checks are in a file of the sidecars' machines, and not in Redis.
+    package var hasCheckFile = false
 
     package init(prefix: String, accept: [String], headers: [String], maximumActive: Int) {
         self.prefix = prefix
@@ -31,7 +35,8 @@ package struct KeyTerms: Sendable, Equatable {
 /// The JSON in which it is published. Others may write to Redis too: a key is made of the prefix, and a terminal shows it.
 extension KeyTerms: Codable {
     private enum CodingKeys: String, CodingKey {
-        case prefix, accept, headers
+        case prefix, accept, headers, check
+        case hasCheckFile = "check_file"
         case maximumActive = "max_active_per_org"
     }
 
@@ -41,6 +46,9 @@ extension KeyTerms: Codable {
         accept = try members.decode([String].self, forKey: .accept)
         headers = try members.decode([String].self, forKey: .headers)
         maximumActive = try members.decode(Int.self, forKey: .maximumActive)
+        // Sidecars of before say nothing of checks, and know of none.
+        check = try members.decodeIfPresent(KeyCheckMode.self, forKey: .check) ?? .off
+        hasCheckFile = try members.decodeIfPresent(Bool.self, forKey: .hasCheckFile) ?? false
         guard isConfigurable else {
             throw DecodingError.dataCorruptedError(
                 forKey: .prefix, in: members, debugDescription: "no terms that a sidecar publishes")

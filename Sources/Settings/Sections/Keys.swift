@@ -13,10 +13,20 @@ extension Settings {
         package var allowsAnonymous: Bool
         /// How long the record of a revoked key is kept.
         package var retention: Duration
+        /// What becomes of keys like those issued here without a right check.
+        package var check: KeyCheckMode
+        /// The file of the secrets that checks are made with; nil: they are in Redis.
+        package var checkFile: String?
+        /// What was in it, where secrets are read.
+        package var checkSecrets: CheckSecrets?
 
         /// As sidecars publish them.
         package var terms: KeyTerms {
-            KeyTerms(prefix: prefix, accept: accept, headers: headers, maximumActive: maxActivePerOrganization)
+            var terms = KeyTerms(
+                prefix: prefix, accept: accept, headers: headers, maximumActive: maxActivePerOrganization)
+            terms.check = check
+            terms.hasCheckFile = checkFile != nil
+            return terms
         }
     }
 }
@@ -24,7 +34,7 @@ extension Settings {
 extension Settings.Keys {
     static let schema = Schema([
         prefix.row, accept.row, headers.row, forward.row, maxActivePerOrganization.row, allowsAnonymous.row,
-        retention.row,
+        retention.row, check.row, checkFile.row,
     ])
 
     static let prefix = Setting("keys.prefix", .keyPrefix, default: "mcp_", "Beginning of every key issued here.")
@@ -55,6 +65,18 @@ extension Settings.Keys {
         "keys.retain", .duration(.seconds(3_600)...(.longestRetention)), default: "90d",
         "How long the record of a revoked key is kept, for who wants to know whose it was.")
 
+    static let check = Setting(
+        "keys.check",
+        .choice(
+            ["prefer": KeyCheckMode.prefer, "require": .require, "off": .off],
+            hints: ["false": "off", "no": "off", "none": "off", "true": "prefer", "on": "prefer", "strict": "require"]),
+        default: "prefer",
+        "Keys like those issued here whose check isn't right: looked up behind others (prefer), refused (require).")
+    static let checkFile = Setting<String>(
+        "keys.check_file", .secretFile, default: nil,
+        "File of the secrets that checks are made with, one a line as tollgatectl check make prints it. Default: in Redis."
+    )
+
     init(_ root: Mapping, _ problems: inout ProblemList) {
         prefix = root.value(Self.prefix, &problems)
         accept = root.optional(Self.accept, &problems) ?? [prefix]
@@ -63,9 +85,27 @@ extension Settings.Keys {
         maxActivePerOrganization = root.value(Self.maxActivePerOrganization, &problems)
         allowsAnonymous = root.value(Self.allowsAnonymous, &problems)
         retention = root.value(Self.retention, &problems)
+        check = root.value(Self.check, &problems)
+        checkFile = root.optional(Self.checkFile, &problems)
+    }
+
+    /// Reads the secrets, to be used.
+    mutating func readCheckSecrets(_ root: Mapping, _ problems: inout ProblemList) {
+        guard let checkFile else { return }
+        do throws(CheckFile.Flaw) {
+            checkSecrets = try CheckFile.secrets(at: checkFile)
+        } catch {
+            root.refuse(
+                Self.checkFile, expected: "a file of secrets", got: "\(checkFile.shown): \(error)",
+                hint: "tollgatectl check make prints a line of it", &problems)
+        }
     }
 
     func refuseConflicts(_ root: Mapping, _ problems: inout ProblemList) {
+        if check == .off, root.isGiven(Self.checkFile) {
+            root.refuse(
+                Self.checkFile, expected: "keys.check: prefer or require beside it", got: "off", &problems)
+        }
         guard !terms.acceptsOwn, root.isGiven(Self.accept) else { return }
         root.refuse(
             Self.accept, expected: "an entry for the keys issued here, which begin with '\(prefix)'", got: "none",

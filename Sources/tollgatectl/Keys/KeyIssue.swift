@@ -61,6 +61,7 @@ struct KeyIssue: AsyncParsableCommand {
     var denyTool: [Glob] = []
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false
+    @OptionGroup var checks: CheckFileOption
     @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
@@ -87,6 +88,7 @@ struct KeyIssue: AsyncParsableCommand {
             var order = order
             order.prefix = inForce.terms.prefix
             order.maximumActive = inForce.terms.maximumActive
+            order.secret = try await checks.issuingSecret(by: inForce, session)
             let issued = try await session.directory.issueKey(order)
             inForce.warnOfOthers()
             await session.warnOfOtherNamespaces()

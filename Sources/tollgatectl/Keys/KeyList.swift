@@ -12,14 +12,18 @@ struct KeyList: AsyncParsableCommand {
             EXAMPLES:
               tollgatectl key list --org acme
               tollgatectl key list --active --json | jq -r .id
+              tollgatectl key list --unproven
             """)
 
     @Option(help: "Of this organization; of all where none is given.", transform: OrganizationID.init(argument:))
     var org: OrganizationID?
     @Flag(help: "Only those that hold now.")
     var active = false
+    @Flag(help: "Only those that hold now and that sidecars with keys.check: require would refuse.")
+    var unproven = false
     @Flag(help: "Print JSON, one object a line, as key show does.")
     var json = false
+    @OptionGroup var checks: CheckFileOption
     @OptionGroup var connection: Connection
 
     func run() async throws {
@@ -29,28 +33,37 @@ struct KeyList: AsyncParsableCommand {
                 .init(heading: "USER", mayShrink: true), .init(heading: "STATUS"), .init(heading: "CREATED"),
                 .init(heading: "EXPIRES"),
             ], isJSON: json)
-        try await connection.withDirectory { directory in
+        try await connection.withRedis { session in
+            let directory = session.directory
+            let secrets = unproven ? try await checks.secretIDs(session) : []
+            let isWanted = { (key: KeyDescription) in
+                guard key.status == .active else { return !active && !unproven }
+                return !unproven || key.check.map { !secrets.contains($0) } ?? true
+            }
             if let org {
                 // Says so where there is no such organization.
                 _ = try await directory.organization(org)
-                try await append(keysOf: org, from: directory, to: &listing)
+                try await append(keysOf: org, from: directory, where: isWanted, to: &listing)
             } else {
                 try await directory.forEachOrganization { organization in
-                    try await append(keysOf: organization.id, from: directory, to: &listing)
+                    try await append(keysOf: organization.id, from: directory, where: isWanted, to: &listing)
                 }
             }
             let command = "tollgatectl key issue --org \(org?.text ?? "NAME") --name laptop"
-            try listing.end(otherwise: active ? "No active keys." : "No keys yet. Next: \(command)")
+            try listing.end(
+                otherwise: unproven
+                    ? "No active key is unproven." : active ? "No active keys." : "No keys yet. Next: \(command)")
         }
     }
 
     private func append(
-        keysOf organization: OrganizationID, from directory: Directory, to listing: inout Listing
+        keysOf organization: OrganizationID, from directory: Directory, where isWanted: (KeyDescription) -> Bool,
+        to listing: inout Listing
     ) async throws {
         var offset: Int? = 0
         while let current = offset {
             let (page, next) = try await directory.keys(of: organization, from: current)
-            for key in page where !active || key.status == .active {
+            for key in page where isWanted(key) {
                 try listing.append(
                     Listing.Row(
                         // Lists of several organizations are by organization, then by age.
@@ -83,6 +96,7 @@ extension KeyDescription {
             ("expires_at", JSON(expiresAt.map(Moment.text))), ("ends_at", JSON(endsAt.map(Moment.text))),
             ("revoked_at", JSON(revokedAt.map(Moment.text))),
             ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Moment.text))),
+            ("check", JSON(check)),
         ]
     }
 

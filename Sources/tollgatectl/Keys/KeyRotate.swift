@@ -24,6 +24,7 @@ struct KeyRotate: AsyncParsableCommand {
     var grace = Moment.Grace(seconds: 86_400)
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at, replaces, replaced_ends_at.")
     var json = false
+    @OptionGroup var checks: CheckFileOption
     @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
@@ -32,7 +33,8 @@ struct KeyRotate: AsyncParsableCommand {
         try await connection.withRedis { session in
             let inForce = try await KeyTermsInForce(session)
             let (issued, oldEndsAt) = try await session.directory.rotateKey(
-                id, grace: grace.seconds, prefix: inForce.terms.prefix)
+                id, grace: grace.seconds, prefix: inForce.terms.prefix,
+                secret: try await checks.issuingSecret(by: inForce, session))
             inForce.warnOfOthers()
             let end = grace.seconds == 0 ? "is refused from now on" : "works until \(Moment.text(oldEndsAt))"
             try issued.show(

@@ -56,6 +56,8 @@ extension KeyTerms {
             ("keys.accept [\(accept.shortened.joined(separator: ", "))]", accept == other.accept),
             ("keys.headers [\(headers.shortened.joined(separator: ", "))]", headers == other.headers),
             ("keys.max_active_per_org \(maximumActive)", maximumActive == other.maximumActive),
+            ("keys.check \(check.rawValue)", check == other.check),
+            (hasCheckFile ? "a keys.check_file" : "no keys.check_file", hasCheckFile == other.hasCheckFile),
         ]
         return members.filter { !$0.isSame }.map(\.text)
     }

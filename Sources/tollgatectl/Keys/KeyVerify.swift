@@ -3,6 +3,7 @@
 import ArgumentParser
 import Directory
 import Limits
+import Settings
 
 struct KeyVerify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,10 +14,13 @@ struct KeyVerify: AsyncParsableCommand {
             A header line such as X-API-Key: mcp_... or Authorization: Bearer mcp_... will do.
             Exits with 0 where the key holds, 66 where nobody knows it, 73 where it is revoked, expired, not yet valid, \
             its organization suspended, or the sidecars take no keys like it. Nothing is charged.
+            With --offline Redis isn't asked: only whether the key's check is right (0), or not (73), by the secrets of \
+            --check-file. Whether it was revoked since, that doesn't tell.
 
             EXAMPLES:
               tollgatectl key verify
               tollgatectl key verify < key.txt
+              tollgatectl key verify --offline --check-file checks.txt
             """)
 
     /// Taken to be refused without being repeated, as the parser would do.
@@ -25,6 +29,9 @@ struct KeyVerify: AsyncParsableCommand {
     @Flag(
         help: "Print JSON, as key show does, and accepted (false: the sidecars take no keys like it; null: none says).")
     var json = false
+    @Flag(help: "Look only at the key's check; Redis isn't asked. With --json: proven, check.")
+    var offline = false
+    @OptionGroup var checks: CheckFileOption
     @OptionGroup var connection: Connection
 
     func validate() throws {
@@ -40,6 +47,7 @@ struct KeyVerify: AsyncParsableCommand {
         guard !line.isEmpty else {
             throw Failure(.badData, "no key was given; type it at the prompt, or send it to standard input").report()
         }
+        if offline { return try verifyOffline(line) }
         try await connection.withRedis { session in
             let inForce = try await KeyTermsInForce(session)
             let presented = PresentedKey(line, headers: inForce.terms.headers)
@@ -62,6 +70,25 @@ struct KeyVerify: AsyncParsableCommand {
             }
             try warn(of: presented, key.id, inForce)
         }
+    }
+
+    private func verifyOffline(_ line: String) throws {
+        let configuration = try connection.file.configuration
+        guard let secrets = try checks.secretsOfFile(configuration) else {
+            throw ValidationError("--offline: name the file of the secrets by --check-file")
+        }
+        let terms = configuration?.settings.keys.terms ?? .standard
+        let key = Array(PresentedKey(line, headers: terms.headers).key.utf8)
+        let proof = secrets.proof(of: key, prefix: Array(terms.prefix.utf8))
+        let check: String? = if case .proven(let id) = proof { id } else { nil }
+        if json { try Output.json([("proven", .bool(check != nil)), ("check", JSON(check))]) }
+        guard let check else {
+            throw Failure(
+                .refused,
+                "the check is not right: the key was made up, cut off, made before there were checks, or with another secret"
+            ).report()
+        }
+        if !json { try Output.line("The check is right, by secret \(check). Whether the key holds, Redis alone says.") }
     }
 
     /// What stands in its way beside its record: how the sidecars look for keys.

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Keyspace
+package import Limits
+import Redis
+
+/// The secrets that checks of keys are made with (``KeyForm``).
+extension Directory {
+    /// The one to issue with first.
+    package func checkSecrets() async throws(DirectoryError) -> [StoredCheckSecret] {
+        let answer = try await redis.answer(.checkSecrets, keys: [names.checkSecrets], arguments: [])
+        guard let secrets = StoredCheckSecret.all(in: answer) else { throw .unexpectedReply }
+        return secrets
+    }
+
+    /// The one to issue with; the first there ever is, is made by it.
+    package func issuingSecret() async throws(DirectoryError) -> CheckSecret {
+        if let secret = try await checkSecrets().first?.secret { return secret }
+        let made = CheckSecret.random()
+        if try await add(made, onlyIfFirst: true) { return made }
+        guard let secret = try await checkSecrets().first?.secret else { throw .unreadableCheckSecrets }
+        return secret
+    }
+
+    /// Adds one, which keys are made with as soon as every sidecar has it.
+    package func addCheckSecret() async throws(DirectoryError) -> CheckSecret {
+        let made = CheckSecret.random()
+        _ = try await add(made, onlyIfFirst: false)
+        return made
+    }
+
+    /// - Returns: false where there was one already.
+    private func add(_ secret: CheckSecret, onlyIfFirst: Bool) async throws(DirectoryError) -> Bool {
+        // A database has an id before anything else.
+        _ = try await redis.answer(.instance, keys: [names.instance], arguments: [DatabaseID.proposal()])
+        let reply = try await redis.answer(
+            .addCheckSecret, keys: [names.checkSecrets, names.planAudit],
+            arguments: [actor, secret.id, secret.secretText, onlyIfFirst ? "first" : ""])
+        switch reply.first?.text {
+        case "added": return true
+        case "there": return false
+        case "full": throw .tooManyCheckSecrets(CheckSecrets.most)
+        default: throw .unexpectedReply
+        }
+    }
+
+    /// Keys that were made with it are unproven from now on.
+    ///
+    /// - Parameter detail: for the audit trail.
+    package func retireCheckSecret(_ id: String, detail: String) async throws(DirectoryError) {
+        let reply = try await redis.answer(
+            .retireCheckSecret, keys: [names.checkSecrets, names.planAudit], arguments: [actor, id, detail])
+        guard reply.first?.integer == 1 else { throw .checkSecretMissing(id) }
+    }
+}

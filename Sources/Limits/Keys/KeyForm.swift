@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Octets
+
+/// The keys that are issued here: a prefix, and 43 characters of base64url behind it, 32 octets. 26 of them are random, 208 bits;
+/// the last 6 are the check: the first octets of HMAC-SHA-256 over the octets of the prefix and the 26, under a secret of the
+/// deployment (``CheckSecret``). Without a secret all 32 are random.
+///
+/// A right check says that whoever made the key knew the secret, and so that it is worth a look-up; whether it is a key, Redis
+/// alone says. One of 2⁴⁸ keys that are made up has it by chance.
+package enum KeyForm {
+    /// Characters behind the prefix.
+    package static let bodyLength = 43
+    static let checkLength = 6
+    private static let octets = 32
+
+    /// A new one.
+    ///
+    /// - Parameter secret: nil for one without a check.
+    package static func random(prefix: String, under secret: CheckSecret?) -> String {
+        var generator = SystemRandomNumberGenerator()
+        var octets = (0..<octets).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        if let secret {
+            octets.removeLast(checkLength)
+            let check = secret.check(of: Array(prefix.utf8) + octets)
+            octets += (1...checkLength).map { UInt8(truncatingIfNeeded: check >> UInt64(8 * (checkLength - $0))) }
+        }
+        return prefix + Base64URL.text(octets)
+    }
+
+    /// What a key is made of: its prefix and the random octets, and behind them what would be the check.
+    ///
+    /// - Returns: nil where the last 43 characters are no 32 octets, or all there is.
+    static func parts(_ key: [UInt8]) -> (checked: [UInt8], check: UInt64)? {
+        guard key.count > bodyLength, let octets = Base64URL.octets(key.suffix(bodyLength)) else { return nil }
+        let check = octets.suffix(checkLength).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return (key.dropLast(bodyLength) + octets.dropLast(checkLength), check)
+    }
+
+    /// Whether a key has the form of those with this prefix, whatever its check.
+    static func fits(_ key: [UInt8], prefix: [UInt8]) -> Bool {
+        key.count == prefix.count + bodyLength && key.starts(with: prefix)
+            && key[prefix.count...].allSatisfy {
+                $0.isAlphanumeric || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+            }
+    }
+}

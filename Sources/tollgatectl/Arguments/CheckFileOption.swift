@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Directory
+import Keyspace
+import Limits
+import Settings
+
+/// Where the secrets of checks are, if they aren't in Redis.
+struct CheckFileOption: ParsableArguments {
+    private static let variable = "TOLLGATE_CHECK_FILE"
+
+    @Option(
+        help: ArgumentHelp(
+            "The sidecars' keys.check_file, where they have one; TOLLGATE_CHECK_FILE, or that of --config, where nothing is said.",
+            valueName: "path"))
+    var checkFile: String?
+
+    /// What keys are to be made with; nil where the sidecars know of no checks, or nobody has the secrets here.
+    func issuingSecret(by inForce: KeyTermsInForce, _ session: Session) async throws -> CheckSecret? {
+        guard inForce.terms.check != .off else { return nil }
+        if let secrets = try secretsOfFile(session.configuration) { return secrets.all.first }
+        guard inForce.terms.hasCheckFile else { return try await session.directory.issuingSecret() }
+        let remedy = "the sidecars' secrets are in a file (keys.check_file): name a copy of it by --check-file"
+        guard inForce.terms.check != .require else {
+            throw Failure(.refused, "the key would be refused without a right check, and \(remedy)").report()
+        }
+        Output.warn("the key has no check, so it waits behind proven ones when junk comes; \(remedy)")
+        return nil
+    }
+
+    /// The ids of those that sidecars take.
+    func secretIDs(_ session: Session) async throws -> Set<String> {
+        if let secrets = try secretsOfFile(session.configuration) { return Set(secrets.all.map(\.id)) }
+        return Set(try await session.directory.checkSecrets().map(\.secret.id))
+    }
+
+    /// Nil where no file is named.
+    func secretsOfFile(_ configuration: Session.Configuration?) throws -> CheckSecrets? {
+        guard let (path, source) = named(configuration) else { return nil }
+        do throws(CheckFile.Flaw) {
+            return try CheckFile.secrets(at: path)
+        } catch {
+            throw ValidationError("\(source): expected a file of secrets, got \(path): \(error)")
+        }
+    }
+
+    private func named(_ configuration: Session.Configuration?) -> (path: String, source: String)? {
+        if let checkFile { return (checkFile, "--check-file") }
+        if let path = tollgatectl.variable(Self.variable) { return (path, Self.variable) }
+        return configuration?.settings.keys.checkFile.map { ($0, "keys.check_file") }
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Directory
+import Keyspace
+import Limits
+
+struct CheckRetire: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retire",
+        abstract: "Take a secret away: keys that were made with it are unproven from now on.",
+        discussion: """
+            With keys.check: prefer they go on to work, behind proven keys when junk comes; with require they are refused. It \
+            says how many active keys that are, and asks.
+
+            EXAMPLES:
+              tollgatectl check retire b7qk2mzx
+              tollgatectl check retire --yes b7qk2mzx
+            """)
+
+    @Argument(help: "As check list prints it.", transform: secretID)
+    var id: String
+    @Flag(help: "Do not ask.")
+    var yes = false
+    @Flag(help: "Print JSON: id, active_keys (made with it).")
+    var json = false
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withDirectory { directory in
+            let known = try await directory.checkSecrets().contains { $0.secret.id == id }
+            let count = known ? try await directory.activeKeysByCheck()[id] ?? 0 : 0
+            let made = "\("active key".counted(count)) made with it"
+            if known, !yes {
+                try Prompt.confirm(
+                    "Retire secret \(id)? \(made) would be unproven.",
+                    doing: "secret \(id) would be retired, with \(made)", otherwise: "nothing was retired")
+            }
+            try await directory.retireCheckSecret(id, detail: made)
+            if json { return try Output.json([("id", .string(id)), ("active_keys", .integer(count))]) }
+            try Output.line("Secret \(id) retired, with \(made).")
+        }
+    }
+}
+
+private func secretID(_ text: String) throws -> String {
+    guard CheckSecret.isID(text) else {
+        throw ValidationError("expected the id of a secret, 8 of a-z and 2-7, as check list prints it")
+    }
+    return text
+}
