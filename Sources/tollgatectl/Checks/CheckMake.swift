@@ -12,7 +12,7 @@ struct CheckMake: ParsableCommand {
             issues keys a copy. Redis isn't asked.
 
             EXAMPLE:
-              (umask 077; tollgatectl check make >> checks.txt)
+              tollgatectl check make >> checks.txt
             """)
 
     func run() throws {
