@@ -177,6 +177,9 @@ def test_a_proxy_may_look_whether_it_is_well(proxied, relay, upstream, sender):
     with Connection(port, source=CALLER) as connection:
         assert connection.request("GET", "/health").status == 200
     assert failures(daemon, "malformed") == failures(daemon, "missing") == 0
+    # They name nobody, and nobody is to be told to have them do.
+    if sender == "haproxy 2":
+        assert "a trusted proxy names no client" not in daemon.stderr.read_text()
 
 
 # MARK: Who is believed
@@ -254,12 +257,39 @@ def test_whoever_connects_and_leaves_is_no_failure(proxied, upstream):
     daemon = proxied(upstream)
     for _ in range(3):
         Connection(daemon.port).close()
+        with socket.create_connection(("127.0.0.1", daemon.port)) as reset:
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with Connection(daemon.port) as half:
         half.send(b"PROXY TCP4")
         half.socket.shutdown(socket.SHUT_WR)
         assert half.at_end()
     reasons = ("untrusted", "missing", "malformed", "checksum", "timeout")
     assert [failures(daemon, reason) for reason in reasons] == [0, 0, 1, 0, 0]
+
+
+def test_a_reload_changes_how_connections_begin(launch, upstream):
+    """On the socket that is open: what is connected stays, what comes is held to what is in force."""
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    daemon = launch(upstream, listen=address, **TRUSTED)
+    with Connection(port) as kept:
+        assert kept.request("GET", "/health").status == 200
+        daemon.reload(listen={"address": address, "proxy_protocol": True})
+        assert kept.request("GET", "/health").status == 200
+        with Connection(port) as bare:
+            bare.send(request_bytes("GET", "/health"))
+            assert bare.at_end()
+        assert failures(daemon, "missing") == 1
+        with Connection(port) as named, Connection(port) as untrusted:
+            named.send(line(CALLER) + request_bytes("GET", "/health"))
+            assert named.response().status == 200
+            # Accepted while it was trusted, and heard when it is no longer.
+            daemon.reload(trusted_proxies=["192.0.2.1"])
+            untrusted.send(line(CALLER) + request_bytes("GET", "/health"))
+            assert untrusted.at_end()
+        assert failures(daemon, "untrusted") == 1
+    daemon.reload(listen=address)
+    assert ask(port, "GET", "/health").status == 200
 
 
 def test_a_drain_waits_for_none(proxied, upstream):

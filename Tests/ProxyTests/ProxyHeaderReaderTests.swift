@@ -126,4 +126,30 @@ import Testing
         for client in [first, others[2], next] { client.leave() }
         #expect(first.loop.shared.ledger.count == 0)
     }
+
+    /// Whoever has a share already makes nobody else leave, and whoever has none makes room.
+    @Test func nobodyLeavesForOneThatIsRefused() throws {
+        let first = try EmbeddedClient(Self.configuration, connections: 3, from: "192.0.2.1", isProxied: true)
+        let idle = try (0..<2).map { _ in try EmbeddedClient(besides: first, from: "192.0.2.1", isProxied: true) }
+        try idle[0].send("PROXY TCP4 203.0.113.10 192.0.2.1 56324 443\r\nGET /none HTTP/1.1\r\nHost: h\r\n\r\n")
+        for client in [first, idle[1]] { try client.send(Self.client + Self.request) }
+        #expect(try idle[0].statuses() == [404] && idle[0].isOpen)
+        let greedy = try EmbeddedClient(besides: first, from: "192.0.2.1", isProxied: true)
+        #expect(greedy.isOpen && idle[0].isOpen)
+        try greedy.send(Self.client + Self.request)
+        #expect(try greedy.statuses() == [503])
+        #expect(!greedy.isOpen && idle[0].isOpen)
+        let newcomer = try EmbeddedClient(besides: first, from: "192.0.2.1", isProxied: true)
+        #expect(newcomer.isOpen && idle[0].isOpen)
+        try newcomer.send("PROXY TCP4 203.0.113.11 192.0.2.1 56324 443\r\n" + Self.request)
+        #expect(try newcomer.forwarded().contains("X-Forwarded-For: 203.0.113.11\r\n"))
+        #expect(!idle[0].isOpen)
+        // Nobody is idle any more.
+        let late = try EmbeddedClient(besides: first, from: "192.0.2.1", isProxied: true)
+        try late.send("PROXY TCP4 203.0.113.12 192.0.2.1 56324 443\r\n" + Self.request)
+        #expect(try late.statuses() == [503])
+        #expect(!late.isOpen)
+        for client in [first, idle[1], newcomer] { client.leave() }
+        #expect(first.loop.shared.ledger.count == 0)
+    }
 }

@@ -53,7 +53,7 @@ struct Triage {
     init(_ head: RequestHead, from peer: Peer, by snapshot: Snapshot) {
         let named = peer.namedClient(of: head, trusted: snapshot.trustedProxies)
         client = named ?? peer.client
-        isUnnamed = named == nil && peer.isTrusted
+        isUnnamed = named == nil && peer.speaksForOthers
         route = snapshot.anyRoute
         bodyLimit = snapshot.bounds.bodyBytes
     }

@@ -56,7 +56,7 @@ extension HTTP1Connection {
         switch machine.headExpired(unread: unread) {
         case .none: break
         case .close:
-            if peer.isAwaited { loop.refuseHeader(.timeout, of: peer) }
+            if peer.isAwaited, !machine.awaitsRoom { loop.refuseHeader(.timeout, of: peer) }
             closeNow()
         case .refuse:
             refuse(.timedOut("Request head not received in time"))

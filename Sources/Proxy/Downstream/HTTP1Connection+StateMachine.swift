@@ -49,7 +49,7 @@ extension HTTP1Connection {
 
         private var state = State.idle
         /// Whether there is room for this connection is still to be found out.
-        private var awaitsRoom = false
+        private(set) var awaitsRoom = false
         private(set) var inputEnded = false
         private var isReadWithheld = false
         /// What there is is being taken.

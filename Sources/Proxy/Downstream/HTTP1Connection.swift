@@ -220,9 +220,12 @@ final class HTTP1Connection: ChannelDuplexHandler {
     /// A proxy has said for whom it speaks. From here on it counts for that one.
     func introduce(as source: ProxyHeader.Source) {
         peer = peer.introduced(as: source, by: snapshot)
-        guard machine.isIdle, let address = peer.ledgerAddress else { return }
-        guard loop.claim(self, for: address) else { return turnAway(.address) }
-        ledgerAddress = address
+        guard machine.isIdle else { return }
+        if let address = peer.ledgerAddress {
+            guard loop.claim(for: address) else { return turnAway(.address) }
+            ledgerAddress = address
+        }
+        if !loop.hasRoomForNewcomer() { turnAway(.process) }
     }
 
     private func readBody() -> StateMachine.Progress {

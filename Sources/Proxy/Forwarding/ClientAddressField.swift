@@ -81,6 +81,8 @@ struct Peer: Sendable {
     private enum Standing {
         /// The client that is known.
         case itself
+        /// A proxy that speaks for itself, to see whether we are well.
+        case checking
         /// A proxy, which is to say first for whom it speaks.
         case awaited
         /// Somebody behind a proxy that has no address for it. The proxy's stands in; but what a proxy would be believed, whoever
@@ -122,6 +124,9 @@ struct Peer: Sendable {
 
     // MARK: The PROXY protocol
 
+    /// It may name a client in a field, and is expected to.
+    var speaksForOthers: Bool { isTrusted && standing == .itself }
+
     /// Its header is still to come.
     var isAwaited: Bool { standing == .awaited }
 
@@ -133,7 +138,7 @@ struct Peer: Sendable {
     /// For whom the proxy speaks.
     func introduced(as source: ProxyHeader.Source, by snapshot: Snapshot) -> Peer {
         switch source {
-        case .proxy: Peer(client.origin, .itself, snapshot)
+        case .proxy: Peer(client.origin, .checking, snapshot)
         case .client(let address): Peer(.ip(address), .itself, snapshot)
         case .unnamed: Peer(client.origin, .unnamed, snapshot)
         }

@@ -36,6 +36,9 @@ final class ConnectionLedger: Sendable {
     /// How many there are now.
     var count: Int { state.withLockedValue { $0.count } }
 
+    /// How many there are beyond the bound.
+    var excess: Int { state.withLockedValue { max(0, $0.count - $0.most) } }
+
     /// - Parameter address: nil for whoever may have them all.
     func enter(_ address: String?) -> Verdict {
         state.withLockedValue { state in
@@ -51,7 +54,7 @@ final class ConnectionLedger: Sendable {
 
     /// One that was counted for nobody turns out to be this address'.
     ///
-    /// - Returns: false where the address has its share: the connection is still nobody's.
+    /// - Returns: false where the address has its share: the connection stays nobody's.
     func claim(for address: String) -> Bool {
         state.withLockedValue { state in
             let taken = state.byAddress[address] ?? 0

@@ -28,6 +28,8 @@ final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        // It has left again already, and nobody knows who it was.
+        if case .unknown = connection.peer.client.origin { return leave(context) }
         guard connection.peer.isTrusted else { return refuse(.untrusted, context) }
         context.fireChannelActive()
     }
@@ -39,9 +41,13 @@ final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHandler {
         case .reading: break
         }
         var received = unwrapInboundIn(data)
-        input.writeBuffer(&received)
+        if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
         do throws(ProxyHeader.Flaw) {
             guard let header = try ProxyHeader.read(input) else { return }
+            // As it is trusted now: whoever was taken off the list meanwhile names nobody.
+            guard connection.peer.seen(by: connection.loop.epoch.snapshot).isTrusted else {
+                return refuse(.untrusted, context)
+            }
             input.moveReaderIndex(forwardBy: header.length)
             end(header.source, context)
         } catch {
@@ -55,6 +61,10 @@ final class ProxyHeaderReader: ChannelInboundHandler, RemovableChannelHandler {
         }
         // Whoever only looks whether somebody listens has sent nothing.
         if input.readableBytes > 0 { return refuse(.malformed, context) }
+        leave(context)
+    }
+
+    private func leave(_ context: ChannelHandlerContext) {
         state = .refused
         context.close(promise: nil)
     }

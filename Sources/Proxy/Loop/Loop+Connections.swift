@@ -21,6 +21,8 @@ extension Loop {
 
     /// Of kept connections that are looked at for one that is idle.
     private static let mostLookedAt = 16
+    /// Beyond `limits.connections`, while it isn't known yet whose they are.
+    private static let mostAwaitedBeyond = 32
 
     func admit(_ connection: HTTP1Connection) -> Entry {
         wake()
@@ -30,6 +32,8 @@ extension Loop {
             return .refused(.address)
         case .admitted: break
         case .crowded:
+            // Nobody has to leave for one that may be refused for its own address' sake.
+            if connection.peer.isAwaited, shared.ledger.excess <= Self.mostAwaitedBeyond { break }
             if makeRoom() { break }
             guard let others, others.count > 1 else {
                 shared.ledger.leave(connection.ledgerAddress)
@@ -49,7 +53,7 @@ extension Loop {
     /// A proxy's connection turns out to be that of an address.
     ///
     /// - Returns: false where that has its share.
-    func claim(_ connection: HTTP1Connection, for address: String) -> Bool {
+    func claim(for address: String) -> Bool {
         guard shared.ledger.claim(for: address) else {
             shared.troubles.sharing.failed(at: now)
             return false
@@ -58,10 +62,20 @@ extension Loop {
         return true
     }
 
+    /// Whether there is room for one that wasn't known before, or is made.
+    func hasRoomForNewcomer() -> Bool {
+        guard shared.ledger.excess > 0, !makeRoom() else { return true }
+        shared.troubles.crowding.failed(at: now)
+        return false
+    }
+
     /// No proxy has said for whom it speaks, or none that may: the connection is to be closed.
     func refuseHeader(_ failure: ProxyHeaderFailure, of peer: Peer) {
+        wake()
         metrics.failed(failure)
-        shared.troubles.headers.failed(RefusedHeader(failure: failure, peer: peer.client.text), at: now)
+        // Whoever tries the door must not keep what one's own proxy does wrong from being told.
+        let trouble = failure == .untrusted ? shared.troubles.strangers : shared.troubles.headers
+        trouble.failed(RefusedHeader(failure: failure, peer: peer.client.text), at: now)
     }
 
     /// Closes the connection that has been between two requests for longest.

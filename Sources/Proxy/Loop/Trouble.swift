@@ -76,6 +76,7 @@ struct Troubles: Sendable {
     let crowding: Trouble
     let sharing: Trouble
     let headers: Trouble
+    let strangers: Trouble
     let costs: Trouble
     let unreadableRefusals: Notice
     let redirects: Notice
@@ -93,6 +94,9 @@ struct Troubles: Sendable {
         headers = Trouble(
             logger: logger, began: "connections without a PROXY header that holds, closing them",
             ended: "connections have a PROXY header again")
+        strangers = Trouble(
+            logger: logger, began: "connections of strangers where a proxy is due, closing them",
+            ended: "no stranger has come for a while where a proxy is due")
         costs = Trouble(
             logger: logger, began: "the handler reports costs that are no whole numbers: charging what was foreseen",
             ended: "the handler reports costs again")
@@ -114,6 +118,7 @@ struct Troubles: Sendable {
         crowding.settle(at: now)
         sharing.settle(at: now)
         headers.settle(at: now)
+        strangers.settle(at: now)
         costs.settle(at: now)
     }
 }
