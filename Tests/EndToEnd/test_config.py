@@ -83,6 +83,7 @@ ONLY_THE_READER_KNOWS = {
     r"expected POST, by which MCP messages come": "what routes has is elsewhere",
     r"\(bits are set behind the prefix|\(not an IPv4 or IPv6 address|\(the prefix length must be": "it takes the address' bits",
     r"did you mean (preserve|upstream|auto)\?": "a likely slip, of what could be a name",
+    r"expected keys.check: prefer or require beside it": "what keys.check has is elsewhere",
     r"expected trusted_proxies that connect here": "what trusted_proxies has is elsewhere",
     r"expected a document on the host of upstream.url|expected https:// on the host of an upstream.url": "what upstream.url has is elsewhere",
     r"expected each parameter once": "a pattern doesn't compare names",

@@ -71,6 +71,7 @@ def test_a_sidecar_that_says_nothing_of_keys_does_not_disagree(launch, upstream,
     text = json.loads(redis("GET", b"tg:1:{:m}:policies:" + member.rpartition(b":")[2]))
     assert text.pop("keys") == {
         "prefix": "mcp_", "accept": ["mcp_"], "headers": ["X-API-Key", "Authorization"], "max_active_per_org": 5,
+        "check": "prefer", "check_file": False,
     }
     redis("SET", "tg:1:{:m}:policies:old", json.dumps(text))
     redis("ZADD", "tg:1:{:m}:sidecars", redis("TIME")[0], "web-1:old")
