@@ -96,6 +96,8 @@ def test_rules_name_all_reasons_of_a_missing_key_and_none_that_is_no_reason():
     table = dict(re.findall(r"^\| `(\w+)` \| (\d+)", LOGS, re.M))
     words = re.compile(r'reason=~?"([^"]+)"')
     listed = {rule["alert"]: {word for part in words.findall(rule["expr"]) for word in expanded(part)} for rule in RULES}
+    # Of connections on which no request was read.
+    assert listed.pop("TollgateProxyHeadersMissing") == {"missing", "malformed", "checksum"}
     assert set().union(*listed.values()) <= set(re.findall(r"^\| `(\w+)` \|", LOGS, re.M))
     assert listed["TollgateAuthenticationFailing"] == {word for word, status in table.items() if status == "401"}
     assert listed["TollgateManyRateLimited"] == {word for word, status in table.items() if status == "429"}
