@@ -46,7 +46,9 @@ let package = Package(
     ],
     traits: [
         // BoringSSL costs a first build minutes; docs/decisions/0022-tls-to-redis.md.
-        .trait(name: "TLS", description: "Connects by TLS: rediss:// to Redis, https:// to the handler."),
+        .trait(
+            name: "TLS",
+            description: "Speaks TLS: to Redis (rediss://), to the handler (https://), and where clients connect."),
         .default(enabledTraits: ["TLS"]),
     ],
     dependencies: [

@@ -61,6 +61,10 @@ package struct ConfigurationSources: Sendable {
 }
 
 extension ConfigurationSources {
+    /// Whether the machine is the one that it is to run on: what clients are shown has to be there. Who only talks to Redis by a
+    /// sidecar's file may not read it.
+    var isOfListeners: Bool { descriptors != nil || looksAtFolders }
+
     /// Of the file; nil where there is none.
     package var path: String? { file ?? environment.variable(Self.fileVariable) }
 

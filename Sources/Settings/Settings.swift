@@ -104,7 +104,7 @@ extension Settings {
     init(_ root: Mapping, _ sources: ConfigurationSources, _ problems: inout ProblemList) {
         var entries = root.value(Self.listen, &problems)
         root.refuseReplacedOpenings(&problems)
-        if sources.readsSecrets { entries.readCertificates(&problems) }
+        if sources.isOfListeners { entries.readCertificates(&problems) }
         listen = entries.map(\.listen)
         loops = root.optional(Self.loops, &problems) ?? min(System.coreCount, Self.mostLoopsByDefault)
         namespace = root.value(Self.namespace, &problems)

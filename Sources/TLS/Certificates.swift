@@ -14,6 +14,8 @@
         package static let areSupported = true
 
         package let files: CertificateFiles
+        /// When the certificate that servers are shown ends, in seconds since 1970; nil where there is none.
+        package let end: Int?
         /// Of all that was in them.
         private let digest: SHA256Digest
         private let context: NIOSSLContext
@@ -36,10 +38,14 @@
             var contents = [authorities]
             if let identity = files.identity {
                 let chain = try PEMFile(.certificate, identity.certificate)
-                configuration.certificateChain = try chain.certificates().map { .certificate($0) }
+                let certificates = try chain.certificates()
+                configuration.certificateChain = certificates.map { .certificate($0) }
+                end = Int(certificates[0].notValidAfter)
                 let key = try PEMFile(.key, identity.key)
                 configuration.privateKey = .privateKey(try key.privateKey())
                 contents += [chain, key]
+            } else {
+                end = nil
             }
             digest = SHA256Digest(of: contents)
             do {
@@ -81,6 +87,7 @@
         package static let areSupported = false
 
         package let files: CertificateFiles
+        package let end: Int? = nil
 
         package init(reading files: CertificateFiles, offering protocols: [String] = []) throws(CertificateFlaw) {
             throw Self.flaw(of: files)

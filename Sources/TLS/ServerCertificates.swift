@@ -62,6 +62,9 @@ package enum LeastVersion: String, Sendable, Hashable {
             }
         }
 
+        /// TLS for one connection that was accepted, on its loop.
+        package func server() -> TLSServer { TLSServer(context) }
+
         private static func choice(among identities: [LoadedIdentity]) -> NIOSSLContextCallback {
             let names = ServerNames(identities.map(\.names))
             let overrides = identities.map { identity in
@@ -127,6 +130,8 @@ package enum LeastVersion: String, Sendable, Hashable {
             throw CertificateFlaw(
                 part: .certificate, path: files.identities[0].certificate, reason: "a build without TLS")
         }
+
+        package func server() -> TLSServer { preconditionFailure("There are none in a build without TLS") }
     }
 #endif
 

@@ -57,11 +57,8 @@ import NIOTLS
         }
 
         private func failure(of error: BoringSSLError) -> TLSFailure? {
-            guard case .sslError(let stack) = error, !stack.contains(.eofDuringHandshake) else { return nil }
-            // NIOSSL has no other form of BoringSSL's errors than their text: `error:1000007d:SSL
-            // routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED at …`.
-            let words = stack.lazy.compactMap { "\($0)".firstMatch(of: #/OPENSSL_internal:([A-Z0-9_]+)/#)?.1 }
-            guard let word = words.first else { return .other("\(error)") }
+            guard case .sslError = error, !error.isEndOfConnection else { return nil }
+            guard let word = error.word else { return .other("\(error)") }
             switch word {
             case "CERTIFICATE_VERIFY_FAILED": return flawOfCertificate
             case "TLSV1_ALERT_CERTIFICATE_REQUIRED": return .wantsCertificate
@@ -70,8 +67,8 @@ import NIOTLS
                 "UNEXPECTED_RECORD":
                 return .notTLS
             case let word where Self.refusals.contains(String(word)):
-                return .refusesCertificate(Self.text(word))
-            default: return .other(Self.text(word))
+                return .refusesCertificate(BoringSSLError.text(word))
+            default: return .other(BoringSSLError.text(word))
             }
         }
 
@@ -81,10 +78,6 @@ import NIOTLS
             "SSLV3_ALERT_CERTIFICATE_EXPIRED", "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "TLSV1_ALERT_UNKNOWN_CA",
             "TLSV1_ALERT_ACCESS_DENIED",
         ]
-
-        private static func text(_ word: Substring) -> String {
-            word.replacing(#/^(?:SSLV3|TLSV1)_ALERT_/#, with: "").lowercased().replacing("_", with: " ")
-        }
 
         /// BoringSSL says that it doesn't trust a certificate, and NIOSSL not why: its dates tell one case.
         private var flawOfCertificate: TLSFailure {

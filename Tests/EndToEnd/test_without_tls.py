@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a build without the trait TLS says of `rediss://` and `https://`, in the folder that TOLLGATE_WITHOUT_TLS names."""
+"""What a build without the trait TLS says of `rediss://`, `https://` and `tls` in `listen`, in the folder that
+TOLLGATE_WITHOUT_TLS names."""
 
 import os
 import subprocess
@@ -42,6 +43,16 @@ def test_a_handler_by_tls_is_refused(folder):
     done = run("tollgate", "config", "check", str(place))
     assert done.returncode == 78
     assert told in done.stderr, done.stderr
+
+
+def test_an_address_that_is_to_speak_it_is_refused(folder):
+    place = folder / "t.yaml"
+    place.write_text("listen:\n  address: 127.0.0.1:0\n  tls: {certificate: /nowhere/a.crt, key: /nowhere/a.key}\n")
+    told = f"{place}:2:3: listen.tls: expected no tls in a build without TLS, got one ({TRAIT})"
+    for arguments in (["--config", str(place)], ["config", "check", str(place)]):
+        done = run("tollgate", *arguments)
+        assert done.returncode == 78
+        assert told in done.stderr, done.stderr
 
 
 def test_the_command_line_refuses_it(file):

@@ -15,6 +15,8 @@ struct ForwardedAnswer {
     /// The client's request.
     var request = ["GET / HTTP/1.1", "Host: shop.example"]
     var peerIsTrusted = true
+    var isSecure = false
+    var strictTransport: String?
     var edits = ResponseForwarding.Edits()
 
     func lines(of answer: [String]) throws -> [String] {
@@ -23,12 +25,15 @@ struct ForwardedAnswer {
         let head = try RoutingHeads.head(request)
         var record = ExchangeRecord()
         record.begin(at: .now())
-        record.keepOrigin(head, peerIsTrusted: peerIsTrusted)
+        record.keepOrigin(head, peerIsTrusted: peerIsTrusted, isSecure: isSecure)
         let sentHost = settings.upstream.sentHost(on: route).map { Array($0.utf8) }
         record.keepSentHost(sentHost, of: head, orElse: snapshot.upstream.authority)
         var buffer = ByteBuffer()
-        ResponseForwarding(head: try Self.head(answer), snapshot: snapshot, framing: .length(0), record: record)
-            .write(edits, into: &buffer)
+        ResponseForwarding(
+            head: try Self.head(answer), snapshot: snapshot, framing: .length(0), record: record,
+            strictTransport: strictTransport.map { Array($0.utf8) }
+        )
+        .write(edits, into: &buffer)
         return String(buffer: buffer).split(separator: "\r\n").map(String.init)
     }
 

@@ -18,6 +18,8 @@ struct ForwardedRequest {
     var peer = "192.0.2.1"
     var principal: Principal?
     var sentHost = "handler:8000"
+    var isSecure = false
+    var clientName: String?
     /// In place of the client's own.
     var target: String?
     var holdsBody = false
@@ -38,6 +40,7 @@ struct ForwardedRequest {
         RequestForwarding(
             head: head, snapshot: snapshot, peer: Peer(address, trusted: snapshot.trustedProxies),
             principal: principal, sentHost: ByteBuffer(string: sentHost).readableBytesView,
+            isSecure: isSecure, clientName: clientName.map { Array($0.utf8) },
             target: target.map { Array($0.utf8) }, asksForWebSocket: head.asksForWebSocket, holdsBody: holdsBody,
             readsAnswer: readsAnswer, hasIdleSession: hasIdleSession, isOpenPreflight: isOpenPreflight,
             hasJudgedOrigin: hasJudgedOrigin

@@ -10,7 +10,7 @@ import Testing
 @Suite struct ListenTests {
     private func settings(_ yaml: String, _ environment: [String: String] = [:]) throws -> Settings {
         try Settings.load(
-            ConfigurationSources(file: "t.yaml", environment: environment, readsSecrets: true), text: yaml)
+            ConfigurationSources(file: "t.yaml", environment: environment, looksAtFolders: true), text: yaml)
     }
 
     private func problems(_ yaml: String, _ environment: [String: String] = [:]) -> [String] {
@@ -71,8 +71,9 @@ import Testing
             let read = try settings(yaml).listen[0].opening.tls
             let files = ServerFiles(identities: [.init(certificate: certificate, key: key)])
             #expect(try read?.certificates == ServerCertificates(reading: files, least: .tls12))
-            let looked = try Settings.load(ConfigurationSources(file: "t.yaml"), text: yaml).listen[0].opening.tls
-            #expect(looked?.certificates == nil)
+            // tollgatectl may not read what is a sidecar's.
+            let looked = try Settings.load(ConfigurationSources(file: "t.yaml", readsSecrets: true), text: yaml)
+            #expect(looked.listen[0].opening.tls?.certificates == nil)
         }
     }
 

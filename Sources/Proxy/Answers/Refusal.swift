@@ -122,6 +122,13 @@ extension Refusal {
         return refusal
     }
 
+    /// It is said before anything was asked.
+    static var certificateNotAllowed: Refusal {
+        var refusal = Refusal(403, "Client certificate is not allowed", reason: .certificateNotAllowed)
+        refusal.closes = true
+        return refusal
+    }
+
     /// A denial of admission's in HTTP's words. The full reason stays with the log: the caller can't tell a revoked key
     /// from one that never was.
     ///

@@ -17,6 +17,8 @@ struct RefusalWriter {
     let isHead: Bool
     /// Of the page that asks, where it may; else empty.
     let origin: ByteBufferView
+    /// Value of Strict-Transport-Security; nil: it isn't said.
+    var strictTransport: [UInt8]?
 
     /// - Returns: the bytes of body written.
     func write(
@@ -38,6 +40,7 @@ struct RefusalWriter {
             output.appendField("Content-Length", UInt64(body.readableBytes))
             output.append("Cache-Control: no-store\r\n")
             output.appendField("X-Correlation-ID", correlationID)
+            if let strictTransport { output.appendField("Strict-Transport-Security", strictTransport) }
             writeChallenge(refusal, to: &output)
             if let allow = refusal.allow { output.appendField("Allow", allow) }
             if let seconds = refusal.retryAfterSeconds {

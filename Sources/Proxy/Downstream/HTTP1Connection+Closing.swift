@@ -71,6 +71,8 @@ extension HTTP1Connection {
 
     func closeIdle() {
         disarm()
+        // What is written waits for the end of a handshake.
+        guard !abandonHandshake() else { return closeNow() }
         closeWhenWritten(lingering: false)
     }
 
@@ -88,7 +90,9 @@ extension HTTP1Connection {
     /// Closes so that nothing of what still waits is sent, and nobody takes the end for a clean one.
     func reset() {
         guard let socket = context?.channel as? any SocketOptionProvider else { return closeNow() }
-        socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).assumeIsolated().whenComplete { _ in self.closeNow() }
+        socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).assumeIsolated().whenComplete { _ in
+            self.closeWithoutNotice()
+        }
     }
 
     // MARK: Room
@@ -118,9 +122,14 @@ extension HTTP1Connection {
 
     /// It is answered before a byte of it is read, and closed at once: those that are turned away must not be what the
     /// process runs out of descriptors by.
+    ///
+    /// By TLS it gets no answer: that would take a handshake.
     func turnAway(_ crowding: Loop.Crowding) {
+        _ = abandonHandshake()
         machine.turnAway()
-        Exchange(of: self).turnAway(crowding)
+        Exchange(of: self).turnAway(
+            .unavailable(
+                "Too many connections", reason: crowding == .process ? .connectionLimit : .connectionShare))
         flushResponse()
         closeNow()
     }

@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import TLS
 
 /// What a client owes in time: a head, the next request, a body, and to take its answers.
 extension HTTP1Connection {
@@ -57,6 +58,7 @@ extension HTTP1Connection {
         case .none: break
         case .close:
             if peer.isAwaited, !machine.awaitsRoom { loop.refuseHeader(.timeout, of: peer) }
+            failHandshake(.timedOut, "not finished within limits.header_timeout")
             closeNow()
         case .refuse:
             refuse(.timedOut("Request head not received in time"))

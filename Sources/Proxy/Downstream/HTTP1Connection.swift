@@ -3,6 +3,7 @@
 import Admission
 import HTTP1
 import NIOCore
+import TLS
 
 /// One client connection, as octets: reads requests one at a time and gives each to its ``Exchange``, and writes for that.
 ///
@@ -19,6 +20,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private(set) var peer: Peer
     /// Whose share of `limits.connections_per_address` it takes; nil for whoever may have them all.
     private(set) var ledgerAddress: String?
+    /// Nil without TLS.
+    let security: ConnectionSecurity?
     /// Against `limits.connections`.
     var isCounted = false
     private(set) var context: ChannelHandlerContext?
@@ -40,9 +43,10 @@ final class HTTP1Connection: ChannelDuplexHandler {
     var armed = ArmedDeadline.none
     var stall = StallWatch()
 
-    init(on loop: Loop, peer: Peer) {
+    init(on loop: Loop, peer: Peer, security: ConnectionSecurity? = nil) {
         self.loop = loop
         self.peer = peer
+        self.security = security
         ledgerAddress = peer.ledgerAddress
         snapshot = loop.epoch.snapshot
         parser = RequestHeadParser(limits: HeadLimits(bytes: snapshot.bounds.headerBytes))
@@ -75,6 +79,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         }
         // From accept, so that a connection that says nothing is not kept.
         arm(.head)
+        beginHandshake()
         context.fireChannelActive()
     }
 
@@ -100,6 +105,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
             case .process: process()
             case .close: closeNow()
             }
+        } else if security != nil, TLSClient.isHandshake(event) {
+            completeHandshake()
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -115,6 +122,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         let wasExchanging = machine.closed()
+        failHandshake(.closed, "the client has left")
         disarm()
         endStallWatch()
         loop.forget(self)
@@ -124,6 +132,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard security == nil else { return breakSecurity(error) }
         // A reset or a failed write: channelInactive ends what is under way.
         context.close(promise: nil)
     }

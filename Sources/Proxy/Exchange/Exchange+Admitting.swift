@@ -26,7 +26,7 @@ extension Exchange {
         let peer = downstream.peer
         beginRecord()
         record.identify(head, &loop.correlationIDs)
-        record.keepOrigin(head, peerIsTrusted: peer.isTrusted)
+        record.keepOrigin(head, peerIsTrusted: peer.isTrusted, isSecure: downstream.security != nil)
         if let crossOrigin = snapshot.pages.crossOrigin {
             if let origin = crossOrigin.allowedOrigin(of: head) { record.keepAllowedOrigin(origin, of: head) }
         } else {

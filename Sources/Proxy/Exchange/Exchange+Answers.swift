@@ -41,14 +41,12 @@ extension Exchange {
         finish(upstream: .none, downstream: state.machine.answered())
     }
 
-    /// Its connection is one too many.
-    func turnAway(_ crowding: Loop.Crowding) {
+    /// Its connection isn't let in, whatever it may ask.
+    func turnAway(_ refusal: Refusal) {
         beginRecord()
         record.identifyUnread(&loop.correlationIDs)
         record.client = downstream.peer.client
         record.decision = "deny"
-        let refusal = Refusal.unavailable(
-            "Too many connections", reason: crowding == .process ? .connectionLimit : .connectionShare)
         record.reason = refusal.reason
         writeRefusal(refusal, closing: true)
         endRecord()
@@ -60,7 +58,8 @@ extension Exchange {
         loop.scratch.clear()
         let sent = RefusalWriter(
             snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
-            isHead: state.traits.method == .head, origin: record.allowedOrigin
+            isHead: state.traits.method == .head, origin: record.allowedOrigin,
+            strictTransport: strictTransport
         )
         .write(
             refusal, limits: state.admittance.grant.limits, correlationID: record.correlationID,
@@ -115,6 +114,7 @@ extension Exchange {
             output.appendField("Date", date)
             fields(&output)
             output.appendField("X-Correlation-ID", record.correlationID)
+            if let strictTransport { output.appendField("Strict-Transport-Security", strictTransport) }
             ConnectionField(closing: closing, version: state.traits.version)?.write(to: &output)
             output.appendEndOfHead()
         }

@@ -72,6 +72,7 @@ extension Exchange: UpstreamReceiver {
         RequestForwarding(
             head: head, snapshot: snapshot, peer: downstream.peer, principal: state.admittance.grant.principal,
             sentHost: record.sentHost,
+            isSecure: downstream.security != nil, clientName: downstream.security?.clientName,
             target: state.machine.hasFollowed ? sentTarget?.octets : nil,
             asksForWebSocket: state.traits.asksForWebSocket, holdsBody: holdsMessage,
             readsAnswer: isMessage && state.admittance.toolRules != nil,
@@ -173,14 +174,17 @@ extension Exchange: UpstreamReceiver {
         accountForAnswer(response, isServed: redirect == nil)
         record.status = response.status
         var answer = loop.takeScratch()
-        ResponseForwarding(head: response, snapshot: snapshot, framing: state.responseFraming, record: record)
-            .write(
-                ResponseForwarding.Edits(
-                    limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
-                    // RFC 9110 §6.6.1.
-                    date: response.present.contains(.date) ? nil : loop.date.value(),
-                    connection: ConnectionField(closing: closing, version: state.traits.version)),
-                into: &answer)
+        ResponseForwarding(
+            head: response, snapshot: snapshot, framing: state.responseFraming, record: record,
+            strictTransport: strictTransport
+        )
+        .write(
+            ResponseForwarding.Edits(
+                limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
+                // RFC 9110 §6.6.1.
+                date: response.present.contains(.date) ? nil : loop.date.value(),
+                connection: ConnectionField(closing: closing, version: state.traits.version)),
+            into: &answer)
         keepSession(of: response)
         head.reset()
         downstream.write(answer, isScratch: true)
@@ -302,12 +306,14 @@ extension Exchange: UpstreamReceiver {
         state.traits.framing = .untilClose
         state.responseFraming = .untilClose
         var answer = loop.takeScratch()
-        ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
-            .write(
-                ResponseForwarding.Edits(
-                    limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
-                    connection: .webSocket),
-                into: &answer)
+        ResponseForwarding(
+            head: response, snapshot: snapshot, framing: .none, record: record, strictTransport: strictTransport
+        )
+        .write(
+            ResponseForwarding.Edits(
+                limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
+                connection: .webSocket),
+            into: &answer)
         head.reset()
         downstream.write(answer, isScratch: true)
         beginStreamRecord()

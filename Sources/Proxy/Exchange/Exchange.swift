@@ -76,6 +76,8 @@ final class Exchange {
     }
 
     var snapshot: Snapshot { epoch.snapshot }
+    /// What each answer says of TLS; nil where it says nothing.
+    var strictTransport: [UInt8]? { downstream.security?.entrance.strictTransport }
 
     // MARK: What its connection asks
 

@@ -97,9 +97,12 @@ struct ExchangeRecord {
     }
 
     /// Under which scheme and name the client knows us.
-    mutating func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool) {
+    ///
+    /// - Parameter isSecure: its connection is; whoever is trusted and speaks for others knows theirs.
+    mutating func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool, isSecure: Bool) {
         if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { parts.publicHost = keep(head.view(of: host)) }
-        isSecure = peerIsTrusted && head.claimsHTTPS
+        self.isSecure =
+            peerIsTrusted && head.present.contains(.xForwardedProto) ? head.claimsHTTPS : isSecure
     }
 
     /// What the handler is sent as Host.

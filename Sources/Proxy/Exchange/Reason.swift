@@ -6,6 +6,7 @@ package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
     // The credential.
     case missing, malformed, unknown, revoked, expired, notYetValid, suspended, foreignToken, credentialClash
     // What its caller may do.
+    case certificateNotAllowed
     case addressNotAllowed, insufficientScope, toolNotAllowed, costExceedsCapacity, foreignSession
     // Limits, and what counts them.
     case rateLimited, limiterUnavailable, limiterSlow, lookupBudget
@@ -39,6 +40,7 @@ package enum Reason: Int, Sendable, CaseIterable, CustomStringConvertible {
         case .foreignToken: "foreign_token"
         case .credentialClash: "credential_clash"
         case .addressNotAllowed: "address_not_allowed"
+        case .certificateNotAllowed: "certificate_not_allowed"
         case .insufficientScope: "insufficient_scope"
         case .toolNotAllowed: "tool_not_allowed"
         case .costExceedsCapacity: "cost_exceeds_capacity"

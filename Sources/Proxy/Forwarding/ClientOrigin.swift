@@ -14,7 +14,7 @@ extension RequestHead {
         return section.withoutEmptyPort(claimed)
     }
 
-    /// Without such a claim it is what the listener speaks: plain HTTP.
+    /// Where nobody who may claims a scheme, it is what the listener speaks.
     var claimsHTTPS: Bool {
         firstElement(of: .xForwardedProto).map { section.range($0, equalsLowercased: Self.https) } ?? false
     }

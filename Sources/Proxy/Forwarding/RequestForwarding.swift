@@ -20,6 +20,10 @@ struct RequestForwarding {
     let peer: Peer
     let principal: Principal?
     let sentHost: ByteBufferView
+    /// Its connection speaks TLS.
+    var isSecure = false
+    /// As the certificate of the client has it.
+    var clientName: [UInt8]?
     /// In place of the client's own.
     var target: [UInt8]?
     let asksForWebSocket: Bool
@@ -46,6 +50,7 @@ struct RequestForwarding {
             output.appendField("X-Correlation-ID", correlationID)
             writeForwardedFields(to: &output)
             output.append("Via: 1.1 tollgate\r\n")
+            if let clientName { output.appendField("X-Tollgate-Client-Name", clientName) }
             if let principal {
                 output.appendField("X-Tollgate-Org", text: principal.organization)
                 output.appendField("X-Tollgate-Key-Id", text: principal.keyID)
@@ -60,6 +65,7 @@ struct RequestForwarding {
         // Names and all that is constant are 400 octets.
         let own =
             512 + correlationID.count + 2 * sentHost.count + (target?.count ?? 0) + (peer.forwardedText?.count ?? 0)
+            + (clientName?.count ?? 0)
         let identity = principal.map { $0.organization.utf8.count + $0.keyID.utf8.count } ?? 0
         return own + identity + head.bytes.readableBytes
     }
@@ -115,7 +121,7 @@ struct RequestForwarding {
     private func writeForwardedFields(to output: inout OutputRawSpan) {
         writeForwardedFor(to: &output)
         if !peer.isTrusted || !head.present.contains(.xForwardedProto) {
-            output.append("X-Forwarded-Proto: http\r\n")
+            output.append(isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
         }
         if !peer.isTrusted || !head.present.contains(.xForwardedHost), let host = head.host {
             output.appendField("X-Forwarded-Host", host, of: head.section)

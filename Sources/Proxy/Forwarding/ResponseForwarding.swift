@@ -20,12 +20,15 @@ struct ResponseForwarding {
 
     private static let legacyLimits: FieldSet = [.xRateLimitLimit, .xRateLimitRemaining, .xRateLimitReset]
     private static let ours: FieldSet = [.contentLength, .xCorrelationID]
+    private static let strictTransportName = FieldName("Strict-Transport-Security")
 
     let head: ResponseHead
     let snapshot: Snapshot
     /// How the body is framed towards the client.
     let framing: BodyFraming
     let record: ExchangeRecord
+    /// Value of Strict-Transport-Security, in place of the handler's own; nil: that passes.
+    var strictTransport: [UInt8]?
 
     /// In one stretch: a ByteBuffer takes long for each write.
     func write(_ edits: Edits, into buffer: inout ByteBuffer) {
@@ -39,6 +42,7 @@ struct ResponseForwarding {
             writeKeptFields(dropping: dropped, to: &output)
             writeFraming(to: &output)
             if let date = edits.date { output.appendField("Date", date) }
+            if let strictTransport { output.appendField("Strict-Transport-Security", strictTransport) }
             output.appendField("X-Correlation-ID", record.correlationID)
             if let limits = edits.limits {
                 if !keepsLegacy { snapshot.rateLimitFields.writeLegacy(limits, to: &output) }
@@ -78,13 +82,18 @@ struct ResponseForwarding {
     private func writeKeptFields(dropping others: FieldSet, to output: inout OutputRawSpan) {
         let ours = FieldSet.hopByHop.union(Self.ours).union(others)
         let hasLinks = !head.present.isDisjoint(with: Self.links)
-        guard hasLinks || !snapshot.reportedCosts.fields.isEmpty else {
+        guard hasLinks || strictTransport != nil || !snapshot.reportedCosts.fields.isEmpty else {
             return output.appendFields(of: head.section, dropping: ours)
         }
         output.appendFields(of: head.section, dropping: ours) {
             snapshot.isCostField($0, of: head) || handlersOrigin(in: $0) != nil
+                || strictTransport != nil && isStrictTransport($0)
         }
         if hasLinks { writeMendedLinks(to: &output) }
+    }
+
+    private func isStrictTransport(_ field: Field) -> Bool {
+        Self.strictTransportName.map { head.section.has(field, name: $0) } ?? false
     }
 
     /// The length is written once, however often the handler did. To HEAD and in a 304 it describes what is not sent.

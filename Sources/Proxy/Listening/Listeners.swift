@@ -73,9 +73,6 @@ final class Listeners: Sendable {
     private static func need(
         of listen: [Settings.Listen], having standing: [Listener]
     ) async throws(ProxyStartError) -> Need {
-        if let entry = listen.first(where: { $0.opening.tls != nil }) {
-            throw .cannotListen("\(entry)", reason: "this version speaks no TLS there yet")
-        }
         var change = Change()
         // What these are bound to says nothing of what was asked for.
         for listener in standing where listener.entry?.isNameless == true {

@@ -15,6 +15,8 @@ struct Deadlines {
     /// Between two requests.
     var kept: DeadlineQueue<HTTP1Connection>
     var linger = DeadlineQueue<HTTP1Connection>(duration: Self.linger)
+    /// TLS handshakes under way, which end with the first head's time.
+    var handshakes = HandshakeQueue()
     /// When it is looked whether clients take what is there for them.
     var stall: DeadlineQueue<HTTP1Connection>
     /// Windows in which a body has to come at its pace. A window stays as long as it was when it began.
@@ -53,6 +55,7 @@ struct Deadlines {
         idle.shift(by: excess)
         kept.shift(by: excess)
         linger.shift(by: excess)
+        handshakes.shift(by: excess)
         stall.shift(by: excess)
         pace.shift(by: excess)
     }

@@ -25,10 +25,15 @@ extension Loop {
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
         let snapshot = epoch.snapshot
         let peer = Peer(address, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
-        guard entrance?.opening.takesProxyProtocol == true else {
+        guard let entrance else {
             return try channel.pipeline.syncOperations.addHandler(HTTP1Connection(on: self, peer: peer))
         }
-        let connection = HTTP1Connection(on: self, peer: peer.awaited(by: snapshot))
-        try channel.pipeline.syncOperations.addHandlers(ProxyHeaderReader(before: connection), connection)
+        let takesHeader = entrance.opening.takesProxyProtocol
+        let security = entrance.security()
+        let connection = HTTP1Connection(
+            on: self, peer: takesHeader ? peer.awaited(by: snapshot) : peer, security: security)
+        var handlers: [any ChannelHandler] = takesHeader ? [ProxyHeaderReader(before: connection)] : []
+        if let security { handlers.append(security.handler) }
+        try channel.pipeline.syncOperations.addHandlers(handlers + [connection])
     }
 }

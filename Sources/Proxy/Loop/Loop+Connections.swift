@@ -78,10 +78,20 @@ extension Loop {
         trouble.failed(RefusedHeader(failure: failure, peer: peer.client.text), at: now)
     }
 
-    /// Closes the connection that has been between two requests for longest.
+    /// TLS handshakes that may be under way at a time: half of the connections.
+    var mostHandshakes: Int {
+        max(HandshakeQueue.fewest, share.of(epoch.snapshot.bounds.connections) / 2)
+    }
+
+    /// Closes the connection whose handshake takes long, else the one that has been between two requests for longest.
     ///
     /// - Returns: whether there was one; it is no longer counted.
     func makeRoom() -> Bool {
+        if let slow = deadlines.handshakes.popSlow(at: now) {
+            uncount(slow)
+            slow.yieldHandshake()
+            return true
+        }
         for _ in 0..<Self.mostLookedAt {
             guard let oldest = deadlines.kept.popFirst() else { return false }
             if oldest.makesRoom() { return true }

@@ -18,7 +18,7 @@ final class Loop {
 
     let eventLoop: any EventLoop
     let shared: Shared
-    private let share: LoopShare
+    let share: LoopShare
     private var epochs: Epochs
     private let clock: LoopClock
     private var pace = TickPace()

@@ -81,6 +81,7 @@ struct Troubles: Sendable {
     let unreadableRefusals: Notice
     let redirects: Notice
     let unnamedClients: Notice
+    let handshakes: HandshakeLog
 
     init(logger: Logger) {
         accepting = Trouble(
@@ -108,6 +109,7 @@ struct Troubles: Sendable {
             "the handler redirects to the same path but for a slash at its end: such redirects are followed here")
         unnamedClients = Notice(
             logger: logger, "a trusted proxy names no client: all its callers count as one")
+        handshakes = HandshakeLog(logger: logger)
         connecting = Trouble(
             logger: logger, began: "upstream can't be connected to", ended: "upstream is connected to again")
     }

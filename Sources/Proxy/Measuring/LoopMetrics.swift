@@ -2,6 +2,7 @@
 
 import Admission
 import NIOCore
+import TLS
 import Telemetry
 
 /// What one loop has counted since the process began: plain integers, changed on the loop alone. It outlives configurations,
@@ -13,6 +14,8 @@ struct LoopMetrics {
     private(set) var operations = SeriesTable(.ofOperations, other: RequestLabels.other, isMinor: MessageLabels.isMinor)
     /// By ``Reason``.
     private(set) var reasons = [Int](repeating: 0, count: Reason.allCases.count)
+    /// By ``FailedHandshake``.
+    private(set) var handshakeFailures = [Int](repeating: 0, count: FailedHandshake.allCases.count)
     private(set) var admission = Histogram(.ofParts)
     private(set) var upstream = Histogram(.ofParts)
     /// By ``ProxyHeaderFailure``.
@@ -46,6 +49,10 @@ struct LoopMetrics {
 
     mutating func failed(_ failure: ProxyHeaderFailure) {
         headerFailures[failure.rawValue] += 1
+    }
+
+    mutating func handshakeFailed(_ failure: FailedHandshake) {
+        handshakeFailures[failure.rawValue] += 1
     }
 
     // MARK: Requests

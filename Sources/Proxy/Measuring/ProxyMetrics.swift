@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Admission
+import TLS
 import Telemetry
 
 /// The loops' reports added up.
@@ -9,6 +10,7 @@ struct ProxyMetrics {
     private var operations: SeriesTable
     private var reasons = [Int](repeating: 0, count: Reason.allCases.count)
     private var headerFailures = [Int](repeating: 0, count: ProxyHeaderFailure.allCases.count)
+    private var handshakeFailures = [Int](repeating: 0, count: FailedHandshake.allCases.count)
     private var admission = Histogram(.ofParts)
     private var upstream = Histogram(.ofParts)
     private var inFlight = 0
@@ -37,6 +39,7 @@ struct ProxyMetrics {
     private mutating func add(_ report: LoopReport) {
         for (index, count) in report.metrics.reasons.enumerated() { reasons[index] += count }
         for (index, count) in report.metrics.headerFailures.enumerated() { headerFailures[index] += count }
+        for (index, count) in report.metrics.handshakeFailures.enumerated() { handshakeFailures[index] += count }
         admission += report.metrics.admission
         upstream += report.metrics.upstream
         inFlight += report.metrics.inFlight
@@ -78,6 +81,10 @@ struct ProxyMetrics {
                 "tollgate_proxy_header_failures_total", .counter,
                 "Connections that were closed because no PROXY header said whose they are.", by: "reason",
                 counted: ProxyHeaderFailure.allCases.map { ($0.word, headerFailures[$0.rawValue]) }),
+            MetricFamily(
+                "tollgate_tls_handshake_failures_total", .counter, "TLS handshakes of clients that failed.",
+                by: "reason",
+                counted: FailedHandshake.allCases.map { ("\($0)", handshakeFailures[$0.rawValue]) }),
             MetricFamily(
                 "tollgate_upstream_connections", .gauge, "Connections to the handler, those of streams apart.",
                 by: "state",

@@ -48,7 +48,10 @@ extension Form where Value == ListenEntry {
             }
         }
         // With nothing in it, too: whoever writes it wants TLS.
-        let isSecure = pairs.contains { $0.key.scalar?.text == ListenEntry.tlsPath }
+        let isSecure = pairs.contains { pair in
+            guard case .mapping = pair.value.content else { return false }
+            return pair.key.scalar?.text == ListenEntry.tlsPath
+        }
         return Mapping(element, path, ListenEntry.schema, &problems).flatMap {
             ListenEntry($0, isSecure: isSecure, &problems)
         }

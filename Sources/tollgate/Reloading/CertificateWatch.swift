@@ -9,7 +9,7 @@ import TLS
 struct CertificateWatch {
     /// What was seen of one user's.
     private struct Sight {
-        let files: CertificateFiles
+        let files: String
         /// How they were when they were what is in force.
         var stamps: [FileStamp?]?
         /// What is wrong with them, which was told.
@@ -42,7 +42,7 @@ struct CertificateWatch {
 
     private func saysOthers(_ user: CertificateUser, _ sight: inout Sight) -> Bool {
         // As they were before they are read: whoever writes meanwhile is seen the next time.
-        let found = user.files.stamps
+        let found = user.stamps
         guard sight.stamps != found else { return false }
         sight.stamps = nil
         do throws(CertificateFlaw) {
