@@ -84,7 +84,7 @@ is_there() {
         libhiredis-dev) has_header hiredis/hiredis.h ;;
         libyaml-dev) has_header yaml.h ;;
         nettle-dev) has_header nettle/sha2.h ;;
-        buildah | curl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
+        buildah | curl | openssl | redis-server | shellcheck | valgrind | wrk) command -v "$1" ;;
         procps) command -v ps ;;
         prometheus) command -v promtool ;;
         systemd) command -v systemd-analyze ;;

@@ -45,6 +45,7 @@ MARKS = {
             "test_package.py",
             "test_quickstart.py::test_it_runs_until_it_is_told_to_stop",
             "test_quickstart.py::test_once_shows_each_answer_and_leaves_nothing_behind",
+            "test_quickstart.py::test_the_demo_over_tls",
             "test_soak.py",
         },
     ),

@@ -4,6 +4,7 @@
 import re
 import signal
 import socket
+import ssl
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from fixtures.newcomer import Newcomer, one_at_a_time
 from fixtures.programs import ROOT, Control
 from fixtures.upstream import Upstream
-from fixtures.wire import ask, free_port
+from fixtures.wire import Connection, ask, free_port
 
 __all__ = ["one_at_a_time"]
 
@@ -77,7 +78,7 @@ def test_it_runs_until_it_is_told_to_stop(folder, ending, code):
 
 def test_help_tells_what_it_does(machine):
     said = succeed(machine, "--help")
-    for option in ("--upstream URL", "--port N", "--keep DIR", "--once", "--help"):
+    for option in ("--upstream URL", "--port N", "--tls", "--keep DIR", "--once", "--help"):
         assert re.search(rf"^  {option} ", said, re.MULTILINE)
 
 
@@ -162,6 +163,51 @@ def test_what_ends_by_itself_is_told_and_ends_the_rest(machine, upstream):
         assert running.process.wait(30) == 1
         assert running.said().splitlines()[-1] == "quickstart: redis ended by itself; what it said is above"
     assert machine.left() == []
+
+
+# --tls
+
+
+def secured(said: str) -> tuple[int, Path]:
+    """The port, and the file of the authority."""
+    return int(re.search(r"Running at https://127\.0\.0\.1:(\d+)", said)[1]), Path(re.search(r"--cacert (\S+)", said)[1])
+
+
+def test_tls_by_an_authority_made_on_the_spot(machine, upstream):
+    with machine.start("--upstream", upstream.url, "--tls") as running:
+        running.until("Ctrl-C")
+        said = running.said()
+        port, authority = secured(said)
+        assert statuses(said) == [200]
+        context = ssl.create_default_context(cafile=str(authority))
+        for name in ("127.0.0.1", "localhost"):
+            with Connection(port) as connection:
+                connection.socket = context.wrap_socket(connection.socket, server_hostname=name)
+                assert connection.request("GET", "/", {"X-API-Key": KEY.search(said)[0]}).status == 200
+        # As it is shown, to be copied.
+        (line,) = [line for line in said.splitlines() if line.strip().startswith("curl") and line.endswith(f":{port}/'")][:1]
+        copied = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30)
+        assert statuses(copied.stdout) == [200], copied.stderr
+        # Nobody signs by it afterwards, and nobody who doesn't know it is talked into it.
+        assert sorted(file.name for file in authority.parent.iterdir()) == ["ca.pem", "server.key", "server.pem"]
+        assert (authority.parent / "server.key").stat().st_mode & 0o077 == 0
+        refused = subprocess.run(["curl", "-q", "-sS", f"https://localhost:{port}/"], capture_output=True, timeout=30)
+        assert refused.returncode == 60
+        assert f"SSL_CERT_FILE={authority}" in said and f"NODE_EXTRA_CA_CERTS={authority}" in said
+        assert running.end() == 0
+    assert machine.left() == []
+
+
+def test_the_demo_over_tls(folder):
+    machine = Newcomer(folder, is_built=False)
+    done = machine.run("--tls", "--once", patience=BUILDING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout
+    assert machine.left() == []
+    assert "Harbour view loft" in said
+    assert statuses(said) == [200, 404, 405, 401, 429]
+    assert "Making a private authority" in said
+    assert "http://" not in said
 
 
 # --keep
