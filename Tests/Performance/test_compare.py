@@ -21,8 +21,8 @@ sys.path.insert(0, str(FOLDER))
 
 from comparison import machine  # noqa: E402
 from comparison.client import at_rate  # noqa: E402
-from comparison.figures import FIGURES, LETTERS, NONE, RATIOS, Row, Spread  # noqa: E402
-from comparison.report import PAGE, PLACEHOLDER, RATIOS_FILE, TEMPLATE, Report, report  # noqa: E402
+from comparison.figures import FIGURES, LETTERS, NONE, RATIOS, SECURE_FIGURES, SECURE_LETTERS, Row, Spread  # noqa: E402
+from comparison.report import PLACEHOLDER, PLAIN, SECURE, Document, Report, report  # noqa: E402
 
 PROXIES = ["a", "b", "b2", "c", "e"]
 #: Who has which figure, where not all have it.
@@ -77,6 +77,19 @@ def test_it_proves_measures_and_prints(folder):
     assert left_behind(folder) == []
 
 
+def test_it_measures_tls(folder):
+    env = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, COMPARE, "--tls", "--quick"], capture_output=True, text=True, timeout=300, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("a tollgate", "b lean nginx+Lua", "b2 full nginx+Lua", "c nginx alone"):
+        assert f"  {name}: TLSv1.3 with TLS_AES_128_GCM_SHA256, answered with 200\n" in done.stdout
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert rows[0] == ["", *SECURE_LETTERS, "a/b", "a/b2", "a/c"]
+    assert [row[0] for row in rows[2:]] == [figure.title for figure in SECURE_FIGURES.values()]
+    assert all(re.match(r"-?\d", cell) for row in rows[2:] for cell in row[1:5])
+    assert left_behind(folder) == []
+
+
 def test_nothing_is_left_where_it_is_ended(folder):
     env = {**os.environ, "TMPDIR": str(folder)}
     running = subprocess.Popen([sys.executable, COMPARE, "--quick"], stdout=subprocess.PIPE, text=True, env=env)
@@ -90,11 +103,11 @@ def test_nothing_is_left_where_it_is_ended(folder):
     assert left_behind(folder) == []
 
 
-@pytest.mark.parametrize("words", [["--fast"], ["--quick", "--write"], ["--write", "--write"]])
+@pytest.mark.parametrize("words", [["--fast"], ["--quick", "--write"], ["--write", "--write"], ["--tls", "--tls"]])
 def test_wrong_words_are_64(words):
     done = subprocess.run([sys.executable, COMPARE, *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (64, "")
-    assert done.stderr == "usage: Tests/Performance/compare [--quick | --write]\n"
+    assert done.stderr == "usage: Tests/Performance/compare [--tls] [--quick | --write]\n"
 
 
 def test_who_may_not_install_is_told_the_command(monkeypatch):
@@ -158,26 +171,32 @@ def test_calls_that_a_stall_delays_are_late():
 # ---- the file and the page ----
 
 
+@pytest.fixture(scope="module", params=[PLAIN, SECURE], ids=["plain", "tls"])
+def document(request) -> Document:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def written() -> Report:
-    return Report.parse(RATIOS_FILE.read_text())
+def written(document) -> Report:
+    return Report.parse(document.ratios.read_text())
 
 
-def test_the_page_is_made_of_the_ratios(written):
-    assert written.text() == RATIOS_FILE.read_text()
-    assert written.page(TEMPLATE.read_text()) == PAGE.read_text()
+def test_the_page_is_made_of_the_ratios(document, written):
+    assert written.text() == document.ratios.read_text()
+    assert written.page(document.template.read_text()) == document.page.read_text()
 
 
-def test_the_page_has_no_number_of_its_own():
-    """Besides names: a peer's, and a status."""
-    found = re.findall(r"[\w.]*\d[\w.]*", PLACEHOLDER.sub("", TEMPLATE.read_text()))
-    assert {number.strip(".") for number in found} <= {"b2", "429"}
+def test_the_page_has_no_number_of_its_own(document):
+    """Besides names: a peer's, a status, and what is exchanged by."""
+    found = re.findall(r"[\w.]*\d[\w.]*", PLACEHOLDER.sub("", document.template.read_text()))
+    assert {number.strip(".") for number in found} <= {"b2", "429", "X25519", "256"}
 
 
-def test_all_figures_are_written(written):
-    assert list(written.rows) == list(FIGURES)
+def test_all_figures_are_written(document, written):
+    assert list(written.rows) == list(document.figures)
     for name, row in written.rows.items():
-        assert list(row.spreads) == [letter for letter in LETTERS if letter in THOSE.get(name, LETTERS)], name
+        those = SECURE_LETTERS if document is SECURE else THOSE.get(name, LETTERS)
+        assert list(row.spreads) == [letter for letter in LETTERS if letter in those], name
 
 
 def test_medians_lie_within_their_spreads(written):
@@ -186,10 +205,10 @@ def test_medians_lie_within_their_spreads(written):
             assert float(spread.least) <= float(spread.median) <= float(spread.most), (name, letter)
 
 
-def test_ratios_are_those_of_the_medians(written):
+def test_ratios_are_those_of_the_medians(document, written):
     """As near as the medians are written."""
     for name, row in written.rows.items():
-        half = 0.5 * 10 ** -FIGURES[name].digits
+        half = 0.5 * 10 ** -document.figures[name].digits
         for ratio in RATIOS:
             over, under = (row.spreads.get(letter) for letter in ratio.split("/"))
             if not over or not under or float(under.median) <= 0 or float(over.median) <= 0:

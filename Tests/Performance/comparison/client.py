@@ -8,6 +8,7 @@ import time
 from collections import deque
 
 from .machine import fail
+from .security import Security
 from .stage import PATH
 
 RATE_CONNECTIONS = 32
@@ -19,13 +20,15 @@ def request(key: str, path: str = PATH) -> bytes:
 
 
 class Connection:
-    def __init__(self, port: int):
+    def __init__(self, port: int, security: Security | None = None):
         self.port = port
         self.read = b""
         #: When the call that is under way was due.
         self.due = 0.0
         self.socket = socket.create_connection(("127.0.0.1", port), 30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if security:
+            self.socket = security.context.wrap_socket(self.socket, server_hostname="127.0.0.1")
 
     def fileno(self) -> int:
         return self.socket.fileno()

@@ -49,6 +49,21 @@ TABLES = {
     ],
 }
 FIGURES = {figure.name: figure for table in TABLES.values() for figure in table}
+#: The same and more over TLS, which is a run of its own.
+SECURE_TABLES = {
+    "tls": [
+        Figure("cpu", "CPU a request, µs", 1),
+        Figure("user", "of it user", 1),
+        Figure("system", "of it system", 1),
+        Figure("throughput", "requests a second, 32 connections", 0),
+        Figure("p50_32", "p50, 32 connections, µs", 0),
+        Figure("p99_32", "p99, 32 connections, µs", 0),
+        Figure("handshake", "CPU a handshake, µs", 1),
+        Figure("connection", "RssAnon an idle connection, bytes", 0),
+    ],
+}
+SECURE_FIGURES = {figure.name: figure for table in SECURE_TABLES.values() for figure in table}
+SECURE_LETTERS = ["a", "b", "b2", "c"]
 LETTERS = ["a", "b", "b2", "c", "e", "d"]
 RATIOS = ["a/b", "a/b2", "a/c", "a/e"]
 NONE = "-"
@@ -92,11 +107,13 @@ class Row:
 
 def table(name: str, rows: dict[str, Row]) -> str:
     """In Markdown, with its columns below each other."""
-    lines = [["", *LETTERS, *RATIOS]]
-    for figure in TABLES[name]:
+    letters = SECURE_LETTERS if name in SECURE_TABLES else LETTERS
+    ratios = [ratio for ratio in RATIOS if set(ratio.split("/")) <= {*letters}]
+    lines = [["", *letters, *ratios]]
+    for figure in {**TABLES, **SECURE_TABLES}[name]:
         if row := rows.get(figure.name):
-            cells = [str(row.spreads.get(letter, NONE)) for letter in LETTERS]
-            lines.append([figure.title, *cells, *(row.ratios.get(ratio, NONE) for ratio in RATIOS)])
+            cells = [str(row.spreads.get(letter, NONE)) for letter in letters]
+            lines.append([figure.title, *cells, *(row.ratios.get(ratio, NONE) for ratio in ratios)])
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)

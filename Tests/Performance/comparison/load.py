@@ -19,7 +19,7 @@ def wrk(theatre: Theatre, subject: Subject, connections: int, seconds: int) -> d
     process = Process(
         theatre.stage,
         ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", PEER / "report.lua",
-         "-H", f"X-API-Key: {theatre.key}", f"http://127.0.0.1:{subject.port}{PATH}"],
+         "-H", f"X-API-Key: {theatre.key}", f"{subject.url}{PATH}"],
         output,
     )
     try:

@@ -73,7 +73,7 @@ class Growth:
 
     def connection(self, subject: Subject, _: int) -> Callable:
         """Has had an answer and is kept."""
-        self.kept.append(Connection(subject.port))
+        self.kept.append(Connection(subject.port, subject.security))
         self.kept[-1].send(request(self.theatre.key))
         return self.kept[-1].wait_for_answer
 

@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run measured: as the file `ratios`, and as docs/performance.md, which is made of that file alone."""
+"""What a run measured: as a file of ratios, and as a page of docs, which is made of that file alone."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .figures import FIGURES, LETTERS, NONE, RATIOS, TABLES, Row, Spread, table
+from .figures import FIGURES, LETTERS, NONE, RATIOS, SECURE_FIGURES, SECURE_TABLES, TABLES, Figure, Row, Spread, table
 from .machine import ROOT
 
 HERE = Path(__file__).resolve().parent
-RATIOS_FILE = HERE.parent / "ratios"
-PAGE = ROOT / "docs/performance.md"
-TEMPLATE = HERE / "performance.md.template"
 PLACEHOLDER = re.compile(r"\{([^{}\n]+)\}")
+
+
+@dataclass(frozen=True)
+class Document:
+    ratios: Path
+    page: Path
+    template: Path
+    figures: dict[str, Figure]
+
+
+PLAIN = Document(HERE.parent / "ratios", ROOT / "docs/performance.md", HERE / "performance.md.template", FIGURES)
+SECURE = Document(
+    HERE.parent / "ratios-tls", ROOT / "docs/performance-tls.md", HERE / "performance-tls.md.template", SECURE_FIGURES)
 
 
 @dataclass(frozen=True)
@@ -52,18 +62,19 @@ class Report:
         if name in self.head:
             return self.head[name]
         first, _, second = name.partition(" ")
-        if first == "table" and second in TABLES:
+        if first == "table" and second in {**TABLES, **SECURE_TABLES}:
             return table(second, self.rows)
         row = self.rows[first]
         return row.ratios[second] if "/" in second else row.spreads[second].median
 
 
-def report(head: dict[str, str], figures: dict[str, dict[str, list[float]]]) -> Report:
-    return Report(head, {name: Row.of(figures[name], figure.digits) for name, figure in FIGURES.items() if name in figures})
+def report(head: dict[str, str], figures: dict[str, dict[str, list[float]]], document: Document = PLAIN) -> Report:
+    those = document.figures.items()
+    return Report(head, {name: Row.of(figures[name], figure.digits) for name, figure in those if name in figures})
 
 
-def write(report: Report):
+def write(report: Report, document: Document = PLAIN):
     # Both texts before either file: a page that can't be made leaves the old two.
-    ratios, page = report.text(), report.page(TEMPLATE.read_text())
-    RATIOS_FILE.write_text(ratios)
-    PAGE.write_text(page)
+    ratios, page = report.text(), report.page(document.template.read_text())
+    document.ratios.write_text(ratios)
+    document.page.write_text(page)

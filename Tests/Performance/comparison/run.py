@@ -7,14 +7,15 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from . import ending, idle, machine, memory
+from . import ending, handshakes, idle, machine, memory
 from .client import RATE_CONNECTIONS, at_rate
-from .figures import TABLES, table
+from .figures import SECURE_LETTERS, SECURE_TABLES, TABLES, table
 from .load import FLOOD_CONNECTIONS, flood, load, warm
 from .machine import fail
 from .programs import program
 from .proof import ask, prove, prove_log
-from .report import PAGE, RATIOS_FILE, Report, report, write
+from .report import PLAIN, SECURE, Document, Report, report, write
+from .security import CIPHER, VERSION, Security
 from .stage import Stage
 from .subjects import CONNECTIONS, KINDS, PROXIES, TIGHT, Subject, Theatre
 
@@ -55,6 +56,10 @@ class Plan:
     keys: Sizes
     counts_instructions: bool
 
+    @property
+    def is_quick(self) -> bool:
+        return self is QUICK
+
 
 FULL = Plan(
     warm=1, loads={32: Rounds(7, 5), 1: Rounds(5, 3), 100: Rounds(3, 3)}, flood=Rounds(5, 2), rate=1000,
@@ -81,11 +86,15 @@ def run(plan: Plan, writes: bool):
     # First, since it is what may fail on a machine that isn't as it should be.
     counted = {"instructions": {"a": [instructions()]}} if plan.counts_instructions else {}
     done = report(head, {**measured(plan), **counted})
-    show(done)
+    show(done, list(TABLES))
+    conclude(done, PLAIN, plan, writes)
+
+
+def conclude(done: Report, document: Document, plan, writes: bool):
     if writes:
-        write(done)
-        say(f"\nWritten: {RATIOS_FILE.relative_to(machine.ROOT)} and {PAGE.relative_to(machine.ROOT)}")
-    elif plan is QUICK:
+        write(done, document)
+        say(f"\nWritten: {document.ratios.relative_to(machine.ROOT)} and {document.page.relative_to(machine.ROOT)}")
+    elif plan.is_quick:
         say("\nTests/Performance/compare --quick: the figures say nothing")
 
 
@@ -217,6 +226,76 @@ def instructions() -> int:
     return count
 
 
-def show(done: Report):
-    for name in TABLES:
+def show(done: Report, tables: list[str]):
+    for name in tables:
         say(f"\n{table(name, done.rows)}")
+
+
+# ---- over TLS ----
+
+
+@dataclass(frozen=True)
+class SecurePlan:
+    warm: int
+    load: Rounds
+    #: Rounds of so many.
+    handshakes: tuple[int, int]
+    growths: int
+    settle: float
+    connections: Sizes
+
+    @property
+    def is_quick(self) -> bool:
+        return self is SECURE_QUICK
+
+
+SECURE_FULL = SecurePlan(
+    warm=1, load=Rounds(7, 5), handshakes=(7, 1000), growths=2, settle=2.5, connections=Sizes(100, 500))
+SECURE_QUICK = SecurePlan(
+    warm=0, load=Rounds(1, 1), handshakes=(1, 20), growths=1, settle=0.3, connections=Sizes(2, 10))
+
+
+def run_securely(plan: SecurePlan, writes: bool):
+    ending.on_signals()
+    machine.install([*machine.PACKAGES, "openssl"])
+    for name in ("tollgate", "tollgatectl"):
+        machine.built(name)
+    count, size = plan.handshakes
+    head = {
+        "commit": machine.commit(), "measured": datetime.now(UTC).date().isoformat(), "machine": machine.description(),
+        "load": f"{os.getloadavg()[0]:.2f}", "programs": machine.programs(), "rounds": over(plan.load, 32),
+        "handshakes": f"{count} of {size}", "growths": str(plan.growths), "connections": str(plan.connections.more),
+        "version": VERSION, "cipher": CIPHER,
+    }
+    say(f"{head['machine']}; load average {head['load']}\n{head['programs']}\n")
+    done = report(head, measured_securely(plan), SECURE)
+    show(done, list(SECURE_TABLES))
+    conclude(done, SECURE, plan, writes)
+
+
+def measured_securely(plan: SecurePlan) -> dict[str, dict[str, list[float]]]:
+    with Stage() as stage:
+        redis = stage.redis()
+        handler, handler_port = stage.nginx("handler", "handler.conf.template")
+        theatre = Theatre(stage, redis, handler, handler_port, stage.key())
+        stage.security = Security(stage.folder / "tls")
+        kinds = [kind for kind in PROXIES if kind.letter in SECURE_LETTERS]
+        say(f"Memory: {plan.connections.more} idle connections")
+        for number in range(plan.growths):
+            growth = memory.Growth(theatre, "connection", plan.settle)
+            growth.measure(kinds, number, plan.connections.first, plan.connections.more, None, growth.connection)
+        subjects = [theatre.start(kind, "ample") for kind in kinds]
+        for subject in subjects:
+            handshakes.prove(subject, theatre.key)
+        say(f"{plan.handshakes[0]} of {plan.handshakes[1]} handshakes")
+        for _ in range(plan.handshakes[0]):
+            for subject in subjects:
+                handshakes.measure(theatre, subject, plan.handshakes[1])
+        if plan.warm:
+            for subject in subjects:
+                warm(theatre, subject, plan.warm)
+        say(over(plan.load, 32))
+        for _ in range(plan.load.count):
+            for subject in subjects:
+                load(theatre, subject, 32, int(plan.load.seconds))
+        return theatre.figures

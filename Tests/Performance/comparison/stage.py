@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .machine import built, fail, free_port
 from .process import Process
+from .security import Security
 
 HERE = Path(__file__).resolve().parent
 PEER = HERE.parent / "peer"
@@ -24,6 +25,8 @@ class Stage:
         # nginx' worker is another user where nginx is started by root.
         self.folder.chmod(0o755)
         self.processes: list[Process] = []
+        #: Of what is started from now on.
+        self.security: Security | None = None
 
     def __enter__(self):
         return self
@@ -72,7 +75,10 @@ class Stage:
         return folder / template.removesuffix(".template"), port
 
     def nginx(self, name: str, template: str, **values) -> tuple[Process, int]:
-        config, port = self.filled(name, template, **{"NAME": name.split("-")[0], **values})
+        values = {"NAME": name.split("-")[0], "SSL": "", "CERTIFICATE": "", **values}
+        if self.security:
+            values |= {"SSL": " ssl", "CERTIFICATE": self.security.of_nginx}
+        config, port = self.filled(name, template, **values)
         process = Process(
             self, ["nginx", "-p", config.parent, "-c", config, "-g", "daemon off;"], config.parent / "output.log")
         process.awaits(port)
@@ -110,6 +116,8 @@ class Stage:
             "redis": {"url": f"unix:{self.socket}", "timeout": "2s"},
             "policies": [{"name": "org", "per": "org", "limit": limit}, {"name": "key", "per": "key", "limit": limit}],
         }
+        if self.security:
+            settings["listen"] = {"address": settings["listen"], "tls": self.security.of_tollgate}
         if command:
             settings["redis"]["timeout"] = settings["upstream"]["connect_timeout"] = "10s"
             # So that a daemon whose turn comes later still has its connection.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .process import Process
+from .security import Security
 from .stage import Stage
 
 
@@ -74,6 +75,11 @@ class Subject:
     kind: Kind
     process: Process
     port: int
+    security: Security | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.security else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def text(self) -> str:
@@ -94,7 +100,7 @@ class Theatre:
 
     def start(self, kind: Kind, purpose: str, limit: Limit = AMPLE, upstream: int | None = None) -> Subject:
         process, port = kind.start(self.stage, f"{kind.name}-{purpose}", upstream or self.handler_port, limit, self.key)
-        return Subject(kind, process, port)
+        return Subject(kind, process, port, self.stage.security)
 
     def note(self, kind: Kind, **values: float):
         for figure, value in values.items():
