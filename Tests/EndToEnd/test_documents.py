@@ -15,7 +15,7 @@ from fixtures.document import DATED, Calendar, Reader, Shell, check, seconds, wi
 from fixtures.programs import ROOT, built
 from fixtures.redis_server import not_at_the_end_of
 
-DOCUMENTS = ["README.md", "docs/API_KEY_GENERATION.md", "docs/checking.md", "docs/headers.md", "docs/logs.md", "docs/mcp.md", "docs/operations.md", "docs/rate-limits.md", "docs/reliability.md", "docs/usage.md"]
+DOCUMENTS = ["README.md", "docs/API_KEY_GENERATION.md", "docs/checking.md", "docs/headers.md", "docs/logs.md", "docs/mcp.md", "docs/operations.md", "docs/rate-limits.md", "docs/reliability.md", "docs/tls.md", "docs/usage.md"]
 
 SSH = """\
 Host vps

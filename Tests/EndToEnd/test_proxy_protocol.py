@@ -9,9 +9,11 @@ import struct
 import subprocess
 
 import pytest
+from fixtures.authority import Authority
+from fixtures.programs import ROOT
 from fixtures.upstream import reply
 from fixtures.wire import Connection, accepts, ask, free_port, request_bytes, until
-from test_metrics import value
+from test_metrics import by, value
 from test_websocket import Handler
 from websockets.sync.client import connect
 
@@ -94,8 +96,9 @@ def relay(folder):
 def proxied(launch):
     """Starts a daemon that wants the header."""
 
-    def start(upstream, address: str = "127.0.0.1:0", **settings):
-        return launch(upstream, listen={"address": address, "proxy_protocol": True}, **TRUSTED | settings)
+    def start(upstream, address: str = "127.0.0.1:0", tls: dict | None = None, **settings):
+        entry = {"address": address, "proxy_protocol": True, **({"tls": tls} if tls else {})}
+        return launch(upstream, listen=entry, **TRUSTED | settings)
 
     return start
 
@@ -180,6 +183,106 @@ def test_a_proxy_may_look_whether_it_is_well(proxied, relay, upstream, sender):
     # They name nobody, and nobody is to be told to have them do.
     if sender == "haproxy 2":
         assert "a trusted proxy names no client" not in daemon.stderr.read_text()
+
+
+# MARK: TLS
+
+
+@pytest.fixture
+def pair(folder):
+    return Authority(folder / "authority").issue("server", "api.example.com", "localhost")
+
+
+def context(pair) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(pair.certificate.with_name("ca.crt")))
+
+
+def secured(port: int, pair, source: str = CALLER) -> Connection:
+    connection = Connection(port, source=source)
+    connection.socket = context(pair).wrap_socket(connection.socket, server_hostname="api.example.com")
+    return connection
+
+
+@pytest.mark.parametrize("sender", [*OPTIONS, "nginx"])
+def test_tls_comes_behind_it(proxied, relay, upstream, key, pair, sender):
+    daemon = proxied(upstream, tls=pair.settings())
+    with secured(relay(sender, daemon.port), pair) as connection:
+        for _ in range(2):
+            claims = {"X-API-Key": key, "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
+            assert connection.request("GET", "/files/x", claims).status == 200
+            assert upstream.last.get("X-Forwarded-For") == CALLER
+            assert upstream.last.get("X-Forwarded-Proto") == "https"
+
+
+@pytest.mark.parametrize("header", [line(CALLER), numbers(CALLER, b"\x04\0\x01x")], ids=["1", "2"])
+@pytest.mark.parametrize("cut", [0, 1, 20])
+def test_both_may_come_at_once(proxied, upstream, pair, header, cut):
+    """A proxy writes the header and what its client has sent already in one go; a network may cut it anywhere."""
+    daemon = proxied(upstream, tls=pair.settings())
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context(pair).wrap_bio(incoming, outgoing, server_hostname="api.example.com")
+    with Connection(daemon.port) as connection:
+
+        def exchange(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    connection.send(outgoing.read())
+                    incoming.write(connection.socket.recv(65536))
+
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        first = header + outgoing.read()
+        connection.send(first[:cut])
+        connection.send(first[cut:])
+        exchange(tls.do_handshake)
+        tls.write(request_bytes("GET", "/health"))
+        connection.send(outgoing.read())
+        assert exchange(lambda: tls.read(65536)).startswith(b"HTTP/1.1 200 ")
+    assert upstream.last.get("X-Forwarded-For") == CALLER
+
+
+def test_a_header_that_fails_is_no_handshake_that_does(proxied, upstream, pair):
+    daemon = proxied(upstream, tls=pair.settings(), limits={"header_timeout": "1s"})
+    for sent in (b"\x16\x03\x01\x02\0\x01", b"PROXY"):
+        with Connection(daemon.port) as connection:
+            connection.send(sent)
+            assert connection.at_end()
+    assert (failures(daemon, "missing"), failures(daemon, "timeout")) == (1, 1)
+    assert by(daemon, "tollgate_tls_handshake_failures_total", "reason").keys() == set()
+    with Connection(daemon.port) as connection:
+        connection.send(line(CALLER))
+        assert connection.at_end()
+    assert by(daemon, "tollgate_tls_handshake_failures_total", "reason") == {"timeout": 1}
+    with Connection(daemon.port) as connection:
+        connection.send(line(CALLER) + request_bytes("GET", "/health"))
+        connection.at_end()
+    assert failures(daemon, "missing") == 1
+
+
+def test_the_relay_that_ships(proxied, upstream, key, pair, folder):
+    daemon = proxied(upstream, tls=pair.settings())
+    http, https, file = free_port(), free_port(), folder / "haproxy.cfg"
+    text = (ROOT / "deploy/front/haproxy-relay.cfg").read_text()
+    for place, other in (("bind :80\n", f"bind :{http}\n"), ("bind :443\n", f"bind :{https}\n"), ("1:8443 ", f"1:{daemon.port} ")):
+        assert text.count(place) == 1
+        text = text.replace(place, other)
+    file.write_text(text)
+    checked = subprocess.run(["haproxy", "-c", "-f", file], capture_output=True, text=True, timeout=60)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    process = subprocess.Popen(["haproxy", "-f", file], stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: accepts(http) and accepts(https), "HAProxy listening")
+        with secured(https, pair) as connection:
+            claims = {"X-API-Key": key, "X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9"}
+            assert connection.request("GET", "/files/x", claims).status == 200
+        assert upstream.last.get("X-Forwarded-For") == CALLER and b"203.0.113.9" not in upstream.received
+        plain = ask(http, "POST", "/files/x", fields={"Host": "api.example.com"}, body=b"")
+        assert (plain.status, plain["Location"]) == (308, "https://api.example.com/files/x")
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 # MARK: Who is believed
