@@ -3,6 +3,7 @@
 
 import gzip
 import io
+import ipaddress
 import json
 import os
 import re
@@ -237,10 +238,22 @@ def services() -> dict:
 def test_only_the_port_of_the_sidecar_is_published():
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
     assert published == {"tollgate": ["127.0.0.1:8080:8080"]}
-    # The handler has no network but Tollgate's, and Redis one that leads nowhere.
-    assert services()["handler"]["network_mode"] == "service:tollgate" and "networks" not in services()["handler"]
-    assert services()["redis"]["networks"] == ["back"]
-    assert yaml.safe_load(COMPOSE.read_text())["networks"]["back"] == {"internal": True}
+    # The handler and Redis have a network each that leads nowhere. It outlives a container of Tollgate.
+    assert not any("network_mode" in service for service in services().values())
+    networks = yaml.safe_load(COMPOSE.read_text())["networks"]
+    members = {name: {one for one, service in services().items() if name in service["networks"]} for name in networks}
+    assert members == {"front": {"tollgate"}, "handler": {"tollgate", "handler"}, "back": {"tollgate", "redis", "tollgatectl"}}
+    assert networks["handler"] == networks["back"] == {"internal": True}
+
+
+def test_who_calls_the_published_port_is_asked_for_whom():
+    """Seen through Docker it has the address of the network's gateway, and nobody else has while it is on 127.0.0.1."""
+    ((network,),) = (yaml.safe_load(COMPOSE.read_text())["networks"]["front"]["ipam"].values(),)
+    (addresses,) = network
+    assert ipaddress.ip_address(addresses["gateway"]) in ipaddress.ip_network(addresses["subnet"])
+    assert services()["tollgate"]["ports"] == ["127.0.0.1:8080:8080"]
+    settings = yaml.safe_load((COMPOSE.parent / "compose/tollgate.yaml").read_text())
+    assert settings["trusted_proxies"] == [addresses["gateway"]]
 
 
 def unescaped(text: str) -> str:
@@ -263,14 +276,16 @@ def test_the_services_of_compose_find_each_other(image, folder):
     try:
         secret, password = folder / "secrets/redis-password", "deploy/docker/redis-password"
         secret.parent.mkdir()
-        assert commands[0].endswith(f" >{password}")
-        assert shell.run(commands[0].replace(password, str(secret))) == ""
+        assert commands[0].endswith(f" {password}")
+        assert shell.run(commands[0].replace(password, str(secret)).replace("sudo ", "")) == ""
+        assert (secret.stat().st_mode & 0o777, secret.stat().st_uid) == (0o400, USER)
         (folder / "data").mkdir()
-        (folder / "hosts").write_text("127.0.0.1 localhost redis\n")
+        (folder / "hosts").write_text("127.0.0.1 localhost redis handler\n")
         places = {
             "/etc/redis/": f"{ROOT}/deploy/redis/",
             "/run/secrets/redis-password": str(secret),
             "/tmp/users.acl": str(folder / "users.acl"),
+            "/tmp/redis.conf": str(folder / "redis.conf"),
             "--dir /data": f"--dir {folder}/data",
             "docker-entrypoint.sh ": "",
         }
@@ -288,8 +303,17 @@ def test_the_services_of_compose_find_each_other(image, folder):
         kind, check = redis["healthcheck"]["test"]
         assert kind == "CMD-SHELL"
         shell.run(f"until {placed(unescaped(check))} >/dev/null 2>&1; do sleep 0.05; done")
+        # The image has no folder but that of its volume: another one that is named in passing keeps Redis from starting.
+        process = shell.run("echo $!").strip()
+        settings = (folder / "redis.conf").read_text().splitlines()
+        assert [line for line in settings if line.split()[:1] == ["dir"]] == []
+        assert len(settings) == len((ROOT / "deploy/redis/redis.conf").read_text().splitlines()) - 1
+        assert re.findall(r"--dir (\S+)", redis["entrypoint"][2]) == [redis["volumes"][1].partition(":")[2]]
+        assert Path(f"/proc/{process}/cwd").readlink() == folder / "data"
 
-        shell.run(f"$PYTHON $HANDLER --port 8081 >{folder}/handler.log 2>&1 &")
+        build = services()["handler"]["build"]["dockerfile_inline"]
+        arguments = json.loads(re.search(r"^CMD (.*)$", build, re.MULTILINE)[1])[2:]
+        shell.run(f"$PYTHON $HANDLER {' '.join(arguments)} >{folder}/handler.log 2>&1 &")
         kind, python, *check = services()["handler"]["healthcheck"]["test"]
         assert (kind, python) == ("CMD", "python")
         (folder / "check.py").write_text(check[1])

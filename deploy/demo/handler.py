@@ -81,13 +81,14 @@ async def show_listing(request: Request) -> Response:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=8081, help="port on 127.0.0.1; 0 lets the kernel choose")
+    parser.add_argument("--host", default="127.0.0.1", help="address; others than 127.0.0.1 need a network of their own")
+    parser.add_argument("--port", type=int, default=8081, help="0 lets the kernel choose")
     parser.add_argument("--port-file", type=Path, help="written with the port once connections are taken")
     arguments = parser.parse_args()
 
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", arguments.port))
+    listener.bind((arguments.host, arguments.port))
     listener.listen(1024)
     if arguments.port_file:
         # Whoever waits for the file never reads half of it.
