@@ -88,9 +88,6 @@ def test_the_commands_of_the_unit_work(folder, redis, upstream, ctl, launch, key
         (line,) = values(key)
         return [place.get(word, word) for word in line.split()]
 
-    checked = run(*command("ExecStartPre"))
-    assert (checked.returncode, checked.stdout) == (0, f"{settings}: ok\n{told()}")
-
     # As EnvironmentFile= has it, variables go before the file.
     env = {
         "TOLLGATE_LISTEN": "127.0.0.1:0",
@@ -103,10 +100,15 @@ def test_the_commands_of_the_unit_work(folder, redis, upstream, ctl, launch, key
     answer = ask(daemon.port, "GET", "/anything", key)
     assert (answer.status, answer["RateLimit-Policy"]) == (200, '"org";q=20;w=10')
 
-    settings.write_text("listen: nowhere\n")
-    wrong = run(*command("ExecStartPre"))
-    assert wrong.returncode == 78
+    # What a file alone can't tell: nothing of it is looked at before the variables are.
+    assert values("ExecStartPre") == []
+    settings.write_text("redis: {tls: {ca: /etc/ssl/certs/ca-certificates.crt}}\n")
+    wrong = run("env", f"TOLLGATE_REDIS_URL={redis.url}", *command("ExecStart"))
+    assert (wrong.returncode, "redis.tls.ca: expected rediss:// in redis.url beside it" in wrong.stderr) == (78, True)
     assert values("RestartPreventExitStatus") == ["64 78"]
+    secured = {"TOLLGATE_LISTEN": "127.0.0.1:0", "TOLLGATE_ADMIN": "127.0.0.1:0", "TOLLGATE_REDIS_URL": "rediss://redis:6380/0"}
+    daemon = launch(upstream, arguments=command("ExecStart")[1:], env=secured, ready=False)
+    assert ask(daemon.port, "GET", "/anything", key).status == 503
 
 
 def test_systemd_is_told_how_it_goes():

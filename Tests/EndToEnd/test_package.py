@@ -29,6 +29,8 @@ WAY = {
     "SOURCE_DATE_EPOCH": "1795421400",
 }
 LATER = "99.0"
+#: What an upgrade that refuses connections says, and the documents.
+ENABLE = "systemctl stop tollgate && systemctl enable --now tollgate.socket tollgate"
 
 
 def build(output: Path, *arguments: str) -> Path:
@@ -203,7 +205,7 @@ def test_a_life(machine, systemd, folder, redis, upstream, key, package, success
     # An upgrade under load, with the socket held.
     callers = Callers(port, key)
     callers.more()
-    machine.done("dpkg", "--install", str(folder / successor.name))
+    said = machine.done("dpkg", "--install", str(folder / successor.name))
     callers.more()
     statuses = callers.end()
     assert set(statuses) == {200}
@@ -214,6 +216,13 @@ def test_a_life(machine, systemd, folder, redis, upstream, key, package, success
     assert machine.done("dpkg-query", "--show", "--showformat=${Version}", "tollgate") == LATER
     assert settings.read_text() == f"# Ours.\n{mine}\n"
     assert variables.stat().st_mode & 0o777 == 0o600
+    # Nobody has enabled the socket that would hold the port.
+    assert f"tollgate: {ENABLE}\n" in said
+
+    # Files with secrets can be for the service alone: the unit takes this user.
+    name, _, uid, _, _, _, shell = machine.done("getent", "passwd", "tollgate").strip().split(":")
+    assert (name, int(uid) < 1000, shell) == ("tollgate", True, "/usr/sbin/nologin")
+    assert machine.done("id", "-gn", "tollgate") == "tollgate\n"
 
     # Settings that this version would refuse end nothing. By what dpkg runs when all else is done.
     settings.write_text("listen: nowhere\n")
@@ -221,25 +230,45 @@ def test_a_life(machine, systemd, folder, redis, upstream, key, package, success
     done = machine.run(*upgraded, DPKG_MAINTSCRIPT_PACKAGE="tollgate")
     assert done.returncode == 0
     assert "listen: expected" in done.stderr
-    assert "tollgate: mend the file, then: systemctl restart tollgate\n" in done.stderr
+    assert "then: systemctl restart tollgate\n" in done.stderr
     assert len(systemd.asked) == 2
     assert ask(port, "GET", "/anything", key).status == 200
+    # Nor do variables that it would refuse beside them.
+    secured = json.dumps({**json.loads(mine), "redis": {"tls": {"ca": "/etc/ssl/certs/ca-certificates.crt"}}})
+    settings.write_text(f"{secured}\n")
+    done = machine.run(*upgraded, DPKG_MAINTSCRIPT_PACKAGE="tollgate")
+    assert "redis.tls.ca: expected rediss:// in redis.url beside it" in done.stderr
+    assert len(systemd.asked) == 2
+    # What is good only together with the variables restarts it; whose port is held then, needs no words.
+    variables.write_text("# By TLS.\n\n  TOLLGATE_REDIS_URL='rediss://127.0.0.1:1/0'\nTOLLGATE_LOG_LEVEL=\"info\"")
+    machine.path("/run/held").touch()
+    assert machine.done(*upgraded, DPKG_MAINTSCRIPT_PACKAGE="tollgate") == ""
+    assert systemd.asked[2:] == ["restart tollgate.service"]
+    until(lambda: ask(port, "GET", "/anything", key).status == 503, "an answer without Redis")
+    variables.write_text(f"TOLLGATE_REDIS_URL={redis.url}\n")
 
     # What was stopped isn't started.
     systemd.stop()
     settings.write_text(f"# Ours.\n{mine}\n")
     machine.done(*upgraded, DPKG_MAINTSCRIPT_PACKAGE="tollgate")
-    assert len(systemd.asked) == 2
+    assert len(systemd.asked) == 3
 
     # As `systemctl enable tollgate.socket` does.
     wanted = machine.path("/etc/systemd/system/sockets.target.wants")
     wanted.mkdir(exist_ok=True)
     (wanted / "tollgate.socket").symlink_to("/lib/systemd/system/tollgate.socket")
     machine.done("dpkg", "--remove", "tollgate")
-    assert systemd.asked[2:] == ["stop tollgate.socket tollgate.service"]
+    assert systemd.asked[3:] == ["stop tollgate.socket tollgate.service"]
     assert not machine.path("/usr/bin/tollgate").exists()
     assert settings.read_text() == f"# Ours.\n{mine}\n"
     assert variables.exists()
+
+    # Installed again it runs, and holds its port as it did.
+    machine.done("dpkg", "--install", str(folder / successor.name))
+    assert systemd.asked[4:] == ["start tollgate.socket", "start tollgate.service"]
+    until(lambda: ask(port, "GET", "/anything", key).status == 200, "an answer")
+    machine.done("dpkg", "--remove", "tollgate")
+    assert systemd.asked[6:] == ["stop tollgate.socket tollgate.service"]
 
     logs = machine.path("/var/log/private/tollgate")
     logs.mkdir(parents=True)
@@ -284,6 +313,8 @@ def test_the_readme_names_the_package(package):
     version, architecture = of_package(package, "Version", "Architecture")
     assert f"tollgate_{version}_" in install
     assert (organization.split()[0], key.split()[0]) == ("tollgatectl", "tollgatectl")
+    for page in ("README.md", "docs/operations.md", "deploy/debian/postinst"):
+        assert ENABLE in (ROOT / page).read_text()
 
 
 @needs_root
