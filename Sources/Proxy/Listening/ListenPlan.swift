@@ -66,9 +66,9 @@ struct ListenPlan: Equatable {
             }.map(\.0.listen)
         }
         openings = sharing.map(\.first?.opening)
-        let bound = wanted.map { entry, address in
-            [entry.listen]
-                + wanted.filter { address.isServed(by: $0.1, isDualStack: false) }.map(\.0.listen)
+        // In the order of the entries, as a person reads them.
+        let bound = addresses.map { address in
+            wanted.filter { address.isServed(by: $0.1, isDualStack: false) }.map(\.0.listen)
         }
         conflict = (sharing + bound).lazy.compactMap(Conflict.init(among:)).first
         let kept = inherited.filter(isMeant).compactMap(\.self)
