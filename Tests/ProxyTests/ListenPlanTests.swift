@@ -81,7 +81,7 @@ import Testing
     @Test(arguments: [
         Sharing(listen: ["+127.0.0.1:1", "127.0.0.1:2"]),
         Sharing(listen: ["+0.0.0.0:1", "+127.0.0.1:1"]),
-        Sharing(listen: ["+0.0.0.0:1", "127.0.0.1:1"], conflict: ["127.0.0.1:1", "+0.0.0.0:1"]),
+        Sharing(listen: ["+0.0.0.0:1", "127.0.0.1:1"], conflict: ["+0.0.0.0:1", "127.0.0.1:1"]),
         Sharing(listen: ["127.0.0.1:1", "+0.0.0.0:1"], conflict: ["127.0.0.1:1", "+0.0.0.0:1"]),
         Sharing(listen: ["+localhost:1", "127.0.0.1:1"], conflict: ["+localhost:1", "127.0.0.1:1"]),
         // The kernel chooses two ports.
