@@ -56,8 +56,24 @@ import Testing
         #expect(told.dropFirst() == ["error began error=Too many open files in system"])
         trouble.failed(other, at: start + .seconds(60))
         #expect(told.count == 2)
-        trouble.failed(failure, at: start + .seconds(61))
-        #expect(told.count == 3)
+        // Each is told once, also where they take turns.
+        for step in 0..<100 { trouble.failed(step % 2 == 0 ? failure : other, at: start + .seconds(61 + Int64(step))) }
+        #expect(told.count == 2)
+        trouble.succeeded()
+        trouble.settle(at: start + .seconds(200))
+        trouble.failed(failure, at: start + .seconds(201))
+        #expect(told.dropFirst(3) == ["error began error=Too many open files"])
+    }
+
+    @Test func errorsWithoutEndAreToldUpToABound() {
+        struct Numbered: Error, CustomStringConvertible {
+            let description: String
+        }
+        let trouble = makeTrouble()
+        for step in 0..<100 {
+            trouble.failed(Numbered(description: "\(step)"), at: start + .seconds(Int64(step) * 6))
+        }
+        #expect(told == (0..<8).map { "error began error=\($0)" })
     }
 
     @Test func successesAloneAreNoNews() {

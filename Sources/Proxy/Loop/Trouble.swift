@@ -7,20 +7,23 @@ import Octets
 
 /// A failure that comes back as long as its cause lasts: told when it begins and when it is over, not each time.
 ///
-/// It is over when something succeeded and nothing has failed for a while, so what comes and goes is told once. Another error
-/// than was told last is told as well, now and then: who has mended one thing has to hear of the next. Shared by all loops; its lock is taken where a connection is made, never for a request.
+/// It is over when something succeeded and nothing has failed for a while, so what comes and goes is told once. Other errors
+/// meanwhile are told as well, each once and now and then: who has mended one thing has to hear of the next. Shared by all
+/// loops; its lock is taken where a connection is made, never for a request.
 final class Trouble: Sendable {
     private struct State {
         var failures = 0
         var lastFailure = NIODeadline.distantPast
         var hasSucceeded = false
-        /// As it was told last.
-        var reason: String?
+        /// As they were told.
+        var reasons: Set<String?> = []
         var toldAt = NIODeadline.distantPast
     }
 
     /// Without a failure, until it is over; and from one telling to the next of another error.
     private static let quiet = TimeAmount.seconds(5)
+    /// Errors that have a number or an address in them have no end.
+    private static let mostReasons = 8
 
     private let logger: Logger
     private let began: Logger.Message
@@ -39,10 +42,10 @@ final class Trouble: Sendable {
             state.failures += 1
             state.lastFailure = now
             state.hasSucceeded = false
-            guard state.failures == 1 || now >= state.toldAt + Self.quiet else { return (false, String?.none) }
+            let isDue = state.failures == 1 || now >= state.toldAt + Self.quiet
+            guard isDue, state.reasons.count < Self.mostReasons else { return (false, String?.none) }
             let reason = error.map(Self.reason)
-            guard state.failures == 1 || reason != state.reason else { return (false, nil) }
-            state.reason = reason
+            guard state.reasons.insert(reason).inserted else { return (false, nil) }
             state.toldAt = now
             return (true, reason)
         }
