@@ -111,7 +111,12 @@ package final class Discovery: Sendable {
     private func refresh(
         _ sources: [Settings.Discovery.Source], _ settings: @Sendable () -> Settings, _ changed: @Sendable () -> Void
     ) async {
-        for source in sources { await refresh(source, by: settings().upstream.security) }
+        for source in sources {
+            let inForce = settings()
+            // One that a change has taken away meanwhile isn't asked by the trust of what has come in its place.
+            guard inForce.discovery?.sources.contains(source) == true else { continue }
+            await refresh(source, by: inForce.upstream.security)
+        }
         let inForce = settings()
         if !Task.isCancelled, merged(inForce) != inForce { changed() }
     }

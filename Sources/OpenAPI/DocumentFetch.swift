@@ -30,6 +30,13 @@ package enum DocumentFetch {
         on group: any EventLoopGroup, within timeout: TimeAmount = timeout
     ) async throws(FetchError) -> Answer {
         let loop = group.next()
+        let secured: NIOLoopBound<SecuredConnection?>
+        do {
+            secured = try await loop.submit { NIOLoopBound(try securedConnection(source, trust), eventLoop: loop) }
+                .get()
+        } catch {
+            throw .unreachable
+        }
         let answer = loop.makePromise(of: Answer.self)
         // It reads once the receiver is there, which is added to the one of several attempts that has connected.
         let bootstrap = ClientBootstrap(group: loop).connectTimeout(min(connectTimeout, timeout))
@@ -46,12 +53,13 @@ package enum DocumentFetch {
         }
         do {
             try await channel.eventLoop.submit {
-                let secured = try securedConnection(source, trust)
+                let secured = secured.value
                 if let secured { try channel.pipeline.syncOperations.addHandler(secured.handler) }
                 try channel.pipeline.syncOperations.addHandler(
                     DocumentReceiver(request: request(source, etag), answer, by: secured, within: timeout))
             }.get()
         } catch {
+            channel.close(promise: nil)
             answer.fail(FetchError.cutOff)
             throw .cutOff
         }
