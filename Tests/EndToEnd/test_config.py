@@ -67,6 +67,7 @@ ONLY_THE_READER_KNOWS = {
     r"expected each entry once": "two spellings may be the same value",
     r"expected a whole number from .* got 1\.0": "JSON has one 1",
     r"expected (rediss:// in redis|https:// in upstream).url beside it": "a variable or a flag may give the URL",
+    r"expected a host that a certificate can name": "a pattern doesn't tell addresses from names",
     r"which has another use|which holds credentials|is never passed on|which is not supported in this version": (
         "names of fields are the same in any case of letters"
     ),

@@ -71,6 +71,8 @@ extension Settings.Redis {
         staleFor = root.value(Self.staleFor, &problems)
         let plainScheme = if case .unix = endpoint.address { "unix:" } else { "redis://" }
         let isWrong = url == nil && root.isGiven(Self.endpoint)
-        Self.tls.take(into: &endpoint.security, plainScheme: isWrong ? nil : plainScheme, root, &problems)
+        let host: String? = if case .tcp(let host, _) = endpoint.address { host } else { nil }
+        Self.tls.take(
+            into: &endpoint.security, of: host, plainScheme: isWrong ? nil : plainScheme, root, &problems)
     }
 }

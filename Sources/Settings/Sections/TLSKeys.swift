@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Limits
 package import TLS
 
 /// The keys of TLS to a server, the same for each that is reached by a URL.
@@ -68,9 +69,11 @@ struct TLSKeys: Sendable {
     ///
     /// - Parameters:
     ///   - trust: nil where the URL says that there is none.
+    ///   - host: of the URL, without brackets; nil where it has none.
     ///   - plainScheme: which the URL has then; nil where it is wrong.
     func take(
-        into trust: inout ServerTrust?, plainScheme: String?, _ root: Mapping, _ problems: inout ProblemList
+        into trust: inout ServerTrust?, of host: String?, plainScheme: String?, _ root: Mapping,
+        _ problems: inout ProblemList
     ) {
         let authorities = root.value(authorities, &problems)
         let certificate = root.optional(certificate, &problems)
@@ -98,8 +101,19 @@ struct TLSKeys: Sendable {
         if key != nil, !root.isGiven(self.certificate) {
             root.refuse(self.key, expected: "\(self.certificate.path) beside it", got: "no such key", &problems)
         }
+        if !root.isGiven(self.serverName), let host, !Self.canBeCertified(host) {
+            root.refuse(
+                server.url, expected: "a host that a certificate can name, or \(self.serverName.path) beside it",
+                got: "'\(host.shown)'", hint: "\(self.serverName.path): the name in \(server.possessive) certificate",
+                &problems)
+        }
         trust?.serverName = serverName
         trust?.files = CertificateFiles(authorities: authorities, certificate: certificate, key: key)
+    }
+
+    /// An address, or a name as certificates have them: without `_`, and without the dot of the root (RFC 9525 §6.3).
+    private static func canBeCertified(_ host: String) -> Bool {
+        IPAddress(host) != nil || (Settings.isServerName(host) && !host.hasSuffix("."))
     }
 
     /// Reads the files, to be used.

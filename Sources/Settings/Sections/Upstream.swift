@@ -91,7 +91,8 @@ extension Settings.Upstream {
         security = url.isSecured ? ServerTrust(protocols: ["http/1.1"]) : nil
         let plainScheme = if case .unix = location { "unix:" } else { "http://" }
         let isWrong = given == nil && root.isGiven(Self.location)
-        Self.tls.take(into: &security, plainScheme: isWrong ? nil : plainScheme, root, &problems)
+        let host: String? = if case .tcp(let host, _) = location { host } else { nil }
+        Self.tls.take(into: &security, of: host, plainScheme: isWrong ? nil : plainScheme, root, &problems)
         forwardedHost = root.value(Self.forwardedHost, &problems)
         connectTimeout = root.value(Self.connectTimeout, &problems)
         responseTimeout = root.value(Self.responseTimeout, &problems)
