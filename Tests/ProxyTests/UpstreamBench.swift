@@ -159,6 +159,8 @@ final class UpstreamRequest: UpstreamReceiver {
     private(set) var connection: UpstreamConnection?
     var ticket: UpstreamPool.Ticket?
     var isWritable = true
+    /// Storage of all that was sent: what holding on to it would cost.
+    private(set) var storage = 0
     /// What it does on being told that.
     var then: [String: (UpstreamRequest) -> Void] = [:]
 
@@ -192,6 +194,7 @@ final class UpstreamRequest: UpstreamReceiver {
     }
 
     func upstreamSent(_ payload: ByteBuffer) {
+        storage += payload.storageCapacity
         if let last = heard.last, last.hasPrefix("sent ") {
             heard[heard.count - 1] = last + String(buffer: payload)
         } else {

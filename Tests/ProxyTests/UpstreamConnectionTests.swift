@@ -160,6 +160,27 @@ import Testing
         #expect(first.heard.count == 3)
     }
 
+    /// A stalled client is to hold a message of 50 octets by little more than that, though TLS reads it into 32 KiB.
+    @Test(arguments: [true, false])
+    func littleIsHeldByLittle(readsLargeBuffers: Bool) throws {
+        let bench = try UpstreamBench()
+        let request = bench.ask()
+        let line = bench.lines[0]
+        try #require(request.connection).readsLargeBuffers = readsLargeBuffers
+        try line.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+        let counts = [50, 1000, 8192, 32_768]
+        for count in counts {
+            let before = request.storage
+            var buffer = ByteBufferAllocator().buffer(capacity: 32_768)
+            buffer.writeRepeatingByte(UInt8(ascii: "x"), count: count)
+            try line.channel.writeInbound(buffer)
+            let most = readsLargeBuffers ? max(4 * count, 64) : 32_768
+            #expect((count...most).contains(request.storage - before))
+        }
+        let heard = try #require(request.heard.last)
+        #expect(heard.dropFirst("sent ".count).count == counts.reduce(0, +))
+    }
+
     // MARK: What its owner does
 
     @Test(arguments: ["informed 103", "began 200", "sent hel"])

@@ -32,7 +32,7 @@ import Testing
 
     /// A channel that has sent its first record.
     private func begin(
-        _ settings: Settings, within time: TimeAmount = .seconds(1)
+        _ settings: Settings, within time: TimeAmount = .seconds(1), isConnected: Bool = true
     ) throws -> (EmbeddedChannel, Outcome) {
         let bench = try UpstreamBench()
         let security = try #require(UpstreamSecurity(settings.upstream))
@@ -50,6 +50,7 @@ import Testing
         let connection = UpstreamConnection(pool: bench.pool, target: target, headLimit: 1024)
         let handshake = UpstreamHandshake(secured, for: connection, within: time, promise)
         try channel.pipeline.syncOperations.addHandlers([secured.handler, handshake])
+        guard isConnected else { return (channel, outcome) }
         channel.connect(to: target.address, promise: nil)
         #expect(try channel.readOutbound(as: ByteBuffer.self)?.readableBytes ?? 0 > 0)
         return (channel, outcome)
@@ -85,6 +86,28 @@ import Testing
                 == "the TLS handshake with handler.example:8443 wasn't finished in time; does it speak TLS there?")
         #expect(Exchange.Fault(connecting: error) == .upstreamConnectTimeout)
         channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        #expect(!channel.isActive && outcome.count == 1)
+    }
+
+    @Test func whatTheNetworkMeetsIsNoDoubt() async throws {
+        let (channel, outcome) = try begin(try await settings())
+        channel.pipeline.fireErrorCaught(IOError(errnoCode: 104, reason: "read"))
+        let error = try #require(outcome.error)
+        #expect(
+            "\(error)"
+                == "the connection to handler.example:8443 was lost during the TLS handshake: Connection reset by peer")
+        #expect(Exchange.Fault(connecting: error) == .upstreamUnreachable)
+        #expect(!channel.isActive && outcome.count == 1)
+    }
+
+    /// Also where the connection comes about in the same moment.
+    @Test func whoIsNotConnectedInTimeIsGivenUp() async throws {
+        let (channel, outcome) = try begin(try await settings(), within: .milliseconds(500), isConnected: false)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(500))
+        let error = try #require(outcome.error)
+        #expect(Exchange.Fault(connecting: error) == .upstreamConnectTimeout)
+        #expect(error as? ChannelError == .connectTimeout(.milliseconds(500)))
+        channel.embeddedEventLoop.run()
         #expect(!channel.isActive && outcome.count == 1)
     }
 

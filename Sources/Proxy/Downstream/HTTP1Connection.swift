@@ -85,6 +85,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var received = unwrapInboundIn(data)
+        // TLS gives what it has read in a buffer of its own size, however little that is.
+        if security != nil { received = received.inFittingStorage }
         switch machine.received(received.readableBytes) {
         case .process:
             if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }

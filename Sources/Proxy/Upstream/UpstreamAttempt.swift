@@ -72,6 +72,7 @@ extension Exchange.Fault {
         switch error {
         case ChannelError.connectTimeout, HandshakeFailure.tooSlow: self = .upstreamConnectTimeout
         case let error as Insecurity: self = .upstreamDoubtful(Exchange.UpstreamDoubt(error.failure))
+        case HandshakeFailure.lost: self = .upstreamUnreachable
         case is HandshakeFailure: self = .upstreamDoubtful(.noTLS)
         case let error as IOError where error.errnoCode == EAGAIN: self = .upstreamConnectTimeout
         // Ours, not the handler's: too few descriptors, ports or buffers.

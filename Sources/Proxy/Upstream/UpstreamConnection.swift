@@ -42,6 +42,8 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     /// Nil without TLS, and once the handler has answered by it: up to then it may say, after its own handshake, that our
     /// certificate won't do (RFC 8446 §4.4.2.4).
     var security: SecuredConnection?
+    /// TLS gives what it has read in a buffer of its own size, however little that is.
+    var readsLargeBuffers = false
 
     var standing = UpstreamPool.Standing()
     /// The pool knows of it; a connect that fails is the pool's business.
@@ -137,6 +139,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var received = unwrapInboundIn(data)
+        if readsLargeBuffers { received = received.inFittingStorage }
         switch phase {
         case .idle:
             // Nobody asked: the handler is confused or says goodbye with a 408.
@@ -173,8 +176,10 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         // A response that has begun, if only by a byte, is not to be asked for again.
         case .head where input.readableBytes > 0: owner?.upstreamFailed(.upstreamInvalid)
         case .head:
-            if let insecurity = security?.insecurity {
-                owner?.upstreamFailed(.upstreamDoubtful(Exchange.UpstreamDoubt(insecurity.failure)))
+            // Whoever refuses our certificate has not looked at the request. Anybody else may have worked on it.
+            let doubt = security?.insecurity.map { Exchange.UpstreamDoubt($0.failure) }
+            if doubt == .wantsCertificate {
+                owner?.upstreamFailed(.upstreamDoubtful(.wantsCertificate))
             } else {
                 owner?.upstreamClosed()
             }
@@ -189,7 +194,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     private func tellOfDoubt(_ pool: UpstreamPool?, _ security: SecuredConnection, isAsked: Bool) {
         if let insecurity = security.insecurity {
             pool?.failed(insecurity)
-        } else if isAsked, security.server.mayMissCertificate {
+        } else if isAsked, security.server.mayMissCertificate, pool?.hasAnswered == false {
             pool?.failed(HandshakeFailure.ended(by: security))
         }
     }

@@ -40,9 +40,11 @@ final class UpstreamHandshake: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
-            // Who can't even be connected to is told of by the channel.
-            guard context.channel.isActive else { return }
-            self.fail(HandshakeFailure.tooSlow(server: self.security.server.address), closing: context)
+            let error: any Error =
+                context.channel.isActive
+                ? HandshakeFailure.tooSlow(server: self.security.server.address)
+                : ChannelError.connectTimeout(self.time)
+            self.fail(error, closing: context)
         }
     }
 
@@ -52,6 +54,7 @@ final class UpstreamHandshake: ChannelInboundHandler, RemovableChannelHandler {
         }
         if let insecurity = security.establish() { return fail(insecurity, closing: context) }
         connection.security = security
+        connection.readsLargeBuffers = true
         do {
             try context.pipeline.syncOperations.addHandler(connection, position: .after(self))
         } catch {
@@ -68,7 +71,8 @@ final class UpstreamHandshake: ChannelInboundHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if let insecurity = security.insecurity(for: error) { return fail(insecurity, closing: context) }
-        fail(HandshakeFailure.ended(by: security), closing: context)
+        let failure = (error as? IOError).map { HandshakeFailure.lost(server: security.server.address, $0) }
+        fail(failure ?? .ended(by: security), closing: context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

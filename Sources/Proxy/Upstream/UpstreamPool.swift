@@ -16,6 +16,8 @@ final class UpstreamPool {
     private let connector: UpstreamConnector
     private let clock: LoopClock
     private let trouble: Trouble
+    /// The handler has answered by TLS, so what we show it will do.
+    private(set) var hasAnswered = false
 
     /// - Parameters:
     ///   - capacity: connections at once, streams apart.
@@ -98,6 +100,7 @@ final class UpstreamPool {
 
     /// One that was made by TLS has brought an answer.
     func answered() {
+        hasAnswered = true
         trouble.succeeded()
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Octets
 import Settings
 import TLS
 
@@ -30,6 +31,8 @@ struct UpstreamSecurity: Sendable, Equatable {
 /// Why a handshake came to no end, where TLS itself has met nothing.
 enum HandshakeFailure: Error, CustomStringConvertible {
     case tooSlow(server: String)
+    /// What the network has met, which says nothing of TLS.
+    case lost(server: String, IOError)
     /// In words.
     case ended(String)
 
@@ -42,6 +45,8 @@ enum HandshakeFailure: Error, CustomStringConvertible {
         switch self {
         case .tooSlow(let server):
             "the TLS handshake with \(server) wasn't finished in time; does it speak TLS there?"
+        case .lost(let server, let error):
+            "the connection to \(server) was lost during the TLS handshake: \(String(errno: error.errnoCode))"
         case .ended(let reason): reason
         }
     }

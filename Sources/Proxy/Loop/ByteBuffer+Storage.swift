@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+extension ByteBuffer {
+    /// What is kept may be this many times as much as is meant.
+    private static let mostSlack = 4
+
+    /// The same octets, in storage of their own where they are few for what they came in: whoever keeps them keeps all of it.
+    var inFittingStorage: ByteBuffer {
+        storageCapacity > Self.mostSlack * readableBytes ? ByteBuffer(buffer: self) : self
+    }
+}
