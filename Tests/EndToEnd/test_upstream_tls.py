@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from contextlib import ExitStack, contextmanager, suppress
@@ -121,6 +122,15 @@ def test_an_address_has_to_be_named(secured, upstream, authority, key):
         f"the certificate of 127.0.0.1:{upstream.port} is for other names than 127.0.0.1 (upstream.tls.server_name)"
     )
     is_told(secured(url), key, "upstream_other_name", words)
+
+
+def test_an_address_of_ipv6(secured, authority, key):
+    handler = Upstream(host="::1", context=context(authority.issue("six", "::1")))
+    seen = []
+    handler.context.sni_callback = lambda _, name, __: seen.append(name)
+    assert ask(secured(f"https://[::1]:{handler.port}").port, "GET", PATH, key).status == 200
+    assert seen == [None]
+    handler.close()
 
 
 def test_whom_the_system_trusts(launch, upstream, authority, key):
@@ -452,6 +462,82 @@ def test_a_connection_that_ends_as_the_request_comes(secured, upstream, key):
     assert ask(daemon.port, "GET", PATH, key).status == 200
     assert ask(daemon.port, "GET", PATH, key).status == 200
     assert [request.connection for request in upstream.requests] == [1, 1, 2]
+
+
+def spoil(tls: ssl.SSLSocket):
+    """A record that nobody can read."""
+    with socket.socket(fileno=os.dup(tls.fileno())) as plain:
+        plain.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+
+
+def test_what_tls_meets_behind_a_request_is_charged(secured, upstream, key):
+    """The handler has read it, and may have done what it asks for."""
+    upstream.behaviour = lambda request, tls: spoil(tls) if request.method == "POST" else reply()
+    daemon = secured(upstream, policies=[{"name": "org", "per": "org", "limit": "100/1d"}])
+    assert ask(daemon.port, "POST", PATH, key, body=b"{}").status == 502
+    assert daemon.lines(1)[0]["reason"] == "upstream_closed"
+    answer = ask(daemon.port, "GET", PATH, key)
+    assert (answer.status, answer["X-RateLimit-Remaining"]) == (200, "98")
+
+
+def test_a_handler_that_falls_is_not_asked_for_certificates(secured, upstream, key):
+    """It has answered by TLS, so what it was shown will do."""
+    upstream.behaviour = lambda request, _: reply() if request.method == "GET" else None
+    daemon = secured(upstream, loops=1)
+    assert ask(daemon.port, "GET", PATH, key).status == 200
+    upstream.close_idle()
+    until(lambda: upstream.open == 0, "the connection's end")
+    for _ in range(2):
+        assert ask(daemon.port, "POST", PATH, key, body=b"{}").status == 502
+    assert [line.get("reason") for line in daemon.lines(3)] == [None, "upstream_closed", "upstream_closed"]
+    assert "can't be connected to" not in daemon.said()
+
+
+@pytest.mark.parametrize("end", [farewell, cut])
+def test_an_answer_without_a_body_needs_no_farewell(secured, upstream, key, end):
+    def answer(request, tls):
+        tls.sendall(reply(b"", "204 No Content") if request.method == "GET" else CLOSE_DELIMITED)
+        end(tls)
+
+    upstream.behaviour = answer
+    daemon = secured(upstream)
+    for method, status in {"GET": 204, "HEAD": 200}.items():
+        with Connection(daemon.port) as connection:
+            assert connection.request(method, PATH, {"X-API-Key": key}).status == status
+    assert [line.get("reason") for line in daemon.lines(2)] == [None, None]
+
+
+@pytest.mark.parametrize("end", [farewell, cut])
+def test_a_hint_is_no_answer(secured, upstream, key, end):
+    def answer(_, tls):
+        tls.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        end(tls)
+
+    upstream.behaviour = answer
+    daemon = secured(upstream)
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("POST", PATH, {"X-API-Key": key}, b"{}"))
+        assert connection.head().status == 103
+        assert connection.response("POST").status == 502
+    assert daemon.lines(1)[0]["reason"] == "upstream_closed"
+
+
+def test_a_caller_who_leaves_during_the_handshake(secured, upstream, key):
+    """Its connection is the next one's."""
+    release, serve_one = threading.Event(), upstream.serve
+    upstream.serve = lambda *given: (release.wait(30), serve_one(*given))
+    daemon = secured(upstream, loops=1, upstream_settings={"max_connections": 1, "connect_timeout": "20s"})
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("GET", PATH, {"X-API-Key": key}))
+        until(lambda: upstream.accepted == 1, "the handshake's beginning")
+        # A reset: who has closed its side alone may still read.
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: daemon.lines(1)[0]["reason"] == "client_closed", "the caller being gone")
+    with Connection(daemon.port) as connection:
+        connection.send(request_bytes("GET", PATH, {"X-API-Key": key}))
+        release.set()
+        assert connection.response().status == 200
+    assert upstream.accepted == 1
 
 
 # ---- what passes ----
