@@ -93,7 +93,19 @@ extension Failure {
         case .unreadableCheckSecrets:
             self.init(
                 .badData,
-                "the secrets that checks of keys are made with can't be read; retire what tollgatectl check list shows")
+                "a line of the secrets that checks of keys are made with can't be read: restore the string <namespace>:1:{:m}:checks, "
+                    + "or delete it with redis-cli, after which keys issued before are unproven")
+        case .noCheckSecret:
+            self.init(
+                .refused,
+                "the sidecars refuse keys without a right check (keys.check: require), and there is no secret to make one with; "
+                    + "with it, keys that were issued before are refused: see tollgatectl key list --unproven, then make one with "
+                    + "tollgatectl check rotate")
+        case .unsettledCheckSecret(let id):
+            self.init(
+                .tryAgain,
+                "not every sidecar has the secret \(id) yet, and one that hasn't refuses keys made with it; try again in "
+                    + "\(StoredCheckSecret.settling) seconds")
         case .busy:
             self.init(.unavailable, "others changed the same thing at the same time; try again")
         case .unexpectedReply:

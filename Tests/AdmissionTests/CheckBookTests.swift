@@ -86,6 +86,20 @@ import Testing
         #expect(reader.book.counters.lookups == before + 1 && reader.findings.isEmpty)
     }
 
+    /// Who has a secret makes as many as he likes.
+    @Test func provenJunkIsBoundedToo() {
+        let reader = Reader()
+        reader.hear([(secret, createdAt: 1)])
+        for _ in 0..<LookupBudget.perSecond {
+            reader.ask(for: KeyForm.random(prefix: "mcp_", under: secret))
+            reader.answerLookup()
+        }
+        #expect(reader.book.counters.lookupsProven == LookupBudget.perSecond)
+        reader.ask(for: KeyForm.random(prefix: "mcp_", under: secret))
+        #expect(reader.book.counters.lookupsProven == LookupBudget.perSecond)
+        #expect(reader.book.counters.lookups == LookupBudget.perSecond + 1)
+    }
+
     @Test(arguments: [KeyCheckMode.off, .prefer])
     func withoutSecretsEachKeyIsLookedUpAsFarAsThereIsRoom(mode: KeyCheckMode) {
         let reader = Reader(mode)
@@ -146,7 +160,10 @@ import Testing
             StoredCheckSecret.all(in: [.integer(100_000_000), .text(lines.joined(separator: "\n"))])?.map(\.secret)
         }
         #expect(secrets(lines) == [settled, old, fresh])
-        #expect(secrets(["", "x", "abcdefg2 1 AAAA", "abcdefg2 \(old.secretText)"] + lines) == [settled, old, fresh])
+        #expect(secrets(["", lines[0], "", lines[2], ""]) == [settled, old])
+        for line in ["x", "abcdefg2 1 AAAA", "abcdefg2 \(old.secretText)", "abcdefg2 1 \(old.secretText) more"] {
+            #expect(secrets(lines + [line]) == nil)
+        }
         #expect(secrets([]) == [])
         for wrong: [RedisReply] in [[], [.integer(1)], [.integer(1), .null], [.text("x"), .text("")]] {
             #expect(StoredCheckSecret.all(in: wrong) == nil)

@@ -152,9 +152,12 @@ def test_require_refuses_what_proves_nothing(launch, upstream, ctl, redis):
     # Other forms have no check.
     other = ask(daemon.port, "GET", PATH, "sk_nobody")
     assert other.status == 401
-    # A key under a new secret works from the first second on.
+    # A key under a new secret works from the first second on: before every sidecar has it, none is issued.
     age(redis)
+    [old] = stored(redis)
     ctl("check", "rotate")
+    early = ctl.run("check", "retire", "--yes", old)
+    assert early.returncode == 75 and "not every sidecar has the other secret yet" in early.stderr
     age(redis)
     new = ctl.issue(name="new")["key"]
     until(lambda: ask(daemon.port, "GET", PATH, new).status == 200, "the new secret to be known")
@@ -163,6 +166,12 @@ def test_require_refuses_what_proves_nothing(launch, upstream, ctl, redis):
         ctl("check", "retire", "--yes", id)
     until(lambda: ask(daemon.port, "GET", PATH, unproven).status == 200, "the secrets to be gone")
     assert ask(daemon.port, "GET", PATH, issued["key"]).status == 200
+    # Nor is one made by the way, which would end all of these.
+    refused = ctl.run("key", "issue", "--org", "acme", "--name", "blind")
+    assert refused.returncode == 73 and "there is no secret to make one with" in refused.stderr
+    ctl("check", "rotate")
+    refused = ctl.run("key", "issue", "--org", "acme", "--name", "early")
+    assert refused.returncode == 75 and "not every sidecar has the secret" in refused.stderr
 
 
 def test_secrets_in_a_file(launch, upstream, ctl, redis, tmp_path):
@@ -181,6 +190,12 @@ def test_secrets_in_a_file(launch, upstream, ctl, redis, tmp_path):
     assert stored(redis) == {}
     assert ask(daemon.port, "GET", PATH, issued["key"]).status == 200
     assert ask(daemon.port, "GET", PATH, made_up()).status == 401
+    # Another secret in front: the sidecar has it within a second.
+    file.write_text(ctl("check", "make") + line)
+    other = ctl.issue("acme", "other", "--check-file", str(file))["key"]
+    until(lambda: ask(daemon.port, "GET", PATH, other).status == 200, "the file to be read again")
+    assert ask(daemon.port, "GET", PATH, issued["key"]).status == 200
+    assert ctl.run("key", "list", "--unproven").returncode == 73
     offline = verify_offline(issued["key"], file)
     assert (offline.returncode, offline.stdout) == (
         0, f"The check is right, by secret {id}. Whether the key holds, Redis alone says.\n")

@@ -46,7 +46,7 @@ final class CheckBook {
     func refusesUnproven(at now: NIODeadline) -> Bool {
         guard check.mode == .require else { return false }
         guard check.secrets == nil else { return true }
-        return !heard.isEmpty && heardAt.map { now <= $0 + Self.trust } ?? false
+        return link.isOurs && !heard.isEmpty && heardAt.map { now <= $0 + Self.trust } ?? false
     }
 
     /// To be called every tick.
@@ -61,7 +61,8 @@ final class CheckBook {
             guard let answer = self.link.answer(result, of: RedisScript.checkSecrets), self.link.isOurs,
                 let stored = StoredCheckSecret.all(in: answer)
             else { return }
-            self.heardAt = self.link.eventLoop.now
+            // As of the question: whoever stood still meanwhile has heard nothing since.
+            self.heardAt = now
             let secrets = CheckSecrets(stored.map(\.secret))
             guard secrets != self.heard else { return }
             self.heard = secrets

@@ -44,6 +44,15 @@ final class Complaints {
         }
     }
 
+    /// Keys with a right check, and none of them a key.
+    func noteProvenJunk() {
+        once("proven junk") {
+            logger.error(
+                "many keys have a right check and are none: whoever sends them has a secret of keys' checks; replace it"
+            )
+        }
+    }
+
     /// To be called once a process.
     ///
     /// - Parameter key: its id, of which a record says that it holds, though it was seen revoked.

@@ -38,6 +38,8 @@ final class KeyBook {
     private let complaints: Complaints
     private let addressPrefix: AddressPrefix
     private var budget: LookupBudget
+    /// Proven keys that are none. Deleted ones are, a few; more of them are made by somebody who has a secret.
+    private var provenFailures = TokenBucket(BucketShape(perSecond: LookupBudget.perSecond))
     private var lookups: [CredentialHash: [Ask]] = [:]
     /// Read, while the record they name is being read.
     private var pointers: [CredentialHash: RecordPointer] = [:]
@@ -116,8 +118,11 @@ final class KeyBook {
         lookups[hash] = [ask]
         if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
         if isProven(ask) {
-            counters.lookupsProven += 1
-            return sendLookup(hash, before: ask.patience, of: nil)
+            if provenFailures.hasRoom(at: link.eventLoop.now) {
+                counters.lookupsProven += 1
+                return sendLookup(hash, before: ask.patience, of: nil, isProven: true)
+            }
+            complaints.noteProvenJunk()
         }
         switch budget.begin(
             hash, from: LookupBudget.Origin(ask.request, by: addressPrefix), at: link.eventLoop.now,
@@ -158,7 +163,9 @@ final class KeyBook {
         onFinding(ask, .beyondBudget)
     }
 
-    private func sendLookup(_ hash: CredentialHash, before deadline: NIODeadline, of block: LookupBudget.Block?) {
+    private func sendLookup(
+        _ hash: CredentialHash, before deadline: NIODeadline, of block: LookupBudget.Block?, isProven: Bool = false
+    ) {
         counters.lookups += 1
         var call = RedisCommand(RedisScript.lookup, keyCount: 1)
         call.append(link.names.credential(hash))
@@ -167,6 +174,7 @@ final class KeyBook {
         link.send(call, link.instanceQuestion(), before: deadline) { found, database in
             assert(self.lookups[hash] != nil, "A look-up is under way once")
             let asks = self.lookups.removeValue(forKey: hash) ?? []
+            if isProven, found.isUnknownKey { self.provenFailures.take(at: self.link.eventLoop.now) }
             if let block { self.budget.end(block, asFailure: found.isUnknownKey, at: self.link.eventLoop.now) }
             let (pointer, instance) = (
                 self.hear(found, of: RedisScript.lookup, by: asks),
@@ -420,6 +428,16 @@ final class KeyBook {
         _ result: Result<RedisReply, RedisError>, of script: RedisScript, by asks: [Ask]
     ) -> [RedisReply]? {
         waits.hear(result, of: script, by: asks) { onFinding($0, .absent($1)) }
+    }
+}
+
+extension TokenBucket {
+    fileprivate mutating func hasRoom(at now: NIODeadline) -> Bool {
+        shape.admits(cost: 1, backlog: backlog(at: now.microseconds))
+    }
+
+    fileprivate mutating func take(at now: NIODeadline) {
+        _ = take(1, at: now.microseconds)
     }
 }
 

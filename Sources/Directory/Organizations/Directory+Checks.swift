@@ -9,13 +9,20 @@ extension Directory {
     /// The one to issue with first.
     package func checkSecrets() async throws(DirectoryError) -> [StoredCheckSecret] {
         let answer = try await redis.answer(.checkSecrets, keys: [names.checkSecrets], arguments: [])
-        guard let secrets = StoredCheckSecret.all(in: answer) else { throw .unexpectedReply }
+        guard let secrets = StoredCheckSecret.all(in: answer) else { throw .unreadableCheckSecrets }
         return secrets
     }
 
     /// The one to issue with; the first there ever is, is made by it.
-    package func issuingSecret() async throws(DirectoryError) -> CheckSecret {
-        if let secret = try await checkSecrets().first?.secret { return secret }
+    ///
+    /// - Parameter isRequired: sidecars refuse keys that don't prove themselves. Then nothing is made by the way, which would
+    ///   end every key that was made before, and nothing issued that a sidecar can't prove yet.
+    package func issuingSecret(isRequired: Bool) async throws(DirectoryError) -> CheckSecret {
+        if let stored = try await checkSecrets().first {
+            guard stored.isSettled || !isRequired else { throw .unsettledCheckSecret(stored.secret.id) }
+            return stored.secret
+        }
+        guard !isRequired else { throw .noCheckSecret }
         let made = CheckSecret.random()
         if try await add(made, onlyIfFirst: true) { return made }
         guard let secret = try await checkSecrets().first?.secret else { throw .unreadableCheckSecrets }

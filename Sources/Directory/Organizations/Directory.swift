@@ -139,8 +139,12 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case planInUse(String, by: [String])
     case checkSecretMissing(String)
     case tooManyCheckSecrets(Int)
-    /// There is something, and none that can be read.
+    /// There is something that can't be read.
     case unreadableCheckSecrets
+    /// There is none, and keys without a check are refused.
+    case noCheckSecret
+    /// Not every sidecar may have it yet, and keys that it can't prove are refused.
+    case unsettledCheckSecret(String)
     /// Others changed the same thing each time.
     case busy
     case unexpectedReply

@@ -13,6 +13,8 @@ package struct StoredCheckSecret: Sendable, Equatable {
     package let secret: CheckSecret
     /// Seconds since 1970.
     package let createdAt: Int
+    /// Every sidecar has it by now.
+    package private(set) var isSettled = false
 
     private init?(_ line: Substring) {
         let words = line.split(separator: " ", omittingEmptySubsequences: false)
@@ -25,14 +27,20 @@ package struct StoredCheckSecret: Sendable, Equatable {
 
     /// What ``RedisScript/checkSecrets`` answered: the one to issue with first. That is the newest that every sidecar has by
     /// now, and where there is none the oldest: a key that a sidecar can't prove yet would be refused by one that requires it.
-    /// What is none is left out.
     ///
-    /// - Returns: nil where it is no answer of that.
+    /// - Returns: nil where it is no answer of that, or a line can't be read: keys made with that one would prove nothing.
     package static func all(in answer: [RedisReply]) -> [StoredCheckSecret]? {
         guard answer.count == 2, let now = answer[0].integer, let text = answer[1].text else { return nil }
         let settled = Int(now / 1_000_000) - settling
-        let found = text.split(separator: "\n").compactMap { Self($0) }
-        let byAge = found.sorted { ($0.createdAt, $0.secret.id) > ($1.createdAt, $1.secret.id) }
-        return byAge.filter { $0.createdAt <= settled } + byAge.filter { $0.createdAt > settled }.reversed()
+        let lines = text.split(separator: "\n")
+        let found = lines.compactMap { Self($0) }
+        guard found.count == lines.count else { return nil }
+        let marked = found.map { stored in
+            var stored = stored
+            stored.isSettled = stored.createdAt <= settled
+            return stored
+        }
+        let byAge = marked.sorted { ($0.createdAt, $0.secret.id) > ($1.createdAt, $1.secret.id) }
+        return byAge.filter(\.isSettled) + byAge.filter { !$0.isSettled }.reversed()
     }
 }

@@ -25,6 +25,7 @@ extension RedisScript {
             #!lua
             \(auditPrelude)
             local text = redis.call('GET', KEYS[1]) or ''
+            if text ~= '' and string.sub(text, -1) ~= '\\n' then text = text .. '\\n' end
             local _, count = string.gsub(text, '[^\\n]+', '')
             if ARGV[4] == 'first' and count > 0 then return {'there'} end
             if count >= \(CheckSecrets.most) then return {'full'} end

@@ -12,6 +12,8 @@ package enum KeyForm {
     /// Characters behind the prefix.
     package static let bodyLength = 43
     static let checkLength = 6
+    /// Of octets, as configurations may have it (``KeyTerms/isPrefix(_:)``).
+    static let longestPrefix = 32
     private static let octets = 32
 
     /// A new one.
@@ -32,7 +34,9 @@ package enum KeyForm {
     ///
     /// - Returns: nil where the last 43 characters are no 32 octets, or all there is.
     static func parts(_ key: [UInt8]) -> (checked: [UInt8], check: UInt64)? {
-        guard key.count > bodyLength, let octets = Base64URL.octets(key.suffix(bodyLength)) else { return nil }
+        guard bodyLength + 1...bodyLength + longestPrefix ~= key.count,
+            let octets = Base64URL.octets(key.suffix(bodyLength))
+        else { return nil }
         let check = octets.suffix(checkLength).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         return (key.dropLast(bodyLength) + octets.dropLast(checkLength), check)
     }

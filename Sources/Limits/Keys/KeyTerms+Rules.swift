@@ -16,7 +16,8 @@ extension KeyTerms {
 
     /// 1 to 32 of what a bearer token may hold (RFC 6750 §2.1, without its `+`, `/` and `=`).
     package static func isPrefix(_ text: String) -> Bool {
-        1...32 ~= text.utf8.count && text.utf8.allSatisfy { $0.isAlphanumeric || "._~-".utf8.contains($0) }
+        1...KeyForm.longestPrefix ~= text.utf8.count
+            && text.utf8.allSatisfy { $0.isAlphanumeric || "._~-".utf8.contains($0) }
     }
 
     /// A prefix of keys, or a pattern of them.

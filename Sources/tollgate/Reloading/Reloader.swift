@@ -14,6 +14,7 @@ import TLS
 /// | SIGHUP | the access log is opened anew, and the file read again |
 /// | documents tell other routes | those are put to work |
 /// | the file of Redis' password has another one | connections that are there stay, and are known by it |
+/// | the file of keys' checks has other secrets | keys prove themselves by those |
 /// | a file of certificates says something else | connections that are there stay; others are made by it |
 /// | the file, or a link on the way to it, changes | it is read again |
 /// | it says what it said | nothing |
@@ -26,6 +27,8 @@ struct Reloader: Sendable {
             case routes
             /// The file of Redis' password has another one than is in force.
             case password
+            /// The file of secrets that keys' checks are made with has others than are in force.
+            case checks
             /// Files of certificates say something else than what is in force.
             case certificates
         }
@@ -71,6 +74,7 @@ struct Reloader: Sendable {
             switch trigger.cause {
             case .routes: await takeRoutes()
             case .password: await takePassword()
+            case .checks: await takeChecks()
             case .certificates: await takeCertificates()
             case .file: await reload(trigger, &reader)
             case .signal:
@@ -167,6 +171,23 @@ struct Reloader: Sendable {
         } catch {
             logger.error(
                 "the password of redis was not taken: the last one stays in force",
+                metadata: ["file": "\(file)", "error": "\(error)"])
+        }
+    }
+
+    private func takeChecks() async {
+        var settings = state.settings
+        guard let file = settings.keys.checkFile else { return }
+        do {
+            settings.keys.checkSecrets = try CheckFile.secrets(at: file)
+            try await apply(settings)
+            state.adopt(settings)
+            logger.notice("the secrets of keys.check_file have changed", metadata: ["file": "\(file)"])
+        } catch is CancellationError {
+            // The process ends.
+        } catch {
+            logger.error(
+                "the secrets of keys.check_file were not taken: the last ones stay in force",
                 metadata: ["file": "\(file)", "error": "\(error)"])
         }
     }

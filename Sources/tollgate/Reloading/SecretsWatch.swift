@@ -4,7 +4,7 @@ import Logging
 import Settings
 
 /// Looks each second whether the files by which others and we know each other say something else than what is in force: Redis'
-/// password, and certificates. Files that a secret is mounted by may be replaced in ways that no watch is told of, and Redis
+/// password, secrets of keys' checks, and certificates. Files that a secret is mounted by may be replaced in ways that no watch is told of, and Redis
 /// may refuse the old password, or a server show another certificate, from one moment to the next.
 struct SecretsWatch: Sendable {
     /// In force now.
@@ -17,11 +17,13 @@ struct SecretsWatch: Sendable {
     /// - Parameter tell: called each time that one does.
     func run(_ tell: @Sendable (Reloader.Trigger.Cause) -> Void) async {
         var password = PasswordWatch(logger: logger)
+        var checks = CheckFileWatch(logger: logger)
         var certificates = CertificateWatch(logger: logger)
         while !Task.isCancelled {
             try? await Task.sleep(for: interval)
             let settings = settings()
             if password.isAnother(than: settings.redis) { tell(.password) }
+            if checks.hasOthers(than: settings.keys) { tell(.checks) }
             if certificates.areOthers(than: settings.certificateUsers) { tell(.certificates) }
         }
     }

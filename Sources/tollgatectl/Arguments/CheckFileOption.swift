@@ -19,10 +19,22 @@ struct CheckFileOption: ParsableArguments {
     /// What keys are to be made with; nil where the sidecars know of no checks, or nobody has the secrets here.
     func issuingSecret(by inForce: KeyTermsInForce, _ session: Session) async throws -> CheckSecret? {
         guard inForce.terms.check != .off else { return nil }
-        if let secrets = try secretsOfFile(session.configuration) { return secrets.all.first }
-        guard inForce.terms.hasCheckFile else { return try await session.directory.issuingSecret() }
+        let isRequired = inForce.terms.check == .require
+        if let secrets = try secretsOfFile(session.configuration) {
+            guard inForce.terms.hasCheckFile || inForce.isGuessed else {
+                throw Failure(
+                    .refused,
+                    "a file of secrets is named (--check-file, or TOLLGATE_CHECK_FILE), and the sidecars have theirs in Redis: keys "
+                        + "made with it would prove nothing to them"
+                ).report()
+            }
+            return secrets.all.first
+        }
+        guard inForce.terms.hasCheckFile else {
+            return try await session.directory.issuingSecret(isRequired: isRequired)
+        }
         let remedy = "the sidecars' secrets are in a file (keys.check_file): name a copy of it by --check-file"
-        guard inForce.terms.check != .require else {
+        guard !isRequired else {
             throw Failure(.refused, "the key would be refused without a right check, and \(remedy)").report()
         }
         Output.warn("the key has no check, so it waits behind proven ones when junk comes; \(remedy)")
@@ -31,7 +43,13 @@ struct CheckFileOption: ParsableArguments {
 
     /// The ids of those that sidecars take.
     func secretIDs(_ session: Session) async throws -> Set<String> {
+        let inForce = try await KeyTermsInForce(session)
         if let secrets = try secretsOfFile(session.configuration) { return Set(secrets.all.map(\.id)) }
+        guard !inForce.terms.hasCheckFile else {
+            throw Failure(
+                .refused, "the sidecars' secrets are in a file (keys.check_file): name a copy of it by --check-file"
+            ).report()
+        }
         return Set(try await session.directory.checkSecrets().map(\.secret.id))
     }
 

@@ -28,7 +28,14 @@ struct CheckRetire: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withDirectory { directory in
-            let known = try await directory.checkSecrets().contains { $0.secret.id == id }
+            let secrets = try await directory.checkSecrets()
+            let known = secrets.contains { $0.secret.id == id }
+            if known, secrets.count > 1, !secrets.contains(where: { $0.secret.id != id && $0.isSettled }) {
+                throw Failure(
+                    .tryAgain,
+                    "not every sidecar has the other secret yet; try again in \(StoredCheckSecret.settling) seconds"
+                ).report()
+            }
             let count = known ? try await directory.activeKeysByCheck()[id] ?? 0 : 0
             let made = "\("active key".counted(count)) made with it"
             if known, !yes {

@@ -18,6 +18,9 @@ struct KeyTermsInForce {
         terms = sources.first?.set.keys ?? .standard
     }
 
+    /// Nobody says what keys are like.
+    var isGuessed: Bool { sources.isEmpty }
+
     /// Tells of sidecars that run by other terms than these.
     func warnOfOthers() {
         guard let source = sources.first else { return }
