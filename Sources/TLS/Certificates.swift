@@ -14,7 +14,7 @@
         package static let areSupported = true
 
         package let files: CertificateFiles
-        /// When the certificate that servers are shown ends, in seconds since 1970; nil where there is none.
+        /// When the first of the certificates that servers are shown ends, in seconds since 1970; nil where there is none.
         package let end: Int?
         /// Of all that was in them.
         private let digest: SHA256Digest
@@ -40,7 +40,7 @@
                 let chain = try PEMFile(.certificate, identity.certificate)
                 let certificates = try chain.certificates()
                 configuration.certificateChain = certificates.map { .certificate($0) }
-                end = Int(certificates[0].notValidAfter)
+                end = certificates.map { Int($0.notValidAfter) }.min()
                 let key = try PEMFile(.key, identity.key)
                 configuration.privateKey = .privateKey(try key.privateKey())
                 contents += [chain, key]

@@ -18,10 +18,12 @@ package enum LeastVersion: String, Sendable, Hashable {
     package struct ServerCertificates: Sendable {
         package let files: ServerFiles
         package let least: LeastVersion
-        /// When the certificate of each file of ``ServerFiles/identities`` ends, in seconds since 1970.
+        /// When the first of the certificates in each file of ``ServerFiles/identities`` ends, in seconds since 1970.
         package let ends: [Int]
         /// Of all that was in the files.
         private let digest: SHA256Digest
+        /// Of the authorities of clients; nil where there are none.
+        private let digestOfAuthorities: SHA256Digest?
         private let context: NIOSSLContext
 
         /// - Throws: which file is of no use, and why. Of a certificate and a key of which only one is written yet, that the key
@@ -46,6 +48,9 @@ package enum LeastVersion: String, Sendable, Hashable {
                 configuration.certificateVerification = .noHostnameVerification
                 configuration.sendCANameList = true
                 contents.append(authorities)
+                digestOfAuthorities = SHA256Digest(of: [authorities])
+            } else {
+                digestOfAuthorities = nil
             }
             if identities.count > 1 {
                 configuration.sslContextCallback = Self.choice(among: identities)
@@ -65,6 +70,11 @@ package enum LeastVersion: String, Sendable, Hashable {
         /// TLS for one connection that was accepted, on its loop.
         package func server() -> TLSServer { TLSServer(context) }
 
+        /// Whether both take the certificates of the same authorities from clients.
+        package func takesClients(of other: ServerCertificates) -> Bool {
+            digestOfAuthorities == other.digestOfAuthorities
+        }
+
         private static func choice(among identities: [LoadedIdentity]) -> NIOSSLContextCallback {
             let names = ServerNames(identities.map(\.names))
             let overrides = identities.map { identity in
@@ -83,7 +93,7 @@ package enum LeastVersion: String, Sendable, Hashable {
         let key: NIOSSLPrivateKeySource
         /// Of hosts, that the certificate is for.
         let names: [String]
-        /// In seconds since 1970.
+        /// Of the one that ends first, in seconds since 1970.
         let end: Int
 
         init(reading files: CertificateFiles.Identity, _ contents: inout [PEMFile]) throws(CertificateFlaw) {
@@ -95,7 +105,7 @@ package enum LeastVersion: String, Sendable, Hashable {
             self.key = .privateKey(try key.privateKey())
             names = certificates[0]._subjectAlternativeNames().filter { $0.nameType == .dnsName }
                 .map { String(decoding: Array($0.contents), as: UTF8.self) }
-            end = Int(certificates[0].notValidAfter)
+            end = certificates.reduce(Int.max) { min($0, Int($1.notValidAfter)) }
             do {
                 // That they belong together, what is not asked of those that a client chooses before it does.
                 _ = try NIOSSLContext(
@@ -130,6 +140,8 @@ package enum LeastVersion: String, Sendable, Hashable {
             throw CertificateFlaw(
                 part: .certificate, path: files.identities[0].certificate, reason: "a build without TLS")
         }
+
+        package func takesClients(of other: ServerCertificates) -> Bool { true }
 
         package func server() -> TLSServer { preconditionFailure("There are none in a build without TLS") }
     }

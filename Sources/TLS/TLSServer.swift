@@ -3,7 +3,6 @@
 package import NIOCore
 
 #if TLS
-    import LibC
     import NIOSSL
 
     /// TLS on one connection that was accepted: the handler for the front of its pipeline, and what became of the handshake.
@@ -40,9 +39,10 @@ package import NIOCore
             return names.name
         }
 
-        /// Whether its time is over. Who resumes a session shows none, and is known by the one of that time.
-        package var hasExpiredCertificate: Bool {
-            ssl.peerCertificate.map { $0.notValidAfter < time(nil) } ?? false
+        /// When the client's certificate ends, in seconds since 1970. Who resumes a session shows none, and is known by the one of
+        /// that time.
+        package var certificateEnd: Int? {
+            ssl.peerCertificate.map { Int($0.notValidAfter) }
         }
 
         /// - Returns: nil where it is about the connection alone, and not about the handshake.
@@ -83,7 +83,7 @@ package import NIOCore
     package final class TLSServer {
         package let handler: any ChannelHandler
         package var clientName: [UInt8]? { nil }
-        package var hasExpiredCertificate: Bool { false }
+        package var certificateEnd: Int? { nil }
 
         private init(_ handler: any ChannelHandler) {
             self.handler = handler

@@ -5,6 +5,7 @@ is cut, slow, or no TLS at all."""
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -365,6 +367,8 @@ def test_a_pair_that_is_none_keeps_the_last_one_and_is_told_once(secure, authori
     # SIGHUP says it too, and keeps them.
     pair.key.write_bytes(b"")
     until(lambda: daemon.times_said("certificates can't be read") == 2, "the next flaw being told")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.times_said("certificates were not taken: the last ones stay in force") == 1, "the refusal")
     assert shown(daemon.port, authority, NAME) == "own"
 
 
@@ -503,11 +507,108 @@ def test_a_resumed_session_has_the_same_name(mutual, upstream, authority):
     daemon = mutual()
     context = client(authority, authority.issue("billing", "billing.internal"))
     session = None
-    for _ in range(3):
+    for number in range(3):
         with secured(daemon.port, context, session=session) as connection:
             assert connection.request("GET", PATH).status == 200
+            assert connection.socket.session_reused == (number > 0)
             session = connection.socket.session
     assert [request.get("X-Tollgate-Client-Name") for request in upstream.requests] == ["billing.internal"] * 3
+
+
+class Unsent:
+    """TLS apart from the socket, so that a test says what goes in one packet."""
+
+    def __init__(self, port: int, context: ssl.SSLContext, session=None):
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=NAME, session=session)
+        self.connection = Connection(port)
+
+    def begin(self):
+        """All of the handshake but what the client sends last."""
+        while True:
+            try:
+                return self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self.connection.send(self.outgoing.read())
+                self.incoming.write(self.connection.socket.recv(65536))
+
+    def rest(self) -> bytes:
+        """Sends what is there, and reads to the end of the connection."""
+        self.connection.send(self.outgoing.read())
+        answer = b""
+        with self.connection, suppress(ConnectionError, ssl.SSLZeroReturnError):
+            while octets := self.connection.socket.recv(65536):
+                self.incoming.write(octets)
+                with suppress(ssl.SSLWantReadError):
+                    while part := self.tls.read(65536):
+                        answer += part
+        return answer
+
+
+@pytest.mark.parametrize("allowed", [None, ["billing.internal"]])
+def test_a_certificate_that_has_ended_is_worth_nothing_in_a_resumed_session(secure, upstream, authority, allowed):
+    """Not even for a request that comes in one packet with the end of the handshake, and could be sent on at once."""
+    daemon = secure({"client_ca": str(authority.file), **({"allow_subjects": allowed} if allowed else {})}, loops=1)
+    end = datetime.now(timezone.utc) + timedelta(seconds=4)
+    context = client(authority, authority.issue("billing", "billing.internal", life=(-DAY, timedelta(seconds=4))))
+    with secured(daemon.port, context) as connection:
+        assert connection.request("GET", PATH).status == 200
+        session = connection.socket.session
+        until(lambda: datetime.now(timezone.utc) > end + timedelta(seconds=1), "the certificate's end")
+        # Who is connected is answered, and has to show another one then.
+        answer = connection.request("GET", PATH)
+        assert (answer.status, answer["Connection"]) == (200, "close")
+        assert connection.at_end()
+    late = Unsent(daemon.port, context, session)
+    late.begin()
+    assert late.tls.session_reused
+    late.tls.write(request_bytes("GET", PATH))
+    assert late.rest() == b""
+    until(lambda: failures(daemon) == {"certificate_refused": 1}, f"it being counted: {failures(daemon)}")
+    assert len(upstream.requests) == 2
+
+
+def test_who_is_let_in_no_more_has_no_connection_any_more(mutual, upstream, authority, pair):
+    daemon = mutual(allow_subjects=["one.internal", "two.internal"])
+    entry = daemon.settings["listen"]
+    over = threading.Event()
+    one, two = [client(authority, authority.issue(name, f"{name}.internal")) for name in ("one", "two")]
+    with ExitStack() as stack:
+        idle, busy = [stack.enter_context(secured(daemon.port, one)) for _ in range(2)]
+        assert idle.request("GET", PATH).status == 200
+        session = idle.socket.session
+        # What else there is to be listened on, and another certificate of its own, change nothing for clients.
+        daemon.reload(listen=[entry, f"127.0.0.1:{free_port()}"])
+        other = authority.issue("other", NAME)
+        other.key.replace(pair.key), other.certificate.replace(pair.certificate)
+        until(lambda: daemon.times_said("certificates have changed") == 1, "the change")
+        assert idle.request("GET", PATH).status == 200
+        upstream.behaviour = lambda *_: over.wait(PATIENCE) and reply(b"late")
+        # Two that are sent at once: the second hasn't begun.
+        busy.send(request_bytes("GET", PATH) * 2)
+        upstream.wait_for(3)
+        tls = {**entry["tls"], "allow_subjects": ["two.internal"]}
+        daemon.reload(listen=[{**entry, "tls": tls}, daemon.settings["listen"][1]])
+        # With a close_notify, or this would be an error.
+        assert idle.at_end()
+        over.set()
+        answer = busy.response()
+        assert (answer.status, answer["Connection"], answer.body) == (200, "close", b"late")
+        assert busy.at_end()
+        for context, past, status in [(one, session, 403), (one, None, 403), (two, None, 200)]:
+            with secured(daemon.port, context, session=past) as connection:
+                connection.send(request_bytes("GET", PATH))
+                assert connection.response().status == status
+                assert not connection.socket.session_reused
+    assert len(upstream.requests) == 4
+
+
+def test_an_authority_that_is_trusted_no_more_ends_its_clients(mutual, authority, folder):
+    daemon = mutual()
+    with secured(daemon.port, client(authority, authority.issue("one", "one.internal"))) as connection:
+        assert connection.request("GET", PATH).status == 200
+        authority.file.write_bytes(Authority(folder / "next", "next").file.read_bytes())
+        assert connection.at_end()
 
 
 # Ends.
@@ -553,6 +654,19 @@ def test_an_answer_that_is_cut_is_no_whole_one(secure, upstream, authority):
                     pass
                 ends.append("close_notify")
             assert ends == (["close_notify"] if is_whole else [])
+
+
+def test_the_end_of_a_drain_is_no_end_of_an_answer(secure, upstream, authority):
+    daemon = secure(drain={"timeout": "1s"})
+    upstream.behaviour = lambda _, client: client.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf") or time.sleep(3)
+    with secured(daemon.port, client(authority)) as connection:
+        connection.send(b"GET /open HTTP/1.0\r\nHost: a\r\n\r\n")
+        connection.head()
+        connection.need(4)
+        daemon.terminate()
+        with pytest.raises((ssl.SSLEOFError, ConnectionError)):
+            connection.socket.recv(65536)
+    assert daemon.wait() == 0
 
 
 def test_who_has_closed_his_side_is_answered(secure, upstream, authority):
@@ -685,6 +799,40 @@ def test_half_open_handshakes_leave_others_served(secure, authority, folder):
         # Half of all connections may be in a handshake.
         found = failures(daemon)
         assert set(found) == {"crowded_out"} and found["crowded_out"] >= 200 - 32, found
+
+
+def test_half_open_ones_behind_a_proxy_are_counted_too(launch, upstream, pair, authority):
+    """Whose header hasn't come. And who waits for his is not the one who makes room for himself."""
+    entry = {"address": "127.0.0.1:0", "tls": pair.settings(), "proxy_protocol": True}
+    daemon = launch(upstream, listen=entry, loops=1, limits={"connections": 24, "header_timeout": "60s"})
+    context = client(authority)
+
+    def introduced(connection: Connection, address: str = "127.0.0.7") -> Connection:
+        connection.send(f"PROXY TCP4 {address} 127.0.0.1 1 2\r\n".encode())
+        connection.socket = context.wrap_socket(connection.socket, server_hostname=NAME)
+        return connection
+
+    with ExitStack() as stack:
+        kept = [introduced(stack.enter_context(Connection(daemon.port))) for _ in range(6)]
+        for connection in kept:
+            assert connection.request("GET", PATH).status == 200
+        # 16 may be in a handshake.
+        silent = [stack.enter_context(Connection(daemon.port)) for _ in range(16 + 3)]
+        until(lambda: failures(daemon) == {"crowded_out": 3}, f"three being pushed out: {failures(daemon)}")
+        assert all(one.at_end() for one in silent[:3])
+        # Longer than a handshake takes. It is the oldest of them, and there is no room.
+        daemon.reload(limits={"connections": 6, "header_timeout": "60s"})
+        time.sleep(1.2)
+        assert introduced(silent[3], "127.0.0.8").request("GET", PATH).status == 200
+
+
+def test_who_connects_and_leaves_is_counted_and_not_told(secure):
+    """Balancers look like that whether somebody listens."""
+    daemon = secure()
+    for _ in range(3):
+        Connection(daemon.port).close()
+    until(lambda: failures(daemon) == {"closed": 3}, f"all being counted: {failures(daemon)}")
+    assert daemon.times_said("a TLS handshake of a client failed") == 0
 
 
 def test_one_address_has_its_share_of_handshakes(secure, authority):

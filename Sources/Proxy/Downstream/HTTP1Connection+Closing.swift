@@ -12,7 +12,9 @@ extension HTTP1Connection {
     ///
     /// - Returns: what ``goOn(_:)`` is told when its exchange has settled with the handler.
     func finish(_ end: Exchange.DownstreamEnd) -> StateMachine.FinishedAction {
-        let action = machine.finish(end, isDraining: loop.isDraining)
+        // The answer may have begun before its client was let in no more.
+        let isLast = end == .next && security?.isLetInNoMore == true
+        let action = machine.finish(isLast ? .linger : end, isDraining: loop.isDraining)
         switch action {
         case .swallow: arm(.idle)
         case .next(let deadline?): arm(deadline)
@@ -26,7 +28,8 @@ extension HTTP1Connection {
         case .swallow, .next:
             flushResponse()
             process()
-        case .close(let lingering): closeWhenWritten(lingering: lingering)
+        // TLS' word for the end is lost where a socket that is full is closed at once.
+        case .close(let lingering): closeWhenWritten(lingering: lingering || security != nil)
         }
     }
 

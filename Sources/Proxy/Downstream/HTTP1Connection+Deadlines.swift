@@ -19,11 +19,27 @@ extension HTTP1Connection {
     struct StallWatch {
         /// Runs while there may be bytes that it doesn't take.
         fileprivate var deadline: DeadlineQueue<HTTP1Connection>.Token?
-        /// Bytes that had left when it was last looked, and for how many looks' time it has been that many.
-        fileprivate var taken: Int?
-        fileprivate var takenFor = TimeAmount.zero
+        /// Bytes that had left when it was last looked, and for how many looks' time no more of them have.
+        private var taken: Int?
+        private var takenFor = TimeAmount.zero
         /// Bytes written so far; some of them may still wait.
         var written = 0
+
+        mutating func begin() {
+            taken = nil
+        }
+
+        /// - Parameters:
+        ///   - waiting: bytes that haven't left. By TLS they are more than were written, by up to 22 a write: then it seems that
+        ///     some came back, which is no sign of the client.
+        ///   - time: since the last look. Looks are counted, not time: while the process stood still nobody could take anything.
+        /// - Returns: for how long it has taken nothing.
+        mutating func look(waiting: Int, after time: TimeAmount) -> TimeAmount {
+            let left = written - waiting
+            takenFor = taken.map { left <= $0 } == true ? takenFor + time : .zero
+            taken = left
+            return takenFor
+        }
     }
 
     func arm(_ deadline: StateMachine.Deadline) {
@@ -101,7 +117,7 @@ extension HTTP1Connection {
     /// would cost more than to write.
     func watchStall() {
         guard stall.deadline == nil else { return }
-        stall.taken = nil
+        stall.begin()
         stall.deadline = loop.deadlines.stall.arm(self, at: loop.now)
     }
 
@@ -116,15 +132,9 @@ extension HTTP1Connection {
         guard !machine.isClosed, let context else { return }
         let waiting = bytesWaiting(context) + pendingBytes
         guard waiting > 0 else { return }
-        if stall.taken != stall.written - waiting {
-            (stall.taken, stall.takenFor) = (stall.written - waiting, .zero)
-        } else {
-            // Looks are counted, not time: while the process stood still nobody could take anything.
-            stall.takenFor = stall.takenFor + loop.deadlines.stall.duration
-            guard stall.takenFor < stallPatience else {
-                exchange?.clientStalled()
-                return reset()
-            }
+        guard stall.look(waiting: waiting, after: loop.deadlines.stall.duration) < stallPatience else {
+            exchange?.clientStalled()
+            return reset()
         }
         stall.deadline = loop.deadlines.stall.arm(self, at: loop.now)
     }

@@ -25,8 +25,9 @@ extension HTTP1Connection {
     func completeHandshake() {
         guard let security, security.endHandshake() else { return }
         leaveHandshakes()
+        guard machine.isIdle else { return }
         switch security.identify() {
-        case nil: break
+        case nil: endIfLetInNoMore()
         case .nameRefused?:
             note(.nameRefused, "its certificate's name isn't in allow_subjects")
             machine.turnAway()
@@ -36,6 +37,25 @@ extension HTTP1Connection {
             note(failure, "its certificate is no longer good")
             closeNow()
         }
+    }
+
+    /// Nothing begins for a client who was let in by what is no longer in force: the connection ends, unless a request is
+    /// under way, which goes on to its end.
+    func endIfLetInNoMore() {
+        guard let security, !security.isHandshaking, security.isLetInNoMore, machine.isIdle else { return }
+        disarm()
+        machine.turnAway()
+        closeWhenWritten(lingering: true)
+    }
+
+    /// Its proxy has said whose it is, for whom there has to be room: that is not to be made by its own end.
+    func hasRoomBesidesOwn() -> Bool {
+        let isHandshaking = security?.place != nil
+        leaveHandshakes()
+        let hasRoom = loop.hasRoomForNewcomer()
+        // Its handshake begins now: what it waited for before was its proxy's header.
+        if isHandshaking { beginHandshake() }
+        return hasRoom
     }
 
     /// Does nothing where it has ended before.
@@ -80,9 +100,11 @@ extension HTTP1Connection {
     }
 
     private func note(_ failure: FailedHandshake, _ text: String) {
-        // Of one that was not to begin yet, another reader says what was wrong.
-        guard !peer.isAwaited else { return }
+        // Of one that was not to begin yet, another reader says what was wrong; but nobody else pushes it out.
+        guard !peer.isAwaited || failure == .crowdedOut else { return }
         loop.metrics.handshakeFailed(failure)
+        // So does whoever only looks whether somebody listens, every few seconds for some.
+        guard failure != .closed else { return }
         loop.shared.troubles.handshakes.failed(failure, text, client: peer.client.text, at: loop.now)
     }
 }

@@ -260,11 +260,15 @@ extension HTTP1Connection {
             return .closeOutput
         }
 
-        func close() -> CloseAction {
+        mutating func close() -> CloseAction {
             switch state {
-            case .exchanging: .leave
-            case .idle, .lingering: .close
-            case .closed: .none
+            case .exchanging: return .leave
+            case .idle:
+                // TLS hands on what it has decrypted of a connection that is being closed.
+                state = .lingering(received: 0)
+                return .close
+            case .lingering: return .close
+            case .closed: return .none
             }
         }
 

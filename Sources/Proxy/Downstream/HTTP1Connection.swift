@@ -53,6 +53,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     }
 
     var isWritable: Bool { context?.channel.isWritable == true }
+    /// The next answer is its last one.
+    var isEnding: Bool { loop.isDraining || security?.isOver == true }
     var isIdle: Bool { machine.isIdle }
     /// The client has closed its sending side.
     var inputEnded: Bool { machine.inputEnded }
@@ -236,7 +238,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
             guard loop.claim(for: address) else { return turnAway(.address) }
             ledgerAddress = address
         }
-        if !loop.hasRoomForNewcomer() { turnAway(.process) }
+        if !hasRoomBesidesOwn() { turnAway(.process) }
     }
 
     private func readBody() -> StateMachine.Progress {

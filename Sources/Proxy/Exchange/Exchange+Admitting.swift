@@ -20,7 +20,7 @@ extension Exchange {
         var traits = RequestTraits(head)
         let facts = Facts(
             isIdempotent: traits.method.isIdempotent, hasBody: traits.hasBody,
-            declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !loop.isDraining,
+            declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !downstream.isEnding,
             expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
             asksForUpgrade: traits.asksForWebSocket)
         let peer = downstream.peer

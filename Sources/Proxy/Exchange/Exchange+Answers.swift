@@ -17,7 +17,7 @@ extension Exchange {
         state.admittance.answer(with: limits)
         record.policy = limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
         record.reason = refusal.reason
-        if loop.isDraining { state.machine.stopPersisting() }
+        if downstream.isEnding { state.machine.stopPersisting() }
         // A body longer than allowed isn't read to its end, so nothing behind it either.
         let closing = state.machine.refused(closing: refusal.closes || !state.traits.framing.fits(state.bodyLimit))
         writeRefusal(refusal, closing: closing)
@@ -102,7 +102,7 @@ extension Exchange {
         _ status: Int, reason: Reason, body: ByteBuffer? = nil, mostOctets: Int,
         fields: (inout OutputRawSpan) -> Void
     ) {
-        if loop.isDraining { state.machine.stopPersisting() }
+        if downstream.isEnding { state.machine.stopPersisting() }
         let closing = state.machine.refused(closing: false)
         record.status = status
         record.reason = reason

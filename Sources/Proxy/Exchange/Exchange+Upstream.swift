@@ -169,7 +169,7 @@ extension Exchange: UpstreamReceiver {
         }
         if isMessage, state.intake?.traits.messages?.callTools == true { state.toolErrors = ToolErrorSight() }
         state.responseFraming = downstreamFraming(of: response)
-        if loop.isDraining || state.responseFraming == .untilClose { state.machine.stopPersisting() }
+        if downstream.isEnding || state.responseFraming == .untilClose { state.machine.stopPersisting() }
         guard case .forwardHead(let closing) = state.machine.responseBegan(isEventStream: isEventStream) else { return }
         accountForAnswer(response, isServed: redirect == nil)
         record.status = response.status

@@ -274,14 +274,18 @@ final class Exchange {
         abandon(reason: record.reason ?? .upstreamTruncated)
         // Without a byte of a response a client may take the request for lost, and send it again.
         downstream.flushResponse()
-        // Without framing the end of the connection would be the end of the body: only a reset tells the difference.
-        if state.responseFraming == .untilClose { downstream.reset() } else { downstream.closeNow() }
+        closeDownstream()
     }
 
     func depart() {
         chargeUnfinished()
         abandon(reason: .clientClosed)
-        downstream.closeNow()
+        closeDownstream()
+    }
+
+    /// Without framing the end of the connection would be the end of the body: only a reset tells the difference.
+    private func closeDownstream() {
+        if state.responseFraming == .untilClose { downstream.reset() } else { downstream.closeNow() }
     }
 
     private func abandon(reason: Reason) {

@@ -9,10 +9,14 @@ final class Entrance: Sendable {
     let opening: Settings.Listen.Opening
     /// Value of Strict-Transport-Security (RFC 6797 §6.1), for all answers; nil: it isn't said.
     let strictTransport: [UInt8]?
+    /// Nil where no client is asked for a certificate.
+    let clients: ClientTerms?
     private let certificates: ServerCertificates?
 
     /// Nil where a connection begins with its first request.
-    init?(_ opening: Settings.Listen.Opening) {
+    ///
+    /// - Parameter former: of the same listener: if both take the same clients, those stay.
+    init?(_ opening: Settings.Listen.Opening, after former: Entrance? = nil) {
         guard opening != Settings.Listen.Opening() else { return nil }
         self.opening = opening
         certificates = opening.tls.map { tls in
@@ -21,6 +25,8 @@ final class Entrance: Sendable {
             }
             return certificates
         }
+        let clients = ClientTerms(opening.tls)
+        self.clients = clients == former?.clients ? former?.clients : clients
         strictTransport = opening.tls?.strictTransport.map { Array("max-age=\($0.components.seconds)".utf8) }
     }
 

@@ -13,12 +13,21 @@ final class Listeners: Sendable {
         fileprivate var kept: [Listener] = []
         fileprivate var opened: [Listener] = []
         fileprivate var closing: [Listener] = []
+        /// Those by which nobody is let in any more.
+        private var ended: [ClientTerms] = []
 
         /// One that listens already, and whose connections to come begin so.
         fileprivate mutating func keep(_ listener: Listener, opening: Settings.Listen.Opening) {
             var listener = listener
-            listener.entrance = Entrance(opening)
+            let former = listener.entrance
+            listener.entrance = Entrance(opening, after: former)
+            if let clients = former?.clients, clients !== listener.entrance?.clients { ended.append(clients) }
             kept.append(listener)
+        }
+
+        /// From now on whoever was let in by what is not to be in force any more can know it.
+        func endFormerClients() {
+            for clients in ended + closing.compactMap({ $0.entrance?.clients }) { clients.end() }
         }
 
         /// It is not to be.

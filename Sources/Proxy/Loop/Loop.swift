@@ -110,6 +110,7 @@ final class Loop {
             accessLog = log.map(AccessLogBuffer.init)
         }
         settleEpochs(at: now)
+        for connection in connections.values { connection.endIfLetInNoMore() }
     }
 
     /// A name of the handler has these addresses.

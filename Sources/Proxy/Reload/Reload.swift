@@ -121,6 +121,8 @@ struct Reload {
 
     func commit(_ next: Next) async {
         let (log, keepsLog) = (next.standing.accessLog, keepsLog)
+        // Before the loops look for them. Who is accepted meanwhile is looked at when his handshake is through.
+        next.listening?.endFormerClients()
         do {
             _ = try await loops.map { $0.advance(writingTo: log, keepsLog: keepsLog) }
         } catch {
