@@ -11,7 +11,7 @@ extension KeyTerms {
     package static let reservedFields: Set<String> = [
         "connection", "content-length", "content-type", "cookie", "expect", "host", "http2-settings", "keep-alive",
         "origin", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "via",
-        "x-correlation-id", "x-tollgate-key-id", "x-tollgate-org",
+        "x-correlation-id", "x-tollgate-client-name", "x-tollgate-key-id", "x-tollgate-org",
     ]
 
     /// 1 to 32 of what a bearer token may hold (RFC 6750 §2.1, without its `+`, `/` and `=`).
