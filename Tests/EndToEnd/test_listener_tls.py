@@ -389,6 +389,9 @@ def test_files_of_no_use_are_told_at_the_start_and_by_config_check(secure, folde
 
 def test_when_they_end_is_measured(secure, authority, pair):
     other = authority.issue("other", "other.example", life=(-DAY, 2 * DAY))
+    # Of an authority in between, say, without which the other is worth nothing to most.
+    sooner = authority.issue("sooner", "authority.example", life=(-DAY, DAY / 2))
+    other.certificate.write_bytes(other.certificate.read_bytes() + sooner.certificate.read_bytes())
     daemon = secure({"certificates": [other.settings()]})
     page = ask(daemon.admin, "GET", "/metrics", fields={"Host": "localhost"}).body.decode()
     found = dict(re.findall(r'^tollgate_tls_certificate_not_after_seconds\{file="(\S+)"\} (\d+)$', page, re.MULTILINE))
@@ -397,7 +400,7 @@ def test_when_they_end_is_measured(secure, authority, pair):
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
         return str(int(certificate.not_valid_after_utc.timestamp()))
 
-    assert found == {str(file): end(file) for file in (pair.certificate, other.certificate)}
+    assert found == {str(pair.certificate): end(pair.certificate), str(other.certificate): end(sooner.certificate)}
 
 
 @pytest.mark.parametrize(("version", "words"), [("TLSv1_2", "unknown ca"), ("TLSv1_3", "an alert that is not encrypted")])
