@@ -13,7 +13,7 @@ import Testing
     ) -> String {
         """
         {"keys":{"prefix":"\(prefix)","accept":["\(accept ?? prefix)"],"headers":[\(headers)],\
-        "max_active_per_org":\(most)},\(policies)}
+        "max_active_per_org":\(most),"check":"prefer"},\(policies)}
         """
     }
 

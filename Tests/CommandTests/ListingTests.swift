@@ -91,12 +91,12 @@ import Testing
                     "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"ends_at":null,\
                     "revoked_at":null,\
-                    "rotated_to":null,"last_used_at":null}
+                    "rotated_to":null,"last_used_at":null,"check":null}
                     {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
                     "subject":"cccccccccc","limits":{"search":"5/m"},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z",\
                     "ends_at":"2096-10-02T07:06:40Z",\
-                    "revoked_at":null,"rotated_to":null,"last_used_at":null}
+                    "revoked_at":null,"rotated_to":null,"last_used_at":null,"check":null}
 
                     """)
             equal(
