@@ -368,7 +368,11 @@ def test_every_change_says_who_made_it(daemon, ctl, redis):
     assert (entries[0]["who"], entries[2]["who"]) == ("ada", "bob")
     assert "@" in entries[1]["who"]
     plans = [json.loads(line) for line in ctl("audit", "--plans", "--json").splitlines()]
-    assert [(entry["what"], entry["target"]) for entry in plans] == [("plan.set", "pro")]
+    assert [(entry["what"], entry["target"]) for entry in plans] == [
+        # With the first key.
+        ("check.add", redis("GET", "tg:1:{:m}:checks").decode().split(" ")[0]),
+        ("plan.set", "pro"),
+    ]
     # Nothing of the keys themselves.
     stream = repr(redis("XRANGE", "tg:1:{acme}:audit", "-", "+"))
     assert issued["key"] not in stream and new["key"] not in stream and "mcp_" not in stream

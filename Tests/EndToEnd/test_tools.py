@@ -299,7 +299,8 @@ def nginx(folder):
     def start(daemon) -> int:
         port = free_port()
         file = folder / "nginx.conf"
-        documented = re.search("```nginx\n(.*?)```", (ROOT / "docs/proxying.md").read_text(), re.DOTALL)[1]
+        shipped = (ROOT / "deploy/front/nginx.conf").read_text()
+        documented = re.search(r"location / \{(.*?)\n    \}", shipped, re.DOTALL)[1].replace("$tollgate_connection", '""')
         file.write_text(NGINX.format(folder=folder, port=port, tollgate=daemon.port, documented=documented))
         process = subprocess.Popen(
             ["nginx", "-p", folder, "-c", file, "-e", folder / "nginx.log"],
