@@ -9,7 +9,7 @@ import pytest
 from fixtures.feigned_redis import FeignedRedis, identity, passed_on
 from fixtures.programs import Control
 from fixtures.redis_server import RedisServer
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import accepts, ask, free_port, until
 
 SENTINEL = "this is a Sentinel: Tollgate speaks to one server: give the address of the primary"
 CLUSTER = "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
@@ -53,6 +53,8 @@ def server(folder):
                 stderr=subprocess.DEVNULL,
             )
         )
+        # Whoever asks before it listens hears another trouble first.
+        until(lambda: accepts(port), "a server listening")
         return port
 
     yield start
