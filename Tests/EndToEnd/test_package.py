@@ -18,7 +18,6 @@ from fixtures.programs import ROOT, built
 from fixtures.wire import ask, free_port, until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
-only_long = pytest.mark.skipif("TOLLGATE_LONG" not in os.environ, reason="fetches a Debian: Tests/run --long")
 
 #: Compressed as little as can be, since it is unpacked at once. Who packages says so: lintian knows no host of ours.
 WAY = {
@@ -318,7 +317,6 @@ def test_the_readme_names_the_package(package):
 
 
 @needs_root
-@only_long
 def test_from_a_clean_debian_to_an_mcp_call(folder, package, capsys):
     """With nothing but the package and what it depends on, by the lines of the README; prints them and the time of each."""
     release = re.search(r"^VERSION_CODENAME=(.+)$", Path("/etc/os-release").read_text(), re.M)[1]
@@ -403,3 +401,8 @@ def test_from_a_clean_debian_to_an_mcp_call(folder, package, capsys):
         for what, seconds in took:
             print(f"{seconds:7.1f} s  {what}")
         print(f"{sum(seconds for _, seconds in took[1:]):7.1f} s  in all, from a clean Debian")
+
+
+# It fetches a Debian, which takes minutes: Tests/run --long.
+if "TOLLGATE_LONG" not in os.environ:
+    del test_from_a_clean_debian_to_an_mcp_call
