@@ -72,7 +72,7 @@ final class KeyBook {
         let mustProve = checks.refusesUnproven(at: link.eventLoop.now)
         if let entry = cache.current(hash) {
             if mustProve, entry.provenIn != checks.generation {
-                if isUnproven(ask) { return .unproven }
+                if proof(of: ask) == .unproven { return .unproven }
                 entry.provenIn = checks.generation
             }
             counters.recordHits += 1
@@ -82,24 +82,18 @@ final class KeyBook {
             counters.unknownFromCache += 1
             return .unknown
         }
-        if mustProve, isUnproven(ask) { return .unproven }
-        lookUp(ask, hash)
+        let proof = mustProve ? proof(of: ask) : nil
+        if proof == .unproven { return .unproven }
+        lookUp(ask, hash, knowing: proof)
         return nil
     }
 
     // MARK: Proofs
 
-    /// One that is only asked about again was proven when it came.
-    private func isUnproven(_ ask: Ask) -> Bool { proof(of: ask) == .unproven }
-
+    /// - Returns: nil where nobody knows of checks, and of one that is only asked about again: it was proven when it came.
     private func proof(of ask: Ask) -> KeyProof? {
         guard case .presented(let key) = ask.request.credential else { return nil }
         return checks.proof(of: key)
-    }
-
-    /// Whoever made it had the secret: junk can't crowd it out.
-    private func isProven(_ ask: Ask) -> Bool {
-        if case .proven = proof(of: ask) { true } else { false }
     }
 
     /// The process stood still: the time was nobody's.
@@ -110,14 +104,17 @@ final class KeyBook {
     // MARK: Pointers
 
     /// Asks which record the credential names.
-    private func lookUp(_ ask: Ask, _ hash: CredentialHash) {
+    ///
+    /// - Parameter proof: where somebody has looked at it already.
+    private func lookUp(_ ask: Ask, _ hash: CredentialHash, knowing proof: KeyProof? = nil) {
         waits.wait(ask)
         ask.isPointerFresh = true
         if let pointer = pointers[hash] { return load(ask, pointer, hash) }
         if lookups[hash]?.append(ask) != nil { return }
         lookups[hash] = [ask]
         if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
-        if isProven(ask) {
+        // Whoever made it had a secret: junk can't crowd it out.
+        if case .proven? = proof ?? self.proof(of: ask) {
             if provenFailures.hasRoom(at: link.eventLoop.now) {
                 counters.lookupsProven += 1
                 return sendLookup(hash, before: ask.patience, of: nil, isProven: true)

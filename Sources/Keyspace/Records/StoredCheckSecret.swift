@@ -14,15 +14,17 @@ package struct StoredCheckSecret: Sendable, Equatable {
     /// Seconds since 1970.
     package let createdAt: Int
     /// Every sidecar has it by now.
-    package private(set) var isSettled = false
+    package let isSettled: Bool
 
-    private init?(_ line: Substring) {
+    /// - Parameter settled: what was made by then every sidecar has.
+    private init?(_ line: Substring, settled: Int) {
         let words = line.split(separator: " ", omittingEmptySubsequences: false)
         guard words.count == 3, let createdAt = Int(words[1]),
             let secret = CheckSecret(parsing: "\(words[0]) \(words[2])")
         else { return nil }
         self.secret = secret
         self.createdAt = createdAt
+        isSettled = createdAt <= settled
     }
 
     /// What ``RedisScript/checkSecrets`` answered: the one to issue with first. That is the newest that every sidecar has by
@@ -33,14 +35,9 @@ package struct StoredCheckSecret: Sendable, Equatable {
         guard answer.count == 2, let now = answer[0].integer, let text = answer[1].text else { return nil }
         let settled = Int(now / 1_000_000) - settling
         let lines = text.split(separator: "\n")
-        let found = lines.compactMap { Self($0) }
+        let found = lines.compactMap { Self($0, settled: settled) }
         guard found.count == lines.count else { return nil }
-        let marked = found.map { stored in
-            var stored = stored
-            stored.isSettled = stored.createdAt <= settled
-            return stored
-        }
-        let byAge = marked.sorted { ($0.createdAt, $0.secret.id) > ($1.createdAt, $1.secret.id) }
+        let byAge = found.sorted { ($0.createdAt, $0.secret.id) > ($1.createdAt, $1.secret.id) }
         return byAge.filter(\.isSettled) + byAge.filter { !$0.isSettled }.reversed()
     }
 }
