@@ -15,14 +15,7 @@ import Testing
     }
 
     private func problems(_ yaml: String, _ environment: [String: String] = [:]) -> [String] {
-        do {
-            _ = try settings(yaml, environment)
-            return []
-        } catch let error as ConfigurationError {
-            return error.lines
-        } catch {
-            return ["\(error)"]
-        }
+        SettingsTests.problems(of: { try settings(yaml, environment) })
     }
 
     @Test func filesAreReadWhereTheyAreToBeUsed() async throws {
