@@ -82,6 +82,19 @@ final class RedisChannelHandler: ChannelInboundHandler {
         enqueue(command, calling: call, else: .load(command), deadline: deadline, late: late, completion)
     }
 
+    /// Loads those of the scripts that the server doesn't have from us yet: else each of the first commands would.
+    func prepare(_ scripts: Set<RedisScript>, deadline: NIODeadline, _ completion: @escaping () -> Void) {
+        let unknown = scripts.filter { calls[$0] == nil }
+        guard !unknown.isEmpty else { return completion() }
+        var left = unknown.count
+        for script in unknown {
+            load(script, deadline: deadline) { _ in
+                left -= 1
+                if left == 0 { completion() }
+            }
+        }
+    }
+
     /// SCRIPT LOAD, whose reply is the digest to call it by.
     func load(
         _ script: RedisScript, deadline: NIODeadline, _ completion: @escaping (Result<Void, RedisError>) -> Void

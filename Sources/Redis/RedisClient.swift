@@ -81,6 +81,26 @@ package final class RedisClient: Sendable {
         return try result.get()
     }
 
+    /// Sends many commands at once, which costs one round trip.
+    ///
+    /// - Returns: of each, what ``send(_:)-(RedisCommand)`` would return or throw.
+    package func send(_ commands: [RedisCommand]) async -> [Result<RedisReply, RedisError>] {
+        guard !commands.isEmpty else { return [] }
+        let handler = handler
+        let timeout = timeout
+        return await withCheckedContinuation { continuation in
+            handler.eventLoop.execute {
+                let deadline = handler.eventLoop.now + timeout
+                handler.value.prepare(Set(commands.compactMap(\.script)), deadline: deadline) {
+                    let replies = Replies(count: commands.count) { continuation.resume(returning: $0) }
+                    for (place, command) in commands.enumerated() {
+                        handler.value.send(command, deadline: deadline) { replies.take($0, at: place) }
+                    }
+                }
+            }
+        }
+    }
+
     /// `try await client.send("HGET", key, "rev")`
     package func send(_ name: String, _ arguments: String...) async throws(RedisError) -> RedisReply {
         var command = RedisCommand(name)

@@ -65,7 +65,7 @@ extension Directory {
     // MARK: Keys
 
     package func key(_ id: KeyID) async throws(DirectoryError) -> KeyDescription {
-        guard let key = try await describe([id], of: id.organization).first else { throw .keyMissing(id.text) }
+        guard let key = try await keys([id])[0] else { throw .keyMissing(id.text) }
         return key
     }
 
@@ -81,24 +81,47 @@ extension Directory {
         ).compactMap(\.text)
         guard !locals.isEmpty else { return ([], nil) }
         let ids = locals.map { KeyID(organization: organization, local: $0) }
-        return (try await describe(ids, of: organization), locals.count < Self.pageSize ? nil : offset + locals.count)
+        let page = try described(try await redis.answers([describing(ids, of: organization)])[0], as: ids)
+        return (page, locals.count < Self.pageSize ? nil : offset + locals.count)
+    }
+
+    /// Several at once, of whatever organizations; nil where there is none.
+    package func keys(_ ids: [KeyID]) async throws(DirectoryError) -> [KeyDescription?] {
+        let answers = try await redis.answers(ids.map { describing([$0], of: $0.organization) })
+        var found: [KeyDescription?] = []
+        for (id, answer) in zip(ids, answers) { found.append(try described(answer, as: [id]).first) }
+        return found
+    }
+
+    /// Which keys some credentials are; nil where one is none, or its record is another key's by now.
+    package func keys(presenting hashes: [CredentialHash]) async throws(DirectoryError) -> [KeyDescription?] {
+        let answers = try await redis.answers(
+            hashes.map { RedisCommand(.findKey, keys: [names.credential($0)], arguments: []) })
+        let ids = answers.map { $0.first.flatMap { RecordPointer($0) }.flatMap { KeyID($0.principal.keyID) } }
+        let pointed = zip(ids, hashes).compactMap { id, hash in id.map { (id: $0, hash: hash) } }
+        let records = try await redis.answers(pointed.map { describing([$0.id], of: $0.id.organization) })
+        var found: [CredentialHash: KeyDescription] = [:]
+        for (one, record) in zip(pointed, records) {
+            found[one.hash] = try described(record, as: [one.id], hash: one.hash).first
+        }
+        return hashes.map { found[$0] }
     }
 
     /// The key that a credential is; nil where it is none.
     package func key(presenting credential: [UInt8]) async throws(DirectoryError) -> KeyDescription? {
-        let hash = CredentialHash(of: credential)
-        let pointer = try await redis.answer(.findKey, keys: [names.credential(hash)], arguments: [])
-            .first.flatMap { RecordPointer($0) }
-        guard let id = pointer.flatMap({ KeyID($0.principal.keyID) }) else { return nil }
-        return try await describe([id], of: id.organization, hash: hash).first
+        try await keys(presenting: [CredentialHash(of: credential)])[0]
+    }
+
+    /// Some keys of an organization, which ``described(_:as:hash:)`` reads.
+    func describing(_ ids: [KeyID], of organization: OrganizationID) -> RedisCommand {
+        RedisCommand(
+            .describeKeys, keys: [names.organization(organization.text)] + ids.map(names.record), arguments: [])
     }
 
     /// - Parameter hash: passes over records that are of other keys.
-    private func describe(
-        _ ids: [KeyID], of organization: OrganizationID, hash: CredentialHash? = nil
-    ) async throws(DirectoryError) -> [KeyDescription] {
-        let reply = try await redis.answer(
-            .describeKeys, keys: [names.organization(organization.text)] + ids.map(names.record), arguments: [])
+    func described(
+        _ reply: [RedisReply], as ids: [KeyID], hash: CredentialHash? = nil
+    ) throws(DirectoryError) -> [KeyDescription] {
         guard reply.count == ids.count + 2, let now = reply[0].integer,
             let fields = RecordValues(reply[1].array ?? [], of: OrganizationField.admitted)
         else { throw .unexpectedReply }

@@ -95,25 +95,6 @@ package struct Directory: Sendable {
         default: throw .unexpectedReply
         }
     }
-
-    /// The key is refused from the very next request on, by every sidecar.
-    ///
-    /// - Returns: false if it was revoked before.
-    @discardableResult
-    package func revokeKey(_ id: KeyID) async throws(DirectoryError) -> Bool {
-        let replaced = try await predecessor(of: id)
-        let reply = try await redis.answer(
-            .revokeKey,
-            keys: names.revocation(of: RecordPointer(id)) + (replaced.map { [names.record($0)] } ?? []),
-            arguments: [Revision.random(), id.local, actor, id.text, replaced?.local ?? ""])
-        guard case .bytes(let word)? = reply.first else { throw .unexpectedReply }
-        switch String(decoding: word, as: UTF8.self) {
-        case "revoked": return true
-        case "already": return false
-        case "missing": throw .keyMissing(id.text)
-        default: throw .unexpectedReply
-        }
-    }
 }
 
 /// Why the directory was not changed.
@@ -156,9 +137,7 @@ extension RedisClient {
     package func answer(
         _ script: RedisScript, keys: [String], arguments: [String]
     ) async throws(DirectoryError) -> [RedisReply] {
-        var command = RedisCommand(script, keyCount: keys.count)
-        for text in keys + arguments { command.append(text) }
-        return try await answer(command)
+        try await answer(RedisCommand(script, keys: keys, arguments: arguments))
     }
 
     /// The answer of a command that answers with an array.
@@ -177,5 +156,39 @@ extension RedisClient {
         }
         guard let elements = reply.array else { throw .unexpectedReply }
         return elements
+    }
+
+    /// The answers of several such commands, which are sent at once; the first that there is none of is thrown.
+    func answers(_ commands: [RedisCommand]) async throws(DirectoryError) -> [[RedisReply]] {
+        var answers: [[RedisReply]] = []
+        for result in await send(commands) { answers.append(try result.elements) }
+        return answers
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    /// Of a command that answers with an array.
+    var elements: [RedisReply] {
+        get throws(DirectoryError) {
+            switch self {
+            case .success(.array(let elements)): return elements
+            case .success: throw .unexpectedReply
+            case .failure(let error): throw .redis(error)
+            }
+        }
+    }
+}
+
+extension RedisCommand {
+    init(_ script: RedisScript, keys: [String], arguments: [String]) {
+        self.init(script, keyCount: keys.count)
+        for text in keys { append(text) }
+        for text in arguments { append(text) }
+    }
+
+    /// `RedisCommand("ZRANGE", key, "0", "-1")`
+    init(_ name: String, _ arguments: String...) {
+        self.init(name)
+        for argument in arguments { append(argument) }
     }
 }

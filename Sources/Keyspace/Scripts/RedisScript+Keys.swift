@@ -88,7 +88,7 @@ extension RedisScript {
             """)
 
     /// KEYS: the organization, the record, active keys, the audit stream, and the record that it replaced, if it did.
-    /// ARGV: revision, local id, who, id, local id of what it replaced.
+    /// ARGV: revision, local id, who, id, local id of what it replaced, and perhaps why, for the audit trail.
     /// Answers `{'revoked'}`, `{'already'}` or `{'missing'}`. Something is written the second time too: replicas are waited for
     /// (`WAIT`) up to what the same connection has written.
     ///
@@ -115,7 +115,7 @@ extension RedisScript {
               redis.call('HSET', KEYS[2], 'is_active', '0')
             end
             redis.call('ZREM', KEYS[3], ARGV[2])
-            if active == '1' then note(KEYS[4], ARGV[3], 'key.revoke', ARGV[4], '') end
+            if active == '1' then note(KEYS[4], ARGV[3], 'key.revoke', ARGV[4], ARGV[6] or '') end
             if KEYS[5] and works(KEYS[5], now) then
               local ends = math.huge
               for _, moment in ipairs(redis.call('HMGET', KEYS[5], 'revoked_at', 'expires_at')) do

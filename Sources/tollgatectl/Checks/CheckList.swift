@@ -63,13 +63,9 @@ extension Directory {
     /// How many keys hold now, by the secret that their checks were made with; of nil, with none.
     func activeKeysByCheck() async throws -> [String?: Int] {
         var counts: [String?: Int] = [:]
-        try await forEachOrganization { organization in
-            var offset: Int? = 0
-            while let current = offset {
-                let (page, next) = try await keys(of: organization.id, from: current)
-                for key in page where key.status == .active { counts[key.check, default: 0] += 1 }
-                offset = next
-            }
+        var pages = KeyPages(self, of: nil)
+        while let page = try await pages.next() {
+            for key in page where key.status == .active { counts[key.check, default: 0] += 1 }
         }
         return counts
     }

@@ -27,12 +27,7 @@ struct KeyList: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        var listing = Listing(
-            [
-                .init(heading: "ID", mayShrink: false), .init(heading: "NAME", mayShrink: true),
-                .init(heading: "USER", mayShrink: true), .init(heading: "STATUS"), .init(heading: "CREATED"),
-                .init(heading: "EXPIRES"),
-            ], isJSON: json)
+        var listing = KeyListing(isJSON: json, isOrdered: org != nil)
         try await connection.withRedis { session in
             let directory = session.directory
             let secrets = unproven ? try await checks.secretIDs(session) : []
@@ -40,42 +35,16 @@ struct KeyList: AsyncParsableCommand {
                 guard key.status == .active else { return !active && !unproven }
                 return !unproven || key.check.map { !secrets.contains($0) } ?? true
             }
-            if let org {
-                // Says so where there is no such organization.
-                _ = try await directory.organization(org)
-                try await append(keysOf: org, from: directory, where: isWanted, to: &listing)
-            } else {
-                try await directory.forEachOrganization { organization in
-                    try await append(keysOf: organization.id, from: directory, where: isWanted, to: &listing)
-                }
+            // Says so where there is no such organization.
+            if let org { _ = try await directory.organization(org) }
+            var pages = KeyPages(directory, of: org)
+            while let page = try await pages.next() {
+                for key in page where isWanted(key) { try listing.append(key) }
             }
             let command = "tollgatectl key issue --org \(org?.text ?? "NAME") --name laptop"
             try listing.end(
                 otherwise: unproven
                     ? "No active key is unproven." : active ? "No active keys." : "No keys yet. Next: \(command)")
-        }
-    }
-
-    private func append(
-        keysOf organization: OrganizationID, from directory: Directory, where isWanted: (KeyDescription) -> Bool,
-        to listing: inout Listing
-    ) async throws {
-        var offset: Int? = 0
-        while let current = offset {
-            let (page, next) = try await directory.keys(of: organization, from: current)
-            for key in page where isWanted(key) {
-                try listing.append(
-                    Listing.Row(
-                        // Lists of several organizations are by organization, then by age.
-                        sortKey: org == nil ? "\(organization.text)/\(key.createdAt.map(Moment.text) ?? "")" : nil,
-                        cells: [
-                            Table.Cell(key.id.text), Table.Cell(key.name),
-                            Table.Cell(key.user.isEmpty ? "-" : key.user),
-                            key.statusCell, Table.Cell(key.createdAt.map(Moment.day) ?? "-"),
-                            Table.Cell(key.endText(Moment.day)),
-                        ], json: key.json))
-            }
-            offset = next
         }
     }
 }
@@ -101,7 +70,7 @@ extension KeyDescription {
     }
 
     /// When it ends; of one that works on although it was replaced, how soon.
-    fileprivate func endText(_ moment: (Int) -> String) -> String {
+    func endText(_ moment: (Int) -> String) -> String {
         guard let endsAt else { return "never" }
         guard let revokedAt, revokedAt > readAt, revokedAt == endsAt else { return moment(endsAt) }
         return "\(TimeText.lasting(seconds: endsAt - readAt)), replaced"

@@ -3,72 +3,165 @@
 import ArgumentParser
 import Directory
 import Limits
+import Octets
 
 struct KeyRevoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke",
         abstract: "Revoke keys: they are refused from the next request on.",
         discussion: """
+            Name them by their ids, by a filter, or one a line on standard input, where a line has an id or the key itself. \
+            With --org and no filter that is all of the organization's keys. A filter shows what it finds and asks. What is \
+            interrupted says what was done; the same command does the rest.
+
             EXAMPLES:
               tollgatectl key revoke acme/7h3kq2mzxb
               tollgatectl key revoke --yes acme/7h3kq2mzxb acme/qz5t2mrwkd
+              tollgatectl key revoke --where user=ada --reason 'left the company'
+              tollgatectl key revoke --org acme --dry-run
+              tollgatectl key revoke --stdin --yes < leaked.txt
             """)
 
     @Argument(help: "As key issue printed it: acme/7h3kq2mzxb.")
-    var id: [String]
+    var id: [String] = []
+    @Flag(help: "Read ids or keys from standard input, one a line.")
+    var stdin = false
+    @Option(help: "Keys of this organization: all, or those of --where.", transform: OrganizationID.init(argument:))
+    var org: OrganizationID?
+    @OptionGroup var conditions: KeyConditions
+    @Option(help: "Why, for the audit trail: 1 to 100 characters.", transform: label)
+    var reason: String?
+    @Flag(help: "Change nothing; list the keys that would be revoked.")
+    var dryRun = false
     @Flag(help: "Do not ask before revoking more than one.")
     var yes = false
-    @Flag(help: "Print JSON, one object a key: id, revoked (false: it was before).")
+    @Flag(help: "Print JSON, one object a key: id, revoked (false: it was before); with --dry-run as key show does.")
     var json = false
     @OptionGroup var replicas: ReplicaWait
     @OptionGroup var connection: Connection
 
+    private var isFiltered: Bool { org != nil || !conditions.where.isEmpty }
+
     func validate() throws {
+        let ways = [!id.isEmpty, stdin, isFiltered].count { $0 }
+        guard ways == 1 else {
+            throw ValidationError(
+                ways == 0
+                    ? "expected the id of a key, --stdin, --org or --where"
+                    : "give ids, --stdin, or --org and --where: one of the three")
+        }
+        guard !stdin || yes || dryRun else {
+            throw ValidationError(
+                "--stdin: give --yes, since nobody can be asked there, or --dry-run to see them first")
+        }
         _ = try ids
     }
 
     func run() async throws {
         let ids = try ids
-        if ids.count > 1, !yes {
+        if ids.count > 1, !yes, !dryRun {
             try Prompt.confirm(
                 "Revoke \(ids.count) keys?", doing: "\(ids.count) keys would be revoked",
                 otherwise: "nothing was revoked")
         }
-        try await connection.withDirectory { directory in
-            // Whoever revokes several in a hurry wants the others gone, whatever is wrong with one.
-            var missing: [String] = []
-            var lost: Output.Lost?
-            for id in ids {
-                do {
-                    let isNew = try await directory.revokeKey(id)
-                    try show(id, isNew)
-                } catch DirectoryError.keyMissing(let text) {
-                    missing.append(text)
-                } catch let error as Output.Lost {
-                    lost = error
-                }
+        try await connection.withRedis { session in
+            let targets = try await targets(ids, session)
+            if dryRun { return try await list(targets, session) }
+            var revocation = Revocation(session, reason: reason ?? "", isJSON: json)
+            if isFiltered, !yes {
+                let keys = try await confirmed(targets, session)
+                revocation.total = keys.count
+                Interruption.watch()
+                try await revocation.revoke(keys)
+            } else {
+                revocation.total = ids.isEmpty ? nil : ids.count
+                Interruption.watch()
+                try await revocation.revoke(targets)
             }
-            if missing.count < ids.count { try await replicas.wait(directory, isToldInText: !json) }
-            if let lost { throw lost }
-            switch missing.count {
-            case 0: return
-            case 1: throw DirectoryError.keyMissing(missing[0])
-            default: throw Failure(.notFound, "keys \(missing.joined(separator: ", ")) do not exist").report()
-            }
+            try await finish(revocation, session)
         }
     }
 
-    private func show(_ id: KeyID, _ isNew: Bool) throws(Output.Lost) {
-        if json {
-            try Output.json([("id", .string(id.text)), ("revoked", .bool(isNew))])
-        } else {
-            try Output.line(isNew ? "Key \(id.text) revoked." : "Key \(id.text) was revoked before.")
+    private func targets(_ ids: [KeyID], _ session: Session) async throws -> KeyTargets {
+        if !ids.isEmpty { return .ids(ids[...]) }
+        if stdin {
+            return .input(InputLines(), headers: try await KeyTermsInForce(session).terms.headers)
         }
+        // Says so where there is no such organization.
+        if let org { _ = try await session.directory.organization(org) }
+        var filter = conditions.filter
+        // Of all others nobody gets in.
+        filter.statuses = [.active, .notYetValid, .suspended, .unreadable]
+        return .matching(KeyPages(session.directory, of: org), filter)
+    }
+
+    private func finish(_ revocation: Revocation, _ session: Session) async throws {
+        let isSeveral = stdin || isFiltered
+        if isSeveral, !json, revocation.lost == nil { try Output.line("\(revocation.summary).") }
+        if revocation.isAnythingDone { try await replicas.wait(session.directory, isToldInText: !json) }
+        if let lost = revocation.lost { throw lost }
+        guard revocation.missingCount > 0 else { return }
+        let more = revocation.missingCount - revocation.missing.count
+        throw Failure(
+            .notFound,
+            (revocation.missing + (more > 0 ? ["\(more) more like these"] : [])).joined(separator: "\ntollgatectl: "))
     }
 
     private var ids: [KeyID] {
         get throws {
             try id.enumerated().map { index, text in try KeyID(argument: text, number: id.count > 1 ? index + 1 : nil) }
         }
+    }
+}
+
+// MARK: Before anything is done
+
+extension KeyRevoke {
+    /// As many as anybody would look through before saying yes.
+    private static let mostAsked = 100_000
+    private static let shown = 10
+
+    /// What a filter finds, once somebody has said yes to it.
+    private func confirmed(
+        _ targets: KeyTargets, _ session: Session
+    ) async throws -> [(id: KeyID, rotatedFrom: KeyID?)] {
+        var targets = targets
+        var found: [(id: KeyID, rotatedFrom: KeyID?)] = []
+        while let page = try await targets.next(session.directory) {
+            for key in page.keys {
+                if found.count < Self.shown {
+                    let user = key.user.isEmpty ? "" : ", \(key.user)"
+                    Output.note("  \(key.id.text)  \("\(key.name)\(user)".printable)")
+                }
+                found.append((key.id, key.rotatedFrom))
+            }
+            guard found.count <= Self.mostAsked else {
+                throw Failure(
+                    .refused,
+                    "more than \(Self.mostAsked) keys match; see them with --dry-run, then revoke them with --yes")
+            }
+        }
+        guard !found.isEmpty else {
+            Output.note("No key that works matches.")
+            return []
+        }
+        if found.count > Self.shown { Output.note("  and \(found.count - Self.shown) more; --dry-run lists all") }
+        let keys = "key".counted(found.count)
+        try Prompt.confirm(
+            "Revoke \(keys)?", doing: "\(keys) would be revoked", otherwise: "nothing was revoked")
+        return found
+    }
+
+    private func list(_ targets: KeyTargets, _ session: Session) async throws {
+        var targets = targets
+        var listing = KeyListing(isJSON: json, isOrdered: true)
+        var missing = 0
+        while let page = try await targets.next(session.directory) {
+            missing += page.missing.count
+            for text in page.missing { Output.note("tollgatectl: \(text)") }
+            for key in page.keys { try listing.append(key) }
+        }
+        try listing.end(otherwise: "No key that works matches.")
+        if missing > 0 { throw ExitCode(Failure.Code.notFound.rawValue) }
     }
 }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+package import Limits
+import Redis
+
+/// All keys of one organization or of all, page by page: in bounded memory, many organizations a round trip.
+///
+/// Keys of one organization come oldest first. Organizations are in no order, and one that is made meanwhile may be missed.
+package struct KeyPages {
+    /// Organizations that are asked about together.
+    private static let width = 100
+    /// Records a script reads at once: it holds up everybody else for so long.
+    private static let longestRun = 500
+    /// Records a page, which are held in memory.
+    private static let pageSize = 5_000
+    /// Names that SCAN looks at a step.
+    private static let scanStep = "5000"
+
+    /// An organization whose keys are not all read.
+    private struct Rest {
+        let organization: OrganizationID
+        var offset = 0
+    }
+
+    private let directory: Directory
+    private var rests: [Rest] = []
+    /// Nil after the last organization.
+    private var cursor: String?
+    private var seen = SeenOrganizations()
+
+    /// - Parameter organization: nil for all there are.
+    package init(_ directory: Directory, of organization: OrganizationID?) {
+        self.directory = directory
+        cursor = organization == nil ? "0" : nil
+        rests = organization.map { [Rest(organization: $0)] } ?? []
+    }
+
+    /// - Returns: nil after the last page; one may be empty.
+    package mutating func next() async throws(DirectoryError) -> [KeyDescription]? {
+        while rests.isEmpty {
+            guard let cursor else { return nil }
+            let (found, next) = try await directory.redis.organizations(
+                directory.names, after: cursor, step: Self.scanStep)
+            for organization in found where seen.insert(organization) { rests.append(Rest(organization: organization)) }
+            self.cursor = next
+        }
+        let turn = Array(rests.suffix(Self.width))
+        rests.removeLast(turn.count)
+        let run = min(Self.longestRun, Self.pageSize / turn.count)
+        let locals = try await directory.redis.answers(
+            turn.map { rest in
+                RedisCommand(
+                    "ZRANGE", directory.names.keys(rest.organization.text), String(rest.offset),
+                    String(rest.offset + run - 1))
+            }
+        ).map { $0.compactMap(\.text) }
+        let runs = zip(turn, locals).filter { !$1.isEmpty }.map { rest, locals in
+            (organization: rest.organization, ids: locals.map { KeyID(organization: rest.organization, local: $0) })
+        }
+        let answers = try await directory.redis.answers(
+            runs.map { directory.describing($0.ids, of: $0.organization) })
+        var page: [KeyDescription] = []
+        for (run, answer) in zip(runs, answers) { page += try directory.described(answer, as: run.ids) }
+        for (rest, locals) in zip(turn, locals) where locals.count == run {
+            rests.append(Rest(organization: rest.organization, offset: rest.offset + run))
+        }
+        return page
+    }
+}
