@@ -119,7 +119,7 @@ let package = Package(
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
         tests("OctetsTests", ["LibC", "Octets", .nioCore]),
-        tests("TLSTests", ["TLS", "Octets", .nioCore]),
+        tests("TLSTests", ["TLS", "Octets", .nioCore, .nioEmbedded]),
         tests("EndpointsTests", ["Endpoints", "TLS"]),
         tests("RedisTests", ["Redis", "Endpoints", "Octets", "TLS", .nioCore, .nioPosix, .nioEmbedded, .logging]),
         .executableTarget(

@@ -54,7 +54,7 @@ package enum DocumentFetch {
         do {
             try await channel.eventLoop.submit {
                 let secured = secured.value
-                if let secured { try channel.pipeline.syncOperations.addHandler(secured.handler) }
+                if let secured { try channel.pipeline.syncOperations.addHandlers(secured.handlers) }
                 try channel.pipeline.syncOperations.addHandler(
                     DocumentReceiver(request: request(source, etag), answer, by: secured, within: timeout))
             }.get()

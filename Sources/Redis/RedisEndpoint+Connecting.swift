@@ -21,7 +21,7 @@ extension RedisEndpoint {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let security = try self.securedConnection()
-                    if let security { try channel.pipeline.syncOperations.addHandler(security.handler) }
+                    if let security { try channel.pipeline.syncOperations.addHandlers(security.handlers) }
                     let handler = RedisChannelHandler(
                         longestReply: longestReply, longestQueue: longestQueue, security: security,
                         at: channel.eventLoop.now)

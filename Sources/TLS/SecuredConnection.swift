@@ -18,8 +18,8 @@ package final class SecuredConnection {
         self.server = server
     }
 
-    /// For the front of the pipeline. Begins the handshake when the connection is there.
-    package var handler: any ChannelHandler { client.handler }
+    /// For the front of the pipeline. They begin the handshake when the connection is there.
+    package var handlers: [any ChannelHandler] { client.handlers }
 
     /// The handshake is through.
     ///

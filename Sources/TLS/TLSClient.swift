@@ -11,25 +11,19 @@ import NIOTLS
     ///
     /// It lives on the connection's loop.
     package final class TLSClient {
-        /// Beyond this a buffer that a burst has left behind is given back, by a NIOSSL that heeds it: 2.37.6 doesn't (decision
-        /// 24).
-        private static let keptCapacity = 64 * 1024
-
         private let ssl: NIOSSLClientHandler
         /// Nil where an address is meant.
         private let host: String?
 
         /// - Parameter host: as the server's certificate has to name it; nil where it has to name the address.
         init(_ context: NIOSSLContext, host: String?) throws {
-            var configuration = NIOSSLClientHandler.Configuration()
-            configuration.maximumPreservedOutboundBufferCapacity = Self.keptCapacity
-            ssl = try NIOSSLClientHandler(context: context, serverHostname: host, configuration: configuration)
+            ssl = try NIOSSLClientHandler(context: context, serverHostname: host)
             self.host = host
         }
 
-        /// Begins the handshake when the connection is there. Nothing may be sent before it is through and ``vouch()`` has looked
-        /// at it.
-        package var handler: any ChannelHandler { ssl }
+        /// The first begins the handshake when the connection is there. Nothing may be sent before it is through and ``vouch()``
+        /// has looked at it.
+        package var handlers: [any ChannelHandler] { [ssl, RecordSlices()] }
 
         /// Looks once more who it is when the handshake is through.
         ///
@@ -91,10 +85,10 @@ import NIOTLS
 #else
     /// There is none in a build without TLS.
     package final class TLSClient {
-        package let handler: any ChannelHandler
+        package let handlers: [any ChannelHandler]
 
-        private init(_ handler: any ChannelHandler) {
-            self.handler = handler
+        private init(_ handlers: [any ChannelHandler]) {
+            self.handlers = handlers
         }
 
         package func vouch() -> TLSFailure? { .notTLS }

@@ -17,6 +17,8 @@ package import NIOCore
 
         /// Begins the handshake when the connection is there, reads for itself, and lets nothing through before it is over.
         package var handler: any ChannelHandler { ssl }
+        /// That one, and what stands right behind it.
+        package var handlers: [any ChannelHandler] { [ssl, RecordSlices()] }
 
         /// Whose certificate the client has shown, once the handshake is through; nil where it has none, or one without a name
         /// that a field can have.
@@ -82,6 +84,7 @@ package import NIOCore
     /// There is none in a build without TLS.
     package final class TLSServer {
         package let handler: any ChannelHandler
+        package var handlers: [any ChannelHandler] { [handler] }
         package var clientName: [UInt8]? { nil }
         package var certificateEnd: Int? { nil }
 

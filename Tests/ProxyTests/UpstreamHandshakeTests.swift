@@ -49,7 +49,7 @@ import Testing
         targets.worked(target)
         let connection = UpstreamConnection(pool: bench.pool, target: target, headLimit: 1024)
         let handshake = UpstreamHandshake(secured, for: connection, within: time, promise)
-        try channel.pipeline.syncOperations.addHandlers([secured.handler, handshake])
+        try channel.pipeline.syncOperations.addHandlers(secured.handlers + [handshake])
         guard isConnected else { return (channel, outcome) }
         channel.connect(to: target.address, promise: nil)
         #expect(try channel.readOutbound(as: ByteBuffer.self)?.readableBytes ?? 0 > 0)

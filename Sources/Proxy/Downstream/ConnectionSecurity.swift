@@ -22,8 +22,10 @@ final class ConnectionSecurity {
         self.entrance = entrance
     }
 
-    /// For the front of its pipeline.
+    /// TLS itself.
     var handler: any ChannelHandler { tls.handler }
+    /// For the front of its pipeline: to be taken once.
+    var handlers: [any ChannelHandler] { tls.handlers }
 
     /// Whichever way.
     ///

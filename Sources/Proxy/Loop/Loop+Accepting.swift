@@ -33,7 +33,7 @@ extension Loop {
         let connection = HTTP1Connection(
             on: self, peer: takesHeader ? peer.awaited(by: snapshot) : peer, security: security)
         var handlers: [any ChannelHandler] = takesHeader ? [ProxyHeaderReader(before: connection)] : []
-        if let security { handlers.append(security.handler) }
+        if let security { handlers += security.handlers }
         try channel.pipeline.syncOperations.addHandlers(handlers + [connection])
     }
 }

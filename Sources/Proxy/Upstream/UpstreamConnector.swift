@@ -135,7 +135,7 @@ final class UpstreamConnector {
         }
         let promise = eventLoop.makePromise(of: (any Channel).self)
         let handshake = UpstreamHandshake(secured, for: connection, within: time, promise)
-        dial([secured.handler, handshake], at: address, within: time, on: eventLoop).assumeIsolated()
+        dial(secured.handlers + [handshake], at: address, within: time, on: eventLoop).assumeIsolated()
             .whenFailure { handshake.fail($0) }
         return promise.futureResult
     }
