@@ -40,6 +40,8 @@ package struct Grant: Sendable, Equatable {
     /// Which tools the key may call; nil where it may call all.
     package var tools: ToolAccess?
     package var scopes = KeyScopes()
+    /// What the handler is told besides; nil where nothing is, so that it costs nothing.
+    package var meta: [MetaValue]?
 
     package init(principal: Principal? = nil, limits: LimitReport? = nil) {
         self.principal = principal

@@ -67,6 +67,15 @@ extension OutputRawSpan {
         appendFieldEnd()
     }
 
+    /// `name: value` and CRLF. Both must be free of control octets.
+    package mutating func appendField(text name: String, _ value: String) {
+        assert(!value.utf8.contains(where: Octet.isControl), "A field value with a control octet would end the line")
+        append(text: name)
+        append(": ")
+        append(text: value)
+        appendFieldEnd()
+    }
+
     /// `name: value` and CRLF, in decimal.
     package mutating func appendField(_ name: StaticString, _ value: UInt64) {
         appendFieldStart(name)

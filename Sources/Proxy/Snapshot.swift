@@ -241,6 +241,7 @@ final class Snapshot: Sendable {
             staleFor: TimeAmount(settings.redis.staleFor),
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
+        admission.metaFields = settings.keys.forwardedMeta
         redis = settings.redis.endpoint
         trustedProxies = try TrustedProxies(settings.clients.trustedProxies, field: settings.clients.addressField)
         self.policies = policies

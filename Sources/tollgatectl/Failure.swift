@@ -51,6 +51,12 @@ extension Failure {
                     + "\(maximum + 1)")
         case .expiryInThePast:
             self.init(.badData, "--expires: expected a moment in the future")
+        case .lifetimeTooLong(let name, let seconds):
+            self.init(
+                .refused,
+                "keys of organization \(name) live at most \(Lifetime.text(seconds)), and this one would live longer; give "
+                    + "--expires \(Lifetime.text(seconds)), or let them live longer with: tollgatectl org set \(name) "
+                    + "--max-lifetime TIME")
         case .neverValid:
             self.init(.badData, "--not-before: expected a moment before the key's end")
         case .keyEnded(let id, let how):

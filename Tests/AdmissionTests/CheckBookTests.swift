@@ -24,7 +24,8 @@ import Testing
             let plans = PlanBook(on: link, complaints: complaints)
             checks = CheckBook(on: link, by: KeyCheck(mode: mode, secrets: secrets))
             let cache = KeyCache(
-                capacity: 5_000, named: link.names, [], plans: plans, seen: link.seen, complaints: complaints)
+                capacity: 5_000, named: link.names, [], saying: MetaChoice([], complaints), plans: plans,
+                seen: link.seen, complaints: complaints)
             book = KeyBook(
                 on: link, waits: Waits(on: link), cache: cache, plans: plans, checks: checks, complaints: complaints,
                 addressPrefix: AddressPrefix(), blocks: 100)

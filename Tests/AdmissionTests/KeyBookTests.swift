@@ -43,7 +43,8 @@ import Testing
             let complaints = Complaints(about: [], to: logger)
             let plans = PlanBook(on: link, complaints: complaints)
             cache = KeyCache(
-                capacity: 100, named: link.names, [], plans: plans, seen: link.seen, complaints: complaints)
+                capacity: 100, named: link.names, [], saying: MetaChoice([], complaints), plans: plans,
+                seen: link.seen, complaints: complaints)
             book = KeyBook(
                 on: link, waits: waits, cache: cache, plans: plans, checks: CheckBook(on: link, by: KeyCheck()),
                 complaints: complaints, addressPrefix: AddressPrefix(), blocks: 100)

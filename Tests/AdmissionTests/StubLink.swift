@@ -174,13 +174,14 @@ extension RedisReply {
     ) -> Self {
         .array([
             .text(revision), .text(status), .null, .text(plan), generation.map { .text("\($0)") } ?? .null,
+            .null,
         ])
     }
 
     /// What it answers of a key.
     static func record(of key: String, active: String = "1") -> Self {
         let hash = RedisReply.bytes(CredentialHash(key).hexadecimal)
-        return .array([hash, .text(active), .text("subject"), .null, .null, .null, .null, .null, .null, .null])
+        return .array([hash, .text(active), .text("subject"), .null, .null, .null, .null, .null, .null, .null, .null])
     }
 }
 

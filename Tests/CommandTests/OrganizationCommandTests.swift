@@ -59,7 +59,46 @@ import Testing
     func whatIsNoNumberOfKeysIs64(options: [String]) async throws {
         let outcome = try await Tollgatectl(url: "unix:/nonexistent").run(["org", "set", "acme"] + options)
         #expect((outcome.code, outcome.output) == (64, ""))
-        #expect(outcome.errors.contains("\nUsage: tollgatectl org set <name> --max-active-keys <count>"))
+        #expect(outcome.errors.contains("\nUsage: tollgatectl org set <name> [--max-active-keys <count>]"))
+    }
+
+    @Test func itsKeysLiveNoLonger() async throws {
+        try await withOrganization("--max-lifetime", "36h") { tollgatectl, server in
+            #expect(try await server.cli("HGET", "tg:1:{acme}", "max_lifetime") == "129600")
+            #expect(try await tollgatectl("org", "show", "acme").output.contains("\nKeys live:    at most 36h\n"))
+            let refused = try await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--expires", "37h")
+            #expect(refused.code == 73 && refused.errors.contains("live at most 36h"), "\(refused)")
+            func set(_ time: String) async throws -> String {
+                try await tollgatectl("org", "set", "acme", "--max-lifetime", time).output
+            }
+            #expect(try await set("90d") == "Keys of organization acme live at most 90d, from the next one on.\n")
+            #expect(
+                try await set("none")
+                    == "Keys of organization acme live for as long as they are issued for, from the next one on.\n")
+            #expect(try await server.cli("HEXISTS", "tg:1:{acme}", "max_lifetime") == "0")
+            for time in ["0d", "90", "forever", "36501d", "-1d"] {
+                #expect(try await tollgatectl("org", "set", "acme", "--max-lifetime", time).code == 64, "\(time)")
+            }
+        }
+    }
+
+    @Test func whatIsNotedIsShown() async throws {
+        try await withOrganization("--meta", #"{ "tier": "gold" }"#) { tollgatectl, server in
+            #expect(try await server.cli("HGET", "tg:1:{acme}", "meta") == #"{"tier":"gold"}"#)
+            #expect(
+                try await tollgatectl("org", "show", "acme").output.contains("\nMeta:         {\"tier\":\"gold\"}\n"))
+            #expect(try await tollgatectl("org", "list", "--json").output.contains(#""meta":{"tier":"gold"}"#))
+            let both = try await tollgatectl(
+                "org", "set", "acme", "--meta", #"{"a":[1, 2]}"#, "--max-lifetime", "1d", "--json")
+            #expect(both.output == #"{"org":"acme","max_lifetime_seconds":86400,"meta":{"a":[1,2]}}"# + "\n")
+            #expect(
+                try await tollgatectl("org", "set", "acme", "--meta", "{}").output
+                    == "Organization acme has no meta now.\n")
+            #expect(try await tollgatectl("org", "show", "acme", "--json").output.contains(#""meta":null"#))
+            // As somebody else may have written it.
+            _ = try await server.cli("HSET", "tg:1:{acme}", "meta", "gold")
+            #expect(try await tollgatectl("org", "show", "acme", "--json").output.contains(#""meta":"gold""#))
+        }
     }
 
     @Test func numbersAndNounsAgree() async throws {

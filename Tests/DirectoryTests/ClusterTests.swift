@@ -50,7 +50,8 @@ import Testing
             let pro = try #require(PlanName("pro"))
             let edits = [LimitEdit(policy: "org", allowance: .rate(Limit(count: 5, periodMicroseconds: 1_000_000)))]
             #expect(try await directory.setPlan(pro, LimitOverrides.none.applying(edits)))
-            _ = try await directory.createOrganization(acme, plan: pro, maximumActiveKeys: 9)
+            _ = try await directory.createOrganization(
+                acme, plan: pro, OrganizationSettings(maximumActiveKeys: .own(9)))
             var order = KeyOrder(
                 organization: acme, name: "laptop", user: "ada", expiry: .after(7_200), limits: "daily=5/day",
                 tools: ToolAccess(allowed: [Glob("get_*")]))

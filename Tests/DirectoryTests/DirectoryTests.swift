@@ -182,7 +182,7 @@ import Testing
             #expect(try await directory.revokeKey(rotated.id) == false)
             #expect(try await changes() == first + 3)
             #expect(try await directory.suspend(acme, true))
-            try await directory.setMaximumActiveKeys(3, of: acme)
+            try await directory.set(OrganizationSettings(maximumActiveKeys: .own(3)), of: acme)
             #expect(try await changes() == first + 5)
             // It is in nobody's way.
             _ = try await server.cli("HSET", "tg:1:{acme}", "gen", "many")
@@ -272,7 +272,7 @@ import Testing
             defer { client.close() }
             let fields = try await client.send(
                 "HMGET", "tg:1:{acme}:k:\(issued.id.local)", "key_hash", "is_active", "subject", "not_before",
-                "expires_at", "revoked_at", "limits", "tools", "scopes", "allow_from")
+                "expires_at", "revoked_at", "limits", "tools", "scopes", "allow_from", "meta")
             let record = try #require(KeyRecord(fields.array ?? []))
             #expect(record.isActive && !record.isBounded)
             #expect(record.subject == issued.id.local)

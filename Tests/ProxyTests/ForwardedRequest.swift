@@ -3,6 +3,7 @@
 import Admission
 import HTTP1
 import Keyspace
+import Limits
 import NIOCore
 import Settings
 
@@ -17,6 +18,7 @@ struct ForwardedRequest {
     var fields: [String] = []
     var peer = "192.0.2.1"
     var principal: Principal?
+    var meta: [MetaValue]?
     var sentHost = "handler:8000"
     var isSecure = false
     var clientName: String?
@@ -39,7 +41,7 @@ struct ForwardedRequest {
         var buffer = ByteBuffer()
         RequestForwarding(
             head: head, snapshot: snapshot, peer: Peer(address, trusted: snapshot.trustedProxies),
-            principal: principal, sentHost: ByteBuffer(string: sentHost).readableBytesView,
+            principal: principal, meta: meta, sentHost: ByteBuffer(string: sentHost).readableBytesView,
             isSecure: isSecure, clientName: clientName.map { Array($0.utf8) },
             target: target.map { Array($0.utf8) }, asksForWebSocket: head.asksForWebSocket, holdsBody: holdsBody,
             readsAnswer: readsAnswer, hasIdleSession: hasIdleSession, isOpenPreflight: isOpenPreflight,

@@ -3,6 +3,7 @@
 import Admission
 import HTTP1
 import Keyspace
+import Limits
 import Testing
 
 @testable import Proxy
@@ -25,6 +26,22 @@ import Testing
             ])
     }
 
+    /// Long ones too: what is put together has room for all of them.
+    @Test func whatIsNotedComesLast() throws {
+        let (tier, region) = try (#require(MetaField("tier")), #require(MetaField("home_region")))
+        let long = String(repeating: "x", count: MetaField.longestValue)
+        var forwarded = ForwardedRequest(
+            fields: ["X-Tollgate-Meta-tier: none"], principal: Principal(organization: "acme", keyID: "acme/abcdefghij")
+        )
+        forwarded.meta = [MetaValue(tier, "gold"), MetaValue(region, long)]
+        #expect(
+            try forwarded.lines().suffix(3) == [
+                "X-Tollgate-Key-Id: acme/abcdefghij", "X-Tollgate-Meta-tier: gold",
+                "X-Tollgate-Meta-home-region: \(long)",
+            ])
+        #expect(try !forwarded.lines().contains("X-Tollgate-Meta-tier: none"))
+    }
+
     @Test(
         arguments: [
             ("GET http://shop.example", nil, "GET / HTTP/1.1"), ("GET http://shop.example?a", nil, "GET /?a HTTP/1.1"),
@@ -44,6 +61,7 @@ import Testing
         "TE: trailers", "Upgrade: h2c", "HTTP2-Settings: x",
         // Who says so is Tollgate.
         "X-Tollgate-Org: other", "x-tollgate-key-id: other/x", "X_Tollgate_Org: other", "X-Tollgate-Scopes: admin",
+        "X-Tollgate-Meta-Tier: gold", "x_tollgate_meta_tier: gold", "X-Tollgate-Meta.Tier: gold",
         "X-Correlation-ID: theirs",
         // What chooses for the handler.
         "X-Original-URL: /mcp", "X-HTTP-Method-Override: DELETE", "Proxy: http://evil.example", "X.Custom: 1",

@@ -226,6 +226,10 @@ import Testing
         #expect(try parse("keys: {prefix: sk-}").keys.accept == ["sk-"])
         #expect(try parse("keys: {prefix: sk-, accept: ['legacy_', 'sk-*']}").keys.accept == ["legacy_", "sk-*"])
         #expect(try parse("keys: {accept: ['*']}").keys.accept == ["*"])
+        #expect(try parse("keys: {forward_meta: []}").keys.forwardedMeta == [])
+        #expect(
+            try parse("keys: {forward_meta: [tier, home_region]}").keys.forwardedMeta.map(\.header)
+                == ["X-Tollgate-Meta-tier", "X-Tollgate-Meta-home-region"])
     }
 
     @Test func corsOrigins() throws {

@@ -31,6 +31,8 @@ package struct AdmissionConfiguration: Sendable, Hashable {
     package var localShare: Double
     /// How long a day's usage counters are kept.
     package var usageRetentionSeconds: Int
+    /// What the handler is told of what operators note about keys and organizations.
+    package var metaFields: [MetaField] = []
 
     package init(
         namespace: String = "tg", policies: [Policy], format: CredentialFormat, keyCheck: KeyCheck = KeyCheck(),

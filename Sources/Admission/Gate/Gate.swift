@@ -95,8 +95,9 @@ package final class Gate {
         plans = known ?? PlanBook(on: link, complaints: complaints)
         checks = heard ?? CheckBook(on: link, by: configuration.keyCheck)
         cache = KeyCache(
-            capacity: recordCapacity, named: link.names, policies, plans: plans, seen: link.seen,
-            complaints: complaints)
+            capacity: recordCapacity, named: link.names, policies,
+            saying: MetaChoice(configuration.metaFields, complaints),
+            plans: plans, seen: link.seen, complaints: complaints)
         keys = KeyBook(
             on: link, waits: waits, cache: cache, plans: plans, checks: checks, complaints: complaints,
             addressPrefix: configuration.addressPrefix, blocks: recordCapacity)

@@ -28,12 +28,12 @@ final class Complaints {
 
     /// - Parameters:
     ///   - owner: a key's id, or an organization's name.
-    ///   - length: octets, of which it may have `RecordBounds.rules`.
+    ///   - length: octets, of which it may have `RecordBounds.measured`.
     func noteTooLong(_ owner: String, _ length: Int64) {
         once("length of \(owner)") {
             logger.error(
                 "record refused: too long",
-                metadata: ["owner": "\(owner)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)"])
+                metadata: ["owner": "\(owner)", "octets": "\(length)", "octets.most": "\(RecordBounds.measured)"])
         }
     }
 
@@ -78,6 +78,27 @@ final class Complaints {
             logger.error(
                 "plan refused: too long",
                 metadata: ["plan": "\(plan)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)"])
+        }
+    }
+
+    /// What an operator noted, and no field can say.
+    ///
+    /// - Parameters:
+    ///   - owner: a key's id, or an organization's name.
+    ///   - why: of a fixed list.
+    func noteUnsayable(_ field: MetaField, of owner: String, _ why: String) {
+        once("meta \(field.name) of \(owner)") {
+            logger.warning(
+                "meta left out: the handler is not told this one",
+                metadata: ["owner": "\(owner)", "name": "\(field.name)", "reason": "\(why)"])
+        }
+    }
+
+    func noteUnreadableMeta(of owner: String, _ flaw: Meta.Flaw) {
+        once("meta of \(owner)") {
+            logger.warning(
+                "meta left out: expected a JSON object of at most 1024 bytes",
+                metadata: ["owner": "\(owner)", "reason": "\(flaw)"])
         }
     }
 

@@ -15,6 +15,7 @@ final class KeyCache {
 
     private let names: Names
     private let policies: [Policy]
+    private let choice: MetaChoice
     private let plans: PlanBook
     private let seen: SeenKeys
     private let complaints: Complaints
@@ -27,13 +28,16 @@ final class KeyCache {
     /// So much of what the process announced is heeded here.
     private var heeded: Int
 
-    /// - Parameter capacity: keys, organizations and failed look-ups remembered, each.
+    /// - Parameters:
+    ///   - capacity: keys, organizations and failed look-ups remembered, each.
+    ///   - choice: of what is noted about keys, for the handler.
     init(
-        capacity: Int, named names: Names, _ policies: [Policy], plans: PlanBook, seen: SeenKeys,
-        complaints: Complaints
+        capacity: Int, named names: Names, _ policies: [Policy], saying choice: MetaChoice, plans: PlanBook,
+        seen: SeenKeys, complaints: Complaints
     ) {
         self.names = names
         self.policies = policies
+        self.choice = choice
         self.plans = plans
         self.seen = seen
         heeded = seen.announcementCount
@@ -155,7 +159,9 @@ final class KeyCache {
         ) { policy in
             policy.allowance(key: record.overrides, organization: loaded.overrides, plan: plan)
         }
-        let entry = KeyEntry(pointer: pointer, record: record, organization: organization, buckets: buckets)
+        let entry = KeyEntry(
+            pointer: pointer, record: record, organization: organization, buckets: buckets,
+            meta: choice.values(of: record, pointer.principal, in: loaded))
         records.insert(entry, for: hash)
         return entry
     }

@@ -62,7 +62,8 @@ final class KeyEntry {
     private static let mostPrepared = 8
 
     init(
-        pointer: RecordPointer, record: KeyRecord, organization: Organization, buckets: BucketSet
+        pointer: RecordPointer, record: KeyRecord, organization: Organization, buckets: BucketSet,
+        meta: [MetaValue]? = nil
     ) {
         self.pointer = pointer
         self.principal = pointer.principal
@@ -73,6 +74,7 @@ final class KeyEntry {
         grant.owner = SessionOwner(organization: pointer.organization, subject: record.subject)
         grant.tools = record.tools.isUnrestricted ? nil : record.tools
         grant.scopes = record.scopes
+        grant.meta = meta
         self.grant = grant
     }
 

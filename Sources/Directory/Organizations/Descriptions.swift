@@ -11,6 +11,10 @@ package struct OrganizationDescription: Sendable, Equatable {
     package var createdAt: Int?
     /// Nil: the sidecars' configuration says.
     package var maximumActiveKeys: Int?
+    /// Seconds that its keys may live; nil: for ever.
+    package var maximumLifetime: Int?
+    /// What is noted about it, as it is written.
+    package var meta: String?
     /// Whose numbers stand behind its own.
     package var plan: String?
     /// Other numbers than the configuration's.
@@ -25,6 +29,8 @@ package struct OrganizationDescription: Sendable, Equatable {
         isSuspended = record.isSuspended
         createdAt = fields[.createdAt].number
         maximumActiveKeys = fields[.maximumActiveKeys].text.flatMap { Int($0) }
+        maximumLifetime = fields[.maximumLifetime].number
+        meta = record.meta
         plan = record.plan
         overrides = record.overrides
         self.activeKeys = activeKeys
@@ -67,6 +73,8 @@ package struct KeyDescription: Sendable, Equatable {
     package var overrides: LimitOverrides
     package var tools: ToolAccess
     package var scopes: KeyScopes
+    /// What is noted about it, as it is written.
+    package var meta: String?
     /// Where it may be used from.
     package var networks: KeyNetworks
     /// Redis' clock then.
@@ -90,6 +98,7 @@ package struct KeyDescription: Sendable, Equatable {
         tools = ToolAccess(fields[.tools])
         scopes = KeyScopes(fields[.scopes]) ?? KeyScopes()
         networks = KeyNetworks(fields[.networks]) ?? KeyNetworks()
+        meta = fields[.meta].text
         name = fields[.name].text ?? ""
         user = fields[.user].text ?? ""
         createdAt = fields[.createdAt].number

@@ -25,7 +25,7 @@ extension Directory {
             let new = LimitOverrides(parsing: old).applying(edits)
             try new.checkLength(of: owner, insteadOf: old)
             let done = try await change(
-                id, [.limits: new.recordText], what: "org.limit", detail: edits.text, expecting: (.limits, old))
+                id, [(.limits, new.recordText)], what: "org.limit", detail: edits.text, expecting: (.limits, old))
             if !done.isEmpty { return new }
         }
         throw .busy

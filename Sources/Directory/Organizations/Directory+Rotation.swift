@@ -12,10 +12,12 @@ extension Directory {
     ///
     /// - Parameters:
     ///   - grace: seconds, at most ``longestGrace``; 0 ends the old one at once.
+    ///   - expiry: of the new one; nil: when the old one would have ended.
     ///   - secret: what the new one's check is made with; nil for none.
     /// - Returns: the new key, and when the old one ends, in seconds since 1970.
     package func rotateKey(
-        _ id: KeyID, grace: Int, prefix: String = KeyTerms.standard.prefix, secret: CheckSecret? = nil
+        _ id: KeyID, grace: Int, expiry: KeyOrder.Expiry? = nil, prefix: String = KeyTerms.standard.prefix,
+        secret: CheckSecret? = nil
     ) async throws(DirectoryError) -> (key: IssuedKey, oldEndsAt: Int) {
         precondition(0...Self.longestGrace ~= grace, "A grace has an end in sight")
         let old = try await self.key(id)
@@ -30,7 +32,7 @@ extension Directory {
                 names.unfinishedKeys(organization),
                 // Which key it replaced never changes.
             ] + (old.rotatedFrom.map { [names.record($0)] } ?? []),
-            arguments: [new.local, hash, id.local, secret?.id ?? ""])
+            arguments: [new.local, hash, id.local, secret?.id ?? "", expiry?.text ?? ""])
         guard let now = reply.first?.integer, reply.count == 2 else { throw refusal(reply, of: old) }
         let expiry = reply[1].integer.flatMap { $0 > 0 ? Int($0) : nil }
         let issued = IssuedKey(key: key, id: new, name: old.name, createdAt: Int(now), expiresAt: expiry)
@@ -69,6 +71,8 @@ extension Directory {
         case "grace": .keyInGrace(key.rotatedFrom?.text ?? "", replacedBy: id.text)
         case "long": .rulesTooLong(of: "key \(id.text)", octets: Int(reply.last?.integer ?? 0))
         case "late": .busy
+        case "past": .expiryInThePast
+        case "longer": .lifetimeTooLong(id.organization.text, seconds: Int(reply.last?.integer ?? 0))
         default: .unexpectedReply
         }
     }

@@ -22,21 +22,20 @@ package struct Directory: Sendable {
     }
 
     /// - Returns: when it was created, in seconds since 1970.
-    ///
-    /// - Parameter maximumActiveKeys: nil leaves it to the sidecars' configuration.
     package func createOrganization(
-        _ id: OrganizationID, plan: PlanName? = nil, maximumActiveKeys: Int? = nil
+        _ id: OrganizationID, plan: PlanName? = nil, _ settings: OrganizationSettings = OrganizationSettings()
     ) async throws(DirectoryError) -> Int {
         if let plan { _ = try await self.plan(plan) }
-        let fields = [(OrganizationField.plan, plan?.text), (.maximumActiveKeys, maximumActiveKeys.map(String.init))]
-            .compactMap { field, value in value.map { (field: field.rawValue, value: $0) } }
+        let planned = plan.map { [(field: OrganizationField.plan, value: $0.text)] } ?? []
+        let fields = (planned + settings.fields).filter { !$0.value.isEmpty }
         // A database has an id before anything else.
         _ = try await redis.answer(.instance, keys: [names.instance], arguments: [DatabaseID.proposal()])
         let reply = try await redis.answer(
             .createOrganization, keys: [names.organization(id.text), names.audit(id.text)],
             arguments: [
-                Revision.random(), actor, id.text, fields.map { "\($0.field) \($0.value)" }.joined(separator: ", "),
-            ] + fields.flatMap { [$0.field, $0.value] })
+                Revision.random(), actor, id.text,
+                fields.map { "\($0.field.rawValue) \($0.value)" }.joined(separator: ", "),
+            ] + fields.flatMap { [$0.field.rawValue, $0.value] })
         switch reply.first {
         case .integer(let createdAt)?: return Int(createdAt)
         case .bytes?: throw .organizationExists(id.text)
@@ -74,6 +73,7 @@ package struct Directory: Sendable {
                 throw .tooManyActiveKeys(organization, maximum: Int(reply.last?.integer ?? 0))
             case "past": throw .expiryInThePast
             case "never": throw .neverValid
+            case "longer": throw .lifetimeTooLong(organization, seconds: Int(reply.last?.integer ?? 0))
             default: throw .unexpectedReply
             }
         default: throw .unexpectedReply
@@ -104,6 +104,8 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case keyMissing(String)
     case tooManyActiveKeys(String, maximum: Int)
     case expiryInThePast
+    /// The key would live longer than its organization lets keys live.
+    case lifetimeTooLong(String, seconds: Int)
     /// It would begin after its end.
     case neverValid
     /// Revoked or expired, so there is nothing to replace.

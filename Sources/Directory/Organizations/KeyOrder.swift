@@ -13,7 +13,7 @@ package struct KeyOrder: Sendable {
         case at(Int)
 
         /// As the script takes it; empty for never.
-        fileprivate var text: String {
+        var text: String {
             switch self {
             case .never: ""
             case .after(let seconds): "+\(seconds)"
@@ -39,6 +39,8 @@ package struct KeyOrder: Sendable {
     package var secret: CheckSecret?
     /// Where the organization's record says nothing else.
     package var maximumActive: Int
+    /// What is noted about it.
+    package var meta: Meta?
 
     package init(
         organization: OrganizationID, name: String, user: String = "", expiry: Expiry = .never, limits: String = "",
@@ -64,6 +66,7 @@ package struct KeyOrder: Sendable {
         let perhaps: [(field: KeyField, value: String)] = [
             (.tools, tools.text), (.scopes, scopes.text), (.networks, networks.text), (.notBefore, start.text),
             (.expiresAt, expiry.text), (.check, secret?.id ?? ""),
+            (.meta, meta.map(\.recordText) ?? ""),
         ]
         return always + perhaps.filter { !$0.value.isEmpty }
     }

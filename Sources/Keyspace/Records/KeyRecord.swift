@@ -20,6 +20,8 @@ package struct KeyRecord: Sendable, Equatable {
     package var tools: ToolAccess
     package var scopes: KeyScopes
     package var networks: KeyNetworks
+    /// What its operator notes about it, as it is written; nil for nothing.
+    package var meta: String?
 
     /// Beyond all time that a script can count.
     package static let never = 1 << 53
@@ -43,6 +45,7 @@ package struct KeyRecord: Sendable, Equatable {
         self.tools = ToolAccess(fields[.tools])
         self.scopes = scopes
         self.networks = networks
+        meta = fields[.meta].text
     }
 
     package var isBounded: Bool { validFrom > 0 || validUntil < Self.never }

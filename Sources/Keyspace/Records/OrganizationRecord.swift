@@ -13,6 +13,8 @@ package struct OrganizationRecord: Sendable, Equatable {
     package var overrides: LimitOverrides
     /// Whose numbers stand behind its own.
     package var plan: String?
+    /// What its operator notes about it, as it is written; nil for nothing.
+    package var meta: String?
 
     package init?(_ fields: RecordValues<OrganizationField>) {
         guard case .bytes(let revision) = fields[.revision], !revision.isEmpty else { return nil }
@@ -23,5 +25,6 @@ package struct OrganizationRecord: Sendable, Equatable {
         self.isSuspended = fields[.status].text != "active"
         self.overrides = LimitOverrides(parsing: fields[.limits].text ?? "")
         self.plan = fields[.plan].text.flatMap { $0.isEmpty ? nil : $0 }
+        meta = fields[.meta].text
     }
 }

@@ -26,16 +26,21 @@ package enum KeyField: String, Sendable, CaseIterable {
     case rotatedFrom = "rotated_from"
     /// The id of the secret that its check was made with (``CheckSecret``).
     case check
+    /// What its operator notes about it (``Meta``).
+    case meta
     case organization = "organization_id"
 
     /// What admission reads.
     package static let admitted: [Self] = [
         .hash, .isActive, .subject, .notBefore, .expiresAt, .revokedAt, .limits, .tools, .scopes, .networks,
+        .meta,
     ]
     /// What operators see.
     package static let described = admitted + [.name, .user, .createdAt, .rotatedTo, .lastUsedAt, .rotatedFrom, .check]
     /// What the caller may do, and how often: together they have ``RecordBounds/rules`` at most.
     package static let rules: [Self] = [.limits, .tools, .scopes, .networks]
+    /// What may be long: it is measured before it is read.
+    static let measured = rules + [.meta]
     /// What a key that replaces another doesn't have from it.
     static let ofOneKey: [Self] = [.hash, .createdAt, .revokedAt, .rotatedTo, .rotatedFrom, .lastUsedAt, .check]
 }
@@ -50,12 +55,18 @@ package enum OrganizationField: String, Sendable, CaseIterable {
     case plan
     case createdAt = "created_at"
     case maximumActiveKeys = "max_active_keys"
+    /// Seconds that a key may live from its making on.
+    case maximumLifetime = "max_lifetime"
+    /// What its operator notes about it (``Meta``).
+    case meta
     case name
 
     /// What admission reads.
-    package static let admitted: [Self] = [.revision, .status, .limits, .plan, .generation]
+    package static let admitted: [Self] = [.revision, .status, .limits, .plan, .generation, .meta]
     /// What operators see.
-    package static let described = admitted + [.createdAt, .maximumActiveKeys]
+    package static let described = admitted + [.createdAt, .maximumActiveKeys, .maximumLifetime]
+    /// What may be long: it is measured before it is read.
+    static let measured: [Self] = [.limits, .meta]
 }
 
 /// A field of a plan.

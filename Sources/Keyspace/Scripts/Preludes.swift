@@ -2,13 +2,13 @@
 
 /// The beginning of scripts that read records which others may have written.
 ///
-/// `read(key, fields, rules)` answers their values and how long they are; or, of a record beyond its bound, how long
+/// `read(key, fields, long)` answers their values and how long they are; or, of a record beyond its bound, how long
 /// that is and 0. What may be long is measured before it is copied.
 let boundedReadPrelude = """
-    local function read(key, fields, rules)
+    local function read(key, fields, long)
       local length = 0
-      for _, field in ipairs(rules) do length = length + redis.call('HSTRLEN', key, field) end
-      if length > \(RecordBounds.rules) then return length, 0 end
+      for _, field in ipairs(long) do length = length + redis.call('HSTRLEN', key, field) end
+      if length > \(RecordBounds.measured) then return length, 0 end
       local values = redis.call('HMGET', key, unpack(fields))
       length = 0
       for _, value in ipairs(values) do length = length + #(value or '') end
@@ -26,6 +26,26 @@ let workingKeyPrelude = """
         return moment > 0 and moment <= now
       end
       return fields[1] == '1' and not hasPassed(fields[2]) and not hasPassed(fields[3])
+    end
+    """
+
+/// The beginning of scripts that give a key its end: `ending(text, seconds, microseconds, longest)`.
+///
+/// The text is seconds since 1970, behind a `+` from now, or nothing. Whole seconds are rounded up: a key never lives shorter
+/// than was asked. Where its organization lets keys live for so long at most (`longest`), one without an end gets that;
+/// answers nil and `true` of one that would live longer.
+let endingPrelude = """
+    local function moment(text, seconds, microseconds)
+      if string.sub(text or '', 1, 1) ~= '+' then return tonumber(text or '') end
+      return seconds + tonumber(string.sub(text, 2)) + (microseconds > 0 and 1 or 0)
+    end
+    local function ending(text, seconds, microseconds, longest)
+      local ends = moment(text, seconds, microseconds)
+      longest = tonumber(longest or '') or 0
+      if longest <= 0 then return ends end
+      local last = moment('+' .. string.format('%.0f', longest), seconds, microseconds)
+      if ends and ends > last then return nil, true end
+      return ends or last
     end
     """
 

@@ -27,13 +27,13 @@ let loadScriptSource = """
     #!lua flags=allow-oom
     \(boundedReadPrelude)
     local time = redis.call('TIME')
-    local organization, total = read(KEYS[1], {\(OrganizationField.admitted.quoted)}, {'limits'})
+    local organization, total = read(KEYS[1], {\(OrganizationField.admitted.quoted)}, {\(OrganizationField.measured.quoted)})
     local answer = {time[1] * 1000000 + time[2], organization}
     if type(organization) == 'number' then return answer end
-    local fields, rules = {\(KeyField.admitted.quoted)}, {\(KeyField.rules.quoted)}
+    local fields, long = {\(KeyField.admitted.quoted)}, {\(KeyField.measured.quoted)}
     for i = 2, #KEYS do
       if total > \(RecordBounds.reply - RecordBounds.record) then break end
-      local record, length = read(KEYS[i], fields, rules)
+      local record, length = read(KEYS[i], fields, long)
       answer[i + 1] = record
       total = total + length + 128
     end

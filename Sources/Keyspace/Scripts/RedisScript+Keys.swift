@@ -10,30 +10,27 @@ extension RedisScript {
     /// Step 1. KEYS: the organization, the record, all keys, active keys, unfinished ones.
     /// ARGV: revision, local id, the most active keys where the organization says nothing else; then fields of the
     /// record and their values. `not_before` and `expires_at` are seconds since 1970, or behind a `+` from now.
-    /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}`, `{'past'}` or `{'never'}`.
+    /// Answers `{created_at, expires_at?}`, `{'missing'}`, `{'full', maximum}`, `{'past'}`, `{'never'}`, or `{'longer',
+    /// seconds}` of what the organization lets a key live.
     ///
     /// The active keys are scored by their expiry, so counting is dropping what has expired; as all of it is one script,
-    /// however many operators issue at once, the count holds. Expiries are whole seconds, rounded up: a key never lives
-    /// shorter than was asked.
+    /// however many operators issue at once, the count holds.
     package static let issueKey = RedisScript(
         name: "issue-key",
         source: """
             #!lua
             \(changePrelude)
-            local organization = redis.call('HMGET', KEYS[1], 'rev', 'max_active_keys', 'status')
+            \(endingPrelude)
+            local organization = redis.call('HMGET', KEYS[1], 'rev', 'max_active_keys', 'status', 'max_lifetime')
             if not organization[1] or organization[3] == 'deleted' then return {'missing'} end
             local time = redis.call('TIME')
             local now = tonumber(time[1])
             local record = {created_at = now}
             for i = 4, #ARGV, 2 do record[ARGV[i]] = ARGV[i + 1] end
-            local function moment(text)
-              if string.sub(text or '', 1, 1) ~= '+' then return tonumber(text or '') end
-              return now + tonumber(string.sub(text, 2)), true
-            end
-            local expires, isFromNow = moment(record.expires_at)
-            if isFromNow and tonumber(time[2]) > 0 then expires = expires + 1 end
+            local expires, isLonger = ending(record.expires_at, now, tonumber(time[2]), organization[4])
+            if isLonger then return {'longer', tonumber(organization[4])} end
             if expires and expires <= now then return {'past'} end
-            local begins = moment(record.not_before)
+            local begins = moment(record.not_before, now, 0)
             if begins and expires and begins >= expires then return {'never'} end
             redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
             local maximum = tonumber(organization[2]) or tonumber(ARGV[3])

@@ -23,10 +23,10 @@ extension RedisScript {
             #!lua flags=allow-oom
             \(boundedReadPrelude)
             local time = redis.call('TIME')
-            local fields, rules = {\(KeyField.described.quoted)}, {\(KeyField.rules.quoted)}
+            local fields, long = {\(KeyField.described.quoted)}, {\(KeyField.measured.quoted)}
             local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], \(OrganizationField.admitted.quoted))}
             for i = 2, #KEYS do
-              local record = read(KEYS[i], fields, rules)
+              local record = read(KEYS[i], fields, long)
               if type(record) == 'number' then
                 record = {}
                 for place, field in ipairs(fields) do

@@ -7,12 +7,12 @@ package import Redis
 
 extension RedisScript {
     /// Step 1. KEYS: the organization, the old record, the new one, all keys, unfinished ones, and the record that the
-    /// old one replaced, if it did. ARGV: new local id, new hash, old local id, the secret of the new one's check or ''.
+    /// old one replaced, if it did. ARGV: new local id, new hash, old local id, the secret of the new one's check or '', when
+    /// the new one ends as for `issueKey`, or '' for when the old one would have.
     /// Answers `{now, expiry or 0}`, or one of `{'missing'}`, `{'revoked'}`, `{'expired'}`,
-    /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`.
+    /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`, `{'past'}`, `{'longer', seconds}`.
     ///
-    /// The new record is a copy: it counts in the same buckets (`subject`), by the same numbers, and ends when the old
-    /// one would have. Until the grace is over both are keys, and the old one is no longer counted among those that may
+    /// The new record is a copy: it counts in the same buckets (`subject`), by the same numbers. Until the grace is over both are keys, and the old one is no longer counted among those that may
     /// be. So it must be over before the new one is replaced: a subject has two working keys at most.
     package static let rotateKey = RedisScript(
         name: "rotate-key",
@@ -21,17 +21,23 @@ extension RedisScript {
             \(workingKeyPrelude)
             \(unfinishedPrelude)
             \(replaceablePrelude)
-            local refusal, old, now = replaceable(KEYS[1], KEYS[2])
+            \(endingPrelude)
+            local refusal, old, now, microseconds = replaceable(KEYS[1], KEYS[2])
             if refusal then return refusal end
             if old[4] and isBeingMade(KEYS[5], old[4], \(Unfinished.claim)) then return {'rotating', old[4]} end
             if KEYS[6] and works(KEYS[6], now) then return {'grace'} end
+            local text, longest = ARGV[5], redis.call('HGET', KEYS[1], 'max_lifetime')
+            if text == '' and (tonumber(old[3] or '') or 0) > 0 then text = old[3] end
+            local expires, isLonger = ending(text, now, microseconds, longest)
+            if isLonger then return {'longer', tonumber(longest)} end
+            if expires and expires <= now then return {'past'} end
             local length = 0
             for _, field in ipairs({\(KeyField.rules.quoted)}) do
               length = length + redis.call('HSTRLEN', KEYS[2], field)
             end
             if length > \(RecordBounds.rules) then return {'long', length} end
             local own = {}
-            for _, field in ipairs({\(KeyField.ofOneKey.quoted)}) do own[field] = true end
+            for _, field in ipairs({\(KeyField.ofOneKey.quoted), '\(KeyField.expiresAt.rawValue)'}) do own[field] = true end
             local copy = {}
             local fields = redis.call('HGETALL', KEYS[2])
             for i = 1, #fields, 2 do
@@ -44,11 +50,15 @@ extension RedisScript {
               copy[#copy + 1] = '\(KeyField.check.rawValue)'
               copy[#copy + 1] = ARGV[4]
             end
+            if expires then
+              copy[#copy + 1] = '\(KeyField.expiresAt.rawValue)'
+              copy[#copy + 1] = string.format('%.0f', expires)
+            end
             redis.call('ZADD', KEYS[5], now, ARGV[1])
             redis.call('HSET', KEYS[3], 'key_hash', ARGV[2], 'created_at', now, 'rotated_from', ARGV[3], unpack(copy))
             redis.call('ZADD', KEYS[4], now, ARGV[1])
             redis.call('HSET', KEYS[2], 'rotated_to', ARGV[1])
-            return {now, tonumber(old[3] or '') or 0}
+            return {now, expires or 0}
             """)
 
     /// Step 3. KEYS: the organization, the old record, the new one, active keys, unfinished ones, the audit stream.

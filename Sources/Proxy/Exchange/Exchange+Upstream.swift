@@ -71,7 +71,7 @@ extension Exchange: UpstreamReceiver {
         loop.scratch.clear()
         RequestForwarding(
             head: head, snapshot: snapshot, peer: downstream.peer, principal: state.admittance.grant.principal,
-            sentHost: record.sentHost,
+            meta: state.admittance.grant.meta, sentHost: record.sentHost,
             isSecure: downstream.security != nil, clientName: downstream.security?.clientName,
             target: state.machine.hasFollowed ? sentTarget?.octets : nil,
             asksForWebSocket: state.traits.asksForWebSocket, holdsBody: holdsMessage,

@@ -2,6 +2,7 @@
 
 import HTTP1
 import Keyspace
+import Limits
 import NIOCore
 import Octets
 
@@ -19,6 +20,8 @@ struct RequestForwarding {
     let snapshot: Snapshot
     let peer: Peer
     let principal: Principal?
+    /// What the handler is told of it besides.
+    var meta: [MetaValue]?
     let sentHost: ByteBufferView
     /// Its connection speaks TLS.
     var isSecure = false
@@ -55,6 +58,9 @@ struct RequestForwarding {
                 output.appendField("X-Tollgate-Org", text: principal.organization)
                 output.appendField("X-Tollgate-Key-Id", text: principal.keyID)
             }
+            if let meta {
+                for one in meta { output.appendField(text: one.field.header, one.value) }
+            }
             output.appendEndOfHead()
         }
     }
@@ -67,7 +73,8 @@ struct RequestForwarding {
             512 + correlationID.count + 2 * sentHost.count + (target?.count ?? 0) + (peer.forwardedText?.count ?? 0)
             + (clientName?.count ?? 0)
         let identity = principal.map { $0.organization.utf8.count + $0.keyID.utf8.count } ?? 0
-        return own + identity + head.bytes.readableBytes
+        let noted = meta?.reduce(0) { $0 + $1.field.header.utf8.count + $1.value.utf8.count + 4 } ?? 0
+        return own + identity + noted + head.bytes.readableBytes
     }
 
     private var replacesOrigin: Bool { hasJudgedOrigin && head.present.contains(.origin) }

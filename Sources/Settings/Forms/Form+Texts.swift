@@ -32,6 +32,16 @@ extension [String] {
     }
 }
 
+extension Form where Value == MetaField {
+    static let metaName = Form<MetaField>.text(
+        "a name of A-Z a-z 0-9 _ and - that starts with a letter, at most 40 long",
+        schema: .pattern("[A-Za-z][A-Za-z0-9_-]{0,39}"), guesses: Spelling.joined
+    ) { text throws(Mismatch) in
+        guard let field = MetaField(text) else { throw Mismatch() }
+        return field
+    }
+}
+
 extension Form where Value == String {
     /// A text that `isAllowed` accepts.
     static func text(

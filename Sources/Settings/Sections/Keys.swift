@@ -9,6 +9,8 @@ extension Settings {
         /// Header names in which a credential is looked for; Authorization as `Bearer`.
         package var headers: [String]
         package var forward: Bool
+        /// What of operators' notes about keys and organizations the handler is told.
+        package var forwardedMeta: [MetaField]
         package var maxActivePerOrganization: Int
         package var allowsAnonymous: Bool
         /// How long the record of a revoked key is kept.
@@ -33,7 +35,8 @@ extension Settings {
 
 extension Settings.Keys {
     static let schema = Schema([
-        prefix.row, accept.row, headers.row, forward.row, maxActivePerOrganization.row, allowsAnonymous.row,
+        prefix.row, accept.row, headers.row, forward.row, forwardedMeta.row, maxActivePerOrganization.row,
+        allowsAnonymous.row,
         retention.row, check.row, checkFile.row,
     ])
 
@@ -48,6 +51,10 @@ extension Settings.Keys {
         "Where a key is looked for; in Authorization as Bearer.")
     static let forward = Setting(
         "keys.forward", .boolean, default: "false", "Whether the handler gets to see the key.")
+    static let forwardedMeta = Setting(
+        "keys.forward_meta",
+        .list("a list of names such as tier", of: .metaName, isEmptyAllowed: true, identity: \.identity), default: "[]",
+        "Members of meta that the handler gets as X-Tollgate-Meta-<name>, a key's before its organization's.")
     static let maxActivePerOrganization = Setting(
         "keys.max_active_per_org", .integer(KeyTerms.maximumActives), default: "5",
         "Active keys an organization may have.")
@@ -82,6 +89,7 @@ extension Settings.Keys {
         accept = root.optional(Self.accept, &problems) ?? [prefix]
         headers = root.value(Self.headers, &problems)
         forward = root.value(Self.forward, &problems)
+        forwardedMeta = root.value(Self.forwardedMeta, &problems)
         maxActivePerOrganization = root.value(Self.maxActivePerOrganization, &problems)
         allowsAnonymous = root.value(Self.allowsAnonymous, &problems)
         retention = root.value(Self.retention, &problems)

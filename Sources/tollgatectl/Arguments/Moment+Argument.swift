@@ -48,7 +48,8 @@ extension Moment {
         return Wait(seconds: seconds)
     }
 
-    private static func seconds(_ text: String) -> Int? {
+    /// Of `90d`, `12h`, `30m`, `45s`.
+    static func seconds(_ text: String) -> Int? {
         let units = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let unit = text.last.flatMap({ units[String($0)] }), text.utf8.count <= 8,
             text.dropLast().utf8.allSatisfy(\.isDigit),

@@ -17,6 +17,7 @@ struct KeyIssue: AsyncParsableCommand {
               tollgatectl key issue --org acme --name batch --limit search=100/10s
               tollgatectl key issue --org acme --name reader --allow-tool 'get_*'
               tollgatectl key issue --org acme --name office --allow-from 203.0.113.0/24
+              tollgatectl key issue --org acme --name desk --meta '{"seat":"reader"}'
             """)
 
     @Option(help: "The organization it belongs to.", transform: OrganizationID.init(argument:))
@@ -59,6 +60,12 @@ struct KeyIssue: AsyncParsableCommand {
             "An MCP tool the key may not call, whatever else allows it. Repeatable.", valueName: "pattern"),
         transform: tool)
     var denyTool: [Glob] = []
+    @Option(
+        help: ArgumentHelp(
+            "What to note about it: a JSON object of at most 1 KiB. The handler gets what keys.forward_meta lists.",
+            valueName: "json"),
+        transform: Meta.init(argument:))
+    var meta: Meta?
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false
     @OptionGroup var checks: CheckFileOption
@@ -82,6 +89,7 @@ struct KeyIssue: AsyncParsableCommand {
         order.scopes = KeyScopes(Set(scope))
         order.networks = KeyNetworks(parsing: allowFrom.joined(separator: " ")) ?? KeyNetworks()
         order.start = notBefore ?? .never
+        order.meta = meta
         try await connection.withRedis { [order] session in
             try await LimitCheck(edits: limit, owner: .key, argument: "--limit").check(session)
             let inForce = try await KeyTermsInForce(session)

@@ -65,7 +65,7 @@ extension KeyDescription {
             ("expires_at", JSON(expiresAt.map(Moment.text))), ("ends_at", JSON(endsAt.map(Moment.text))),
             ("revoked_at", JSON(revokedAt.map(Moment.text))),
             ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Moment.text))),
-            ("check", JSON(check)),
+            ("check", JSON(check)), ("meta", JSON(meta: meta)),
         ]
     }
 
@@ -104,6 +104,7 @@ extension KeyDescription {
         if let revokedAt {
             fields.append((revokedAt <= readAt ? "Revoked" : "Works until", Table.Cell(Moment.text(revokedAt))))
         }
+        if let meta { fields.append(("Meta", Table.Cell(meta))) }
         if let rotatedTo { fields.append(("Replaced by", Table.Cell(rotatedTo.text))) }
         if let lastUsedAt { fields.append(("Last used", Table.Cell(Moment.text(lastUsedAt)))) }
         if subject != id.local { fields.append(("Counts as", Table.Cell("\(id.organization.text)/\(subject)"))) }

@@ -17,7 +17,7 @@ struct KeyShow: AsyncParsableCommand {
         help: """
             Print JSON: id, org, name, user, status (active, revoked, expired, not yet valid, suspended, unreadable), \
             subject, limits, tools, scopes, allow_from, created_at, not_before, expires_at, ends_at (the earliest end), \
-            revoked_at, rotated_to, last_used_at.
+            revoked_at, rotated_to, last_used_at, check, meta.
             """)
     var json = false
     @OptionGroup var connection: Connection

@@ -12,6 +12,7 @@ struct OrgCreate: AsyncParsableCommand {
             EXAMPLES:
               tollgatectl org create acme
               tollgatectl org create acme --plan pro --max-active-keys 20
+              tollgatectl org create acme --max-lifetime 90d --meta '{"tier":"gold"}'
             """)
 
     @Argument(help: "1 to 40 of a-z, 0-9, _ and -.", transform: OrganizationID.init(argument:))
@@ -23,6 +24,18 @@ struct OrgCreate: AsyncParsableCommand {
             "Keys that it may have at a time; what the configuration says, where nothing is said.", valueName: "count"),
         transform: KeyCount.init(parsing:))
     var maxActiveKeys: KeyCount?
+    @Option(
+        help: ArgumentHelp(
+            "How long its keys may live, such as 90d: those without an earlier expiry get it, longer ones are refused.",
+            valueName: "time"),
+        transform: Lifetime.init(parsing:))
+    var maxLifetime: Lifetime?
+    @Option(
+        help: ArgumentHelp(
+            "What to note about it: a JSON object of at most 1 KiB. The handler gets what keys.forward_meta lists.",
+            valueName: "json"),
+        transform: Meta.init(argument:))
+    var meta: Meta?
     @Flag(help: "Print JSON: org, created_at.")
     var json = false
     @OptionGroup var connection: Connection
@@ -30,7 +43,9 @@ struct OrgCreate: AsyncParsableCommand {
     func run() async throws {
         try await connection.withRedis { session in
             let createdAt = try await session.directory.createOrganization(
-                name, plan: plan, maximumActiveKeys: maxActiveKeys?.number)
+                name, plan: plan,
+                OrganizationSettings(
+                    maximumActiveKeys: maxActiveKeys?.setting, maximumLifetime: maxLifetime?.setting, meta: meta))
             await session.warnOfOtherNamespaces()
             if json {
                 try Output.json([("org", .string(name.text)), ("created_at", .string(Moment.text(createdAt)))])

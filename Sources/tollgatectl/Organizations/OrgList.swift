@@ -63,6 +63,7 @@ extension OrganizationDescription {
             ("org", .string(id.text)), ("status", .string(isSuspended ? "suspended" : "active")),
             ("plan", JSON(plan)), ("active_keys", .integer(activeKeys)), ("keys", .integer(allKeys)),
             ("max_active_keys", JSON(maximumActiveKeys)), ("limits", overrides.json),
+            ("max_lifetime_seconds", JSON(maximumLifetime)), ("meta", JSON(meta: meta)),
             ("created_at", JSON(createdAt.map(Moment.text))),
         ]
     }

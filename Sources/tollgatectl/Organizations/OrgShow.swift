@@ -16,7 +16,11 @@ struct OrgShow: AsyncParsableCommand {
 
     @Argument(help: "Its name.", transform: OrganizationID.init(argument:))
     var name: OrganizationID
-    @Flag(help: "Print JSON: org, status, plan, active_keys, keys, max_active_keys, limits, created_at.")
+    @Flag(
+        help: """
+            Print JSON: org, status, plan, active_keys, keys, max_active_keys, limits, max_lifetime_seconds, meta, \
+            created_at.
+            """)
     var json = false
     @OptionGroup var connection: Connection
 
@@ -25,13 +29,18 @@ struct OrgShow: AsyncParsableCommand {
             let organization = try await directory.organization(name)
             if json { return try Output.json(organization.json) }
             let most = organization.maximumActiveKeys.map { ", at most \($0)" } ?? ""
-            try Output.fields([
+            var fields = [
                 ("Organization", Table.Cell(name.text)), ("Status", organization.statusCell),
                 ("Active keys", "\(organization.activeKeys)\(most)"), ("All keys", "\(organization.allKeys)"),
                 ("Plan", Table.Cell(organization.plan?.printable ?? "-")),
                 ("Own limits", Table.Cell(organization.overrides.text)),
-                ("Created", Table.Cell(organization.createdAt.map(Moment.text) ?? "-")),
-            ])
+            ]
+            if let longest = organization.maximumLifetime {
+                fields.append(("Keys live", Table.Cell("at most \(Lifetime.text(longest))")))
+            }
+            if let meta = organization.meta { fields.append(("Meta", Table.Cell(meta))) }
+            fields.append(("Created", Table.Cell(organization.createdAt.map(Moment.text) ?? "-")))
+            try Output.fields(fields)
         }
     }
 }

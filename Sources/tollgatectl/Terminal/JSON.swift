@@ -16,6 +16,8 @@ enum JSON: Sendable {
     case string(String)
     case array([JSON])
     case object([(String, JSON)])
+    /// A JSON text that was read before.
+    case verbatim(String)
 
     init(_ text: String?) {
         self = text.map(JSON.string) ?? .null
@@ -35,6 +37,7 @@ enum JSON: Sendable {
         case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
         case .object(let members):
             "{" + members.map { "\(Self.quoted($0)):\($1.text)" }.joined(separator: ",") + "}"
+        case .verbatim(let text): Self.withoutCommands(text)
         }
     }
 
@@ -45,8 +48,12 @@ enum JSON: Sendable {
         guard let data = try? encoder.encode(text) else { return "\"\"" }
         let encoded = String(decoding: data, as: UTF8.self)
         if encoded.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return encoded }
-        // Valid as they are, but a terminal obeys some that the encoder leaves.
-        return encoded.unicodeScalars.reduce(into: "") { text, scalar in
+        return withoutCommands(encoded)
+    }
+
+    /// Valid as they are, but a terminal obeys some that the encoder leaves. They can only stand within strings.
+    private static func withoutCommands(_ encoded: String) -> String {
+        encoded.unicodeScalars.reduce(into: "") { text, scalar in
             if scalar.isCommand {
                 let digits = String(scalar.value, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
