@@ -87,7 +87,9 @@ let package = Package(
             "Settings", ["CYAML", "Endpoints", "LibC", "Limits", "Octets", "TLS", .nioCore],
             settings: [.strictMemorySafety()]),
         layer("Telemetry", ["LibC", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
-        layer("OpenAPI", ["HTTP1", "Octets", "Settings", "TLS", .nioCore, .nioPosix, .logging]),
+        layer(
+            "OpenAPI",
+            ["HTTP1", "Octets", "Settings", "TLS", .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging]),
         layer(
             "Proxy",
             [
@@ -96,7 +98,10 @@ let package = Package(
             ]),
         layer(
             "Admin",
-            ["LibC", "Octets", "Settings", "Telemetry", .nioCore, .nioPosix, .nioHTTP1, .logging]),
+            [
+                "LibC", "Octets", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioHTTP1,
+                .logging,
+            ]),
         .executableTarget(
             name: "tollgate",
             dependencies: [

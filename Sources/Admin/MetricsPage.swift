@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import Synchronization
+import NIOConcurrencyHelpers
 import Telemetry
 
 /// The page of metrics in one form, made once for all who wait for it.
@@ -17,7 +17,7 @@ final class MetricsPage: Sendable {
     }
 
     private let make: @Sendable () async -> ByteBuffer
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     init(_ form: Exposition, of families: @escaping @Sendable () async -> [MetricFamily]) {
         make = { ByteBuffer(string: form.render(await families())) }
@@ -25,11 +25,11 @@ final class MetricsPage: Sendable {
 
     /// Has all in it that was counted when it was asked for.
     var page: Task<ByteBuffer, Never> {
-        state.withLock { state in
+        state.withLockedValue { state in
             if let next = state.next { return next }
             let page = Task { [last = state.last] in
                 _ = await last?.value
-                self.state.withLock { $0.next = nil }
+                self.state.withLockedValue { $0.next = nil }
                 return await self.make()
             }
             (state.last, state.next) = (page, page)

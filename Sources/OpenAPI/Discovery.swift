@@ -3,7 +3,7 @@
 package import Logging
 package import NIOCore
 package import Settings
-import Synchronization
+import NIOConcurrencyHelpers
 import TLS
 
 /// Reads the documents that `routes` names, again and again, and knows what they told last.
@@ -33,7 +33,7 @@ package final class Discovery: Sendable {
 
     private let group: any EventLoopGroup
     private let logger: Logger
-    private let known = Mutex<[Settings.Discovery.Source: Known]>([:])
+    private let known = NIOLockedValueBox<[Settings.Discovery.Source: Known]>([:])
 
     package init(on group: any EventLoopGroup, logger: Logger) {
         self.group = group
@@ -43,7 +43,7 @@ package final class Discovery: Sendable {
     /// Settings as they come from a file, with all that is known of their documents.
     package func merged(_ settings: Settings) -> Settings {
         guard let discovery = settings.discovery else { return settings }
-        let told = known.withLock { known in discovery.sources.map { known[$0] ?? Known() } }
+        let told = known.withLockedValue { known in discovery.sources.map { known[$0] ?? Known() } }
         let precedence = Precedence(discovery.listed)
         var shapes: Set<String> = []
         let found = told.flatMap(\.routes).filter { route in
@@ -62,7 +62,7 @@ package final class Discovery: Sendable {
     /// - Throws: where one can't be read. A change that would close every path it doesn't list isn't made.
     package func merged(_ settings: Settings, after before: Settings?) async throws(DiscoveryError) -> Settings {
         let inForce = before?.discovery?.sources ?? []
-        known.withLock { known in known = known.filter { inForce.contains($0.key) } }
+        known.withLockedValue { known in known = known.filter { inForce.contains($0.key) } }
         for source in settings.discovery?.sources ?? [] where !inForce.contains(source) {
             do throws(DiscoveryFault) {
                 try await read(source, by: settings.upstream.security)
@@ -76,7 +76,7 @@ package final class Discovery: Sendable {
     /// What is known of the documents that settings name, in their order.
     package func reports(of settings: Settings) -> [DocumentReport] {
         let sources = settings.discovery?.sources ?? []
-        return known.withLock { known in
+        return known.withLockedValue { known in
             sources.map { source in
                 let told = known[source] ?? Known()
                 return DocumentReport(
@@ -99,7 +99,7 @@ package final class Discovery: Sendable {
             let end = NIODeadline.now() + .milliseconds(.random(in: Self.interval))
             while !Task.isCancelled {
                 let sources = settings().discovery?.sources ?? []
-                let unread = known.withLock { known in sources.filter { known[$0]?.wasRead != true } }
+                let unread = known.withLockedValue { known in sources.filter { known[$0]?.wasRead != true } }
                 if unread.isEmpty || NIODeadline.now() >= end { break }
                 await pause(Self.retryInterval)
                 await refresh(unread, settings, changed)
@@ -135,14 +135,14 @@ package final class Discovery: Sendable {
     private func refresh(_ source: Settings.Discovery.Source, by trust: ServerTrust?) async {
         do throws(DiscoveryFault) {
             try await read(source, by: trust)
-            let wasBad = known.withLock { known in
+            let wasBad = known.withLockedValue { known in
                 defer { known[source]?.problem = nil }
                 return known[source]?.problem != nil
             }
             if wasBad { logger.info("routes are read again", metadata: ["openapi": "\(source)"]) }
         } catch {
             guard !Task.isCancelled else { return }
-            let isNew = known.withLock { known in
+            let isNew = known.withLockedValue { known in
                 defer { known[source, default: Known()].problem = error }
                 return known[source]?.problem != error
             }
@@ -157,7 +157,7 @@ package final class Discovery: Sendable {
     private func read(
         _ source: Settings.Discovery.Source, by trust: ServerTrust?
     ) async throws(DiscoveryFault) {
-        let before = known.withLock { $0[source] } ?? Known()
+        let before = known.withLockedValue { $0[source] } ?? Known()
         let (octets, etag): ([UInt8], [UInt8]?)
         do throws(FetchError) {
             switch try await DocumentFetch.ask(source, by: trust, etag: before.etag, on: group) {
@@ -178,7 +178,7 @@ package final class Discovery: Sendable {
         var left = document.skipped
         let routes = document.routes(rest: source.rest) { left.append($0) }
         let hasChanged = !before.wasRead || routes != before.routes
-        known.withLock { known in
+        known.withLockedValue { known in
             let problem = known[source]?.problem
             known[source] = Known(etag: etag, routes: routes, left: left, wasRead: true, problem: problem)
         }

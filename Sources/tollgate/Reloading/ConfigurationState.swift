@@ -3,7 +3,7 @@
 import Digests
 import Octets
 import Settings
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// Which configuration is in force, and how the last attempt to change it went: for logs, pages and metrics.
 final class ConfigurationState: Sendable {
@@ -32,20 +32,20 @@ final class ConfigurationState: Sendable {
         var report: Report
     }
 
-    private let state: Mutex<State>
+    private let state: NIOLockedValueBox<State>
 
     init(_ settings: Settings, file: String?, text: String?) {
-        state = Mutex(
+        state = NIOLockedValueBox(
             State(settings: settings, report: Report(file: file, hash: text.map(Self.hash), lastReload: nil)))
     }
 
     /// In force.
-    var settings: Settings { state.withLock(\.settings) }
+    var settings: Settings { state.withLockedValue(\.settings) }
 
-    var report: Report { state.withLock(\.report) }
+    var report: Report { state.withLockedValue(\.report) }
 
     func succeed(_ settings: Settings, text: String?, at time: WallTime = .now()) {
-        state.withLock { state in
+        state.withLockedValue { state in
             state.settings = settings
             state.report.hash = text.map(Self.hash)
             state.report.lastReload = Attempt(at: time, problems: [])
@@ -55,7 +55,7 @@ final class ConfigurationState: Sendable {
 
     /// Goes on with what documents told besides.
     func adopt(_ settings: Settings) {
-        state.withLock { state in
+        state.withLockedValue { state in
             state.settings = settings
             state.report.routesProblem = nil
         }
@@ -63,11 +63,11 @@ final class ConfigurationState: Sendable {
 
     /// What documents told can't be put to work, and is tried again.
     func refuseRoutes(_ problem: String) {
-        state.withLock { $0.report.routesProblem = problem }
+        state.withLockedValue { $0.report.routesProblem = problem }
     }
 
     func fail(_ problems: [String], at time: WallTime = .now()) {
-        state.withLock { $0.report.lastReload = Attempt(at: time, problems: problems) }
+        state.withLockedValue { $0.report.lastReload = Attempt(at: time, problems: problems) }
     }
 
     private static func hash(_ text: String) -> String {

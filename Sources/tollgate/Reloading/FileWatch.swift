@@ -3,7 +3,7 @@
 @preconcurrency import Dispatch
 import LibC
 import Octets
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// Tells when what a path leads to may be another file, or say something else: written anew, replaced by a rename, or reached
 /// by symbolic links one of which was swapped, which is how Kubernetes changes a ConfigMap.
@@ -37,7 +37,7 @@ final class FileWatch: Sendable {
     private let path: String
     private let descriptor: CInt
     private let queue = DispatchQueue(label: "tollgate.file-watch")
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     /// - Returns: for each change when it happened, until nobody listens any more, or the kernel has no watch to give.
     /// - Throws: where it has none from the beginning.
@@ -75,13 +75,13 @@ final class FileWatch: Sendable {
 
     private func tellSoon(_ continuation: AsyncThrowingStream<ContinuousClock.Instant, any Error>.Continuation) {
         let now = ContinuousClock.now
-        let isFirst = state.withLock { state in
+        let isFirst = state.withLockedValue { state in
             defer { state.isDue = true }
             return !state.isDue
         }
         guard isFirst else { return }
         queue.asyncAfter(deadline: .now() + Self.quiet) {
-            self.state.withLock { $0.isDue = false }
+            self.state.withLockedValue { $0.isDue = false }
             // The way may lead through other folders by now.
             do throws(Failure) {
                 try self.watchFolders()
@@ -105,7 +105,7 @@ final class FileWatch: Sendable {
             }
             watches[watch, default: (folder, [])].names.formUnion(names)
         }
-        state.withLock { state in
+        state.withLockedValue { state in
             for gone in state.watches.keys where watches[gone] == nil { inotify_rm_watch(descriptor, gone) }
             state.watches = watches
         }
@@ -118,7 +118,7 @@ final class FileWatch: Sendable {
         while true {
             let count = read(descriptor, &buffer, buffer.count)
             guard count > 0 else { return isConcerned }
-            let watches = state.withLock(\.watches)
+            let watches = state.withLockedValue(\.watches)
             for event in FileWatchEvent.all(in: buffer[..<count]) {
                 if event.mask & Self.ofFolderItself != 0 { isConcerned = true }
                 guard let (folder, names) = watches[event.watch], names.contains(event.name) else { continue }

@@ -4,7 +4,7 @@ import LibC
 import Logging
 import NIOCore
 import Octets
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// Tells whoever supervises the process how it goes (``SupervisorReports``), without libsystemd. Nobody to tell, or nobody who
 /// reads, holds nothing up.
@@ -36,11 +36,11 @@ final class Supervisor: Sendable {
     private let outlet: SupervisorSocket?
     private let interval: Duration
     private let logger: Logger
-    private let state: Mutex<State>
+    private let state: NIOLockedValueBox<State>
 
     init(_ supervision: Supervision, logger: Logger) {
         self.logger = logger
-        state = Mutex(State(reports: SupervisorReports(keepsWatch: supervision.watchdog != nil)))
+        state = NIOLockedValueBox(State(reports: SupervisorReports(keepsWatch: supervision.watchdog != nil)))
         interval =
             supervision.watchdog.map { max(min($0 / 2, Self.longestInterval), Self.shortestInterval) }
             ?? Self.longestInterval
@@ -98,7 +98,7 @@ final class Supervisor: Sendable {
     /// Whoever finds the process ended by its supervisor finds here why.
     private func note(_ loopsUnheard: Int) {
         let isUnheard = loopsUnheard > 0
-        let isNew = state.withLock { state in
+        let isNew = state.withLockedValue { state in
             defer { state.isUnheard = isUnheard }
             return state.isUnheard != isUnheard
         }
@@ -114,7 +114,7 @@ final class Supervisor: Sendable {
     private func tell(_ report: (inout SupervisorReports) -> [SupervisorNotice]) {
         guard let outlet else { return }
         // Sent within the lock, so that the other side hears what happened in its order.
-        let (error, isNew) = state.withLock { state -> (CInt, Bool) in
+        let (error, isNew) = state.withLockedValue { state -> (CInt, Bool) in
             let notices = report(&state.reports)
             if !notices.isEmpty { state.unsent.append(SupervisorNotice.message(notices)) }
             var error: CInt = 0
