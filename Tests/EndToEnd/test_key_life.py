@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from contextlib import contextmanager
+from hashlib import sha256
 
 import pytest
 from fixtures.programs import built
@@ -131,3 +132,104 @@ def test_ctrl_c_at_the_question_changes_nothing(ctl, redis):
     terminal.end()
     assert terminal.code == -signal.SIGINT
     assert redis("HGET", f"tg:1:{{acme}}:k:{key['id'][5:]}", "is_active") == b"1"
+
+
+# ---- Import ----------------------------------------------------------------------------------------------------------
+
+
+def line(org: str, key: str, **members) -> str:
+    return json.dumps({"organization_id": org, "key_hash": sha256(key.encode()).hexdigest(), **members}) + "\n"
+
+
+def test_a_key_of_another_system_works_once_its_hash_is_imported(launch, upstream, ctl, folder):
+    daemon = launch(upstream)
+    keys = {name: f"mcp_{name * 4}" for name in ("works", "ended", "later", "gone")}
+    file = folder / "keys.jsonl"
+    file.write_text(
+        line("acme", keys["works"], name="ci")
+        + line("acme", keys["ended"], expires_at="2020-01-01T00:00:00Z")
+        + line("acme", keys["later"], not_before="2099-01-01T00:00:00Z")
+        + line("acme", keys["gone"], is_active=False)
+    )
+    for key in keys.values():
+        assert status(daemon, key) == 401
+    assert ctl("key", "import", "--create-orgs", str(file)) == "4 keys imported.\n"
+    until(lambda: status(daemon, keys["works"]) == 200, "the key, once it is looked up again")
+    assert [status(daemon, keys[name]) for name in ("ended", "later", "gone")] == [401] * 3
+    # The other system revokes it: on the next request after the next import.
+    file.write_text(line("acme", keys["works"], is_active=False))
+    assert ctl("key", "import", str(file)) == "0 keys imported, 1 revoked here.\n"
+    assert status(daemon, keys["works"]) == 401
+    file.write_text(line("acme", keys["works"]))
+    assert ctl("key", "import", str(file)) == "0 keys imported, 1 stays revoked.\n"
+    assert status(daemon, keys["works"]) == 401
+
+
+IMPORT_PAGE = 2000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_import_is_done_by_the_same_file(redis, ctl, folder, number):
+    lines = [line(f"org-{place // 5}", f"mcp_{place}") for place in range(2 * IMPORT_PAGE)]
+    with begun(ctl, "key", "import", "--create-orgs") as process:
+        process.stdin.write("".join(lines[:IMPORT_PAGE]) + lines[IMPORT_PAGE])
+        process.stdin.flush()
+        # A page is written while the next is awaited.
+        until(lambda: len(redis.names("tg:1:cred:*")) == IMPORT_PAGE, "the first page", 60)
+        process.send_signal(number)
+        code = process.wait(60)
+        output, errors = process.stdout.read(), process.stderr.read()
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert code == 128 + number
+        assert output.startswith(f"{IMPORT_PAGE} keys imported") or output.startswith(f"{IMPORT_PAGE + 1} keys imported")
+        assert "for the rest import the file again" in errors
+    file = folder / "keys.jsonl"
+    file.write_text("".join(lines))
+    done = json.loads(ctl("key", "import", "--create-orgs", "--json", str(file)))
+    assert (done["imported"] + done["there_before"], done["refused"]) == (2 * IMPORT_PAGE, 0)
+    assert len(redis.names("tg:1:cred:*")) == len(redis.names("tg:1:*:k:*")) == 2 * IMPORT_PAGE
+    assert redis.names("tg:1:*:unfinished") == set()
+
+
+def test_where_redis_goes_away_the_import_tells_how_far_it_came(redis, ctl):
+    lines = [line(f"org-{place // 5}", f"mcp_{place}") for place in range(IMPORT_PAGE + 1)]
+    with begun(ctl, "key", "import", "--create-orgs") as process:
+        process.stdin.write("".join(lines))
+        process.stdin.flush()
+        until(lambda: len(redis.names("tg:1:cred:*")) == IMPORT_PAGE, "the first page", 60)
+        until(lambda: redis.names("tg:1:*:unfinished") == set(), "the first page's end", 60)
+        redis.stop()
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (69, "")
+    assert f"up to line {IMPORT_PAGE}: {IMPORT_PAGE} keys imported; for the rest import the file again" in errors
+
+
+def test_a_terminal_shows_how_far_it_is(ctl, folder):
+    file = folder / "keys.jsonl"
+    file.write_text("".join(line(f"org-{place // 5}", f"mcp_{place}") for place in range(3 * IMPORT_PAGE)) + "junk\n")
+    terminal = ctl.on_terminal("key", "import", "--create-orgs", str(file))
+    terminal.until(" %  ")
+    screen = terminal.end()
+    assert terminal.code == 65
+    assert "[####" in screen and " lines, " in screen
+    assert f"tollgatectl: line {3 * IMPORT_PAGE + 1}: expected an object of JSON\n" in screen
+    # Nothing of it stays.
+    assert screen.endswith(f"\r\x1b[K{3 * IMPORT_PAGE} keys imported, 1 line refused.\n")
+
+
+def test_a_greedy_file_takes_bounded_memory(ctl, folder):
+    """One line of 64 MiB, and many of the longest there may be."""
+    file = folder / "keys.jsonl"
+    with file.open("w") as written:
+        written.write("x" * (64 << 20) + "\n")
+        for _ in range(2000):
+            written.write('{"organization_id":"' + "y" * 60_000 + '"}\n')
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -v 4194304; exec "$@"', "bash", built("tollgatectl"), "key", "import", "--dry-run", str(file)],
+        capture_output=True, text=True, timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (65, "0 keys could be imported.\n")
+    assert done.stderr.startswith("tollgatectl: line 1: expected at most 65536 bytes in a line\n")
+    assert done.stderr.count("\n") == 2001 and len(done.stderr) < 400_000

@@ -66,6 +66,8 @@ import Testing
         (.finishRotation, [organization, records[0], records[1], active, unfinished, audit]),
         (.findEnded, records), (.removeEnded, [organization, records[0], keys, active, audit]),
         (.countExpiring, [organization, active]),
+        (.importKeys, [organization, keys, active, unfinished, audit] + records),
+        (.finishImport, [organization, unfinished, audit]),
     ]
     private static let ofNoOrganization: [Call] = [
         (.adoptDatabase, [names.instance, names.planAudit]), (.checkSecrets, [names.checkSecrets]),
@@ -110,6 +112,7 @@ import Testing
             Set(refused) == [
                 "usage", "create-organization", "issue-key", "finish-issue", "place-pointer", "rotate-key",
                 "finish-rotation", "publish-expiring", "adopt-database", "set-plan", "add-check-secret",
+                "import-keys", "finish-import",
             ])
     }
 

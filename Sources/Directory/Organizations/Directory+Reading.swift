@@ -122,15 +122,26 @@ extension Directory {
     func described(
         _ reply: [RedisReply], as ids: [KeyID], hash: CredentialHash? = nil
     ) throws(DirectoryError) -> [KeyDescription] {
+        let (now, organization, records) = try records(in: reply, as: ids)
+        return records.compactMap { id, fields in
+            if let hash, fields[.hash] != .bytes(hash.hexadecimal) { return nil }
+            return KeyDescription(id, fields, of: organization, at: now)
+        }
+    }
+
+    /// What ``describing(_:of:)`` is answered: Redis' clock in µs, the organization, and the records there are.
+    func records(
+        in reply: [RedisReply], as ids: [KeyID]
+    ) throws(DirectoryError) -> (
+        now: Int, organization: OrganizationRecord?, records: [(id: KeyID, fields: RecordValues<KeyField>)]
+    ) {
         guard reply.count == ids.count + 2, let now = reply[0].integer,
             let fields = RecordValues(reply[1].array ?? [], of: OrganizationField.admitted)
         else { throw .unexpectedReply }
-        let record = OrganizationRecord(fields)
-        return zip(ids, reply.dropFirst(2)).compactMap { id, reply in
-            guard let fields = RecordValues(reply.array ?? [], of: KeyField.described) else { return nil }
-            if let hash, fields[.hash] != .bytes(hash.hexadecimal) { return nil }
-            return KeyDescription(id, fields, of: record, at: Int(now))
+        let records = zip(ids, reply.dropFirst(2)).compactMap { id, reply in
+            RecordValues(reply.array ?? [], of: KeyField.described).map { (id: id, fields: $0) }
         }
+        return (Int(now), OrganizationRecord(fields), records)
     }
 }
 

@@ -38,6 +38,24 @@ package struct KeyPages {
 
     /// - Returns: nil after the last page; one may be empty.
     package mutating func next() async throws(DirectoryError) -> [KeyDescription]? {
+        guard let runs = try await nextRuns() else { return nil }
+        var page: [KeyDescription] = []
+        for (ids, answer) in runs { page += try directory.described(answer, as: ids) }
+        return page
+    }
+
+    /// The next page as it is exported; nil after the last.
+    package mutating func nextExported() async throws(DirectoryError) -> [ExportedKey]? {
+        guard let runs = try await nextRuns() else { return nil }
+        var page: [ExportedKey] = []
+        for (ids, answer) in runs {
+            page += try directory.records(in: answer, as: ids).records.compactMap { ExportedKey($0.id, $0.fields) }
+        }
+        return page
+    }
+
+    /// Some keys of several organizations, and what Redis answers of them.
+    private mutating func nextRuns() async throws(DirectoryError) -> [(ids: [KeyID], answer: [RedisReply])]? {
         while rests.isEmpty {
             guard let cursor else { return nil }
             let (found, next) = try await directory.redis.organizations(
@@ -56,15 +74,13 @@ package struct KeyPages {
             }
         ).map { $0.compactMap(\.text) }
         let runs = zip(turn, locals).filter { !$1.isEmpty }.map { rest, locals in
-            (organization: rest.organization, ids: locals.map { KeyID(organization: rest.organization, local: $0) })
+            locals.map { KeyID(organization: rest.organization, local: $0) }
         }
         let answers = try await directory.redis.answers(
-            runs.map { directory.describing($0.ids, of: $0.organization) })
-        var page: [KeyDescription] = []
-        for (run, answer) in zip(runs, answers) { page += try directory.described(answer, as: run.ids) }
+            runs.map { directory.describing($0, of: $0[0].organization) })
         for (rest, locals) in zip(turn, locals) where locals.count == run {
             rests.append(Rest(organization: rest.organization, offset: rest.offset + run))
         }
-        return page
+        return Array(zip(runs, answers))
     }
 }

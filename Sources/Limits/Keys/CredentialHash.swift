@@ -16,6 +16,11 @@ package struct CredentialHash: Sendable, Equatable {
     /// 64 lowercase hexadecimal digits, as in the names and records of Redis.
     package var hexadecimal: [UInt8] { digest.hexadecimal }
     package var text: String { String(decoding: hexadecimal, as: UTF8.self) }
+
+    /// Whether a text is one, as names and records have it.
+    package static func isText(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.utf8.allSatisfy { 0x30...0x39 ~= $0 || 0x61...0x66 ~= $0 }
+    }
 }
 
 extension CredentialHash: Hashable {

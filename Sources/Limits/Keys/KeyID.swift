@@ -28,6 +28,14 @@ package struct KeyID: Sendable, Hashable {
 
     package static func randomLocal() -> String { random(length: localLength) }
 
+    /// Always the same of the same octets, and as good as random of different ones.
+    package static func local(derivedFrom octets: [UInt8]) -> String {
+        let digits = CredentialHash(of: octets).hexadecimal.prefix(2 * localLength)
+        let values = digits.map { Int($0) < 0x3A ? Int($0) - 0x30 : Int($0) - 0x57 }
+        let places = stride(from: 0, to: values.count, by: 2).map { (values[$0] << 4 | values[$0 + 1]) & 31 }
+        return String(decoding: places.map { alphabet[$0] }, as: UTF8.self)
+    }
+
     /// So many of `a–z2–7`.
     static func random(length: Int) -> String {
         let octets = (0..<length).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }

@@ -4,12 +4,6 @@ import ArgumentParser
 import Directory
 import Octets
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 extension Moment {
     /// A hundred years: whoever wants more wants a key without end.
     private static let longest = 36_500 * 86_400
@@ -17,7 +11,7 @@ extension Moment {
     /// `90d`, `12h`, `30m`, `45s`, or a moment.
     static func expiry(_ text: String) throws -> KeyOrder.Expiry {
         if let seconds = seconds(text) { return .after(seconds) }
-        if let moment = moment(text) { return .at(moment) }
+        if let moment = CivilTime.secondsSince1970(text) { return .at(moment) }
         throw ValidationError(
             "expected a time from now such as 90d, at most 36500d, or a moment such as 2027-01-01T00:00:00Z")
     }
@@ -56,26 +50,5 @@ extension Moment {
             let count = Int(text.dropLast()), (1...longest).contains(count * unit)
         else { return nil }
         return count * unit
-    }
-
-    /// RFC 3339 §5.6. A part of a second counts as a whole one: no key lives shorter than was asked.
-    private static func moment(_ text: String) -> Int? {
-        let form = /([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?(?:Z|([+-])([0-9]{2}):([0-9]{2}))/
-        guard let match = text.wholeMatch(of: form), let offset = offset(match.3, match.4, match.5),
-            let local = try? Date("\(match.1)Z", strategy: .iso8601),
-            // Foundation takes 30 February for 2 March.
-            local.formatted(.iso8601) == "\(match.1)Z"
-        else { return nil }
-        let hasFraction = match.2?.contains { ("1"..."9").contains($0) } ?? false
-        return Int(local.timeIntervalSince1970) - offset + (hasFraction ? 1 : 0)
-    }
-
-    /// Seconds ahead of UTC.
-    private static func offset(_ sign: Substring?, _ hours: Substring?, _ minutes: Substring?) -> Int? {
-        guard let sign, let hours = hours.flatMap({ Int($0) }), let minutes = minutes.flatMap({ Int($0) }) else {
-            return 0
-        }
-        guard hours < 24, minutes < 60 else { return nil }
-        return (hours * 3600 + minutes * 60) * (sign == "-" ? -1 : 1)
     }
 }

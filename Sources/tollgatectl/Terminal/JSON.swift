@@ -42,6 +42,10 @@ enum JSON: Sendable {
     }
 
     private static func quoted(_ text: String) -> String {
+        // Of a million keys the encoder would take minutes.
+        if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            return "\"\(text)\""
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = .withoutEscapingSlashes
         // A String always encodes.

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Keyspace
+package import Limits
+import Redis
+
+/// Writes keys that come from elsewhere, many at once.
+///
+/// 1. Done again, it changes nothing: a key without an id gets one that depends on its hash and on the database.
+///    (Not on the hash alone: ids stand in logs, and who sees one could try out what a weak key may be.)
+/// 2. Interrupted, it leaves unfinished keys at most, which the same file finishes, and retention else takes away.
+/// 3. A key that is there already stays as it is, but for its end: who is inactive in the file is revoked, and nobody who
+///    is revoked comes back.
+package struct KeyImport: Sendable {
+    package enum Outcome: Sendable, Equatable {
+        case imported
+        case there
+        /// It worked here until now.
+        case revoked
+        /// It is active in the file, and revoked here.
+        case staysRevoked
+        case refused(Refusal)
+    }
+
+    package enum Refusal: Sendable, Equatable {
+        case organizationMissing(OrganizationID)
+        /// As many active keys as the organization may have.
+        case full(OrganizationID, maximum: Int)
+        /// The hash belongs to a key of another organization.
+        case elsewhere(KeyID)
+        /// The id belongs to a key of another hash.
+        case idTaken(KeyID)
+        /// It would live longer than a key of the organization may.
+        case lifetimeTooLong(OrganizationID)
+        /// It was begun an hour ago, and is being given up.
+        case late
+    }
+
+    /// Keys a script: it holds up everybody else for so long.
+    private static let longestRun = 50
+
+    /// Keys of one organization that a script is called with.
+    private typealias Run = (organization: OrganizationID, places: [Int])
+
+    private let directory: Directory
+    private let database: String
+    /// Where an organization's record says nothing else.
+    private let maximumActive: Int
+    private let createsOrganizations: Bool
+
+    /// - Parameter createsOrganizations: those that keys are of and that are missing.
+    package init(
+        _ directory: Directory, maximumActive: Int, createsOrganizations: Bool
+    ) async throws(DirectoryError) {
+        self.directory = directory
+        self.maximumActive = maximumActive
+        self.createsOrganizations = createsOrganizations
+        // A database has an id before anything else.
+        let answer = try await directory.redis.answer(
+            .instance, keys: [directory.names.instance], arguments: [DatabaseID.proposal()])
+        guard answer.count == 2, let id = answer[1].text else { throw .unexpectedReply }
+        database = id
+    }
+
+    /// In their order.
+    package func callAsFunction(_ keys: [ImportedKey]) async throws(DirectoryError) -> [Outcome] {
+        var batch = Batch(keys: keys, ids: keys.map { $0.id ?? derivedID(of: $0) })
+        let others = try await write(Array(keys.indices), &batch, isLast: false)
+        // What is there under another id, perhaps since it was issued here.
+        if !others.isEmpty { _ = try await write(others, &batch, isLast: true) }
+        return batch.outcomes.map { $0 ?? .refused(.late) }
+    }
+
+    private func derivedID(of key: ImportedKey) -> KeyID {
+        KeyID(
+            organization: key.organization, local: KeyID.local(derivedFrom: Array("\(database) \(key.hash)".utf8)))
+    }
+
+    private struct Batch {
+        let keys: [ImportedKey]
+        var ids: [KeyID]
+        var outcomes: [Outcome?]
+        /// A file may have a key twice.
+        var written: Set<KeyID> = []
+
+        init(keys: [ImportedKey], ids: [KeyID]) {
+            self.keys = keys
+            self.ids = ids
+            outcomes = Array(repeating: nil, count: keys.count)
+        }
+    }
+
+    // MARK: The steps
+
+    /// - Returns: places of those that are to be written once more, by the ids that the batch has for them then.
+    private func write(
+        _ places: [Int], _ batch: inout Batch, isLast: Bool
+    ) async throws(DirectoryError) -> [Int] {
+        let (written, full) = try await writeRecords(places, &batch)
+        let placed = try await directory.redis.answers(
+            written.map { place in
+                RedisCommand(
+                    .placePointer, keys: [directory.names.credential(batch.keys[place].hash)],
+                    arguments: [RecordPointer(batch.ids[place]).text])
+            })
+        let (fresh, old) = zip(written, placed).reduce(into: ([Int](), [Int]())) { parts, one in
+            if one.1.first?.integer == 1 { parts.0.append(one.0) } else { parts.1.append(one.0) }
+        }
+        // Where another pointer was there before, it may be ours from another time.
+        let doubtful = old + full.map(\.place)
+        let pointers = try await directory.redis.answers(
+            doubtful.map {
+                RedisCommand(.findKey, keys: [directory.names.credential(batch.keys[$0].hash)], arguments: [])
+            }
+        ).map { $0.first.flatMap { RecordPointer($0) }.flatMap { KeyID($0.principal.keyID) } }
+        var ready = fresh
+        var others: [Int] = []
+        for (place, pointer) in zip(old, pointers) {
+            if pointer == batch.ids[place] {
+                ready.append(place)
+            } else {
+                try await directory.redis.removeUnfinished(
+                    directory.names, batch.ids[place], nil, insteadOf: nil, after: 0)
+                others.append(contentsOf: judge(place, pointer, isLast: isLast, &batch, otherwise: .late))
+            }
+        }
+        for (one, pointer) in zip(full, pointers.dropFirst(old.count)) {
+            let refusal = Refusal.full(batch.keys[one.place].organization, maximum: one.maximum)
+            others.append(contentsOf: judge(one.place, pointer, isLast: isLast, &batch, otherwise: refusal))
+        }
+        try await finish(ready.sorted(), &batch)
+        return others
+    }
+
+    /// What becomes of a key whose hash may be another's.
+    ///
+    /// - Returns: its place, where it is to be written once more.
+    private func judge(
+        _ place: Int, _ pointer: KeyID?, isLast: Bool, _ batch: inout Batch, otherwise refusal: Refusal
+    ) -> [Int] {
+        if let pointer, pointer.organization != batch.keys[place].organization {
+            batch.outcomes[place] = .refused(.elsewhere(pointer))
+        } else if let pointer, pointer != batch.ids[place], !isLast {
+            batch.ids[place] = pointer
+            return [place]
+        } else {
+            batch.outcomes[place] = .refused(refusal)
+        }
+        return []
+    }
+
+    /// - Returns: places of those whose pointer is to be placed, and of those that there is no room for.
+    private func writeRecords(
+        _ places: [Int], _ batch: inout Batch
+    ) async throws(DirectoryError) -> (written: [Int], full: [(place: Int, maximum: Int)]) {
+        var written: [Int] = []
+        var full: [(place: Int, maximum: Int)] = []
+        var runs = Self.runs(of: places, batch)
+        var answers = try await directory.redis.answers(runs.map { command($0, batch) })
+        if createsOrganizations {
+            let missing = zip(runs, answers).filter { $1.first?.text == "missing" }.map(\.0)
+            if !missing.isEmpty {
+                try await create(Set(missing.map(\.organization)))
+                let again = try await directory.redis.answers(missing.map { command($0, batch) })
+                (runs, answers) = (runs + missing, answers.map { $0.first?.text == "missing" ? [] : $0 } + again)
+            }
+        }
+        for (run, answer) in zip(runs, answers) where !answer.isEmpty {
+            guard answer[0].text != "missing" else {
+                for place in run.places { batch.outcomes[place] = .refused(.organizationMissing(run.organization)) }
+                continue
+            }
+            guard let maximum = answer[0].integer, answer.count == run.places.count + 1 else { throw .unexpectedReply }
+            for (place, word) in zip(run.places, answer.dropFirst()) {
+                switch word.text {
+                case "new", "again":
+                    if batch.written.insert(batch.ids[place]).inserted {
+                        written.append(place)
+                    } else {
+                        batch.outcomes[place] = .there
+                    }
+                case "there": batch.outcomes[place] = .there
+                case "revoked": batch.outcomes[place] = .revoked
+                case "kept": batch.outcomes[place] = .staysRevoked
+                case "taken": batch.outcomes[place] = .refused(.idTaken(batch.ids[place]))
+                case "longer": batch.outcomes[place] = .refused(.lifetimeTooLong(run.organization))
+                case "full": full.append((place, Int(maximum)))
+                default: throw .unexpectedReply
+                }
+            }
+        }
+        return (written.sorted(), full)
+    }
+
+    private func finish(_ places: [Int], _ batch: inout Batch) async throws(DirectoryError) {
+        let runs = Self.runs(of: places, batch)
+        let answers = try await directory.redis.answers(
+            runs.map { run in
+                let organization = run.organization.text
+                return RedisCommand(
+                    .finishImport,
+                    keys: [
+                        directory.names.organization(organization), directory.names.unfinishedKeys(organization),
+                        directory.names.audit(organization),
+                    ],
+                    arguments: [directory.actor]
+                        + run.places.flatMap { [batch.ids[$0].local, batch.ids[$0].text, batch.keys[$0].name] })
+            })
+        for (run, answer) in zip(runs, answers) {
+            for (index, place) in run.places.enumerated() {
+                let isDone = answer.count == run.places.count && answer[index].text == "done"
+                batch.outcomes[place] = isDone ? .imported : .refused(.late)
+            }
+        }
+    }
+
+    private func create(_ organizations: Set<OrganizationID>) async throws(DirectoryError) {
+        // Whoever else makes one at the same time has done the same.
+        _ = try await directory.redis.answers(
+            organizations.map { id in
+                RedisCommand(
+                    .createOrganization,
+                    keys: [directory.names.organization(id.text), directory.names.audit(id.text)],
+                    arguments: [Revision.random(), directory.actor, id.text, "import"])
+            })
+    }
+
+    // MARK: Commands
+
+    /// Keys of one organization together, in their order.
+    private static func runs(of places: [Int], _ batch: Batch) -> [Run] {
+        var runs: [Run] = []
+        var open: [OrganizationID: Int] = [:]
+        for place in places {
+            let organization = batch.keys[place].organization
+            if let index = open[organization], runs[index].places.count < longestRun {
+                runs[index].places.append(place)
+            } else {
+                open[organization] = runs.count
+                runs.append((organization, [place]))
+            }
+        }
+        return runs
+    }
+
+    private func command(_ run: Run, _ batch: Batch) -> RedisCommand {
+        let (names, organization) = (directory.names, run.organization.text)
+        var command = RedisCommand(.importKeys, keyCount: 5 + run.places.count)
+        for name in [
+            names.organization(organization), names.keys(organization), names.activeKeys(organization),
+            names.unfinishedKeys(organization), names.audit(organization),
+        ] + run.places.map({ names.record(batch.ids[$0]) }) {
+            command.append(name)
+        }
+        command.append(Revision.random())
+        command.append(directory.actor)
+        command.append(Int64(maximumActive))
+        for place in run.places {
+            let (key, id) = (batch.keys[place], batch.ids[place])
+            command.append(id.local)
+            command.append(key.hash)
+            for isSo in [key.isActive, key.isReplaced] { command.append(isSo ? "1" : "0") }
+            for moment in [key.createdAt, key.expiresAt, key.revokedAt] { command.append(Int64(moment)) }
+            let fields = key.fields(as: id)
+            command.append(Int64(2 * fields.count))
+            for (field, value) in fields {
+                command.append(field.rawValue)
+                command.append(value)
+            }
+        }
+        return command
+    }
+}
