@@ -7,7 +7,7 @@ import NIOCore
 import NIOPosix
 import Redis
 package import Settings
-import Telemetry
+package import Telemetry
 
 /// The data plane as one service: loops and listeners, and how they start and end.
 ///
@@ -60,17 +60,20 @@ package final class ProxyService: Sendable {
     ///
     /// - Parameters:
     ///   - inherited: sockets that listen already, to be used where they agree with `listen`.
+    ///   - traffic: is told what goes on.
     ///   - willListen: waited for before the listeners open; given the id of the database, where Redis was found, and when it
     ///     has to have returned.
     /// - Throws: ``ProxyStartError`` when an address can't be listened on, or why the access log can't be opened.
     package static func start(
         _ settings: Settings, inherited: [InheritedSocket] = [], logger: Logger,
+        traffic: TrafficRecorder = TrafficRecorder(),
         willListen: @Sendable (_ database: [UInt8]?, _ deadline: ContinuousClock.Instant) async -> Void = { _, _ in }
     ) async throws -> ProxyService {
         let accessLog = try openAccessLog(settings.log.access, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.loops)
         let snapshot = try Snapshot(settings)
-        let shared = Shared(snapshot.bounds, troubles: Troubles(logger: logger), logger: logger)
+        let shared = Shared(
+            snapshot.bounds, traffic: traffic, troubles: Troubles(logger: logger), logger: logger)
         let backends = Backends(settings, logger: logger)
         let standing = Standing(settings: settings, backends: backends, accessLog: accessLog)
         let eventLoops = Array(group.makeIterator())

@@ -120,7 +120,7 @@ extension Exchange {
         }
         record.times.decided = loop.readClock()
         let verdict = state.admittance.decided(
-            decision, receipt, by: snapshot.policies, isFree: state.intake?.traits.isFree == true, &loop.pacing,
+            decision, receipt, by: snapshot.policies, isFree: state.intake?.traits.isFree == true, &loop.free.pacing,
             at: loop.now)
         perform(verdict)
     }
@@ -199,7 +199,7 @@ extension Exchange {
 
     /// Asks for admission, at once where it is known what the request is for.
     private func askAboutMessage(_ request: AdmissionRequest) {
-        switch state.intake?.open(request, by: snapshot, loop.falseStreams, at: loop.now) {
+        switch state.intake?.open(request, by: snapshot, loop.free.falseStreams, at: loop.now) {
         case .announce(let announcement): ask(announcement)
         case .read: readMessageBody()
         case .ask(let request): ask(request)
@@ -235,7 +235,7 @@ extension Exchange {
     func heldBodyEnded(_ trailers: ByteBuffer?) {
         guard state.machine.awaitsResponse else { return }
         let rules = state.admittance.toolRules
-        let ending = state.intake?.end(trailers, by: snapshot, loop.falseStreams, at: loop.now, rules: rules)
+        let ending = state.intake?.end(trailers, by: snapshot, loop.free.falseStreams, at: loop.now, rules: rules)
         switch ending {
         case .unasked, nil: return
         case .ask(let request):

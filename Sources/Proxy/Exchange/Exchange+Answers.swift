@@ -138,10 +138,10 @@ extension Exchange {
     ///
     /// - Parameter isServed: it did more than to say where else it will.
     func accountForAnswer(_ response: ResponseHead, isServed: Bool) {
-        let isCallAfterAll = state.intake?.judgeStream(by: response, &loop.falseStreams, at: loop.now) == true
+        let isCallAfterAll = state.intake?.judgeStream(by: response, &loop.free.falseStreams, at: loop.now) == true
         guard let receipt = state.admittance.receipt else { return }
         // What is given back isn't limited, so beyond the rate of what costs nothing it is paid.
-        let isServed = isServed || !loop.pacing.takesTurn(of: state.admittance.freeCaller, at: loop.now)
+        let isServed = isServed || !loop.free.pacing.takesTurn(of: state.admittance.freeCaller, at: loop.now)
         guard snapshot.reportedCosts.accountsForAnswers || isCallAfterAll || !isServed else { return }
         epoch.gate.account(
             for: receipt,
@@ -196,7 +196,7 @@ extension Exchange {
 
     /// The client has left while it waited for its turn.
     func giveTurnBack() {
-        if let caller = state.admittance.giveUpTurn() { loop.pacing.giveBack(to: caller) }
+        if let caller = state.admittance.giveUpTurn() { loop.free.pacing.giveBack(to: caller) }
     }
 
     // MARK: Sessions

@@ -13,16 +13,20 @@ extension Exchange {
     /// A stream has a line when it begins, since it may never end.
     func beginStreamRecord() {
         nameMessage()
-        if !record.isStream { loop.metrics.streamBegan() }
+        if !record.isStream {
+            loop.metrics.streamBegan()
+            loop.traffic.streamBegan(record)
+        }
         record.logBegin(to: loop.accessLog, at: loop.readClock())
     }
 
     func endRecord() {
         guard record.isOpen else { return }
         nameMessage()
+        let now = loop.readClock()
+        loop.traffic.ended(record, at: now)
         record.logEnd(
-            to: loop.accessLog, countedIn: &loop.metrics, isToolError: state.toolErrors?.isError == true,
-            at: loop.readClock())
+            to: loop.accessLog, countedIn: &loop.metrics, isToolError: state.toolErrors?.isError == true, at: now)
     }
 
     private func nameMessage() {

@@ -32,11 +32,10 @@ final class Loop {
     /// Where bodies of our own are, whose length stands before them.
     var body = ByteBuffer()
 
-    /// Of callers whose requests cost nothing.
-    var pacing: Pacing
-    var falseStreams = FalseStreams()
+    var free: FreeCallers
 
     var metrics = LoopMetrics()
+    let traffic: LoopTraffic
 
     /// All loops, this one among them; to be asked for room. Nil before the start and after the end.
     private(set) var others: LoopTable?
@@ -61,7 +60,8 @@ final class Loop {
         rest = Rest(at: clock.now)
         deadlines = Deadlines(epoch.snapshot.bounds)
         self.accessLog = accessLog.map(AccessLogBuffer.init)
-        pacing = Pacing(loops: share.count)
+        free = FreeCallers(loops: share.count)
+        traffic = LoopTraffic(of: share.index, telling: shared.traffic, at: clock.now)
     }
 
     func start(among others: LoopTable) {
@@ -205,6 +205,7 @@ final class Loop {
         while let connection = deadlines.stall.popExpired(at: now) { connection.lookForStall() }
         while let exchange = deadlines.pace.popExpired(at: now) { exchange.paceExpired() }
         accessLog?.tick(now)
+        settleTraffic(at: now)
         // One of the loops does what is to be done once for the process.
         if index == 0 {
             shared.troubles.settle(at: now)
@@ -216,6 +217,12 @@ final class Loop {
             for connection in connections.values { connection.closeIfIdle() }
         }
         settleRest(at: now)
+    }
+
+    private func settleTraffic(at now: NIODeadline, isLast: Bool = false) {
+        guard traffic.isDue(at: now) || isLast else { return }
+        let gauges = TrafficSample.Gauges(connections: connections.count, streams: metrics.streams)
+        traffic.tell(gauges, hasRequests: metrics.inFlight > 0, at: now) { gateTotals }
     }
 
     private func settleRest(at now: NIODeadline) {
@@ -283,6 +290,7 @@ final class Loop {
     }
 
     func close() -> EventLoopFuture<Void> {
+        settleTraffic(at: readClock(), isLast: true)
         ticker?.stop()
         ticker = nil
         others = nil

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Logging
+import Telemetry
 
 /// What the loops of a process have in common, whatever configuration is in force. Each part guards itself.
 struct Shared: Sendable {
     let ledger: ConnectionLedger
     let heldBodies = HeldBodies()
+    let traffic: TrafficRecorder
     let troubles: Troubles
     let logger: Logger
 
-    init(_ bounds: Snapshot.Bounds, troubles: Troubles, logger: Logger) {
+    init(
+        _ bounds: Snapshot.Bounds, traffic: TrafficRecorder = TrafficRecorder(), troubles: Troubles, logger: Logger
+    ) {
         ledger = ConnectionLedger(most: bounds.connections, mostOfAddress: bounds.connectionsPerAddress)
+        self.traffic = traffic
         self.troubles = troubles
         self.logger = logger
     }
