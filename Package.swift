@@ -28,9 +28,10 @@ extension Target.Dependency {
 }
 
 func layer(
-    _ name: String, _ dependencies: [Target.Dependency], settings extra: [SwiftSetting] = []
+    _ name: String, _ dependencies: [Target.Dependency], settings extra: [SwiftSetting] = [],
+    resources: [Resource] = []
 ) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings + extra)
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings + extra)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -99,8 +100,11 @@ let package = Package(
         layer(
             "Admin",
             [
-                "LibC", "Octets", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioHTTP1,
-                .logging,
+                "Digests", "LibC", "Octets", "Settings", "Telemetry", .nioCore, .nioConcurrencyHelpers, .nioPosix,
+                .nioHTTP1, .logging,
+            ],
+            resources: [
+                .embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js"),
             ]),
         .executableTarget(
             name: "tollgate",

@@ -12,9 +12,11 @@ final class AdminConnection: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private enum State: Equatable {
+    private enum State {
         case idle
         case answering(then: Ending)
+        /// Events of the page, until one of both sides has enough.
+        case streaming(PageStream)
         /// Our side is shut. The client's is awaited, since a close with octets unread would destroy the answer.
         case lingering
     }
@@ -49,7 +51,10 @@ final class AdminConnection: ChannelInboundHandler {
     }
 
     var isAnswering: Bool {
-        if case .answering = state { true } else { false }
+        switch state {
+        case .answering, .streaming: true
+        case .idle, .lingering: false
+        }
     }
 
     /// Ends it, after the answer that is under way.
@@ -57,6 +62,10 @@ final class AdminConnection: ChannelInboundHandler {
         switch state {
         case .idle, .lingering: context?.close(promise: nil)
         case .answering: state = .answering(then: connections.isEnding ? .close : .lingering)
+        case .streaming:
+            guard let context else { return }
+            endStream()
+            finish(context, .close)
         }
     }
 
@@ -75,20 +84,31 @@ final class AdminConnection: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
+        endStream()
         connections.remove(self)
         context.fireChannelInactive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .head(let head) = unwrapInboundIn(data), state == .idle else { return }
+        guard case .head(let head) = unwrapInboundIn(data), case .idle = state else { return }
         // Who has 64 KiB of such answers untaken asks nothing more.
         guard context.channel.isWritable else { return abort() }
         state = .answering(then: Ending(after: head))
         connections.touch(self)
         let pages = pages
         // Readiness is asked of the loops, in their own time. Health checks are seconds apart.
-        context.eventLoop.makeFutureWithTask { await pages.answer(to: head) }
-            .assumeIsolated().whenSuccess { self.send($0, withBody: head.method != .HEAD) }
+        context.eventLoop.makeFutureWithTask { await pages.reply(to: head) }
+            .assumeIsolated().whenSuccess { reply in
+                switch reply {
+                case .whole(let answer): self.send(answer, withBody: head.method != .HEAD)
+                case .events(let after): self.stream(after: after)
+                }
+            }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        tellNews()
+        context.fireChannelWritabilityChanged()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -107,6 +127,7 @@ final class AdminConnection: ChannelInboundHandler {
         switch state {
         case .idle: refuse(context, error)
         case .answering: state = .answering(then: .close)
+        case .streaming: end()
         // What comes after the last request is no request.
         case .lingering: break
         }
@@ -117,9 +138,13 @@ final class AdminConnection: ChannelInboundHandler {
     private func send(_ answer: AdminPages.Answer, withBody: Bool) {
         guard let context, case .answering(let ending) = state else { return }
         var fields = HTTPHeaders([
-            ("Content-Type", answer.type), ("Cache-Control", "no-store"),
-            ("Content-Length", "\(answer.body.readableBytes)"),
+            ("Content-Type", answer.type), ("Cache-Control", answer.cacheControl),
         ])
+        // RFC 9110 §8.6: there it would be that of the file.
+        if answer.status != .notModified {
+            fields.add(name: "Content-Length", value: "\(answer.body.readableBytes)")
+        }
+        fields.add(contentsOf: answer.others)
         if let allow = answer.allow { fields.add(name: "Allow", value: allow) }
         fields.add(name: "Date", value: String(decoding: date.value(), as: UTF8.self))
         let head = HTTPResponseHead(version: .http1_1, status: answer.status, headers: fields)
@@ -130,6 +155,47 @@ final class AdminConnection: ChannelInboundHandler {
         // The next request may come before this returns.
         state = ending == .another ? .idle : .lingering
         finish(context, ending)
+    }
+
+    // MARK: Events
+
+    private func stream(after second: Int?) {
+        guard let context, case .answering(let ending) = state else { return }
+        guard ending != .close, let streams = connections.streams, streams.join(self) else {
+            return send(AdminPages.crowded, withBody: true)
+        }
+        state = .streaming(PageStream(after: second))
+        let fields = HTTPHeaders([
+            ("Content-Type", PageEvent.type), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
+            ("Date", String(decoding: date.value(), as: UTF8.self)),
+        ])
+        let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: fields)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        tellNews()
+    }
+
+    /// Writes what there is to tell, as far as its client takes it.
+    func tellNews() {
+        guard let context, let board = connections.streams?.board else { return }
+        while context.channel.isWritable, case .streaming(var stream) = state, let event = stream.next(of: board) {
+            // First: a write may tell of room, or of the end, before it returns.
+            state = .streaming(stream)
+            context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(event))), promise: nil)
+        }
+    }
+
+    /// A second has passed: whoever hasn't taken anything for too long is cut off.
+    func streamBeat() {
+        guard let context, case .streaming(var stream) = state else { return }
+        let isAlive = stream.beat(isWritable: context.channel.isWritable)
+        state = .streaming(stream)
+        isAlive ? tellNews() : abort()
+    }
+
+    private func endStream() {
+        guard case .streaming = state else { return }
+        state = .lingering
+        connections.streams?.leave(self)
     }
 
     /// Writes the end of an answer.

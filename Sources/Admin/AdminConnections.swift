@@ -11,13 +11,16 @@ final class AdminConnections {
     static let most = 32
 
     private let loop: any EventLoop
+    let streams: PageStreams?
     /// The one that is unused for longest first.
     private var open: [AdminConnection] = []
     private(set) var isEnding = false
     private var ended: EventLoopPromise<Void>?
 
-    init(on loop: any EventLoop) {
+    /// - Parameter page: nil where there is none.
+    init(on loop: any EventLoop, page: PageContents? = nil) {
         self.loop = loop
+        streams = page.map { PageStreams(of: $0, on: loop) }
     }
 
     func add(_ connection: AdminConnection) {

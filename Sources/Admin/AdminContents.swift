@@ -9,15 +9,18 @@ package struct AdminContents: Sendable {
     /// What the last reload failed by; nil where it was taken over.
     package var configurationError: @Sendable () -> String?
     package var metrics: @Sendable () async -> [MetricFamily]
+    /// Nil: there is no page.
+    package var page: PageContents?
 
     package init(
         readiness: @escaping @Sendable () async -> Readiness, status: @escaping @Sendable () async -> Status,
         configurationError: @escaping @Sendable () -> String? = { nil },
-        metrics: @escaping @Sendable () async -> [MetricFamily] = { [] }
+        metrics: @escaping @Sendable () async -> [MetricFamily] = { [] }, page: PageContents? = nil
     ) {
         self.readiness = readiness
         self.status = status
         self.configurationError = configurationError
         self.metrics = metrics
+        self.page = page
     }
 }

@@ -6,17 +6,20 @@ import Telemetry
 
 /// The read-only pages of the admin address:
 ///
-/// 1. `/livez`: 200 `ok` as long as the process answers at all.
-/// 2. `/metrics`: what was counted, as Prometheus reads it.
-/// 3. `/readyz`: 200 while requests are welcome, else 503; the body says which state, and why.
-/// 4. `/status`: version, state, configuration and fleet, as JSON.
+/// 1. `/`: the page that operators keep open, with its files and its events (``PageFile``, ``PageStreams``).
+/// 2. `/livez`: 200 `ok` as long as the process answers at all.
+/// 3. `/metrics`: what was counted, as Prometheus reads it.
+/// 4. `/readyz`: 200 while requests are welcome, else 503; the body says which state, and why.
+/// 5. `/status`: version, state, configuration and fleet, as JSON.
 ///
-/// Pages of browsers can't read the last one, nor, where the address is a loopback one, the second, nor what the third says of
-/// the configuration (``HostGuard``).
+/// Pages of browsers can't read the first and the last one, nor, where the address is a loopback one, the metrics, nor what
+/// `/readyz` says of the configuration (``HostGuard``). The first is there only where the address is a loopback one: it tells
+/// who calls.
 ///
 /// Everything else is 404, and other methods than GET and HEAD are 405: there is nothing here that changes anything.
 struct AdminPages: Sendable {
     private enum Page: String {
+        case events = "/page/events"
         case livez = "/livez"
         case metrics = "/metrics"
         case readyz = "/readyz"
@@ -29,6 +32,17 @@ struct AdminPages: Sendable {
         var type: String
         var body: ByteBuffer
         var allow: String?
+        var cacheControl = "no-store"
+        /// Of this answer alone.
+        var others = HTTPHeaders()
+    }
+
+    enum Reply: Sendable {
+        case whole(Answer)
+        /// Events, as long as the client likes.
+        ///
+        /// - Parameter after: the last second that it knows.
+        case events(after: Int?)
     }
 
     private let contents: AdminContents
@@ -46,16 +60,29 @@ struct AdminPages: Sendable {
             uniqueKeysWithValues: Exposition.allCases.map { ($0, MetricsPage($0, of: contents.metrics)) })
     }
 
-    func answer(to head: HTTPRequestHead) async -> Answer {
-        guard let page = Page(rawValue: String(Self.path(of: head.uri))) else {
-            return Self.problem(.notFound, "There are /livez, /metrics, /readyz and /status here.")
+    func reply(to head: HTTPRequestHead) async -> Reply {
+        let path = String(Self.path(of: head.uri))
+        guard head.method == .GET, path == Page.events.rawValue, refusalOfEvents(to: head) == nil else {
+            return .whole(await answer(to: head, path))
+        }
+        return .events(after: PageResumption.after(head))
+    }
+
+    private func answer(to head: HTTPRequestHead, _ path: String) async -> Answer {
+        let file = PageFile(rawValue: path)
+        let page = Page(rawValue: path)
+        guard file != nil || page != nil else {
+            return Self.problem(.notFound, "There are /, /livez, /metrics, /readyz and /status here.")
         }
         guard head.method == .GET || head.method == .HEAD else {
             var refusal = Self.problem(.methodNotAllowed, "This address is read-only.")
             refusal.allow = "GET, HEAD"
             return refusal
         }
+        if let file { return refusalOfPage(to: head) ?? file.answer(to: head) }
         switch page {
+        case .events: return refusalOfEvents(to: head) ?? Answer(status: .ok, type: PageEvent.type, body: ByteBuffer())
+        case nil: preconditionFailure("A path is of a file, of a page or of neither")
         case .livez: return Self.ok("text/plain; charset=utf-8", "ok\n")
         case .metrics:
             if isLoopback, let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
@@ -66,6 +93,31 @@ struct AdminPages: Sendable {
             if let flaw = hostGuard.flaw(of: head) { return Self.refusal(of: flaw) }
             return Self.ok("application/json", await contents.status().json + "\n")
         }
+    }
+
+    /// Nil where the page may be read.
+    private func refusalOfPage(to head: HTTPRequestHead) -> Answer? {
+        guard isLoopback, contents.page != nil else {
+            return Self.problem(
+                .notFound,
+                "The page is served only where admin is a loopback address: ask there, from elsewhere by ssh -L.")
+        }
+        return hostGuard.flaw(of: head).map(Self.refusal)
+    }
+
+    /// Pages of other origins couldn't read them, but could take all the room by images that never end. Browsers say by
+    /// Sec-Fetch-Site who asks.
+    private func refusalOfEvents(to head: HTTPRequestHead) -> Answer? {
+        if let refusal = refusalOfPage(to: head) { return refusal }
+        let isForeign = head.headers["Sec-Fetch-Site"].contains { !["same-origin", "none"].contains($0) }
+        return isForeign ? Self.refusal(of: .otherOrigin) : nil
+    }
+
+    /// There are as many events under way as there may be.
+    static var crowded: Answer {
+        var answer = problem(.serviceUnavailable, "As many pages are open as may be: close one.")
+        answer.others.add(name: "Retry-After", value: "5")
+        return answer
     }
 
     private static func ok(_ type: String, _ body: String) -> Answer {

@@ -51,7 +51,9 @@ package final class AdminService: Sendable {
             throw AdminError.cannotListen("\(address)", "\(error)")
         }
         let loop = eventLoopGroup.next()
-        let connections = try await loop.submit { NIOLoopBound(AdminConnections(on: loop), eventLoop: loop) }.get()
+        let connections = try await loop.submit {
+            NIOLoopBound(AdminConnections(on: loop, page: contents.page), eventLoop: loop)
+        }.get()
         let pages = AdminPages(
             contents, HostGuard([address.host] + HostGuard.machineNames),
             isLoopback: addresses.allSatisfy(\.isLoopback))

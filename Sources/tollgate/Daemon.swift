@@ -36,6 +36,7 @@ struct Daemon {
     private let logger: Logger
     /// What the logger goes by, and each copy of it.
     private let log = LogControl()
+    private let traffic = TrafficRecorder()
 
     /// - Parameters:
     ///   - configuration: where the settings come from, to be read again.
@@ -79,8 +80,9 @@ struct Daemon {
         logger.tellWarnings(of: settings)
         let publisher = PolicyPublisher(settings, logger: logger)
         let dataPlane = DataPlaneService(logger: logger, weakness: { publisher.eviction.cause }) {
-            [settings, inherited, logger] in
-            try await DataPlane(settings, inherited: inherited, publisher: publisher, logger: logger)
+            [settings, inherited, traffic, logger] in
+            try await DataPlane(
+                settings, inherited: inherited, publisher: publisher, traffic: traffic, logger: logger)
         }
         let (ending, end) = AsyncStream<Never>.makeStream()
         let triggers = AsyncStream<Reloader.Trigger>.makeStream()
@@ -177,7 +179,8 @@ struct Daemon {
                     publisher.expiringKeys.family, publisher.eviction.family,
                 ]
                     + ProcessMetrics.families
-            })
+            },
+            page: PageContents(traffic: traffic) { await report.page(expiring: publisher.expiringKeys.current) })
         return AdminAddress { [logger] address in
             try await AdminService.open(
                 address, contents,

@@ -6,14 +6,17 @@ import Logging
 import Proxy
 import Redis
 import Settings
+import Telemetry
 
 extension DataPlane {
     /// The proxy as the daemon's data plane; started when this returns, and seen by tollgatectl before clients can connect.
     init(
-        _ settings: Settings, inherited: InheritedSockets, publisher: PolicyPublisher, logger: Logger
+        _ settings: Settings, inherited: InheritedSockets, publisher: PolicyPublisher, traffic: TrafficRecorder,
+        logger: Logger
     ) async throws {
         let proxy = try await ProxyService.start(
-            settings, inherited: inherited.sockets, logger: logger, willListen: publisher.publishFirst)
+            settings, inherited: inherited.sockets, logger: logger, traffic: traffic,
+            willListen: publisher.publishFirst)
         self.init(
             addresses: { proxy.addresses },
             activity: { await proxy.activity() },

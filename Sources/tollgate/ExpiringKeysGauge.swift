@@ -26,8 +26,11 @@ final class ExpiringKeysGauge: Sendable {
         figure.withLock { $0 = heard }
     }
 
+    /// Nil while nobody has counted lately.
+    var current: ExpiringKeys? { figure.withLock { $0 }.flatMap { now() < $0.end ? $0.keys : nil } }
+
     var family: MetricFamily {
-        let current = figure.withLock { $0 }.flatMap { now() < $0.end ? $0.keys : nil }
+        let current = current
         return MetricFamily(
             "tollgate_keys_expiring", .gauge,
             "Keys of all organizations that end within this time; absent while nobody has counted them lately.",

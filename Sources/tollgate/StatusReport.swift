@@ -55,6 +55,22 @@ struct StatusReport: Sendable {
     }
 }
 
+extension StatusReport {
+    /// What the page that operators keep open tells of the sidecar.
+    ///
+    /// - Parameter expiring: as they were counted last.
+    func page(expiring: ExpiringKeys?) async -> PageState {
+        let status = await status
+        let settings = state.settings
+        return PageState(
+            status: status, name: name, routes: settings.routes.map(\.path),
+            warnings: settings.warnings.map(\.asWarning),
+            expiring: expiring.map { keys in
+                PageState.Expiring(counts: keys.counts.map { ($0.span.rawValue, $0.keys) }, first: [])
+            })
+    }
+}
+
 extension Status.Policy {
     fileprivate init(_ policy: Policy) {
         self.init(

@@ -17,7 +17,7 @@ extension Status {
 }
 
 extension Status.Redis {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         StatusValue([
             "address": .text(address), "ok": .truth(cause == nil), "reason": StatusValue(cause?.reason),
             "detail": StatusValue(cause?.detail), "since": StatusValue(cause?.since?.written),
@@ -28,7 +28,7 @@ extension Status.Redis {
 }
 
 extension Status.Upstream {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         StatusValue([
             "address": .text(address), "resolved": .list(resolved.map(StatusValue.text)),
             "connections": .members(connections.map { .init(name: $0.state, value: .number($0.count)) }),
@@ -37,13 +37,13 @@ extension Status.Upstream {
 }
 
 extension Status.Policy {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         StatusValue(["name": .text(name), "per": .text(per), "limit": .text(limit), "mode": .text(mode)])
     }
 }
 
 extension Status.Configuration {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         StatusValue([
             "file": StatusValue(file), "hash": StatusValue(hash), "last_reload": lastReload?.value ?? .null,
         ])
@@ -51,7 +51,7 @@ extension Status.Configuration {
 }
 
 extension Status.Reload {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         StatusValue([
             "at": .text(at.written), "ok": .truth(errors.isEmpty), "errors": .list(errors.map(StatusValue.text)),
         ])
@@ -59,7 +59,7 @@ extension Status.Reload {
 }
 
 extension Status.OpenAPI {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         let documents = documents.map { document in
             StatusValue([
                 "url": .text(document.url), "read": .truth(document.wasRead), "routes": .number(document.routes),
@@ -71,7 +71,7 @@ extension Status.OpenAPI {
 }
 
 extension Status.Fleet {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         switch self {
         case .unknown(let reason):
             StatusValue(["known": .truth(false), "reason": .text(reason), "sidecars": .list([])])
@@ -82,7 +82,7 @@ extension Status.Fleet {
 }
 
 extension Status.Sidecar {
-    fileprivate var value: StatusValue {
+    var value: StatusValue {
         StatusValue([
             "name": .text(name), "version": StatusValue(version), "policies": .text(policies),
             "heard_seconds_ago": .number(age.wholeSeconds), "self": .truth(isThisOne),

@@ -3,11 +3,13 @@
 import NIOCore
 import Octets
 
-/// A value of the document that `/status` is: JSON, its members in the order in which they are given.
+/// A value of the documents that `/status` and the page's events are: JSON, its members in the order in which they are given.
 enum StatusValue: Equatable {
     case null
     case truth(Bool)
     case number(Int)
+    /// `1.5`, of 1 500.
+    case thousandths(Int)
     case text(String)
     case list([StatusValue])
     case members([Member])
@@ -26,17 +28,32 @@ enum StatusValue: Equatable {
         self = .members(members.map { Member(name: $0, value: $1) })
     }
 
+    init(_ number: Int?) {
+        self = number.map(StatusValue.number) ?? .null
+    }
+
     var json: String {
         var buffer = ByteBuffer()
         write(into: &buffer)
         return String(buffer: buffer)
     }
 
-    private func write(into buffer: inout ByteBuffer) {
+    /// - Parameter value: not below zero.
+    private static func write(thousandths value: Int, into buffer: inout ByteBuffer) {
+        let (whole, rest) = value.quotientAndRemainder(dividingBy: 1_000)
+        buffer.writeString("\(whole)")
+        guard rest > 0 else { return }
+        var digits = String(1_000 + rest).dropFirst()
+        while digits.last == "0" { digits.removeLast() }
+        buffer.writeString(".\(digits)")
+    }
+
+    func write(into buffer: inout ByteBuffer) {
         switch self {
         case .null: buffer.writeStaticString("null")
         case .truth(let value): buffer.writeString(value ? "true" : "false")
         case .number(let value): buffer.writeString("\(value)")
+        case .thousandths(let value): Self.write(thousandths: value, into: &buffer)
         case .text(let text): buffer.writeJSONString(text)
         case .list(let values):
             buffer.writeStaticString("[")
