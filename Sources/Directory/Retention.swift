@@ -70,7 +70,8 @@ package struct Retention: Sendable {
                     removed += gone
                     offset = following
                     if following == nil, counted.insert(organization) {
-                        expiring.add(try await expiringKeys(of: organization))
+                        let (counts, first) = try await expiringKeys(of: organization)
+                        expiring.add(counts, first)
                     }
                     try await pause()
                 }
@@ -104,14 +105,23 @@ package struct Retention: Sendable {
         String(max(1, time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000))
     }
 
-    /// In the order of the spans.
-    private func expiringKeys(of organization: OrganizationID) async throws(DirectoryError) -> [Int] {
-        let counts = try await redis.answer(
+    /// - Returns: in the order of the spans, and those that end first.
+    private func expiringKeys(
+        of organization: OrganizationID
+    ) async throws(DirectoryError) -> ([Int], [ExpiringKeys.Key]) {
+        let spans = ExpiringKeys.Span.allCases
+        let answer = try await redis.answer(
             .countExpiring, keys: [names.organization(organization.text), names.activeKeys(organization.text)],
-            arguments: ExpiringKeys.Span.allCases.map { String($0.seconds) }
-        ).compactMap { $0.integer.map(Int.init) }
-        guard counts.count == ExpiringKeys.Span.allCases.count else { throw .unexpectedReply }
-        return counts
+            arguments: spans.map { String($0.seconds) } + [String(ExpiringKeys.mostTold)])
+        let counts = answer.prefix(spans.count).compactMap { $0.integer.map(Int.init) }
+        guard counts.count == spans.count else { throw .unexpectedReply }
+        let members = answer.dropFirst(spans.count).compactMap(\.text)
+        let keys = stride(from: 0, to: members.count - 1, by: 2).compactMap { index in
+            Int(members[index + 1]).map { end in
+                ExpiringKeys.Key(id: KeyID(organization: organization, local: members[index]), end: end)
+            }
+        }
+        return (counts, keys)
     }
 
     /// Looks at a page of an organization's keys, oldest first; one that was made within the retention can't have been

@@ -66,7 +66,11 @@ extension StatusReport {
             status: status, name: name, routes: settings.routes.map(\.path),
             warnings: settings.warnings.map(\.asWarning),
             expiring: expiring.map { keys in
-                PageState.Expiring(counts: keys.counts.map { ($0.span.rawValue, $0.keys) }, first: [])
+                PageState.Expiring(
+                    counts: keys.counts.map { ($0.span.rawValue, $0.keys) },
+                    first: keys.first.map {
+                        PageState.Expiring.Key(id: $0.id.text, organization: $0.id.organization.text, end: $0.end)
+                    })
             })
     }
 }

@@ -44,7 +44,8 @@ import Testing
     }
 
     private func told(_ booth: Tollbooth) async throws -> String? {
-        try await Sidecars(booth.client, namespace: "tg").expiringKeys()?.keys.text
+        try await Sidecars(booth.client, namespace: "tg").expiringKeys()?.keys.counts
+            .map { "\($0.span.rawValue)=\($0.keys)" }.joined(separator: " ")
     }
 
     @Test func keysCountByWhenTheyEnd() async throws {
@@ -67,8 +68,39 @@ import Testing
             #expect(published.keys.counts.map(\.span.rawValue) == ["24h", "7d", "30d"])
             #expect(published.keys.counts.map(\.keys) == [2, 5, 7])
             #expect(published.lasting > .seconds(8_900) && published.lasting <= .seconds(9_000))
-            #expect(try await booth.client.send("GET", Self.figure).text == "24h=2 7d=5 30d=7")
+            let text = try #require(try await booth.client.send("GET", Self.figure).text)
+            #expect(text.hasPrefix("24h=2 7d=5 30d=7 acme/"))
+            // In their order, and the soonest first.
+            let first = published.keys.first
+            #expect(first.map(\.id.organization.text) == ["acme", "acme", "acme", "globex", "acme", "acme", "acme"])
+            #expect(first.map(\.end) == first.map(\.end).sorted())
+            #expect(text == published.keys.text)
         }
+    }
+
+    /// Whatever there is, the text is short.
+    @Test func theFirst50AreNamed() async throws {
+        try await open { booth, directory, database in
+            for number in 0..<60 {
+                let organization = number % 2 == 0 ? "acme" : "globex"
+                try await issue(directory, organization, for: 3_600 + 60 * number)
+            }
+            _ = try await retention(booth).sweep(database: database, rest: .seconds(60))
+            let published = try #require(try await Sidecars(booth.client, namespace: "tg").expiringKeys()).keys
+            #expect(published.counts.map(\.keys) == [60, 60, 60])
+            #expect(published.first.count == 50)
+            let ends = published.first.map(\.end)
+            #expect(ends == ends.sorted() && (ends.last ?? 0) - (ends.first ?? 0) <= 50 * 60)
+        }
+    }
+
+    /// Of somebody else's pen too.
+    @Test func noMoreAreReadThanAreTold() throws {
+        let many = (0..<1_000).map { _ in "acme/aaaaaaaaaa=5" }.joined(separator: " ")
+        #expect(ExpiringKeys(parsing: "24h=1 7d=2 30d=3 \(many)")?.first.count == 50)
+        let odd = try #require(ExpiringKeys(parsing: "24h=1 7d=2 30d=3 acme/x=1 \u{7}=4 /=1"))
+        #expect(odd.counts.map(\.keys) == [1, 2, 3])
+        #expect(odd.first.isEmpty)
     }
 
     /// Its callers are refused already.

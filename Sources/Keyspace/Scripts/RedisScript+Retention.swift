@@ -15,7 +15,8 @@ extension RedisScript {
             return {1}
             """)
 
-    /// KEYS: the organization, its active keys. ARGV: spans in s. Answers how many keys end within each from now; none of an
+    /// KEYS: the organization, its active keys. ARGV: spans in s, ascending, and how many keys to name. Answers how many keys
+    /// end within each span from now, then `local id, end` of those that end first within the last of them; no keys of an
     /// organization that is suspended or being deleted.
     package static let countExpiring = RedisScript(
         name: "count-expiring",
@@ -23,9 +24,15 @@ extension RedisScript {
             #!lua flags=allow-oom
             local isActive = redis.call('HGET', KEYS[1], 'status') == 'active'
             local now = tonumber(redis.call('TIME')[1])
+            local spans = #ARGV - 1
             local answer = {}
-            for i = 1, #ARGV do
+            for i = 1, spans do
               answer[i] = isActive and redis.call('ZCOUNT', KEYS[2], '(' .. now, now + ARGV[i]) or 0
+            end
+            if answer[spans] > 0 then
+              local first = redis.call('ZRANGE', KEYS[2], '(' .. now, now + ARGV[spans], 'BYSCORE', 'LIMIT', 0,
+                ARGV[#ARGV], 'WITHSCORES')
+              for i = 1, #first do answer[#answer + 1] = first[i] end
             end
             return answer
             """)
