@@ -23,10 +23,9 @@ extension Exchange {
     func endRecord() {
         guard record.isOpen else { return }
         nameMessage()
-        let now = loop.readClock()
-        loop.traffic.ended(record, at: now)
         record.logEnd(
-            to: loop.accessLog, countedIn: &loop.metrics, isToolError: state.toolErrors?.isError == true, at: now)
+            to: loop.accessLog, countedIn: &loop.metrics, loop.traffic,
+            isToolError: state.toolErrors?.isError == true, at: loop.readClock())
     }
 
     private func nameMessage() {

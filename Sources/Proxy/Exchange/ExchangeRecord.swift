@@ -166,12 +166,16 @@ struct ExchangeRecord {
         write(.begin, fate, to: log, at: now)
     }
 
-    /// - Parameter isToolError: as far as was seen of the answer.
+    /// - Parameters:
+    ///   - traffic: that is told of it.
+    ///   - isToolError: as far as was seen of the answer.
     mutating func logEnd(
-        to log: AccessLogBuffer?, countedIn metrics: inout LoopMetrics, isToolError: Bool, at now: NIODeadline
+        to log: AccessLogBuffer?, countedIn metrics: inout LoopMetrics, _ traffic: LoopTraffic? = nil,
+        isToolError: Bool, at now: NIODeadline
     ) {
         guard isOpen else { return }
         isOpen = false
+        traffic?.ended(self, at: now)
         metrics.ended(self, at: now, isToolError: isToolError)
         // A stream that ends as it should is written if its beginning was.
         if let log { write(isStream ? .end : nil, isOrdinary ? fate ?? fate(in: log) : .written, to: log, at: now) }

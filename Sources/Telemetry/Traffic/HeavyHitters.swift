@@ -27,18 +27,23 @@ struct HeavyHitters<Key: Hashable & Sendable>: Sendable {
     private var rowOf: [Key: Int] = [:]
     private var heap: [Int] = []
     private var places: [Int] = []
+    /// Of the last one: who comes often comes several times in a row, and is found without a hash.
+    private var lastRow = 0
 
     var standing: Standing {
         Standing(entries: entries.map { $0 }, floor: entries.count < Self.most ? 0 : entries[heap[0]].count)
     }
 
     mutating func count(_ key: Key) {
-        if let row = rowOf[key] {
+        let isLast = lastRow < entries.count && entries[lastRow].key == key
+        if let row = isLast ? lastRow : rowOf[key] {
+            lastRow = row
             entries[row].count += 1
             return sink(places[row])
         }
         guard entries.count == Self.most else { return append(key) }
         let row = heap[0]
+        lastRow = row
         rowOf[entries[row].key] = nil
         rowOf[key] = row
         entries[row] = Entry(key: key, count: entries[row].count + 1, error: entries[row].count)
