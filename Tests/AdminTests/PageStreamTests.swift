@@ -83,9 +83,11 @@ import Testing
         var stream = PageStream(after: nil)
         #expect(events(&stream) == ["hello", "state"])
         for _ in 0..<4 {
+            board.beat()
             board.take(.example(), recorder.summary)
             #expect(events(&stream).isEmpty)
         }
+        board.beat()
         board.take(.example(), recorder.summary)
         #expect(events(&stream) == ["state"])
         board.take(.example(warnings: ["other"]), recorder.summary)

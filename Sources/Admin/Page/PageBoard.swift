@@ -14,8 +14,8 @@ struct PageBoard {
     private(set) var state: (number: Int, octets: ByteBuffer)?
     private var number = 0
     private var value: StatusValue?
-    /// How often the same was found.
-    private var repetitions = 0
+    /// Seconds since a state was told.
+    private var age = 0
 
     init(traffic: TrafficRecorder) {
         self.traffic = traffic
@@ -25,7 +25,12 @@ struct PageBoard {
         (hello, state, value) = (nil, nil, nil)
     }
 
-    /// To be called once a second.
+    /// A second has passed.
+    mutating func beat() {
+        age += 1
+    }
+
+    /// What was found now.
     mutating func take(_ state: PageState, _ summary: TrafficRecorder.Summary) {
         let members = state.hello(startedAt: traffic.clock.start)
         if hello?.members != members {
@@ -33,10 +38,9 @@ struct PageBoard {
             hello = (number, members)
         }
         let value = state.value(with: summary)
-        repetitions += 1
-        guard value != self.value || repetitions >= Self.interval else { return }
+        guard value != self.value || age >= Self.interval else { return }
         number += 1
-        repetitions = 0
+        age = 0
         self.value = value
         self.state = (number, PageEvent.octets("state", value))
     }
