@@ -243,3 +243,37 @@ def stepwise():
     script = ROOT / "Tests/EndToEnd/stepwise.py"
     with ExitStack() as running:
         yield lambda line: f"http://127.0.0.1:{running.enter_context(running_handler(line, script))}"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    # Who doesn't look at the page needs no browser.
+    from fixtures.browser import Browser
+
+    with tempfile.TemporaryDirectory(prefix="tg", ignore_cleanup_errors=True) as name:
+        browser = Browser(Path(name))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def may_be_gone() -> bool:
+    """Whether the sidecar that a test looks at goes away, which the browser complains of."""
+    return False
+
+
+@pytest.fixture
+def browser(chromium, may_be_gone):
+    """It holds every page to what is promised: nothing is asked for elsewhere, and nothing is complained of."""
+    chromium.look()
+    yield chromium
+    chromium.is_content(may_be_gone)
+
+
+@pytest.fixture
+def invented_page():
+    from fixtures.invented_page import InventedPage
+
+    sidecar = InventedPage()
+    yield sidecar
+    sidecar.close()
