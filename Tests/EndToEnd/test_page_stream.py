@@ -278,7 +278,7 @@ def test_so_many_pages_and_no_more(tollgate):
 
 
 def test_a_drain_is_told_and_ends_the_events(launch, upstream, key):
-    daemon = launch(upstream, policies=[ORG], drain={"delay": "3s", "timeout": "5s"})
+    daemon = launch(upstream, policies=[ORG], drain={"delay": "6s", "timeout": "5s"})
     with PageEvents(daemon.admin) as page:
         page.until(lambda page: page.state, "the first state")
         daemon.terminate()
