@@ -50,7 +50,8 @@ package final class RecordSlices: ChannelOutboundHandler {
         guard !isFlushing else { return }
         let isLong = waiting.count > Self.keptRoom
         isFlushing = true
-        handOn(context)
+        // The last flush may have called back as well.
+        repeat { handOn(context) } while waiting.hasMark
         isFlushing = false
         // An idle connection must not hold on to the room of a long queue.
         if isLong, waiting.isEmpty { waiting = MarkedCircularBuffer(initialCapacity: 1) }

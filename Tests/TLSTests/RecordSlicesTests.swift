@@ -101,14 +101,17 @@ import Testing
         #expect(recorder.flushed.last == octets(5, from: 2 * length + 10))
     }
 
-    @Test func aCloseFromAFlushComesLast() throws {
+    /// Whether it comes from the first flush of several, or from the only one.
+    @Test(arguments: [10, 2 * RecordSlices.length]) func aCloseFromAFlushComesLast(count: Int) throws {
         recorder.onFlush = { [channel, recorder] in
+            channel.writeAndFlush(octets(5, from: count), promise: nil)
             channel.close(mode: .all, promise: nil)
             #expect(recorder.closes.isEmpty)
         }
-        channel.write(octets(2 * RecordSlices.length), promise: nil)
+        channel.write(octets(count), promise: nil)
         channel.flush()
-        #expect(recorder.flushed.count == 2)
+        #expect(recorder.flushed.last == octets(5, from: count))
+        #expect(recorder.flushed.reduce(0) { $0 + $1.readableBytes } == count + 5)
         #expect(recorder.closes.count == 1)
     }
 
@@ -130,7 +133,12 @@ import Testing
                 let count = random.next(below: 3) == 0 ? random.next(below: 60_000) : random.next(below: 2000)
                 channel.write(octets(count, from: written), promise: nil)
                 written += count
-                if random.next(below: 3) == 0 { channel.flush() }
+                if random.next(below: 4) == 0 {
+                    let first = written
+                    written += 100
+                    recorder.onFlush = { channel.writeAndFlush(octets(100, from: first), promise: nil) }
+                }
+                if random.next(below: 3) == 0 || recorder.onFlush != nil { channel.flush() }
             }
             channel.flush()
             var all = ByteBuffer()
