@@ -2,42 +2,25 @@
 
 import CNettle
 
-/// SHA-256 (FIPS 180-4) of octets, or HMAC-SHA-256 (RFC 2104) of octets under a key, computed by Nettle. Nothing is allocated,
-/// and nothing can fail.
+/// SHA-256 (FIPS 180-4) of octets, computed by Nettle. Nothing is allocated, and nothing can fail.
 package struct SHA256Digest: Sendable, Equatable {
     /// The 32 octets, the first one in the most significant place.
     package let words: (UInt64, UInt64, UInt64, UInt64)
 
     package init(of octets: [UInt8]) {
-        var digest = Self.room
-        unsafe withUnsafeMutableBytes(of: &digest) { digest in
+        unsafe self.init { digest in
             unsafe octets.withUnsafeBufferPointer { octets in
-                unsafe tollgate_sha256(
-                    octets.count, octets.baseAddress, digest.baseAddress?.assumingMemoryBound(to: UInt8.self))
+                unsafe tollgate_sha256(octets.count, octets.baseAddress, digest)
             }
         }
-        self.init(digest)
     }
 
-    /// HMAC.
-    package init(of octets: [UInt8], under key: [UInt8]) {
-        var digest = Self.room
+    /// - Parameter write: puts 32 octets there.
+    init(_ write: (UnsafeMutablePointer<UInt8>?) -> Void) {
+        var digest: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         unsafe withUnsafeMutableBytes(of: &digest) { digest in
-            unsafe octets.withUnsafeBufferPointer { octets in
-                unsafe key.withUnsafeBufferPointer { key in
-                    unsafe tollgate_hmac_sha256(
-                        key.count, key.baseAddress, octets.count, octets.baseAddress,
-                        digest.baseAddress?.assumingMemoryBound(to: UInt8.self))
-                }
-            }
+            unsafe write(digest.baseAddress?.assumingMemoryBound(to: UInt8.self))
         }
-        self.init(digest)
-    }
-
-    private static let room: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-
-    /// - Parameter digest: as it lies in memory.
-    private init(_ digest: (UInt64, UInt64, UInt64, UInt64)) {
         words = (
             UInt64(bigEndian: digest.0), UInt64(bigEndian: digest.1), UInt64(bigEndian: digest.2),
             UInt64(bigEndian: digest.3)

@@ -20,9 +20,16 @@ package enum Base64URL {
     ///   an octet is none of the alphabet.
     package static func octets(_ text: some Sequence<UInt8>) -> [UInt8]? {
         var octets: [UInt8] = []
+        return append(text, to: &octets) ? octets : nil
+    }
+
+    /// The same, behind others.
+    ///
+    /// - Returns: false where the text stands for none; some may have been appended.
+    static func append(_ text: some Sequence<UInt8>, to octets: inout [UInt8]) -> Bool {
         var (bits, count): (UInt32, UInt32) = (0, 0)
         for character in text {
-            guard let value = value(of: character) else { return nil }
+            guard let value = value(of: character) else { return false }
             bits = bits << 6 | UInt32(value)
             count += 6
             guard count >= 8 else { continue }
@@ -30,10 +37,11 @@ package enum Base64URL {
             octets.append(UInt8(bits >> count))
             bits &= (1 << count) - 1
         }
-        return bits == 0 && count < 6 ? octets : nil
+        return bits == 0 && count < 6
     }
 
-    private static func value(of character: UInt8) -> UInt8? {
+    /// - Returns: nil where it is none of the alphabet.
+    static func value(of character: UInt8) -> UInt8? {
         switch character {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
         case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26

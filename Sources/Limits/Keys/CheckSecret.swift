@@ -4,20 +4,20 @@ import Digests
 
 /// What the checks of keys are made with, known to the sidecars of a deployment and to whoever issues keys. Who has it can make
 /// keys that look like issued ones, and none that is one: those stand in Redis by their hash.
-package struct CheckSecret: Sendable, Hashable {
+package struct CheckSecret: Sendable {
     /// Octets of one.
-    package static let length = 32
+    private static let length = 32
     private static let idLength = 8
 
     /// 8 of `a–z2–7`, by which records and people name it.
     package let id: String
     private let octets: [UInt8]
+    private let key: HMACKey
 
     /// - Returns: nil where it has another length, or the id another form.
     package init?(id: String, octets: [UInt8]) {
         guard Self.isID(id), octets.count == Self.length else { return nil }
-        self.id = id
-        self.octets = octets
+        self.init(unchecked: id, octets)
     }
 
     package static func random() -> CheckSecret {
@@ -29,6 +29,7 @@ package struct CheckSecret: Sendable, Hashable {
     private init(unchecked id: String, _ octets: [UInt8]) {
         self.id = id
         self.octets = octets
+        key = HMACKey(octets)
     }
 
     package static func isID(_ text: String) -> Bool { KeyID.isRandom(text, length: idLength) }
@@ -45,8 +46,16 @@ package struct CheckSecret: Sendable, Hashable {
 
     /// The check of a key whose prefix and random octets are these: 48 bits.
     func check(of octets: [UInt8]) -> UInt64 {
-        SHA256Digest(of: octets, under: self.octets).words.0 >> UInt64(64 - 8 * KeyForm.checkLength)
+        key.code(of: octets).words.0 >> UInt64(64 - 8 * KeyForm.checkLength)
     }
+}
+
+extension CheckSecret: Hashable {
+    package static func == (one: Self, other: Self) -> Bool {
+        one.id == other.id && one.octets == other.octets
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(id) }
 }
 
 extension CheckSecret: CustomStringConvertible, CustomReflectable {

@@ -34,18 +34,21 @@ package enum KeyForm {
     ///
     /// - Returns: nil where the last 43 characters are no 32 octets, or all there is.
     static func parts(_ key: [UInt8]) -> (checked: [UInt8], check: UInt64)? {
-        guard bodyLength + 1...bodyLength + longestPrefix ~= key.count,
-            let octets = Base64URL.octets(key.suffix(bodyLength))
-        else { return nil }
-        let check = octets.suffix(checkLength).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return (key.dropLast(bodyLength) + octets.dropLast(checkLength), check)
+        guard bodyLength + 1...bodyLength + longestPrefix ~= key.count else { return nil }
+        let end = key.count - bodyLength
+        var checked: [UInt8] = []
+        checked.reserveCapacity(end + octets)
+        checked.append(contentsOf: key[..<end])
+        guard Base64URL.append(key[end...], to: &checked) else { return nil }
+        var check: UInt64 = 0
+        for octet in checked[(checked.count - checkLength)...] { check = check << 8 | UInt64(octet) }
+        checked.removeLast(checkLength)
+        return (checked, check)
     }
 
     /// Whether a key has the form of those with this prefix, whatever its check.
     static func fits(_ key: [UInt8], prefix: [UInt8]) -> Bool {
         key.count == prefix.count + bodyLength && key.starts(with: prefix)
-            && key[prefix.count...].allSatisfy {
-                $0.isAlphanumeric || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
-            }
+            && key[prefix.count...].allSatisfy { Base64URL.value(of: $0) != nil }
     }
 }
