@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gauge of junk makes of its figures. The measuring itself is a stage of Tests/run --long."""
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from comparison.programs import program
+
+FILE = Path(__file__).resolve().parent / "junk"
+
+
+@pytest.fixture(scope="module")
+def gauge():
+    return program("junk")
+
+
+@pytest.mark.parametrize(
+    ("policies", "bad", "asked", "passed", "ratio"),
+    [
+        (["org", "key"], 30_000, 0.05, True, "0.30"),
+        (["org", "key"], 30_500, 0.05, False, "0.30"),
+        (["org", "key"], 20_000, 1.0, False, "0.20"),
+        (["address", "org", "key"], 20_000, 1.05, True, "0.20"),
+        (["address", "org", "key"], 20_000, 2.0, False, "0.20"),
+    ],
+)
+def test_junk_is_cheap_and_asks_for_its_address_alone(gauge, policies, bad, asked, passed, ratio):
+    text = (
+        f"{' '.join(policies)}: {bad} instructions a call with a key that proves nothing, {ratio} times the 100000 of a good "
+        f"one; {asked:.2f} scripts of Redis"
+    )
+    assert gauge.Cost(policies, 100_000, bad, asked).verdict() == (passed, text)
+
+
+@pytest.mark.parametrize(("served", "slowest", "passed"), [(3996, 0.05, True), (3995, 0.01, False), (4000, 0.051, False)])
+def test_good_calls_come_through(gauge, served, slowest, passed):
+    others = {503: 4000 - served} if served < 4000 else {}
+    text = (
+        f"{served / 40:.2f} % of 4000 good calls served after a restart, 99 of 100 within {1000 * slowest:.1f} ms; others: "
+        f"{others or 'none'}"
+    )
+    assert gauge.Seen(served, 4000, slowest, others).verdict() == (passed, text)
+
+
+def test_junk_has_the_form_of_keys(gauge):
+    key = gauge.junk()
+    assert key.startswith("mcp_") and len(key) == 47
+    octets = base64.urlsafe_b64decode(key[4:] + "=")
+    assert len(octets) == 32 and base64.urlsafe_b64encode(octets).decode().rstrip("=") == key[4:]
+    assert key != gauge.junk()
+
+
+def test_wrong_words_are_64():
+    done = subprocess.run([sys.executable, FILE, "--fast"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr == "usage: Tests/Performance/junk [--help] [PART...]\n"
