@@ -45,12 +45,12 @@ import Testing
                         """, errors: ""))
             let acme = """
                 {"org":"acme","status":"active","plan":null,"active_keys":2,"keys":3,"max_active_keys":null,\
-                "limits":{"org":"7/s"},"created_at":"2025-11-23T02:57:46Z"}
+                "limits":{"org":"7/s"},"max_lifetime_seconds":null,"meta":null,"created_at":"2025-11-23T02:57:46Z"}
 
                 """
             let bravo = """
                 {"org":"bravo","status":"suspended","plan":null,"active_keys":0,"keys":0,"max_active_keys":null,\
-                "limits":{},"created_at":"2025-11-23T02:57:46Z"}
+                "limits":{},"max_lifetime_seconds":null,"meta":null,"created_at":"2025-11-23T02:57:46Z"}
 
                 """
             equal(try await tollgatectl("org", "list", "--json"), .init(code: 0, output: acme + bravo, errors: ""))
@@ -75,10 +75,10 @@ import Testing
     @Test func keys() async throws {
         try await withDirectory { tollgatectl, _ in
             let table = """
-                ID               NAME       USER  STATUS   CREATED     EXPIRES
-                acme/aaaaaaaaaa  laptop     ada   active   2025-11-23  never
-                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23  2025-11-23
-                acme/cccccccccc  名前       -     active   2025-11-23  2096-10-02
+                ID               NAME       USER  STATUS   CREATED     EXPIRES     LAST USED  KEY
+                acme/aaaaaaaaaa  laptop     ada   active   2025-11-23  never       -          …aaaaaaaaaa
+                acme/bbbbbbbbbb  CI, "old"  -     revoked  2025-11-23  2025-11-23  -          …bbbbbbbbbb
+                acme/cccccccccc  名前       -     active   2025-11-23  2096-10-02  -          …cccccccccc
 
                 """
             for arguments in [["key", "list"], ["key", "list", "--org", "acme"]] {
@@ -91,12 +91,12 @@ import Testing
                     "subject":"aaaaaaaaaa","limits":{},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":null,"ends_at":null,\
                     "revoked_at":null,\
-                    "rotated_to":null,"last_used_at":null,"check":null}
+                    "rotated_to":null,"last_used_at":null,"check":null,"meta":null}
                     {"id":"acme/cccccccccc","org":"acme","name":"名前","user":null,"status":"active",\
                     "subject":"cccccccccc","limits":{"search":"5/m"},"tools":{"allow":[],"deny":[]},"scopes":[],"allow_from":[],\
                     "created_at":"2025-11-23T02:57:46Z","not_before":null,"expires_at":"2096-10-02T07:06:40Z",\
                     "ends_at":"2096-10-02T07:06:40Z",\
-                    "revoked_at":null,"rotated_to":null,"last_used_at":null,"check":null}
+                    "revoked_at":null,"rotated_to":null,"last_used_at":null,"check":null,"meta":null}
 
                     """)
             equal(

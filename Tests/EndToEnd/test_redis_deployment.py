@@ -192,7 +192,7 @@ def test_each_user_may_run_the_scripts_of_its_own():
     def scripts(*places: str) -> set[str]:
         paths = [ROOT / "Sources" / place for place in places]
         files = [file for path in paths for file in (path.rglob("*.swift") if path.is_dir() else [path])]
-        named = re.findall(r"(?:RedisScript|answer\(\s*|evaluate\(\s*)\.(\w+)", "\n".join(file.read_text() for file in files))
+        named = re.findall(r"(?:RedisScript|RedisCommand\(\s*|answer\(\s*|evaluate\(\s*)\.(\w+)", "\n".join(file.read_text() for file in files))
         return {name for name in named if name in bodies}
 
     # Retention does so by what Directory+Completion has for both.
@@ -200,8 +200,8 @@ def test_each_user_may_run_the_scripts_of_its_own():
     assert {"admit", "usage", "beat", "revokeKey", "removeUnfinished", "removeEnded", "publishExpiring"} <= ran
     for name in ran:
         assert calls(name) <= commands(SIDECAR), name
-    operated = scripts("Directory/Organizations", "Directory/Quotas", "Directory/Usage", "Directory/Database.swift")
-    assert {"issueKey", "finishRotation", "changeOrganization", "adoptDatabase", "removeUnfinished"} <= operated
+    operated = scripts("Directory/Organizations", "Directory/Import", "Directory/Quotas", "Directory/Usage", "Directory/Database.swift")
+    assert {"importKeys", "issueKey", "finishRotation", "changeOrganization", "adoptDatabase", "removeUnfinished"} <= operated
     for name in operated:
         assert calls(name) <= commands(OPERATOR), name
 

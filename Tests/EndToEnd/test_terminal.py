@@ -29,9 +29,11 @@ def test_a_table_has_colours_and_fits_the_screen(ctl, keys):
         assert all(len(line) <= columns for line in lines), lines
         assert screen.startswith(f"{BOLD}ID{RESET}"), screen
         assert f"{GREEN}active{RESET}" in screen and f"{RED}revoked{RESET}" in screen
-        assert ("…" in screen) == (columns < 100), screen
+        assert ("the laptop under the desk in the second room" in screen) == (columns > 100), screen
+        assert (" KEY" in lines[0]) == ("LAST USED" in lines[0]) == (columns > 100), screen
         for key in keys:
             assert key["id"] in screen
+            assert (f"mcp_…{key['id'][5:]}" in screen) == (columns > 100)
 
 
 def test_a_narrow_screen_gets_blocks_and_loses_nothing(ctl, keys):

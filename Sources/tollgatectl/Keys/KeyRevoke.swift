@@ -154,7 +154,8 @@ extension KeyRevoke {
 
     private func list(_ targets: KeyTargets, _ session: Session) async throws {
         var targets = targets
-        var listing = KeyListing(isJSON: json, isOrdered: true)
+        let prefix = try await KeyTermsInForce(session).terms.prefix
+        var listing = KeyListing(isJSON: json, isOrdered: true, prefix: prefix)
         var missing = 0
         while let page = try await targets.next(session.directory) {
             missing += page.missing.count

@@ -10,7 +10,8 @@ enum DisplayWidth {
     ]
 
     static func of(_ text: String) -> Int {
-        text.unicodeScalars.reduce(0) { $0 + columns($1) }
+        if text.utf8.allSatisfy({ $0 < 0x80 }) { return text.utf8.count }
+        return text.unicodeScalars.reduce(0) { $0 + columns($1) }
     }
 
     /// Cut so that it takes at most `width` columns, the last of them `…` where something was cut.

@@ -13,6 +13,8 @@ struct Table: Sendable {
         var isNumber = false
         /// Its texts may be cut.
         var mayShrink = false
+        /// It is left out where the terminal is too narrow, the last such column first.
+        var mayBeLeftOut = false
     }
 
     struct Cell: Sendable, ExpressibleByStringInterpolation {
@@ -34,11 +36,14 @@ struct Table: Sendable {
 
     let columns: [Column]
     private let terminal: Terminal
+    /// Places of the columns that there is room for, as of the first rows.
+    private var shown: [Int]
     /// Those of the first rows hold for all that follow.
     private var widths: [Int]?
 
     init(_ columns: [Column], on terminal: Terminal = .output) {
         self.columns = columns
+        shown = Array(columns.indices)
         self.terminal = terminal
     }
 
@@ -46,6 +51,7 @@ struct Table: Sendable {
     mutating func lines(_ rows: [[Cell]]) -> [String] {
         let isFirst = widths == nil
         let widths = self.widths ?? measure(rows)
+        if isFirst { leaveOut(widths) }
         self.widths = widths
         if let width = terminal.width, total(widths) > width { return stacked(rows, isFirst) }
         let heading = columns.map { Cell($0.heading, .heading) }
@@ -57,8 +63,9 @@ struct Table: Sendable {
             rows.reduce(DisplayWidth.of(columns[index].heading)) { max($0, DisplayWidth.of($1[index].text)) }
         }
         guard let width = terminal.width else { return widths }
+        let needed = columns.indices.filter { !columns[$0].mayBeLeftOut }
         // The widest of those that may shrink gives, a column at a time.
-        while total(widths) > width,
+        while total(widths, of: needed) > width,
             let widest = columns.indices.filter({ columns[$0].mayShrink && widths[$0] > Self.narrowest })
                 .max(by: { widths[$0] < widths[$1] })
         {
@@ -67,23 +74,34 @@ struct Table: Sendable {
         return widths
     }
 
-    private func total(_ widths: [Int]) -> Int {
-        widths.reduce(0, +) + Self.gap * (widths.count - 1)
+    private mutating func leaveOut(_ widths: [Int]) {
+        guard let width = terminal.width else { return }
+        while total(widths) > width, let last = shown.last(where: { columns[$0].mayBeLeftOut }) {
+            shown.removeAll { $0 == last }
+        }
+    }
+
+    private func total(_ widths: [Int]) -> Int { total(widths, of: shown) }
+
+    private func total(_ widths: [Int], of places: [Int]) -> Int {
+        places.reduce(0) { $0 + widths[$1] } + Self.gap * (places.count - 1)
     }
 
     private func line(_ cells: [Cell], _ widths: [Int]) -> String {
         var line = ""
-        for (index, cell) in cells.enumerated() {
+        for index in shown {
+            let cell = cells[index]
             let isCut = terminal.width != nil && columns[index].mayShrink
             let text = isCut ? DisplayWidth.cut(cell.text, to: widths[index]) : cell.text
             let padding = String(repeating: " ", count: max(0, widths[index] - DisplayWidth.of(text)))
-            let shown = cell.style.apply(to: text, on: terminal)
+            let shownText = cell.style.apply(to: text, on: terminal)
+            let isLast = index == shown.last
             if columns[index].isNumber {
-                line += padding + shown
+                line += padding + shownText
             } else {
-                line += index == cells.count - 1 ? shown : shown + padding
+                line += isLast ? shownText : shownText + padding
             }
-            if index < cells.count - 1 { line += String(repeating: " ", count: Self.gap) }
+            if !isLast { line += String(repeating: " ", count: Self.gap) }
         }
         return line
     }
