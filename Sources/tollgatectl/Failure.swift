@@ -96,6 +96,10 @@ extension Failure {
             self.init(
                 .refused,
                 "there are \(most) secrets, the most there may be; retire one with: tollgatectl check retire ID")
+        case .checkSecretRetired(let id):
+            self.init(
+                .tryAgain,
+                "the secret \(id) was retired while the key was being made with it; there is no such key, try again")
         case .unreadableCheckSecrets:
             self.init(
                 .badData,

@@ -87,7 +87,7 @@ struct Key: ParsableCommand {
         abstract: "API keys.",
         subcommands: [
             KeyIssue.self, KeyList.self, KeyShow.self, KeyVerify.self, KeyRevoke.self, KeyRotate.self, KeyLimit.self,
-            KeySet.self, KeyImportCommand.self, KeyExport.self,
+            KeySet.self, KeyExpiring.self, KeyImportCommand.self, KeyExport.self,
         ])
 }
 

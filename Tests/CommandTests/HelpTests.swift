@@ -13,7 +13,7 @@ import Testing
     @Test(arguments: [
         "", "org", "org create", "org list", "org show", "org set", "org suspend", "org resume", "org limit",
         "org plan", "org delete", "key", "key issue", "key list", "key show", "key verify", "key revoke", "key rotate",
-        "key limit", "key set", "key import", "key export",
+        "key limit", "key set", "key expiring", "key import", "key export",
         "plan", "plan set", "plan list", "plan show", "plan delete", "quota", "quota show", "quota reset",
         "quota grant",
         "usage", "routes", "audit", "database", "database show", "database adopt", "check", "check list",

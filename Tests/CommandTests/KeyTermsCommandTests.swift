@@ -130,12 +130,12 @@ import Testing
             let (key, id, _) = try await issue(tollgatectl)
             let good = try await verify(tollgatectl, key, "--json")
             #expect((good.code, good.errors) == (0, ""))
-            #expect(good.output.hasSuffix(#","accepted":true}"# + "\n"))
+            #expect(good.output.hasSuffix(#","accepted":true,"proven":true}"# + "\n"))
 
             _ = try await server.cli("SET", "tg:1:{:m}:policies:h0", Self.terms(prefix: "sk-", accept: "sk-*"))
             let outcome = try await verify(tollgatectl, key, "--json")
             #expect(outcome.code == 73)
-            #expect(outcome.output.hasSuffix(#","accepted":false}"# + "\n"))
+            #expect(outcome.output.hasSuffix(#","accepted":false,"proven":true}"# + "\n"))
             #expect(
                 outcome.errors == """
                     tollgatectl: key \(id) does not hold: the sidecars take only keys like sk-* (keys.accept)
@@ -145,7 +145,7 @@ import Testing
             _ = try await server.cli("SET", "tg:1:{:m}:policies:h0", "{\(Self.policies)}")
             let unknown = try await verify(tollgatectl, key, "--json")
             #expect((unknown.code, unknown.errors) == (0, ""))
-            #expect(unknown.output.hasSuffix(#","accepted":null}"# + "\n"))
+            #expect(unknown.output.hasSuffix(#","accepted":null,"proven":true}"# + "\n"))
         }
     }
 

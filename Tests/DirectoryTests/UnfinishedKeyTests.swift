@@ -54,7 +54,7 @@ import Testing
             keys: [
                 "tg:1:{acme}", Self.names.record(old), Self.names.record(id), "tg:1:{acme}:keys",
                 "tg:1:{acme}:unfinished",
-            ], arguments: [id.local, hash(key), old.local, ""])
+            ], arguments: [id.local, hash(key), old.local, "", ""])
         #expect(reply.array?.count == 2)
         return id
     }

@@ -12,6 +12,7 @@ from fixtures.wire import ask, until
 
 UNIT = ROOT / "deploy/systemd/tollgate.service"
 PORT = ROOT / "deploy/systemd/tollgate.socket"
+EXPIRING = ROOT / "deploy/systemd/tollgate-expiring.service"
 SETTINGS = ROOT / "deploy/tollgate.yaml"
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 #: Of 10, by `systemd-analyze security`. What is left is what a network service can't be without.
@@ -61,6 +62,19 @@ def installed(folder) -> Path:
 def test_systemd_finds_nothing_wrong_with_the_units(installed):
     done = run("systemd-analyze", "verify", "--man=no", installed, installed.with_name(PORT.name))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_systemd_finds_nothing_wrong_with_the_timer(folder):
+    """Beside a program that it starts where it is there."""
+    service = folder / EXPIRING.name
+    service.write_text(EXPIRING.read_text().replace("/usr/local/bin/tollgatectl", str(built("tollgatectl"))))
+    timer = EXPIRING.with_suffix(".timer")
+    shutil.copy(timer, folder)
+    done = run("systemd-analyze", "verify", "--man=no", service, folder / timer.name)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    threshold = f"--threshold={MOST_EXPOSURE * 10:.0f}"
+    done = run("systemd-analyze", "security", "--offline=true", "--no-pager", threshold, EXPIRING)
+    assert done.returncode == 0, done.stdout
 
 
 def test_systemd_would_have_told_of_a_mistake(installed):

@@ -203,6 +203,63 @@ def test_secrets_in_a_file(launch, upstream, ctl, redis, tmp_path):
     assert junk.returncode == 73 and "the check is not right" in junk.stderr
 
 
+def verified(ctl, key: str, *arguments: str) -> subprocess.CompletedProcess:
+    return ctl.run("key", "verify", *arguments, input=key)
+
+
+def test_verify_tells_whether_a_key_proves_itself(launch, upstream, ctl, redis):
+    issued = ctl.issue()
+    right = verified(ctl, issued["key"])
+    assert right.returncode == 0 and "\nCheck:      right\n" in right.stdout
+    assert json.loads(verified(ctl, issued["key"], "--json").stdout)["proven"] is True
+    older = made_up()
+    import_by_hand(redis, older, issued["key"])
+    wrong = verified(ctl, older)
+    assert wrong.returncode == 0 and "\nCheck:      not right: behind proven keys when junk comes\n" in wrong.stdout
+    assert json.loads(verified(ctl, older, "--json").stdout)["proven"] is False
+    # By sidecars that require it, it is no key.
+    launch(upstream, keys={"check": "require"})
+    wrong = verified(ctl, older)
+    assert (wrong.returncode, wrong.stderr) == (
+        73, f"tollgatectl: key {issued['id']} does not hold: it is unproven, and the sidecars require a right check\n"
+    )
+
+
+def test_secrets_of_a_file_are_listed(ctl, redis, tmp_path):
+    file = tmp_path / "checks"
+    file.touch(mode=0o600)
+    file.write_text("".join(ctl("check", "make") for _ in range(2)))
+    first, second = (line.split(" ")[0] for line in file.read_text().splitlines())
+    ctl("org", "create", "acme")
+    for name in ("a", "b"):
+        ctl("key", "issue", "--org", "acme", "--name", name, "--check-file", str(file))
+    other = ctl.issue("acme", "c")
+    rows = listed(ctl, "check", "list", "--check-file", str(file))
+    assert rows == [
+        {"id": first, "created_at": None, "issuing": True, "active_keys": 2},
+        {"id": second, "created_at": None, "issuing": False, "active_keys": 0},
+        {"id": None, "created_at": None, "issuing": False, "active_keys": 1},
+    ]
+    assert [row["id"] for row in listed(ctl, "check", "list")] == [told(ctl, "key", "show", other["id"])["check"], None]
+    shown = ctl("check", "list", "--check-file", str(file))
+    assert not any(line.split(" ")[1] in shown for line in file.read_text().splitlines())
+
+
+def test_a_key_that_is_made_while_its_secret_is_retired_is_counted(ctl, redis):
+    ctl.issue("acme", "a")
+    (id,) = stored(redis)
+    terminal = ctl.on_terminal("check", "retire", id)
+    terminal.until("1 active key made with it would be unproven.")
+    # While somebody thinks about it.
+    ctl.issue("acme", "b")
+    terminal.type("yes\n")
+    screen = terminal.end()
+    assert terminal.code == 0
+    assert "1 key more made with it meanwhile; see: tollgatectl key list --unproven" in screen
+    assert f"Secret {id} retired, with 2 active keys made with it." in screen
+    assert len(listed(ctl, "key", "list", "--unproven")) == 2
+
+
 @pytest.mark.parametrize(
     "text, flaw",
     [

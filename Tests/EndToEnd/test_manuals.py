@@ -39,6 +39,8 @@ def test_they_are_what_the_programs_say():
 def test_what_is_out_of_date_is_named_and_mended(folder):
     """In a copy: a page that was changed, one that is missing, and one of a verb that is gone."""
     copies = folder / "deploy"
+    (folder / "docs").mkdir()
+    shutil.copy(ROOT / "docs/cli.md", folder / "docs")
     for one in (MAN, COMPLETIONS):
         shutil.copytree(one, copies / one.name)
     (copies / "man/tollgatectl-key.1").write_text((MAN / "tollgatectl-key.1").read_text().replace("API keys", "Doors"))

@@ -80,7 +80,7 @@ def test_it_has_what_an_operator_expects(package, folder):
     files = {str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()}
     pages = {f"usr/share/man/man{page.suffix[1:]}/{page.name}.gz" for page in (ROOT / "deploy/man").glob("*.[15]")}
     wanted = {"usr/bin/tollgate", "usr/bin/tollgatectl", "etc/tollgate/tollgate.yaml", *pages}
-    wanted |= {f"usr/lib/systemd/system/{unit.name}" for unit in (ROOT / "deploy/systemd").glob("tollgate.*")}
+    wanted |= {f"usr/lib/systemd/system/{unit.name}" for unit in (ROOT / "deploy/systemd").iterdir()}
     wanted |= {"usr/share/bash-completion/completions/tollgatectl", "usr/share/zsh/vendor-completions/_tollgatectl"}
     wanted |= {"usr/share/fish/vendor_completions.d/tollgatectl.fish", "usr/share/doc/tollgate/changelog.gz"}
     assert len(pages) > 10
@@ -257,7 +257,7 @@ def test_a_life(machine, systemd, folder, redis, upstream, key, package, success
     wanted.mkdir(exist_ok=True)
     (wanted / "tollgate.socket").symlink_to("/lib/systemd/system/tollgate.socket")
     machine.done("dpkg", "--remove", "tollgate")
-    assert systemd.asked[3:] == ["stop tollgate.socket tollgate.service"]
+    assert systemd.asked[3:] == ["stop tollgate.socket tollgate-expiring.timer tollgate.service"]
     assert not machine.path("/usr/bin/tollgate").exists()
     assert settings.read_text() == f"# Ours.\n{mine}\n"
     assert variables.exists()
@@ -267,7 +267,7 @@ def test_a_life(machine, systemd, folder, redis, upstream, key, package, success
     assert systemd.asked[4:] == ["start tollgate.socket", "start tollgate.service"]
     until(lambda: ask(port, "GET", "/anything", key).status == 200, "an answer")
     machine.done("dpkg", "--remove", "tollgate")
-    assert systemd.asked[6:] == ["stop tollgate.socket tollgate.service"]
+    assert systemd.asked[6:] == ["stop tollgate.socket tollgate-expiring.timer tollgate.service"]
 
     logs = machine.path("/var/log/private/tollgate")
     logs.mkdir(parents=True)

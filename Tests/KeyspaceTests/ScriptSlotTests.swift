@@ -57,7 +57,7 @@ import Testing
         (.describeOrganization, [organization, keys, active]), (.markDeleted, [organization]),
         (.deleteOrganization, [organization]), (.readLimits, [records[0]]), (.describeKeys, withRecords),
         (.limitKey, [organization, audit, records[0], records[1]]), (.readQuotas, own),
-        (.changeKey, [organization, records[0], audit]),
+        (.noteTold, [records[0], audit]), (.changeKey, [organization, records[0], audit]),
         (.issueKey, [organization, records[0], keys, active, unfinished]),
         (.finishIssue, [organization, unfinished, audit]),
         (.removeUnfinished, [records[0], keys, active, unfinished, records[1]]),

@@ -67,7 +67,9 @@ package struct ImportedKey: Sendable {
         for field in [KeyField.expiresAt, .notBefore, .lastUsedAt] {
             if let moment = moments[field] { others.append((field, String(moment))) }
         }
-        for field in [KeyField.tools, .scopes, .networks, .subject, .rotatedTo, .rotatedFrom, .check, .meta] {
+        for field in [
+            KeyField.tools, .scopes, .networks, .subject, .rotatedTo, .rotatedFrom, .check, .meta, .toldWithin,
+        ] {
             if let value = text(field) { others.append((field, value)) }
         }
         self.others = others
@@ -131,6 +133,9 @@ extension KeyField {
         case .meta:
             isRight = (try? Meta(parsing: value)) != nil
             expected = "an object of JSON of at most \(Meta.longest) bytes"
+        case .toldWithin:
+            isRight = value.split(separator: " ").allSatisfy { Int($0).map { $0 > 0 } ?? false }
+            expected = "how soon before its end somebody was told of it, in seconds"
         case .check:
             isRight = CheckSecret.isID(value)
             expected = "the id of a check secret, 8 of a-z and 2-7"

@@ -47,7 +47,7 @@ package enum KeyColumn: Sendable, Hashable {
             case .hash, .subject, .name, .user, .rotatedTo, .rotatedFrom, .check, .organization: .text
             case .isActive: .flag
             case .notBefore, .expiresAt, .revokedAt, .createdAt, .lastUsedAt: .moment
-            case .tools, .scopes, .networks: .words
+            case .tools, .scopes, .networks, .toldWithin: .words
             case .limits: .pairs
             case .meta: .object
             }

@@ -73,6 +73,8 @@ package struct KeyDescription: Sendable, Equatable {
     package var overrides: LimitOverrides
     package var tools: ToolAccess
     package var scopes: KeyScopes
+    /// How soon before its end somebody was told of it, in seconds.
+    package var toldWithin: [Int]
     /// What is noted about it, as it is written.
     package var meta: String?
     /// Where it may be used from.
@@ -98,6 +100,7 @@ package struct KeyDescription: Sendable, Equatable {
         tools = ToolAccess(fields[.tools])
         scopes = KeyScopes(fields[.scopes]) ?? KeyScopes()
         networks = KeyNetworks(fields[.networks]) ?? KeyNetworks()
+        toldWithin = fields[.toldWithin].text?.split(separator: " ").compactMap { Int($0) } ?? []
         meta = fields[.meta].text
         name = fields[.name].text ?? ""
         user = fields[.user].text ?? ""

@@ -17,16 +17,16 @@ extension Directory {
     ///
     /// - Parameter isRequired: sidecars refuse keys that don't prove themselves. Then nothing is made by the way, which would
     ///   end every key that was made before, and nothing issued that a sidecar can't prove yet.
-    package func issuingSecret(isRequired: Bool) async throws(DirectoryError) -> CheckSecret {
+    package func issuingSecret(isRequired: Bool) async throws(DirectoryError) -> IssuingSecret {
         if let stored = try await checkSecrets().first {
             guard stored.isSettled || !isRequired else { throw .unsettledCheckSecret(stored.secret.id) }
-            return stored.secret
+            return IssuingSecret(stored.secret, isInRedis: true)
         }
         guard !isRequired else { throw .noCheckSecret }
         let made = CheckSecret.random()
-        if try await add(made, onlyIfFirst: true) { return made }
+        if try await add(made, onlyIfFirst: true) { return IssuingSecret(made, isInRedis: true) }
         guard let secret = try await checkSecrets().first?.secret else { throw .unreadableCheckSecrets }
-        return secret
+        return IssuingSecret(secret, isInRedis: true)
     }
 
     /// Adds one, which keys are made with as soon as every sidecar has it.
@@ -34,6 +34,14 @@ extension Directory {
         let made = CheckSecret.random()
         _ = try await add(made, onlyIfFirst: false)
         return made
+    }
+
+    /// A key is being made with it, and its record is written. One that is retired from now on finds the key when it counts
+    /// what was made with it; one that was retired before has to be told of here.
+    func confirm(_ secret: IssuingSecret?) async throws(DirectoryError) {
+        guard let secret, secret.isInRedis else { return }
+        let isThere = try await checkSecrets().contains { $0.secret.id == secret.secret.id }
+        guard isThere else { throw .checkSecretRetired(secret.secret.id) }
     }
 
     /// - Returns: false where there was one already.

@@ -17,11 +17,11 @@ extension Directory {
     /// - Returns: the new key, and when the old one ends, in seconds since 1970.
     package func rotateKey(
         _ id: KeyID, grace: Int, expiry: KeyOrder.Expiry? = nil, prefix: String = KeyTerms.standard.prefix,
-        secret: CheckSecret? = nil
+        secret: IssuingSecret? = nil
     ) async throws(DirectoryError) -> (key: IssuedKey, oldEndsAt: Int) {
         precondition(0...Self.longestGrace ~= grace, "A grace has an end in sight")
         let old = try await self.key(id)
-        let key = KeyForm.random(prefix: prefix, under: secret)
+        let key = KeyForm.random(prefix: prefix, under: secret?.secret)
         let hash = CredentialHash(of: Array(key.utf8)).text
         let organization = id.organization.text
         let new = KeyID(organization: id.organization, local: KeyID.randomLocal())
@@ -32,12 +32,13 @@ extension Directory {
                 names.unfinishedKeys(organization),
                 // Which key it replaced never changes.
             ] + (old.rotatedFrom.map { [names.record($0)] } ?? []),
-            arguments: [new.local, hash, id.local, secret?.id ?? "", expiry?.text ?? ""])
+            arguments: [new.local, hash, id.local, secret?.secret.id ?? "", expiry?.text ?? ""])
         guard let now = reply.first?.integer, reply.count == 2 else { throw refusal(reply, of: old) }
         let expiry = reply[1].integer.flatMap { $0 > 0 ? Int($0) : nil }
         let issued = IssuedKey(key: key, id: new, name: old.name, createdAt: Int(now), expiresAt: expiry)
         let end = try await complete(new, hash, insteadOf: id) { () throws(DirectoryError) in
-            try await finishRotation(of: old, to: new, grace: grace)
+            try await confirm(secret)
+            return try await finishRotation(of: old, to: new, grace: grace)
         }
         return (issued, end)
     }

@@ -46,7 +46,7 @@ package struct Directory: Sendable {
     /// Makes a key and stores its hash; the key itself is nowhere but in what is returned.
     package func issueKey(_ order: KeyOrder) async throws(DirectoryError) -> IssuedKey {
         try order.checkLengths()
-        let key = KeyForm.random(prefix: order.prefix, under: order.secret)
+        let key = KeyForm.random(prefix: order.prefix, under: order.secret?.secret)
         let id = KeyID(organization: order.organization, local: KeyID.randomLocal())
         let organization = order.organization.text
         let hash = CredentialHash(of: Array(key.utf8)).text
@@ -64,7 +64,10 @@ package struct Directory: Sendable {
             let issued = IssuedKey(
                 key: key, id: id, name: order.name, createdAt: Int(createdAt),
                 expiresAt: reply.count > 1 ? reply[1].integer.map(Int.init) : nil)
-            try await complete(id, hash) { () throws(DirectoryError) in try await finishIssue(issued) }
+            try await complete(id, hash) { () throws(DirectoryError) in
+                try await confirm(order.secret)
+                try await finishIssue(issued)
+            }
             return issued
         case .bytes(let word)?:
             switch String(decoding: word, as: UTF8.self) {
@@ -122,6 +125,8 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case planInUse(String, by: [String])
     case checkSecretMissing(String)
     case tooManyCheckSecrets(Int)
+    /// While a key was being made with it.
+    case checkSecretRetired(String)
     /// There is something that can't be read.
     case unreadableCheckSecrets
     /// There is none, and keys without a check are refused.

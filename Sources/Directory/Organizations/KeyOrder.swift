@@ -36,7 +36,7 @@ package struct KeyOrder: Sendable {
     package var start = Expiry.never
     package var prefix: String
     /// What its check is made with; nil for one without.
-    package var secret: CheckSecret?
+    package var secret: IssuingSecret?
     /// Where the organization's record says nothing else.
     package var maximumActive: Int
     /// What is noted about it.
@@ -65,7 +65,7 @@ package struct KeyOrder: Sendable {
         ]
         let perhaps: [(field: KeyField, value: String)] = [
             (.tools, tools.text), (.scopes, scopes.text), (.networks, networks.text), (.notBefore, start.text),
-            (.expiresAt, expiry.text), (.check, secret?.id ?? ""),
+            (.expiresAt, expiry.text), (.check, secret?.secret.id ?? ""),
             (.meta, meta.map(\.recordText) ?? ""),
         ]
         return always + perhaps.filter { !$0.value.isEmpty }

@@ -28,6 +28,8 @@ package enum KeyField: String, Sendable, CaseIterable {
     case check
     /// What its operator notes about it (``Meta``).
     case meta
+    /// How soon before its end somebody was told of it: seconds, once each.
+    case toldWithin = "told_within"
     case organization = "organization_id"
 
     /// What admission reads.
@@ -36,13 +38,18 @@ package enum KeyField: String, Sendable, CaseIterable {
         .meta,
     ]
     /// What operators see.
-    package static let described = admitted + [.name, .user, .createdAt, .rotatedTo, .lastUsedAt, .rotatedFrom, .check]
+    package static let described =
+        admitted + [
+            .name, .user, .createdAt, .rotatedTo, .lastUsedAt, .rotatedFrom, .check, .toldWithin,
+        ]
     /// What the caller may do, and how often: together they have ``RecordBounds/rules`` at most.
     package static let rules: [Self] = [.limits, .tools, .scopes, .networks]
     /// What may be long: it is measured before it is read.
     static let measured = rules + [.meta]
     /// What a key that replaces another doesn't have from it.
-    static let ofOneKey: [Self] = [.hash, .createdAt, .revokedAt, .rotatedTo, .rotatedFrom, .lastUsedAt, .check]
+    static let ofOneKey: [Self] = [
+        .hash, .createdAt, .revokedAt, .rotatedTo, .rotatedFrom, .lastUsedAt, .check, .toldWithin,
+    ]
 }
 
 /// A field of an organization's record.

@@ -26,7 +26,7 @@ extension RedisScript {
             if refusal then return refusal end
             if old[4] and isBeingMade(KEYS[5], old[4], \(Unfinished.claim)) then return {'rotating', old[4]} end
             if KEYS[6] and works(KEYS[6], now) then return {'grace'} end
-            local text, longest = ARGV[5], redis.call('HGET', KEYS[1], 'max_lifetime')
+            local text, longest = ARGV[5] or '', redis.call('HGET', KEYS[1], 'max_lifetime')
             if text == '' and (tonumber(old[3] or '') or 0) > 0 then text = old[3] end
             local expires, isLonger = ending(text, now, microseconds, longest)
             if isLonger then return {'longer', tonumber(longest)} end

@@ -17,7 +17,7 @@ struct CheckFileOption: ParsableArguments {
     var checkFile: String?
 
     /// What keys are to be made with; nil where the sidecars know of no checks, or nobody has the secrets here.
-    func issuingSecret(by inForce: KeyTermsInForce, _ session: Session) async throws -> CheckSecret? {
+    func issuingSecret(by inForce: KeyTermsInForce, _ session: Session) async throws -> IssuingSecret? {
         guard inForce.terms.check != .off else { return nil }
         let isRequired = inForce.terms.check == .require
         if let secrets = try secretsOfFile(session.configuration) {
@@ -28,7 +28,7 @@ struct CheckFileOption: ParsableArguments {
                         + "made with it would prove nothing to them"
                 ).report()
             }
-            return secrets.all.first
+            return secrets.all.first.map { IssuingSecret($0, isInRedis: false) }
         }
         guard inForce.terms.hasCheckFile else {
             return try await session.directory.issuingSecret(isRequired: isRequired)
@@ -51,6 +51,14 @@ struct CheckFileOption: ParsableArguments {
             ).report()
         }
         return Set(try await session.directory.checkSecrets().map(\.secret.id))
+    }
+
+    /// What sidecars prove keys by; nil where they don't, or nobody has the secrets here.
+    func secrets(by inForce: KeyTermsInForce, _ session: Session) async throws -> CheckSecrets? {
+        guard inForce.terms.check != .off else { return nil }
+        if let secrets = try secretsOfFile(session.configuration) { return secrets }
+        guard !inForce.terms.hasCheckFile else { return nil }
+        return CheckSecrets(try await session.directory.checkSecrets().map(\.secret))
     }
 
     /// Nil where no file is named.

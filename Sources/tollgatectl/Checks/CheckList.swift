@@ -15,6 +15,7 @@ struct CheckList: AsyncParsableCommand {
             EXAMPLES:
               tollgatectl check list
               tollgatectl check list --json
+              tollgatectl check list --check-file checks.txt
             """)
 
     @Flag(
@@ -22,6 +23,7 @@ struct CheckList: AsyncParsableCommand {
             "Print JSON, one object a line: id, created_at, issuing, active_keys; id is null for keys of no secret here."
     )
     var json = false
+    @OptionGroup var checks: CheckFileOption
     @OptionGroup var connection: Connection
 
     func run() async throws {
@@ -30,30 +32,40 @@ struct CheckList: AsyncParsableCommand {
                 .init(heading: "ID", mayShrink: false), .init(heading: "CREATED"), .init(heading: "USE"),
                 .init(heading: "ACTIVE KEYS"),
             ], isJSON: json)
-        try await connection.withDirectory { directory in
-            let secrets = try await directory.checkSecrets()
-            var counts = try await directory.activeKeysByCheck()
-            for (index, stored) in secrets.enumerated() {
-                let count = counts.removeValue(forKey: stored.secret.id) ?? 0
-                try listing.append(row(stored, isIssuing: index == 0, count))
+        try await connection.withRedis { session in
+            let secrets = try await secrets(session)
+            var counts = try await session.directory.activeKeysByCheck()
+            for (index, secret) in secrets.enumerated() {
+                let count = counts.removeValue(forKey: secret.id) ?? 0
+                try listing.append(row(secret.id, secret.createdAt, isIssuing: index == 0, count))
             }
             let others = counts.values.reduce(0, +)
-            if others > 0 { try listing.append(row(nil, isIssuing: false, others)) }
+            if others > 0 { try listing.append(row(nil, nil, isIssuing: false, others)) }
             try listing.end(otherwise: "No secrets yet. The first key that is issued makes one.")
         }
     }
 
-    private func row(_ stored: StoredCheckSecret?, isIssuing: Bool, _ count: Int) -> Listing.Row {
-        let created = stored.map { Moment.text($0.createdAt) }
+    /// Those of the file, where one is named: when one was made it doesn't say.
+    private func secrets(_ session: Session) async throws -> [(id: String, createdAt: Int?)] {
+        if let secrets = try checks.secretsOfFile(session.configuration) { return secrets.all.map { ($0.id, nil) } }
+        if try await KeyTermsInForce(session).terms.hasCheckFile {
+            Output.warn(
+                "the sidecars' secrets are in a file (keys.check_file), not these; name a copy of it by --check-file")
+        }
+        return try await session.directory.checkSecrets().map { ($0.secret.id, $0.createdAt) }
+    }
+
+    private func row(_ id: String?, _ createdAt: Int?, isIssuing: Bool, _ count: Int) -> Listing.Row {
+        let created = createdAt.map(Moment.text)
         return Listing.Row(
             sortKey: nil,
             cells: [
-                Table.Cell(stored?.secret.id ?? "-"), Table.Cell(created ?? "-"),
-                Table.Cell(stored == nil ? "unproven" : isIssuing ? "issue and check" : "check"),
+                Table.Cell(id ?? "-"), Table.Cell(created ?? "-"),
+                Table.Cell(id == nil ? "unproven" : isIssuing ? "issue and check" : "check"),
                 Table.Cell("\(count)"),
             ],
             json: [
-                ("id", JSON(stored?.secret.id)), ("created_at", JSON(created)), ("issuing", .bool(isIssuing)),
+                ("id", JSON(id)), ("created_at", JSON(created)), ("issuing", .bool(isIssuing)),
                 ("active_keys", .integer(count)),
             ])
     }

@@ -44,8 +44,14 @@ struct CheckRetire: AsyncParsableCommand {
                     doing: "secret \(id) would be retired, with \(made)", otherwise: "nothing was retired")
             }
             try await directory.retireCheckSecret(id, detail: made)
-            if json { return try Output.json([("id", .string(id)), ("active_keys", .integer(count))]) }
-            try Output.line("Secret \(id) retired, with \(made).")
+            // A key that was being made meanwhile is there by now, or never will be.
+            let total = known ? try await directory.activeKeysByCheck()[id] ?? 0 : 0
+            if total > count {
+                Output.warn(
+                    "\("key".counted(total - count)) more made with it meanwhile; see: tollgatectl key list --unproven")
+            }
+            if json { return try Output.json([("id", .string(id)), ("active_keys", .integer(total))]) }
+            try Output.line("Secret \(id) retired, with \("active key".counted(total)) made with it.")
         }
     }
 }

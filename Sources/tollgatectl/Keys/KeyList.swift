@@ -182,6 +182,7 @@ extension KeyDescription {
             ("revoked_at", JSON(revokedAt.map(Moment.text))),
             ("rotated_to", JSON(rotatedTo?.text)), ("last_used_at", JSON(lastUsedAt.map(Moment.text))),
             ("check", JSON(check)), ("meta", JSON(meta: meta)),
+            ("told_within", .array(toldWithin.map { .string(Lifetime.text($0)) })),
         ]
     }
 

@@ -13,7 +13,8 @@ struct KeyVerify: AsyncParsableCommand {
             The key is asked for, or read from standard input: never give it as an argument, others see the command line. \
             A header line such as X-API-Key: mcp_... or Authorization: Bearer mcp_... will do.
             Exits with 0 where the key holds, 66 where nobody knows it, 73 where it is revoked, expired, not yet valid, \
-            its organization suspended, or the sidecars take no keys like it. Nothing is charged.
+            its organization suspended, or the sidecars take no keys like it. It says whether the key's check is right. Nothing is \
+            charged.
             With --offline Redis isn't asked: only whether the key's check is right (0), or not (73), by the secrets of \
             --check-file. Whether it was revoked since, that doesn't tell.
 
@@ -27,7 +28,9 @@ struct KeyVerify: AsyncParsableCommand {
     @Argument(help: .hidden)
     var misplaced: [String] = []
     @Flag(
-        help: "Print JSON, as key show does, and accepted (false: the sidecars take no keys like it; null: none says).")
+        help:
+            "Print JSON, as key show does, and accepted (false: the sidecars take no keys like it; null: none says) and proven (false: its check isn't right; null: it has none, or nobody knows)."
+    )
     var json = false
     @Flag(help: "Look only at the key's check; Redis isn't asked. With --json: proven, check.")
     var offline = false
@@ -60,13 +63,21 @@ struct KeyVerify: AsyncParsableCommand {
                             + "variable that was not expanded?"
                         : "no such key here; is it whole, and is this the Redis it was issued in?")
             }
+            let proof = try await checks.secrets(by: inForce, session)?.proof(
+                of: Array(presented.key.utf8), prefix: Array(inForce.terms.prefix.utf8))
             if json {
-                try Output.json(key.json + [("accepted", isAccepted.map(JSON.bool) ?? .null)])
+                try Output.json(
+                    key.json + [("accepted", isAccepted.map(JSON.bool) ?? .null), ("proven", proof?.json ?? .null)])
             } else {
-                try Output.fields(key.fields)
+                try Output.fields(key.fields + (proof.map { [("Check", $0.cell)] } ?? []))
             }
             guard key.status == .active else {
                 throw Failure(.refused, "key \(key.id.text) does not hold: \(key.status.rawValue)")
+            }
+            guard inForce.terms.check != .require || proof != .unproven else {
+                throw Failure(
+                    .refused, "key \(key.id.text) does not hold: it is unproven, and the sidecars require a right check"
+                )
             }
             try warn(of: presented, key.id, inForce)
         }
@@ -108,6 +119,24 @@ struct KeyVerify: AsyncParsableCommand {
             !inForce.terms.headers.contains(where: { $0.lowercased() == header.lowercased() })
         {
             Output.warn("the sidecars look for no key in \(header): send it as \(inForce.terms.places)")
+        }
+    }
+}
+
+extension KeyProof {
+    fileprivate var cell: Table.Cell {
+        switch self {
+        case .proven: Table.Cell("right", .good)
+        case .unproven: Table.Cell("not right: behind proven keys when junk comes", .bad)
+        case .foreign: Table.Cell("none, as it has another form")
+        }
+    }
+
+    fileprivate var json: JSON {
+        switch self {
+        case .proven: .bool(true)
+        case .unproven: .bool(false)
+        case .foreign: .null
         }
     }
 }
