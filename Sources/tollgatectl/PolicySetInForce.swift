@@ -53,14 +53,19 @@ extension Session {
     ///
     /// - Throws: a failure with 66 where there is neither a file nor anything published.
     func policySets() async throws -> [PolicySetInForce] {
-        if let configured { return [configured] }
-        // Sidecars that differ in what they take for a key alone count by the same numbers.
-        let sets = try await published().merged { $0.policies == $1.policies && $0.unknown == $1.unknown }
+        let sets = try await knownPolicySets()
         guard !sets.isEmpty else {
             await warnOfOtherNamespaces()
             throw Failure(.notFound, "no sidecar has published its policies here; start one, or give --config FILE")
         }
         return sets
+    }
+
+    /// The same; empty where nobody says any.
+    func knownPolicySets() async throws -> [PolicySetInForce] {
+        if let configured { return [configured] }
+        // Sidecars that differ in what they take for a key alone count by the same numbers.
+        return try await published().merged { $0.policies == $1.policies && $0.unknown == $1.unknown }
     }
 
     /// What the file says, where one is named.

@@ -62,6 +62,97 @@ import Testing
         }
     }
 
+    @Test func whatIsNearlyUsedUpIsFoundAmongAll() async throws {
+        try await withKey { tollgatectl, server, id in
+            _ = try await tollgatectl("org", "create", "globex")
+            try await owe(80, "tg:1:{acme}:b:org", in: server)
+            try await owe(79, "tg:1:{globex}:b:org", in: server)
+            try await owe(4, "tg:1:{acme}:b:search:\(id.dropFirst(5))", in: server)
+            equal(
+                try await tollgatectl("quota", "show", "--all", "--near", "80%"),
+                .init(
+                    code: 0,
+                    output: """
+                        WHOSE            POLICY  USED  REMAINING  CAPACITY  NEXT CALL  FROM
+                        \(id)  search  100%          0         4  in 12 h    configuration
+                        acme             org      80%         20       100  now        configuration
+
+                        """, errors: ""))
+            #expect(try await tollgatectl("quota", "show", "--all", "--near", "79").output.contains("\nglobex"))
+            let json = try await tollgatectl("quota", "show", "--all", "--json").output.split(separator: "\n")
+            #expect(json.count == 2)
+            #expect(
+                json.first?.hasPrefix(
+                    #"{"subject":{"kind":"key","id":"\#(id)"},"used_percent":100,"name":"search","per":"key","#)
+                    == true,
+                "\(json)")
+            _ = try await tollgatectl("key", "revoke", id)
+            _ = try await tollgatectl("quota", "reset", "acme", "org")
+            equal(
+                try await tollgatectl("quota", "show", "--all"),
+                .init(code: 0, output: "", errors: "No limit is 80% used.\n"))
+        }
+    }
+
+    @Test(arguments: [
+        ["--all", "acme"], ["--all", "--global"], ["acme", "--near", "80%"], ["--all", "--near", "0%"],
+        ["--all", "--near", "101"], ["--all", "--near", "most"],
+    ])
+    func whatIsNoSurveyIs64(options: [String]) async throws {
+        let outcome = try await Tollgatectl(url: "unix:/nonexistent").run(["quota", "show"] + options)
+        #expect(outcome.code == 64, "\(outcome)")
+    }
+
+    /// A new number fills no bucket.
+    @Test func aLimitTellsOfABucketThatIsStillEmpty() async throws {
+        try await withKey { tollgatectl, server, id in
+            try await owe(100, "tg:1:{acme}:b:org", in: server)
+            let raised = try await tollgatectl("org", "limit", "acme", "org=50/d", "search=9/d")
+            equal(
+                raised,
+                .init(
+                    code: 0, output: "Own limits of organization acme: org=50/d search=9/d\n",
+                    errors: "tollgatectl: warning: policy org: the bucket is still empty, and the next call passes "
+                        + "in 1 d 1 h; to fill it: tollgatectl quota reset acme org\n"))
+            let local = String(id.dropFirst(5))
+            try await owe(9, "tg:1:{acme}:b:search:\(local)", in: server)
+            let key = try await tollgatectl("key", "limit", id, "search=9/d")
+            #expect(key.errors.contains("policy search: the bucket is still empty"), "\(key)")
+            #expect(key.errors.contains("to fill it: tollgatectl quota reset \(id) search\n"), "\(key)")
+            _ = try await tollgatectl("quota", "reset", id, "search")
+            #expect(try await tollgatectl("key", "limit", id, "search=8/d").errors == "")
+        }
+    }
+
+    /// Why is this customer refused?
+    @Test func aKeyShowsWhyItIsRefused() async throws {
+        try await withKey { tollgatectl, server, id in
+            let local = String(id.dropFirst(5))
+            let served = try await tollgatectl("key", "show", id).output
+            #expect(!served.contains("Refus"), "\(served)")
+            #expect(served.contains("\n\nPolicies of sidecar web-1:\nPOLICY "), "\(served)")
+            try await owe(4, "tg:1:{acme}:b:search:\(local)", in: server)
+            let day = try await server.cli(
+                "EVAL", "return redis.call('TIME')[1]", "0")
+            let today = String(try #require(Int(day)) / 86_400)
+            _ = try await server.cli("HSET", "tg:1:{acme}:u:\(try basicDay(today))", "\(local):-:d", "7")
+            _ = try await tollgatectl("key", "limit", id, "search=2/d:4")
+            let refused = try await tollgatectl("key", "show", id)
+            #expect(refused.output.contains("\nRefused:    429, nothing is left of search (in 12 h)\n"), "\(refused)")
+            #expect(refused.output.contains("\nRefusals:   7 today, 7 in 7 days, by limits and rights\n"), "\(refused)")
+            #expect(
+                refused.output.contains("search   key            4     2/d     2          0  in 12 h    in 2 d  key"))
+            _ = try await tollgatectl("key", "revoke", id)
+            let json = try await tollgatectl("key", "show", id, "--json").output
+            #expect(json.contains(#""refused":"401, revoked","denied_today":7,"denied_7_days":7,"sets":[{"#), "\(json)")
+        }
+    }
+
+    private func basicDay(_ number: String) throws -> String {
+        let date = Date(timeIntervalSince1970: Double(try #require(Int(number))) * 86_400)
+        return date.formatted(.iso8601.year().month().day()).replacing("-", with: "")
+    }
+
     /// Both are published where an `mcp` route is served.
     @Test func aKeyShowsTheHandshakeAndCostsByTool() async throws {
         try await withKey { tollgatectl, server, id in

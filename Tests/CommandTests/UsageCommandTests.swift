@@ -43,6 +43,67 @@ import Testing
         }
     }
 
+    @Test func allOrganizationsAreAddedUp() async throws {
+        try await withKey { tollgatectl, server, id, local in
+            _ = try await tollgatectl("org", "create", "globex")
+            _ = try await server.cli(
+                "HSET", "tg:1:{globex}:u:20261122", "bbbbbbbbbb:search:a", "500", "bbbbbbbbbb:search:c", "900")
+            equal(
+                try await tollgatectl.run(["usage", "--all", "--by", "key", "--top", "2"] + days),
+                .init(
+                    code: 0,
+                    output: """
+                        KEY                ALLOWED  DENIED  COST
+                        \(id)       1011       2    27
+                        globex/bbbbbbbbbb      500       0   900
+                        total                 1611       2  1427
+
+                        """, errors: ""))
+            equal(
+                try await tollgatectl.run(["usage", "--all", "--by", "org", "--json", "--top", "1"] + days),
+                .init(
+                    code: 0,
+                    output: #"{"subject":{"kind":"all","id":null},"from":"2026-11-21","to":"2026-11-23","by":"org","#
+                        + #""rows":[{"org":"acme","allowed":1111,"denied":2,"cost":527}],"#
+                        + #""total":{"allowed":1611,"denied":2,"cost":1427}}"# + "\n", errors: ""))
+            let byDay = try await tollgatectl.run(["usage", "--all"] + days).output
+            #expect(byDay.contains("\n2026-11-22      500       0   900\n"), "\(byDay)")
+        }
+    }
+
+    /// Of more keys than are kept, those with the most calls: none is let go that belongs among them.
+    @Test func theTopIsExactHoweverManyThereAre() async throws {
+        try await RedisServer.run { server in
+            let tollgatectl = Tollgatectl(url: server.url)
+            for number in 0..<30 {
+                let org = "org\(number)"
+                _ = try await tollgatectl("org", "create", org)
+                // 100 keys each; the busiest of all are one of every tenth organization.
+                _ = try await server.cli(
+                    "EVAL",
+                    """
+                    for i = 1, 100 do
+                      local calls = i == 50 and ARGV[1] % 10 == 0 and 100000 + ARGV[1] or i
+                      redis.call('HSET', KEYS[1], string.format('k%09d:-:a', i), calls)
+                    end
+                    """, "1", "tg:1:{\(org)}:u:20261122", "\(number)")
+            }
+            let top = try await tollgatectl.run(["usage", "--all", "--by", "key", "--top", "3"] + days).output
+            #expect(
+                top.split(separator: "\n").dropFirst().prefix(3).compactMap { $0.split(separator: " ").first } == [
+                    "org20/k000000050", "org10/k000000050", "org0/k000000050",
+                ], "\(top)")
+        }
+    }
+
+    @Test(arguments: [
+        ["usage"], ["usage", "--all", "acme"], ["usage", "acme", "--by", "key", "--top", "0"],
+        ["usage", "--all", "--top", "5"], ["usage", "--all", "--by", "key", "--top", "10001"],
+    ])
+    func whatIsNoQuestionIs64(arguments: [String]) async throws {
+        #expect(try await Tollgatectl(url: "unix:/nonexistent").run(arguments).code == 64)
+    }
+
     @Test func keysAndToolsComeByTheirCalls() async throws {
         try await withKey { tollgatectl, _, id, _ in
             equal(

@@ -13,9 +13,15 @@ struct QuotaArguments: ParsableArguments {
     var subject: String?
     @Flag(help: "Instead of somebody's, the limits that count all callers together.")
     var global = false
+    @Flag(help: "Instead of somebody's, those of all organizations and keys that are nearly used up.")
+    var all = false
 
     func validate() throws {
-        _ = try parsed
+        guard all else {
+            _ = try parsed
+            return
+        }
+        guard subject == nil, !global else { throw ValidationError("with --all, give nobody and no --global") }
     }
 
     var parsed: QuotaSubject {

@@ -10,7 +10,7 @@ struct OrgLimit: AsyncParsableCommand {
         abstract: "Give an organization other numbers than its plan or the configuration.",
         discussion: """
             For policies per org, and per key for all its keys that have none of their own. They hold from the next request \
-            on. policy=default removes one.
+            on. policy=default removes one. A bucket that is empty stays so: it says which, and what fills it.
 
             EXAMPLES:
               tollgatectl org limit acme org=100/10s:200 monthly=5000/month streams=8
@@ -28,8 +28,12 @@ struct OrgLimit: AsyncParsableCommand {
         try await connection.withRedis { session in
             try await limits.check(for: .organization, session)
             let overrides = try await session.directory.setLimits(limits.edits, of: name)
-            if json { return try Output.json([("org", .string(name.text)), ("limits", overrides.json)]) }
-            try Output.line("Own limits of organization \(name.text): \(overrides.text)")
+            if json {
+                try Output.json([("org", .string(name.text)), ("limits", overrides.json)])
+            } else {
+                try Output.line("Own limits of organization \(name.text): \(overrides.text)")
+            }
+            try await EmptyBuckets(subject: .organization(name), edits: limits.edits).warn(session)
         }
     }
 }

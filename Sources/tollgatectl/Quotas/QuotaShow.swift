@@ -14,26 +14,45 @@ struct QuotaShow: AsyncParsableCommand {
             A key shows its own limits, its organization's and the global ones; an organization those it counts by, an \
             address likewise. They are the numbers that the next request would see; times are for a call of cost 1.
             The policies are those that the running sidecars publish, a table for each set where they differ, or of \
-            --config FILE.
+            --config FILE. With --all, a line for each bucket of an organization or a working key that is used so far.
 
             EXAMPLES:
               tollgatectl quota show acme
               tollgatectl quota show acme/7h3kq2mzxb --json
               tollgatectl quota show 203.0.113.9
               tollgatectl quota show --global --config /etc/tollgate/tollgate.yaml
+              tollgatectl quota show --all --near 80%
             """)
 
     @OptionGroup var arguments: QuotaArguments
+    @Option(
+        help: ArgumentHelp(
+            "With --all: how much of a limit is used, at least; 80% where nothing is said.", valueName: "percent"),
+        transform: Percent.init(parsing:))
+    var near: Percent?
     @Flag(
         help: """
             Print JSON: subject {kind, id}, key_status, and sets, each with source (live, published, file), hash, sidecars \
             and policies: name, per, capacity, refill, cost, tool_costs, remaining, next_call_ms (null: never, or not known), \
-            full_ms, from (configuration, plan, organization, key), kind (limit, quota, concurrency), enforced.
+            full_ms, from (configuration, plan, organization, key), kind (limit, quota, concurrency), enforced. With --all one object a line: subject, used_percent, and those of a policy.
             """)
     var json = false
     @OptionGroup var connection: Connection
 
+    func validate() throws {
+        guard near == nil || arguments.all else { throw ValidationError("--near: give --all too") }
+    }
+
     func run() async throws {
+        guard !arguments.all else {
+            return try await connection.withRedis { session in
+                let sets = try await session.policySets()
+                Self.warn(sets)
+                guard let set = sets.first else { return }
+                var survey = QuotaSurvey(session, set.set.policies, near: near ?? .usual, isJSON: json)
+                try await survey.run()
+            }
+        }
         let subject = try arguments.parsed
         try await connection.withRedis { session in
             let quotas = session.quotas
@@ -48,12 +67,12 @@ struct QuotaShow: AsyncParsableCommand {
                     ("sets", .array(tables.map { $0.json($1) })),
                 ])
             } else {
-                try show(tables, subject)
+                try Self.show(tables, subject)
             }
         }
     }
 
-    private func show(_ tables: [(PolicySetInForce, [Quota])], _ subject: QuotaSubject) throws(Output.Lost) {
+    static func show(_ tables: [(PolicySetInForce, [Quota])], _ subject: QuotaSubject) throws(Output.Lost) {
         for (index, (set, quotas)) in tables.enumerated() {
             if index > 0 { try Output.line("") }
             try Output.line(Style.faint.apply(to: "Policies \(set.description):", on: .output))
@@ -67,7 +86,7 @@ struct QuotaShow: AsyncParsableCommand {
         }
     }
 
-    private func warn(_ sets: [PolicySetInForce], _ owner: Quotas.Owner) {
+    private static func warn(_ sets: [PolicySetInForce]) {
         if sets.count > 1 {
             Output.warn(
                 "the sidecars disagree: they run by \(sets.count) policy sets, and count each by its own; give them one "
@@ -82,6 +101,10 @@ struct QuotaShow: AsyncParsableCommand {
                 "a newer tollgate made \(unknown.joined(separator: ", ")); this tollgatectl can't show what is left there"
             )
         }
+    }
+
+    private func warn(_ sets: [PolicySetInForce], _ owner: Quotas.Owner) {
+        Self.warn(sets)
         if let key = owner.key, key.status != .active {
             Output.warn("calls with key \(key.id.text) are refused: \(key.status.rawValue)")
         } else if owner.key == nil, owner.organization?.isSuspended == true {
@@ -122,10 +145,10 @@ extension Quota {
     }
 
     /// What becomes of a denial, where it isn't the usual.
-    private var fromText: String { isEnforced ? source.rawValue : "\(source.rawValue), shadow" }
+    var fromText: String { isEnforced ? source.rawValue : "\(source.rawValue), shadow" }
 
     /// When a slot comes free nobody knows.
-    private var nextText: String {
+    var nextText: String {
         if case .concurrency = allowance, capacity > 0, remaining == 0 { return "when one ends" }
         return TimeText.until(microseconds: nextCallMicroseconds)
     }
@@ -135,20 +158,22 @@ extension Quota {
         return TimeText.until(microseconds: fullMicroseconds)
     }
 
-    var json: JSON {
-        .object([
+    var json: JSON { .object(members) }
+
+    var members: [(String, JSON)] {
+        [
             ("name", .string(policy.name)), ("per", .string(policy.subject.rawValue)),
             ("capacity", .integer(capacity)), ("refill", .string(refill)), ("cost", .integer(policy.cost)),
             ("tool_costs", .object(policy.toolCosts.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })),
             ("remaining", .integer(remaining)), ("next_call_ms", JSON(TimeText.milliseconds(nextCallMicroseconds))),
             ("full_ms", JSON(TimeText.milliseconds(fullMicroseconds))), ("from", .string(source.rawValue)),
             ("kind", .string(allowance.kind.rawValue)), ("enforced", .bool(isEnforced)),
-        ])
+        ]
     }
 }
 
 extension PolicySetInForce {
-    fileprivate func json(_ quotas: [Quota]) -> JSON {
+    func json(_ quotas: [Quota]) -> JSON {
         let (source, sidecars): (String, [Sidecars.Live]) =
             switch origin {
             case .live(let sidecars): ("live", sidecars)
