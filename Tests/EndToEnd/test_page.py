@@ -127,7 +127,7 @@ def test_a_sidecar_that_is_gone_is_told_of_and_comes_back(browser, launch, upstr
     browser.shows("requests-more", "1 in 15 min")
     daemon.stop()
     browser.shows("status", "✕ The sidecar doesn't answer, since ")
-    assert browser.text("link") == "Not connected" and browser.driver.title.startswith("✕ no answer")
+    assert browser.text("link") == "No answer" and browser.driver.title.startswith("✕ no answer")
     daemon.stderr.write_text("")
     daemon.start()
     daemon.wait_until_ready()

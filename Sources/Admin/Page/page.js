@@ -57,6 +57,7 @@ function share(part, of) {
   if (part > 0 && part / of < 0.001) return "<\u{a0}0.1\u{a0}%";
   return `${tenths.format(of === 0 ? 0 : (100 * part) / of)}\u{a0}%`;
 }
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const many = (number, one, more = `${one}s`) => `${count(number)} ${number === 1 ? one : more}`;
 
 // In the reader's zone, by 24 hours, as it stands beside logs.
@@ -64,12 +65,19 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const hours = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const dated = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-/** Seconds by which the sidecar's clock, which never jumps, is ahead of the reader's. */
+/** Seconds by which the sidecar's clock, which never jumps, is ahead of the reader's, which may. */
 let ahead = 0;
+function compare(theirs, tolerance = 0) {
+  if (Math.abs(theirs - now() - ahead) > tolerance) ahead = theirs - now();
+}
 /** The moment of the reader's clock at a second of the sidecar's. */
 const here = (seconds) => seconds - ahead;
 const now = () => Date.now() / 1000;
-const inWords = (seconds, format = clock) => format.format(seconds * 1000);
+const dayOf = (seconds) => new Date(seconds * 1000).toDateString();
+/** With its date where that isn't today's. */
+function inWords(seconds, format = dayOf(seconds) === dayOf(now()) ? clock : dated) {
+  return format.format(seconds * 1000);
+}
 
 function duration(seconds) {
   const [days, rest] = [Math.floor(seconds / 86400), seconds % 86400];
@@ -80,12 +88,11 @@ function duration(seconds) {
 }
 
 /** `<time>` with the reader's words and, for logs, UTC. */
-function moment(seconds, format = clock) {
+function moment(seconds, format) {
   const date = new Date(seconds * 1000);
   const utc = date.toISOString().replace(/\.\d+/, "");
   return make("time", { datetime: utc, title: utc }, inWords(seconds, format));
 }
-/** Unix seconds of RFC 3339. */
 const instant = (text) => Date.parse(text) / 1000;
 
 // ---- History
@@ -116,17 +123,9 @@ class Sum {
     this.seconds += other.seconds ?? 1;
     for (const kind of CLASSES) this[kind] += other[kind];
     for (const kind of ["p50", "p99", "connections", "streams"]) this[kind] = most(this[kind], other[kind]);
-    for (const kind of ["redis", "handler"]) {
-      const [mine, theirs] = [this[kind], other[kind]];
-      this[kind] = [mine[0] + theirs[0], mine[1] + theirs[1], most(mine[2], theirs[2]), most(mine[3], theirs[3])];
-    }
-    for (const [name, [allowed, denied, shadow]] of entries(other.policies)) {
-      const mine = this.policies.get(name) ?? [0, 0, 0];
-      this.policies.set(name, [mine[0] + allowed, mine[1] + denied, mine[2] + shadow]);
-    }
-    for (const [name, [requests, denied, p99]] of entries(other.routes)) {
-      const mine = this.routes.get(name) ?? [0, 0, null];
-      this.routes.set(name, [mine[0] + requests, mine[1] + denied, most(mine[2], p99)]);
+    for (const kind of ["redis", "handler"]) this[kind] = joined(this[kind], other[kind], 2);
+    for (const [kind, counts] of [["policies", 3], ["routes", 2]]) {
+      for (const [name, one] of entries(other[kind])) this[kind].set(name, joined(this[kind].get(name), one, counts));
     }
     return this;
   }
@@ -139,6 +138,11 @@ class Sum {
   route(name) {
     return this.routes.get(name) ?? [0, 0, null];
   }
+}
+/** The first so many of them are counts, the others latencies. */
+function joined(mine, theirs, counts) {
+  if (!mine) return theirs;
+  return theirs.map((value, place) => (place < counts ? mine[place] + value : most(mine[place], value)));
 }
 const entries = (pairs) => (pairs instanceof Map ? pairs.entries() : Object.entries(pairs));
 
@@ -247,7 +251,7 @@ class Chart {
     places.observe(this.plot);
     views.observe(this.plot);
     for (const kind of ["pointermove", "pointerdown"]) this.plot.addEventListener(kind, (event) => this.point(event));
-    this.plot.addEventListener("pointerleave", () => look(null));
+    this.plot.addEventListener("pointerleave", () => look(page.chosen));
   }
 
   end() {
@@ -270,7 +274,7 @@ class Chart {
 
   point(event) {
     const box = this.plot.getBoundingClientRect();
-    look(Math.min(BINS - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * BINS))));
+    look(momentAt(Math.min(BINS - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * BINS)))));
   }
 
   /** Draws it. `cursor` is the place of a bin, or null. */
@@ -295,19 +299,20 @@ class Chart {
     const highest = Math.max(0, ...heights.flat().map(([, high]) => high ?? 0));
     const top = roundUp(highest, this.least);
     const [width, height] = [this.width, this.height];
-    const x = (place) => (place / BINS) * width;
-    const y = (value) => TOP + (height - TOP - BOTTOM) * (1 - value / top);
+    const round = (pixels) => Number(pixels.toFixed(1));
+    const x = (place) => round((place / BINS) * width);
+    const y = (value) => round(TOP + (height - TOP - BOTTOM) * (1 - value / top));
     const parts = [];
     this.series.forEach((one, index) => {
       const isArea = one.shape === "area";
-      const d = isArea ? area(heights[index], x, y) : line(heights[index], x, y);
+      const d = outline(heights[index], isArea, x, y);
       if (d === "") return;
       // So that a line is seen above an area too.
       if (!isArea) parts.push(draw("path", { class: "halo", d }));
       parts.push(draw("path", { class: classOf(one), d, fill: isArea && PATTERNS[one.kind] }));
     });
     if (cursor !== null) {
-      parts.push(draw("path", { class: "cursor", d: `M${x(cursor + 0.5).toFixed(1)} ${TOP}V${y(0)}` }));
+      parts.push(draw("path", { class: "cursor", d: `M${x(cursor + 0.5)} ${TOP}V${y(0)}` }));
     }
     this.plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.plot.setAttribute("aria-label", `${this.title}: ${this.summary(bins)}`);
@@ -330,16 +335,16 @@ class Chart {
   /** Lines, which are below what is drawn, each with its word, which is above. */
   *axes(bins, top, x, y) {
     for (const value of [0, top / 2, top]) {
-      const word = draw("text", { x: 2, y: (y(value) - 3).toFixed(1) }, this.unit(value));
-      yield [draw("path", { class: "grid", d: `M0 ${y(value).toFixed(1)}H${this.width}` }), value > 0 ? [word] : []];
+      const word = draw("text", { x: 2, y: y(value) - 3 }, this.unit(value));
+      yield [draw("path", { class: "grid", d: `M0 ${y(value)}H${this.width}` }), value > 0 ? [word] : []];
     }
     const first = here(bins.start);
     const step = (this.width < 330 ? 5 : 3) * MINUTE;
     for (let at = first - (first % step) + step; at < first + BINS * STEP; at += step) {
       const left = x((at - first) / STEP);
       const anchor = left < 20 ? "start" : left > this.width - 20 ? "end" : "middle";
-      const place = { x: left.toFixed(1), y: this.height - 3, "text-anchor": anchor };
-      const mark = draw("path", { class: "grid", d: `M${left.toFixed(1)} ${y(0)}v4` });
+      const place = { x: left, y: this.height - 3, "text-anchor": anchor };
+      const mark = draw("path", { class: "grid", d: `M${left} ${y(0)}v4` });
       yield [mark, [draw("text", place, inWords(at, hours))]];
     }
   }
@@ -353,7 +358,6 @@ class Chart {
     }).join("; ");
   }
 
-  /** Only where somebody looks at it. */
   tabulate() {
     if (!this.details.open) return;
     const cell = (sum, one) => (one.minute ? count(one.minute(sum)) : this.unit(one.value(sum)));
@@ -367,11 +371,8 @@ class Chart {
   }
 }
 
-const latest = (bins) => {
-  // The newest bin is under way: it tells of as many seconds as it has.
-  for (let place = BINS - 1; place >= 0; place -= 1) if (bins[place]) return place;
-  return BINS - 1;
-};
+/** The newest bin is under way: it tells of as many seconds as it has. */
+const latest = (bins) => bins.findLastIndex(Boolean);
 
 function swatch(one) {
   const [d, fill] = one.shape === "area" ? ["M1 1H23V11H1Z", PATTERNS[one.kind]] : ["M0 6H24"];
@@ -384,44 +385,22 @@ function heads(columns) {
   return make("thead", {}, make("tr", {}, ...columns.map(head)));
 }
 
-/** Stretches of places at which there is something to draw. */
-function* stretches(heights, isThere) {
-  let first = null;
-  for (let place = 0; place <= heights.length; place += 1) {
-    const is = place < heights.length && isThere(...heights[place]);
-    if (is && first === null) first = place;
-    if (!is && first !== null) {
-      yield [first, place];
-      first = null;
+/** Steps over the bins at which there is something; of an area, back below them too. */
+function outline(heights, isArea, x, y) {
+  const step = (value, place) => `V${y(value)}H${x(place)}`;
+  let [path, back] = ["", ""];
+  for (const [place, [low, high]] of [...heights, [null, null]].entries()) {
+    if (isArea ? high > low : high !== null) {
+      if (back === "") path += `M${x(place)} ${y(high)}`;
+      path += step(high, place + 1);
+      back = step(low, place) + back;
+    } else if (back !== "") {
+      if (isArea) path += `${back}Z`;
+      back = "";
     }
-  }
-}
-
-/** Steps over the bins, and back below them. */
-function area(heights, x, y) {
-  let path = "";
-  for (const [first, behind] of stretches(heights, (low, high) => high > low)) {
-    let back = "";
-    path += `M${x(first).toFixed(1)} ${y(heights[first][0]).toFixed(1)}`;
-    for (let place = first; place < behind; place += 1) {
-      path += step(heights[place][1], place + 1, x, y);
-      back = step(heights[place][0], place, x, y) + back;
-    }
-    path += `${back}Z`;
   }
   return path;
 }
-
-function line(heights, x, y) {
-  let path = "";
-  for (const [first, behind] of stretches(heights, (low, high) => high !== null)) {
-    path += `M${x(first).toFixed(1)} ${y(heights[first][1]).toFixed(1)}`;
-    for (let place = first; place < behind; place += 1) path += step(heights[place][1], place + 1, x, y);
-  }
-  return path;
-}
-
-const step = (value, place, x, y) => `V${y(value).toFixed(1)}H${x(place).toFixed(1)}`;
 
 /** A series of counts: drawn by the second, counted by the minute in the table. */
 function rate(label, kind, shape, take, column = label) {
@@ -436,6 +415,16 @@ const percentiles = (title, p50, p99, height) => new Chart(title, {
   series: [level("p99", "denied", "line", p99), level("p50", "allowed", "dashed", p50)],
 });
 
+const asked = (kind, name, what, done, undone) => [
+  new Chart(`${name}: ${what} per second`, {
+    unit: perSecond,
+    series: [
+      rate(done, "allowed", "line", (sum) => sum[kind][0]), rate(undone, "failed", "points", (sum) => sum[kind][1]),
+    ],
+  }),
+  percentiles(`${name}: latency`, (sum) => sum[kind][2], (sum) => sum[kind][3]),
+];
+
 const charts = {
   traffic: [
     new Chart("Requests per second", {
@@ -446,22 +435,8 @@ const charts = {
     percentiles("Latency of whole requests", (sum) => sum.p50, (sum) => sum.p99, 200),
   ],
   backend: [
-    new Chart("Redis: decisions per second", {
-      unit: perSecond,
-      series: [
-        rate("by Redis", "allowed", "line", (sum) => sum.redis[0]),
-        rate("without Redis", "failed", "points", (sum) => sum.redis[1]),
-      ],
-    }),
-    percentiles("Redis: latency of decisions", (sum) => sum.redis[2], (sum) => sum.redis[3]),
-    new Chart("Handler: requests per second", {
-      unit: perSecond,
-      series: [
-        rate("requests", "allowed", "line", (sum) => sum.handler[0]),
-        rate("failed", "failed", "points", (sum) => sum.handler[1]),
-      ],
-    }),
-    percentiles("Handler: latency", (sum) => sum.handler[2], (sum) => sum.handler[3]),
+    ...asked("redis", "Redis", "decisions", "by Redis", "without Redis"),
+    ...asked("handler", "Handler", "requests", "requests", "failed"),
     new Chart("Open connections and streams", {
       unit: plain,
       series: [
@@ -496,7 +471,6 @@ class Multiples {
     for (const name of this.chosen) this.charts.get(name).show(bins, cursor);
   }
 
-  /** Has them made anew. */
   clear() {
     for (const chart of this.charts.values()) chart.end();
     this.charts.clear();
@@ -504,7 +478,6 @@ class Multiples {
   }
 }
 
-/** Of the configured policies. */
 let modes = new Map();
 const policyCharts = new Multiples($("policy-charts"), (name) => new Chart(name, {
   unit: perSecond, height: 96,
@@ -521,6 +494,9 @@ const routeCharts = new Multiples($("route-charts"), (name) => new Chart(routeNa
     rate("others", "allowed", "area", (sum) => sum.route(name)[0] - sum.route(name)[1]),
     rate("denied", "denied", "area", (sum) => sum.route(name)[1]),
   ],
+}));
+const routeLatencies = new Multiples($("route-latencies"), (name) => new Chart(`${routeName(name)}: latency`, {
+  unit: milliseconds, height: 96, series: [level("p99", "denied", "line", (sum) => sum.route(name)[2])],
 }));
 /** As the wire calls what no route took. */
 function routeName(name) {
@@ -553,10 +529,18 @@ function facts(element, pairs) {
 // ---- The parts of the page
 
 const history = new History();
-const page = { hello: null, state: null, moment: null, cursor: null, link: { word: "connecting" } };
+const page = {
+  hello: null, state: null, link: { word: "connecting" },
+  /** Whether the state has come by the stream that is read now. */
+  isCurrent: false,
+  /** The moment that the charts tell of, the one they go back to, and where the first is. */
+  moment: null, chosen: null, cursor: null,
+  /** The version it came from, and why it can't make sense of what its sidecar sends. */
+  version: null, flaw: null,
+};
 
 const LEVELS = ["good", "warn", "bad"];
-const SIGNS = { good: "✓", warn: "!", bad: "✕" };
+const SIGNS = { good: "✓", warn: "!", bad: "✕", off: "‖" };
 /** Requests are served, if not as they should be. */
 const WORDS = { ready: "good", ok: "good", degraded: "warn", starting: "warn", draining: "warn" };
 
@@ -565,10 +549,13 @@ const grade = (part, of) => (part === 0 ? "" : part * 20 > of ? "bad" : "warn");
 
 /** What is not as it should be, the worst first: `{level, text, to}`. `to` is the part of the page that has more. */
 function problems() {
-  const { state } = page;
+  const { state, hello, version } = page;
   const found = [];
   const tell = (level, to, text) => found.push({ level, text, to });
-  if (!state) return found;
+  if (!state || page.flaw) return found;
+  if (hello && hello.version !== version) {
+    tell("warn", null, `The sidecar is of version ${hello.version}, this page of ${version}: reload it.`);
+  }
   aboutSettings(state, tell);
   aboutFleet(state.fleet, tell);
   aboutTraffic(history.within(MINUTE), tell);
@@ -609,49 +596,69 @@ function aboutTraffic(minute, tell) {
     const text = `The handler failed ${count(failed)} of ${many(requests, "request")} in the last minute.`;
     tell(grade(failed, requests), "redis", text);
   }
-  if (minute.denied * 5 > minute.requests) {
-    tell("warn", "top", `${share(minute.denied, minute.requests)} of the last minute's requests were over a limit.`);
+  if (minute.failed > 0) {
+    const text = `${count(minute.failed)} of the last minute's ${many(minute.requests, "request")} failed.`;
+    tell(grade(minute.failed, minute.requests), "why", text);
+  }
+  for (const [kind, to, why] of [["denied", "top", "over a limit"], ["refused", "why", "refused for other reasons"]]) {
+    if (minute[kind] * 5 <= minute.requests) continue;
+    tell("warn", to, `${share(minute[kind], minute.requests)} of the last minute's requests were ${why}.`);
   }
 }
 
-/** The state in one line. */
 function inOneLine() {
-  const { state, link, hello } = page;
-  if (link.word === "gone") {
+  const { state, link, hello, flaw } = page;
+  if (flaw) return ["bad", `This page doesn't understand its sidecar: reload it. (${flaw})`];
+  if (link.word === "waiting") return ["warn", `Waiting to be let in: ${link.why}. Trying again by itself.`];
+  if (link.word === "no answer") {
     const who = hello ? "The sidecar doesn't answer" : "No sidecar answers here";
     return ["bad", `${who}, since ${inWords(link.since)}: ${link.why}. Trying again by itself.`];
   }
   if (!state) return ["warn", "Connecting …"];
   const { status, detail, since } = state.status;
-  if (stream.isPaused) return ["warn", `Paused at ${inWords(link.since)}. The last state was: ${status}`];
+  if (link.word === "paused") return ["warn", `Paused at ${inWords(link.since)}. The last state was: ${status}`];
+  if (!page.isCurrent) return ["warn", `Connecting …; the last state was: ${status}`];
   const begun = since ? `, since ${inWords(instant(since))}` : "";
-  return [WORDS[status] ?? "bad", `${status[0].toUpperCase()}${status.slice(1)}${begun}${detail ? `: ${detail}` : ""}`];
+  return [WORDS[status] ?? "bad", `${capital(status)}${begun}${detail ? `: ${detail}` : ""}`];
 }
 
 function showState() {
-  const { state, link, hello } = page;
+  const { link } = page;
   const found = problems();
   const [level, text] = inOneLine();
   put($("status"), `${SIGNS[level]} ${text}`, level);
-  if (level === "good" && found.length === 0) found.push({ level: "good", text: "Nothing needs you." });
-  if (differs($("problems"), found)) {
-    $("problems").replaceChildren(...found.map(({ level: kind, text: words, to }) => make(
-      "li", { class: `problem ${kind}` }, `${SIGNS[kind]} ${words} `, to ? make("a", { href: `#${to}` }, "More") : "",
-    )));
-  }
-  document.body.classList.toggle("stale", link.word !== "live");
-  put($("link"), { live: "Live", connecting: "Connecting …", gone: "Not connected", paused: "Paused" }[link.word]);
+  if (level === "good" && found.length === 0) found.push({ level, text: "Nothing needs you." });
+  showProblems(found);
+  document.body.classList.toggle("stale", !page.isCurrent);
+  put($("link"), capital(link.word));
   put($("pause"), stream.isPaused ? "Resume" : "Pause");
-  const worst = LEVELS[Math.max(...[level, ...found.map((one) => one.level)].map((one) => LEVELS.indexOf(one)))];
-  entitle(worst, link.word === "gone" ? "no answer" : state?.status.status ?? "", hello?.name ?? "");
+  entitle(LEVELS[Math.max(...[level, ...found.map((one) => one.level)].map((one) => LEVELS.indexOf(one)))]);
 }
 
-/** Colours of the icon, as a URL has them. */
-const COLOURS = { good: "%230a6b3d", warn: "%23b35900", bad: "%23a31515" };
+/** Each in its place, so that a link keeps its focus; what is newly red is spoken. */
+function showProblems(found) {
+  const list = $("problems");
+  while (list.children.length > found.length) list.lastChild.remove();
+  found.forEach(({ level, text, to }, place) => {
+    const item = list.children[place] ?? list.appendChild(make("li", {}, make("span"), make("a", {}, "More")));
+    if (item.className !== `problem ${level}`) item.className = `problem ${level}`;
+    put(item.firstChild, `${SIGNS[level]} ${text} `);
+    item.lastChild.hidden = !to;
+    item.lastChild.href = `#${to}`;
+  });
+  // Numbers that move on are nothing new.
+  const red = found.filter((one) => one.level === "bad").map(({ text }) => text.replace(/\d+([.,]\d+)*/g, "…"));
+  put($("alarm"), red.join(" "));
+}
+
+const COLOURS = { good: "%230a6b3d", warn: "%23b35900", bad: "%23a31515", off: "%23808890" };
 
 /** What is seen of the page while another one is in front: its title and its icon. */
-function entitle(worst, status, name) {
-  const text = [`${SIGNS[worst]} ${status}`, name, "Tollgate"].filter((part) => part.trim()).join(" · ");
+function entitle(level) {
+  const { state, link, hello, flaw, isCurrent } = page;
+  const worst = link.word === "paused" ? "off" : level;
+  const word = flaw ? "not understood" : isCurrent ? state.status.status : link.word;
+  const text = [`${SIGNS[worst]} ${word}`, hello?.name, "Tollgate"].filter(Boolean).join(" · ");
   if (document.title !== text) document.title = text;
   const icon = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
     + `<circle cx='4' cy='4' r='4' fill='${COLOURS[worst]}'/></svg>`;
@@ -663,7 +670,8 @@ function showAbout() {
   if (!hello) return;
   put($("name"), hello.name);
   const up = duration(Math.max(0, now() - here(hello.started)));
-  put($("about"), `Version ${hello.version}, up ${up}, listens on ${hello.listeners.join(", ")}`);
+  const doors = hello.listeners.length > 0 ? `, listens on ${hello.listeners.join(", ")}` : "";
+  put($("about"), `Version ${hello.version}, up ${up}${doors}`);
 }
 
 const FIGURES = [
@@ -677,9 +685,9 @@ const figures = new Map(FIGURES.map(([term, id]) => {
   return [id, { value, more }];
 }));
 
-/** Of the last ten seconds in large, of 15 minutes in small. */
+/** Of the last ten seconds in large, of 15 minutes in small; in the colour that the last minute's problems have. */
 function showFigures(total) {
-  const sum = history.within(10);
+  const [sum, minute] = [history.within(10), history.within(MINUTE)];
   const each = (number) => perSecond(sum.seconds ? number / sum.seconds : null);
   const tell = (id, value, more, kind = "") => {
     put(figures.get(id).value, value, `value ${kind}`.trim());
@@ -688,14 +696,15 @@ function showFigures(total) {
   tell("requests", each(sum.requests), `${count(total.requests)} in 15 min`);
   for (const kind of ["denied", "refused", "failed"]) {
     const more = `${count(total[kind])} in 15 min, ${share(total[kind], total.requests)}`;
-    tell(kind, each(sum[kind]), more, kind === "failed" ? grade(sum.failed, sum.requests) : "");
+    tell(kind, each(sum[kind]), more, kind === "failed" ? grade(minute.failed, minute.requests) : "");
   }
-  tell("latency", milliseconds(sum.p99), `p50 ${milliseconds(sum.p50)}`);
+  tell("latency", milliseconds(sum.p99), `p50 ${milliseconds(sum.p50)}, of the worst second`);
   const [answered, without, , slowest] = sum.redis;
   const decisions = `${each(answered)} decisions, ${count(without)} without it`;
-  tell("redis", milliseconds(slowest), decisions, grade(without, answered + without));
-  const [asked, failed, , longest] = sum.handler;
-  tell("handler", milliseconds(longest), `${each(asked)} requests, ${count(failed)} failed`, grade(failed, asked));
+  tell("redis", milliseconds(slowest), decisions, grade(minute.redis[1], minute.redis[0] + minute.redis[1]));
+  const [sent, failed, , longest] = sum.handler;
+  const requests = `${each(sent)} requests, ${count(failed)} failed`;
+  tell("handler", milliseconds(longest), requests, grade(minute.handler[1], minute.handler[0]));
   const last = history.recent.at(-1);
   tell("open", last ? count(last.connections) : "–", last ? many(last.streams, "stream") : "");
 }
@@ -732,7 +741,7 @@ function aboutPolicy(row) {
   return `${what}: ${count(allowed)} allowed, ${count(denied)} denied${trial} in 15 min`;
 }
 
-/** What enforcing the policies in trial would have refused. */
+/** What enforcing them would have refused, beyond what those at a percentage deny already. */
 function showTrial(rows) {
   const sinceStart = new Map((page.state?.trial ?? []).map((one) => [one.policy, one]));
   const refused = (part, of) => `${count(part)} of ${count(of)}, ${share(part, of)}`;
@@ -741,18 +750,22 @@ function showTrial(rows) {
     return one && refused(one.would_have_refused, one.would_have_refused + one.would_have_allowed);
   };
   const tried = rows.filter(isTried);
-  table($("trial-table"), "Enforcing them would have refused", [
+  table($("trial-table"), "Enforcing them would have refused in addition", [
     ["Policy", "free", (row) => row.name], ["Mode", "", modeOf],
-    ["In 15 min", "", (row) => refused(row.sums[2], row.sums[0] + row.sums[1])], ["Since the start", "", ever],
+    ["In 15 min, of all", "", (row) => refused(row.sums[2], row.sums[0] + row.sums[1])],
+    ["Since the start, of those in trial", "", ever],
   ], tried, "No policy is in trial: all are enforced.", tried.map((row) => [row, ever(row)]));
 }
 
 function showRoutes(total, bins) {
   const names = namesOf(page.hello?.routes ?? [], total.routes);
-  routeCharts.show(names, (name) => total.route(name)[0], bins, page.cursor);
+  for (const kind of [routeCharts, routeLatencies]) {
+    kind.show(names, (name) => total.route(name)[0], bins, page.cursor);
+  }
   for (const [name, chart] of routeCharts.charts) {
     const [requests, denied, p99] = total.route(name);
-    put(chart.note, `${many(requests, "request")}, ${count(denied)} denied, p99 ${milliseconds(p99)} in 15 min`);
+    const worst = `p99 ${milliseconds(p99)} in the worst second of 15 min`;
+    put(chart.note, `${many(requests, "request")}, ${count(denied)} denied, ${worst}`);
   }
   if (!$("route-table").closest("details").open) return;
   table($("route-table"), "Routes, last 15 minutes", [
@@ -768,21 +781,21 @@ function showWho({ top }) {
   const counted = (row) => (row.error > 0 ? `${count(row.count - row.error)} to ` : "") + count(row.count);
   const key = ["Key", "code free", (row) => row.key];
   const organization = ["Organization", "free", (row) => row.organization];
-  const [calls, denials] = [["Calls", "number", counted], ["Denied", "number", counted]];
-  table($("callers"), "Calls most, by key", [key, calls], top?.callers ?? [], "Nobody.");
-  table($("organizations"), "Calls most, by organization", [organization, calls], top?.organizations ?? [], "Nobody.");
-  table($("denied"), "Denied most, by key", [key, denials], top?.denied ?? [], "Nobody.");
-  const denied = top?.denied_organizations ?? [];
-  table($("denied-organizations"), "Denied most, by organization", [organization, denials], denied, "Nobody.");
+  for (const [id, who, what, rows] of [
+    ["callers", key, "Calls", top?.callers], ["organizations", organization, "Calls", top?.organizations],
+    ["denied", key, "Denied", top?.denied], ["denied-organizations", organization, "Denied", top?.denied_organizations],
+  ]) {
+    table($(id), `${what} most, by ${who[0].toLowerCase()}`, [who, [what, "number", counted]], rows ?? [], "Nobody.");
+  }
 }
 
 function showRefusals({ refusals }) {
   table($("refusals"), `${many(refusals.length, "refusal")}, the newest first`, [
     ["Time", "", (row) => moment(here(row.at))], ["Status", "number", (row) => row.status && String(row.status)],
-    ["Reason", "", (row) => row.reason], ["Policy", "", (row) => row.policy], ["Route", "", (row) => row.route],
+    ["Reason", "", (row) => row.reason], ["Policy", "free", (row) => row.policy], ["Route", "free", (row) => row.route],
     ["Client", "code", (row) => row.client], ["Key", "code", (row) => row.key],
     ["Correlation ID", "code", (row) => row.id],
-  ], refusals, "Nobody was refused since the start.");
+  ], refusals, "Nobody was refused since the start.", refusals.map((row) => [row, inWords(here(row.at))]));
 }
 
 function counts(members, words = {}) {
@@ -814,7 +827,7 @@ function showFleet({ fleet }) {
   const differ = policies.size > 1 || versions.size > 1;
   const [note, kind] = !fleet.known ? [`Redis doesn't tell: ${fleet.reason}`, "warn"]
     : differ ? ["✕ They differ: two sidecars may decide differently about the same caller.", "bad"]
-      : [`${many(fleet.sidecars.length, "sidecar")}, of one version, with one set of policies.`, ""];
+      : [own ? `${many(fleet.sidecars.length, "sidecar")}, of one version, with one set of policies.` : "", ""];
   put($("fleet-note"), note, kind);
   const mark = (text, isOther) => (isOther ? [`✕ ${text}`, "bad"] : text);
   const isOther = (one, name, values) => values.size > 1 && own && one[name] !== own[name];
@@ -867,17 +880,30 @@ function show(...parts) {
 function render() {
   const parts = new Set(due);
   due.clear();
+  attempt(showState);
+  attempt(showAbout);
   if (parts.has("state") && page.state) {
-    for (const part of [showWho, showRefusals, showBackends, showFleet, showConfiguration, showKeys]) part(page.state);
+    for (const part of [showWho, showRefusals, showBackends, showFleet, showConfiguration, showKeys]) {
+      attempt(part, page.state);
+    }
   }
   if (parts.has("samples")) {
     const total = history.total;
-    showFigures(total);
+    attempt(showFigures, total);
     // Where motion is to be less, charts move with each bin.
-    if (parts.has("all") || !calm.matches || page.drawn !== history.end) showCharts(total);
+    if (parts.has("all") || !calm.matches || page.drawn !== history.end) attempt(showCharts, total);
   }
-  showAbout();
-  showState();
+}
+
+/** Where one part fails, by what another version sends, the others go on, and the state tells of it. */
+function attempt(part, ...more) {
+  try {
+    part(...more);
+  } catch (error) {
+    if (page.flaw) return;
+    page.flaw = error.message;
+    show("state");
+  }
 }
 
 /** When what the charts show began. */
@@ -899,9 +925,9 @@ function showCharts(total) {
   $("cursor").value = page.cursor ?? BINS - 1;
 }
 
-/** Has all charts tell of one moment: the place of a bin, or null for now. */
-function look(place) {
-  const moment = place === null || place === BINS - 1 ? null : start() + place * STEP;
+const momentAt = (place) => (place === BINS - 1 ? null : start() + place * STEP);
+
+function look(moment) {
   if (page.moment === moment) return;
   page.moment = moment;
   show("samples", "all");
@@ -911,12 +937,22 @@ function look(place) {
 
 const events = {
   hello(hello) {
-    // A sidecar that has begun anew has counted nothing before.
-    if (page.hello && page.hello.started !== hello.started) history.clear();
+    const { version, name, started } = page.hello ?? hello;
+    page.version ??= version;
+    if (started !== hello.started || name !== hello.name) {
+      // It is another one, or has begun anew: it has a history of its own.
+      history.clear();
+      page.isCurrent = false;
+      if (stream.isResumed) {
+        disconnect();
+        setTimeout(connect);
+      }
+    }
     if (JSON.stringify(page.hello?.policies) !== JSON.stringify(hello.policies)) policyCharts.clear();
     modes = new Map(hello.policies.map((policy) => [policy.name, policy.mode]));
     page.hello = hello;
-    ahead = hello.now - now();
+    compare(hello.now);
+    link({ word: "live" });
     show("samples", "all");
   },
   history({ samples }) {
@@ -925,10 +961,12 @@ const events = {
   },
   sample(sample) {
     history.add(sample);
+    // It comes when its second is over.
+    compare(sample.at + 1, 2);
     show("samples");
   },
   state(state) {
-    page.state = state;
+    Object.assign(page, { state, isCurrent: true });
     show("state");
   },
 };
@@ -947,7 +985,7 @@ function take(text) {
     if (row.startsWith("event:")) name = row.slice(6).trim();
     if (row.startsWith("data:")) data += row.slice(5);
   }
-  if (data !== "" && Object.hasOwn(events, name)) events[name](JSON.parse(data));
+  if (data !== "" && Object.hasOwn(events, name)) attempt(() => events[name](JSON.parse(data)));
 }
 
 /** Reads one stream until it ends, which it does by throwing. */
@@ -959,19 +997,20 @@ async function follow(controller) {
   };
   heard();
   try {
-    const headers = history.last > 0 ? { "Last-Event-ID": String(history.last) } : {};
+    stream.isResumed = history.last > 0;
+    const headers = stream.isResumed ? { "Last-Event-ID": String(history.last) } : {};
     const answer = await fetch("page/events", { headers, signal: controller.signal, cache: "no-store" });
-    if (!answer.ok) throw new Error(await explained(answer));
+    if (answer.headers.get("Content-Type") !== "text/event-stream") throw await refusal(answer);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let text = ""; ;) {
       const { value, done } = await reader.read();
       if (done) throw new Error("it has ended the connection");
       heard();
-      if (page.link.word !== "live") link({ word: "live" });
       const parts = (text + value).split("\n\n");
       text = parts.pop();
       if (text.length > LONGEST_EVENT) throw new Error("what it sends has no end");
-      for (const part of parts) take(part);
+      // One of them may be the reason to read another stream.
+      for (const part of parts) if (!controller.signal.aborted) take(part);
     }
   } finally {
     clearTimeout(silence);
@@ -979,19 +1018,21 @@ async function follow(controller) {
   }
 }
 
-/** Why there is no stream, as the sidecar tells it. */
-async function explained(answer) {
+/** Why there is no stream, as the sidecar tells it, and after how many milliseconds there may be one. */
+async function refusal(answer) {
   const problem = await answer.json().catch(() => null);
-  return `it answers ${answer.status}${problem?.detail ? `, ${problem.detail}` : ""}`;
+  const why = `it answers ${answer.status}${problem?.detail ? `, ${problem.detail}` : ""}`;
+  return Object.assign(new Error(why), { wait: Number(answer.headers.get("Retry-After")) * 1000 });
 }
 
 function link(to) {
   page.link = to;
+  if (to.word !== "live") page.isCurrent = false;
   show("link");
 }
 
 /** The stream that is read, if one is, and the wait for the next. */
-const stream = { controller: null, timer: 0, wait: FIRST_WAIT, isPaused: false };
+const stream = { controller: null, timer: 0, wait: FIRST_WAIT, isPaused: false, isResumed: false };
 
 async function connect() {
   clearTimeout(stream.timer);
@@ -1007,8 +1048,9 @@ async function connect() {
     if (Date.now() - began > LONGEST_WAIT) stream.wait = FIRST_WAIT;
     // Browsers word it each in its own way.
     const why = error instanceof TypeError ? "it can't be reached" : error.message.replace(/\.$/, "");
-    link({ word: "gone", since: page.link.word === "gone" ? page.link.since : now(), why });
-    stream.timer = setTimeout(connect, stream.wait);
+    const word = error.wait > 0 ? "waiting" : "no answer";
+    link({ word, since: page.link.word === word ? page.link.since : now(), why });
+    stream.timer = setTimeout(connect, Math.min(error.wait || stream.wait, 60_000));
     stream.wait = Math.min(LONGEST_WAIT, stream.wait * 2);
   }
 }
@@ -1021,10 +1063,12 @@ function disconnect() {
 }
 
 /** A page that nobody sees reads nothing; when it is seen again, what it missed comes first. */
-function choose() {
+function watch() {
   if (stream.isPaused || document.hidden) {
     disconnect();
     link({ word: "paused", since: now() });
+    // At once: what nobody sees has no next frame.
+    entitle();
   } else {
     stream.wait = FIRST_WAIT;
     if (page.link.word === "paused") link({ word: "connecting" });
@@ -1033,19 +1077,28 @@ function choose() {
 }
 
 addEventListener("beforeprint", () => {
+  put($("printed"), `Printed on ${new Date().toDateString()}, ${inWords(now(), clock)}.`);
   for (const plot of document.querySelectorAll("svg.plot")) plot.chart.see(true);
 });
 $("pause").addEventListener("click", () => {
   stream.isPaused = !stream.isPaused;
-  choose();
+  watch();
 });
-document.addEventListener("visibilitychange", choose);
-$("cursor").addEventListener("input", () => look(Number($("cursor").value)));
-$("cursor-now").addEventListener("click", () => look(null));
+document.addEventListener("visibilitychange", watch);
+function choose(moment) {
+  page.chosen = moment;
+  look(moment);
+}
+$("cursor").addEventListener("input", () => choose(momentAt(Number($("cursor").value))));
+$("cursor-now").addEventListener("click", () => choose(null));
 for (const details of document.querySelectorAll("main > section > details")) {
   details.addEventListener("toggle", () => show("samples", "all"));
 }
 $("traffic-charts").append(...charts.traffic.map((chart) => chart.figure));
 $("backend-charts").append(...charts.backend.map((chart) => chart.figure));
 put($("zone"), `Times are in ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);
-choose();
+for (const box of document.querySelectorAll(".scroll")) fill(box, { tabindex: 0, role: "region" }, []);
+for (const section of document.querySelectorAll("section")) {
+  section.setAttribute("aria-label", section.querySelector("h2").textContent);
+}
+watch();
