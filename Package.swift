@@ -71,7 +71,10 @@ let package = Package(
         layer("TLS", ["Digests", "LibC", "Octets", .nioCore, .nioTLS, .nioSSL]),
         layer("Endpoints", ["Octets", "TLS", .nioCore]),
         layer(
-            "Redis", ["CHiredis", "Endpoints", "LibC", "Octets", "TLS", .nioCore, .nioPosix, .logging],
+            "Redis",
+            [
+                "CHiredis", "Endpoints", "LibC", "Octets", "TLS", .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
+            ],
             settings: [.strictMemorySafety()]),
         layer("HTTP1", ["Octets", .nioCore], settings: [.strictMemorySafety()]),
         layer("MCP", ["Octets", .nioCore], settings: [.strictMemorySafety()]),
@@ -169,7 +172,8 @@ let package = Package(
                 "Telemetry", .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ]),
         tests(
-            "CommandTests", ["tollgatectl", "Directory", "Settings", .argumentParser, .subprocess],
+            "CommandTests",
+            ["tollgatectl", "Directory", "Endpoints", "Redis", "Settings", .argumentParser, .subprocess],
             resources: [.copy("Snapshots")]),
         tests(
             "AdminTests",

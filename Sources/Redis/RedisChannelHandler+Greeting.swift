@@ -21,7 +21,10 @@ extension RedisChannelHandler {
         _ endpoint: RedisEndpoint, loading scripts: [RedisScript] = [], isCautious: Bool, before deadline: NIODeadline,
         _ done: @escaping (Result<Void, RedisError>) -> Void
     ) {
-        if case .tcp = endpoint.address { expectsFirstReply = true }
+        switch endpoint.address {
+        case .tcp, .sentinels: expectsFirstReply = true
+        case .unix: break
+        }
         Greeting(by: self, endpoint, scripts, deadline, done).begin(isCautious: isCautious)
     }
 }
@@ -76,7 +79,7 @@ private final class Greeting {
     }
 
     private func judge(_ identity: ServerIdentity) {
-        guard let misfit = identity.misfit(isClusterNode: endpoint.isClusterNode) else { return }
+        guard let misfit = identity.misfit(for: endpoint.kind) else { return }
         end(.failure(.unfit(misfit)))
     }
 

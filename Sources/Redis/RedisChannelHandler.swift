@@ -30,6 +30,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     var expectsFirstReply = false
     private var failure: RedisError?
     private var closed: ((RedisError) -> Void)?
+    /// Hears what nobody asked for, on a connection that has subscribed to something.
+    var onMessage: ((RedisReply) -> Void)?
     /// As of the last tick.
     private var clock: NIODeadline
     /// When a command was sent last.
@@ -266,6 +268,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
         guard let slot = queue.popFirst() else {
             // `DENIED Redis is running in protected mode …` and `ERR max number of clients reached` come on accept.
             if case .error(let line) = reply { throw .server(showing: line) }
+            if let onMessage, case .array = reply { return onMessage(reply) }
             throw .protocolViolation("a reply that nobody asked for")
         }
         heardAt = clock

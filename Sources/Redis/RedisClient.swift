@@ -11,6 +11,8 @@ package final class RedisClient: Sendable {
     private let handler: NIOLoopBound<RedisChannelHandler>
     private let ticking: RepeatedTask
     private let timeout: TimeAmount
+    /// As sentinels had it when this connected; nil where none were asked.
+    package let topology: TopologyReport?
 
     /// - Parameters:
     ///   - timeout: of connecting and of each command.
@@ -21,13 +23,15 @@ package final class RedisClient: Sendable {
         to endpoint: RedisEndpoint, timeout: Duration = .seconds(5), longestReply: Int = 64 * 1024 * 1024
     ) async throws(RedisError) -> RedisClient {
         let timeout = TimeAmount(timeout)
+        let found = try await PrimaryWatch.find(endpoint)
+        let endpoint = found.map { endpoint.server(at: $0.0.address) } ?? endpoint
         let client: RedisClient
         do {
             let handler = try await endpoint.connect(
                 on: MultiThreadedEventLoopGroup.singleton.next(), timeout: timeout, longestReply: longestReply,
                 longestQueue: .max
             ).get()
-            client = RedisClient(handler: handler, timeout: timeout)
+            client = RedisClient(handler: handler, timeout: timeout, found: found?.1)
         } catch {
             throw RedisError(connecting: error)
         }
@@ -52,7 +56,8 @@ package final class RedisClient: Sendable {
         try result.get()
     }
 
-    private init(handler: NIOLoopBound<RedisChannelHandler>, timeout: TimeAmount) {
+    private init(handler: NIOLoopBound<RedisChannelHandler>, timeout: TimeAmount, found topology: TopologyReport?) {
+        self.topology = topology
         self.handler = handler
         self.timeout = timeout
         let pace = NIOLoopBoundBox.makeBoxSendingValue(TickPace(), eventLoop: handler.eventLoop)

@@ -132,6 +132,25 @@ extension RedisConnection {
             return (.nanoseconds(longest.nanoseconds / 2), longest)
         }
 
+        enum Move {
+            case none
+            /// To be given up at once, where there is one: whatever becomes of it is news from the past.
+            case connect(insteadOf: Link?)
+        }
+
+        /// The server is somewhere else from now on, and nobody has failed there yet.
+        mutating func move() -> Move {
+            switch state {
+            case .preparing(let former, _), .ready(let former, _):
+                (state, failures) = (.connecting, 0)
+                return .connect(insteadOf: former)
+            case .connecting, .waiting:
+                (state, failures) = (.connecting, 0)
+                return .connect(insteadOf: nil)
+            case .idle, .closing, .closed: return .none
+            }
+        }
+
         enum Tick {
             case none
             case connect

@@ -16,6 +16,9 @@ package import NIOCore
 ///    jittered so that a fleet doesn't come back in one moment. Closed after a second in which nothing was asked it is made
 ///    again at once, and no operator is told: servers close connections that idle.
 ///
+/// 5. Where sentinels are named it follows them (``PrimaryWatch``): when they name another primary the connection ends at
+///    once, however well it works, and those that wait for an answer there are told so; the next one is made at once.
+///
 /// It lives on its event loop and is called there alone. Who starts it has to close it.
 package final class RedisConnection {
     package typealias Completion = (Result<RedisReply, RedisError>) -> Void
@@ -68,6 +71,14 @@ package final class RedisConnection {
     private var pace = TickPace()
     private var endings: [EventLoopPromise<Void>] = []
 
+    /// Nil where no sentinels are named, and before the start and after the end.
+    private var following: (watch: PrimaryWatch, follower: Int)?
+    /// Where the last attempt to connect has led; of several the last one counts.
+    private var server: ServerAddress?
+    private var attempt = 0
+    /// Nobody has told yet where the primary is.
+    private var awaitsPrimary = false
+
     /// The last attempt to connect failed.
     package private(set) var isRefused = false
 
@@ -97,7 +108,10 @@ package final class RedisConnection {
     package var isReady: Bool { machine.ready != nil }
 
     package func start() {
-        if machine.start() { connect() }
+        guard machine.start() else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        following = PrimaryWatch.follow(endpoint, on: eventLoop, logger: logger) { bound.value.lookForPrimary() }
+        connect()
     }
 
     /// Answers everybody with `.shutdown`; resolves when the socket is closed.
@@ -105,8 +119,11 @@ package final class RedisConnection {
         let promise = eventLoop.makePromise(of: Void.self)
         endings.append(promise)
         let waiting = takeWaiters()
+        following.map { $0.watch.leave($0.follower) }
+        following = nil
         switch machine.close() {
         case .close(let handler): handler.close(.shutdown)
+        case .await where awaitsPrimary: lost(nil, .shutdown)
         case .await: break
         case .done: ended()
         }
@@ -161,6 +178,7 @@ package final class RedisConnection {
         assert(endpoint.isSameDatabase(as: self.endpoint), "Another Redis is another connection")
         let former = self.endpoint
         self.endpoint = endpoint
+        following?.watch.go(by: endpoint)
         guard !endpoint.hasCredentials(of: former), let handler = machine.ready,
             let authentication = endpoint.authentication
         else { return }
@@ -217,15 +235,52 @@ package final class RedisConnection {
     // MARK: Connecting
 
     private func connect() {
+        var endpoint = endpoint
+        if let watch = following?.watch {
+            switch watch.answer {
+            case .success(let primary)?:
+                server = primary.address
+                endpoint = endpoint.server(at: primary.address)
+            case .failure(let error)?:
+                server = nil
+                return lost(nil, error)
+            case nil:
+                awaitsPrimary = true
+                return
+            }
+        }
+        attempt += 1
+        let attempt = attempt
         endpoint.connect(
             on: eventLoop, timeout: configuration.connectTimeout, longestReply: configuration.longestReply,
             longestQueue: configuration.longestQueue
         ).assumeIsolated().whenComplete { result in
+            guard attempt == self.attempt else {
+                if case .success(let handler) = result { handler.value.close(.shutdown) }
+                return
+            }
             switch result {
             case .success(let handler): self.connected(handler.value)
             case .failure(let error): self.lost(nil, RedisError(connecting: error))
             }
         }
+    }
+
+    /// The sentinels have told something else than before.
+    private func lookForPrimary() {
+        guard let answer = following?.watch.answer else { return }
+        if awaitsPrimary {
+            awaitsPrimary = false
+            return connect()
+        }
+        guard case .success(let primary) = answer, primary.address != server else { return }
+        let wasReady = isReady
+        guard case .connect(insteadOf: let former) = machine.move() else { return }
+        (lastFailure, isRefused) = (nil, false)
+        if wasReady { onStateChange?(false) }
+        connect()
+        // An old primary may go on answering: what it takes is lost.
+        former?.close(.connectionClosed("the primary is another one now"))
     }
 
     private func connected(_ handler: RedisChannelHandler) {
@@ -275,6 +330,7 @@ package final class RedisConnection {
     }
 
     private func lost(_ handler: RedisChannelHandler?, _ error: RedisError) {
+        following?.watch.doubt()
         let idleTime = if case .connectionClosed = error, let handler { handler.idleTime } else { TimeAmount.zero }
         switch machine.lost(handler, at: eventLoop.now, idle: idleTime, jitter: .random(in: 0...1)) {
         case .none: break

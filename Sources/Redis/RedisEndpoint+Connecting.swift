@@ -40,6 +40,7 @@ extension RedisEndpoint {
                 connecting = bootstrap.connect(host: host, port: port)
             }
         case .unix(let path): connecting = bootstrap.connect(unixDomainSocketPath: path)
+        case .sentinels: preconditionFailure("Sentinels are asked first, for the address of a server")
         }
         return connecting.flatMapThrowing { channel in
             guard let handler = handlers.value[ObjectIdentifier(channel)] else {

@@ -20,6 +20,8 @@ package enum RedisFault: Sendable, Hashable, CaseIterable {
     case tooOld
     /// It knows where a primary is, and has no keys.
     case sentinel
+    /// Sentinels don't tell where the primary is.
+    case primaryUnknown
     /// It has only part of the keys, and carries out no script about several parts.
     case clusterNode
     /// It wants a password, or another one.
@@ -52,6 +54,7 @@ extension RedisError {
         case .unfit(.insecure(let insecurity)): RedisFault(insecurity.failure)
         case .unfit(.tooOld): .tooOld
         case .unfit(.sentinel): .sentinel
+        case .unfit(.noSentinel), .unfit(.noPrimary): .primaryUnknown
         case .unfit(.clusterNode): .clusterNode
         case .unfit(.replica): .replica
         }

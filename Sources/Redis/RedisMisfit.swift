@@ -8,6 +8,10 @@ package enum RedisMisfit: Sendable, Hashable {
     case sentinel
     case clusterNode
     case replica
+    /// Where a sentinel was looked for.
+    case noSentinel
+    /// No sentinel tells of a primary, for this reason.
+    case noPrimary(String)
     /// It answers by a TLS record.
     case encrypted
     /// TLS was begun, and no connection came of it.
@@ -19,10 +23,12 @@ extension RedisMisfit: CustomStringConvertible {
     package var description: String {
         switch self {
         case .tooOld(let version): "Redis \(version) is too old: 7.0 or later, or Valkey"
-        case .sentinel: "this is a Sentinel: Tollgate speaks to one server: give the address of the primary"
+        case .sentinel: "this is a Sentinel: to find the primary by it, write redis+sentinel://HOST:PORT/NAME"
         case .clusterNode:
             "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
         case .replica: "this is a replica: give the address of its primary"
+        case .noSentinel: "this is no Sentinel: with redis+sentinel:// name the sentinels, whose port is 26379"
+        case .noPrimary(let reason): reason
         case .encrypted: "it speaks TLS: begin its URL with rediss://"
         case .insecure(let insecurity): "\(insecurity)"
         }

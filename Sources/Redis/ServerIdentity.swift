@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
+
 /// What a server tells of itself when it is greeted; nil where it says nothing of it.
 ///
 /// `HELLO` answers it, `INFO` where there is no HELLO (before Redis 6).
@@ -46,13 +48,15 @@ package struct ServerIdentity: Sendable, Equatable {
 
     /// Why it is of no use; nil where nothing speaks against it.
     ///
-    /// - Parameter isClusterNode: a node of a cluster is what is looked for.
-    func misfit(isClusterNode: Bool) -> RedisMisfit? {
+    /// - Parameter kind: what is looked for.
+    func misfit(for kind: RedisEndpoint.Kind) -> RedisMisfit? {
+        // Whichever version: it carries out no script.
+        if kind == .sentinel { return mode == nil || mode == "sentinel" ? nil : .noSentinel }
         if mode == "sentinel" { return .sentinel }
         if let version, let major = version.split(separator: ".").first.flatMap({ Int($0) }), major < Self.oldestMajor {
             return .tooOld(version: version)
         }
-        if mode == "cluster", !isClusterNode { return .clusterNode }
+        if mode == "cluster", kind != .clusterNode { return .clusterNode }
         return role == nil || role == "master" ? nil : .replica
     }
 }

@@ -7,6 +7,7 @@ package struct ConfigurationSources: Sendable {
     /// What can be said without a file.
     package enum Option: String, Sendable, CaseIterable {
         case listen, upstream, redis, redisPasswordFile, redisAuthorities, redisCertificate, redisKey, redisServerName
+        case redisSentinelUsername, redisSentinelPasswordFile, redisSentinelTLS
         case namespace, admin, logLevel
 
         /// Nil where it is said by variable alone.
@@ -25,6 +26,11 @@ package struct ConfigurationSources: Sendable {
             case .redisCertificate: (nil, "TOLLGATE_REDIS_TLS_CERTIFICATE", Settings.Redis.tls.certificate.path)
             case .redisKey: (nil, "TOLLGATE_REDIS_TLS_KEY", Settings.Redis.tls.key.path)
             case .redisServerName: (nil, "TOLLGATE_REDIS_TLS_SERVER_NAME", Settings.Redis.tls.serverName.path)
+            case .redisSentinelUsername:
+                (nil, "TOLLGATE_REDIS_SENTINEL_USERNAME", Settings.Redis.sentinelUsername.path)
+            case .redisSentinelPasswordFile:
+                (nil, "TOLLGATE_REDIS_SENTINEL_PASSWORD_FILE", Settings.Redis.sentinelPasswordFile.path)
+            case .redisSentinelTLS: (nil, "TOLLGATE_REDIS_SENTINEL_TLS", Settings.Redis.sentinelTLS.path)
             case .namespace: ("--namespace", "TOLLGATE_NAMESPACE", Settings.namespace.path)
             case .admin: ("--admin", "TOLLGATE_ADMIN", Settings.admin.path)
             case .logLevel: ("--log-level", "TOLLGATE_LOG_LEVEL", Settings.Log.level.path)

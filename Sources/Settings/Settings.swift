@@ -114,6 +114,7 @@ extension Settings {
         redis = Redis(root, &problems)
         if sources.readsSecrets {
             redis.takeCredentials(root, sources, &problems)
+            redis.takeSentinelPassword(root, &problems)
             Redis.tls.read(into: &redis.endpoint.security, root, &problems)
             Upstream.tls.read(into: &upstream.security, root, &problems)
         }

@@ -79,7 +79,12 @@ struct Daemon {
         }
         logger.tellWarnings(of: settings)
         let publisher = PolicyPublisher(settings, logger: logger)
-        let dataPlane = DataPlaneService(logger: logger, weakness: { publisher.eviction.cause }) {
+        let dataPlane = DataPlaneService(
+            logger: logger,
+            weakness: { [state] in
+                Readiness.Cause(ofSentinelsAt: state.settings.redis.endpoint) ?? publisher.eviction.cause
+            }
+        ) {
             [settings, inherited, traffic, logger] in
             try await DataPlane(
                 settings, inherited: inherited, publisher: publisher, traffic: traffic, logger: logger)
@@ -178,6 +183,7 @@ struct Daemon {
                 return await dataPlane.metrics + state.metrics + documents + [
                     publisher.expiringKeys.family, publisher.eviction.family,
                 ]
+                    + SentinelMetrics.families(of: state.settings.redis.endpoint)
                     + ProcessMetrics.families
             },
             page: PageContents(traffic: traffic) { await report.page(expiring: publisher.expiringKeys.current) })

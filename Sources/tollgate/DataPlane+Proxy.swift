@@ -85,7 +85,10 @@ extension Readiness.Cause {
         case .handshake:
             self.init("handshake", "Redis doesn't agree on TLS. Is the port of redis.url its tls-port?")
         case .tooOld: self.init("too_old", "Redis is older than 7.0. Use 7.0 or later, or Valkey.")
-        case .sentinel: self.init("sentinel", "What answers at redis.url is a Sentinel. Name the primary there.")
+        case .sentinel:
+            self.init("sentinel", "What answers at redis.url is a Sentinel. Begin the URL with redis+sentinel://.")
+        case .primaryUnknown:
+            self.init("no_primary", "No Sentinel of redis.url tells where the primary is. The log says why.")
         case .clusterNode:
             self.init("cluster", "What answers at redis.url is a node of a cluster. Name a server outside a cluster.")
         case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")

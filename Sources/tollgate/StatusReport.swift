@@ -37,7 +37,8 @@ struct StatusReport: Sendable {
                         breakers: Breaker.State.allCases.map {
                             ($0.rawValue, running.activity.breakers[$0, default: 0])
                         },
-                        inFlight: running.activity.commandsInFlight)
+                        inFlight: running.activity.commandsInFlight,
+                        topology: Status.Topology(of: settings.redis.endpoint))
                 },
                 upstream: running.map {
                     Status.Upstream(

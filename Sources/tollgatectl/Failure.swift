@@ -150,8 +150,7 @@ extension Failure {
             self.init(
                 .unavailable, "\(endpoint) has no memory left for it (maxmemory); nothing was changed, give it more")
         case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
-            .clusterNode,
-            .busy, .persistence, .clients, .database, .other:
+            .primaryUnknown, .clusterNode, .busy, .persistence, .clients, .database, .other:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
         }
     }

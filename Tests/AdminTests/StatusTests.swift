@@ -12,7 +12,10 @@ import Testing
                 == #"{"version":"1.2.3","status":"redis unavailable","uptime_seconds":93,"loops":2,"loops_unheard":1,"#
                 + #""listeners":["127.0.0.1:8080","unix:/run/tollgate.sock"],"#
                 + #""redis":{"address":"redis://127.0.0.1:6379/0","ok":false,"reason":"memory","detail":"It is full.","#
-                + #""since":"2026-11-23T03:41:07Z","breaker":{"closed":1,"open":1},"commands_in_flight":3},"#
+                + #""since":"2026-11-23T03:41:07Z","breaker":{"closed":1,"open":1},"commands_in_flight":3,"topology":{"#
+                + #""primary":"10.0.0.5:6379","epoch":3,"switches":2,"sentinels":["#
+                + #"{"address":"s1:26379","names":"10.0.0.5:6379","epoch":3,"down":true,"error":null},"#
+                + #"{"address":"s2:26379","names":null,"epoch":null,"down":false,"error":"connection refused"}]}},"#
                 + #""upstream":{"address":"app:8081","resolved":["10.0.0.1:8081","10.0.0.2:8081"],"#
                 + #""connections":{"idle":1,"busy":2}},"#
                 + #""policies":[{"name":"org","per":"org","limit":"20/10s","mode":"enforce"}],"#
@@ -46,7 +49,7 @@ import Testing
         #expect(
             status.json.contains(
                 #""redis":{"address":"unix:/r","ok":true,"reason":null,"detail":null,"since":null,"breaker":{},"#
-                    + #""commands_in_flight":0}"#))
+                    + #""commands_in_flight":0,"topology":null}"#))
         status.configuration.lastReload = Status.Reload(at: WallTime(seconds: 0), errors: [])
         #expect(status.json.contains(#""last_reload":{"at":"1970-01-01T00:00:00Z","ok":true,"errors":[]}"#))
     }
@@ -61,7 +64,16 @@ extension Status {
             redis: Redis(
                 address: "redis://127.0.0.1:6379/0",
                 cause: Readiness.Cause("memory", "It is full.", since: WallTime(seconds: 1_795_405_267)),
-                breakers: [("closed", 1), ("open", 1)], inFlight: 3),
+                breakers: [("closed", 1), ("open", 1)], inFlight: 3,
+                topology: Topology(
+                    primary: "10.0.0.5:6379", epoch: 3, switches: 2,
+                    sentinels: [
+                        Topology.Sentinel(
+                            address: "s1:26379", names: "10.0.0.5:6379", epoch: 3, holdsItDown: true, error: nil),
+                        Topology.Sentinel(
+                            address: "s2:26379", names: nil, epoch: nil, holdsItDown: false,
+                            error: "connection refused"),
+                    ])),
             upstream: Upstream(
                 address: "app:8081", resolved: ["10.0.0.1:8081", "10.0.0.2:8081"],
                 connections: [("idle", 1), ("busy", 2)]),

@@ -25,7 +25,7 @@ package final class Tollbooth: Sendable {
         persists: Bool = false, isCluster: Bool = false, _ body: (Tollbooth) async throws -> Void
     ) async throws {
         try await RedisServer.run(.init(persists: persists, isCluster: isCluster)) { server in
-            let endpoint = RedisEndpoint(.unix(path: server.socketPath), isClusterNode: isCluster)
+            let endpoint = RedisEndpoint(.unix(path: server.socketPath), kind: isCluster ? .clusterNode : .server)
             let client = try await RedisClient.connect(to: endpoint, timeout: .seconds(30))
             let booth = Tollbooth(server: server, endpoint: endpoint, client: client)
             let result: Result<Void, any Error>

@@ -195,6 +195,9 @@ import Testing
             reader.redis.answer(isRefused ? .failure(.server("OOM")) : .success(.array([.integer(1), .null])))
             #expect(reader.seen["a"] == nil)
             reader.redis.answer(.failure(.connectionClosed("reset")))
+            // It changes nothing, so it is asked once more.
+            #expect(reader.seen["a"] == nil)
+            reader.redis.answer(.failure(.connectionClosed("reset")))
             let error = isRefused ? RedisError.server("OOM") : .connectionClosed("reset")
             #expect(reader.seen["a"] == [.absent(.failed(error))])
         }

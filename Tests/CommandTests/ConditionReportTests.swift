@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
+import Endpoints
 import Redis
 import Testing
 
@@ -162,5 +163,48 @@ import Testing
         ] {
             #expect(json.contains(part), "\(json)")
         }
+    }
+
+    // MARK: Sentinels
+
+    private static let address = ServerAddress(host: "10.0.0.5", port: 6379)
+
+    /// - Parameter named: by each sentinel; nil: it doesn't answer.
+    private static func primary(named: [String?]) -> String {
+        let sentinels = named.enumerated().map { index, host in
+            TopologyReport.Sentinel(
+                address: ServerAddress(host: "s\(index)", port: 26379), isConfigured: true,
+                primary: host.map { Primary(at: ServerAddress(host: $0, port: 6379), epoch: 3) }, holdsItDown: false,
+                failure: host == nil ? "connection refused" : nil)
+        }
+        let topology = TopologyReport(primary: Primary(at: address, epoch: 3), sentinels: sentinels)
+        let report = ConditionReport(
+            ServerCondition(roundTrip: .milliseconds(1)), at: "redis+sentinel://s0/m/0", topology: topology,
+            timeout: .milliseconds(250))
+        return report.cells.first { $0.0 == "Primary" }?.1.text ?? ""
+    }
+
+    @Test(
+        arguments: [
+            (["10.0.0.5", "10.0.0.5", "10.0.0.5"], "named by 3 of 3 sentinels: good"),
+            (
+                ["10.0.0.5", "10.0.0.5", nil],
+                "named by 2 of 3 sentinels: careful, a sentinel does not answer; without a majority of them there is no failover"
+            ),
+            (
+                ["10.0.0.5", "10.0.0.5", "10.0.0.6"],
+                "named by 2 of 3 sentinels: careful, sentinels name different primaries; wait for the failover, or look at their configuration"
+            ),
+            (
+                ["10.0.0.5", "10.0.0.5"],
+                "named by 2 of 2 sentinels: careful, with fewer than 3 sentinels the loss of one host may end failover; run three"
+            ),
+        ] as [([String?], String)])
+    func tellsThePrimaryAndWhoNamesIt(named: [String?], text: String) {
+        #expect(Self.primary(named: named) == "10.0.0.5:6379 (epoch 3), \(text)")
+    }
+
+    @Test func tellsNoPrimaryWithoutSentinels() {
+        #expect(Self.line("Primary") == "")
     }
 }

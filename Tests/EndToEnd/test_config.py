@@ -66,7 +66,7 @@ ONLY_THE_READER_KNOWS = {
     r"expected a size from \d+ to \d+ bytes, got '": "a pattern doesn't compare amounts of several units",
     r"expected each entry once": "two spellings may be the same value",
     r"expected a whole number from .* got 1\.0": "JSON has one 1",
-    r"expected (rediss:// in redis|https:// in upstream).url beside it": "a variable or a flag may give the URL",
+    r"expected (rediss?(\+sentinel)?:// in redis|https:// in upstream).url beside it": "a variable or a flag may give the URL",
     r"expected a host that a certificate can name": "a pattern doesn't tell addresses from names",
     r"which has another use|which holds credentials|is never passed on|which is not supported in this version": (
         "names of fields are the same in any case of letters"
@@ -114,8 +114,8 @@ def valid() -> list:
     """Whatever the shipped files, the documents and Swift's tests have that is taken."""
     texts = {str(file.relative_to(ROOT)): file.read_text() for file in sorted((ROOT / "deploy").rglob("*.yaml"))}
     shipped = texts["deploy/tollgate.yaml"]
-    # What redis.tls and upstream.tls are about.
-    secured = shipped.replace("\n  url: redis://", "\n  url: rediss://").replace("\n  url: http://", "\n  url: https://")
+    # What redis.tls, redis.sentinel and upstream.tls are about.
+    secured = shipped.replace("\n  url: redis://127.0.0.1:6379/", "\n  url: rediss+sentinel://127.0.0.1:26379/m/").replace("\n  url: http://", "\n  url: https://")
     texts["everything"] = re.sub(r"^#(?=[a-z_]+:|  )", "", secured, flags=re.MULTILINE)
     for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL)):

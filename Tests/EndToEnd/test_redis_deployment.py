@@ -169,9 +169,21 @@ def test_the_users_have_the_commands_that_the_sources_have_and_no_other():
     sections = {f"info|{name}" for name in re.findall(r'\binfo\("(\w+)"\)', sources("Directory", "Redis"))}
     # A server that has no HELLO may be asked who it is by INFO, and may refuse to tell. CONFIG is only asked where there is no
     # append-only file, and this one has one; WAITAOF is a word that Redis 7.0 doesn't know.
-    wanted = scripts | (plain - {"script", "info", "config", "waitaof"}) | {"script|load"} | sections
+    # Sentinels are asked by users of their own.
+    wanted = scripts | (plain - {"script", "info", "config", "waitaof", "sentinel", "subscribe"}) | {"script|load"} | sections
     assert commands(SIDECAR) | commands(OPERATOR) == wanted
     assert {command for command in commands(SIDECAR) if "info" in command} == {"info|memory", "info|stats"}
+
+
+def test_the_guest_of_sentinels_has_the_commands_that_are_asked():
+    line = re.search(r"^user tollgate .*$", (ROOT / "deploy/redis/sentinel-users.acl").read_text(), re.MULTILINE)[0]
+    asked = re.search(r"\[\[\"MASTER.*?\]\]", sources("Redis/Sentinel"))[0]
+    words = {word.lower() for word in re.findall(r'\["([A-Z-]+)"', asked)}
+    assert words == {"master", "get-master-addr-by-name", "sentinels", "myid"}
+    assert set(re.findall(r"\+([a-z]\S+)", line.replace("&+switch-master", ""))) == {
+        "hello", "auth", "info", "subscribe", *(f"sentinel|{word}" for word in words)
+    }  # fmt: skip
+    assert " resetchannels &+switch-master -@all " in line
 
 
 #: What a sidecar runs of the operators' side, beside what admission asks.

@@ -41,16 +41,29 @@ import Testing
             RedisEndpoint(.unix(path: "/run/r.sock"), username: "app", password: "secret", database: 1)
         ),
         ("unix://:secret@/run/r.sock", RedisEndpoint(.unix(path: "/run/r.sock"), password: "secret")),
+        ("redis+sentinel://h1/mymaster", RedisEndpoint(sentinels("mymaster", ("h1", 26379)))),
+        (
+            "valkeys-sentinel://app:s%40cret@h1:1,h2,[::1]:3,h2/my.master-1/7",
+            RedisEndpoint(
+                sentinels("my.master-1", ("h1", 1), ("h2", 26379), ("::1", 3)), username: "app", password: "s@cret",
+                database: 7, security: ServerTrust())
+        ),
     ])
     func reads(_ text: String, _ endpoint: RedisEndpoint) throws {
         #expect(try RedisEndpoint(parsing: text) == endpoint)
+    }
+
+    private static func sentinels(_ name: String, _ hosts: (String, Int)...) -> RedisEndpoint.Address {
+        .sentinels(SentinelGroup(of: name, at: hosts.map { ServerAddress(host: $0.0, port: $0.1) }))
     }
 
     private static let expected = "expected redis://host:port/database, rediss:// for TLS, or unix:/path"
     private static let badHost =
         "host has an octet that no host name has; user, password and database go before and behind"
     private static let severalHosts =
-        "it lists several hosts, and Tollgate speaks to one server: give the address of the primary"
+        "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, else the primary alone"
+    private static let noName =
+        "expected the name that the sentinels know the primary by: redis+sentinel://h1,h2/NAME"
     private static let badPort = "port is no number from 1 to 65535"
 
     @Test(arguments: [
@@ -61,17 +74,20 @@ import Testing
         ("rediss:/h", expected),
         ("rediss://h1,h2", severalHosts),
         ("valkeys://h/x", "database is no number"),
+        ("redis-sentinel://h", noName),
+        ("redis+sentinel://h1,h2/", noName),
+        ("redis+sentinel://h1,h2/0", noName),
+        ("redis+sentinel://h1,h2/a b", noName),
+        ("redis+sentinel://h1,h2/m/x", "database is no number"),
+        ("redis+sentinel://h1,,h2/m", "host is missing"),
+        ("rediss+sentinel://h1,h2?x/m", badHost),
         (
-            "redis-sentinel://h",
-            "redis-sentinel:// is not supported in this version; use redis://, rediss:// or unix:/path"
-        ),
-        (
-            "redis+sentinel://h1,h2/master/0",
-            "redis+sentinel:// is not supported in this version; use redis://, rediss:// or unix:/path"
+            "redis+sentinel://\((1...17).map { "h\($0)" }.joined(separator: ","))/m",
+            "it lists more than 16 sentinels"
         ),
         (
             "redis+cluster://h1",
-            "redis+cluster:// is not supported in this version; use redis://, rediss:// or unix:/path"
+            "redis+cluster:// is not supported in this version; use redis://, redis+sentinel:// or unix:/path"
         ),
         ("redis://", "host is missing"),
         ("redis://:6379", "host is missing"),

@@ -61,6 +61,13 @@ import Testing
             }
         }
 
+        func move() -> String {
+            switch machine.move() {
+            case .none: "nothing"
+            case .connect(insteadOf: let former): former === link ? "connect instead" : "connect"
+            }
+        }
+
         func close() -> String {
             switch machine.close() {
             case .close(let link): link === self.link ? "close" : "another link"
@@ -232,5 +239,44 @@ import Testing
         #expect(run.tick(after: .hours(1)) == "nothing")
         #expect(run.lost(run.link, idle: .milliseconds(999)) == "reconnects, was ready")
         #expect(run.wait == .milliseconds(20))
+    }
+
+    // MARK: Moving
+
+    @Test func movesAtOnceFromAConnectionThatWorks() {
+        let run = Run()
+        #expect(run.move() == "nothing")
+        run.becomeReady()
+        #expect(run.move() == "connect instead")
+        #expect(!run.isReady)
+        // The end of the old one is news from the past.
+        #expect(run.lost(run.link) == "nothing")
+        #expect(run.tick(after: .seconds(10)) == "nothing")
+    }
+
+    @Test func movesWithoutAWait() {
+        let run = Run()
+        _ = run.start()
+        for _ in 0..<5 {
+            _ = run.refused()
+            #expect(run.wait != nil)
+            #expect(run.move() == "connect")
+            #expect(run.wait == nil)
+        }
+        // What failed elsewhere doesn't count here.
+        _ = run.refused()
+        #expect(run.wait == .milliseconds(100))
+        // While it connects, the next place is connected to.
+        #expect(run.tick(after: .milliseconds(100)) == "connect")
+        #expect(run.move() == "connect")
+        #expect(run.connected() == "prepare")
+        #expect(run.move() == "connect instead")
+    }
+
+    @Test func movesNoMoreOnceItIsClosed() {
+        let run = Run()
+        run.becomeReady()
+        _ = run.close()
+        #expect(run.move() == "nothing")
     }
 }

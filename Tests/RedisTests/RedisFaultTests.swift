@@ -54,6 +54,7 @@ import Testing
             (insecure(.notTLS), .handshake), (insecure(.other("bad record")), .handshake),
             (.unfit(.encrypted), .encrypted), (.unfit(.tooOld(version: "6.2.14")), .tooOld),
             (.unfit(.sentinel), .sentinel), (.unfit(.clusterNode), .clusterNode), (.unfit(.replica), .replica),
+            (.unfit(.noSentinel), .primaryUnknown), (.unfit(.noPrimary("")), .primaryUnknown),
         ] as [(RedisError, RedisFault)])
     func isTakenFromWhatTheServerSays(error: RedisError, fault: RedisFault) {
         #expect(error.fault == fault)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import TLS
 import Testing
 
@@ -30,13 +31,13 @@ import Testing
             (.status("OK"), nil), (.array([]), nil), (.array([.bytes(Array("version".utf8))]), nil), (.null, nil),
         ] as [(RedisReply, RedisMisfit?)])
     func isReadFromHello(reply: RedisReply, misfit: RedisMisfit?) {
-        #expect(ServerIdentity(hello: reply).misfit(isClusterNode: false) == misfit)
+        #expect(ServerIdentity(hello: reply).misfit(for: .server) == misfit)
     }
 
     @Test func aNodeOfAClusterMayBeMeant() {
-        #expect(ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster")).misfit(isClusterNode: true) == nil)
+        #expect(ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster")).misfit(for: .clusterNode) == nil)
         let replica = ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster", role: "replica"))
-        #expect(replica.misfit(isClusterNode: true) == .replica)
+        #expect(replica.misfit(for: .clusterNode) == .replica)
     }
 
     @Test(
@@ -50,13 +51,13 @@ import Testing
             ("redis_version:7.0.15\r\nredis_mode:sentinel\r\n", .sentinel), ("", nil), ("NONE\r\n:\r\n", nil),
         ] as [(String, RedisMisfit?)])
     func isReadFromInfo(text: String, misfit: RedisMisfit?) {
-        #expect(ServerIdentity(info: InfoFields(text)).misfit(isClusterNode: false) == misfit)
+        #expect(ServerIdentity(info: InfoFields(text)).misfit(for: .server) == misfit)
     }
 
     @Test(
         arguments: [
             (.tooOld(version: "6.2.14"), "Redis 6.2.14 is too old: 7.0 or later, or Valkey"),
-            (.sentinel, "this is a Sentinel: Tollgate speaks to one server: give the address of the primary"),
+            (.sentinel, "this is a Sentinel: to find the primary by it, write redis+sentinel://HOST:PORT/NAME"),
             (
                 .clusterNode,
                 "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"

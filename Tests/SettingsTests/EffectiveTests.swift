@@ -151,6 +151,7 @@ import Testing
     private static let unset = [
         "upstream.tls.certificate", "upstream.tls.key", "upstream.tls.server_name",
         "redis.username", "redis.password_file", "redis.tls.certificate", "redis.tls.key", "redis.tls.server_name",
+        "redis.sentinel.username", "redis.sentinel.password_file", "redis.sentinel.tls",
         "keys.check_file", "cors.allow_origins", "cors.allow_credentials", "cors.max_age",
         "mcp.resource_metadata.resource",
         "mcp.resource_metadata.authorization_servers", "mcp.resource_metadata.scopes_supported",

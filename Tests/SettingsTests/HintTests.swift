@@ -36,9 +36,9 @@ import Testing
     private static let places: [Place] = {
         @Sendable func nested(_ path: String, _ value: String, _ others: String = "") -> String {
             let parts = path.split(separator: ".")
-            // What redis.tls and upstream.tls are about.
-            let urls = ["redis": "url: 'rediss://h', ", "upstream": "url: 'https://h', "]
-            let url = parts.count > 2 && parts[1] == "tls" ? urls[String(parts[0])] ?? "" : ""
+            // What redis.tls, redis.sentinel and upstream.tls are about.
+            let urls = ["redis": "url: 'rediss+sentinel://h/m', ", "upstream": "url: 'https://h', "]
+            let url = parts.count > 2 && ["tls", "sentinel"].contains(parts[1]) ? urls[String(parts[0])] ?? "" : ""
             let open = parts.dropLast().enumerated().map { "\($1): {" + ($0 == 0 ? url : "") }.joined()
             return "\(open)\(others)\(parts[parts.count - 1]): \(value)"
                 + String(repeating: "}", count: parts.count - 1)

@@ -15,9 +15,11 @@ import Testing
     static func texts() throws -> (shipped: String, uncommented: String) {
         let shipped = try String(contentsOf: file, encoding: .utf8)
         let setting = try Regex(#"^#(?=[a-z_]+:|  )"#).anchorsMatchLineEndings()
-        // What redis.tls and upstream.tls are about.
-        let secured = shipped.replacing("\n  url: redis://", with: "\n  url: rediss://")
-            .replacing("\n  url: http://", with: "\n  url: https://")
+        // What redis.tls, redis.sentinel and upstream.tls are about.
+        let secured = shipped.replacing(
+            "\n  url: redis://127.0.0.1:6379/", with: "\n  url: rediss+sentinel://127.0.0.1:26379/m/"
+        )
+        .replacing("\n  url: http://", with: "\n  url: https://")
         return (shipped, secured.replacing(setting, with: ""))
     }
 

@@ -22,7 +22,25 @@ extension Status.Redis {
             "address": .text(address), "ok": .truth(cause == nil), "reason": StatusValue(cause?.reason),
             "detail": StatusValue(cause?.detail), "since": StatusValue(cause?.since?.written),
             "breaker": .members(breakers.map { .init(name: $0.state, value: .number($0.loops)) }),
-            "commands_in_flight": .number(inFlight),
+            "commands_in_flight": .number(inFlight), "topology": topology?.value ?? .null,
+        ])
+    }
+}
+
+extension Status.Topology {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "primary": StatusValue(primary), "epoch": epoch.map(StatusValue.number) ?? .null,
+            "switches": .number(switches), "sentinels": .list(sentinels.map(\.value)),
+        ])
+    }
+}
+
+extension Status.Topology.Sentinel {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "address": .text(address), "names": StatusValue(names), "epoch": epoch.map(StatusValue.number) ?? .null,
+            "down": .truth(holdsItDown), "error": StatusValue(error),
         ])
     }
 }

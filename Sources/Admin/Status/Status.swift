@@ -13,14 +13,53 @@ package struct Status: Sendable {
         package var breakers: [(state: String, loops: Int)]
         /// Questions that no answer has come to.
         package var inFlight: Int
+        /// Nil where none are asked.
+        package var topology: Topology?
 
         package init(
-            address: String, cause: Readiness.Cause?, breakers: [(state: String, loops: Int)], inFlight: Int
+            address: String, cause: Readiness.Cause?, breakers: [(state: String, loops: Int)], inFlight: Int,
+            topology: Topology? = nil
         ) {
             self.address = address
             self.cause = cause
             self.breakers = breakers
             self.inFlight = inFlight
+            self.topology = topology
+        }
+    }
+
+    /// Where the primary is, and what each sentinel says.
+    package struct Topology: Sendable {
+        package struct Sentinel: Sendable {
+            package var address: String
+            /// The primary that it names; nil where it doesn't answer.
+            package var names: String?
+            package var epoch: Int?
+            /// It holds that primary to be down.
+            package var holdsItDown: Bool
+            package var error: String?
+
+            package init(address: String, names: String?, epoch: Int?, holdsItDown: Bool, error: String?) {
+                self.address = address
+                self.names = names
+                self.epoch = epoch
+                self.holdsItDown = holdsItDown
+                self.error = error
+            }
+        }
+
+        /// In force; nil where none was found yet.
+        package var primary: String?
+        package var epoch: Int?
+        /// Since this process began.
+        package var switches: Int
+        package var sentinels: [Sentinel]
+
+        package init(primary: String?, epoch: Int?, switches: Int, sentinels: [Sentinel]) {
+            self.primary = primary
+            self.epoch = epoch
+            self.switches = switches
+            self.sentinels = sentinels
         }
     }
 

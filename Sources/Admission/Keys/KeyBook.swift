@@ -168,7 +168,7 @@ final class KeyBook {
         call.append(link.names.credential(hash))
         // Before a key that worked becomes unknown: is this still the database that knew it? Its id is read behind the
         // pointer.
-        link.send(call, link.instanceQuestion(), before: deadline) { found, database in
+        link.ask(call, link.instanceQuestion(), before: deadline) { found, database in
             assert(self.lookups[hash] != nil, "A look-up is under way once")
             let asks = self.lookups.removeValue(forKey: hash) ?? []
             if isProven, found.isUnknownKey { self.provenFailures.take(at: self.link.eventLoop.now) }
@@ -233,7 +233,7 @@ final class KeyBook {
         var call = RedisCommand(RedisScript.load, keyCount: 1 + load.inFlight.count)
         call.append(link.names.organization(organization))
         for want in load.inFlight { call.append(link.names.record(want.pointer)) }
-        link.send(call, before: link.eventLoop.now + link.timeout) { result in
+        link.ask(call, before: link.eventLoop.now + link.timeout) { result in
             let wants = self.advance(load, of: organization, past: load.read(by: result))
             for want in wants { self.pointers[want.hash] = nil }
             self.conclude(wants, result)

@@ -40,7 +40,7 @@ final class PlanBook {
         var call = RedisCommand(RedisScript.plan, keyCount: 2)
         call.append(link.names.planRevision)
         call.append(link.names.plan(plan))
-        link.send(call, before: link.eventLoop.now + link.timeout) { result in
+        link.ask(call, before: link.eventLoop.now + link.timeout) { result in
             guard let answer = self.link.answer(result, of: RedisScript.plan), answer.count == 3 else {
                 return then(false)
             }

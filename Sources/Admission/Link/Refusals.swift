@@ -88,7 +88,7 @@ extension RedisFault {
         switch self {
         case .busy, .replica, .persistence, .credentials: true
         case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
-            .clusterNode, .permissions, .memory, .clients, .database, .other:
+            .primaryUnknown, .clusterNode, .permissions, .memory, .clients, .database, .other:
             false
         }
     }

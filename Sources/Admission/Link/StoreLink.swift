@@ -221,8 +221,19 @@ final class StoreLink {
         connection.send(call, deadline: deadline, late: late, then)
     }
 
+    /// A question that changes nothing: where the connection it went out on is lost, it goes out once more on the next one,
+    /// within its time. A charge never does: it may have been made.
+    func ask(_ call: RedisCommand, before deadline: NIODeadline, _ then: @escaping RedisConnection.Completion) {
+        send(call, before: deadline) { result in
+            guard case .failure(.connectionClosed) = result, !self.isClosed, self.eventLoop.now < deadline else {
+                return then(result)
+            }
+            self.send(call, before: deadline, then)
+        }
+    }
+
     /// Two questions in one write, about keys of two hash slots; `then` hears both answers when the later one is there.
-    func send(
+    func ask(
         _ first: RedisCommand, _ second: RedisCommand, before deadline: NIODeadline,
         _ then: @escaping (Result<RedisReply, RedisError>, Result<RedisReply, RedisError>) -> Void
     ) {
@@ -230,11 +241,11 @@ final class StoreLink {
         func hear() {
             if let first = results.first, let second = results.second { then(first, second) }
         }
-        send(first, before: deadline) {
+        ask(first, before: deadline) {
             results.first = $0
             hear()
         }
-        send(second, before: deadline) {
+        ask(second, before: deadline) {
             results.second = $0
             hear()
         }

@@ -191,7 +191,9 @@ extension Form where Value == RedisEndpoint {
     static let redisURL = Form.text(
         "a Redis URL such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock",
         schema: .pattern(
-            #"\s*(?:(?:redis|valkey)s?://(?:.*:.*@)?(?:\[[^\]]+\]|[A-Za-z0-9._-]+)(?::(?:\#(Pattern.port))?)?(?:/\d*)?"#
+            #"\s*(?:(?:redis|valkey)s?://(?:.*:.*@)?\#(redisHost)(?:/\d*)?"#
+                + #"|(?:redis|valkey)s?[+-]sentinel://(?:.*:.*@)?\#(redisHost)(?:,\#(redisHost))*"#
+                + #"/(?!\d+(?:/|\s*$))[A-Za-z0-9._-]{1,100}(?:/\d*)?"#
                 + #"|unix:(?://(?:.*:.*@)?)?/[^?]*(?:\?db=\d+)?)\s*"#)
     ) {
         text throws(Mismatch) in
@@ -201,6 +203,8 @@ extension Form where Value == RedisEndpoint {
             throw Mismatch(got: "one that can't be used: \(error.description)", hint: suggestion(text))
         }
     }
+
+    private static let redisHost = #"(?:\[[^\]]+\]|[A-Za-z0-9._-]+)(?::(?:\#(Pattern.port))?)?"#
 
     /// Only of what holds no password: a path, or a host with or without a port.
     private static func suggestion(_ text: String) -> String? {

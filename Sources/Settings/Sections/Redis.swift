@@ -10,6 +10,8 @@ extension Settings {
         package var username: String?
         /// What the password was read from, to be read again.
         package var passwordFile: String?
+        /// The same for the sentinels' password.
+        package var sentinelPasswordFile: String?
         /// Budget of one question. A request waits at most twice this.
         package var timeout: Duration
         package var onFailure: OnFailure
@@ -21,7 +23,7 @@ extension Settings {
 
 extension Settings.Redis {
     static let schema = Schema(joining: [
-        ownSchema, tls.schema, Schema([timeout.row, onFailure.row, localShare.row, staleFor.row]),
+        ownSchema, tls.schema, sentinelSchema, Schema([timeout.row, onFailure.row, localShare.row, staleFor.row]),
     ])
 
     private static let ownSchema = Schema(
@@ -69,10 +71,16 @@ extension Settings.Redis {
         onFailure = root.value(Self.onFailure, &problems)
         localShare = root.value(Self.localShare, &problems)
         staleFor = root.value(Self.staleFor, &problems)
-        let plainScheme = if case .unix = endpoint.address { "unix:" } else { "redis://" }
+        let (plainScheme, host): (String, String?) =
+            switch endpoint.address {
+            case .tcp(let host, _): ("redis://", host)
+            case .unix: ("unix:", nil)
+            // Where the primary is comes to light later.
+            case .sentinels: ("redis+sentinel://", nil)
+            }
         let isWrong = url == nil && root.isGiven(Self.endpoint)
-        let host: String? = if case .tcp(let host, _) = endpoint.address { host } else { nil }
         Self.tls.take(
             into: &endpoint.security, of: host, plainScheme: isWrong ? nil : plainScheme, root, &problems)
+        takeSentinelAccess(scheme: isWrong ? nil : plainScheme, root, &problems)
     }
 }

@@ -5,10 +5,11 @@ import Logging
 import Octets
 import Settings
 
-/// Whether the file of Redis' password has another one than is in force.
+/// Whether a file of a password, Redis' or the sentinels', has another one than is in force.
 struct PasswordWatch {
     let logger: Logger
-    private var hasComplained = false
+    /// Of which files.
+    private var complained: Set<String> = []
 
     init(logger: Logger) {
         self.logger = logger
@@ -16,14 +17,19 @@ struct PasswordWatch {
 
     /// - Parameter redis: in force.
     mutating func isAnother(than redis: Settings.Redis) -> Bool {
-        guard let file = redis.passwordFile else { return false }
+        let own = isAnother(at: redis.passwordFile, than: redis.endpoint.password)
+        let sentinels = isAnother(at: redis.sentinelPasswordFile, than: redis.endpoint.sentinelAccess.password)
+        return own || sentinels
+    }
+
+    private mutating func isAnother(at file: String?, than password: String?) -> Bool {
+        guard let file else { return false }
         do throws(FileFlaw) {
-            let password = try PasswordFile.password(at: file)
-            hasComplained = false
-            return password != redis.endpoint.password
+            let found = try PasswordFile.password(at: file)
+            complained.remove(file)
+            return found != password
         } catch {
-            guard !hasComplained else { return false }
-            hasComplained = true
+            guard complained.insert(file).inserted else { return false }
             logger.warning(
                 "the password of redis can't be read: the last one stays in force",
                 metadata: ["file": "\(file)", "error": "\(error)"])

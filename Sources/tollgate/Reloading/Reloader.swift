@@ -160,18 +160,25 @@ struct Reloader: Sendable {
 
     private func takePassword() async {
         var settings = state.settings
-        guard let file = settings.redis.passwordFile else { return }
+        let redis = settings.redis
+        let files = [redis.passwordFile, redis.sentinelPasswordFile].compactMap(\.self).joined(separator: ", ")
+        guard !files.isEmpty else { return }
         do {
-            settings.redis.endpoint.password = try PasswordFile.password(at: file)
+            if let file = redis.passwordFile {
+                settings.redis.endpoint.password = try PasswordFile.password(at: file)
+            }
+            if let file = redis.sentinelPasswordFile {
+                settings.redis.endpoint.sentinelAccess.password = try PasswordFile.password(at: file)
+            }
             try await apply(settings)
             state.adopt(settings)
-            logger.notice("the password of redis has changed", metadata: ["file": "\(file)"])
+            logger.notice("the password of redis has changed", metadata: ["file": "\(files)"])
         } catch is CancellationError {
             // The process ends.
         } catch {
             logger.error(
                 "the password of redis was not taken: the last one stays in force",
-                metadata: ["file": "\(file)", "error": "\(error)"])
+                metadata: ["file": "\(files)", "error": "\(error)"])
         }
     }
 

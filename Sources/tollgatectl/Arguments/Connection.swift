@@ -93,7 +93,46 @@ struct Connection: ParsableArguments {
             throw ValidationError("\(error)")
         }
         try secure(&endpoint, from: source, configuration)
+        try introduce(&endpoint, from: source, configuration)
         return endpoint
+    }
+
+    /// Reads what sentinels know us by. What the sidecars' file says of it is true of the sentinels that it names.
+    private func introduce(
+        _ endpoint: inout RedisEndpoint, from source: String, _ configuration: Session.Configuration?
+    ) throws {
+        let names = ConfigurationSources.Option.self
+        let (username, file, speaksTLS) = (
+            variable(names.redisSentinelUsername.variable), variable(names.redisSentinelPasswordFile.variable),
+            variable(names.redisSentinelTLS.variable)
+        )
+        guard endpoint.sentinels != nil else {
+            for option in [names.redisSentinelUsername, .redisSentinelPasswordFile, .redisSentinelTLS]
+            where variable(option.variable) != nil {
+                throw ValidationError(
+                    "\(option.variable) is of use with redis+sentinel:// alone, which \(source) hasn't")
+            }
+            return
+        }
+        if let configured = configuration?.settings.redis.endpoint, configured.address == endpoint.address {
+            endpoint.sentinelAccess = configured.sentinelAccess
+        }
+        if let username { endpoint.sentinelAccess.username = username }
+        if let file {
+            do throws(FileFlaw) {
+                endpoint.sentinelAccess.password = try PasswordFile.password(at: file)
+            } catch {
+                throw ValidationError(
+                    "\(names.redisSentinelPasswordFile.variable): expected a file with the sentinels' password, got "
+                        + "\(file): \(error)")
+            }
+        }
+        switch speaksTLS {
+        case nil: break
+        case "true": endpoint.sentinelAccess.isPlain = false
+        case "false": endpoint.sentinelAccess.isPlain = true
+        default: throw ValidationError("\(names.redisSentinelTLS.variable): expected true or false")
+        }
     }
 
     /// Reads what TLS goes by: what the sidecars' file names, of which variables may name another.

@@ -47,12 +47,14 @@ struct ConditionReport {
     /// - Parameters:
     ///   - timeout: `redis.timeout` of the sidecars.
     ///   - address: without a password.
-    init(_ condition: ServerCondition, at address: String, timeout: Duration) {
-        findings = [
-            Self.server(condition.identity, at: address), Self.memory(condition.eviction),
-            Self.evicted(condition.eviction), Self.persistence(condition.persistence),
-            Self.replicas(condition.replication), Self.roundTrip(condition.roundTrip, timeout),
-        ]
+    ///   - topology: nil where no sentinels were asked.
+    init(_ condition: ServerCondition, at address: String, topology: TopologyReport? = nil, timeout: Duration) {
+        findings =
+            [Self.server(condition.identity, at: address)] + (topology.map { [Self.primary($0)] } ?? []) + [
+                Self.memory(condition.eviction),
+                Self.evicted(condition.eviction), Self.persistence(condition.persistence),
+                Self.replicas(condition.replication), Self.roundTrip(condition.roundTrip, timeout),
+            ]
     }
 
     var cells: [(String, Table.Cell)] { findings.map { ($0.heading, $0.cell) } }
@@ -71,6 +73,37 @@ struct ConditionReport {
                 ("mode", JSON(identity?.mode)),
             ],
             judgement: words.isEmpty ? .unknown : .good, advice: words.isEmpty ? Self.untold("HELLO") : nil)
+    }
+
+    private static func primary(_ topology: TopologyReport) -> Finding {
+        let (all, answering) = (topology.sentinels.count, topology.answering)
+        let agreeing = topology.sentinels.count { $0.primary?.address == topology.primary?.address }
+        let fewest = 3
+        let (judgement, advice): (Judgement, String?) =
+            if agreeing < answering {
+                (.careful, "sentinels name different primaries; wait for the failover, or look at their configuration")
+            } else if all < fewest {
+                (.careful, "with fewer than \(fewest) sentinels the loss of one host may end failover; run three")
+            } else if answering < all {
+                (.careful, "a sentinel does not answer; without a majority of them there is no failover")
+            } else {
+                (.good, nil)
+            }
+        let name = topology.primary.map { "\($0.address) (epoch \($0.epoch))" } ?? "-"
+        return Finding(
+            heading: "Primary", text: "\(name), named by \(agreeing) of \("sentinel".counted(all))", name: "primary",
+            members: [
+                ("address", JSON(topology.primary.map { "\($0.address)" })), ("epoch", JSON(topology.primary?.epoch)),
+                ("sentinels", .array(topology.sentinels.map(Self.json))),
+            ], judgement: judgement, advice: advice)
+    }
+
+    private static func json(_ sentinel: TopologyReport.Sentinel) -> JSON {
+        .object([
+            ("address", .string("\(sentinel.address)")), ("names", JSON(sentinel.primary.map { "\($0.address)" })),
+            ("epoch", JSON(sentinel.primary?.epoch)), ("down", .bool(sentinel.holdsItDown)),
+            ("error", JSON(sentinel.failure?.printable)),
+        ])
     }
 
     private static func memory(_ eviction: Eviction?) -> Finding {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Directory
+import Redis
 import Settings
 
 struct DatabaseShow: AsyncParsableCommand {
@@ -10,8 +11,9 @@ struct DatabaseShow: AsyncParsableCommand {
         abstract: "Show the database's id, and what of its server may lose data or time.",
         discussion: """
             Sidecars know the database by its id. Of the server it tells, each with a word of judgement (good, careful, bad \
-            or unknown) and what to do: version and mode, memory and what happens at its end, keys that were evicted, what \
-            survives a restart, replicas, and the round trip beside the sidecars' redis.timeout (of --config, else its default). \
+            or unknown) and what to do: version and mode, with redis+sentinel:// the primary and who names it, memory and \
+            what happens at its end, keys that were evicted, what survives a restart, replicas, and the round trip beside \
+            the sidecars' redis.timeout (of --config, else its default). \
             What the user of Redis may not ask is unknown.
 
             EXAMPLE:
@@ -20,7 +22,7 @@ struct DatabaseShow: AsyncParsableCommand {
 
     @Flag(
         help:
-            "Print JSON: id (null: nobody has worked with it), server, memory, evicted_keys, persistence, replicas, round_trip."
+            "Print JSON: id (null: nobody has worked with it), server, primary (with redis+sentinel://), memory, evicted_keys, persistence, replicas, round_trip."
     )
     var json = false
     @OptionGroup var connection: Connection
@@ -31,7 +33,7 @@ struct DatabaseShow: AsyncParsableCommand {
             let id = try await directory.databaseID()
             let redis = session.configuration?.settings.redis
             let report = ConditionReport(
-                try await directory.condition(), at: "\(session.endpoint)",
+                try await directory.condition(), at: "\(session.endpoint)", topology: session.client.topology,
                 timeout: redis?.timeout ?? Settings.Redis.defaultTimeout)
             if json { return try Output.json([("id", JSON(id))] + report.json) }
             let name = Table.Cell(id ?? "none: nobody has worked with it, or it was emptied")

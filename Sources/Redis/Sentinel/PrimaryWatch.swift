@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Endpoints
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+
+/// Follows a primary by its sentinels: one a process, whoever connects in it. It is at work while somebody follows by it.
+///
+/// What it publishes is read under a lock when a connection is made or moved, never for a request.
+package final class PrimaryWatch: Sendable {
+    fileprivate struct Key: Hashable {
+        let group: SentinelGroup
+        let isSecured: Bool
+    }
+
+    private struct Follower {
+        let eventLoop: any EventLoop
+        let look: @Sendable () -> Void
+    }
+
+    private struct Board {
+        var answer: Result<Primary, RedisError>?
+        var report = TopologyReport(primary: nil, sentinels: [])
+        var followers: [Int: Follower] = [:]
+        var next = 0
+    }
+
+    private static let switchCount = NIOLockedValueBox(0)
+    private static let running = NIOLockedValueBox<[Key: PrimaryWatch]>([:])
+
+    private let key: Key
+    private let board = NIOLockedValueBox(Board())
+    private let finder: NIOLoopBoundBox<PrimaryFinder?>
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+
+    private init(_ key: Key, logger: Logger) {
+        self.key = key
+        self.logger = logger
+        eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        finder = NIOLoopBoundBox.makeEmptyBox(valueType: PrimaryFinder.self, eventLoop: eventLoop)
+    }
+
+    /// What is published; nil while the primary is looked for.
+    package var answer: Result<Primary, RedisError>? { board.withLockedValue { $0.answer } }
+
+    /// To another primary, by whichever sentinels, since this process began.
+    package static var switches: Int { switchCount.withLockedValue { $0 } }
+
+    package var report: TopologyReport { board.withLockedValue { $0.report } }
+
+    // MARK: Following
+
+    /// The one of this process that follows where an endpoint leads; nil where nobody does, or it names no sentinels.
+    package static func running(for endpoint: RedisEndpoint) -> PrimaryWatch? {
+        guard let key = Key(endpoint) else { return nil }
+        return running.withLockedValue { $0[key] }
+    }
+
+    /// Has `look` called on the loop each time that something else is published.
+    ///
+    /// - Returns: nil where the endpoint names no sentinels; else ``leave(_:)`` is owed.
+    static func follow(
+        _ endpoint: RedisEndpoint, on eventLoop: any EventLoop, logger: Logger, look: @escaping @Sendable () -> Void
+    ) -> (watch: PrimaryWatch, follower: Int)? {
+        guard let key = Key(endpoint) else { return nil }
+        let (watch, follower, isFirst) = running.withLockedValue { running in
+            let watch = running[key] ?? PrimaryWatch(key, logger: logger)
+            running[key] = watch
+            let (follower, isFirst) = watch.join(Follower(eventLoop: eventLoop, look: look))
+            return (watch, follower, isFirst)
+        }
+        if isFirst { watch.start(endpoint, listens: true) }
+        return (watch, follower)
+    }
+
+    private func join(_ follower: Follower) -> (Int, isFirst: Bool) {
+        board.withLockedValue { board in
+            board.next += 1
+            board.followers[board.next] = follower
+            return (board.next, board.followers.count == 1)
+        }
+    }
+
+    func leave(_ follower: Int) {
+        let isLast = Self.running.withLockedValue { running in
+            let isLast = board.withLockedValue { board in
+                board.followers[follower] = nil
+                return board.followers.isEmpty
+            }
+            if isLast, running[key] === self { running[key] = nil }
+            return isLast
+        }
+        if isLast { stop() }
+    }
+
+    /// By what others and we know each other may have changed.
+    func go(by endpoint: RedisEndpoint) {
+        onLoop { $0.go(by: endpoint) }
+    }
+
+    /// What was published was no use: the sentinels are asked again.
+    func doubt() {
+        onLoop { $0.doubt() }
+    }
+
+    private func onLoop(_ body: @escaping @Sendable (PrimaryFinder) -> Void) {
+        eventLoop.execute {
+            if let finder = self.finder.value { body(finder) }
+        }
+    }
+
+    private func start(_ endpoint: RedisEndpoint, listens: Bool) {
+        eventLoop.execute {
+            let finder = PrimaryFinder(endpoint, self.key.group, listens: listens, on: self.eventLoop) { self.take($0) }
+            self.finder.value = finder
+            finder.start()
+        }
+    }
+
+    private func stop() {
+        eventLoop.execute {
+            self.finder.value?.stop()
+            self.finder.value = nil
+        }
+    }
+
+    // MARK: News
+
+    private func take(_ news: PrimaryFinder.News) {
+        switch news {
+        case .primary(let primary): publish(.success(primary))
+        case .none(let error): publish(.failure(error))
+        case .saying(let saying): note(saying)
+        case .report(let report): board.withLockedValue { $0.report = report }
+        }
+    }
+
+    private func publish(_ answer: Result<Primary, RedisError>) {
+        let followers = board.withLockedValue { board in
+            board.answer = answer
+            return Array(board.followers.values)
+        }
+        for follower in followers { follower.eventLoop.execute { follower.look() } }
+    }
+
+    private func note(_ saying: Topology.Saying) {
+        switch saying {
+        case .first(let primary):
+            logger.info("sentinels tell where redis is", metadata: Self.metadata(of: primary))
+        case .switched(let former, let primary):
+            Self.switchCount.withLockedValue { $0 += 1 }
+            logger.notice(
+                "redis has failed over: going on with the new primary",
+                metadata: Self.metadata(of: primary).merging(["redis.former": "\(former.address)"]) { $1 })
+        case .away:
+            logger.warning(
+                "no sentinel answers: going on with the primary that is known",
+                metadata: ["redis.sentinels": "\(key.group)"])
+        case .back: logger.notice("sentinels answer again", metadata: ["redis.sentinels": "\(key.group)"])
+        case .older(let primary):
+            logger.warning(
+                "all sentinels tell of an older primary than before: not going back to it",
+                metadata: Self.metadata(of: primary))
+        }
+    }
+
+    private static func metadata(of primary: Primary) -> Logger.Metadata {
+        ["redis.primary": "\(primary.address)", "redis.epoch": "\(primary.epoch)"]
+    }
+}
+
+extension PrimaryWatch.Key {
+    fileprivate init?(_ endpoint: RedisEndpoint) {
+        guard let group = endpoint.sentinels else { return nil }
+        self.init(group: group, isSecured: endpoint.security != nil)
+    }
+}
+
+extension PrimaryWatch {
+    /// Where the primary is now: as this process follows it, else asked once.
+    static func find(_ endpoint: RedisEndpoint) async throws(RedisError) -> (Primary, TopologyReport)? {
+        guard let key = Key(endpoint) else { return nil }
+        if let watch = running(for: endpoint), let answer = watch.answer { return (try answer.get(), watch.report) }
+        let watch = PrimaryWatch(key, logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })
+        let (answers, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        _ = watch.join(Follower(eventLoop: watch.eventLoop) { continuation.yield() })
+        watch.start(endpoint, listens: false)
+        for await _ in answers where watch.answer != nil { break }
+        let (answer, report) = (watch.answer, watch.report)
+        watch.stop()
+        guard let answer else { throw .shutdown }
+        return (try answer.get(), report)
+    }
+}
