@@ -12,6 +12,7 @@ import pytest
 from fixtures.authority import Authority
 from fixtures.programs import ROOT, Control, built
 from fixtures.redis_server import RedisServer, read_reply
+from fixtures.sentinels import PATIENCE, Server
 from fixtures.wire import ask, free_port, until
 
 USERS = ROOT / "deploy/redis/users.acl"
@@ -184,6 +185,47 @@ def test_the_guest_of_sentinels_has_the_commands_that_are_asked():
         "hello", "auth", "info", "subscribe", *(f"sentinel|{word}" for word in words)
     }  # fmt: skip
     assert " resetchannels &+switch-master -@all " in line
+
+
+def test_sentinels_by_our_users_let_nobody_in_without_a_password(folder):
+    """And know each other by the user that ships: two of them find each other by way of a primary."""
+    users = (ROOT / "deploy/redis/sentinel-users.acl").read_text().replace(" on resetpass ", " on resetpass >secret ")
+    primary = Server(folder / "primary", ["--save", ""])
+    sentinels = [Server(folder / f"sentinel{index}", []) for index in range(2)]
+    try:
+        primary.start()
+        for sentinel in sentinels:
+            (sentinel.folder / "users.acl").write_text(users)
+            file = sentinel.folder / "sentinel.conf"
+            file.write_text(
+                f"aclfile {sentinel.folder / 'users.acl'}\nrequirepass other\n"
+                f"sentinel sentinel-user sentinel\nsentinel sentinel-pass secret\n"
+                f"sentinel monitor m 127.0.0.1 {primary.port} 2\nsentinel down-after-milliseconds m 1000\n"
+            )
+            sentinel.arguments, sentinel.user = [str(file), "--sentinel"], "admin secret"
+            sentinel.start()
+
+        def known(sentinel: Server) -> dict[bytes, bytes]:
+            words = sentinel("SENTINEL", "MASTER", "m")
+            return dict(zip(words[::2], words[1::2]))
+
+        for sentinel in sentinels:
+            with pytest.raises(RuntimeError, match="NOAUTH"):
+                Server.__call__(Anybody(sentinel), "SENTINEL", "MASTERS")
+            until(lambda: known(sentinel)[b"num-other-sentinels"] == b"1", "the sentinels finding each other", PATIENCE)
+        primary.kill()
+        # Each says so, and is asked by the other: both have to agree.
+        until(lambda: all(b"o_down" in known(one)[b"flags"] for one in sentinels), "both agreeing", PATIENCE, 0.1)
+    finally:
+        for server in [*sentinels, primary]:
+            server.stop()
+
+
+class Anybody:
+    """A server, asked by somebody without a user."""
+
+    def __init__(self, server: Server):
+        self.port, self.back, self.tls, self.password, self.user = server.port, server.back, None, "", ""
 
 
 #: What a sidecar runs of the operators' side, beside what admission asks.

@@ -11,6 +11,7 @@ from fixtures.failover_figures import befall, fails_over, write
 from fixtures.feigned_sentinel import FeignedSentinel, array
 from fixtures.pace import Pace
 from fixtures.programs import ROOT, Control
+from fixtures.redis_server import RedisServer
 from fixtures.sentinels import NAME, PASSWORD, PATIENCE, SENTINEL_PASSWORD, Deployment, Server
 from fixtures.wire import ask, until
 from test_metrics import value
@@ -286,6 +287,56 @@ def test_tollgatectl_finds_the_primary_and_says_what_keeps_it(deployment, ctl, l
     assert failed.returncode in (69, 77)
 
 
+def test_tollgatectl_sends_no_password_in_the_clear_where_tls_is_meant(ctl, liar, monkeypatch):
+    ctl.url = f"redis+sentinel://127.0.0.1:{liar.port}/{NAME}"
+    monkeypatch.setenv("TOLLGATE_REDIS_SENTINEL_TLS", "true")
+    failed = ctl.run("org", "list")
+    assert failed.returncode == 64
+    assert "TOLLGATE_REDIS_SENTINEL_TLS: expected rediss+sentinel:// in TOLLGATE_REDIS_URL beside it" in failed.stderr
+    assert liar.connections == 0
+
+
+def test_a_reload_to_no_sentinels_and_back_and_to_another_database_of_them(
+    launch, upstream, ctl, deployment, folder, password_file, monkeypatch
+):
+    """By another password of the sentinels', which a database beside the one before knows at once."""
+    held = ctl.issue()["key"]
+    in_sync(deployment)
+    # The variable would be in the way of a URL without sentinels.
+    monkeypatch.delenv("TOLLGATE_REDIS_SENTINEL_PASSWORD_FILE")
+    daemon = launch(upstream, policies=POLICIES, redis_settings={"sentinel": {"password_file": str(password_file)}})
+    until(lambda: serves(daemon, held), "the first request", PATIENCE)
+    apart = RedisServer(folder / "apart")
+    apart.folder.mkdir()
+    apart.start()
+    settings = daemon.settings["redis"]
+    try:
+        daemon.reload(redis={"url": apart.url, "timeout": "250ms"})
+        until(lambda: ask(daemon.port, "GET", PATH, held).status == 401, "another database", PATIENCE)
+        daemon.reload(redis=settings)
+        until(lambda: serves(daemon, held), "the database that sentinels name", PATIENCE)
+        assert is_at(daemon, deployment.primary)
+        # The password changes with the database, in one step.
+        other = folder / "another.password"
+        other.write_text("another")
+        for sentinel in deployment.sentinels:
+            sentinel("ACL", "SETUSER", "default", ">another")
+        daemon.reload(redis={**settings, "url": settings["url"].removesuffix("/0") + "/1",
+                             "sentinel": {"password_file": str(other)}})  # fmt: skip
+        until(lambda: ask(daemon.port, "GET", PATH, held).status == 401, "the other database", PATIENCE)
+        # Whoever is asked anew is asked by it.
+        for sentinel in deployment.sentinels:
+            sentinel("ACL", "SETUSER", "default", f"<{SENTINEL_PASSWORD}")
+            sentinel.password = "another"
+            sentinel("CLIENT", "KILL", "TYPE", "normal")
+        for sentinel in deployment.sentinels:
+            until(lambda: b"cmd=sentinel|myid" in sentinel("CLIENT", "LIST"), "the sidecar asking anew", PATIENCE)
+        until(lambda: value(daemon, "tollgate_redis_sentinels", state="answering") == 3, "all answering", PATIENCE)
+        assert all(error_of(daemon, sentinel) is None for sentinel in deployment.sentinels)
+    finally:
+        apart.stop()
+
+
 def test_by_tls_and_with_users_of_their_own(launch, upstream, folder, password_file, monkeypatch):
     """Servers, sentinels and replicas speak TLS to each other as well."""
     authority = Authority(folder / "pki")
@@ -296,7 +347,7 @@ def test_by_tls_and_with_users_of_their_own(launch, upstream, folder, password_f
         for server in deployment.servers:
             server("ACL", "SETUSER", "app", "on", ">of the app", "~*", "+@all", "-@admin", "-@dangerous", "+info", "+wait")
         # Sentinels know us by the rights that ship, and by nothing else.
-        rights = (ROOT / "deploy/redis/sentinel-users.acl").read_text().splitlines()[1].split()
+        rights = (ROOT / "deploy/redis/sentinel-users.acl").read_text().splitlines()[-1].split()
         assert rights[:4] == ["user", "tollgate", "on", "resetpass"]
         for sentinel in deployment.sentinels:
             sentinel("ACL", "SETUSER", "tollgate", "on", ">of the guest", *rights[4:])

@@ -72,7 +72,8 @@ package final class PrimaryWatch: Sendable {
             let (follower, isFirst) = watch.join(Follower(eventLoop: eventLoop, look: look))
             return (watch, follower, isFirst)
         }
-        if isFirst { watch.start(endpoint, listens: true) }
+        // Who comes later may know a newer password: another database of the same sentinels after a reload.
+        if isFirst { watch.start(endpoint, listens: true) } else { watch.go(by: endpoint) }
         return (watch, follower)
     }
 

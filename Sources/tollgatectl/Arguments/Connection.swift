@@ -129,7 +129,14 @@ struct Connection: ParsableArguments {
         }
         switch speaksTLS {
         case nil: break
-        case "true": endpoint.sentinelAccess.isPlain = false
+        case "true":
+            // As the sidecar has it: the sentinels' password would go out in the clear.
+            guard endpoint.security != nil else {
+                throw ValidationError(
+                    "\(names.redisSentinelTLS.variable): expected rediss+sentinel:// in \(source) beside it, got "
+                        + "redis+sentinel://")
+            }
+            endpoint.sentinelAccess.isPlain = false
         case "false": endpoint.sentinelAccess.isPlain = true
         default: throw ValidationError("\(names.redisSentinelTLS.variable): expected true or false")
         }
