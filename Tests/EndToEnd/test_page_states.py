@@ -138,6 +138,17 @@ def test_the_seventeenth_page_waits_as_long_as_it_is_told_to(browser, invented_p
     assert time.monotonic() - began >= 3 and len(invented_page.resumed) == 2
 
 
+def test_an_answer_that_is_no_stream_is_not_live(browser, invented_page):
+    """Such as that of a proxy that has a page of its own there."""
+    greet(invented_page)
+    invented_page.refuse_with = (200, "welcome")
+    browser.open(invented_page.port)
+    browser.shows("status", "✕ No sidecar answers here, since ", "it answers 200, welcome")
+    assert browser.text("link") == "No answer"
+    invented_page.refuse_with = None
+    browser.shows("link", "Live")
+
+
 @pytest.mark.parametrize("other", [{"name": "web-2"}, {"started": 1_000_000}])
 def test_another_sidecar_behind_the_address_is_asked_for_all_it_has(browser, invented_page, other):
     now = greet(invented_page, sample(int(time.time()) - 1, allowed=5))
