@@ -32,6 +32,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var closed: ((RedisError) -> Void)?
     /// Hears what nobody asked for, on a connection that has subscribed to something.
     var onMessage: ((RedisReply) -> Void)?
+    /// Sentinels tell where the primary is, also while this one only says that it is none (MASTERDOWN).
+    var isLed = false
     /// As of the last tick.
     private var clock: NIODeadline
     /// When a command was sent last.
@@ -286,8 +288,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
         }
         let error = RedisError.server(showing: line)
         completion(.failure(error))
-        // This was the primary once. Where the name leads now, there may be the new one.
-        if line.hasPrefix("READONLY ") { close(error) }
+        // This was the primary once. Where the name leads now, or sentinels do, there may be the new one.
+        if line.hasPrefix("READONLY ") || (isLed && line.hasPrefix("MASTERDOWN ")) { close(error) }
     }
 
     private func tellLate() {

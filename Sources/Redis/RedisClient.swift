@@ -17,13 +17,15 @@ package final class RedisClient: Sendable {
     /// - Parameters:
     ///   - timeout: of connecting and of each command.
     ///   - longestReply: bytes of one reply.
+    ///   - patience: for how long a failover is waited for, where the endpoint names sentinels.
     /// - Throws: `.notConnected` when nobody answers there, `.server` when the server refuses us (`WRONGPASS …`), `.unfit` when
     ///   it is none that could be used.
     package static func connect(
-        to endpoint: RedisEndpoint, timeout: Duration = .seconds(5), longestReply: Int = 64 * 1024 * 1024
+        to endpoint: RedisEndpoint, timeout: Duration = .seconds(5), longestReply: Int = 64 * 1024 * 1024,
+        patience: Duration = .zero
     ) async throws(RedisError) -> RedisClient {
         let timeout = TimeAmount(timeout)
-        let found = try await PrimaryWatch.find(endpoint)
+        let found = try await PrimaryWatch.find(endpoint, patience: TimeAmount(patience))
         let endpoint = found.map { endpoint.server(at: $0.0.address) } ?? endpoint
         let client: RedisClient
         do {

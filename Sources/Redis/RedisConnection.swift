@@ -285,6 +285,7 @@ package final class RedisConnection {
 
     private func connected(_ handler: RedisChannelHandler) {
         let arrival = machine.connected(handler, at: eventLoop.now)
+        handler.isLed = following != nil
         handler.whenClosed { error in self.lost(handler, error) }
         switch arrival {
         case .prepare: prepare(handler)

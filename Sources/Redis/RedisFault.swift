@@ -54,7 +54,7 @@ extension RedisError {
         case .unfit(.insecure(let insecurity)): RedisFault(insecurity.failure)
         case .unfit(.tooOld): .tooOld
         case .unfit(.sentinel): .sentinel
-        case .unfit(.noSentinel), .unfit(.noPrimary): .primaryUnknown
+        case .unfit(.noSentinel), .unfit(.noPrimary), .unfit(.failingOver): .primaryUnknown
         case .unfit(.clusterNode): .clusterNode
         case .unfit(.replica): .replica
         }

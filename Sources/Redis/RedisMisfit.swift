@@ -12,6 +12,8 @@ package enum RedisMisfit: Sendable, Hashable {
     case noSentinel
     /// No sentinel tells of a primary, for this reason.
     case noPrimary(String)
+    /// None that could be used at the moment, for this reason: a failover may be under way.
+    case failingOver(String)
     /// It answers by a TLS record.
     case encrypted
     /// TLS was begun, and no connection came of it.
@@ -28,7 +30,7 @@ extension RedisMisfit: CustomStringConvertible {
             "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
         case .replica: "this is a replica: give the address of its primary"
         case .noSentinel: "this is no Sentinel: with redis+sentinel:// name the sentinels, whose port is 26379"
-        case .noPrimary(let reason): reason
+        case .noPrimary(let reason), .failingOver(let reason): reason
         case .encrypted: "it speaks TLS: begin its URL with rediss://"
         case .insecure(let insecurity): "\(insecurity)"
         }

@@ -22,11 +22,16 @@ extension Status.Topology {
 }
 
 extension Readiness.Cause {
-    /// The primary is known, and nobody would tell of a failover; nil where that isn't so.
+    /// The primary is known, and no failover would be followed; nil where that isn't so.
     init?(ofSentinelsAt endpoint: RedisEndpoint) {
-        guard let report = PrimaryWatch.running(for: endpoint)?.report, report.primary != nil, report.isBlind else {
-            return nil
+        guard let report = PrimaryWatch.running(for: endpoint)?.report, report.primary != nil else { return nil }
+        guard report.older == nil else {
+            self.init(
+                "older_primary",
+                "Sentinels name an older primary than before, and are not followed. Set up anew? Restart the sidecar.")
+            return
         }
+        guard report.isBlind else { return nil }
         self.init("no_sentinel", "No Sentinel answers: a failover would go unnoticed. The log says since when.")
     }
 }

@@ -126,6 +126,11 @@ extension Failure {
     }
 
     init(_ error: RedisError, at endpoint: RedisEndpoint) {
+        guard endpoint.sentinels == nil || !error.mayBeFailover else {
+            let reason = error.fault == .replica ? "the primary is one no more" : "\(error)"
+            self.init(.tryAgain, "\(endpoint): \(reason); a failover may be under way, try again")
+            return
+        }
         guard let code = error.serverCode else {
             self.init(.unavailable, Self.text(ofTransport: error, at: endpoint))
             return
@@ -172,6 +177,12 @@ extension Failure {
 }
 
 extension RedisError {
+    /// Where sentinels are asked it ends by itself, once they name another primary.
+    fileprivate var mayBeFailover: Bool {
+        if case .unfit(.failingOver) = self { return true }
+        return fault == .replica
+    }
+
     /// What the server said, without its code.
     fileprivate var line: String {
         guard case .server(let line) = self, let code = serverCode else { return "\(self)" }

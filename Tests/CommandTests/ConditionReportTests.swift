@@ -167,16 +167,30 @@ import Testing
 
     // MARK: Sentinels
 
+    @Test func aSentinelThatWasAskedAMomentAgoIsNotSilent() {
+        let text = Self.primary(named: ["10.0.0.5", "10.0.0.5"], waiting: ["s9"])
+        #expect(text.hasSuffix("named by 2 of 3 sentinels: good"))
+    }
+
     private static let address = ServerAddress(host: "10.0.0.5", port: 6379)
 
     /// - Parameter named: by each sentinel; nil: it doesn't answer.
-    private static func primary(named: [String?]) -> String {
-        let sentinels = named.enumerated().map { index, host in
-            TopologyReport.Sentinel(
-                address: ServerAddress(host: "s\(index)", port: 26379), isConfigured: true,
-                primary: host.map { Primary(at: ServerAddress(host: $0, port: 6379), epoch: 3) }, holdsItDown: false,
-                failure: host == nil ? "connection refused" : nil)
-        }
+    /// - Parameter waiting: who was asked a moment ago.
+    private static func primary(named: [String?], waiting: [String] = []) -> String {
+        let sentinels =
+            named.enumerated().map { index, host in
+                TopologyReport.Sentinel(
+                    address: ServerAddress(host: "s\(index)", port: 26379), isConfigured: true,
+                    primary: host.map { Primary(at: ServerAddress(host: $0, port: 6379), epoch: 3) },
+                    holdsItDown: false,
+                    failure: host == nil ? "connection refused" : nil)
+            }
+            + waiting.map {
+                TopologyReport.Sentinel(
+                    address: ServerAddress(host: $0, port: 26379), isConfigured: false, primary: nil,
+                    holdsItDown: false,
+                    failure: nil)
+            }
         let topology = TopologyReport(primary: Primary(at: address, epoch: 3), sentinels: sentinels)
         let report = ConditionReport(
             ServerCondition(roundTrip: .milliseconds(1)), at: "redis+sentinel://s0/m/0", topology: topology,

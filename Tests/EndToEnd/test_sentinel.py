@@ -337,6 +337,144 @@ def test_a_reload_to_no_sentinels_and_back_and_to_another_database_of_them(
         apart.stop()
 
 
+def test_without_sentinels_at_the_start_it_waits_for_them(launch, upstream, ctl, deployment, folder):
+    held = ctl.issue()["key"]
+    in_sync(deployment)
+    for sentinel in deployment.sentinels:
+        sentinel.kill()
+    daemon = launch(
+        upstream, ready=False, policies=POLICIES,
+        redis_settings={"sentinel": {"password_file": str(folder / "sentinel.password")}},
+    )  # fmt: skip
+    until(lambda: readiness(daemon)[1].get("reason") == "no_primary", "the sidecar seeing it", PATIENCE)
+    assert readiness(daemon)[0] == 503
+    for _ in range(5):
+        assert ask(daemon.port, "GET", PATH, held).status == 503
+    assert status(daemon)["redis"]["topology"]["primary"] is None
+    for sentinel in deployment.sentinels:
+        sentinel.start()
+    until(lambda: serves(daemon, held), "the sidecar serving without a restart", PATIENCE)
+    daemon.wait_until_ready()
+    assert is_at(daemon, deployment.primary)
+    assert daemon.times_said("sentinels tell where redis is") == 1
+
+
+def test_a_sentinel_that_lies_leads_nobody_while_another_is_silent(launch, upstream, ctl, deployment, liar, folder):
+    """Of three that are known two have to agree, also where only two answer; and no greeting goes to a stranger."""
+    held = ctl.issue()["key"]
+    in_sync(deployment)
+    primary = deployment.primary
+    stranger = FeignedSentinel()
+    try:
+        deployment.sentinels[1].freeze()
+        liar.address, liar.epoch = ("127.0.0.1", stranger.port), 1 << 53
+        daemon = launch(
+            upstream, ready=False, policies=POLICIES,
+            redis_url=deployment.url(sentinels=[liar, *deployment.sentinels[:2]]),
+            redis_settings={"sentinel": {"password_file": str(folder / "sentinel.password")}},
+        )  # fmt: skip
+        until(lambda: readiness(daemon)[1].get("reason") == "no_primary", "the sidecar believing neither", PATIENCE)
+        deployment.sentinels[1].thaw()
+        until(lambda: serves(daemon, held), "the sidecar believing two", PATIENCE)
+        deployment.sentinels[1].freeze()
+        until(lambda: error_of(daemon, deployment.sentinels[1]), "the sidecar seeing the silence", PATIENCE)
+        asked = liar.asked
+        until(lambda: liar.asked > asked + 3, "the lie being heard", PATIENCE)
+        assert is_at(daemon, primary) and serves(daemon, held)
+        assert stranger.connections == 0
+        # Nor is a failover missed for it.
+        deployment.sentinels[1].thaw()
+        primary.kill()
+        is_served_by_another(daemon, deployment, held, primary)
+    finally:
+        deployment.sentinels[1].thaw()
+        stranger.close()
+
+
+def test_a_password_file_that_is_gone_keeps_no_other_from_being_read(
+    launch, upstream, ctl, deployment, folder, password_file
+):
+    held = ctl.issue()["key"]
+    in_sync(deployment)
+    own, theirs = folder / "servers.password", password_file
+    own.write_text(PASSWORD)
+    daemon = launch(
+        upstream, policies=POLICIES, redis_url=deployment.url(""),
+        redis_settings={"password_file": str(own), "sentinel": {"password_file": str(theirs)}},
+    )  # fmt: skip
+    until(lambda: serves(daemon, held), "the first request")
+    own.unlink()
+    until(lambda: daemon.times_said("the password of redis can't be read") == 1, "the sidecar seeing it", PATIENCE)
+    theirs.write_text("another")
+    until(lambda: daemon.times_said("the password of redis has changed") == 1, "the other one taken", PATIENCE)
+    theirs.write_text("a third")
+    until(lambda: daemon.times_said("the password of redis has changed") == 2, "the other one taken", PATIENCE)
+    assert daemon.times_said("the password of redis was not taken") == 0
+    assert daemon.times_said("the password of redis can't be read") == 1
+    assert serves(daemon, held)
+
+
+def test_tollgatectl_waits_for_a_failover_and_says_try_again(deployment, ctl, liar, monkeypatch):
+    ctl("org", "create", "acme")
+    in_sync(deployment)
+    former = deployment.primary
+    former.kill()
+    # Begun before the sentinels see it, it ends at the new primary or says that it may be repeated.
+    until(lambda: tried(ctl), "tollgatectl at the new primary", PATIENCE)
+    assert deployment.primary is not former
+    # Where no other is ever named, it doesn't wait for ever.
+    liar.address = ("127.0.0.1", former.port)
+    ctl.url = f"redis+sentinel://127.0.0.1:{liar.port}/{NAME}"
+    monkeypatch.delenv("TOLLGATE_REDIS_SENTINEL_PASSWORD_FILE")
+    failed = ctl.run("org", "list")
+    assert failed.returncode == 75
+    assert f"the sentinels name 127.0.0.1:{former.port}: " in failed.stderr
+    assert "a failover may be under way, try again" in failed.stderr
+    # A replica is none to wait at either.
+    replica = next(one for one in deployment.servers if one not in (former, deployment.primary))
+    liar.address = ("127.0.0.1", replica.port)
+    ctl.url = f"redis+sentinel://:{PASSWORD}@127.0.0.1:{liar.port}/{NAME}"
+    failed = ctl.run("org", "list")
+    assert failed.returncode == 75
+    assert "it is a replica, or one still; a failover may be under way, try again" in failed.stderr
+    # A wrong password is no failover.
+    ctl.url = f"redis+sentinel://:wrong@127.0.0.1:{liar.port}/{NAME}"
+    failed = ctl.run("org", "list")
+    assert failed.returncode == 69
+    assert "WRONGPASS" in failed.stderr
+
+
+def tried(ctl) -> bool:
+    done = ctl.run("org", "list")
+    assert done.returncode in (0, 75), done
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("code", ["READONLY", "MASTERDOWN"])
+def test_a_primary_that_says_it_is_none_is_left(launch, upstream, ctl, deployment, liar, code):
+    """Before any sentinel says so: its connection ends, and sentinels are asked."""
+    held = ctl.issue()["key"]
+    in_sync(deployment)
+    former = deployment.primary
+    other = next(server for server in deployment.servers if server is not former)
+    for sentinel in deployment.sentinels:
+        sentinel.kill()
+    liar.address = ("127.0.0.1", former.port)
+    daemon = launch(upstream, policies=POLICIES, redis_url=deployment.url(sentinels=[liar]))
+    until(lambda: serves(daemon, held), "the first request", PATIENCE)
+    if code == "MASTERDOWN":
+        former("CONFIG", "SET", "replica-serve-stale-data", "no", "replica-read-only", "no")
+    other("REPLICAOF", "NO", "ONE")
+    former("REPLICAOF", "127.0.0.1", "1")
+    until(
+        lambda: not serves(daemon, held) and readiness(daemon)[1].get("reason") == "replica",
+        "the sidecar connecting anew", PATIENCE,
+    )  # fmt: skip
+    liar.address, liar.epoch = ("127.0.0.1", other.port), 1
+    until(lambda: serves(daemon, held) and is_at(daemon, other), "the sidecar at the other one", PATIENCE)
+    assert callers(former) == 0
+
+
 def test_by_tls_and_with_users_of_their_own(launch, upstream, folder, password_file, monkeypatch):
     """Servers, sentinels and replicas speak TLS to each other as well."""
     authority = Authority(folder / "pki")
@@ -414,4 +552,9 @@ if "TOLLGATE_LONG" in os.environ:
         if "TOLLGATE_WRITE_RELIABILITY" in os.environ:
             write(figures)
         assert figures.statuses <= {200, 503}
-        assert figures.back < 5 and figures.excess <= RATE * 5
+        # Goals: first 0.2 s, back 0.5 s, left 0.1 s or without a message 1.2 s, excess what is had in 1.2 s, and by hand
+        # 2 % refused. A machine that does other things has a few times as long.
+        assert figures.first < 2 and figures.back < 3 and figures.left < 2
+        assert figures.excess <= RATE * 1.2 * 2
+        if what == "by hand":
+            assert figures.refused < 0.1

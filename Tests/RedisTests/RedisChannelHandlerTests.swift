@@ -83,6 +83,16 @@ import Testing
         #expect(!wire.isOpen)
     }
 
+    @Test(arguments: [true, false])
+    func masterdownClosesWhereSentinelsTellOfAnother(isLed: Bool) throws {
+        let wire = try Wire()
+        wire.handler.isLed = isLed
+        wire.send("GET a")
+        try wire.receive("-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n")
+        #expect(wire.failures["GET a"]?.serverCode == "MASTERDOWN")
+        #expect(wire.isOpen != isLed)
+    }
+
     @Test func moreThanTheQueueHoldsIsRefusedUnsent() throws {
         let wire = try Wire(longestQueue: 2)
         for name in ["a", "b", "c"] { wire.send("GET \(name)") }

@@ -55,6 +55,7 @@ import Testing
             (.unfit(.encrypted), .encrypted), (.unfit(.tooOld(version: "6.2.14")), .tooOld),
             (.unfit(.sentinel), .sentinel), (.unfit(.clusterNode), .clusterNode), (.unfit(.replica), .replica),
             (.unfit(.noSentinel), .primaryUnknown), (.unfit(.noPrimary("")), .primaryUnknown),
+            (.unfit(.failingOver("")), .primaryUnknown),
         ] as [(RedisError, RedisFault)])
     func isTakenFromWhatTheServerSays(error: RedisError, fault: RedisFault) {
         #expect(error.fault == fault)

@@ -30,15 +30,15 @@ final class PrimaryFinder {
     ///   - endpoint: which names sentinels.
     ///   - listens: for switches, too; else it asks.
     init(
-        _ endpoint: RedisEndpoint, _ group: SentinelGroup, listens: Bool, on eventLoop: any EventLoop,
-        tell: @escaping (News) -> Void
+        _ endpoint: RedisEndpoint, _ group: SentinelGroup, listens: Bool, timing: Topology.Timing,
+        on eventLoop: any EventLoop, tell: @escaping (News) -> Void
     ) {
         self.endpoint = endpoint
         self.group = group
         self.listens = listens
         self.eventLoop = eventLoop
         self.tell = tell
-        topology = Topology(group.hosts)
+        topology = Topology(group.hosts, timing: timing)
     }
 
     func start() {
@@ -75,7 +75,7 @@ final class PrimaryFinder {
             case .forget(let address): links.removeValue(forKey: address)?.close()
             case .meet(let primary): meet(primary)
             case .publish(let primary): tell(.primary(primary))
-            case .despair(let reason): tell(.none(.unfit(.noPrimary(reason))))
+            case .despair(let misfit): tell(.none(.unfit(misfit)))
             case .say(let saying): tell(.saying(saying))
             }
         }

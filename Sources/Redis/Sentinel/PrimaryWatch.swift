@@ -113,9 +113,11 @@ package final class PrimaryWatch: Sendable {
         }
     }
 
-    private func start(_ endpoint: RedisEndpoint, listens: Bool) {
+    private func start(_ endpoint: RedisEndpoint, listens: Bool, timing: Topology.Timing = Topology.Timing()) {
         eventLoop.execute {
-            let finder = PrimaryFinder(endpoint, self.key.group, listens: listens, on: self.eventLoop) { self.take($0) }
+            let finder = PrimaryFinder(
+                endpoint, self.key.group, listens: listens, timing: timing, on: self.eventLoop
+            ) { self.take($0) }
             self.finder.value = finder
             finder.start()
         }
@@ -163,7 +165,7 @@ package final class PrimaryWatch: Sendable {
         case .back: logger.notice("sentinels answer again", metadata: ["redis.sentinels": "\(key.group)"])
         case .older(let primary):
             logger.warning(
-                "all sentinels tell of an older primary than before: not going back to it",
+                "sentinels agree on an older primary than before: not going back to it",
                 metadata: Self.metadata(of: primary))
         }
     }
@@ -181,18 +183,45 @@ extension PrimaryWatch.Key {
 }
 
 extension PrimaryWatch {
+    /// For sentinels that weren't waited for, to say what they say.
+    private static let grace = TimeAmount.milliseconds(250)
+
     /// Where the primary is now: as this process follows it, else asked once.
-    static func find(_ endpoint: RedisEndpoint) async throws(RedisError) -> (Primary, TopologyReport)? {
+    ///
+    /// - Parameter patience: for how long a failover is waited for; none: the first answer counts, whatever it is.
+    static func find(
+        _ endpoint: RedisEndpoint, patience: TimeAmount = .zero
+    ) async throws(RedisError) -> (Primary, TopologyReport)? {
         guard let key = Key(endpoint) else { return nil }
         if let watch = running(for: endpoint), let answer = watch.answer { return (try answer.get(), watch.report) }
         let watch = PrimaryWatch(key, logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })
         let (answers, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         _ = watch.join(Follower(eventLoop: watch.eventLoop) { continuation.yield() })
-        watch.start(endpoint, listens: false)
-        for await _ in answers where watch.answer != nil { break }
+        watch.start(endpoint, listens: false, timing: patience > .zero ? .once : Topology.Timing())
+        let end = patience > .zero ? watch.eventLoop.scheduleTask(in: patience) { continuation.finish() } : nil
+        for await _ in answers where watch.hasFound(patiently: patience > .zero) { break }
+        end?.cancel()
+        await watch.hearTheRest()
         let (answer, report) = (watch.answer, watch.report)
         watch.stop()
-        guard let answer else { throw .shutdown }
+        guard let answer else { throw .unfit(.failingOver("the sentinels were too slow to tell")) }
         return (try answer.get(), report)
+    }
+
+    /// Nothing better is to be waited for.
+    private func hasFound(patiently isPatient: Bool) -> Bool {
+        switch answer {
+        case nil: false
+        case .failure(.unfit(.failingOver))?: !isPatient
+        case .failure?, .success?: true
+        }
+    }
+
+    private func hearTheRest() async {
+        guard case .success? = answer else { return }
+        let end = NIODeadline.now() + Self.grace
+        while !report.isComplete, NIODeadline.now() < end, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
     }
 }

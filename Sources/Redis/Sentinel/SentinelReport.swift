@@ -14,7 +14,13 @@ struct SentinelReport: Equatable {
     /// Of the sentinel that answers; nil where it doesn't say.
     var id: String?
     /// Others that it knows.
-    var others: [ServerAddress] = []
+    var others: [Other] = []
+
+    struct Other: Hashable {
+        let address: ServerAddress
+        /// What it says by `MYID`; nil where that isn't known yet.
+        var id: String?
+    }
 
     static func questions(about name: String) -> [RedisCommand] {
         [["MASTER", name], ["GET-MASTER-ADDR-BY-NAME", name], ["SENTINELS", name], ["MYID"]].map { words in
@@ -52,13 +58,10 @@ extension SentinelReport {
                 guard let host = fields["ip"], let port = fields["port"],
                     let address = ServerAddress(told: host, port: port)
                 else { continue }
-                others.append(address)
+                others.append(Other(address: address, id: fields["runid"].flatMap(Self.id)))
             }
         }
-        if case .success(let reply) = replies[3], let text = reply.text, (1...Self.longestID).contains(text.utf8.count)
-        {
-            id = text
-        }
+        if case .success(let reply) = replies[3] { id = reply.text.flatMap(Self.id) }
     }
 
     private static func reply(
@@ -87,6 +90,8 @@ extension SentinelReport {
         }
         return fields
     }
+
+    private static func id(_ text: String) -> String? { (1...longestID).contains(text.utf8.count) ? text : nil }
 
     private static func number(_ text: String) -> Int? {
         text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil

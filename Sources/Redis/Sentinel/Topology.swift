@@ -13,7 +13,9 @@ import NIOCore
 ///    within ``Timing/doubt``, it is published all the same where no sentinel contradicts: the old one isn't asked any more.
 /// 4. While no sentinel answers, the last primary stays.
 ///
-/// Invariant: the epoch of ``current`` never falls.
+/// 5. Epochs that sentinels agree on bar what is older (``agreed``); the epoch of one that leads alone doesn't.
+///
+/// Invariant: ``agreed`` never falls, and nothing older is published.
 struct Topology {
     enum Action: Equatable {
         /// `heard` follows, within ``Timing/answer`` or never.
@@ -25,8 +27,8 @@ struct Topology {
         /// Greet it; `met` follows.
         case meet(Primary)
         case publish(Primary)
-        /// Nobody knows of one, for this reason.
-        case despair(String)
+        /// Nobody knows of one that could be used.
+        case despair(RedisMisfit)
         case say(Saying)
     }
 
@@ -36,7 +38,7 @@ struct Topology {
         case switched(from: Primary, to: Primary)
         case away
         case back
-        /// All sentinels tell of an older primary than was followed.
+        /// Sentinels agree on an older primary than was followed. Told once more when they name another one.
         case older(Primary)
     }
 
@@ -57,6 +59,13 @@ struct Topology {
         var retry = TimeAmount.milliseconds(75)
         /// Before it is told that all sentinels are behind.
         var older = TimeAmount.seconds(10)
+
+        /// For who asks once: whom nobody can meet is no answer.
+        static let once: Self = {
+            var timing = Self()
+            timing.doubt = .hours(24)
+            return timing
+        }()
     }
 
     private struct Sentinel {
@@ -76,7 +85,25 @@ struct Topology {
         let since: NIODeadline
         var isBeingMet: Bool
         var nextMeeting: NIODeadline
-        var failure: String?
+        var failure: RedisError?
+
+        /// Why it can't be used, as far as that was found out.
+        var misfit: RedisMisfit? {
+            guard let failure else { return nil }
+            let reason = "the sentinels name \(primary.address): "
+            return switch failure.fault {
+            case .replica: .failingOver(reason + "it is a replica, or one still")
+            case .unreachable, .busy: .failingOver(reason + "\(failure)")
+            default: .noPrimary(reason + "\(failure)")
+            }
+        }
+    }
+
+    /// What sentinels agree on, and is barred.
+    private struct Older {
+        var primary: Primary
+        let since: NIODeadline
+        let isTold: Bool
     }
 
     private let timing: Timing
@@ -88,11 +115,13 @@ struct Topology {
     private var lastRound: NIODeadline?
     private var candidate: Candidate?
     private var isAway = false
-    private var olderSince: NIODeadline?
-    private var lastDespair: String?
+    private var older: Older?
+    private var lastDespair: RedisMisfit?
 
     /// Published.
     private(set) var current: Primary?
+    /// The highest epoch of what was published and agreed on.
+    private(set) var agreed = 0
 
     init(_ hosts: [ServerAddress], timing: Timing = Timing()) {
         self.timing = timing
@@ -138,10 +167,10 @@ struct Topology {
     mutating func met(_ primary: Primary, failure: RedisError?, at now: NIODeadline) -> [Action] {
         guard var candidate, candidate.primary.address == primary.address, candidate.isBeingMet else { return [] }
         candidate.isBeingMet = false
-        candidate.failure = failure.map { "\($0)" }
+        candidate.failure = failure
         candidate.nextMeeting = now + timing.retry
         self.candidate = candidate
-        return failure == nil ? publish(candidate.primary) : consider(at: now)
+        return failure == nil ? publish(candidate.primary, at: now) : consider(at: now)
     }
 
     mutating func tick(at now: NIODeadline, jitter: Double) -> [Action] {
@@ -186,11 +215,16 @@ struct Topology {
         return actions
     }
 
-    /// Sentinels that those of the configuration know are asked as well, for as long as one of them knows them.
+    /// Sentinels that those of the configuration know are asked as well, for as long as one of them knows them. The URL may
+    /// have one of them by another address, its name for instance: its id tells, also while it is silent.
     private mutating func settleFound(at now: NIODeadline) -> [Action] {
         var known: Set<ServerAddress> = []
-        for sentinel in sentinels.values where sentinel.isConfigured && isFresh(sentinel, at: now) {
-            known.formUnion(sentinel.report?.others ?? [])
+        let configured = sentinels.values.filter(\.isConfigured)
+        let ids = Set(configured.compactMap { $0.report?.id })
+        for sentinel in configured where isFresh(sentinel, at: now) {
+            for other in sentinel.report?.others ?? [] where other.id.map(ids.contains) != true {
+                known.insert(other.address)
+            }
         }
         var actions: [Action] = []
         for address in order where sentinels[address]?.isConfigured == false && !known.contains(address) {
@@ -222,7 +256,7 @@ struct Topology {
                 }
                 return Voices.Voice(
                     primary: report.primary, id: report.id ?? "\(address)", isConfigured: sentinel.isConfigured)
-            }, ofAll: order.count)
+            }, among: .init(all: order.count, configured: sentinels.values.count { $0.isConfigured }))
     }
 
     /// Nobody is waited for any more before the first primary counts.
@@ -233,14 +267,16 @@ struct Topology {
 
     private mutating func consider(at now: NIODeadline) -> [Action] {
         let voices = voices(at: now)
+        noteAgreement(voices)
         var actions = noteAbsence(voices, at: now) + noteOlder(voices, at: now)
-        guard isSettled(at: now), let choice = voices.choice(after: current) else {
+        guard isSettled(at: now), let choice = voices.choice(after: current, agreed: agreed) else {
             candidate = nil
             return actions + despair(at: now)
         }
         guard choice.address != current?.address else {
             // One that is contradicted raises it for nobody: no failover would be believed afterwards.
             if voices.areSure(of: choice) { current = choice }
+            noteAgreement(voices)
             candidate = nil
             return actions
         }
@@ -251,7 +287,9 @@ struct Topology {
         candidate = Candidate(
             primary: choice, since: candidate.since, isBeingMet: candidate.isBeingMet,
             nextMeeting: candidate.nextMeeting, failure: candidate.failure)
-        if now >= candidate.since + timing.doubt, voices.areSure(of: choice) { return actions + publish(choice) }
+        if now >= candidate.since + timing.doubt, voices.areSure(of: choice) {
+            return actions + publish(choice, at: now)
+        }
         if !candidate.isBeingMet, now >= candidate.nextMeeting {
             candidate.isBeingMet = true
             actions.append(.meet(choice))
@@ -260,13 +298,18 @@ struct Topology {
         return actions + despair(at: now)
     }
 
-    private mutating func publish(_ primary: Primary) -> [Action] {
+    private mutating func publish(_ primary: Primary, at now: NIODeadline) -> [Action] {
         let before = current
         current = primary
+        noteAgreement(voices(at: now))
         candidate = nil
         lastDespair = nil
         guard let before else { return [.publish(primary), .say(.first(primary))] }
         return [.publish(primary), .say(.switched(from: before, to: primary))]
+    }
+
+    private mutating func noteAgreement(_ voices: Voices) {
+        if let current, voices.agree(on: current) { agreed = max(agreed, current.epoch) }
     }
 
     // MARK: What is told
@@ -279,17 +322,17 @@ struct Topology {
     }
 
     private mutating func noteOlder(_ voices: Voices, at now: NIODeadline) -> [Action] {
-        guard let current, let older = voices.older(than: current) else {
-            olderSince = nil
+        guard current != nil, let named = voices.older(than: agreed) else {
+            older = nil
             return []
         }
-        guard let since = olderSince else {
-            olderSince = now
+        guard let before = older, before.primary.address == named.address else {
+            older = Older(primary: named, since: now, isTold: false)
             return []
         }
-        guard since < .distantFuture, now >= since + timing.older else { return [] }
-        olderSince = .distantFuture
-        return [.say(.older(older))]
+        guard !before.isTold, now >= before.since + timing.older else { return [] }
+        older = Older(primary: named, since: before.since, isTold: true)
+        return [.say(.older(named))]
     }
 
     /// Once, and once more for each new reason.
@@ -300,14 +343,14 @@ struct Topology {
     }
 
     /// Why there is no primary; nil while it is looked for.
-    private var reason: String? {
-        if let candidate { return candidate.failure.map { "the sentinels name \(candidate.primary.address): \($0)" } }
+    private var reason: RedisMisfit? {
+        if let candidate { return candidate.misfit }
         let failures = order.compactMap { address in sentinels[address]?.failure.map { "\(address): \($0)" } }
         guard failures.count < order.count else {
-            return "no sentinel tells where the primary is (\(failures.joined(separator: "; ")))"
+            return .noPrimary("no sentinel tells where the primary is (\(failures.joined(separator: "; ")))")
         }
         return sentinels.values.contains { $0.askedAt != nil && $0.report == nil }
-            ? nil : "the sentinels name different primaries"
+            ? nil : .failingOver("the sentinels name different primaries")
     }
 
     /// How it stands, for operators.
@@ -320,6 +363,6 @@ struct Topology {
                 return TopologyReport.Sentinel(
                     address: address, isConfigured: sentinel.isConfigured, primary: report?.primary,
                     holdsItDown: report?.isDown == true, failure: sentinel.failure)
-            })
+            }, older: older.flatMap { $0.isTold ? $0.primary : nil })
     }
 }

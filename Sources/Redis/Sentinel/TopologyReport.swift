@@ -29,13 +29,19 @@ package struct TopologyReport: Sendable, Equatable {
     /// In force; nil where none was found yet.
     package let primary: Primary?
     package let sentinels: [Sentinel]
+    /// What sentinels agree on, though it is older than what they agreed on before: their failovers aren't followed.
+    package let older: Primary?
 
-    package init(primary: Primary?, sentinels: [Sentinel]) {
+    package init(primary: Primary?, sentinels: [Sentinel], older: Primary? = nil) {
         self.primary = primary
+        self.older = older
         self.sentinels = sentinels
     }
 
     package var answering: Int { sentinels.count { $0.primary != nil } }
+
+    /// Each has answered, or failed to.
+    package var isComplete: Bool { sentinels.allSatisfy { $0.primary != nil || $0.failure != nil } }
 
     /// No sentinel would tell of a failover.
     package var isBlind: Bool { answering == 0 }

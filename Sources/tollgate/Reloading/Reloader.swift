@@ -161,15 +161,20 @@ struct Reloader: Sendable {
     private func takePassword() async {
         var settings = state.settings
         let redis = settings.redis
-        let files = [redis.passwordFile, redis.sentinelPasswordFile].compactMap(\.self).joined(separator: ", ")
-        guard !files.isEmpty else { return }
+        var taken: [String] = []
+        for (file, password) in [
+            (redis.passwordFile, \Settings.redis.endpoint.password),
+            (redis.sentinelPasswordFile, \Settings.redis.endpoint.sentinelAccess.password),
+        ] {
+            // One that can't be read is told of by who looks at it, and doesn't keep the other from being taken.
+            guard let file, let found = try? PasswordFile.password(at: file), found != settings[keyPath: password]
+            else { continue }
+            settings[keyPath: password] = found
+            taken.append(file)
+        }
+        guard !taken.isEmpty else { return }
+        let files = taken.joined(separator: ", ")
         do {
-            if let file = redis.passwordFile {
-                settings.redis.endpoint.password = try PasswordFile.password(at: file)
-            }
-            if let file = redis.sentinelPasswordFile {
-                settings.redis.endpoint.sentinelAccess.password = try PasswordFile.password(at: file)
-            }
             try await apply(settings)
             state.adopt(settings)
             logger.notice("the password of redis has changed", metadata: ["file": "\(files)"])

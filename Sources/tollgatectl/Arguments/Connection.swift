@@ -36,6 +36,9 @@ struct Connection: ParsableArguments {
         transform: label)
     var actor: String?
 
+    /// For a failover to be over: after it sentinels name another primary.
+    private static let patience = Duration.seconds(5)
+
     /// Does something with the directory, see ``withRedis(_:)``.
     func withDirectory<Value>(_ body: (Directory) async throws -> Value) async throws -> Value {
         try await withRedis { try await body($0.directory) }
@@ -47,7 +50,7 @@ struct Connection: ParsableArguments {
         let endpoint = try endpoint(configuration)
         let namespace = try namespaceSaid ?? configuration?.settings.namespace ?? "tg"
         do {
-            let client = try await RedisClient.connect(to: endpoint)
+            let client = try await RedisClient.connect(to: endpoint, patience: Self.patience)
             defer { client.close() }
             let session = Session(
                 client: client, endpoint: endpoint, namespace: namespace, configuration: configuration,

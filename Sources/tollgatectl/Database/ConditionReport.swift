@@ -77,6 +77,8 @@ struct ConditionReport {
 
     private static func primary(_ topology: TopologyReport) -> Finding {
         let (all, answering) = (topology.sentinels.count, topology.answering)
+        // Who was asked a moment ago isn't silent.
+        let silent = topology.sentinels.count { $0.failure != nil }
         let agreeing = topology.sentinels.count { $0.primary?.address == topology.primary?.address }
         let fewest = 3
         let (judgement, advice): (Judgement, String?) =
@@ -84,7 +86,7 @@ struct ConditionReport {
                 (.careful, "sentinels name different primaries; wait for the failover, or look at their configuration")
             } else if all < fewest {
                 (.careful, "with fewer than \(fewest) sentinels the loss of one host may end failover; run three")
-            } else if answering < all {
+            } else if silent > 0 {
                 (.careful, "a sentinel does not answer; without a majority of them there is no failover")
             } else {
                 (.good, nil)

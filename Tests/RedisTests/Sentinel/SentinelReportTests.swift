@@ -23,9 +23,16 @@ import Testing
 
     @Test func readsAddressAndEpoch() throws {
         let report = try Self.report(
-            others: .array([Self.fields("name", "x", "ip", "10.0.0.2", "port", "26379")]))
+            others: .array([
+                Self.fields("name", "x", "ip", "10.0.0.2", "port", "26379", "runid", "77aa"),
+                Self.fields("ip", "10.0.0.3", "port", "26379", "runid", ""),
+            ]))
         #expect(report.primary == Primary(at: ServerAddress(host: "10.0.0.5", port: 6379), epoch: 3))
-        #expect(report.others == [ServerAddress(host: "10.0.0.2", port: 26379)])
+        #expect(
+            report.others == [
+                .init(address: ServerAddress(host: "10.0.0.2", port: 26379), id: "77aa"),
+                .init(address: ServerAddress(host: "10.0.0.3", port: 26379), id: nil),
+            ])
         #expect(report.id == "0f3c")
         #expect(!report.isDown)
     }

@@ -21,13 +21,13 @@ struct TopologyDriver {
     mutating func start() -> [Topology.Action] { topology.start(at: now, jitter: 0.5) }
 
     mutating func hear(
-        _ sentinel: Int, _ address: ServerAddress, _ epoch: Int, others: [ServerAddress] = []
+        _ sentinel: Int, _ address: ServerAddress, _ epoch: Int, others: [SentinelReport.Other] = []
     ) -> [Topology.Action] {
         hear(from: Self.hosts[sentinel], address, epoch, others: others)
     }
 
     mutating func hear(
-        from sentinel: ServerAddress, _ address: ServerAddress, _ epoch: Int, others: [ServerAddress] = []
+        from sentinel: ServerAddress, _ address: ServerAddress, _ epoch: Int, others: [SentinelReport.Other] = []
     ) -> [Topology.Action] {
         let report = SentinelReport(primary: Primary(at: address, epoch: epoch), id: "\(sentinel)", others: others)
         return topology.heard(.success(report), from: sentinel, at: now)
@@ -85,6 +85,6 @@ extension [Topology.Action] {
     }
 
     var reasons: [String] {
-        compactMap { if case .despair(let reason) = $0 { reason } else { nil } }
+        compactMap { if case .despair(let misfit) = $0 { "\(misfit)" } else { nil } }
     }
 }
