@@ -14,11 +14,18 @@ import Testing
     private func told(
         _ names: [String] = ["tier", "seat"], key: String? = nil, organization: String? = nil
     ) throws -> [String]? {
+        try told(names, key: key, organization: organization, Complaints(about: [], to: log.logger))
+    }
+
+    private func told(
+        _ names: [String] = ["tier", "seat"], key: String? = nil, organization: String? = nil,
+        _ complaints: Complaints
+    ) throws -> [String]? {
         let stub = try KeyEntry.stub()
         var (record, loaded) = (stub.record, stub.organization.record)
         record.meta = key
         loaded.meta = organization
-        let choice = MetaChoice(names.compactMap { MetaField($0) }, Complaints(about: [], to: log.logger))
+        let choice = MetaChoice(names.compactMap { MetaField($0) }, complaints)
         // However often it is read.
         _ = choice.values(of: record, stub.principal, in: loaded)
         return choice.values(of: record, stub.principal, in: loaded)?.map { "\($0.field.name)=\($0.value)" }
@@ -57,10 +64,32 @@ import Testing
 
     /// As somebody else may have written it.
     @Test func whatCannotBeReadIsLeftOutAndLogged() throws {
-        #expect(try told(key: "gold", organization: #"{"seat":"reader"}"#) == ["seat=reader"])
+        // It may have said another seat.
+        #expect(try told(key: "gold", organization: #"{"seat":"reader"}"#) == nil)
         #expect(
             log.lines == [
                 "warning meta left out: expected a JSON object of at most 1024 bytes owner=acme/laptop reason=it is no JSON at offset 0"
             ])
+    }
+
+    @Test func anOrganizationsThatCannotBeReadHidesNoKeys() throws {
+        #expect(try told(key: #"{"tier":"gold"}"#, organization: "x") == ["tier=gold"])
+    }
+
+    /// However many of them there are: one of a lost record is said all the same.
+    @Test func manyNotesHideNoError() throws {
+        let complaints = Complaints(about: [], to: log.logger)
+        for number in 0..<1_000 {
+            complaints.noteUnsayable(try #require(MetaField("tier")), of: "acme/\(number)", "an object or a list")
+        }
+        #expect(log.lines.count == 256)
+        complaints.noteLost("acme/lost")
+        complaints.noteMissing(plan: "pro")
+        for number in 0..<1_000 { complaints.noteMissing(plan: "p\(number)") }
+        complaints.noteTooLong("acme/long", 9_999)
+        let others = log.lines.dropFirst(256)
+        #expect(others.first?.hasPrefix("error record lost") == true)
+        #expect(others.last?.hasPrefix("error record refused: too long") == true)
+        #expect(others.count == 258)
     }
 }

@@ -5,13 +5,15 @@ import Limits
 import Logging
 
 /// What is wrong with records and plans as this configuration reads them: said once each, to a bound, since the texts come
-/// from Redis.
+/// from Redis. Each kind has a bound of its own, so that what many notes have wrong hides no lost record.
 final class Complaints {
     private static let most = 256
 
+    private enum Kind { case error, warning, meta }
+
     private let policies: [Policy]
     private let logger: Logger
-    private var said: Set<String> = []
+    private var said: [Kind: Set<String>] = [:]
     /// Overrides that don't fit, each time a record or a plan with one is read.
     private(set) var overridesIgnored = 0
     private var retreats = 0
@@ -21,8 +23,8 @@ final class Complaints {
         self.logger = logger
     }
 
-    private func once(_ text: String, _ say: () -> Void) {
-        guard said.count < Self.most, said.insert(text).inserted else { return }
+    private func once(_ kind: Kind, _ text: String, _ say: () -> Void) {
+        guard said[kind, default: []].count < Self.most, said[kind, default: []].insert(text).inserted else { return }
         say()
     }
 
@@ -30,7 +32,7 @@ final class Complaints {
     ///   - owner: a key's id, or an organization's name.
     ///   - length: octets, of which it may have `RecordBounds.measured`.
     func noteTooLong(_ owner: String, _ length: Int64) {
-        once("length of \(owner)") {
+        once(.error, "length of \(owner)") {
             logger.error(
                 "record refused: too long",
                 metadata: ["owner": "\(owner)", "octets": "\(length)", "octets.most": "\(RecordBounds.measured)"])
@@ -39,14 +41,14 @@ final class Complaints {
 
     /// - Parameter key: its id, by a pointer that leads nowhere.
     func noteLost(_ key: String) {
-        once("loss of \(key)") {
+        once(.error, "loss of \(key)") {
             logger.error("record lost: Redis has the credential and not its record", metadata: ["key_id": "\(key)"])
         }
     }
 
     /// Keys with a right check, and none of them a key.
     func noteProvenJunk() {
-        once("proven junk") {
+        once(.error, "proven junk") {
             logger.error(
                 "many keys have a right check and are none: whoever sends them has a secret of keys' checks; replace it"
             )
@@ -74,7 +76,7 @@ final class Complaints {
     }
 
     func noteTooLong(plan: String, _ length: Int64) {
-        once("length of plan \(plan)") {
+        once(.error, "length of plan \(plan)") {
             logger.error(
                 "plan refused: too long",
                 metadata: ["plan": "\(plan)", "octets": "\(length)", "octets.most": "\(RecordBounds.rules)"])
@@ -87,7 +89,7 @@ final class Complaints {
     ///   - owner: a key's id, or an organization's name.
     ///   - why: of a fixed list.
     func noteUnsayable(_ field: MetaField, of owner: String, _ why: String) {
-        once("meta \(field.name) of \(owner)") {
+        once(.meta, "meta \(field.name) of \(owner)") {
             logger.warning(
                 "meta left out: the handler is not told this one",
                 metadata: ["owner": "\(owner)", "name": "\(field.name)", "reason": "\(why)"])
@@ -95,7 +97,7 @@ final class Complaints {
     }
 
     func noteUnreadableMeta(of owner: String, _ flaw: Meta.Flaw) {
-        once("meta of \(owner)") {
+        once(.meta, "meta of \(owner)") {
             logger.warning(
                 "meta left out: expected a JSON object of at most 1024 bytes",
                 metadata: ["owner": "\(owner)", "reason": "\(flaw)"])
@@ -103,7 +105,7 @@ final class Complaints {
     }
 
     func noteMissing(plan: String) {
-        once("plan \(plan)") {
+        once(.warning, "plan \(plan)") {
             logger.warning("no such plan: going by the configuration", metadata: ["plan": "\(plan)"])
         }
     }
@@ -114,7 +116,7 @@ final class Complaints {
     func noteMisfits(_ overrides: LimitOverrides, of owner: String, where fits: (Policy.Subject) -> Bool) {
         for entry in overrides.malformed {
             overridesIgnored += 1
-            once("\(owner) \(entry)") {
+            once(.warning, "\(owner) \(entry)") {
                 logger.warning(
                     "override ignored: not of the form policy=LIMIT",
                     metadata: ["owner": "\(owner)", "override": "\(entry)"])
@@ -124,7 +126,7 @@ final class Complaints {
             let policy = policies.first { $0.name == name }
             guard policy.map({ fits($0.subject) && $0.allowance.kind == allowance.kind }) != true else { continue }
             overridesIgnored += 1
-            once("\(owner) \(name)") {
+            once(.warning, "\(owner) \(name)") {
                 logger.warning(
                     policy == nil
                         ? "override ignored: no such policy here"
