@@ -59,6 +59,11 @@ extension Failure {
                     + "--max-lifetime TIME")
         case .neverValid:
             self.init(.badData, "--not-before: expected a moment before the key's end")
+        case .endsBeforeItBegins(let id):
+            self.init(
+                .badData,
+                "the new key would end before key \(id) begins to be valid; give a later --expires, or replace it once it has "
+                    + "begun")
         case .keyEnded(let id, let how):
             self.init(
                 .refused, "key \(id) is \(how), so there is nothing to replace; issue one with: tollgatectl key issue")

@@ -91,6 +91,30 @@ import Testing
         }
     }
 
+    /// As where one is issued.
+    @Test func aReplacementThatWouldNeverBeValidIsRefused() async throws {
+        try await Tollbooth.open { booth in
+            let directory = Directory(booth.client)
+            _ = try await directory.createOrganization(acme)
+            var order = KeyOrder(organization: acme, name: "later")
+            order.start = .after(2 * 86_400)
+            let first = try await directory.issueKey(order).id
+            await #expect(throws: DirectoryError.endsBeforeItBegins(first.text)) {
+                _ = try await directory.rotateKey(first, grace: 0, expiry: .after(86_400))
+            }
+            try await directory.set(OrganizationSettings(maximumLifetime: .own(86_400)), of: acme)
+            await #expect(throws: DirectoryError.endsBeforeItBegins(first.text)) {
+                _ = try await directory.rotateKey(first, grace: 0)
+            }
+            try await directory.set(OrganizationSettings(maximumLifetime: .own(9 * 86_400)), of: acme)
+            let new = try await directory.rotateKey(first, grace: 0, expiry: .after(5 * 86_400))
+            #expect(new.key.expiresAt != nil)
+            let entry = try await directory.audit(of: acme, most: 10).first { $0.what == "key.rotate" }
+            let detail = try #require(entry?.detail)
+            #expect(detail.hasPrefix("to \(new.key.id.text), grace 0 s, expires 2"), "\(detail)")
+        }
+    }
+
     /// Else issuing, replacing and revoking by turns would make any number of keys that count nowhere.
     @Test func aKeyInGraceTakesThePlaceOfItsRevokedReplacement() async throws {
         try await withKey { directory, _, first in

@@ -2,11 +2,12 @@
 
 import Keyspace
 package import Limits
+import Octets
 import Redis
 
 extension Directory {
     /// The longest time that a replaced key works on, in seconds.
-    package static let longestGrace = 30 * 86_400
+    package static let longestGrace = Replacement.longestGrace
 
     /// Replaces a key by a new one of the same rights, numbers and buckets; both are good for the time of grace.
     ///
@@ -38,14 +39,14 @@ extension Directory {
         let issued = IssuedKey(key: key, id: new, name: old.name, createdAt: Int(now), expiresAt: expiry)
         let end = try await complete(new, hash, insteadOf: id) { () throws(DirectoryError) in
             try await confirm(secret)
-            return try await finishRotation(of: old, to: new, grace: grace)
+            return try await finishRotation(of: old, to: new, grace: grace, expiry: expiry)
         }
         return (issued, end)
     }
 
     /// - Returns: when the old one ends.
     private func finishRotation(
-        of old: KeyDescription, to new: KeyID, grace: Int
+        of old: KeyDescription, to new: KeyID, grace: Int, expiry: Int?
     ) async throws(DirectoryError) -> Int {
         let organization = new.organization.text
         let reply = try await redis.answer(
@@ -56,6 +57,7 @@ extension Directory {
             ],
             arguments: [
                 Revision.random(), actor, old.id.text, new.text, old.id.local, new.local, String(grace),
+                expiry.map { ", expires \(CivilTime(secondsSince1970: $0).text)" } ?? "",
             ])
         guard let end = reply.first?.integer else { throw refusal(reply, of: old) }
         return Int(end)
@@ -73,6 +75,7 @@ extension Directory {
         case "long": .rulesTooLong(of: "key \(id.text)", octets: Int(reply.last?.integer ?? 0))
         case "late": .busy
         case "past": .expiryInThePast
+        case "never": .endsBeforeItBegins(id.text)
         case "longer": .lifetimeTooLong(id.organization.text, seconds: Int(reply.last?.integer ?? 0))
         default: .unexpectedReply
         }

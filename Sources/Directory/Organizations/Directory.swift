@@ -111,6 +111,8 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case lifetimeTooLong(String, seconds: Int)
     /// It would begin after its end.
     case neverValid
+    /// Its replacement would end before the key begins to be valid, by which the replacement goes too.
+    case endsBeforeItBegins(String)
     /// Revoked or expired, so there is nothing to replace.
     case keyEnded(String, String)
     /// It was replaced already, by that key if it is known, and its time of grace isn't over.

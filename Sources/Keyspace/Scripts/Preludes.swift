@@ -57,6 +57,18 @@ package enum Unfinished {
     static let claim = 60
 }
 
+/// How keys replace others.
+package enum Replacement {
+    /// The longest time that a replaced key works on, in seconds.
+    package static let longestGrace = 30 * 86_400
+}
+
+/// What is remembered of keys whose records are gone.
+package enum EndedKeys {
+    /// For so long, in seconds, an import doesn't bring one back: five years.
+    package static let remembered = 5 * 366 * 86_400
+}
+
 /// The beginning of scripts about keys that are being made: `isBeingMade(set, id, seconds)`, whether an unfinished one
 /// was begun less than so many seconds ago.
 let unfinishedPrelude = """
@@ -79,10 +91,16 @@ let changePrelude = """
 
 /// The beginning of every script that changes something: what it has done is said in the same breath.
 ///
-/// `note(stream, who, what, target, detail)`; about ten thousand entries are kept.
+/// `note(stream, who, what, target, detail)`; about ``AuditTrail/kept`` entries are kept.
 let auditPrelude = """
     local function note(stream, who, what, target, detail)
-      redis.call('XADD', stream, 'MAXLEN', '~', '10000', '*', 'who', who, 'what', what, 'target', target,
+      redis.call('XADD', stream, 'MAXLEN', '~', '\(AuditTrail.kept)', '*', 'who', who, 'what', what, 'target', target,
         'detail', detail)
     end
     """
+
+/// How long audit trails grow.
+package enum AuditTrail {
+    /// Entries, about.
+    package static let kept = 10_000
+}

@@ -10,7 +10,8 @@ extension RedisScript {
     /// old one replaced, if it did. ARGV: new local id, new hash, old local id, the secret of the new one's check or '', when
     /// the new one ends as for `issueKey`, or '' for when the old one would have.
     /// Answers `{now, expiry or 0}`, or one of `{'missing'}`, `{'revoked'}`, `{'expired'}`,
-    /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`, `{'past'}`, `{'longer', seconds}`.
+    /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`, `{'past'}`, `{'never'}`,
+    /// `{'longer', seconds}`.
     ///
     /// The new record is a copy: it counts in the same buckets (`subject`), by the same numbers. Until the grace is over both are keys, and the old one is no longer counted among those that may
     /// be. So it must be over before the new one is replaced: a subject has two working keys at most.
@@ -31,6 +32,8 @@ extension RedisScript {
             local expires, isLonger = ending(text, now, microseconds, longest)
             if isLonger then return {'longer', tonumber(longest)} end
             if expires and expires <= now then return {'past'} end
+            local begins = tonumber(redis.call('HGET', KEYS[2], 'not_before') or '') or 0
+            if expires and begins >= expires then return {'never'} end
             local length = 0
             for _, field in ipairs({\(KeyField.rules.quoted)}) do
               length = length + redis.call('HSTRLEN', KEYS[2], field)
@@ -62,7 +65,7 @@ extension RedisScript {
             """)
 
     /// Step 3. KEYS: the organization, the old record, the new one, active keys, unfinished ones, the audit stream.
-    /// ARGV: revision, who, old id, new id, old local id, new local id, seconds of grace.
+    /// ARGV: revision, who, old id, new id, old local id, new local id, seconds of grace, what else the audit trail says.
     /// Answers `{end of the old one}`, `{'missing'}`, `{'revoked'}`, `{'expired'}`, `{'rotating', what replaced it or
     /// ''}`, or `{'late'}` where the new one has been given up or revoked. The note goes first, as in `finishIssue`.
     package static let finishRotation = RedisScript(
@@ -78,7 +81,7 @@ extension RedisScript {
             if not isBeingMade(KEYS[5], ARGV[6], \(Unfinished.patience)) then return {'late'} end
             if old[4] ~= ARGV[6] then return {'rotating', old[4] or ''} end
             if redis.call('HGET', KEYS[3], 'is_active') ~= '1' then return {'late'} end
-            note(KEYS[6], ARGV[2], 'key.rotate', ARGV[3], 'to ' .. ARGV[4] .. ', grace ' .. ARGV[7] .. ' s')
+            note(KEYS[6], ARGV[2], 'key.rotate', ARGV[3], 'to ' .. ARGV[4] .. ', grace ' .. ARGV[7] .. ' s' .. ARGV[8])
             change(KEYS[1], ARGV[1])
             local expires = tonumber(redis.call('HGET', KEYS[3], 'expires_at') or '') or 0
             redis.call('ZADD', KEYS[4], expires > 0 and string.format('%.0f', expires) or '+inf', ARGV[6])
