@@ -3,13 +3,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
-from fixtures.programs import built
+from fixtures.programs import Control, built
+from fixtures.redis_relay import RedisRelay
 from fixtures.wire import ask, until
 
 PATH = "/api/listings"
@@ -72,19 +74,20 @@ def test_an_interrupted_revocation_tells_what_is_done_and_the_same_again_does_th
     ctl("org", "create", "acme")
     ids = records(redis, PAGE + 100)
     with begun(ctl, "key", "revoke", "--stdin", "--yes") as process:
-        process.stdin.write("\n".join(ids[:PAGE]) + "\n")
+        process.stdin.write("\n".join(["acme/zzzzzzzzzz", *ids[: PAGE - 1]]) + "\n")
         process.stdin.flush()
-        said = [process.stdout.readline() for _ in range(PAGE)]
-        assert said == [f"Key {one} revoked.\n" for one in ids[:PAGE]]
+        said = [process.stdout.readline() for _ in range(PAGE - 1)]
+        assert said == [f"Key {one} revoked.\n" for one in ids[: PAGE - 1]]
         # It waits for more lines.
         process.send_signal(number)
         assert process.wait(60) == 128 + number
         assert process.stderr.read() == (
-            f"tollgatectl: interrupted: {PAGE} keys revoked, the others not; for those run the same command again\n"
+            "tollgatectl: line 1: key acme/zzzzzzzzzz does not exist\n"
+            f"tollgatectl: interrupted: {PAGE - 1} keys revoked, the others not; for those run the same command again\n"
         )
-    assert redis("ZCARD", "tg:1:{acme}:active") == 100
+    assert redis("ZCARD", "tg:1:{acme}:active") == 101
     again = ctl("key", "revoke", "--org", "acme", "--yes")
-    assert again.endswith("100 keys revoked.\n")
+    assert again.endswith("101 keys revoked.\n")
     assert redis("ZCARD", "tg:1:{acme}:active") == 0
 
 
@@ -100,6 +103,21 @@ def test_where_redis_goes_away_what_was_revoked_is_told(redis, ctl):
         output, errors = process.communicate(ids[PAGE] + "\n", 60)
     assert process.returncode == 69
     assert errors.endswith(f"{PAGE} keys revoked, the others not; for those run the same command again\n")
+
+
+def test_what_had_no_answer_is_told_as_perhaps_done(redis, ctl, folder):
+    ctl("org", "create", "acme")
+    ids = records(redis, 3)
+    relay = RedisRelay(folder / "relay.sock", redis.path)
+    relay.alter = lambda reply: (b"", True) if b"revoked" in reply else (reply, False)
+    try:
+        done = Control(relay.url).run("key", "revoke", "--yes", *ids)
+    finally:
+        relay.close()
+    assert (done.returncode, done.stdout) == (69, "")
+    assert re.search(r": 0 keys revoked, perhaps [1-3] more of 3, the others not; for those run the same", done.stderr), done
+    assert ctl("key", "revoke", "--yes", *ids).count(" revoked") == 3
+    assert redis("ZCARD", "tg:1:{acme}:active") == 0
 
 
 def test_rotated_keys_are_revoked_together(launch, upstream, ctl, redis):

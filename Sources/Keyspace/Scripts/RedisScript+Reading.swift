@@ -16,7 +16,7 @@ extension RedisScript {
 
     /// KEYS: the organization, then records. Answers `{now in µs, organization's fields, fields of each record…}`, in
     /// the order of `OrganizationField.admitted` and `KeyField.described`; in a record that is too long, the length of
-    /// a long field in its place.
+    /// a long field in its place; of one that is no hash, 0 and nothing else, so that it hides no other.
     package static let describeKeys = RedisScript(
         name: "describe-keys",
         source: """
@@ -26,8 +26,13 @@ extension RedisScript {
             local fields, long = {\(KeyField.described.quoted)}, {\(KeyField.measured.quoted)}
             local answer = {time[1] * 1000000 + time[2], redis.call('HMGET', KEYS[1], \(OrganizationField.admitted.quoted))}
             for i = 2, #KEYS do
-              local record = read(KEYS[i], fields, long)
-              if type(record) == 'number' then
+              local isHash, record = pcall(read, KEYS[i], fields, long)
+              if not isHash then
+                local text = type(record) == 'table' and record.err or tostring(record)
+                if not string.find(text, 'WRONGTYPE', 1, true) then error(record) end
+                record = {0}
+                for place = 2, #fields do record[place] = false end
+              elseif type(record) == 'number' then
                 record = {}
                 for place, field in ipairs(fields) do
                   local length = redis.call('HSTRLEN', KEYS[i], field)

@@ -99,12 +99,9 @@ struct KeyRevoke: AsyncParsableCommand {
         let isSeveral = stdin || isFiltered
         if isSeveral, !json, revocation.lost == nil { try Output.line("\(revocation.summary).") }
         if revocation.isAnythingDone { try await replicas.wait(session.directory, isToldInText: !json) }
+        if let warning = revocation.warning { Output.note("tollgatectl: \(warning)") }
         if let lost = revocation.lost { throw lost }
-        guard revocation.missingCount > 0 else { return }
-        let more = revocation.missingCount - revocation.missing.count
-        throw Failure(
-            .notFound,
-            (revocation.missing + (more > 0 ? ["\(more) more like these"] : [])).joined(separator: "\ntollgatectl: "))
+        if let failure = revocation.failure { throw failure }
     }
 
     private var ids: [KeyID] {

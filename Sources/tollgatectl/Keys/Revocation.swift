@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Directory
+import Keyspace
 import Limits
+import Redis
 
 /// Revokes keys in steps, and says of each what became of it. What ends it early is told with what was done.
 struct Revocation {
@@ -16,8 +18,12 @@ struct Revocation {
     var total: Int?
     private(set) var revoked = 0
     private(set) var before = 0
-    private(set) var missing: [String] = []
-    private(set) var missingCount = 0
+    /// Of which it isn't known whether they are: there was no answer.
+    private var uncertain = 0
+    /// What names none, and what couldn't be revoked.
+    private var missing = BoundedNotes()
+    private var failed = BoundedNotes()
+    private var counts: [OrganizationID: Int] = [:]
     private(set) var lost: Output.Lost?
 
     init(_ session: Session, reason: String, isJSON: Bool) {
@@ -34,15 +40,25 @@ struct Revocation {
         do {
             while let page = try await targets.next(session.directory) {
                 for text in page.missing { note(missing: text) }
-                try await revoke(page.keys.map { ($0.id, $0.rotatedFrom) })
+                try await carryOut(page.keys.map { ($0.id, $0.rotatedFrom) })
             }
             try obeySignals()
-        } catch let error as DirectoryError {
-            throw stopped(by: Failure(error, at: session.endpoint))
+        } catch {
+            throw ended(by: error)
         }
     }
 
     mutating func revoke(_ keys: [(id: KeyID, rotatedFrom: KeyID?)]) async throws {
+        do {
+            try await carryOut(keys)
+            try obeySignals()
+        } catch {
+            throw ended(by: error)
+        }
+    }
+
+    /// - Throws: what all other keys would meet too, after all of the step that it came in.
+    private mutating func carryOut(_ keys: [(id: KeyID, rotatedFrom: KeyID?)]) async throws {
         var rest = keys[...]
         while !rest.isEmpty {
             try obeySignals()
@@ -53,20 +69,29 @@ struct Revocation {
                 switch result {
                 case .success(let isNew): show(key.id, isNew)
                 case .failure(.keyMissing(let text)): note(missing: "key \(text) does not exist")
-                case .failure(let error): fault = fault ?? error
+                case .failure(let error) where error.concernsOneKey:
+                    let failure = Failure(error, at: session.endpoint)
+                    note(failed: "key \(key.id.text) is not revoked: \(failure.message)")
+                case .failure(let error):
+                    if error.leavesOpen { uncertain += 1 }
+                    fault = fault ?? error
                 }
             }
-            if let fault { throw stopped(by: Failure(fault, at: session.endpoint)) }
+            if let fault { throw fault }
         }
     }
 
-    private mutating func note(missing text: String) {
-        missingCount += 1
-        if missing.count < 100 { missing.append(text) }
-    }
+    private mutating func note(missing text: String) { missing.append(text) }
+
+    private mutating func note(failed text: String) { failed.append(text) }
 
     private mutating func show(_ id: KeyID, _ isNew: Bool) {
-        if isNew { revoked += 1 } else { before += 1 }
+        if isNew {
+            revoked += 1
+            counts[id.organization, default: 0] += 1
+        } else {
+            before += 1
+        }
         // Whoever revokes several in a hurry wants the others gone, whoever reads it.
         guard lost == nil else { return }
         do throws(Output.Lost) {
@@ -87,16 +112,80 @@ struct Revocation {
 
     private func obeySignals() throws {
         guard let code = Interruption.exitCode else { return }
+        for line in notes { Output.note("tollgatectl: \(line)") }
         Output.note("tollgatectl: interrupted: \(soFar)")
         throw code
     }
 
+    private func ended(by error: any Error) -> any Error {
+        switch error {
+        case let error as DirectoryError: stopped(by: Failure(error, at: session.endpoint))
+        case let failure as Failure: stopped(by: failure)
+        default: error
+        }
+    }
+
     private func stopped(by failure: Failure) -> Failure {
-        isAnythingDone ? Failure(failure.code, "\(failure.message)\ntollgatectl: \(soFar)") : failure
+        let rest = isAnythingDone || uncertain > 0 ? [soFar] : []
+        return Failure(failure.code, (notes + [failure.message] + rest).joined(separator: "\ntollgatectl: "))
+    }
+
+    /// What was wrong with single keys.
+    private var notes: [String] { missing.lines + failed.lines }
+
+    /// Nil where nothing was.
+    var failure: Failure? {
+        guard !notes.isEmpty else { return nil }
+        return Failure(failed.isEmpty ? .notFound : .unavailable, notes.joined(separator: "\ntollgatectl: "))
+    }
+
+    /// Where there is something to say about the audit trail; nil else.
+    var warning: String? {
+        let organizations = counts.filter { $0.value > AuditTrail.kept }.map(\.key.text).sorted()
+        guard !organizations.isEmpty else { return nil }
+        let shown = organizations.prefix(5).joined(separator: ", ") + (organizations.count > 5 ? ", …" : "")
+        return "warning: an audit trail keeps about \(AuditTrail.kept) entries, so it doesn't have all of these "
+            + "revocations, and nothing from before: \(shown)"
     }
 
     private var soFar: String {
         let of = total.map { " of \($0)" } ?? ""
-        return "\(summary)\(of), the others not; for those run the same command again"
+        let perhaps = uncertain == 0 ? "" : ", perhaps \(uncertain) more"
+        return "\(summary)\(perhaps)\(of), the others not; for those run the same command again"
+    }
+}
+
+/// Lines to be told at the end, of however many there were.
+private struct BoundedNotes {
+    private static let most = 100
+
+    private var texts: [String] = []
+    private var count = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ text: String) {
+        count += 1
+        if texts.count < Self.most { texts.append(text) }
+    }
+
+    var lines: [String] {
+        count > texts.count ? texts + ["\(count - texts.count) more like these"] : texts
+    }
+}
+
+extension DirectoryError {
+    /// Redis refused what was asked about this key, as where its record is no hash. The next one may be another matter.
+    fileprivate var concernsOneKey: Bool {
+        guard case .redis(let error) = self, error.serverCode != nil else { return false }
+        return error.fault == .other
+    }
+
+    /// Whether what was asked was done, nobody knows.
+    fileprivate var leavesOpen: Bool {
+        switch self {
+        case .redis(.timeout), .redis(.connectionClosed), .redis(.protocolViolation): true
+        default: false
+        }
     }
 }
