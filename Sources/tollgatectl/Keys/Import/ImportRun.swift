@@ -38,8 +38,10 @@ struct ImportRun {
         var page = try nextPage()
         while let current = page, Interruption.exitCode == nil {
             async let outcomes = write(current.keys)
-            page = try nextPage()
+            let following = Result { () throws(Failure) in try nextPage() }
+            // What was written is told of, also where the next page can't be read.
             try settle(current, try await outcomes)
+            page = try following.get()
         }
     }
 
@@ -59,6 +61,7 @@ struct ImportRun {
     }
 
     private mutating func settle(_ page: Page, _ outcomes: [KeyImport.Outcome]) throws {
+        last = page.last
         var refused = page.refused
         for _ in refused { tally.countRefusal() }
         for (line, outcome) in zip(page.lines, outcomes) {
@@ -73,8 +76,12 @@ struct ImportRun {
                 Output.note("tollgatectl: line \(line): \(reason)")
             }
         }
-        last = page.last
         progress.show(page.consumed, count: tally.total)
+    }
+
+    /// Where nothing became of any line, there is nothing to add.
+    func stopped(by failure: Failure) -> Failure {
+        last == 0 && tally.total == 0 ? failure : Failure(failure.code, "\(failure.message)\ntollgatectl: \(soFar)")
     }
 
     var soFar: String {

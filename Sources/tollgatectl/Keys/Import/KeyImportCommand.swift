@@ -13,7 +13,8 @@ struct KeyImportCommand: AsyncParsableCommand {
             is_active, created_at, expires_at, scopes, limits and all else that key export writes may be there. \
             A line that can't be taken is told of with its number, and the others go on. A key that is there already stays \
             as it is, but one that is inactive in the file is revoked. A revoked key stays revoked. So a file may be \
-            imported again, whole, after an interruption too. An organization gets no more active keys than it may have.
+            imported again, whole, after an interruption too. An organization gets no more active keys than it may have. One that \
+            --create-orgs makes is suspended where organization_status says so, and has no limits, plan or --meta.
 
             EXAMPLES:
               tollgatectl key import keys.jsonl
@@ -64,12 +65,16 @@ struct KeyImportCommand: AsyncParsableCommand {
                 session.directory, maximumActive: terms.maximumActive, createsOrganizations: createOrgs)
             do {
                 try await run.go { try await writer($0) }
+                if run.tally.imported + run.tally.revoked > 0 { await replicas.warn(session.directory) }
+                try finish(run, done: nil)
             } catch let error as DirectoryError {
-                let failure = Failure(error, at: session.endpoint)
-                throw Failure(failure.code, "\(failure.message)\ntollgatectl: \(run.soFar)")
+                throw run.stopped(by: Failure(error, at: session.endpoint))
+            } catch let failure as Failure {
+                throw run.stopped(by: failure)
+            } catch let lost as Output.Lost {
+                Output.note("tollgatectl: \(run.soFar)")
+                throw lost
             }
-            if run.tally.imported + run.tally.revoked > 0 { await replicas.warn(session.directory) }
-            try finish(run, done: nil)
         }
     }
 

@@ -2,7 +2,7 @@
 
 import Directory
 
-/// A value of a key as JSON has it.
+/// A value of a key as JSON has it. Any is one: whether it is right, the column knows that it stands in.
 enum KeyValue: Decodable {
     case null
     case text(String)
@@ -10,9 +10,14 @@ enum KeyValue: Decodable {
     case number(Int)
     case words([String])
     case pairs([String: String])
+    case object(JSON)
+    case other
 
     init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
+        guard let value = try? decoder.singleValueContainer() else {
+            self = .other
+            return
+        }
         if let text = try? value.decode(String.self) {
             self = .text(text)
         } else if value.decodeNil() {
@@ -23,8 +28,12 @@ enum KeyValue: Decodable {
             self = .number(number)
         } else if let words = try? value.decode([String].self) {
             self = .words(words)
+        } else if let pairs = try? value.decode([String: String].self) {
+            self = .pairs(pairs)
+        } else if let object = try? value.decode([String: DecodedJSON].self) {
+            self = .object(JSON(object))
         } else {
-            self = .pairs(try value.decode([String: String].self))
+            self = .other
         }
     }
 
@@ -42,7 +51,8 @@ enum KeyValue: Decodable {
             Self.joined(pairs.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
         case (.pairs(let pairs), .object):
             JSON.object(pairs.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }).text
-        case (.flag, _), (.number, _), (.words, _), (.pairs, _): nil
+        case (.object(let object), .object): object.text
+        case (.flag, _), (.number, _), (.words, _), (.pairs, _), (.object, _), (.other, _): nil
         }
     }
 
@@ -59,7 +69,7 @@ extension KeyColumn.Form {
         case .flag: "true or false"
         case .moment: "a moment such as 2027-01-01T00:00:00Z, or seconds since 1970"
         case .words: "a list of texts without spaces"
-        case .object: "JSON of an object in a text"
+        case .object: "an object, or JSON of one in a text"
         case .pairs: "an object such as {\"search\": \"100/10s\"}"
         }
     }
