@@ -174,7 +174,7 @@ package struct Retention: Sendable {
             .removeEnded,
             keys: [
                 names.organization(organization), names.record(id), names.keys(organization),
-                names.activeKeys(organization), names.audit(organization),
+                names.activeKeys(organization), names.audit(organization), names.endedKeys(organization),
             ],
             arguments: [Revision.random(), id.local, hash, String(seconds), who, id.text])
         return reply.first == .integer(1)

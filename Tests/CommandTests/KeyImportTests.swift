@@ -93,7 +93,12 @@ import Testing
         (#"@,"meta":"[]"}"#, "meta: expected an object of JSON of at most"),
         (#"@,"check":"x"}"#, "check: expected the id of a check secret"),
         (#"@,"expires":"never"}"#, "there is no column expires; did you mean expires_at?"),
-        (#"@,"id":{"a":1}}"#, "expected an object of JSON"), (#"[]"#, "expected an object of JSON"),
+        (#"@,"id":{"a":1}}"#, "id: expected a text"), (#"@,"name":1.5}"#, "name: expected a text"),
+        (#"@,"limits":{"search":5}}"#, "limits: expected an object such as"),
+        (#"@,"scopes":[["a"]]}"#, "scopes: expected a list of texts without spaces"),
+        (#"@,"is_active":null}"#, "is_active: expected true or false"),
+        (#"@,"organization_status":"on"}"#, "organization_status: expected active or suspended"),
+        (#"[]"#, "expected an object of JSON"),
     ])
     func whatIsWrongWithALineIsTold(line: String, said: String) async throws {
         try await withOrganization { tollgatectl, server in
@@ -251,6 +256,69 @@ import Testing
                     #expect(try await other.cli("ZRANGE", "tg:1:{acme}:\(set)", "0", "-1", "WITHSCORES") == members)
                 }
             }
+        }
+    }
+
+    /// Whatever stands in a column that is passed over, it is no matter.
+    @Test(arguments: [#"{"a":{"b":[1,null]}}"#, "1.5", "[[1]]", "null", "true", #"[{"a":"b"}]"#, "1e400"])
+    func whatIsPassedOverMayBeAnything(value: String) async throws {
+        try await withOrganization { tollgatectl, server in
+            let outcome = try await run(tollgatectl, line("a", #","x":\#(value)"#), "--ignore", "x", in: server)
+            #expect(outcome == .init(code: 0, output: "1 key imported.\n", errors: ""))
+        }
+    }
+
+    /// As `key show --json` prints it, too.
+    @Test func metaMayBeAnyObject() async throws {
+        try await withOrganization { tollgatectl, server in
+            let meta = #"{"at":1.5,"n":{"a":[true,null,"x"]},"seats":5}"#
+            let outcome = try await run(tollgatectl, line("a", #","meta":\#(meta)"#), in: server)
+            #expect(outcome == .init(code: 0, output: "1 key imported.\n", errors: ""))
+            let shown = try await tollgatectl.shell("tollgatectl key list --json | jq -c .meta")
+            #expect(shown.output == meta + "\n")
+            let long = String(repeating: "x", count: 1_100)
+            let refused = try await run(tollgatectl, line("b", #","meta":{"a":"\#(long)"}"#), in: server)
+            #expect(refused.errors.hasPrefix("tollgatectl: line 1: meta: expected an object of JSON of at most"))
+        }
+    }
+
+    /// A database prints an unknown one so; active is what it mustn't become.
+    @Test func anEmptyFlagIsNoFlag() async throws {
+        try await withOrganization { tollgatectl, server in
+            let file = "organization_id,key_hash,is_active\nacme,\(hash("a")),\nacme,\(hash("b")),t\n"
+            let outcome = try await run(tollgatectl, file, in: server)
+            #expect((outcome.code, outcome.output) == (65, "1 key imported, 1 line refused.\n"))
+            #expect(outcome.errors == "tollgatectl: line 2: is_active: expected true or false\n")
+        }
+    }
+
+    @Test func aSuspendedOrganizationArrivesSuspended() async throws {
+        try await RedisServer.run { other in
+            try await withOrganization { tollgatectl, server in
+                let outcome = try await tollgatectl.shell(
+                    """
+                    set -e
+                    tollgatectl org create globex
+                    for org in acme globex; do tollgatectl key issue --org $org --name a >/dev/null; done
+                    tollgatectl org suspend acme
+                    tollgatectl key export | TOLLGATE_REDIS_URL=$0 tollgatectl key import --create-orgs
+                    tollgatectl org resume acme
+                    tollgatectl key export | TOLLGATE_REDIS_URL=$0 tollgatectl key import --create-orgs
+                    """, other.url)
+                #expect((outcome.code, outcome.errors) == (0, ""), "\(outcome)")
+                #expect(try await other.cli("HGET", "tg:1:{acme}", "status") == "suspended")
+                #expect(try await other.cli("HGET", "tg:1:{globex}", "status") == "active")
+            }
+        }
+    }
+
+    /// What was done is told also where the rest can't be read, or nobody reads what is said.
+    @Test func whatEndsItEarlySaysHowFarItCame() async throws {
+        try await withOrganization { tollgatectl, server in
+            let lost = try await tollgatectl.shell(
+                #"printf '%s' "$0" | tollgatectl key import --json > /dev/full"#, line("a"))
+            #expect(lost.code == 74, "\(lost)")
+            #expect(lost.errors.contains("up to line 1: 1 key imported; for the rest import the file again"), "\(lost)")
         }
     }
 

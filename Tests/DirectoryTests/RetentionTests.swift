@@ -85,7 +85,7 @@ import Testing
             #expect(before.subtracting(after) == gone)
             #expect(
                 after.subtracting(before).subtracting(["tg:1:{acme}:audit"])
-                    == ["tg:1:{:m}:retention", "tg:1:{:m}:expiring"])
+                    == ["tg:1:{:m}:retention", "tg:1:{:m}:expiring", "tg:1:{acme}:ended"])
             let left = Set([recent, active, inGrace].map(\.id.local))
             let indexed = try await booth.client.send("ZRANGE", "tg:1:{acme}:keys", "0", "-1").array ?? []
             #expect(Set(indexed.compactMap(\.text)) == left)

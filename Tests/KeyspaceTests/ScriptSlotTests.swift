@@ -14,6 +14,7 @@ import Testing
     private static let (organization, keys) = (names.organization("acme"), names.keys("acme"))
     private static let (active, unfinished) = (names.activeKeys("acme"), names.unfinishedKeys("acme"))
     private static let (audit, plan) = (names.audit("acme"), names.plan("pro"))
+    private static let ended = names.endedKeys("acme")
     private static let credential = names.credential(CredentialHash(of: Array("mcp_laptop".utf8)))
     private static let records = ["7h3kq2mzxb", "aaaaaaaaaa", "bbbbbbbbbb"].map { id in
         "\(organization):k:\(id)"
@@ -64,9 +65,10 @@ import Testing
         (.revokeKey, [organization, records[0], active, audit, records[1]]),
         (.rotateKey, [organization, records[0], records[1], keys, unfinished, records[2]]),
         (.finishRotation, [organization, records[0], records[1], active, unfinished, audit]),
-        (.findEnded, records), (.removeEnded, [organization, records[0], keys, active, audit]),
+        (.findEnded, records), (.removeEnded, [organization, records[0], keys, active, audit, ended]),
         (.countExpiring, [organization, active]),
-        (.importKeys, [organization, keys, active, unfinished, audit] + records),
+        (.importKeys, [organization, keys, active, unfinished, ended] + records),
+        (.reviewImport, [organization, keys, active, unfinished, ended] + records),
         (.finishImport, [organization, unfinished, audit]),
     ]
     private static let ofNoOrganization: [Call] = [

@@ -8,11 +8,11 @@ import Redis
 /// A key's record as it leaves: all of it, and of the key itself the hash.
 package struct ExportedKey: Sendable {
     package let id: KeyID
-    /// Nil where the record is longer than may be, so it can't be read whole.
+    /// Nil where the record is longer than may be, or no hash, so it can't be read whole.
     package let values: [KeyColumn: String]?
 
     /// - Returns: nil where there is no record.
-    init?(_ id: KeyID, _ fields: RecordValues<KeyField>) {
+    init?(_ id: KeyID, _ fields: RecordValues<KeyField>, of organization: OrganizationRecord?) {
         guard !fields.isEmpty else { return nil }
         self.id = id
         guard !fields.isTooLong(among: KeyField.described) else {
@@ -20,6 +20,7 @@ package struct ExportedKey: Sendable {
             return
         }
         var values: [KeyColumn: String] = [.id: id.text, .field(.organization): id.organization.text]
+        if let organization { values[.organizationStatus] = organization.isSuspended ? "suspended" : "active" }
         for field in KeyField.described {
             guard let text = fields[field].text, !text.isEmpty else { continue }
             values[.field(field)] = KeyColumn.field(field).outside(text)

@@ -23,7 +23,10 @@ package struct ImportedKey: Sendable {
     package let hash: String
     package let name: String
     let isActive: Bool
-    let isReplaced: Bool
+    /// The key that replaced it, and the one that it replaced.
+    let successor: KeyID?
+    let predecessor: KeyID?
+    let isOrganizationSuspended: Bool
     let createdAt: Int
     let expiresAt: Int
     let revokedAt: Int
@@ -50,7 +53,8 @@ package struct ImportedKey: Sendable {
         } else {
             id = nil
         }
-        isActive = try Self.flag(text(.isActive))
+        isOrganizationSuspended = try Self.isSuspended(values[.organizationStatus])
+        isActive = try Self.flag(values[.field(.isActive)])
         name = text(.name) ?? Self.standardName
         var moments: [KeyField: Int] = [:]
         for field in [KeyField.createdAt, .expiresAt, .revokedAt, .notBefore, .lastUsedAt] {
@@ -59,7 +63,9 @@ package struct ImportedKey: Sendable {
         createdAt = moments[.createdAt] ?? 0
         expiresAt = moments[.expiresAt] ?? 0
         revokedAt = moments[.revokedAt] ?? 0
-        isReplaced = text(.rotatedTo) != nil
+        func other(_ field: KeyField) -> KeyID? { text(field).flatMap { KeyID("\(organization.text)/\($0)") } }
+        successor = other(.rotatedTo)
+        predecessor = other(.rotatedFrom)
         var others: [(field: KeyField, value: String)] = [
             (.organization, organization.text), (.hash, hash), (.user, text(.user) ?? ""),
             (.isActive, isActive ? "1" : "0"), (.name, name), (.limits, text(.limits) ?? ""),
@@ -87,7 +93,16 @@ package struct ImportedKey: Sendable {
         others.contains { $0.field == .subject } ? others : others + [(.subject, id.local)]
     }
 
-    /// As databases print them too. A key of which nothing is said is one.
+    private static func isSuspended(_ status: String?) throws(Flaw) -> Bool {
+        switch status {
+        case nil, "", "active": return false
+        case "suspended": return true
+        default: throw Flaw(column: KeyColumn.organizationStatus.name, expected: "active or suspended")
+        }
+    }
+
+    /// As databases print them too. A key of a file that has no such column is one; a column with nothing in it is a
+    /// mistake that would let somebody in.
     private static func flag(_ text: String?) throws(Flaw) -> Bool {
         switch text?.lowercased() {
         case nil, "true", "t", "1": return true

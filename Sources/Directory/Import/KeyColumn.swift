@@ -2,9 +2,10 @@
 
 package import Keyspace
 
-/// What of a key is exported and imported: its id, and every field of its record.
+/// What of a key is exported and imported: its id, every field of its record, and whether its organization is suspended.
 package enum KeyColumn: Sendable, Hashable {
     case id
+    case organizationStatus
     case field(KeyField)
 
     /// How a value is written.
@@ -22,7 +23,8 @@ package enum KeyColumn: Sendable, Hashable {
     }
 
     /// In the order in which they are exported.
-    package static let all: [Self] = [.field(.organization), .id] + KeyField.described.map(Self.field)
+    package static let all: [Self] =
+        [.field(.organization), .organizationStatus, .id] + KeyField.described.map(Self.field)
 
     package init?(_ name: String) {
         guard let column = Self.byName[name] else { return nil }
@@ -35,13 +37,14 @@ package enum KeyColumn: Sendable, Hashable {
     package var name: String {
         switch self {
         case .id: "id"
+        case .organizationStatus: "organization_status"
         case .field(let field): field.rawValue
         }
     }
 
     package var form: Form {
         switch self {
-        case .id: .text
+        case .id, .organizationStatus: .text
         case .field(let field):
             switch field {
             case .hash, .subject, .name, .user, .rotatedTo, .rotatedFrom, .check, .organization: .text

@@ -9,8 +9,9 @@ import Redis
 /// 1. Done again, it changes nothing: a key without an id gets one that depends on its hash and on the database.
 ///    (Not on the hash alone: ids stand in logs, and who sees one could try out what a weak key may be.)
 /// 2. Interrupted, it leaves unfinished keys at most, which the same file finishes, and retention else takes away.
-/// 3. A key that is there already stays as it is, but for its end: who is inactive in the file is revoked, and nobody who
-///    is revoked comes back.
+/// 3. A key that is there already stays as it is, but for its end: who is inactive in the file is revoked as by
+///    ``Directory/revokeKeys(_:reason:)``, and nobody who is revoked comes back.
+/// 4. A missing organization is made as its keys say: suspended, where one of them says so.
 package struct KeyImport: Sendable {
     package enum Outcome: Sendable, Equatable {
         case imported
@@ -34,6 +35,8 @@ package struct KeyImport: Sendable {
         case lifetimeTooLong(OrganizationID)
         /// It was begun an hour ago, and is being given up.
         case late
+        /// Redis has no memory left for what is new.
+        case noMemory
     }
 
     /// Keys a script: it holds up everybody else for so long.
@@ -96,7 +99,7 @@ package struct KeyImport: Sendable {
     private func write(
         _ places: [Int], _ batch: inout Batch, isLast: Bool
     ) async throws(DirectoryError) -> [Int] {
-        let (written, full) = try await writeRecords(places, &batch)
+        let (written, refused) = try await writeRecords(places, &batch)
         let placed = try await directory.redis.answers(
             written.map { place in
                 RedisCommand(
@@ -107,7 +110,7 @@ package struct KeyImport: Sendable {
             if one.1.first?.integer == 1 { parts.0.append(one.0) } else { parts.1.append(one.0) }
         }
         // Where another pointer was there before, it may be ours from another time.
-        let doubtful = old + full.map(\.place)
+        let doubtful = old + refused.map(\.place)
         let pointers = try await directory.redis.answers(
             doubtful.map {
                 RedisCommand(.findKey, keys: [directory.names.credential(batch.keys[$0].hash)], arguments: [])
@@ -124,9 +127,8 @@ package struct KeyImport: Sendable {
                 others.append(contentsOf: judge(place, pointer, isLast: isLast, &batch, otherwise: .late))
             }
         }
-        for (one, pointer) in zip(full, pointers.dropFirst(old.count)) {
-            let refusal = Refusal.full(batch.keys[one.place].organization, maximum: one.maximum)
-            others.append(contentsOf: judge(one.place, pointer, isLast: isLast, &batch, otherwise: refusal))
+        for (one, pointer) in zip(refused, pointers.dropFirst(old.count)) {
+            others.append(contentsOf: judge(one.place, pointer, isLast: isLast, &batch, otherwise: one.refusal))
         }
         try await finish(ready.sorted(), &batch)
         return others
@@ -149,47 +151,104 @@ package struct KeyImport: Sendable {
         return []
     }
 
-    /// - Returns: places of those whose pointer is to be placed, and of those that there is no room for.
+    /// What became of records that were written or found.
+    private struct Writing {
+        /// Places of those whose pointer is to be placed.
+        var written: [Int] = []
+        var refused: [(place: Int, refusal: Refusal)] = []
+        /// Places of those that work here and are inactive in the file, with the keys that they replaced.
+        var ended: [(place: Int, rotatedFrom: KeyID?)] = []
+    }
+
+    /// - Returns: places of those whose pointer is to be placed, and of those that there is no room for under this id.
     private func writeRecords(
         _ places: [Int], _ batch: inout Batch
-    ) async throws(DirectoryError) -> (written: [Int], full: [(place: Int, maximum: Int)]) {
-        var written: [Int] = []
-        var full: [(place: Int, maximum: Int)] = []
-        var runs = Self.runs(of: places, batch)
-        var answers = try await directory.redis.answers(runs.map { command($0, batch) })
-        if createsOrganizations {
-            let missing = zip(runs, answers).filter { $1.first?.text == "missing" }.map(\.0)
-            if !missing.isEmpty {
-                try await create(Set(missing.map(\.organization)))
-                let again = try await directory.redis.answers(missing.map { command($0, batch) })
-                (runs, answers) = (runs + missing, answers.map { $0.first?.text == "missing" ? [] : $0 } + again)
+    ) async throws(DirectoryError) -> (written: [Int], refused: [(place: Int, refusal: Refusal)]) {
+        let runs = Self.runs(of: places, batch)
+        var writing = Writing()
+        let missing = try read(try await answers(of: runs, batch), of: runs, &batch, &writing)
+        // Before anything that may fail.
+        try await revoke(writing.ended, &batch)
+        if createsOrganizations, !missing.isEmpty {
+            try await create(missing, batch)
+            writing.ended = []
+            _ = try read(try await answers(of: missing, batch), of: missing, &batch, &writing)
+            try await revoke(writing.ended, &batch)
+        }
+        return (writing.written.sorted(), writing.refused)
+    }
+
+    /// Where memory is full, what is new has to wait, and what ended has to end.
+    private func answers(of runs: [Run], _ batch: Batch) async throws(DirectoryError) -> [[RedisReply]] {
+        let results = await directory.redis.send(runs.map { command(.importKeys, $0, batch) })
+        let late = zip(runs, results).filter { $1.isRefusedForMemory }.map(\.0)
+        var reviews = try await directory.redis.answers(late.map { command(.reviewImport, $0, batch) })[...]
+        var answers: [[RedisReply]] = []
+        for result in results {
+            if result.isRefusedForMemory, let review = reviews.popFirst() {
+                answers.append(review)
+            } else {
+                answers.append(try result.elements)
             }
         }
-        for (run, answer) in zip(runs, answers) where !answer.isEmpty {
-            guard answer[0].text != "missing" else {
+        return answers
+    }
+
+    /// - Returns: those whose organization is missing.
+    private func read(
+        _ answers: [[RedisReply]], of runs: [Run], _ batch: inout Batch, _ writing: inout Writing
+    ) throws(DirectoryError) -> [Run] {
+        var missing: [Run] = []
+        for (run, answer) in zip(runs, answers) {
+            guard answer.first?.text != "missing" else {
                 for place in run.places { batch.outcomes[place] = .refused(.organizationMissing(run.organization)) }
+                missing.append(run)
                 continue
             }
-            guard let maximum = answer[0].integer, answer.count == run.places.count + 1 else { throw .unexpectedReply }
+            guard let maximum = answer.first?.integer, answer.count == run.places.count + 1 else {
+                throw .unexpectedReply
+            }
             for (place, word) in zip(run.places, answer.dropFirst()) {
-                switch word.text {
+                if let replaced = word.array?.last?.text {
+                    writing.ended.append((place, replaced.isEmpty ? nil : batch.ids[place].sibling(replaced)))
+                }
+                switch word.array?.first?.text ?? word.text {
                 case "new", "again":
                     if batch.written.insert(batch.ids[place]).inserted {
-                        written.append(place)
+                        writing.written.append(place)
                     } else {
                         batch.outcomes[place] = .there
                     }
                 case "there": batch.outcomes[place] = .there
-                case "revoked": batch.outcomes[place] = .revoked
                 case "kept": batch.outcomes[place] = .staysRevoked
                 case "taken": batch.outcomes[place] = .refused(.idTaken(batch.ids[place]))
-                case "longer": batch.outcomes[place] = .refused(.lifetimeTooLong(run.organization))
-                case "full": full.append((place, Int(maximum)))
+                case "longer": writing.refused.append((place, .lifetimeTooLong(run.organization)))
+                case "full": writing.refused.append((place, .full(run.organization, maximum: Int(maximum))))
+                case "later": writing.refused.append((place, .noMemory))
                 default: throw .unexpectedReply
                 }
             }
         }
-        return (written.sorted(), full)
+        return missing
+    }
+
+    /// One whose revocation Redis refuses keeps no other alive.
+    private func revoke(
+        _ ended: [(place: Int, rotatedFrom: KeyID?)], _ batch: inout Batch
+    ) async throws(DirectoryError) {
+        guard !ended.isEmpty else { return }
+        let results = await directory.revokeKeys(
+            ended.map { (batch.ids[$0.place], $0.rotatedFrom) }, reason: "import")
+        var fault: DirectoryError?
+        for (one, result) in zip(ended, results) {
+            switch result {
+            case .success(let isNew): batch.outcomes[one.place] = isNew ? .revoked : .there
+            // Retention was faster.
+            case .failure(.keyMissing): batch.outcomes[one.place] = .there
+            case .failure(let error): fault = fault ?? error
+            }
+        }
+        if let fault { throw fault }
     }
 
     private func finish(_ places: [Int], _ batch: inout Batch) async throws(DirectoryError) {
@@ -214,14 +273,21 @@ package struct KeyImport: Sendable {
         }
     }
 
-    private func create(_ organizations: Set<OrganizationID>) async throws(DirectoryError) {
+    private func create(_ missing: [Run], _ batch: Batch) async throws(DirectoryError) {
+        var isSuspended: [OrganizationID: Bool] = [:]
+        for run in missing {
+            let saysSo = run.places.contains { batch.keys[$0].isOrganizationSuspended }
+            isSuspended[run.organization, default: false] = isSuspended[run.organization, default: false] || saysSo
+        }
         // Whoever else makes one at the same time has done the same.
         _ = try await directory.redis.answers(
-            organizations.map { id in
+            isSuspended.map { id, isSuspended in
                 RedisCommand(
                     .createOrganization,
                     keys: [directory.names.organization(id.text), directory.names.audit(id.text)],
-                    arguments: [Revision.random(), directory.actor, id.text, "import"])
+                    arguments: [
+                        Revision.random(), directory.actor, id.text, isSuspended ? "import, suspended" : "import",
+                    ] + (isSuspended ? [OrganizationField.status.rawValue, "suspended"] : []))
             })
     }
 
@@ -243,23 +309,27 @@ package struct KeyImport: Sendable {
         return runs
     }
 
-    private func command(_ run: Run, _ batch: Batch) -> RedisCommand {
+    private func command(_ script: RedisScript, _ run: Run, _ batch: Batch) -> RedisCommand {
         let (names, organization) = (directory.names, run.organization.text)
-        var command = RedisCommand(.importKeys, keyCount: 5 + run.places.count)
+        let records = run.places.flatMap { place in
+            let (key, id) = (batch.keys[place], batch.ids[place])
+            return [names.record(id)] + [key.successor, key.predecessor].compactMap { $0.map(names.record) }
+        }
+        var command = RedisCommand(script, keyCount: 5 + records.count)
         for name in [
             names.organization(organization), names.keys(organization), names.activeKeys(organization),
-            names.unfinishedKeys(organization), names.audit(organization),
-        ] + run.places.map({ names.record(batch.ids[$0]) }) {
+            names.unfinishedKeys(organization), names.endedKeys(organization),
+        ] + records {
             command.append(name)
         }
         command.append(Revision.random())
-        command.append(directory.actor)
         command.append(Int64(maximumActive))
         for place in run.places {
             let (key, id) = (batch.keys[place], batch.ids[place])
             command.append(id.local)
             command.append(key.hash)
-            for isSo in [key.isActive, key.isReplaced] { command.append(isSo ? "1" : "0") }
+            command.append(key.isActive ? "1" : "0")
+            for other in [key.successor, key.predecessor] { command.append(other?.local ?? "") }
             for moment in [key.createdAt, key.expiresAt, key.revokedAt] { command.append(Int64(moment)) }
             let fields = key.fields(as: id)
             command.append(Int64(2 * fields.count))
@@ -269,5 +339,12 @@ package struct KeyImport: Sendable {
             }
         }
         return command
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    fileprivate var isRefusedForMemory: Bool {
+        guard case .failure(let error) = self else { return false }
+        return error.fault == .memory
     }
 }

@@ -49,7 +49,8 @@ package struct KeyPages {
         guard let runs = try await nextRuns() else { return nil }
         var page: [ExportedKey] = []
         for (ids, answer) in runs {
-            page += try directory.records(in: answer, as: ids).records.compactMap { ExportedKey($0.id, $0.fields) }
+            let (_, organization, records) = try directory.records(in: answer, as: ids)
+            page += records.compactMap { ExportedKey($0.id, $0.fields, of: organization) }
         }
         return page
     }

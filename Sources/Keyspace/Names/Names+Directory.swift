@@ -27,6 +27,11 @@ extension Names {
         "\(self.organization(organization)):unfinished"
     }
 
+    /// Hashes of those whose records retention has taken away, by when it did: an import doesn't bring them back.
+    package func endedKeys(_ organization: String) -> String {
+        "\(self.organization(organization)):ended"
+    }
+
     /// What stands before and after an organization's name in the name of its hash.
     package var organizationAffixes: (String, String) { ("\(root){", "}") }
 

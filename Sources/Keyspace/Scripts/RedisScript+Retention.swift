@@ -56,7 +56,8 @@ extension RedisScript {
             local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
             local answer = {}
             for i = 1, #KEYS do
-              local record = redis.call('HMGET', KEYS[i], 'key_hash', 'revoked_at')
+              -- What is no hash keeps no other.
+              local record = redis.pcall('HMGET', KEYS[i], 'key_hash', 'revoked_at')
               local revoked = tonumber(record[2] or '') or 0
               if record[1] and revoked > 0 and revoked <= before then
                 answer[#answer + 1] = i - 1
@@ -66,10 +67,11 @@ extension RedisScript {
             return answer
             """)
 
-    /// KEYS: the organization, the record, all keys, active keys, the audit trail. ARGV: revision, local id, hash, the
-    /// retention in s, who, the key's id. Answers `{1}`, or `{0}` where it is to stay.
+    /// KEYS: the organization, the record, all keys, active keys, the audit trail, keys that ended long ago. ARGV: revision,
+    /// local id, hash, the retention in s, who, the key's id. Answers `{1}`, or `{0}` where it is to stay.
     ///
-    /// The revision goes first, as with every change of a key.
+    /// The revision goes first, as with every change of a key. The hash is remembered for years: the file of an import
+    /// may be older than the revocation.
     package static let removeEnded = RedisScript(
         name: "remove-key",
         source: """
@@ -77,11 +79,14 @@ extension RedisScript {
             \(changePrelude)
             local record = redis.call('HMGET', KEYS[2], 'key_hash', 'revoked_at')
             local revoked = tonumber(record[2] or '') or 0
-            local before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[4])
+            local now = tonumber(redis.call('TIME')[1])
+            local before = now - tonumber(ARGV[4])
             if record[1] ~= ARGV[3] or revoked <= 0 or revoked > before then return {0} end
             if redis.call('EXISTS', KEYS[1]) == 1 then
               change(KEYS[1], ARGV[1])
-              redis.call('XADD', KEYS[5], 'MAXLEN', '~', '10000', '*', 'who', ARGV[5], 'what', 'key.purge',
+              redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now - \(EndedKeys.remembered))
+              redis.call('ZADD', KEYS[6], now, ARGV[3])
+              redis.call('XADD', KEYS[5], 'MAXLEN', '~', '\(AuditTrail.kept)', '*', 'who', ARGV[5], 'what', 'key.purge',
                 'target', ARGV[6], 'detail', 'revoked ' .. record[2])
             end
             redis.call('ZREM', KEYS[3], ARGV[2])

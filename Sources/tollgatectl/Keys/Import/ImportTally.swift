@@ -56,6 +56,7 @@ extension KeyImport.Refusal {
         case .lifetimeTooLong(let id):
             "expires_at: a key of organization \(id.text) may not live so long; org show tells how long"
         case .late: "its import was begun an hour ago and is being taken back; import it once more in an hour"
+        case .noMemory: "Redis has no memory left for it (maxmemory); give it more, and import the file again"
         }
     }
 }

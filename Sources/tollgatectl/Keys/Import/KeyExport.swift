@@ -10,8 +10,9 @@ struct KeyExport: AsyncParsableCommand {
         commandName: "export",
         abstract: "Print all keys by their hashes, a line each, as key import takes them.",
         discussion: """
-            A line has all of a key's record, and of the key itself its hash alone. Organizations' own limits and plans are not \
-            in it.
+            A line has all of a key's record, of the key itself its hash alone, and whether its organization is suspended. What \
+            else an organization has is not in it: plan, own limits, --max-lifetime, --max-active-keys, --meta, audit trail and \
+            usage. Nor is an organization without keys.
 
             EXAMPLES:
               tollgatectl key export > keys.jsonl
@@ -35,7 +36,7 @@ struct KeyExport: AsyncParsableCommand {
                 try write(page.compactMap { $0.values.map(line) })
                 for key in page where key.values == nil {
                     unreadable += 1
-                    Output.note("tollgatectl: key \(key.id.text) is left out: its record is too long to be read")
+                    Output.note("tollgatectl: key \(key.id.text) is left out: its record can't be read")
                 }
             }
             if unreadable > 0 { throw ExitCode(Failure.Code.badData.rawValue) }
