@@ -207,7 +207,7 @@ import Testing
             // Both may have been made in one second, and then come in the order of their ids.
             let list = try await tollgatectl("key", "list").output.split(separator: "\n").dropFirst()
             let (old, new) = (list.filter { $0.hasPrefix(id) }, list.filter { !$0.hasPrefix(id) })
-            #expect(old.count == 1 && old[0].firstMatch(of: /  in [12] h, replaced  /) != nil, "\(list)")
+            #expect(old.count == 1 && old[0].firstMatch(of: /[ ]in [12] h, replaced[ ]/) != nil, "\(list)")
             #expect(new.count == 1 && new[0].contains("  2100-01-01  "), "\(list)")
             let ends = try #require(Int(try await server.cli("HGET", "tg:1:{acme}:k:\(id.dropFirst(5))", "revoked_at")))
             let text = Date(timeIntervalSince1970: TimeInterval(ends)).formatted(.iso8601)

@@ -57,6 +57,7 @@ import Testing
         (.createOrganization, [organization, audit]), (.changeOrganization, [organization, audit]),
         (.describeOrganization, [organization, keys, active]), (.markDeleted, [organization]),
         (.deleteOrganization, [organization]), (.readLimits, [records[0]]), (.describeKeys, withRecords),
+        (.listKeys, [keys]),
         (.limitKey, [organization, audit, records[0], records[1]]), (.readQuotas, own),
         (.noteTold, [records[0], audit]), (.changeKey, [organization, records[0], audit]),
         (.issueKey, [organization, records[0], keys, active, unfinished]),

@@ -20,7 +20,9 @@ package struct KeyPages {
     /// An organization whose keys are not all read.
     private struct Rest {
         let organization: OrganizationID
-        var offset = 0
+        /// When the last one that was read was made, and its local id; empty before the first.
+        var madeAt = ""
+        var last = ""
     }
 
     private let directory: Directory
@@ -67,20 +69,20 @@ package struct KeyPages {
         let turn = Array(rests.suffix(Self.width))
         rests.removeLast(turn.count)
         let run = min(Self.longestRun, Self.pageSize / turn.count)
-        let locals = try await directory.redis.answers(
+        let found = try await directory.redis.answers(
             turn.map { rest in
                 RedisCommand(
-                    "ZRANGE", directory.names.keys(rest.organization.text), String(rest.offset),
-                    String(rest.offset + run - 1))
+                    .listKeys, keys: [directory.names.keys(rest.organization.text)],
+                    arguments: [rest.madeAt, rest.last, String(run)])
             }
         ).map { $0.compactMap(\.text) }
-        let runs = zip(turn, locals).filter { !$1.isEmpty }.map { rest, locals in
-            locals.map { KeyID(organization: rest.organization, local: $0) }
+        let runs = zip(turn, found).filter { !$1.isEmpty }.map { rest, found in
+            stride(from: 0, to: found.count - 1, by: 2).map { KeyID(organization: rest.organization, local: found[$0]) }
         }
         let answers = try await directory.redis.answers(
             runs.map { directory.describing($0, of: $0[0].organization) })
-        for (rest, locals) in zip(turn, locals) where locals.count == run {
-            rests.append(Rest(organization: rest.organization, offset: rest.offset + run))
+        for (rest, found) in zip(turn, found) where found.count == 2 * run {
+            rests.append(Rest(organization: rest.organization, madeAt: found[2 * run - 1], last: found[2 * run - 2]))
         }
         return Array(zip(runs, answers))
     }

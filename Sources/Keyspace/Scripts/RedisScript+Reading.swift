@@ -43,4 +43,23 @@ extension RedisScript {
             end
             return answer
             """)
+
+    /// Some keys of an organization, oldest first, behind one of them or from the first on. It doesn't matter whether that
+    /// one is still there: places change where something goes meanwhile, an order doesn't.
+    ///
+    /// KEYS: all keys. ARGV: when the last one was made and its local id, or two empty ones; how many. Answers their local
+    /// ids, each with when it was made.
+    package static let listKeys = RedisScript(
+        name: "list-keys",
+        source: """
+            #!lua flags=allow-oom
+            local score, member = ARGV[1], ARGV[2]
+            local low = score == '' and 0 or redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. score)
+            local high = score == '' and 0 or redis.call('ZCOUNT', KEYS[1], '-inf', score)
+            while low < high do
+              local middle = math.floor((low + high) / 2)
+              if redis.call('ZRANGE', KEYS[1], middle, middle)[1] <= member then low = middle + 1 else high = middle end
+            end
+            return redis.call('ZRANGE', KEYS[1], low, low + tonumber(ARGV[3]) - 1, 'WITHSCORES')
+            """)
 }
