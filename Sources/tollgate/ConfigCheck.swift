@@ -66,21 +66,7 @@ extension Config {
                 Configuration.report(["\(file): \(error)"])
                 throw Configuration.wrong
             }
-            for report in discovery.reports(of: settings) {
-                warnings += report.firstLeftOut.map { operation in
-                    "\(file): warning: routes: openapi \(report.document): \(operation), so it is no route: list it by hand "
-                        + "to serve it"
-                }
-                let others = report.leftOut - report.firstLeftOut.count
-                if others > 0 {
-                    warnings.append(
-                        "\(file): warning: routes: openapi \(report.document): \(others) more operations are no routes")
-                }
-            }
-            warnings += whole.unknownPolicyRoutes.map { policy, route in
-                "\(file): warning: policies: \(policy) names \(route), which is neither listed nor in a document, so it "
-                    + "counts nothing there"
-            }
+            warnings += whole.warnings(of: discovery.reports(of: settings)).map { "\(file): warning: \($0)" }
             return whole
         }
     }

@@ -27,17 +27,30 @@ final class Fleet: Sendable {
 
     private let last = Mutex<Asked?>(nil)
     private let ask: @Sendable () async -> Answer
+    private let heard: @Sendable () -> [Sidecars.Live]?
     private let now: @Sendable () -> ContinuousClock.Instant
 
     /// - Parameter publisher: which knows where the fleet is.
     convenience init(_ publisher: PolicyPublisher) {
-        self.init { await publisher.fleet(within: Self.patience) }
+        self.init(heard: { publisher.lastHeard }) { await publisher.fleet(within: Self.patience) }
     }
 
-    init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }, ask: @escaping @Sendable () async -> Answer)
-    {
+    /// - Parameter heard: who ran lately, where that is known without a question.
+    init(
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        heard: @escaping @Sendable () -> [Sidecars.Live]? = { nil }, ask: @escaping @Sendable () async -> Answer
+    ) {
         self.now = now
+        self.heard = heard
         self.ask = ask
+    }
+
+    /// What was heard lately, and what Redis says where that isn't known. For whoever asks again and again.
+    var lately: Answer {
+        get async {
+            if let live = heard() { return .live(live) }
+            return await answer
+        }
     }
 
     var answer: Answer {

@@ -51,6 +51,8 @@ final class PolicyPublisher: Sendable {
     private let logger: Logger
     private let others = Mutex(OtherPolicySets())
     private let otherVersions = Mutex(OtherVersions())
+    /// Who ran at the last beat; nil where it failed, or was by other settings.
+    private let heard = Mutex<(live: [Sidecars.Live], at: ContinuousClock.Instant)?>(nil)
     let expiringKeys = ExpiringKeysGauge()
     let eviction: EvictionWatch
 
@@ -71,6 +73,7 @@ final class PolicyPublisher: Sendable {
         let (before, after) = (publication, Publication(settings))
         current.withLock { $0 = after }
         guard !after.isSame(as: before) else { return }
+        heard.withLock { $0 = nil }
         // The next beat reads that of the other database.
         if after.endpoint != before.endpoint {
             expiringKeys.hear(nil)
@@ -120,6 +123,7 @@ final class PolicyPublisher: Sendable {
                 hasComplained = true
                 eviction.expectAnother()
             }
+            if !isPublished { heard.withLock { $0 = nil } }
             let pause = isPublished ? Sidecars.interval : Self.retryInterval
             try? await Task.sleep(for: pause)
         }
@@ -153,9 +157,23 @@ final class PolicyPublisher: Sendable {
         return try await Sidecars(client, namespace: publication.namespace).live()
     }
 
+    /// As of the last beat, which cost nothing more; nil where there is none to go by.
+    var lastHeard: [Sidecars.Live]? {
+        heard.withLock { heard in
+            guard let (live, at) = heard else { return nil }
+            let since = at.duration(to: .now)
+            return live.map { sidecar in
+                var sidecar = sidecar
+                sidecar.age += since
+                return sidecar
+            }
+        }
+    }
+
     private func lookAround(among sidecars: Sidecars, by client: RedisClient) async throws(RedisError) {
         expiringKeys.hear(try await sidecars.expiringKeys())
         let live = try await sidecars.live()
+        heard.withLock { $0 = (live, .now) }
         tellVersions(of: live)
         try await tellPolicies(of: live, sidecars)
         // Last: a proxy may end the connection for it.

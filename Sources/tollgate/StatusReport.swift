@@ -20,39 +20,41 @@ struct StatusReport: Sendable {
     let startedAt: ContinuousClock.Instant
 
     var status: Status {
-        get async {
-            let settings = state.settings
-            // Each may take a second.
-            async let sidecars = fleet.answer
-            let running = await dataPlane.running
-            return Status(
-                version: Version.current, state: dataPlane.readiness(given: running?.activity),
-                uptime: startedAt.duration(to: .now),
-                loops: settings.loops, loopsUnheard: running?.activity.loopsUnheard,
-                listeners: running?.addresses ?? [],
-                redis: running.map { running in
-                    Status.Redis(
-                        address: "\(settings.redis.endpoint)",
-                        cause: running.activity.redisOutage.map(Readiness.Cause.init),
-                        breakers: Breaker.State.allCases.map {
-                            ($0.rawValue, running.activity.breakers[$0, default: 0])
-                        },
-                        inFlight: running.activity.commandsInFlight,
-                        topology: Status.Topology(of: settings.redis.endpoint))
-                },
-                upstream: running.map {
-                    Status.Upstream(
-                        address: "\(settings.upstream.address)", resolved: $0.activity.upstreamAddresses,
-                        connections: [
-                            ("idle", $0.activity.connections.idle), ("connecting", $0.activity.connections.connecting),
-                            ("busy", $0.activity.connections.busy),
-                        ])
-                },
-                policies: settings.policies.map(Status.Policy.init),
-                configuration: Status.Configuration(state.report),
-                openAPI: Status.OpenAPI(discovery.reports(of: settings), error: state.report.routesProblem),
-                fleet: Status.Fleet(await sidecars, own: name))
-        }
+        get async { await collect { await fleet.answer } }
+    }
+
+    private func collect(_ fleet: @escaping @Sendable () async -> Fleet.Answer) async -> Status {
+        let settings = state.settings
+        // Each may take a second.
+        async let sidecars = fleet()
+        let running = await dataPlane.running
+        return Status(
+            version: Version.current, state: dataPlane.readiness(given: running?.activity),
+            uptime: startedAt.duration(to: .now),
+            loops: settings.loops, loopsUnheard: running?.activity.loopsUnheard,
+            listeners: running?.addresses ?? [],
+            redis: running.map { running in
+                Status.Redis(
+                    address: "\(settings.redis.endpoint)",
+                    cause: running.activity.redisOutage.map(Readiness.Cause.init),
+                    breakers: Breaker.State.allCases.map {
+                        ($0.rawValue, running.activity.breakers[$0, default: 0])
+                    },
+                    inFlight: running.activity.commandsInFlight,
+                    topology: Status.Topology(of: settings.redis.endpoint))
+            },
+            upstream: running.map {
+                Status.Upstream(
+                    address: "\(settings.upstream.address)", resolved: $0.activity.upstreamAddresses,
+                    connections: [
+                        ("idle", $0.activity.connections.idle), ("connecting", $0.activity.connections.connecting),
+                        ("busy", $0.activity.connections.busy),
+                    ])
+            },
+            policies: settings.policies.map(Status.Policy.init),
+            configuration: Status.Configuration(state.report),
+            openAPI: Status.OpenAPI(discovery.reports(of: settings), error: state.report.routesProblem),
+            fleet: Status.Fleet(await sidecars, own: name))
     }
 }
 
@@ -61,11 +63,11 @@ extension StatusReport {
     ///
     /// - Parameter expiring: as they were counted last.
     func page(expiring: ExpiringKeys?) async -> PageState {
-        let status = await status
+        let status = await collect { await fleet.lately }
         let settings = state.settings
         return PageState(
             status: status, name: name, routes: settings.routes.map(\.path),
-            warnings: settings.warnings.map(\.asWarning),
+            warnings: settings.warnings.map(\.asWarning) + settings.warnings(of: discovery.reports(of: settings)),
             expiring: expiring.map { keys in
                 PageState.Expiring(
                     counts: keys.counts.map { ($0.span.rawValue, $0.keys) },

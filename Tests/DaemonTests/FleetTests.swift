@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Directory
 import NIOConcurrencyHelpers
 import Testing
 
@@ -41,6 +42,16 @@ import Testing
         for _ in 0..<1_000 { told.insert(reasons(await fleet.answer)) }
         #expect(told == ["1", "2"])
         #expect(asked.withLockedValue { $0 } == 2)
+    }
+
+    /// A page asks again and again, and the sidecar's own beat has told it.
+    @Test func whatWasHeardLatelyIsNotAskedFor() async {
+        let heard = NIOLockedValueBox<[Sidecars.Live]?>([])
+        let fleet = Fleet(heard: { heard.withLockedValue { $0 } }) { .unknown("asked") }
+        #expect(reasons(await fleet.lately) == "live")
+        #expect(reasons(await fleet.answer) == "asked")
+        heard.withLockedValue { $0 = nil }
+        #expect(reasons(await fleet.lately) == "asked")
     }
 
     /// While Redis is silent, all wait for one answer.
