@@ -101,7 +101,7 @@ final class AdminConnection: ChannelInboundHandler {
             .assumeIsolated().whenSuccess { reply in
                 switch reply {
                 case .whole(let answer): self.send(answer, withBody: head.method != .HEAD)
-                case .events(let after): self.stream(after: after)
+                case .events(let after): self.stream(after: after, in: head.version)
                 }
             }
     }
@@ -159,17 +159,22 @@ final class AdminConnection: ChannelInboundHandler {
 
     // MARK: Events
 
-    private func stream(after second: Int?) {
+    /// - Parameter version: of the client; one of HTTP/1.0 knows no chunks, and reads until the connection's end.
+    private func stream(after second: Int?, in version: HTTPVersion) {
         guard let context, case .answering(let ending) = state else { return }
-        guard ending != .close, let streams = connections.streams, streams.join(self) else {
+        guard ending != .close else { return send(AdminPages.ending, withBody: true) }
+        guard let streams = connections.streams, streams.join(self) else {
             return send(AdminPages.crowded, withBody: true)
         }
         state = .streaming(PageStream(after: second))
-        let fields = HTTPHeaders([
+        var fields = HTTPHeaders([
             ("Content-Type", PageEvent.type), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
             ("Date", String(decoding: date.value(), as: UTF8.self)),
         ])
-        let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: fields)
+        let isOld = version == .http1_0
+        if isOld { fields.add(name: "Connection", value: "close") }
+        // By its version NIOHTTP1 knows whether to write chunks.
+        let head = HTTPResponseHead(version: isOld ? .http1_0 : .http1_1, status: .ok, headers: fields)
         context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
         tellNews()
     }

@@ -72,7 +72,11 @@ struct AdminPages: Sendable {
         let file = PageFile(rawValue: path)
         let page = Page(rawValue: path)
         guard file != nil || page != nil else {
-            return Self.problem(.notFound, "There are /, /livez, /metrics, /readyz and /status here.")
+            return Self.problem(
+                .notFound,
+                servesPage
+                    ? "There are /, /livez, /metrics, /readyz and /status here."
+                    : "There are /livez, /metrics, /readyz and /status here.")
         }
         guard head.method == .GET || head.method == .HEAD else {
             var refusal = Self.problem(.methodNotAllowed, "This address is read-only.")
@@ -95,9 +99,11 @@ struct AdminPages: Sendable {
         }
     }
 
+    private var servesPage: Bool { isLoopback && contents.page != nil }
+
     /// Nil where the page may be read.
     private func refusalOfPage(to head: HTTPRequestHead) -> Answer? {
-        guard isLoopback, contents.page != nil else {
+        guard servesPage else {
             return Self.problem(
                 .notFound,
                 "The page is served only where admin is a loopback address: ask there, from elsewhere by ssh -L.")
@@ -106,16 +112,25 @@ struct AdminPages: Sendable {
     }
 
     /// Pages of other origins couldn't read them, but could take all the room by images that never end. Browsers say by
-    /// Sec-Fetch-Site who asks.
+    /// Sec-Fetch-Site who asks. Behind Upgrade nothing is read any more, so octets would pile up beside the events.
     private func refusalOfEvents(to head: HTTPRequestHead) -> Answer? {
         if let refusal = refusalOfPage(to: head) { return refusal }
         let isForeign = head.headers["Sec-Fetch-Site"].contains { !["same-origin", "none"].contains($0) }
-        return isForeign ? Self.refusal(of: .otherOrigin) : nil
+        if isForeign { return Self.refusal(of: .otherOrigin) }
+        return head.headers.contains(name: "Upgrade")
+            ? Self.problem(.badRequest, "Ask for events without Upgrade: they come by HTTP/1.1.") : nil
     }
 
     /// There are as many events under way as there may be.
     static var crowded: Answer {
         var answer = problem(.serviceUnavailable, "As many pages are open as may be: close one.")
+        answer.others.add(name: "Retry-After", value: "5")
+        return answer
+    }
+
+    /// The sidecar ends.
+    static var ending: Answer {
+        var answer = problem(.serviceUnavailable, "The sidecar is ending.")
         answer.others.add(name: "Retry-After", value: "5")
         return answer
     }

@@ -7,6 +7,7 @@ import NIOHTTP1
 import NIOPosix
 import Octets
 package import Settings
+import Telemetry
 
 /// Serves the admin address from its opening to its end.
 ///
@@ -22,10 +23,15 @@ package final class AdminService: Sendable {
 
     private let listeners: [any Channel]
     private let connections: NIOLoopBound<AdminConnections>
+    /// Nil where the page isn't served.
+    private let offer: TrafficOffer?
 
-    private init(_ listeners: [any Channel], _ connections: NIOLoopBound<AdminConnections>) {
+    private init(
+        _ listeners: [any Channel], _ connections: NIOLoopBound<AdminConnections>, _ offer: TrafficOffer?
+    ) {
         self.listeners = listeners
         self.connections = connections
+        self.offer = offer
     }
 
     /// Where it listens, with the kernel's choice of a port where 0 was configured.
@@ -54,9 +60,9 @@ package final class AdminService: Sendable {
         let connections = try await loop.submit {
             NIOLoopBound(AdminConnections(on: loop, page: contents.page), eventLoop: loop)
         }.get()
+        let isLoopback = addresses.allSatisfy(\.isLoopback)
         let pages = AdminPages(
-            contents, HostGuard([address.host] + HostGuard.machineNames),
-            isLoopback: addresses.allSatisfy(\.isLoopback))
+            contents, HostGuard([address.host] + HostGuard.machineNames), isLoopback: isLoopback)
         var listeners: [any Channel] = []
         for one in addresses {
             do {
@@ -75,7 +81,8 @@ package final class AdminService: Sendable {
                 "\(address)",
                 "this machine has none of its addresses: \(addresses.map(\.written).joined(separator: ", "))")
         }
-        let service = AdminService(listeners, connections)
+        let offer = isLoopback ? contents.page.map { TrafficOffer(of: $0.traffic) } : nil
+        let service = AdminService(listeners, connections, offer)
         for bound in service.addresses {
             logger.info("admin listening", metadata: ["address": "\(bound.written)"])
         }

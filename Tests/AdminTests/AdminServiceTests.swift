@@ -257,7 +257,7 @@ import Testing
             #expect(
                 answer.body
                     == #"{"type":"about:blank","title":"Not Found","status":404,"#
-                    + #""detail":"There are /, /livez, /metrics, /readyz and /status here."}"# + "\n")
+                    + #""detail":"There are /livez, /metrics, /readyz and /status here."}"# + "\n")
         }
     }
 

@@ -29,6 +29,7 @@ import Testing
     /// An open page, and what comes of it.
     private static func withPage(
         _ recorder: TrafficRecorder, reads: Bool,
+        request: String = "GET /page/events HTTP/1.1\r\nHost: localhost\r\n\r\n",
         _ body: (AdminService, any Channel, AsyncStream<ByteBuffer>) async throws -> Void
     ) async throws {
         let status = Status(
@@ -53,7 +54,7 @@ import Testing
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Ear(ear)) }
             }
             .connect(to: service.addresses[0]).get()
-        try await channel.writeAndFlush(ByteBuffer(string: "GET /page/events HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        try await channel.writeAndFlush(ByteBuffer(string: request))
         let result: Result<Void, any Error>
         do {
             result = .success(try await body(service, channel, octets))
@@ -116,6 +117,45 @@ import Testing
             #expect(recorder.isWatched)
         }
         try await Self.wait { !recorder.isWatched }
+    }
+
+    /// It knows no chunks.
+    @Test func aClientOfHTTP10ReadsUntilTheEnd() async throws {
+        let recorder = TrafficRecorder()
+        let request = "GET /page/events HTTP/1.0\r\nHost: localhost\r\n\r\n"
+        try await Self.withPage(recorder, reads: true, request: request) { service, channel, octets in
+            try await Self.wait { recorder.isWatched }
+            await service.end(by: .now + .seconds(60))
+            var all = ""
+            for await part in octets { all += String(buffer: part) }
+            let parts = all.split(separator: "\r\n\r\n", maxSplits: 1)
+            #expect(parts.count == 2)
+            #expect(parts[0].contains(" 200 OK") && parts[0].lowercased().contains("connection: close"))
+            #expect(!parts[0].lowercased().contains("transfer-encoding"))
+            #expect(parts[1].hasPrefix("retry: 2000\nevent: hello\n"))
+            #expect(parts[1].hasSuffix("\n\n"))
+            try await channel.closeFuture.get()
+        }
+    }
+
+    /// Nothing is read behind it, so its octets would pile up.
+    @Test func whoWantsAnotherProtocolIsToldSo() async throws {
+        let request = "GET /page/events HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
+        let recorder = TrafficRecorder()
+        try await Self.withPage(recorder, reads: true, request: request) { _, _, octets in
+            var all = ""
+            for await part in octets { all += String(buffer: part) }
+            #expect(all.hasPrefix("HTTP/1.1 400 ") && all.contains("without Upgrade"))
+            #expect(!all.contains("As many pages"))
+            #expect(!recorder.isWatched)
+        }
+    }
+
+    @Test func loopsCountForAsLongAsItIsServed() async throws {
+        let recorder = TrafficRecorder()
+        #expect(!recorder.isOffered)
+        try await Self.withPage(recorder, reads: true) { _, _, _ in #expect(recorder.isOffered) }
+        try await Self.wait { !recorder.isOffered }
     }
 
     @Test func theEndOfTheServiceEndsItsEvents() async throws {

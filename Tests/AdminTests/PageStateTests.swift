@@ -28,8 +28,8 @@ import Testing
             .init(
                 callers: callers.standing, refusals: refusals.all,
                 trials: [
-                    "b": .init(wouldHaveRefused: 1, wouldHaveAllowed: 2),
-                    "a": .init(wouldHaveRefused: 3, wouldHaveAllowed: 4),
+                    "b": .init(wouldHaveRefused: 1, wouldHaveAllowed: 2, since: 6),
+                    "a": .init(wouldHaveRefused: 3, wouldHaveAllowed: 4, since: 5),
                 ]), of: 0)
         return recorder.summary
     }
@@ -45,8 +45,8 @@ import Testing
                 "redis":null,"upstream":null,\
                 "configuration":{"file":"t.yaml","hash":"00ff","last_reload":null,"warnings":["hardly \\"meant\\""]},\
                 "openapi":null,"fleet":{"known":false,"reason":"away","sidecars":[]},"loops_unheard":1,\
-                "trial":[{"policy":"a","would_have_refused":3,"would_have_allowed":4},\
-                {"policy":"b","would_have_refused":1,"would_have_allowed":2}],\
+                "trial":[{"policy":"a","would_have_refused":3,"would_have_allowed":4,"since":5},\
+                {"policy":"b","would_have_refused":1,"would_have_allowed":2,"since":6}],\
                 "top":{"since":0,"callers":[{"key":"acme/a","organization":"acme","count":1,"error":0}],\
                 "organizations":[{"organization":"acme","count":1,"error":0}],\
                 "denied":[{"key":"acme/a","organization":"acme","count":1,"error":0}],\

@@ -96,8 +96,12 @@ def test_what_a_load_did_is_what_the_page_is_told(launch, upstream, ctl, key):
         assert broken == statuses[500] + statuses[502]
         assert handled == 300 + 10
         assert page.exchanges("redis")[0] > 0 and page.exchanges("redis")[1] == 0
-        page.until(lambda page: page.state["trial"], "the trial")
-        assert page.state["trial"] == [{"policy": "trial", "would_have_refused": 200, "would_have_allowed": 100}]
+        page.until(lambda page: page.state["trial"][0]["would_have_refused"], "the trial")
+        (trial,) = page.state["trial"]
+        assert trial | {"since": 0} == {
+            "policy": "trial", "would_have_refused": 200, "would_have_allowed": 100, "since": 0,
+        }  # fmt: skip
+        assert page.hello["started"] <= trial["since"] <= page.hello["now"]
         page.close()
     # Both were told the same, however late they came.
     both = early.samples.keys() & late.samples.keys()
@@ -204,6 +208,56 @@ def test_a_reload_is_told(launch, upstream):
         daemon.write("loops: nonsense\n")
         page.until(lambda page: page.state["configuration"]["last_reload"]["ok"] is False, "the failed reload")
         assert "loops: expected a whole number" in page.state["configuration"]["last_reload"]["errors"][0]
+
+
+def test_a_trial_begins_anew_with_its_policy(launch, upstream, key):
+    """What another limit would have refused says nothing of this one; a policy that is enforced is in no trial."""
+    trial = {"name": "trial", "per": "key", "limit": "5/7d", "mode": "shadow"}
+    steady = {"name": "steady", "per": "org", "limit": "4/7d", "mode": "shadow"}
+    daemon = launch(upstream, policies=[ORG, trial, steady])
+
+    def counts(page: PageEvents) -> dict[str, int]:
+        return {one["policy"]: one["would_have_refused"] for one in page.state["trial"]}
+
+    with PageEvents(daemon.admin) as page:
+        page.until(lambda page: page.state, "the first state")
+        for _ in range(10):
+            assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+        page.until(lambda page: counts(page) == {"trial": 5, "steady": 6}, "both trials")
+        began = {one["policy"]: one["since"] for one in page.state["trial"]}
+        daemon.reload(policies=[ORG, trial | {"limit": "1000/7d"}, steady])
+        page.until(lambda page: counts(page) == {"trial": 0, "steady": 6}, "the other limit")
+        since = {one["policy"]: one["since"] for one in page.state["trial"]}
+        assert since["trial"] > began["trial"] and since["steady"] == began["steady"]
+        assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+        page.until(lambda page: counts(page) == {"trial": 0, "steady": 7}, "one more")
+        daemon.reload(policies=[ORG, trial | {"mode": "enforce"}])
+        page.until(lambda page: page.state["trial"] == [], "the end of both")
+
+
+def test_no_secret_is_told(launch, upstream, redis, key):
+    """Of Redis, of the handler and of callers, under load, without Redis and after a reload that failed."""
+    password, junk = "s3cret-of-redis", "mcp_" + "j" * 43
+    redis("CONFIG", "SET", "requirepass", password)
+    daemon = launch(upstream, policies=[ORG], redis_url=f"unix://:{password}@{redis.path}")
+    told: list[str] = []
+    with PageEvents(daemon.admin) as page:
+
+        def until(condition, what: str):
+            page.until(lambda page: told.append(json.dumps([page.hello, page.state])) or condition(page), what)
+
+        until(lambda page: page.state and page.state["redis"]["ok"], "Redis")
+        for credential in (key, junk):
+            ask(daemon.port, "GET", "/api/listings", credential)
+        until(lambda page: page.state["refusals"] and page.state["top"]["callers"], "the load")
+        daemon.write(f'upstream: {{url: "http://user:s3cret-of-upstream@127.0.0.1:1"}}\nredis: {{url: "{password}"}}\n')
+        until(lambda page: (page.state["configuration"]["last_reload"] or {}).get("ok") is False, "the failed reload")
+        redis.kill()
+        until(lambda page: not page.state["redis"]["ok"], "the loss of Redis")
+        until(lambda page: not page.state["fleet"]["known"], "the fleet being unknown")
+    assert len(told) > 3
+    for secret in (password, "s3cret", junk, key):
+        assert not any(secret in text for text in told), "an event shows a secret"
 
 
 def test_the_loss_of_redis_is_told_and_its_return(launch, upstream, redis, key):
@@ -365,3 +419,4 @@ def test_it_is_there_on_loopback_alone(launch, upstream):
         assert answer.status == 404
         assert "only where admin is a loopback address" in answer.json()["detail"]
     assert ask(daemon.admin, "GET", "/livez").status == 200
+    assert ask(daemon.admin, "GET", "/page").json()["detail"] == "There are /livez, /metrics, /readyz and /status here."

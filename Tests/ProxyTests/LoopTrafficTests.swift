@@ -2,6 +2,7 @@
 
 import Admission
 import Keyspace
+import Limits
 import NIOCore
 import Octets
 import Telemetry
@@ -16,8 +17,10 @@ import Testing
 
     private let recorder = TrafficRecorder(TrafficClock(Self.start, is: WallTime(seconds: 5_000)))
     private let traffic: LoopTraffic
+    private let offer: TrafficOffer
 
     init() {
+        offer = TrafficOffer(of: recorder)
         traffic = LoopTraffic(of: 0, telling: recorder, at: Self.start)
     }
 
@@ -92,7 +95,7 @@ import Testing
         tell(after: 1)
         record.reason = .keyEnded
         traffic.ended(record, at: Self.start + .hours(1))
-        recorder.watch()
+        recorder.beginWatch()
         tell(after: 2)
         #expect(samples.map(\.outcomes.allowed) == [1])
         #expect(samples.first?.latency == nil)
@@ -134,6 +137,7 @@ import Testing
         totals.policies["org"]?.denied = 2
         tell(after: 1, hasRequests: true, totals)
         totals.policies["org"]?.denied = 5
+        traffic.obey([Self.shadow("trial", count: 1)], at: Self.start + .seconds(1)) { totals }
         totals.policies["trial"] = PolicyCounters()
         totals.policies["trial"]?.wouldHaveDenied = 4
         totals.policies["trial"]?.wouldHaveAllowed = 6
@@ -143,9 +147,48 @@ import Testing
             sample.policies.map { "\($0.name) \($0.counts.allowed) \($0.counts.denied) \($0.counts.shadow)" }
         }
         #expect(told == [["org 3 2 0"], ["org 0 3 0", "trial 6 0 4"]])
-        recorder.watch()
+        recorder.beginWatch()
         tell(after: 4)
-        #expect(recorder.summary.trials == ["trial": .init(wouldHaveRefused: 4, wouldHaveAllowed: 6)])
+        #expect(recorder.summary.trials == ["trial": .init(wouldHaveRefused: 4, wouldHaveAllowed: 6, since: 5_001)])
+    }
+
+    private static func shadow(_ name: String, count: Int, mode: Policy.Mode = .shadow) -> Policy {
+        Policy(name: name, per: .org, .rate(Limit(count: count, periodMicroseconds: 1_000_000)), mode: mode)
+    }
+
+    @Test func aTrialBeginsAnewWithThePolicyAndEndsWithIt() {
+        var totals = GateTotals()
+        func count(_ requests: Int) {
+            for name in ["one", "two"] {
+                totals.policies[name, default: PolicyCounters()].wouldHaveDenied += requests
+                totals.policies[name, default: PolicyCounters()].wouldHaveAllowed += 2 * requests
+            }
+        }
+        func standing(after seconds: Int64) -> [String: TrafficRecorder.Trial] {
+            tell(after: seconds, hasRequests: true, totals)
+            return recorder.summary.trials
+        }
+        recorder.beginWatch()
+        traffic.obey([Self.shadow("one", count: 1), Self.shadow("two", count: 1)], at: Self.start) { totals }
+        count(5)
+        let five = TrafficRecorder.Trial(wouldHaveRefused: 5, wouldHaveAllowed: 10, since: 5_000)
+        #expect(standing(after: 1) == ["one": five, "two": five])
+        // Another limit, and the same one.
+        count(1)
+        traffic.obey([Self.shadow("one", count: 2), Self.shadow("two", count: 1)], at: Self.start + .seconds(2)) {
+            totals
+        }
+        count(2)
+        #expect(
+            standing(after: 3) == [
+                "one": .init(wouldHaveRefused: 2, wouldHaveAllowed: 4, since: 5_002),
+                "two": .init(wouldHaveRefused: 8, wouldHaveAllowed: 16, since: 5_000),
+            ])
+        // What the reload came in between is told once.
+        #expect(samples.compactMap { $0.policies.first { $0.name == "one" }?.counts.shadow } == [5, 3])
+        // Enforced, and gone.
+        traffic.obey([Self.shadow("one", count: 2, mode: .enforce)], at: Self.start + .seconds(4)) { totals }
+        #expect(standing(after: 5).isEmpty)
     }
 
     @Test func redisTellsWhatItAnsweredAndWhatWasDecidedWithoutIt() throws {
@@ -160,6 +203,43 @@ import Testing
     }
 
     // MARK: Rest
+
+    /// `admin: off`, or elsewhere than on loopback; and a reload that changes it.
+    @Test func nothingIsCountedWherePageCannotBeOpened() {
+        let recorder = TrafficRecorder(TrafficClock(Self.start, is: WallTime(seconds: 5_000)))
+        let traffic = LoopTraffic(of: 0, telling: recorder, at: Self.start)
+        traffic.obey([Self.shadow("org", count: 1)], at: Self.start) { GateTotals() }
+        var asked = 0
+        var totals = Self.totals { $0.policies["org"] = PolicyCounters() }
+        func second(_ number: Int64) -> TrafficOutcomes {
+            traffic.ended(Self.record(429, .rateLimited), at: Self.start + .seconds(number))
+            traffic.streamBegan(Self.record(200))
+            totals.policies["org"]?.wouldHaveDenied += 1
+            traffic.tell(.init(connections: 1), hasRequests: true, at: Self.start + .seconds(number + 1)) {
+                asked += 1
+                return totals
+            }
+            recorder.seal(through: 5_000 + Int(number))
+            return recorder.samples(after: 4_999 + Int(number), most: 1)[0].outcomes
+        }
+        recorder.beginWatch()
+        #expect(second(0).total == 0 && asked == 0)
+        #expect(recorder.summary.callers == nil)
+        do {
+            let offer = TrafficOffer(of: recorder)
+            // The loop sees it at its next tick, and counts from then on.
+            #expect(second(1).total == 0)
+            #expect(second(2).total == 2)
+            #expect(recorder.samples(after: 5_001, most: 1)[0].policies.map(\.counts.shadow) == [1])
+            let summary = recorder.summary
+            #expect(summary.callers?.denied.map(\.count) == [1] && summary.refusals.count == 1)
+            #expect(summary.trials == ["org": .init(wouldHaveRefused: 1, wouldHaveAllowed: 0, since: 5_002)])
+            withExtendedLifetime(offer) {}
+        }
+        _ = second(3)
+        asked = 0
+        #expect(second(4).total == 0 && asked == 0)
+    }
 
     @Test func nothingIsToldWhereNothingHappened() {
         var isAsked = false
@@ -188,17 +268,25 @@ import Testing
         traffic.ended(Self.record(429, .rateLimited), at: Self.start)
         tell(after: 1)
         #expect(recorder.summary.callers == nil)
-        recorder.watch()
+        recorder.beginWatch()
         tell(after: 2)
-        let summary = recorder.summary
+        var summary = recorder.summary
         #expect(summary.callers?.denied.map(\.key) == ["acme/aaaaaaaaaa"])
         #expect(summary.refusals.map(\.reason) == ["rate_limited"])
         #expect(summary.refusals.map(\.at) == [5_000_000_000])
+        // Another one who watches is told the same, though nothing happened since.
+        recorder.endWatch()
+        recorder.beginWatch()
+        #expect(recorder.summary.callers == nil)
+        tell(after: 3)
+        summary = recorder.summary
+        #expect(summary.callers?.denied.map(\.key) == ["acme/aaaaaaaaaa"])
+        #expect(summary.refusals.count == 1)
     }
 
     /// 10 000 keys, each of them new, and one that comes often.
     @Test func aCrowdOfKeysTakesNoMoreRoom() throws {
-        recorder.watch()
+        recorder.beginWatch()
         for number in 0..<10_000 {
             let crowd = Principal(organization: "o\(number)", keyID: "o\(number)/a")
             traffic.ended(Self.record(429, .rateLimited, by: crowd), at: Self.start)

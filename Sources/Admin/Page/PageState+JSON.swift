@@ -36,7 +36,7 @@ extension PageState {
                 traffic.trials.sorted { $0.key < $1.key }.map { policy, trial in
                     StatusValue([
                         "policy": .text(policy), "would_have_refused": .number(trial.wouldHaveRefused),
-                        "would_have_allowed": .number(trial.wouldHaveAllowed),
+                        "would_have_allowed": .number(trial.wouldHaveAllowed), "since": .number(trial.since),
                     ])
                 }),
             "top": traffic.callers?.value ?? .null, "refusals": .list(traffic.refusals.map(\.value)),

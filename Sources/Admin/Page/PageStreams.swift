@@ -40,7 +40,7 @@ final class PageStreams {
     }
 
     private func begin() {
-        contents.traffic.watch()
+        contents.traffic.beginWatch()
         // What was told last may be long ago.
         board.forget()
         seal()
@@ -49,7 +49,7 @@ final class PageStreams {
     }
 
     private func end() {
-        contents.traffic.unwatch()
+        contents.traffic.endWatch()
         timer?.cancel()
         timer = nil
     }
@@ -82,13 +82,17 @@ final class PageStreams {
         contents.traffic.seal(through: contents.traffic.clock.second(of: .now() - Self.grace) - 1)
     }
 
-    /// How the sidecar is: in its own time, and not twice at once.
+    /// How the sidecar is: in its own time, off the loop that answers health checks, and not twice at once.
     private func ask() {
         guard !isAsking else { return }
         isAsking = true
-        loop.makeFutureWithTask { [contents] in await contents.state() }.assumeIsolated().whenSuccess { state in
+        loop.makeFutureWithTask { [contents] in
+            // First: loops that rest tell what they know when they are asked.
+            let state = await contents.state()
+            return (state, contents.traffic.summary)
+        }.assumeIsolated().whenSuccess { state, summary in
             self.isAsking = false
-            self.board.take(state, self.contents.traffic.summary)
+            self.board.take(state, summary)
             for connection in self.open.map(\.self) { connection.tellNews() }
         }
     }

@@ -743,17 +743,17 @@ function aboutPolicy(row) {
 
 /** What enforcing them would have refused, beyond what those at a percentage deny already. */
 function showTrial(rows) {
-  const sinceStart = new Map((page.state?.trial ?? []).map((one) => [one.policy, one]));
+  const since = new Map((page.state?.trial ?? []).map((one) => [one.policy, one]));
   const refused = (part, of) => `${count(part)} of ${count(of)}, ${share(part, of)}`;
   const ever = (row) => {
-    const one = sinceStart.get(row.name);
+    const one = since.get(row.name);
     return one && refused(one.would_have_refused, one.would_have_refused + one.would_have_allowed);
   };
   const tried = rows.filter(isTried);
   table($("trial-table"), "Enforcing them would have refused in addition", [
     ["Policy", "free", (row) => row.name], ["Mode", "", modeOf],
     ["In 15 min, of all", "", (row) => refused(row.sums[2], row.sums[0] + row.sums[1])],
-    ["Since the start, of those in trial", "", ever],
+    ["Since it is so, of those in trial", "", ever],
   ], tried, "No policy is in trial: all are enforced.", tried.map((row) => [row, ever(row)]));
 }
 

@@ -62,6 +62,7 @@ final class Loop {
         self.accessLog = accessLog.map(AccessLogBuffer.init)
         free = FreeCallers(loops: share.count)
         traffic = LoopTraffic(of: share.index, telling: shared.traffic, at: clock.now)
+        traffic.obey(epoch.snapshot.policies, at: clock.now) { GateTotals() }
     }
 
     func start(among others: LoopTable) {
@@ -103,6 +104,7 @@ final class Loop {
     func advance(writingTo log: AccessLog?, keepsLog: Bool) {
         wake()
         epochs.advance()
+        traffic.obey(epoch.snapshot.policies, at: now) { gateTotals }
         epoch.gate.authenticate(as: epoch.snapshot.redis)
         deadlines.change(to: epoch.snapshot.bounds, at: now)
         if !keepsLog {

@@ -2,16 +2,20 @@
 
 import Admission
 import Keyspace
+import Limits
 import NIOCore
 import Telemetry
 
 /// What one loop has to tell the page of the admin address, counted where requests end: plain numbers, no lock, and nothing is
 /// allocated but where a route or a caller is met for the first time.
 ///
-/// The tick tells it, once a second and only if there is something (``TrafficRecorder``).
+/// The tick tells it, once a second and only if there is something (``TrafficRecorder``). Where no page can be opened nothing
+/// is counted.
 final class LoopTraffic {
     private let index: Int
     private let recorder: TrafficRecorder
+    /// Somebody may want to know; looked up once a second.
+    private var isCounting: Bool
     /// That is under way.
     private var second: Int
     private var counted = TrafficSecond()
@@ -20,13 +24,16 @@ final class LoopTraffic {
     /// As of the last second that had something.
     private var totals = GateTotals()
     private var gauges = TrafficSample.Gauges()
-    /// How often something was told, and what was told in detail.
+    private var trials = PolicyTrials()
+    /// How often something was told.
     private var version = 0
-    private var toldVersion = -1
+    /// What was told in detail, and in which watch.
+    private var told: (version: Int, watch: Int)?
 
     init(of index: Int, telling recorder: TrafficRecorder, at now: NIODeadline) {
         self.index = index
         self.recorder = recorder
+        isCounting = recorder.isOffered
         second = recorder.clock.second(of: now)
         callers = CallerCounts(at: second)
     }
@@ -35,10 +42,12 @@ final class LoopTraffic {
 
     /// It counts now: it may never end.
     func streamBegan(_ record: ExchangeRecord) {
+        guard isCounting else { return }
         count(record, TrafficOutcome(record.status, record.reason), nanoseconds: nil)
     }
 
     func ended(_ record: ExchangeRecord, at now: NIODeadline) {
+        guard isCounting else { return }
         let outcome = TrafficOutcome(record.status, record.reason)
         if !record.isStream { count(record, outcome, nanoseconds: (now - record.times.started).nanoseconds) }
         if let reason = record.reason, reason.concern != .nobody { note(record, reason, at: now) }
@@ -74,6 +83,17 @@ final class LoopTraffic {
             record.correlationID)
     }
 
+    // MARK: Configurations
+
+    /// Requests begin by these policies from now on.
+    func obey(_ policies: [Policy], at now: NIODeadline, _ gateTotals: () -> GateTotals) {
+        trials.obey(policies)
+        guard isCounting else { return }
+        countDecisions(gateTotals())
+        trials.begin(with: totals, at: recorder.clock.second(of: now))
+        version += 1
+    }
+
     // MARK: Telling
 
     /// The second is over.
@@ -85,6 +105,9 @@ final class LoopTraffic {
     func tell(
         _ gauges: TrafficSample.Gauges, hasRequests: Bool, at now: NIODeadline, _ gateTotals: () -> GateTotals
     ) {
+        defer { second = max(second, recorder.clock.second(of: now)) }
+        if recorder.isOffered != isCounting { isCounting ? end() : begin(at: now, gateTotals()) }
+        guard isCounting else { return }
         if hasRequests || !counted.isEmpty { countDecisions(gateTotals()) }
         if !counted.isEmpty || gauges != self.gauges {
             recorder.add(counted, gauges, of: index, at: second)
@@ -92,9 +115,24 @@ final class LoopTraffic {
             counted.empty()
             version += 1
         }
-        second = max(second, recorder.clock.second(of: now))
-        callers.advance(to: second)
-        if recorder.isWatched { tellDetail() }
+        callers.advance(to: recorder.clock.second(of: now))
+        if let watch = recorder.watch { tellDetail(in: watch) }
+    }
+
+    /// A page can be opened from now on: what was before is no part of it.
+    private func begin(at now: NIODeadline, _ gateTotals: GateTotals) {
+        isCounting = true
+        callers = CallerCounts(at: recorder.clock.second(of: now))
+        totals = gateTotals
+        trials.begin(with: totals, at: recorder.clock.second(of: now))
+    }
+
+    private func end() {
+        isCounting = false
+        counted.empty()
+        callers = CallerCounts(at: second)
+        refusals = RecentRefusals()
+        trials.end()
     }
 
     /// What gates have decided since.
@@ -104,25 +142,21 @@ final class LoopTraffic {
             let policy = TrafficSecond.Policy(
                 allowed: counters.passed - before.passed, denied: counters.denied - before.denied,
                 shadow: counters.wouldHaveDenied - before.wouldHaveDenied)
-            if !policy.isEmpty { counted.policies[name] = policy }
+            if !policy.isEmpty { counted.policies[name, default: TrafficSecond.Policy()] += policy }
         }
-        counted.redisDurations = now.redis.durations.since(totals.redis.durations)
-        counted.withoutRedis = now.decisions.withoutRedis - totals.decisions.withoutRedis
+        counted.redisDurations += now.redis.durations.since(totals.redis.durations)
+        counted.withoutRedis += now.decisions.withoutRedis - totals.decisions.withoutRedis
         totals = now
     }
 
-    private func tellDetail() {
+    private func tellDetail(in watch: Int) {
         let version = version + callers.version + refusals.total
-        guard version != toldVersion else { return }
-        toldVersion = version
-        let trials = totals.policies.compactMapValues { counters in
-            counters.wouldHaveDenied + counters.wouldHaveAllowed == 0
-                ? nil
-                : TrafficRecorder.Trial(
-                    wouldHaveRefused: counters.wouldHaveDenied, wouldHaveAllowed: counters.wouldHaveAllowed)
-        }
+        if let told, told == (version, watch) { return }
+        told = (version, watch)
         recorder.tell(
-            TrafficRecorder.Detail(callers: callers.standing, refusals: refusals.all, trials: trials), of: index)
+            TrafficRecorder.Detail(
+                callers: callers.standing, refusals: refusals.all, trials: trials.standing(at: totals)),
+            of: index)
     }
 }
 

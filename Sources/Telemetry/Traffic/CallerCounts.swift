@@ -52,15 +52,28 @@ package struct CallerCounts: Sendable {
         }
     }
 
+    /// In which rows of the tables a caller was found last. A hint: who has come meanwhile may have taken them.
+    private struct Rows: Sendable {
+        var caller = 0
+        var organization = 0
+        var denied = 0
+        var deniedOrganization = 0
+    }
+
     private var number: Int
     private var present = Span()
     private var former = Span()
+    /// By ``slot(of:)``.
+    private var rows = [Rows](repeating: Rows(), count: Self.slotCount)
     /// How often it has changed.
     package private(set) var version = 0
 
     package init(at second: Int) {
         number = second / Self.span
     }
+
+    /// Where the former span begins, seen from a second.
+    static func since(at second: Int) -> Int { (second / span - 1) * span }
 
     package var standing: Standing {
         Standing(since: (number - 1) * Self.span, present: present.standing, former: former.standing)
@@ -69,11 +82,26 @@ package struct CallerCounts: Sendable {
     package mutating func count(organization: String, key: String, isDenied: Bool) {
         version += 1
         let caller = Caller(key: key, organization: organization)
-        present.callers.count(caller)
-        present.organizations.count(organization)
-        guard isDenied else { return }
-        present.denied.count(caller)
-        present.deniedOrganizations.count(organization)
+        let slot = Self.slot(of: key)
+        var rows = self.rows[slot]
+        rows.caller = present.callers.count(caller, near: rows.caller)
+        rows.organization = present.organizations.count(organization, near: rows.organization)
+        if isDenied {
+            rows.denied = present.denied.count(caller, near: rows.denied)
+            rows.deniedOrganization = present.deniedOrganizations.count(organization, near: rows.deniedOrganization)
+        }
+        self.rows[slot] = rows
+    }
+
+    private static let slotCount = 256
+
+    /// The last letters of an id are random.
+    private static func slot(of key: String) -> Int {
+        key.utf8.withContiguousStorageIfAvailable { octets in
+            var slot = 0
+            for octet in octets.suffix(4) { slot = slot &* 37 &+ Int(octet) }
+            return slot & (slotCount - 1)
+        } ?? 0
     }
 
     /// To be called each second.

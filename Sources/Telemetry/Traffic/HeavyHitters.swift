@@ -27,27 +27,30 @@ struct HeavyHitters<Key: Hashable & Sendable>: Sendable {
     private var rowOf: [Key: Int] = [:]
     private var heap: [Int] = []
     private var places: [Int] = []
-    /// Of the last one: who comes often comes several times in a row, and is found without a hash.
-    private var lastRow = 0
 
     var standing: Standing {
         Standing(entries: entries.map { $0 }, floor: entries.count < Self.most ? 0 : entries[heap[0]].count)
     }
 
-    mutating func count(_ key: Key) {
-        let isLast = lastRow < entries.count && entries[lastRow].key == key
-        if let row = isLast ? lastRow : rowOf[key] {
-            lastRow = row
+    /// - Parameter hint: its row, if it still is: where it was found last. Then it is found without a hash.
+    /// - Returns: its row, by which it may be found next time.
+    @discardableResult mutating func count(_ key: Key, near hint: Int = 0) -> Int {
+        let isThere = hint < entries.count && entries[hint].key == key
+        if let row = isThere ? hint : rowOf[key] {
             entries[row].count += 1
-            return sink(places[row])
+            sink(places[row])
+            return row
         }
-        guard entries.count == Self.most else { return append(key) }
+        guard entries.count == Self.most else {
+            append(key)
+            return entries.count - 1
+        }
         let row = heap[0]
-        lastRow = row
         rowOf[entries[row].key] = nil
         rowOf[key] = row
         entries[row] = Entry(key: key, count: entries[row].count + 1, error: entries[row].count)
         sink(0)
+        return row
     }
 
     mutating func empty() {

@@ -25,7 +25,8 @@ package struct Percentiles: Sendable, Equatable {
             for (bucket, count) in counts.enumerated() where count > 0 {
                 guard before + count < rank else {
                     let range = range(bucket)
-                    return (range.lowerBound + range.count / (2 * count) * (2 * (rank - before) - 1)) / 1_000
+                    let share = (Double(rank - before) - 0.5) / Double(count)
+                    return (range.lowerBound + Int(Double(range.count) * share)) / 1_000
                 }
                 before += count
             }

@@ -1,29 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The heavy hitters of several loops and times together.
+/// The heavy hitters of several loops and times together, in time that is linear in their tables.
 struct Ranking<Key: Hashable & Sendable>: Sendable {
-    private var known: [Key: (count: Int, error: Int)] = [:]
-    /// Whoever isn't known has come so often at most.
-    private var floor = 0
+    private struct Sum {
+        var count = 0
+        var error = 0
+        /// Of the tables that know the key.
+        var floor = 0
 
-    mutating func add(_ hitters: HeavyHitters<Key>.Standing) {
-        var missing = Set(known.keys)
-        for entry in hitters.entries {
-            missing.remove(entry.key)
-            let (count, error) = known[entry.key] ?? (floor, floor)
-            known[entry.key] = (count + entry.count, error + entry.error)
+        mutating func add(_ entry: HeavyHitters<Key>.Entry, _ floor: Int) {
+            count += entry.count
+            error += entry.error
+            self.floor += floor
         }
-        // They may have come there too, and were pushed out.
-        for key in missing {
-            known[key]?.count += hitters.floor
-            known[key]?.error += hitters.floor
+    }
+
+    private let sums: [Key: Sum]
+    /// Of all tables: whoever none of them knows has come so often at most.
+    private let floor: Int
+
+    init(_ tables: some Sequence<HeavyHitters<Key>.Standing>) {
+        var (sums, floor) = ([Key: Sum](), 0)
+        for table in tables {
+            floor += table.floor
+            for entry in table.entries {
+                sums[entry.key, default: Sum()].add(entry, table.floor)
+            }
         }
-        floor += hitters.floor
+        self.sums = sums
+        self.floor = floor
     }
 
     /// By what is certain, and of equals by name: whoever may have come often, or once, isn't on top.
     func top(_ most: Int, by name: (Key) -> String) -> [HeavyHitters<Key>.Entry] {
-        let sorted = known.map { HeavyHitters<Key>.Entry(key: $0, count: $1.count, error: $1.error) }.sorted {
+        let sorted = sums.map { key, sum in
+            // They may have come where they aren't known too, and were pushed out.
+            let missed = floor - sum.floor
+            return HeavyHitters<Key>.Entry(key: key, count: sum.count + missed, error: sum.error + missed)
+        }.sorted {
             let (certain, other) = ($0.count - $0.error, $1.count - $1.error)
             return certain == other ? name($0.key) < name($1.key) : certain > other
         }

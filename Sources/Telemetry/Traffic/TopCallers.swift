@@ -22,9 +22,16 @@ package struct TopCallers: Sendable, Equatable {
 
     /// - Parameters:
     ///   - start: when the process began.
-    init(_ loops: some Collection<CallerCounts.Standing>, from start: Int) {
-        let newest = loops.map(\.since).max() ?? start
-        let spans = loops.flatMap { $0.since == newest ? [$0.present, $0.former] : [$0.present] }
+    ///   - second: what is told is of the span that it is in and of the one before, however long ago a loop told.
+    init(_ loops: some Collection<CallerCounts.Standing>, from start: Int, at second: Int) {
+        let newest = max(CallerCounts.since(at: second), loops.map(\.since).max() ?? start)
+        let spans = loops.flatMap { loop in
+            switch newest - loop.since {
+            case 0: [loop.present, loop.former]
+            case CallerCounts.span: [loop.present]
+            default: [CallerCounts.Standing.Span]()
+            }
+        }
         since = max(newest, start)
         callers = Self.top(spans.map(\.callers))
         organizations = Self.top(spans.map(\.organizations))
@@ -33,17 +40,13 @@ package struct TopCallers: Sendable, Equatable {
     }
 
     private static func top(_ parts: [HeavyHitters<CallerCounts.Caller>.Standing]) -> [Entry] {
-        var ranking = Ranking<CallerCounts.Caller>()
-        for part in parts { ranking.add(part) }
-        return ranking.top(most, by: \.key).map {
+        Ranking(parts).top(most, by: \.key).map {
             Entry(key: $0.key.key, organization: $0.key.organization, count: $0.count, error: $0.error)
         }
     }
 
     private static func top(_ parts: [HeavyHitters<String>.Standing]) -> [Entry] {
-        var ranking = Ranking<String>()
-        for part in parts { ranking.add(part) }
-        return ranking.top(most, by: \.self).map {
+        Ranking(parts).top(most, by: \.self).map {
             Entry(key: nil, organization: $0.key, count: $0.count, error: $0.error)
         }
     }

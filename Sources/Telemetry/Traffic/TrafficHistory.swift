@@ -2,8 +2,8 @@
 
 /// The last 15 minutes, a sample a second.
 ///
-/// 1. A second is open until it is sealed: by a reader, or once one comes that is two later. A sealed one never changes, so
-///    whoever has been told it needs no word about it any more.
+/// 1. A second is open until it is closed. Then its sample is made, and appended; it never changes, so whoever has been told
+///    it needs no word about it any more.
 /// 2. What comes late, of a loop that stood still, counts in the first second that is open: no call is lost or told twice.
 /// 3. Quiet seconds take no room. They are told all the same, with the connections of the one before.
 ///
@@ -28,11 +28,15 @@ package struct TrafficHistory: Sendable {
     /// Of what was let go last.
     private var before = TrafficSample.Gauges()
     private let start: Int
+    /// Nothing is added to these any more.
+    private var closedThrough: Int
+    /// Of these there are samples.
     package private(set) var sealedThrough: Int
 
     /// - Parameter start: the first second.
     package init(from start: Int) {
         self.start = start
+        closedThrough = start - 1
         sealedThrough = start - 1
     }
 
@@ -40,8 +44,7 @@ package struct TrafficHistory: Sendable {
     ///   - gauges: of this loop, at the end of that second.
     ///   - at: no later than the second that is under way.
     package mutating func add(_ counted: TrafficSecond, _ gauges: TrafficSample.Gauges, of loop: Int, at second: Int) {
-        seal(through: second - 2)
-        let second = max(second, sealedThrough + 1)
+        let second = max(second, closedThrough + 1)
         let index = place(of: second)
         open[index].counted += counted
         open[index].gauges[loop] = gauges
@@ -54,15 +57,39 @@ package struct TrafficHistory: Sendable {
         return index
     }
 
-    /// What was counted by the end of this second is all.
-    package mutating func seal(through second: Int) {
-        guard second > sealedThrough else { return }
-        while let first = open.first, first.at <= second {
-            open.removeFirst()
-            gauges.merge(first.gauges) { $1 }
-            append(TrafficSample(first.counted, at: first.at, sum(of: gauges)))
+    // MARK: Sealing
+
+    /// A second of which a sample is to be made.
+    package struct Closed: Sendable {
+        var at: Int
+        var counted: TrafficSecond
+        var gauges: TrafficSample.Gauges
+
+        package var sample: TrafficSample { TrafficSample(counted, at: at, gauges) }
+    }
+
+    /// What was counted by the end of this second is all. To be followed by ``append(_:through:)``, before the next.
+    package mutating func close(through second: Int) -> [Closed] {
+        guard second > closedThrough else { return [] }
+        closedThrough = second
+        let count = open.prefix { $0.at <= second }.count
+        let closed = open[..<count].map { open in
+            gauges.merge(open.gauges) { $1 }
+            return Closed(at: open.at, counted: open.counted, gauges: sum(of: gauges))
         }
-        sealedThrough = second
+        open.removeFirst(count)
+        return closed
+    }
+
+    /// - Parameter samples: of what was closed.
+    package mutating func append(_ samples: [TrafficSample], through second: Int) {
+        for sample in samples { append(sample) }
+        sealedThrough = max(sealedThrough, second)
+    }
+
+    /// Both at once.
+    package mutating func seal(through second: Int) {
+        append(close(through: second).map(\.sample), through: second)
     }
 
     private func sum(of gauges: [Int: TrafficSample.Gauges]) -> TrafficSample.Gauges {

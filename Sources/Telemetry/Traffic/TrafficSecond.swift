@@ -19,7 +19,7 @@ package struct TrafficSecond: Sendable {
 
         package var isEmpty: Bool { self == Policy() }
 
-        static func += (sum: inout Policy, other: Policy) {
+        package static func += (sum: inout Policy, other: Policy) {
             sum.allowed += other.allowed
             sum.denied += other.denied
             sum.shadow += other.shadow

@@ -20,9 +20,7 @@ import Testing
         }
 
         func top(_ most: Int) -> [HeavyHitters<Int>.Entry] {
-            var ranking = Ranking<Int>()
-            for table in tables { ranking.add(table.standing) }
-            return ranking.top(most) { "\($0)" }
+            Ranking(tables.map(\.standing)).top(most) { "\($0)" }
         }
     }
 
@@ -84,8 +82,8 @@ import Testing
 
     // MARK: By spans of time
 
-    private static func top(_ counts: CallerCounts, from start: Int = 0) -> TopCallers {
-        TopCallers([counts.standing], from: start)
+    private static func top(_ counts: CallerCounts, from start: Int = 0, at second: Int = 0) -> TopCallers {
+        TopCallers([counts.standing], from: start, at: second)
     }
 
     @Test func keysAndOrganizationsAreCountedApart() {
@@ -128,8 +126,67 @@ import Testing
         early.advance(to: span)
         early.count(organization: "acme", key: "acme/b", isDenied: false)
         late.advance(to: 2 * span)
-        let top = TopCallers([early.standing, late.standing], from: 0)
+        let top = TopCallers([early.standing, late.standing], from: 0, at: 0)
         #expect(top.callers.map(\.key) == ["acme/b"])
         #expect(top.since == span)
+        // Or of no time that is told any more.
+        late.advance(to: 3 * span)
+        #expect(TopCallers([early.standing, late.standing], from: 0, at: 0).callers.isEmpty)
+    }
+
+    /// None of them has told for long.
+    @Test func loopsThatAllRestAreBehindTheTime() {
+        let span = CallerCounts.span
+        var counts = CallerCounts(at: 0)
+        counts.count(organization: "acme", key: "acme/a", isDenied: false)
+        #expect(Self.top(counts, at: span).callers.map(\.key) == ["acme/a"])
+        #expect(Self.top(counts, at: span).since == 0)
+        #expect(Self.top(counts, at: 2 * span).callers.isEmpty)
+    }
+
+    /// Rows go from one to the other: what is remembered of them is but a hint.
+    @Test func callersAreFoundWhateverRowsWereTaken() throws {
+        var counts = CallerCounts(at: 0)
+        var exact: [String: Int] = [:]
+        for step in 0..<60_000 {
+            // 1 000 once each, which push each other out, beside 20 that come again and again.
+            let number = step % 3 == 0 ? step / 3 % 1_000 + 100 : step % 20
+            let organization = "o\(number % 7)"
+            counts.count(organization: organization, key: "\(organization)/\(number)", isDenied: step % 2 == 0)
+            exact["\(organization)/\(number)", default: 0] += 1
+        }
+        let top = Self.top(counts)
+        #expect(top.callers.count == 20)
+        for entry in top.callers {
+            let truth = try #require(exact[entry.key ?? ""])
+            let range = (entry.count - entry.error)...entry.count
+            #expect(range.contains(truth))
+        }
+        #expect(top.organizations.map(\.count).reduce(0, +) == 60_000)
+        #expect(top.deniedOrganizations.map(\.count).reduce(0, +) == 30_000)
+    }
+
+    /// Each of 128 loops has other keys, as many as it may have, so that each table has a floor.
+    @Test(.timeLimit(.minutes(1))) func manyLoopsAreRankedInTimeThatIsLinear() throws {
+        let tables = (0..<256).map { table in
+            var hitters = HeavyHitters<Int>()
+            for key in 0..<2_000 { hitters.count(table * 10_000 + key) }
+            for _ in 0...table { hitters.count(-1) }
+            return hitters.standing
+        }
+        let floors = tables.map(\.floor).reduce(0, +)
+        let began = ContinuousClock.now
+        let top = Ranking(tables).top(.max) { "\($0)" }
+        // By each table's keys against all that are known it would be a minute.
+        #expect(ContinuousClock.now - began < .seconds(20))
+        let known = tables.count * (HeavyHitters<Int>.most - 1) + 1
+        #expect(floors > 0)
+        #expect(top.count == known)
+        let first = try #require(top.first)
+        #expect(first.key == -1)
+        let truth = 256 * 257 / 2
+        #expect(first.count - first.error...first.count ~= truth)
+        let lowest = top.map(\.count).min() ?? 0
+        #expect(lowest >= floors)
     }
 }

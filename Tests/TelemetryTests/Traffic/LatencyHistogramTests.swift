@@ -40,6 +40,22 @@ import Testing
         #expect(abs(percentiles.p99 - 100_000) < 12_500)
     }
 
+    @Test(arguments: [1, 25_001, 100_000, 2_000_000])
+    func percentilesOfManyLieWithinTheirBucket(count: Int) throws {
+        var (fine, coarse) = (LatencyHistogram(), Histogram(.ofParts))
+        for _ in 0..<count {
+            fine.observe(nanoseconds: 20_000)
+            coarse.observe(nanoseconds: 20_000)
+        }
+        // 16.4 to 32.8 µs, and up to 50 µs.
+        let ofFine = try #require(fine.percentiles)
+        #expect((16...32).contains(ofFine.p50))
+        #expect((ofFine.p50...32).contains(ofFine.p99))
+        let ofCoarse = try #require(coarse.percentiles)
+        #expect((24...25).contains(ofCoarse.p50))
+        #expect((ofCoarse.p50...50).contains(ofCoarse.p99))
+    }
+
     @Test func emptyHasNone() {
         var histogram = LatencyHistogram()
         #expect(histogram.percentiles == nil)

@@ -37,13 +37,16 @@ import Testing
         #expect(samples.map(\.gauges.connections) == [0, 0, 4, 4, 4, 4])
     }
 
-    @Test func aSecondIsSealedByOneThatIsTwoLater() {
+    /// A sample is made without the lock: meanwhile loops tell, and readers read.
+    @Test func whatComesWhileASampleIsMadeCountsInTheNextSecond() {
         var history = TrafficHistory(from: 100)
         history.add(Self.counted(1), Self.none, of: 0, at: 100)
-        history.add(Self.counted(1), Self.none, of: 0, at: 101)
-        #expect(history.sealedThrough == 99)
-        history.add(Self.counted(1), Self.none, of: 0, at: 102)
-        #expect(history.sealedThrough == 100)
+        let closed = history.close(through: 100)
+        history.add(Self.counted(7), Self.none, of: 1, at: 100)
+        #expect(history.samples(after: 0, most: 9).isEmpty)
+        history.append(closed.map(\.sample), through: 100)
+        history.seal(through: 101)
+        #expect(Self.allowed(history.samples(after: 0, most: 9)) == [1, 7])
     }
 
     /// Of a loop that stood still.
