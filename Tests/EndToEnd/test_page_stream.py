@@ -250,7 +250,7 @@ def test_no_secret_is_told(launch, upstream, redis, key):
         for credential in (key, junk):
             ask(daemon.port, "GET", "/api/listings", credential)
         until(lambda page: page.state["refusals"] and page.state["top"]["callers"], "the load")
-        daemon.write(f'upstream: {{url: "http://user:s3cret-of-upstream@127.0.0.1:1"}}\nredis: {{url: "{password}"}}\n')
+        daemon.write(f'upstream: {{url: "http://user:s3cret-of-upstream@127.0.0.1:1"}}\nredis: {{url: "redis//:{password}@127.0.0.1:6379"}}\n')
         until(lambda page: (page.state["configuration"]["last_reload"] or {}).get("ok") is False, "the failed reload")
         redis.kill()
         until(lambda page: not page.state["redis"]["ok"], "the loss of Redis")
