@@ -246,7 +246,7 @@ def test_each_user_may_run_the_scripts_of_its_own():
     def scripts(*places: str) -> set[str]:
         paths = [ROOT / "Sources" / place for place in places]
         files = [file for path in paths for file in (path.rglob("*.swift") if path.is_dir() else [path])]
-        named = re.findall(r"(?:RedisScript|RedisCommand\(\s*|answer\(\s*|evaluate\(\s*)\.(\w+)", "\n".join(file.read_text() for file in files))
+        named = re.findall(r"(?:RedisScript|RedisCommand\(\s*|command\(\s*|answer\(\s*|evaluate\(\s*)\.(\w+)", "\n".join(file.read_text() for file in files))
         return {name for name in named if name in bodies}
 
     # Retention does so by what Directory+Completion has for both.
