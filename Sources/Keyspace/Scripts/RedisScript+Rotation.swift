@@ -13,8 +13,9 @@ extension RedisScript {
     /// `{'rotating', what replaced it or ''}`, `{'grace'}`, `{'long', octets}`, `{'past'}`, `{'never'}`,
     /// `{'longer', seconds}`.
     ///
-    /// The new record is a copy: it counts in the same buckets (`subject`), by the same numbers. Until the grace is over both are keys, and the old one is no longer counted among those that may
-    /// be. So it must be over before the new one is replaced: a subject has two working keys at most.
+    /// The new record is a copy: it counts in the same buckets (`subject`), by the same numbers. Until the grace is over both are
+    /// keys, and the old one is no longer counted among those that may be. So it must be over before the new one is replaced: a
+    /// subject has two working keys at most.
     package static let rotateKey = RedisScript(
         name: "rotate-key",
         source: """
