@@ -49,7 +49,8 @@ import Testing
 
     private static let onTheWay: [Call] = [
         (.lookup, [credential]), (.load, withRecords), (.usage, withUsage), (.session, [session]), (.renew, [own[2]]),
-        (.release, [own[2]]), (.instance, [names.instance]), (.plan, [names.planRevision, plan]), (.admit, admitted),
+        (.release, [own[2]]), (.instance, [names.instance, names.guarded]), (.plan, [names.planRevision, plan]),
+        (.admit, admitted),
         (.correct, charged),
     ]
     private static let ofOrganizations: [Call] = [

@@ -40,15 +40,18 @@ let loadScriptSource = """
     return answer
     """
 
-/// The database's id, first named by a process that has never seen one. Answers `{now in µs, instance id}`.
+/// The database's id, first named by a process that has never seen one. Answers `{now in µs, instance id}`, and of a cluster
+/// `{now in µs, instance id, whether it is guarded}`.
 ///
-/// - KEYS: `<namespace>:1:{:m}:meta`.
+/// - KEYS: `<namespace>:1:{:m}:meta`, or a cluster's guard; of a cluster's first one also `<namespace>:1:{:m}:guards`.
 /// - ARGV: an id to set if there is none; empty from a process that knows one.
 let instanceScriptSource = """
     #!lua flags=allow-oom
     local time = redis.call('TIME')
     if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'NX') end
-    return {time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])}
+    local now, id = time[1] * 1000000 + time[2], redis.call('GET', KEYS[1])
+    if not KEYS[2] then return {now, id} end
+    return {now, id, redis.call('EXISTS', KEYS[2])}
     """
 
 /// The revision of all plans, and the numbers of one. Answers `{now in µs, revision, limits}`; of limits beyond their
