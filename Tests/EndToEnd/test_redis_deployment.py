@@ -12,7 +12,8 @@ import pytest
 from fixtures.authority import Authority
 from fixtures.programs import ROOT, Control, built
 from fixtures.redis_server import RedisServer, read_reply
-from fixtures.sentinels import PATIENCE, Server
+from fixtures.sentinels import PATIENCE
+from fixtures.server import Server
 from fixtures.wire import ask, free_port, until
 
 USERS = ROOT / "deploy/redis/users.acl"

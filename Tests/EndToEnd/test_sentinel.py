@@ -12,7 +12,8 @@ from fixtures.feigned_sentinel import FeignedSentinel, array
 from fixtures.pace import Pace
 from fixtures.programs import ROOT, Control
 from fixtures.redis_server import RedisServer
-from fixtures.sentinels import NAME, PASSWORD, PATIENCE, SENTINEL_PASSWORD, Deployment, Server
+from fixtures.sentinels import NAME, PASSWORD, PATIENCE, SENTINEL_PASSWORD, Deployment
+from fixtures.server import Server
 from fixtures.wire import ask, until
 from test_metrics import value
 
