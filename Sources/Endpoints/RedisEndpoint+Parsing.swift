@@ -8,7 +8,6 @@ extension RedisEndpoint {
     private static let defaultPort = 6379
     private static let defaultSentinelPort = 26379
     private static let products = ["redis", "valkey"]
-    private static let unsupportedSchemes = ["redis+cluster", "valkey+cluster", "rediss+cluster", "valkeys+cluster"]
     /// `sun_path` on Linux holds 108 bytes with its NUL.
     private static let longestSocketPath = 107
 
@@ -22,23 +21,27 @@ extension RedisEndpoint {
             security = ServerTrust()
         } else if let rest = text.dropping(prefix: "unix:") {
             try self.init(unix: rest)
-        } else if let rest = Self.sentinelSchemes(of: Self.products).firstRest(of: text) {
+        } else if let (rest, isSecured) = Self.rest(of: text, behind: "sentinel") {
             try self.init(sentinels: rest)
-        } else if let rest = Self.sentinelSchemes(of: Self.products.map { "\($0)s" }).firstRest(of: text) {
-            try self.init(sentinels: rest)
-            security = ServerTrust()
+            if isSecured { security = ServerTrust() }
+        } else if let (rest, isSecured) = Self.rest(of: text, behind: "cluster") {
+            try self.init(cluster: rest)
+            if isSecured { security = ServerTrust() }
         } else {
-            for scheme in Self.unsupportedSchemes where text.hasPrefix("\(scheme)://") {
-                throw RedisEndpointError(
-                    "\(scheme):// is not supported in this version; use redis://, redis+sentinel:// or unix:/path")
-            }
             throw RedisEndpointError("expected redis://host:port/database, rediss:// for TLS, or unix:/path")
         }
     }
 
-    /// As others spell them.
-    private static func sentinelSchemes(of products: [String]) -> [String] {
-        products.flatMap { ["\($0)+sentinel://", "\($0)-sentinel://"] }
+    /// What is behind the scheme of several hosts, in any of the ways that it is spelt.
+    private static func rest(of text: some StringProtocol, behind kind: String) -> (Substring, isSecured: Bool)? {
+        for product in products {
+            for (scheme, isSecured) in [(product, false), ("\(product)s", true)] {
+                for prefix in ["\(scheme)+\(kind)://", "\(scheme)-\(kind)://"] where text.hasPrefix(prefix) {
+                    return (Substring(text.dropFirst(prefix.count)), isSecured)
+                }
+            }
+        }
+        return nil
     }
 
     private init(tcp rest: Substring) throws(RedisEndpointError) {
@@ -46,7 +49,8 @@ extension RedisEndpoint {
         let parts = location.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard !parts[0].contains(",") else {
             throw RedisEndpointError(
-                "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, else the primary alone")
+                "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, for a cluster "
+                    + "redis+cluster://h1,h2, else the primary alone")
         }
         let server = try Self.parseAuthority(parts[0], Self.defaultPort)
         let database = parts.count > 1 && !parts[1].isEmpty ? try Self.parseDatabase(parts[1]) : 0
@@ -57,11 +61,7 @@ extension RedisEndpoint {
     private init(sentinels rest: Substring) throws(RedisEndpointError) {
         let (credentials, location) = Self.splitCredentials(rest)
         let parts = location.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
-        var hosts: [ServerAddress] = []
-        for part in parts[0].split(separator: ",", omittingEmptySubsequences: false) {
-            let host = try Self.parseAuthority(part, Self.defaultSentinelPort)
-            if !hosts.contains(host) { hosts.append(host) }
-        }
+        let hosts = try Self.parseHosts(parts[0], Self.defaultSentinelPort)
         guard hosts.count <= SentinelGroup.most else {
             throw RedisEndpointError("it lists more than \(SentinelGroup.most) sentinels")
         }
@@ -72,6 +72,30 @@ extension RedisEndpoint {
         let database = parts.count > 2 && !parts[2].isEmpty ? try Self.parseDatabase(parts[2]) : 0
         self.init(.sentinels(SentinelGroup(of: String(parts[1]), at: hosts)), database: database)
         try setCredentials(credentials)
+    }
+
+    private init(cluster rest: Substring) throws(RedisEndpointError) {
+        let (credentials, location) = Self.splitCredentials(rest)
+        let parts = location.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        let hosts = try Self.parseHosts(parts[0], Self.defaultPort)
+        guard hosts.count <= ClusterSeeds.most else {
+            throw RedisEndpointError("it lists more than \(ClusterSeeds.most) nodes: name a few, which know the others")
+        }
+        let database = parts.count > 1 && !parts[1].isEmpty ? try Self.parseDatabase(parts[1]) : 0
+        guard database == 0 else { throw RedisEndpointError("a cluster has database 0 alone") }
+        self.init(.cluster(ClusterSeeds(hosts: hosts)))
+        try setCredentials(credentials)
+    }
+
+    private static func parseHosts(
+        _ text: Substring, _ defaultPort: Int
+    ) throws(RedisEndpointError) -> [ServerAddress] {
+        var hosts: [ServerAddress] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let host = try parseAuthority(part, defaultPort)
+            if !hosts.contains(host) { hosts.append(host) }
+        }
+        return hosts
     }
 
     private init(unix rest: Substring) throws(RedisEndpointError) {
@@ -173,16 +197,6 @@ extension RedisEndpoint {
 extension StringProtocol where SubSequence == Substring {
     fileprivate func dropping(prefix: String) -> Substring? {
         hasPrefix(prefix) ? dropFirst(prefix.count) : nil
-    }
-}
-
-extension [String] {
-    /// What is behind the first of these prefixes that a text has.
-    fileprivate func firstRest(of text: some StringProtocol) -> Substring? {
-        for prefix in self {
-            if text.hasPrefix(prefix) { return Substring(text.dropFirst(prefix.count)) }
-        }
-        return nil
     }
 }
 

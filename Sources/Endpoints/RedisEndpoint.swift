@@ -7,22 +7,27 @@ package import TLS
 /// Where Redis is, who we are there, and by what both sides know each other.
 ///
 /// Text forms: `redis://[[user]:password@]host[:port][/database]`, `valkey://` likewise, `rediss://` and `valkeys://` likewise
-/// by TLS, `unix:/path[?db=N]` and `unix://[[user]:password@]/path[?db=N]`, and where sentinels know the primary
-/// `redis+sentinel://[[user]:password@]host[:port],host…/name[/database]`, likewise by TLS. User and password are
-/// percent-decoded; `redis://:secret@host` has a password alone, as before Redis 6.
+/// by TLS, `unix:/path[?db=N]` and `unix://[[user]:password@]/path[?db=N]`, where sentinels know the primary
+/// `redis+sentinel://[[user]:password@]host[:port],host…/name[/database]`, and for a cluster
+/// `redis+cluster://[[user]:password@]host[:port],host…[/0]`, both likewise by TLS. User and password are percent-decoded;
+/// `redis://:secret@host` has a password alone, as before Redis 6.
 package struct RedisEndpoint: Sendable, Hashable {
     package enum Address: Sendable, Hashable {
         case tcp(host: String, port: Int)
         case unix(path: String)
         /// Wherever sentinels say that the primary is.
         case sentinels(SentinelGroup)
+        /// Each key wherever its cluster has it.
+        case cluster(ClusterSeeds)
     }
 
     /// Who answers there.
     package enum Kind: Sendable, Hashable {
         case server
-        /// Which no text form says yet.
+        /// A primary of a cluster.
         case clusterNode
+        /// A primary or a replica of a cluster, which is asked nothing but where the hash slots are.
+        case clusterMember
         case sentinel
     }
 
@@ -86,6 +91,8 @@ extension RedisEndpoint: CustomStringConvertible, CustomReflectable {
             return "unix:\(path)" + (database == 0 ? "" : "?db=\(database)")
         case .sentinels(let group):
             return "\(security == nil ? "redis" : "rediss")+sentinel://\(user)\(group)/\(database)"
+        case .cluster(let seeds):
+            return "\(security == nil ? "redis" : "rediss")+cluster://\(user)\(seeds)"
         }
     }
 }

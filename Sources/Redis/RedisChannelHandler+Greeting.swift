@@ -22,7 +22,7 @@ extension RedisChannelHandler {
         _ done: @escaping (Result<Void, RedisError>) -> Void
     ) {
         switch endpoint.address {
-        case .tcp, .sentinels: expectsFirstReply = true
+        case .tcp, .sentinels, .cluster: expectsFirstReply = true
         case .unix: break
         }
         Greeting(by: self, endpoint, scripts, deadline, done).begin(isCautious: isCautious)

@@ -41,6 +41,7 @@ extension RedisEndpoint {
             }
         case .unix(let path): connecting = bootstrap.connect(unixDomainSocketPath: path)
         case .sentinels: preconditionFailure("Sentinels are asked first, for the address of a server")
+        case .cluster: preconditionFailure("A cluster is asked first, for the address of a node")
         }
         return connecting.flatMapThrowing { channel in
             guard let handler = handlers.value[ObjectIdentifier(channel)] else {

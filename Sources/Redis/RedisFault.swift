@@ -24,6 +24,10 @@ package enum RedisFault: Sendable, Hashable, CaseIterable {
     case primaryUnknown
     /// It has only part of the keys, and carries out no script about several parts.
     case clusterNode
+    /// It has all of the keys, and was looked for as a node of a cluster.
+    case noCluster
+    /// No node of a cluster tells where its parts are.
+    case mapUnknown
     /// It wants a password, or another one.
     case credentials
     /// The user may not do what is needed.
@@ -56,6 +60,8 @@ extension RedisError {
         case .unfit(.sentinel): .sentinel
         case .unfit(.noSentinel), .unfit(.noPrimary), .unfit(.failingOver): .primaryUnknown
         case .unfit(.clusterNode): .clusterNode
+        case .unfit(.noCluster): .noCluster
+        case .unfit(.noMap): .mapUnknown
         case .unfit(.replica): .replica
         }
     }

@@ -45,4 +45,15 @@ extension RedisReply {
         case .null, .integer, .error, .array: nil
         }
     }
+
+    /// Names and values by turns, as an array has them. The first of a name counts.
+    var fields: [String: RedisReply] {
+        let elements = array ?? []
+        var fields: [String: RedisReply] = [:]
+        for index in stride(from: 0, to: elements.count - 1, by: 2) {
+            guard let name = elements[index].text, fields[name] == nil else { continue }
+            fields[name] = elements[index + 1]
+        }
+        return fields
+    }
 }

@@ -56,7 +56,15 @@ package struct ServerIdentity: Sendable, Equatable {
         if let version, let major = version.split(separator: ".").first.flatMap({ Int($0) }), major < Self.oldestMajor {
             return .tooOld(version: version)
         }
-        if mode == "cluster", kind != .clusterNode { return .clusterNode }
+        switch kind {
+        case .server:
+            if mode == "cluster" { return .clusterNode }
+        case .clusterNode, .clusterMember:
+            if let mode, mode != "cluster" { return .noCluster }
+        case .sentinel: break
+        }
+        // Which the others are is for a replica to tell, too.
+        if kind == .clusterMember { return nil }
         return role == nil || role == "master" ? nil : .replica
     }
 }

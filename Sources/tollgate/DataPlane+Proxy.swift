@@ -90,7 +90,12 @@ extension Readiness.Cause {
         case .primaryUnknown:
             self.init("no_primary", "No Sentinel of redis.url tells where the primary is. The log says why.")
         case .clusterNode:
-            self.init("cluster", "What answers at redis.url is a node of a cluster. Name a server outside a cluster.")
+            self.init(
+                "cluster", "What answers at redis.url is a node of a cluster. Begin the URL with redis+cluster://.")
+        case .noCluster:
+            self.init("no_cluster", "What answers at redis.url is in no cluster. Begin the URL with redis://.")
+        case .mapUnknown:
+            self.init("no_map", "No node of redis.url tells where the cluster's slots are. The log says why.")
         case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")
         case .permissions:
             self.init("NOPERM", "The user in redis.url lacks a permission. The log has the command.")

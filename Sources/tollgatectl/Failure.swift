@@ -160,7 +160,7 @@ extension Failure {
             self.init(
                 .unavailable, "\(endpoint) has no memory left for it (maxmemory); nothing was changed, give it more")
         case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
-            .primaryUnknown, .clusterNode, .busy, .persistence, .clients, .database, .other:
+            .primaryUnknown, .clusterNode, .noCluster, .mapUnknown, .busy, .persistence, .clients, .database, .other:
             self.init(.unavailable, "\(endpoint) answered \(code): \(error.line)")
         }
     }

@@ -12,7 +12,7 @@ from fixtures.redis_server import RedisServer
 from fixtures.wire import accepts, ask, free_port, until
 
 SENTINEL = "this is a Sentinel: to find the primary by it, write redis+sentinel://HOST:PORT/NAME"
-CLUSTER = "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
+CLUSTER = "this is a node of a cluster: write redis+cluster://HOST:PORT"
 REPLICA = "this is a replica: give the address of its primary"
 TLS = "it speaks TLS: begin its URL with rediss://"
 RESET = "before its first answer; does it speak TLS? rediss://"
@@ -163,7 +163,10 @@ def test_max_number_of_clients_survives_the_reset(launch, upstream, server):
 
 
 def test_several_hosts_are_named(launch, upstream):
-    words = "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, else the primary alone"
+    words = (
+        "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, for a cluster "
+        "redis+cluster://h1,h2, else the primary alone"
+    )
     url = "redis://h1:26379,h2:26379/0"
     done = Control(url).run("org", "list")
     assert done.returncode == 64 and f"TOLLGATE_REDIS_URL: {words}" in done.stderr

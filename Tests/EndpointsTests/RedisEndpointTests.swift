@@ -48,9 +48,29 @@ import Testing
                 sentinels("my.master-1", ("h1", 1), ("h2", 26379), ("::1", 3)), username: "app", password: "s@cret",
                 database: 7, security: ServerTrust())
         ),
+        ("redis+cluster://h1", RedisEndpoint(cluster(("h1", 6379)))),
+        ("redis-cluster://h1:7,h2,h1:7/", RedisEndpoint(cluster(("h1", 7), ("h2", 6379)))),
+        ("valkey+cluster://h1,[2001:db8::7]:7/0", RedisEndpoint(cluster(("h1", 6379), ("2001:db8::7", 7)))),
+        ("valkey-cluster://:secret@h1", RedisEndpoint(cluster(("h1", 6379)), password: "secret")),
+        ("rediss+cluster://h1", RedisEndpoint(cluster(("h1", 6379)), security: ServerTrust())),
+        ("rediss-cluster://h1", RedisEndpoint(cluster(("h1", 6379)), security: ServerTrust())),
+        ("valkeys-cluster://h1", RedisEndpoint(cluster(("h1", 6379)), security: ServerTrust())),
+        (
+            "valkeys+cluster://app:s%40cret@h1:1,h2/0",
+            RedisEndpoint(
+                cluster(("h1", 1), ("h2", 6379)), username: "app", password: "s@cret", security: ServerTrust())
+        ),
+        (
+            "redis+cluster://\((1...16).map { "h\($0)" }.joined(separator: ","))",
+            RedisEndpoint(.cluster(ClusterSeeds(hosts: (1...16).map { ServerAddress(host: "h\($0)", port: 6379) })))
+        ),
     ])
     func reads(_ text: String, _ endpoint: RedisEndpoint) throws {
         #expect(try RedisEndpoint(parsing: text) == endpoint)
+    }
+
+    private static func cluster(_ hosts: (String, Int)...) -> RedisEndpoint.Address {
+        .cluster(ClusterSeeds(hosts: hosts.map { ServerAddress(host: $0.0, port: $0.1) }))
     }
 
     private static func sentinels(_ name: String, _ hosts: (String, Int)...) -> RedisEndpoint.Address {
@@ -61,7 +81,8 @@ import Testing
     private static let badHost =
         "host has an octet that no host name has; user, password and database go before and behind"
     private static let severalHosts =
-        "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, else the primary alone"
+        "it lists several hosts: with sentinels write redis+sentinel://h1,h2/NAME, for a cluster redis+cluster://h1,h2, "
+        + "else the primary alone"
     private static let noName =
         "expected the name that the sentinels know the primary by: redis+sentinel://h1,h2/NAME"
     private static let badPort = "port is no number from 1 to 65535"
@@ -85,9 +106,18 @@ import Testing
             "redis+sentinel://\((1...17).map { "h\($0)" }.joined(separator: ","))/m",
             "it lists more than 16 sentinels"
         ),
+        ("redis+cluster://", "host is missing"),
+        ("redis+cluster://h1,", "host is missing"),
+        ("redis+cluster://h1,h2/1", "a cluster has database 0 alone"),
+        ("redis-cluster://h1/mymaster", "database is no number"),
+        ("valkey+cluster://h1:0", badPort),
+        ("rediss+cluster://h1?tls=1", badHost),
+        ("rediss+cluster://::1", "an IPv6 address needs brackets: [::1]:6379"),
+        ("valkeys-cluster://app@h1", "expected user:password before @; a password alone is :password@"),
+        ("redis+clusters://h1", expected),
         (
-            "redis+cluster://h1",
-            "redis+cluster:// is not supported in this version; use redis://, redis+sentinel:// or unix:/path"
+            "redis+cluster://\((1...17).map { "h\($0)" }.joined(separator: ","))",
+            "it lists more than 16 nodes: name a few, which know the others"
         ),
         ("redis://", "host is missing"),
         ("redis://:6379", "host is missing"),
@@ -137,6 +167,8 @@ import Testing
         ("redis://app:secret@h:1/2", "redis://app@h:1/2"),
         ("redis://:secret@[::1]", "redis://[::1]:6379/0"),
         ("valkeys://app:secret@h", "rediss://app@h:6379/0"),
+        ("valkey-cluster://app:secret@h1,[::1]:7/0", "redis+cluster://app@h1:6379,[::1]:7"),
+        ("valkeys+cluster://h1", "rediss+cluster://h1:6379"),
         ("unix://app:secret@/r.sock?db=1", "unix:/r.sock?db=1"),
         ("unix:/r.sock", "unix:/r.sock"),
     ])
@@ -147,5 +179,18 @@ import Testing
         var dumped = ""
         dump(endpoint, to: &dumped)
         #expect(!dumped.contains("secret"))
+    }
+
+    @Test func itsNodesAreKnownByWhatItSays() throws {
+        let endpoint = try RedisEndpoint(parsing: "rediss+cluster://app:secret@h1,h2:7")
+        #expect(endpoint.seeds?.hosts == [ServerAddress(host: "h1", port: 6379), ServerAddress(host: "h2", port: 7)])
+        let address = RedisEndpoint.Address.tcp(host: "h9", port: 9)
+        var node = RedisEndpoint(
+            address, username: "app", password: "secret", security: ServerTrust(), kind: .clusterNode)
+        #expect(endpoint.node(at: ServerAddress(host: "h9", port: 9)) == node)
+        node.kind = .clusterMember
+        #expect(endpoint.member(at: ServerAddress(host: "h9", port: 9)) == node)
+        #expect(try RedisEndpoint(parsing: "redis://h1").seeds == nil)
+        #expect(try RedisEndpoint(parsing: "redis+sentinel://h1/m").seeds == nil)
     }
 }

@@ -56,6 +56,7 @@ import Testing
             (.unfit(.sentinel), .sentinel), (.unfit(.clusterNode), .clusterNode), (.unfit(.replica), .replica),
             (.unfit(.noSentinel), .primaryUnknown), (.unfit(.noPrimary("")), .primaryUnknown),
             (.unfit(.failingOver("")), .primaryUnknown),
+            (.unfit(.noCluster), .noCluster), (.unfit(.noMap("")), .mapUnknown),
         ] as [(RedisError, RedisFault)])
     func isTakenFromWhatTheServerSays(error: RedisError, fault: RedisFault) {
         #expect(error.fault == fault)

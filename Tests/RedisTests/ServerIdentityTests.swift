@@ -38,6 +38,20 @@ import Testing
         #expect(ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster")).misfit(for: .clusterNode) == nil)
         let replica = ServerIdentity(hello: Self.hello("7.0.15", mode: "cluster", role: "replica"))
         #expect(replica.misfit(for: .clusterNode) == .replica)
+        #expect(replica.misfit(for: .clusterMember) == nil)
+    }
+
+    @Test(
+        arguments: [
+            (hello("7.0.15"), .noCluster), (hello("7.0.15", role: "replica"), .noCluster),
+            (hello("7.0.15", mode: "sentinel", role: nil), .sentinel),
+            (hello("6.2.14", mode: "cluster"), .tooOld(version: "6.2.14")),
+            // It doesn't say what it is, as a proxy may.
+            (.status("OK"), nil),
+        ] as [(RedisReply, RedisMisfit?)])
+    func onlyANodeOfAClusterIsOne(reply: RedisReply, misfit: RedisMisfit?) {
+        #expect(ServerIdentity(hello: reply).misfit(for: .clusterNode) == misfit)
+        #expect(ServerIdentity(hello: reply).misfit(for: .clusterMember) == misfit)
     }
 
     @Test(
@@ -58,10 +72,9 @@ import Testing
         arguments: [
             (.tooOld(version: "6.2.14"), "Redis 6.2.14 is too old: 7.0 or later, or Valkey"),
             (.sentinel, "this is a Sentinel: to find the primary by it, write redis+sentinel://HOST:PORT/NAME"),
-            (
-                .clusterNode,
-                "this is a node of a cluster: Tollgate speaks to one server: give the address of one outside a cluster"
-            ),
+            (.clusterNode, "this is a node of a cluster: write redis+cluster://HOST:PORT"),
+            (.noCluster, "this is no node of a cluster: for one server write redis://"),
+            (.noMap("nobody tells"), "nobody tells"),
             (.replica, "this is a replica: give the address of its primary"),
             (.encrypted, "it speaks TLS: begin its URL with rediss://"),
             (insecure(.untrusted), "the certificate of h:1 isn't signed by redis.tls.ca"),

@@ -88,7 +88,7 @@ extension RedisFault {
         switch self {
         case .busy, .replica, .persistence, .credentials: true
         case .unreachable, .notRedis, .encrypted, .untrusted, .certificate, .handshake, .tooOld, .sentinel,
-            .primaryUnknown, .clusterNode, .permissions, .memory, .clients, .database, .other:
+            .primaryUnknown, .clusterNode, .noCluster, .mapUnknown, .permissions, .memory, .clients, .database, .other:
             false
         }
     }

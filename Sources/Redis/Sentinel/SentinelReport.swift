@@ -41,8 +41,8 @@ extension SentinelReport {
     ///   - name: of the primary.
     init(_ replies: [Result<RedisReply, RedisError>], about name: String) throws(RedisError) {
         guard replies.count == 4 else { throw Self.malformed("no four answers") }
-        let fields = Self.fields(try Self.reply(replies[0], about: name))
-        guard let epoch = fields["config-epoch"].flatMap(Self.number), epoch <= Self.highestEpoch else {
+        let fields = try Self.reply(replies[0], about: name).fields
+        guard let epoch = fields["config-epoch"]?.text.flatMap(Self.number), epoch <= Self.highestEpoch else {
             throw Self.malformed("no config-epoch")
         }
         let told = try Self.reply(replies[1], about: name)
@@ -51,14 +51,14 @@ extension SentinelReport {
             let address = ServerAddress(told: host, port: port)
         else { throw Self.malformed("no address of a primary") }
         primary = Primary(at: address, epoch: epoch)
-        isDown = fields["flags"]?.split(separator: ",").contains { $0 == "s_down" || $0 == "o_down" } == true
+        isDown = fields["flags"]?.text?.split(separator: ",").contains { $0 == "s_down" || $0 == "o_down" } == true
         if case .success(let list) = replies[2] {
             for sentinel in (list.array ?? []).prefix(SentinelGroup.most) {
-                let fields = Self.fields(sentinel)
-                guard let host = fields["ip"], let port = fields["port"],
+                let fields = sentinel.fields
+                guard let host = fields["ip"]?.text, let port = fields["port"]?.text,
                     let address = ServerAddress(told: host, port: port)
                 else { continue }
-                others.append(Other(address: address, id: fields["runid"].flatMap(Self.id)))
+                others.append(Other(address: address, id: fields["runid"]?.text.flatMap(Self.id)))
             }
         }
         if case .success(let reply) = replies[3] { id = reply.text.flatMap(Self.id) }
@@ -79,17 +79,6 @@ extension SentinelReport {
     }
 
     private static func malformed(_ what: String) -> RedisError { .protocolViolation("\(what) of a sentinel") }
-
-    /// Names and values by turns. The first of a name counts.
-    private static func fields(_ reply: RedisReply) -> [String: String] {
-        let elements = reply.array ?? []
-        var fields: [String: String] = [:]
-        for index in stride(from: 0, to: elements.count - 1, by: 2) {
-            guard let name = elements[index].text, let value = elements[index + 1].text else { continue }
-            if fields[name] == nil { fields[name] = value }
-        }
-        return fields
-    }
 
     private static func id(_ text: String) -> String? { (1...longestID).contains(text.utf8.count) ? text : nil }
 

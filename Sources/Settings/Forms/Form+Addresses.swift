@@ -194,6 +194,7 @@ extension Form where Value == RedisEndpoint {
             #"\s*(?:(?:redis|valkey)s?://(?:.*:.*@)?\#(redisHost)(?:/\d*)?"#
                 + #"|(?:redis|valkey)s?[+-]sentinel://(?:.*:.*@)?\#(redisHost)(?:,\#(redisHost))*"#
                 + #"/(?!\d+(?:/|\s*$))[A-Za-z0-9._-]{1,100}(?:/\d*)?"#
+                + #"|(?:redis|valkey)s?[+-]cluster://(?:.*:.*@)?\#(redisHost)(?:,\#(redisHost))*(?:/0*)?"#
                 + #"|unix:(?://(?:.*:.*@)?)?/[^?]*(?:\?db=\d+)?)\s*"#)
     ) {
         text throws(Mismatch) in

@@ -75,8 +75,9 @@ extension Settings.Redis {
             switch endpoint.address {
             case .tcp(let host, _): ("redis://", host)
             case .unix: ("unix:", nil)
-            // Where the primary is comes to light later.
+            // Where the primary or the nodes are comes to light later.
             case .sentinels: ("redis+sentinel://", nil)
+            case .cluster: ("redis+cluster://", nil)
             }
         let isWrong = url == nil && root.isGiven(Self.endpoint)
         Self.tls.take(

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Endpoints
+package import NIOCore
+
+/// Where a command goes on that a node has redirected, and for how long. No IO.
+///
+/// A ``Redirection`` tells that nothing was done: to send the command again is no repetition. What may have been carried
+/// out (`.timeout`, `.connectionClosed`) has none, and never gets here.
+///
+/// Invariants: no more than ``mostHops`` nodes after the first one, and none once the deadline has come.
+package struct Redirects: Sendable {
+    package enum Step: Sendable, Equatable {
+        /// At once; behind `ASKING` on the same connection where that is said.
+        case resend(to: ServerAddress, isAsking: Bool)
+        /// To the same node, at the next tick.
+        case later
+        /// What the node said is the answer.
+        case giveUp
+    }
+
+    package static let mostHops = 3
+
+    private let deadline: NIODeadline
+    private var hops = 0
+
+    /// - Parameter deadline: of the command, whichever node it goes to.
+    package init(before deadline: NIODeadline) {
+        self.deadline = deadline
+    }
+
+    package mutating func step(_ redirection: Redirection, at now: NIODeadline) -> Step {
+        guard now < deadline else { return .giveUp }
+        switch redirection {
+        case .moved(_, let node): return hop(to: node, isAsking: false)
+        case .ask(_, let node): return hop(to: node, isAsking: true)
+        case .tryAgain: return .later
+        case .down: return .giveUp
+        }
+    }
+
+    private mutating func hop(to node: ServerAddress, isAsking: Bool) -> Step {
+        guard hops < Self.mostHops else { return .giveUp }
+        hops += 1
+        return .resend(to: node, isAsking: isAsking)
+    }
+}
