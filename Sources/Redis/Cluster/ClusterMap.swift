@@ -48,6 +48,19 @@ package struct ClusterMap: Sendable, Equatable {
         return owner == Self.nobody ? nil : primaries[Int(owner)]
     }
 
+    /// Which of ``primaries`` has it; nil: nobody.
+    package func place(of slot: HashSlot) -> Int? {
+        let owner = owners[Int(slot.number)]
+        return owner == Self.nobody ? nil : Int(owner)
+    }
+
+    /// How many hash slots each of ``primaries`` has.
+    package var slotCounts: [Int] {
+        var counts = [Int](repeating: 0, count: primaries.count)
+        for owner in owners where owner != Self.nobody { counts[Int(owner)] += 1 }
+        return counts
+    }
+
     package func owns(_ primary: ServerAddress, _ slot: HashSlot) -> Bool {
         self.primary(of: slot) == primary
     }
