@@ -49,6 +49,34 @@ package struct CivilDate: Sendable, Hashable {
 
     /// `20261123` (ISO 8601 basic format).
     package var basic: String { "\(year)\(twoDigits(month))\(twoDigits(dayOfMonth))" }
+
+    /// `2026-11-23` (ISO 8601 extended format).
+    package var text: String { String(decoding: octets, as: UTF8.self) }
+
+    /// Of ``text``, with room for a time behind it. Lists have millions of dates: texts made of texts would take seconds.
+    var octets: [UInt8] {
+        var octets: [UInt8] = []
+        octets.reserveCapacity(20)
+        if 0...9_999 ~= year {
+            octets.append(twoDigits: year / 100)
+            octets.append(twoDigits: year % 100)
+        } else {
+            octets += "\(year)".utf8
+        }
+        octets.append(UInt8(ascii: "-"))
+        octets.append(twoDigits: month)
+        octets.append(UInt8(ascii: "-"))
+        octets.append(twoDigits: dayOfMonth)
+        return octets
+    }
+}
+
+extension [UInt8] {
+    /// - Parameter number: 0 to 99.
+    mutating func append(twoDigits number: Int) {
+        append(UInt8(ascii: "0") + UInt8(number / 10))
+        append(UInt8(ascii: "0") + UInt8(number % 10))
+    }
 }
 
 private func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }

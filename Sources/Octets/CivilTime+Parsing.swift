@@ -48,8 +48,14 @@ extension CivilTime {
 
     /// `2026-11-23T08:00:00Z`
     package var text: String {
-        func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let year = String(repeating: "0", count: max(0, 4 - "\(date.year)".utf8.count)) + "\(date.year)"
-        return "\(year)-\(two(date.month))-\(two(date.dayOfMonth))T\(two(hour)):\(two(minute)):\(two(second))Z"
+        var octets = date.octets
+        octets.append(UInt8(ascii: "T"))
+        octets.append(twoDigits: hour)
+        octets.append(UInt8(ascii: ":"))
+        octets.append(twoDigits: minute)
+        octets.append(UInt8(ascii: ":"))
+        octets.append(twoDigits: second)
+        octets.append(UInt8(ascii: "Z"))
+        return String(decoding: octets, as: UTF8.self)
     }
 }

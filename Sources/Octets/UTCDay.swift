@@ -19,10 +19,7 @@ package struct UTCDay: Sendable, Hashable, Comparable, CustomStringConvertible {
         guard description == text else { return nil }
     }
 
-    package var description: String {
-        let basic = CivilDate(day: number).basic
-        return "\(basic.prefix(4))-\(basic.dropFirst(4).prefix(2))-\(basic.suffix(2))"
-    }
+    package var description: String { CivilDate(day: number).text }
 
     package static func < (one: Self, other: Self) -> Bool { one.number < other.number }
 

@@ -65,7 +65,7 @@ import Testing
             #expect(try await directory.suspend(acme, true))
             #expect(try await directory.suspend(acme, false))
             #expect(try await directory.revokeKey(first.id))
-            #expect(try await directory.keys(of: acme, from: 0).page.count == 2)
+            #expect(try await directory.keys(of: acme).count == 2)
             #expect(try await directory.organizations(after: "0").page.map(\.id) == [acme])
             #expect(try await directory.plans(after: "0").page.map(\.name) == [pro])
             #expect(try await directory.audit(of: acme, most: 20).count == 9)

@@ -90,12 +90,10 @@ import Testing
             }
             var found: [String] = []
             var sizes: [Int] = []
-            var offset: Int? = 0
-            while let current = offset {
-                let (page, next) = try await directory.keys(of: acme, from: current)
+            var pages = KeyPages(directory, of: acme)
+            while let page = try await pages.next() {
                 found += page.map(\.id.text)
                 sizes.append(page.count)
-                offset = next
             }
             #expect(found == ids)
             #expect(sizes == [500, 500, 100])

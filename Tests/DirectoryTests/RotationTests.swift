@@ -26,7 +26,7 @@ import Testing
     }
 
     private func working(_ directory: Directory) async throws -> [KeyID] {
-        try await directory.keys(of: acme, from: 0).page.filter { $0.status == .active }.map(\.id)
+        try await directory.keys(of: acme).filter { $0.status == .active }.map(\.id)
     }
 
     private func limits(_ id: KeyID, _ directory: Directory) async throws -> String {

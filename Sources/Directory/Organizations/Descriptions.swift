@@ -97,9 +97,9 @@ package struct KeyDescription: Sendable, Equatable {
         expiresAt = fields[.expiresAt].number
         revokedAt = fields[.revokedAt].number
         overrides = record?.overrides ?? .none
-        tools = ToolAccess(fields[.tools])
-        scopes = KeyScopes(fields[.scopes]) ?? KeyScopes()
-        networks = KeyNetworks(fields[.networks]) ?? KeyNetworks()
+        tools = record?.tools ?? ToolAccess(fields[.tools])
+        scopes = record?.scopes ?? KeyScopes(fields[.scopes]) ?? KeyScopes()
+        networks = record?.networks ?? KeyNetworks(fields[.networks]) ?? KeyNetworks()
         toldWithin = fields[.toldWithin].text?.split(separator: " ").compactMap { Int($0) } ?? []
         meta = fields[.meta].text
         name = fields[.name].text ?? ""

@@ -7,8 +7,6 @@ import Redis
 /// What lists and `show` ask for. Nothing here changes anything; lists come by pages, so that a directory of any size is
 /// read in bounded memory and without holding Redis up.
 extension Directory {
-    /// Records a page.
-    private static let pageSize = 500
     /// Names that SCAN looks at a step.
     private static let scanStep = "1000"
 
@@ -67,22 +65,6 @@ extension Directory {
     package func key(_ id: KeyID) async throws(DirectoryError) -> KeyDescription {
         guard let key = try await keys([id])[0] else { throw .keyMissing(id.text) }
         return key
-    }
-
-    /// A page of an organization's keys, oldest first, revoked ones among them.
-    ///
-    /// - Parameter offset: how many came before.
-    /// - Returns: the offset of the next page; nil after the last.
-    package func keys(
-        of organization: OrganizationID, from offset: Int
-    ) async throws(DirectoryError) -> (page: [KeyDescription], next: Int?) {
-        let locals = try await redis.answer(
-            "ZRANGE", names.keys(organization.text), String(offset), String(offset + Self.pageSize - 1)
-        ).compactMap(\.text)
-        guard !locals.isEmpty else { return ([], nil) }
-        let ids = locals.map { KeyID(organization: organization, local: $0) }
-        let page = try described(try await redis.answers([describing(ids, of: organization)])[0], as: ids)
-        return (page, locals.count < Self.pageSize ? nil : offset + locals.count)
     }
 
     /// Several at once, of whatever organizations; nil where there is none.

@@ -7,7 +7,62 @@ import Redis
 /// All keys of one organization or of all, page by page: in bounded memory, many organizations a round trip.
 ///
 /// Keys of one organization come oldest first. Organizations are in no order, and one that is made meanwhile may be missed.
+/// Redis is asked for the page after the one that is given out, so that it answers while that one is used.
 package struct KeyPages {
+    private let directory: Directory
+    private let runs: KeyRuns
+    /// The page that is asked for ahead.
+    private var ahead: Task<Result<[KeyRuns.Run]?, DirectoryError>, Never>?
+
+    /// - Parameter organization: nil for all there are.
+    package init(_ directory: Directory, of organization: OrganizationID?) {
+        self.directory = directory
+        runs = KeyRuns(directory, of: organization)
+    }
+
+    /// - Returns: nil after the last page; one may be empty.
+    package mutating func next() async throws(DirectoryError) -> [KeyDescription]? {
+        guard let runs = try await nextRuns() else { return nil }
+        var page: [KeyDescription] = []
+        for (ids, answer) in runs { page += try directory.described(answer, as: ids) }
+        return page
+    }
+
+    /// The next page as it is exported; nil after the last.
+    package mutating func nextExported() async throws(DirectoryError) -> [ExportedKey]? {
+        guard let runs = try await nextRuns() else { return nil }
+        var page: [ExportedKey] = []
+        for (ids, answer) in runs {
+            let (_, organization, records) = try directory.records(in: answer, as: ids)
+            page += records.compactMap { ExportedKey($0.id, $0.fields, of: organization) }
+        }
+        return page
+    }
+
+    private mutating func nextRuns() async throws(DirectoryError) -> [KeyRuns.Run]? {
+        let answer = await (ahead ?? asked()).value
+        ahead = nil
+        guard let found = try answer.get() else { return nil }
+        ahead = asked()
+        return found
+    }
+
+    private func asked() -> Task<Result<[KeyRuns.Run]?, DirectoryError>, Never> {
+        Task { [runs] in
+            do throws(DirectoryError) {
+                return .success(try await runs.next())
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+}
+
+/// What ``KeyPages`` reads of Redis: one page is asked for at a time, whoever waits for it.
+actor KeyRuns {
+    /// Keys of an organization, and what Redis answers of it and them.
+    typealias Run = (ids: [KeyID], answer: [RedisReply])
+
     /// Organizations that are asked about together.
     private static let width = 100
     /// Records a script reads at once: it holds up everybody else for so long.
@@ -32,33 +87,14 @@ package struct KeyPages {
     private var seen = SeenOrganizations()
 
     /// - Parameter organization: nil for all there are.
-    package init(_ directory: Directory, of organization: OrganizationID?) {
+    init(_ directory: Directory, of organization: OrganizationID?) {
         self.directory = directory
         cursor = organization == nil ? "0" : nil
         rests = organization.map { [Rest(organization: $0)] } ?? []
     }
 
-    /// - Returns: nil after the last page; one may be empty.
-    package mutating func next() async throws(DirectoryError) -> [KeyDescription]? {
-        guard let runs = try await nextRuns() else { return nil }
-        var page: [KeyDescription] = []
-        for (ids, answer) in runs { page += try directory.described(answer, as: ids) }
-        return page
-    }
-
-    /// The next page as it is exported; nil after the last.
-    package mutating func nextExported() async throws(DirectoryError) -> [ExportedKey]? {
-        guard let runs = try await nextRuns() else { return nil }
-        var page: [ExportedKey] = []
-        for (ids, answer) in runs {
-            let (_, organization, records) = try directory.records(in: answer, as: ids)
-            page += records.compactMap { ExportedKey($0.id, $0.fields, of: organization) }
-        }
-        return page
-    }
-
-    /// Some keys of several organizations, and what Redis answers of them.
-    private mutating func nextRuns() async throws(DirectoryError) -> [(ids: [KeyID], answer: [RedisReply])]? {
+    /// Some keys of several organizations; nil after the last.
+    func next() async throws(DirectoryError) -> [Run]? {
         while rests.isEmpty {
             guard let cursor else { return nil }
             let (found, next) = try await directory.redis.organizations(

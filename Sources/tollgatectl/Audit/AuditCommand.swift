@@ -44,16 +44,15 @@ struct AuditCommand: AsyncParsableCommand {
             for entry in try await directory.audit(of: name, most: most) {
                 let time = Moment.text(entry.milliseconds / 1_000)
                 try listing.append(
-                    Listing.Row(
-                        sortKey: nil,
-                        cells: [
-                            Table.Cell(time), Table.Cell(entry.who.printable), Table.Cell(entry.what.printable),
-                            Table.Cell(entry.target.printable), Table.Cell(entry.detail.printable),
-                        ],
-                        json: [
-                            ("time", .string(time)), ("who", .string(entry.who)), ("what", .string(entry.what)),
-                            ("target", .string(entry.target)), ("detail", .string(entry.detail)),
-                        ]))
+                    sortKey: nil,
+                    cells: [
+                        Table.Cell(time), Table.Cell(entry.who.printable), Table.Cell(entry.what.printable),
+                        Table.Cell(entry.target.printable), Table.Cell(entry.detail.printable),
+                    ],
+                    json: [
+                        ("time", .string(time)), ("who", .string(entry.who)), ("what", .string(entry.what)),
+                        ("target", .string(entry.target)), ("detail", .string(entry.detail)),
+                    ])
             }
             try listing.end(otherwise: "Nothing was changed yet.")
         }

@@ -37,10 +37,10 @@ struct CheckList: AsyncParsableCommand {
             var counts = try await session.directory.activeKeysByCheck()
             for (index, secret) in secrets.enumerated() {
                 let count = counts.removeValue(forKey: secret.id) ?? 0
-                try listing.append(row(secret.id, secret.createdAt, isIssuing: index == 0, count))
+                try append(secret.id, secret.createdAt, isIssuing: index == 0, count, to: &listing)
             }
             let others = counts.values.reduce(0, +)
-            if others > 0 { try listing.append(row(nil, nil, isIssuing: false, others)) }
+            if others > 0 { try append(nil, nil, isIssuing: false, others, to: &listing) }
             try listing.end(otherwise: "No secrets yet. The first key that is issued makes one.")
         }
     }
@@ -55,9 +55,11 @@ struct CheckList: AsyncParsableCommand {
         return try await session.directory.checkSecrets().map { ($0.secret.id, $0.createdAt) }
     }
 
-    private func row(_ id: String?, _ createdAt: Int?, isIssuing: Bool, _ count: Int) -> Listing.Row {
+    private func append(
+        _ id: String?, _ createdAt: Int?, isIssuing: Bool, _ count: Int, to listing: inout Listing
+    ) throws {
         let created = createdAt.map(Moment.text)
-        return Listing.Row(
+        try listing.append(
             sortKey: nil,
             cells: [
                 Table.Cell(id ?? "-"), Table.Cell(created ?? "-"),

@@ -10,7 +10,7 @@ struct KeyListing {
     private let prefix: String
 
     /// - Parameters:
-    ///   - isOrdered: they stay as they come, else they are sorted by organization and age.
+    ///   - isOrdered: they stay as they come, else they are sorted by organization; an organization's come by age.
     ///   - prefix: of keys that are issued here.
     init(isJSON: Bool, isOrdered: Bool, prefix: String) {
         self.isOrdered = isOrdered
@@ -25,16 +25,14 @@ struct KeyListing {
     }
 
     mutating func append(_ key: KeyDescription) throws {
-        let created = key.createdAt.map(Moment.text) ?? ""
         try listing.append(
-            Listing.Row(
-                sortKey: isOrdered ? nil : "\(key.id.organization.text)/\(created)",
-                cells: [
-                    Table.Cell(key.id.text), Table.Cell(key.name), Table.Cell(key.user.isEmpty ? "-" : key.user),
-                    key.statusCell, Table.Cell(key.createdAt.map(Moment.day) ?? "-"),
-                    Table.Cell(key.endText(Moment.day)), Table.Cell(key.lastUsedAt.map(Moment.day) ?? "-"),
-                    Table.Cell(key.hint(prefix: prefix)),
-                ], json: key.json))
+            sortKey: isOrdered ? nil : key.id.organization.text,
+            cells: [
+                Table.Cell(key.id.text), Table.Cell(key.name), Table.Cell(key.user.isEmpty ? "-" : key.user),
+                key.statusCell, Table.Cell(key.createdAt.map(Moment.day) ?? "-"),
+                Table.Cell(key.endText(Moment.day)), Table.Cell(key.lastUsedAt.map(Moment.day) ?? "-"),
+                Table.Cell(key.hint(prefix: prefix)),
+            ], json: key.json)
     }
 
     mutating func end(otherwise nothing: String) throws {

@@ -28,12 +28,11 @@ struct OrgList: AsyncParsableCommand {
         try await connection.withDirectory { directory in
             try await directory.forEachOrganization { organization in
                 try listing.append(
-                    Listing.Row(
-                        sortKey: organization.id.text,
-                        cells: [
-                            Table.Cell(organization.id.text), organization.statusCell, "\(organization.activeKeys)",
-                            "\(organization.allKeys)", Table.Cell(organization.createdAt.map(Moment.day) ?? "-"),
-                        ], json: organization.json))
+                    sortKey: organization.id.text,
+                    cells: [
+                        Table.Cell(organization.id.text), organization.statusCell, "\(organization.activeKeys)",
+                        "\(organization.allKeys)", Table.Cell(organization.createdAt.map(Moment.day) ?? "-"),
+                    ], json: organization.json)
             }
             try listing.end(otherwise: "No organizations yet. Next: tollgatectl org create NAME")
         }

@@ -29,12 +29,11 @@ struct PlanList: AsyncParsableCommand {
                 let (page, next) = try await directory.plans(after: current)
                 for plan in page where seen.insert(plan.name).inserted {
                     try listing.append(
-                        Listing.Row(
-                            sortKey: plan.name.text,
-                            cells: [
-                                Table.Cell(plan.name.text), Table.Cell(plan.overrides.text),
-                                Table.Cell(plan.changedAt.map(Moment.day) ?? "-"),
-                            ], json: plan.json))
+                        sortKey: plan.name.text,
+                        cells: [
+                            Table.Cell(plan.name.text), Table.Cell(plan.overrides.text),
+                            Table.Cell(plan.changedAt.map(Moment.day) ?? "-"),
+                        ], json: plan.json)
                 }
                 cursor = next
             }

@@ -82,13 +82,12 @@ struct QuotaSurvey {
         // The most used first.
         let order = String(1_000_000 - used)
         try listing.append(
-            Listing.Row(
-                sortKey: "\(order) \(subject.name) \(quota.policy.name)",
-                cells: [
-                    Table.Cell(subject.text), Table.Cell(quota.policy.name),
-                    Table.Cell("\(used)%", isEmpty ? .bad : .plain), "\(quota.remaining)", "\(quota.capacity)",
-                    Table.Cell(quota.nextText), Table.Cell(quota.fromText),
-                ], json: [("subject", subject.json), ("used_percent", .integer(used))] + quota.members))
+            sortKey: "\(order) \(subject.name) \(quota.policy.name)",
+            cells: [
+                Table.Cell(subject.text), Table.Cell(quota.policy.name),
+                Table.Cell("\(used)%", isEmpty ? .bad : .plain), "\(quota.remaining)", "\(quota.capacity)",
+                Table.Cell(quota.nextText), Table.Cell(quota.fromText),
+            ], json: [("subject", subject.json), ("used_percent", .integer(used))] + quota.members)
     }
 }
 

@@ -29,23 +29,49 @@ enum JSON: Sendable {
 
     /// On one line.
     var text: String {
+        var text = ""
+        append(to: &text)
+        return text
+    }
+
+    private func append(to text: inout String) {
         switch self {
-        case .null: "null"
-        case .bool(let value): value ? "true" : "false"
-        case .integer(let number): String(number)
-        case .string(let text): Self.quoted(text)
-        case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
+        case .null: text += "null"
+        case .bool(let value): text += value ? "true" : "false"
+        case .integer(let number): text += String(number)
+        case .string(let string): Self.append(quoted: string, to: &text)
+        case .array(let elements):
+            text += "["
+            for (index, element) in elements.enumerated() {
+                if index > 0 { text += "," }
+                element.append(to: &text)
+            }
+            text += "]"
         case .object(let members):
-            "{" + members.map { "\(Self.quoted($0)):\($1.text)" }.joined(separator: ",") + "}"
-        case .verbatim(let text): Self.withoutCommands(text)
+            text += "{"
+            for (index, (name, value)) in members.enumerated() {
+                if index > 0 { text += "," }
+                Self.append(quoted: name, to: &text)
+                text += ":"
+                value.append(to: &text)
+            }
+            text += "}"
+        case .verbatim(let verbatim): text += Self.withoutCommands(verbatim)
         }
     }
 
-    private static func quoted(_ text: String) -> String {
+    private static func append(quoted string: String, to text: inout String) {
         // Of a million keys the encoder would take minutes.
-        if text.utf8.allSatisfy({ 0x20...0x7E ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-            return "\"\(text)\""
+        if string.utf8.allSatisfy({ 0x20...0x7E ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
+            text += "\""
+            text += string
+            text += "\""
+        } else {
+            text += encoded(string)
         }
+    }
+
+    private static func encoded(_ text: String) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .withoutEscapingSlashes
         // A String always encodes.

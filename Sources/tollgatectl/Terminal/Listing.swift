@@ -7,11 +7,16 @@ struct Listing {
     /// Nobody reads on, so there is no more to do. No failure: whoever closes a pipe has seen enough.
     struct Unread: Error {}
 
-    struct Row {
-        /// By which the rows of a batch are sorted; nil keeps the order they came in.
-        var sortKey: String?
-        var cells: [Table.Cell]
-        var json: [(String, JSON)]
+    /// As far as it is made before those of its batch are sorted.
+    private struct Row {
+        enum Content {
+            case cells([Table.Cell])
+            /// A line of JSON.
+            case line(String)
+        }
+
+        let sortKey: String?
+        let content: Content
     }
 
     /// Up to here a list is sorted as a whole; beyond, each batch is.
@@ -27,9 +32,14 @@ struct Listing {
         table = Table(columns)
     }
 
+    /// - Parameters:
+    ///   - sortKey: by which the rows of a batch are sorted, those with the same one as they came; nil keeps that order for all.
+    ///   - cells: for people; made only if they are shown, as is `json`.
     /// - Throws: ``Output/Lost`` or ``Unread``.
-    mutating func append(_ row: Row) throws {
-        rows.append(row)
+    mutating func append(
+        sortKey: String?, cells: @autoclosure () -> [Table.Cell], json: @autoclosure () -> [(String, JSON)]
+    ) throws {
+        rows.append(Row(sortKey: sortKey, content: isJSON ? .line(JSON.object(json()).text) : .cells(cells())))
         count += 1
         if rows.count == Self.batch { try flush() }
     }
@@ -47,8 +57,16 @@ struct Listing {
         defer { rows = [] }
         let sorted =
             rows.contains { $0.sortKey == nil } ? rows : rows.sorted { ($0.sortKey ?? "") < ($1.sortKey ?? "") }
+        var lines: [String] = []
+        var cells: [[Table.Cell]] = []
+        for row in sorted {
+            switch row.content {
+            case .line(let line): lines.append(line)
+            case .cells(let row): cells.append(row)
+            }
+        }
         do {
-            try Output.lines(isJSON ? sorted.map { JSON.object($0.json).text } : table.lines(sorted.map(\.cells)))
+            try Output.lines(isJSON ? lines : table.lines(cells))
         } catch {
             if error.isClosedPipe { throw Unread() }
             throw error

@@ -10,6 +10,6 @@ enum Moment {
 
     /// The day alone, for lists: with times they don't fit 80 columns. What shows one thing, and JSON, have the time.
     static func day(_ secondsSince1970: Int) -> String {
-        String(text(secondsSince1970).prefix { $0 != "T" })
+        CivilTime(secondsSince1970: secondsSince1970).date.text
     }
 }
