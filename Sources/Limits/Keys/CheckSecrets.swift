@@ -12,7 +12,7 @@ package enum KeyProof: Sendable, Hashable {
 }
 
 /// What sidecars do with keys that have the form of issued ones and no right check (`keys.check`).
-package enum KeyCheckMode: String, Sendable, Hashable, CaseIterable, Codable {
+package enum KeyCheckMode: String, Sendable, Hashable, Codable {
     /// Nobody knows of checks.
     case off
     /// They are looked up as far as there is room beside others.

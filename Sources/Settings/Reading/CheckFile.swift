@@ -7,12 +7,10 @@ package import Octets
 /// `ID SECRET` as `tollgatectl check make` prints it, the one to issue with first. Empty lines and those that begin with `#`
 /// say nothing.
 package enum CheckFile {
-    /// What is wrong with it, never what is in it; messages say it after "got".
-    package typealias Flaw = FileFlaw
-
     private static let mostBytes = 16_384
 
-    package static func secrets(at path: String) throws(Flaw) -> CheckSecrets {
+    /// - Throws: what is wrong with it, never what is in it; messages say it after "got".
+    package static func secrets(at path: String) throws(FileFlaw) -> CheckSecrets {
         let octets = try FileContents.octets(at: path, most: mostBytes)
         guard octets.count <= mostBytes else { throw FileFlaw("more than 16 KiB") }
         guard let text = String(validating: octets, as: UTF8.self) else {

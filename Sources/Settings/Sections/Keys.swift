@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Limits
+import Octets
 
 extension Settings {
     package struct Keys: Sendable, Equatable {
@@ -100,7 +101,7 @@ extension Settings.Keys {
     /// Reads the secrets, to be used.
     mutating func readCheckSecrets(_ root: Mapping, _ problems: inout ProblemList) {
         guard let checkFile else { return }
-        do throws(CheckFile.Flaw) {
+        do throws(FileFlaw) {
             checkSecrets = try CheckFile.secrets(at: checkFile)
         } catch {
             root.refuse(

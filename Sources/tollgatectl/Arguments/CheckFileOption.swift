@@ -4,6 +4,7 @@ import ArgumentParser
 import Directory
 import Keyspace
 import Limits
+import Octets
 import Settings
 
 /// Where the secrets of checks are, if they aren't in Redis.
@@ -64,7 +65,7 @@ struct CheckFileOption: ParsableArguments {
     /// Nil where no file is named.
     func secretsOfFile(_ configuration: Session.Configuration?) throws -> CheckSecrets? {
         guard let (path, source) = named(configuration) else { return nil }
-        do throws(CheckFile.Flaw) {
+        do throws(FileFlaw) {
             return try CheckFile.secrets(at: path)
         } catch {
             throw ValidationError("\(source): expected a file of secrets, got \(path): \(error)")

@@ -60,12 +60,7 @@ struct KeyIssue: AsyncParsableCommand {
             "An MCP tool the key may not call, whatever else allows it. Repeatable.", valueName: "pattern"),
         transform: tool)
     var denyTool: [Glob] = []
-    @Option(
-        help: ArgumentHelp(
-            "What to note about it: a JSON object of at most 1 KiB. The handler gets what keys.forward_meta lists.",
-            valueName: "json"),
-        transform: Meta.init(argument:))
-    var meta: Meta?
+    @OptionGroup var noted: MetaOption
     @Flag(help: "Print JSON: key, id, org, name, created_at, expires_at.")
     var json = false
     @OptionGroup var checks: CheckFileOption
@@ -89,7 +84,7 @@ struct KeyIssue: AsyncParsableCommand {
         order.scopes = KeyScopes(Set(scope))
         order.networks = KeyNetworks(parsing: allowFrom.joined(separator: " ")) ?? KeyNetworks()
         order.start = notBefore ?? .never
-        order.meta = meta
+        order.meta = noted.meta
         try await connection.withRedis { [order] session in
             try await LimitCheck(edits: limit, owner: .key, argument: "--limit").check(session)
             let inForce = try await KeyTermsInForce(session)

@@ -30,12 +30,7 @@ struct OrgCreate: AsyncParsableCommand {
             valueName: "time"),
         transform: Lifetime.init(parsing:))
     var maxLifetime: Lifetime?
-    @Option(
-        help: ArgumentHelp(
-            "What to note about it: a JSON object of at most 1 KiB. The handler gets what keys.forward_meta lists.",
-            valueName: "json"),
-        transform: Meta.init(argument:))
-    var meta: Meta?
+    @OptionGroup var noted: MetaOption
     @Flag(help: "Print JSON: org, created_at.")
     var json = false
     @OptionGroup var connection: Connection
@@ -45,7 +40,7 @@ struct OrgCreate: AsyncParsableCommand {
             let createdAt = try await session.directory.createOrganization(
                 name, plan: plan,
                 OrganizationSettings(
-                    maximumActiveKeys: maxActiveKeys?.setting, maximumLifetime: maxLifetime?.setting, meta: meta))
+                    maximumActiveKeys: maxActiveKeys?.setting, maximumLifetime: maxLifetime?.setting, meta: noted.meta))
             await session.warnOfOtherNamespaces()
             if json {
                 try Output.json([("org", .string(name.text)), ("created_at", .string(Moment.text(createdAt)))])

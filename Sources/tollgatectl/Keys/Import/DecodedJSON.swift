@@ -6,9 +6,10 @@
     import Foundation
 #endif
 
-/// JSON of any shape, to be written again; members in the order of their names.
+/// JSON of any shape; members in the order of their names.
 struct DecodedJSON: Decodable {
-    let json: JSON
+    /// Nil where a number in it has no room here.
+    let json: JSON?
 
     init(from decoder: any Decoder) throws {
         let value = try decoder.singleValueContainer()
@@ -20,18 +21,14 @@ struct DecodedJSON: Decodable {
             json = .bool(flag)
         } else if let number = try? value.decode(Int.self) {
             json = .integer(number)
-        } else if let number = try? value.decode(Decimal.self) {
-            json = .verbatim("\(number)")
         } else if let list = try? value.decode([DecodedJSON].self) {
-            json = .array(list.map(\.json))
+            let elements = list.compactMap(\.json)
+            json = elements.count == list.count ? .array(elements) : nil
+        } else if let members = try? value.decode([String: DecodedJSON].self) {
+            let written = members.sorted { $0.key < $1.key }.compactMap { name, value in value.json.map { (name, $0) } }
+            json = written.count == members.count ? .object(written) : nil
         } else {
-            json = JSON(try value.decode([String: DecodedJSON].self))
+            json = (try? value.decode(Decimal.self)).map { .verbatim("\($0)") }
         }
-    }
-}
-
-extension JSON {
-    init(_ members: [String: DecodedJSON]) {
-        self = .object(members.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })
     }
 }

@@ -102,13 +102,13 @@ struct KeyRowReader {
     }
 
     private func row(ofJSON octets: ArraySlice<UInt8>) -> Row {
-        guard let object = try? decoder.decode([String: KeyValue].self, from: Data(octets)) else {
+        guard let object = try? decoder.decode([String: DecodedJSON].self, from: Data(octets)) else {
             return .refused("expected an object of JSON")
         }
         var values: [KeyColumn: String] = [:]
         for (name, value) in object where !ignored.contains(name) {
             guard let column = KeyColumn(name) else { return .refused(Self.unknown(name)) }
-            guard let text = value.text(as: column.form) else {
+            guard let text = value.json?.text(as: column.form) else {
                 return .refused("\(name): expected \(column.form.expectation)")
             }
             values[column] = text
