@@ -14,10 +14,10 @@ import Testing
             let lines = [
                 #""acme","name":"ends","created_by_user_id":"ada","expires_at":\#(now + 5 * day)"#,
                 #""acme","name":"idle","created_by_user_id":"ada","created_at":\#(now - 300 * day),"last_used_at":\#(now - 200 * day)"#,
-                #""acme","name":"busy","created_by_user_id":"bob","created_at":\#(now - 400 * day),"last_used_at":\#(now - day)"#,
+                #""acme","name":"busy","created_by_user_id":"bob","created_at":\#(now - 400 * day),"last_used_at":\#(now - day),"meta":{"plan":"golden","seats":"5"}"#,
                 #""acme","name":"gone","created_by_user_id":"bob","is_active":false"#,
                 #""globex","name":"past","expires_at":\#(now - day)"#,
-                #""globex","name":"next","not_before":\#(now + day),"expires_at":\#(now + 20 * day),"scopes":["db:read"]"#,
+                #""globex","name":"next","not_before":\#(now + day),"expires_at":\#(now + 20 * day),"scopes":["db:read"],"meta":{"plan":"gold","seats":5,"trial":false,"none":null,"in":{"eu":1},"a=b":"c"}"#,
             ]
             let file = lines.enumerated().map { number, line in
                 #"{"key_hash":"\#(String(repeating: "\(number)", count: 64))","organization_id":\#(line)}"# + "\n"
@@ -37,6 +37,10 @@ import Testing
         (["--unused", "1h"], ["idle", "busy"]), (["--where", "name=*s*", "--active"], ["ends", "busy"]),
         (["--where", "scope=db:*"], ["next"]), (["--where", "status=revoked", "--org", "acme"], ["gone"]),
         (["--where", "user=bob", "--where", "name=?usy"], ["busy"]), (["--org", "globex"], ["past", "next"]),
+        (["--where", "meta.plan=gold"], ["next"]), (["--where", "meta.plan=gold*"], ["busy", "next"]),
+        (["--where", "meta.seats=5"], ["busy", "next"]), (["--where", "meta.trial=false"], ["next"]),
+        (["--where", "meta.none=*"], []), (["--where", "meta.in=*"], []), (["--where", "meta.Plan=*"], []),
+        (["--where", "meta.plan=*", "--where", "user=bob"], ["busy"]),
     ])
     func conditionsAreAllMet(options: [String], names: [String]) async throws {
         try await withKeys { tollgatectl, _ in
@@ -96,7 +100,10 @@ import Testing
     @Test(arguments: [
         (["--sort", "nam"], "did you mean name?"), (["--most", "0"], "expected a number from 1 to 100000"),
         (["--expiring", "soon"], "expected a time such as 30d"), (["--status", "alive"], "expected active, revoked"),
-        (["--reverse"], "give --sort too"), (["--where", "a=b"], "no field a"),
+        (["--reverse"], "give --sort too"),
+        (["--where", "a=b"], "no field a; there are org, user, name, status, scope, check, subject, meta.NAME"),
+        (["--where", "meta.=b"], "no field meta."), (["--where", "plan=gold"], "no field plan"),
+        (["--where", "usre=ada"], "no field usre; did you mean user?"),
     ])
     func whatIsNotClearIsRefused(arguments: [String], said: String) async throws {
         let outcome = try await Tollgatectl(url: "unix:/nonexistent/redis.sock").run(["key", "list"] + arguments)

@@ -120,6 +120,54 @@ def test_what_had_no_answer_is_told_as_perhaps_done(redis, ctl, folder):
     assert redis("ZCARD", "tg:1:{acme}:active") == 0
 
 
+def at_each_revocation(relay: RedisRelay, act):
+    def alter(reply: bytes) -> tuple[bytes, bool]:
+        if b"revoked" in reply:
+            act()
+        return reply, False
+
+    relay.alter = alter
+
+
+def test_a_key_that_is_issued_meanwhile_goes_too(redis, ctl, folder):
+    """In an organization that wasn't there when the filter was read."""
+    for number in range(2):
+        ctl.issue("acme", f"a{number}", "--user", "ada")
+    ctl.issue("acme", "b", "--user", "bob")
+    late: list[dict] = []
+    relay = RedisRelay(folder / "relay.sock", redis.path)
+    at_each_revocation(relay, lambda: late or late.append(ctl.issue("globex", "late", "--user", "ada")))
+    try:
+        done = Control(relay.url).run("key", "revoke", "--where", "user=ada", "--yes", "--reason", "left")
+        late.clear()
+        ctl.issue("acme", "a2", "--user", "ada")
+        told = Control(relay.url).run("key", "revoke", "--where", "user=ada", "--yes", "--json")
+    finally:
+        relay.close()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("3 keys revoked (1 came meanwhile).\n")
+    assert (told.returncode, told.stderr) == (0, "tollgatectl: 2 keys revoked (1 came meanwhile)\n")
+    assert len(told.stdout.splitlines()) == 2
+    assert ctl("key", "list", "--active", "--json").count('"user":"bob"') == ctl("key", "list", "--active", "--json").count("\n") == 1
+    assert ctl("audit", "globex").count("left") == 1
+
+
+def test_who_makes_keys_without_end_is_told_of(redis, ctl, folder):
+    ctl.issue("acme", "first", "--user", "ada")
+    relay = RedisRelay(folder / "relay.sock", redis.path)
+    at_each_revocation(relay, lambda: ctl.issue("acme", "next", "--user", "ada"))
+    try:
+        done = Control(relay.url).run("key", "revoke", "--org", "acme", "--yes")
+    finally:
+        relay.close()
+    assert done.returncode == 75
+    assert done.stdout.endswith("11 keys revoked (10 came meanwhile).\n")
+    assert done.stderr == (
+        "tollgatectl: keys that match were made again and again; stop whoever makes them, say with org suspend, then run the "
+        "same command again\n"
+    )
+
+
 def test_rotated_keys_are_revoked_together(launch, upstream, ctl, redis):
     """Revoking a replacement alone gives its place back to the key in grace; together, nothing is left."""
     daemon = launch(upstream)

@@ -9,7 +9,7 @@ import Octets
 struct KeyConditions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Only keys of which this is so: user=ada, name=ci-*, scope=db:write. Of org, user, name, status, scope, check and subject; * and ? match. Repeatable.",
+            "Only keys of which this is so: user=ada, name=ci-*, meta.plan=gold. Of org, user, name, status, scope, check, subject and meta.NAME, a member of the key's own --meta: a text, a number as it is written, true or false. * and ? match. Repeatable.",
             valueName: "field=pattern"),
         transform: KeyFilter.Condition.init(argument:))
     var `where`: [KeyFilter.Condition] = []
@@ -28,9 +28,8 @@ extension KeyFilter.Condition {
         guard parts.count == 2 else {
             throw ValidationError("expected field=pattern such as user=ada or name=ci-*")
         }
-        guard let field = KeyFilter.Field(rawValue: parts[0]) else {
-            let fields = KeyFilter.Field.allCases.map(\.rawValue)
-            throw ValidationError("no field \(parts[0].printable)\(fields.suggestion(for: parts[0]))")
+        guard let field = KeyFilter.Field(parts[0]) else {
+            throw ValidationError("no field \(parts[0].printable)\(KeyFilter.Field.names.suggestion(for: parts[0]))")
         }
         self.init(field, Glob(parts[1]))
     }

@@ -11,8 +11,9 @@ struct KeyRevoke: AsyncParsableCommand {
         abstract: "Revoke keys: they are refused from the next request on.",
         discussion: """
             Name them by their ids, by a filter, or one a line on standard input, where a line has an id or the key itself. \
-            With --org and no filter that is all of the organization's keys. A filter shows what it finds and asks. What is \
-            interrupted says what was done; the same command does the rest.
+            With --org and no filter that is all of the organization's keys. A filter shows what it finds and asks. Then it is \
+            repeated until it finds nothing, so a key that is issued meanwhile is revoked too. What is interrupted says what \
+            was done; the same command does the rest.
 
             EXAMPLES:
               tollgatectl key revoke acme/7h3kq2mzxb
@@ -78,6 +79,10 @@ struct KeyRevoke: AsyncParsableCommand {
                 Interruption.watch()
                 try await revocation.revoke(targets)
             }
+            // One whose record can't be read was revoked or told of, and is found again and again.
+            if isFiltered {
+                try await revocation.repeatedly { matching([.active, .notYetValid, .suspended], session) }
+            }
             try await finish(revocation, session)
         }
     }
@@ -89,15 +94,20 @@ struct KeyRevoke: AsyncParsableCommand {
         }
         // Says so where there is no such organization.
         if let org { _ = try await session.directory.organization(org) }
-        var filter = conditions.filter
         // Of all others nobody gets in.
-        filter.statuses = [.active, .notYetValid, .suspended, .unreadable]
+        return matching([.active, .notYetValid, .suspended, .unreadable], session)
+    }
+
+    private func matching(_ statuses: Set<KeyDescription.Status>, _ session: Session) -> KeyTargets {
+        var filter = conditions.filter
+        filter.statuses = statuses
         return .matching(KeyPages(session.directory, of: org), filter)
     }
 
     private func finish(_ revocation: Revocation, _ session: Session) async throws {
         let isSeveral = stdin || isFiltered
         if isSeveral, !json, revocation.lost == nil { try Output.line("\(revocation.summary).") }
+        if json, revocation.meanwhile > 0 { Output.note("tollgatectl: \(revocation.summary)") }
         if revocation.isAnythingDone { try await replicas.wait(session.directory, isToldInText: !json) }
         if let warning = revocation.warning { Output.note("tollgatectl: \(warning)") }
         if let lost = revocation.lost { throw lost }

@@ -10,6 +10,9 @@ import Redis
 struct Revocation {
     /// Keys a step: between two of them a signal is obeyed.
     private static let step = 100
+    /// Whoever makes keys faster than a filter finds them is to be stopped otherwise.
+    private static let mostPasses = 10
+    private static let mostIrrevocable = 10_000
 
     let session: Session
     let reason: String
@@ -18,11 +21,17 @@ struct Revocation {
     var total: Int?
     private(set) var revoked = 0
     private(set) var before = 0
+    /// Of those that were revoked, by a later pass.
+    private(set) var meanwhile = 0
+    /// The last pass found some, too.
+    private var isOutrun = false
     /// Of which it isn't known whether they are: there was no answer.
     private var uncertain = 0
     /// What names none, and what couldn't be revoked.
     private var missing = BoundedNotes()
     private var failed = BoundedNotes()
+    /// Which couldn't be, so that no later pass tells of them again.
+    private var irrevocable: Set<KeyID> = []
     private var counts: [OrganizationID: Int] = [:]
     private(set) var lost: Output.Lost?
 
@@ -57,13 +66,28 @@ struct Revocation {
         }
     }
 
+    /// Keys that came while others were revoked: pass by pass, until one finds none that can be revoked.
+    ///
+    /// - Parameter targets: of the next pass.
+    mutating func repeatedly(_ targets: () -> KeyTargets) async throws {
+        guard revoked > 0 else { return }
+        total = nil
+        for _ in 0..<Self.mostPasses {
+            let before = revoked
+            try await revoke(targets())
+            guard revoked > before else { return }
+            meanwhile += revoked - before
+        }
+        isOutrun = true
+    }
+
     /// - Throws: what all other keys would meet too, after all of the step that it came in.
     private mutating func carryOut(_ keys: [(id: KeyID, rotatedFrom: KeyID?)]) async throws {
         var rest = keys[...]
         while !rest.isEmpty {
             try obeySignals()
-            let turn = Array(rest.prefix(Self.step))
-            rest = rest.dropFirst(turn.count)
+            let turn = rest.prefix(Self.step).filter { !irrevocable.contains($0.id) }
+            rest = rest.dropFirst(Self.step)
             var fault: DirectoryError?
             for (key, result) in zip(turn, await session.directory.revokeKeys(turn, reason: reason)) {
                 switch result {
@@ -72,6 +96,7 @@ struct Revocation {
                 case .failure(let error) where error.concernsOneKey:
                     let failure = Failure(error, at: session.endpoint)
                     note(failed: "key \(key.id.text) is not revoked: \(failure.message)")
+                    if irrevocable.count < Self.mostIrrevocable { irrevocable.insert(key.id) }
                 case .failure(let error):
                     if error.leavesOpen { uncertain += 1 }
                     fault = fault ?? error
@@ -105,9 +130,10 @@ struct Revocation {
         }
     }
 
-    /// `3 keys revoked, 1 was revoked before`
+    /// `3 keys revoked (1 came meanwhile), 1 was revoked before`
     var summary: String {
-        "\("key".counted(revoked)) revoked" + (before == 0 ? "" : ", \(before) \(before == 1 ? "was" : "were") before")
+        "\("key".counted(revoked)) revoked" + (meanwhile == 0 ? "" : " (\(meanwhile) came meanwhile)")
+            + (before == 0 ? "" : ", \(before) \(before == 1 ? "was" : "were") before")
     }
 
     private func obeySignals() throws {
@@ -135,9 +161,14 @@ struct Revocation {
 
     /// Nil where nothing was.
     var failure: Failure? {
+        let notes = notes + (isOutrun ? [Self.outrun] : [])
         guard !notes.isEmpty else { return nil }
-        return Failure(failed.isEmpty ? .notFound : .unavailable, notes.joined(separator: "\ntollgatectl: "))
+        let code: Failure.Code = !failed.isEmpty ? .unavailable : isOutrun ? .tryAgain : .notFound
+        return Failure(code, notes.joined(separator: "\ntollgatectl: "))
     }
+
+    private static let outrun =
+        "keys that match were made again and again; stop whoever makes them, say with org suspend, then run the same command again"
 
     /// Where there is something to say about the audit trail; nil else.
     var warning: String? {
