@@ -20,10 +20,11 @@ def gauge():
 @pytest.mark.parametrize(
     ("policies", "bad", "asked", "passed", "ratio"),
     [
-        (["org", "key"], 30_000, 0.05, True, "0.30"),
-        (["org", "key"], 30_500, 0.05, False, "0.30"),
+        (["org", "key"], 65_000, 0.05, True, "0.65"),
+        (["org", "key"], 65_500, 0.05, False, "0.66"),
         (["org", "key"], 20_000, 1.0, False, "0.20"),
-        (["address", "org", "key"], 20_000, 1.05, True, "0.20"),
+        (["address", "org", "key"], 95_000, 1.05, True, "0.95"),
+        (["address", "org", "key"], 95_500, 1.05, False, "0.95"),
         (["address", "org", "key"], 20_000, 2.0, False, "0.20"),
     ],
 )

@@ -38,6 +38,7 @@ class Process:
                 env={**os.environ, **(env or {})},
             )
             stage.processes.append(self)
+        self.began = time.monotonic()
 
     def pids(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
