@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.document import DATED, Calendar, Reader, Shell, check, seconds, without_varying
+from fixtures.document import DATED, Calendar, Reader, Shell, TerminalShell, check, seconds, without_varying
 from fixtures.programs import ROOT, built
 from fixtures.redis_server import not_at_the_end_of
 
@@ -37,7 +37,12 @@ def at() -> str | None:
 
 
 @pytest.fixture
-def shell(folder, at):
+def kind() -> type[Shell]:
+    return Shell
+
+
+@pytest.fixture
+def shell(folder, at, kind):
     """As a reader has it: the programs in PATH, Redis on 6379, the demo handler on 8081, a server that ssh calls vps."""
     not_at_the_end_of(86400, time.time())
     (folder / "bin").mkdir()
@@ -51,9 +56,12 @@ def shell(folder, at):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     (folder / "work").mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOLLGATE_")}
-    shell = Shell(
+    for name in ("NO_COLOR", "COLUMNS", "LINES"):
+        inherited.pop(name, None)
+    colours = {"TERM": "xterm-256color"} if kind is TerminalShell else {"NO_COLOR": "1"}
+    shell = kind(
         folder / "work",
-        {**inherited, "PATH": f"{folder}/bin:{os.environ['PATH']}", "NO_COLOR": "1", "FOLDER": str(folder), "ROOT": str(ROOT)},
+        {**inherited, **colours, "PATH": f"{folder}/bin:{os.environ['PATH']}", "FOLDER": str(folder), "ROOT": str(ROOT)},
         at,
     )
     server = Path(__file__).parent / "fixtures/ssh_server.py"
@@ -68,6 +76,13 @@ def shell(folder, at):
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_a_document_tells_the_truth(shell, document):
+    check(shell, ROOT / document)
+
+
+@pytest.mark.parametrize("kind", [TerminalShell])
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_is_true_at_a_terminal(shell, document):
+    """But for colours, progress and questions, which are answered, the same text."""
     check(shell, ROOT / document)
 
 
@@ -98,6 +113,22 @@ def test_the_reader_sees_what_differs(folder):
     assert wrong == ["$ echo two\n--- the document says\nthree\n--- it printed\ntwo\n"]
     assert reader.real == {"mcp_" + "e" * 43: "mcp_" + "r" * 43}
     assert without_varying("by web-1-4711-1d3d   x") == "by SIDECAR  x"
+
+
+def test_at_a_terminal_there_is_one(folder):
+    """What the others rest on: it is one to each command, and what is seen there is what would be read without it."""
+    shell = TerminalShell(folder, {**os.environ, "TERM": "xterm-256color"})
+    commands = {
+        "[[ -t 0 && -t 1 && -t 2 ]] && stty size; : >/dev/tty && echo own": "50 500\nown\n",
+        r"printf '\e[1mID\e[0m  \e[31mred\e[0m\n'": "ID  red\n",
+        r"printf '\r[##  ] 10 %%\e[K\r[####] 20 %%\e[K\r\e[Kdone\n'": "done\n",
+        "read -r -p 'Revoke 2 keys? [y/N] ' said; echo \"said $said\"": "said y\n",
+    }
+    try:
+        assert {command: shell.run(command) for command in commands} == commands
+        assert shell.asked == ["Revoke 2 keys? [y/N] "]
+    finally:
+        shell.close()
 
 
 #: 29 February 2028, half a minute before its end, when reading begins; what is printed comes 40 s later.

@@ -316,6 +316,79 @@ def test_the_readme_names_the_package(package):
         assert ENABLE in (ROOT / page).read_text()
 
 
+def from_zero() -> list[str]:
+    """The lines of the guide to keys that make a server of a machine with nothing on it."""
+    text = (ROOT / "docs/API_KEY_GENERATION.md").read_text()
+    return re.search(r"^### From zero\n.*?^```sh\n(.*?)^```", text, re.M | re.S)[1].splitlines()
+
+
+@needs_root
+def test_a_server_from_zero_by_the_guide(folder, package):
+    """By its lines, of which these are replaced: what apt-get would fetch has to be known to apt, and be on this machine; the
+    package is installed by dpkg; what an editor would do is done to the file that the package brought; instead of systemd the
+    test starts what the unit names. The others are run as they are."""
+    (version,) = of_package(package, "Version")
+    shutil.copy(package, folder / package.name)
+    machine = Installation(folder, network=False)
+    # As where nothing could be started: what is, is started here.
+    machine.path("/run/systemd/system").rmdir()
+    services: list[subprocess.Popen] = []
+    printed: list[str] = []
+
+    def serve(*command: str | Path):
+        log = (folder / f"service{len(services)}.log").open("wb")
+        services.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+
+    def follow(line: str):
+        words = line.removeprefix("sudo ").split()
+        if words[:2] == ["apt-get", "install"]:
+            for name in words[2:]:
+                if name.startswith("./"):
+                    assert name == f"./tollgate_{version}_amd64.deb"
+                    machine.done("dpkg", "--install", str(folder / package.name))
+                else:
+                    assert f"Package: {name}\n" in machine.done("apt-cache", "show", name)
+                    assert machine.done("dpkg-query", "--show", "--showformat=${db:Status-Status}", name) == "installed"
+            if "redis-server" in words:
+                # As its package starts it.
+                serve(*machine.within, "redis-server", "--save", "")
+        elif words[0] == "sudoedit":
+            file = machine.path(words[1])
+            text = file.read_text().replace("http://127.0.0.1:8081", "http://127.0.0.1:8082")
+            assert text != file.read_text()
+            file.write_text(text)
+        elif words == ["systemctl", "restart", "tollgate"]:
+            unit = machine.path("/usr/lib/systemd/system/tollgate.service").read_text()
+            serve(*machine.within, *re.search(r"^ExecStart=(.+)$", unit, re.M)[1].split())
+            until(lambda: machine.run("tollgate", "health").returncode == 0, "tollgate ready", pause=0.1)
+        else:
+            assert words[0] in ("tollgate", "tollgatectl"), line
+            printed.append(machine.done("bash", "-c", line))
+
+    def status(*headers: str) -> str:
+        command = [*machine.network, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *headers]
+        return subprocess.run([*command, "http://127.0.0.1:8080/api/listings"], capture_output=True, text=True).stdout
+
+    try:
+        serve(*machine.network, sys.executable, ROOT / "deploy/demo/handler.py", "--port", "8082")
+        for line in from_zero():
+            follow(line)
+        health, organization, key = printed
+        assert health == "ready\n"
+        assert organization.startswith("Organization acme created. ")
+        assert re.search(r"^Expires: \d{4}-", key, re.M)
+        until(lambda: status("-H", f"X-API-Key: {key.split()[0]}") == "200", "an answer of the handler", pause=0.1)
+        assert status() == "401"
+        shown = json.loads(machine.done("tollgatectl", "org", "show", "acme", "--json"))
+        assert shown["max_lifetime_seconds"] == 90 * 86400
+    finally:
+        for service in services:
+            service.terminate()
+        for service in services:
+            service.wait(60)
+        machine.close()
+
+
 @needs_root
 def test_from_a_clean_debian_to_an_mcp_call(folder, package, capsys):
     """With nothing but the package and what it depends on, by the lines of the README; prints them and the time of each."""
