@@ -173,7 +173,9 @@ def test_the_users_have_the_commands_that_the_sources_have_and_no_other():
     # A server that has no HELLO may be asked who it is by INFO, and may refuse to tell. CONFIG is only asked where there is no
     # append-only file, and this one has one; WAITAOF is a word that Redis 7.0 doesn't know.
     # Sentinels are asked by users of their own.
-    wanted = scripts | (plain - {"script", "info", "config", "waitaof", "sentinel", "subscribe"}) | {"script|load"} | sections
+    unneeded = {"script", "info", "config", "waitaof", "sentinel", "subscribe", "cluster"}
+    slots = {f"cluster|{name.lower()}" for name in re.findall(r'\bquestion\("([A-Z]+)"\)', sources("Redis"))}
+    wanted = scripts | (plain - unneeded) | {"script|load"} | sections | slots
     assert commands(SIDECAR) | commands(OPERATOR) == wanted
     assert {command for command in commands(SIDECAR) if "info" in command} == {"info|memory", "info|stats"}
 

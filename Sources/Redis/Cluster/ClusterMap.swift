@@ -4,8 +4,8 @@ package import Endpoints
 
 /// Which primary of a cluster has which hash slot, as one of its nodes has told it.
 ///
-/// Invariants: each of ``primaries`` owns a slot, and they are in the order of their lowest ones, so that two nodes that tell
-/// the same make the same map.
+/// Invariant: each of ``primaries`` owns a slot. They are in the order of their lowest ones, so that two nodes that tell the
+/// same make the same map; those that a patch has added stand behind.
 package struct ClusterMap: Sendable, Equatable {
     /// Of a slot in ``owners``.
     private static let nobody = UInt16.max
@@ -15,32 +15,32 @@ package struct ClusterMap: Sendable, Equatable {
     /// The highest configuration epoch of its primaries, which rises with each failover; 0 where the node doesn't tell.
     package let epoch: Int
     /// Those that own slots.
-    package let primaries: [ServerAddress]
-    /// Each slot has an owner.
-    package let isWhole: Bool
+    package private(set) var primaries: [ServerAddress]
     /// Of each slot, which of ``primaries``.
-    private let owners: [UInt16]
+    private var owners: [UInt16]
+    /// How many slots each of ``primaries`` has.
+    private var counts: [Int]
 
-    /// - Parameter owners: of each slot, which of `nodes`; ``nobody`` or beyond them for nobody.
+    /// - Parameter owners: of each slot, which of `nodes`.
     private init(epoch: Int, nodes: [ServerAddress], owners: [UInt16]) {
         var places = [UInt16](repeating: Self.nobody, count: nodes.count)
-        var (primaries, ordered, isWhole): ([ServerAddress], [UInt16], Bool) = ([], owners, true)
-        for (slot, owner) in owners.enumerated() {
-            guard Int(owner) < nodes.count else {
-                isWhole = false
-                continue
-            }
+        self.epoch = epoch
+        self.owners = owners
+        (primaries, counts) = ([], [])
+        for (slot, owner) in owners.enumerated() where owner != Self.nobody {
             if places[Int(owner)] == Self.nobody {
                 places[Int(owner)] = UInt16(primaries.count)
                 primaries.append(nodes[Int(owner)])
+                counts.append(0)
             }
-            ordered[slot] = places[Int(owner)]
+            let place = places[Int(owner)]
+            self.owners[slot] = place
+            counts[Int(place)] += 1
         }
-        self.epoch = epoch
-        self.primaries = primaries
-        self.isWhole = isWhole
-        self.owners = ordered
     }
+
+    /// Each slot has an owner.
+    package var isWhole: Bool { counts.reduce(0, +) == Int(HashSlot.count) }
 
     /// Nil: nobody's.
     package func primary(of slot: HashSlot) -> ServerAddress? {
@@ -68,14 +68,20 @@ package struct ClusterMap: Sendable, Equatable {
     /// With what a node has just told of one slot. Only `.moved` says something about more than one command.
     package func patched(by redirection: Redirection) -> ClusterMap {
         guard case .moved(let slot, let primary) = redirection, !owns(primary, slot) else { return self }
-        var (nodes, owners) = (primaries, owners)
-        let owner = nodes.firstIndex(of: primary) ?? nodes.count
-        if owner == nodes.count {
-            guard nodes.count < Self.mostPrimaries else { return self }
-            nodes.append(primary)
+        var patched = self
+        let owner = primaries.firstIndex(of: primary) ?? primaries.count
+        if owner == primaries.count {
+            guard primaries.count < Self.mostPrimaries else { return self }
+            patched.primaries.append(primary)
+            patched.counts.append(0)
         }
-        owners[Int(slot.number)] = UInt16(owner)
-        return ClusterMap(epoch: epoch, nodes: nodes, owners: owners)
+        let former = owners[Int(slot.number)]
+        patched.owners[Int(slot.number)] = UInt16(owner)
+        patched.counts[owner] += 1
+        guard former != Self.nobody else { return patched }
+        patched.counts[Int(former)] -= 1
+        guard patched.counts[Int(former)] == 0 else { return patched }
+        return ClusterMap(epoch: epoch, nodes: patched.primaries, owners: patched.owners)
     }
 }
 

@@ -45,3 +45,8 @@ package struct Redirects: Sendable {
         return .resend(to: node, isAsking: isAsking)
     }
 }
+
+extension RedisCommand {
+    /// Has a node carry out the next command of the connection although its slot isn't there yet.
+    package static let asking = RedisCommand("ASKING")
+}

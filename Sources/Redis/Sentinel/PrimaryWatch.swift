@@ -15,20 +15,13 @@ package final class PrimaryWatch: Sendable {
         let isSecured: Bool
     }
 
-    private struct Follower {
-        let eventLoop: any EventLoop
-        let look: @Sendable () -> Void
-    }
-
     private struct Board {
-        var answer: Result<Primary, RedisError>?
+        var followers = Followers<Primary>()
         var report = TopologyReport(primary: nil, sentinels: [])
-        var followers: [Int: Follower] = [:]
-        var next = 0
     }
 
     private static let switchCount = NIOLockedValueBox(0)
-    private static let running = NIOLockedValueBox<[Key: PrimaryWatch]>([:])
+    private static let running = Watches<Key, PrimaryWatch>()
 
     private let key: Key
     private let board = NIOLockedValueBox(Board())
@@ -44,7 +37,7 @@ package final class PrimaryWatch: Sendable {
     }
 
     /// What is published; nil while the primary is looked for.
-    package var answer: Result<Primary, RedisError>? { board.withLockedValue { $0.answer } }
+    package var answer: Result<Primary, RedisError>? { board.withLockedValue { $0.followers.answer } }
 
     /// To another primary, by whichever sentinels, since this process began.
     package static var switches: Int { switchCount.withLockedValue { $0 } }
@@ -55,8 +48,7 @@ package final class PrimaryWatch: Sendable {
 
     /// The one of this process that follows where an endpoint leads; nil where nobody does, or it names no sentinels.
     package static func running(for endpoint: RedisEndpoint) -> PrimaryWatch? {
-        guard let key = Key(endpoint) else { return nil }
-        return running.withLockedValue { $0[key] }
+        Key(endpoint).flatMap { running[$0] }
     }
 
     /// Has `look` called on the loop each time that something else is published.
@@ -66,34 +58,22 @@ package final class PrimaryWatch: Sendable {
         _ endpoint: RedisEndpoint, on eventLoop: any EventLoop, logger: Logger, look: @escaping @Sendable () -> Void
     ) -> (watch: PrimaryWatch, follower: Int)? {
         guard let key = Key(endpoint) else { return nil }
-        let (watch, follower, isFirst) = running.withLockedValue { running in
-            let watch = running[key] ?? PrimaryWatch(key, logger: logger)
-            running[key] = watch
-            let (follower, isFirst) = watch.join(Follower(eventLoop: eventLoop, look: look))
-            return (watch, follower, isFirst)
+        let (watch, (follower, isFirst)) = running.join(key, making: { PrimaryWatch(key, logger: logger) }) {
+            $0.join(on: eventLoop, look)
         }
         // Who comes later may know a newer password: another database of the same sentinels after a reload.
         if isFirst { watch.start(endpoint, listens: true) } else { watch.go(by: endpoint) }
         return (watch, follower)
     }
 
-    private func join(_ follower: Follower) -> (Int, isFirst: Bool) {
-        board.withLockedValue { board in
-            board.next += 1
-            board.followers[board.next] = follower
-            return (board.next, board.followers.count == 1)
-        }
+    private func join(
+        on eventLoop: any EventLoop, _ look: @escaping @Sendable () -> Void
+    ) -> (follower: Int, isFirst: Bool) {
+        board.withLockedValue { $0.followers.join(on: eventLoop, look) }
     }
 
     func leave(_ follower: Int) {
-        let isLast = Self.running.withLockedValue { running in
-            let isLast = board.withLockedValue { board in
-                board.followers[follower] = nil
-                return board.followers.isEmpty
-            }
-            if isLast, running[key] === self { running[key] = nil }
-            return isLast
-        }
+        let isLast = Self.running.leave(key, self) { board.withLockedValue { $0.followers.leave(follower) } }
         if isLast { stop() }
     }
 
@@ -142,11 +122,7 @@ package final class PrimaryWatch: Sendable {
     }
 
     private func publish(_ answer: Result<Primary, RedisError>) {
-        let followers = board.withLockedValue { board in
-            board.answer = answer
-            return Array(board.followers.values)
-        }
-        for follower in followers { follower.eventLoop.execute { follower.look() } }
+        for follower in board.withLockedValue({ $0.followers.publish(answer) }) { follower.tell() }
     }
 
     private func note(_ saying: Topology.Saying) {
@@ -196,7 +172,7 @@ extension PrimaryWatch {
         if let watch = running(for: endpoint), let answer = watch.answer { return (try answer.get(), watch.report) }
         let watch = PrimaryWatch(key, logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })
         let (answers, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        _ = watch.join(Follower(eventLoop: watch.eventLoop) { continuation.yield() })
+        _ = watch.join(on: watch.eventLoop) { continuation.yield() }
         watch.start(endpoint, listens: false, timing: patience > .zero ? .once : Topology.Timing())
         let end = patience > .zero ? watch.eventLoop.scheduleTask(in: patience) { continuation.finish() } : nil
         for await _ in answers where watch.hasFound(patiently: patience > .zero) { break }
