@@ -242,6 +242,7 @@ final class Snapshot: Sendable {
             localShare: settings.redis.localShare / Double(settings.loops),
             usageRetentionSeconds: Int(settings.usageRetention.components.seconds))
         admission.metaFields = settings.keys.forwardedMeta
+        admission.paysBySlot = settings.redis.endpoint.seeds != nil
         redis = settings.redis.endpoint
         trustedProxies = try TrustedProxies(settings.clients.trustedProxies, field: settings.clients.addressField)
         self.policies = policies

@@ -56,6 +56,11 @@ extension Readiness.Cause {
     /// Redis' own word is the reason, where it has one.
     init(_ outage: GateOutage) {
         self.init(outage.fault)
+        if let server = outage.server {
+            let what =
+                "A primary of the cluster is of no use (\(server)): its organizations are answered without Redis."
+            detail = "\(what) \(detail)"
+        }
         reason = outage.code ?? reason
         since = outage.since
     }

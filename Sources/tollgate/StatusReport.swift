@@ -41,7 +41,8 @@ struct StatusReport: Sendable {
                         ($0.rawValue, running.activity.breakers[$0, default: 0])
                     },
                     inFlight: running.activity.commandsInFlight,
-                    topology: Status.Topology(of: settings.redis.endpoint))
+                    topology: Status.Topology(of: settings.redis.endpoint),
+                    cluster: Status.Cluster(of: settings.redis.endpoint, faulty: running.activity.faultyServers))
             },
             upstream: running.map {
                 Status.Upstream(

@@ -15,7 +15,9 @@ import Testing
                 + #""since":"2026-11-23T03:41:07Z","breaker":{"closed":1,"open":1},"commands_in_flight":3,"topology":{"#
                 + #""primary":"10.0.0.5:6379","epoch":3,"switches":2,"sentinels":["#
                 + #"{"address":"s1:26379","names":"10.0.0.5:6379","epoch":3,"down":true,"error":null},"#
-                + #"{"address":"s2:26379","names":null,"epoch":null,"down":false,"error":"connection refused"}]}},"#
+                + #"{"address":"s2:26379","names":null,"epoch":null,"down":false,"error":"connection refused"}]},"#
+                + #""cluster":{"epoch":7,"slots_missing":1,"primaries":["#
+                + #"{"address":"10.0.0.5:6379","slots":16383,"ok":false}]}},"#
                 + #""upstream":{"address":"app:8081","resolved":["10.0.0.1:8081","10.0.0.2:8081"],"#
                 + #""connections":{"idle":1,"busy":2}},"#
                 + #""policies":[{"name":"org","per":"org","limit":"20/10s","mode":"enforce"}],"#
@@ -49,7 +51,7 @@ import Testing
         #expect(
             status.json.contains(
                 #""redis":{"address":"unix:/r","ok":true,"reason":null,"detail":null,"since":null,"breaker":{},"#
-                    + #""commands_in_flight":0,"topology":null}"#))
+                    + #""commands_in_flight":0,"topology":null,"cluster":null}"#))
         status.configuration.lastReload = Status.Reload(at: WallTime(seconds: 0), errors: [])
         #expect(status.json.contains(#""last_reload":{"at":"1970-01-01T00:00:00Z","ok":true,"errors":[]}"#))
     }
@@ -73,7 +75,10 @@ extension Status {
                         Topology.Sentinel(
                             address: "s2:26379", names: nil, epoch: nil, holdsItDown: false,
                             error: "connection refused"),
-                    ])),
+                    ]),
+                cluster: Cluster(
+                    epoch: 7, slotsMissing: 1,
+                    primaries: [Cluster.Primary(address: "10.0.0.5:6379", slots: 16_383, isOK: false)])),
             upstream: Upstream(
                 address: "app:8081", resolved: ["10.0.0.1:8081", "10.0.0.2:8081"],
                 connections: [("idle", 1), ("busy", 2)]),

@@ -19,15 +19,16 @@ import Testing
         private var asks: [ObjectIdentifier: String] = [:]
 
         init(_ mode: KeyCheckMode = .prefer, secrets: CheckSecrets? = nil) {
-            let link = bench.link
+            let store = bench.store
             let complaints = Complaints(about: [], to: Bench.logger)
-            let plans = PlanBook(on: link, complaints: complaints)
-            checks = CheckBook(on: link, by: KeyCheck(mode: mode, secrets: secrets))
+            let plans = PlanBook(on: store, complaints: complaints)
+            checks = CheckBook(on: store, by: KeyCheck(mode: mode, secrets: secrets))
             let cache = KeyCache(
-                capacity: 5_000, named: link.names, [], saying: MetaChoice([], complaints), plans: plans,
-                seen: link.seen, complaints: complaints)
+                capacity: 5_000, named: store.names, [], saying: MetaChoice([], complaints), plans: plans,
+                seen: store.seen, complaints: complaints)
             book = KeyBook(
-                on: link, waits: Waits(on: link), cache: cache, plans: plans, checks: checks, complaints: complaints,
+                on: store, waits: Waits(on: bench.loop), cache: cache, plans: plans, checks: checks,
+                complaints: complaints,
                 addressPrefix: AddressPrefix(), blocks: 100)
             book.onFinding = { [unowned self] ask, finding in self.note(ask, finding) }
         }

@@ -18,7 +18,7 @@ import Testing
     private let gate: Gate
 
     init() {
-        gate = Gate(Bench.configuration(Self.policies), on: bench.link, logger: Bench.logger, recordCapacity: 100)
+        gate = Gate(Bench.configuration(Self.policies), on: bench.store, logger: Bench.logger, recordCapacity: 100)
     }
 
     private func ask(_ kind: AdmissionRequest.Kind = .protected, _ note: @escaping (Decision, Receipt?) -> Void) {

@@ -12,7 +12,7 @@ import Testing
     private let bench = Bench()
 
     @Test func restsWhileNobodyWaits() {
-        let gate = Gate(Bench.configuration([]), on: bench.link, logger: Bench.logger)
+        let gate = Gate(Bench.configuration([]), on: bench.store, logger: Bench.logger)
         #expect(gate.isAtRest)
         var decisions = 0
         let request = AdmissionRequest(
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func restsOnlyWhereRedisIsThere() {
-        let gate = Gate(Bench.configuration([]), on: bench.link, logger: Bench.logger)
+        let gate = Gate(Bench.configuration([]), on: bench.store, logger: Bench.logger)
         bench.redis.isReady = false
         #expect(!gate.isAtRest)
         bench.redis.isReady = true
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func tellsItsConnectionThatItRests() {
-        let gate = Gate(Bench.configuration([]), on: bench.link, logger: Bench.logger)
+        let gate = Gate(Bench.configuration([]), on: bench.store, logger: Bench.logger)
         gate.rest()
         #expect(bench.redis.rests == 1)
     }

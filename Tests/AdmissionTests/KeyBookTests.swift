@@ -38,15 +38,15 @@ import Testing
         private var asks: [ObjectIdentifier: String] = [:]
 
         init() {
-            let (link, logger) = (bench.link, Bench.logger)
-            let waits = Waits(on: link)
+            let (store, logger) = (bench.store, Bench.logger)
+            let waits = Waits(on: bench.loop)
             let complaints = Complaints(about: [], to: logger)
-            let plans = PlanBook(on: link, complaints: complaints)
+            let plans = PlanBook(on: store, complaints: complaints)
             cache = KeyCache(
-                capacity: 100, named: link.names, [], saying: MetaChoice([], complaints), plans: plans,
-                seen: link.seen, complaints: complaints)
+                capacity: 100, named: store.names, [], saying: MetaChoice([], complaints), plans: plans,
+                seen: store.seen, complaints: complaints)
             book = KeyBook(
-                on: link, waits: waits, cache: cache, plans: plans, checks: CheckBook(on: link, by: KeyCheck()),
+                on: store, waits: waits, cache: cache, plans: plans, checks: CheckBook(on: store, by: KeyCheck()),
                 complaints: complaints, addressPrefix: AddressPrefix(), blocks: 100)
             book.onFinding = { [unowned self] ask, finding in self.note(ask, finding) }
         }

@@ -29,8 +29,8 @@ import Testing
             })
         configuration.onFailure = onFailure
         configuration.fallbacksByRoute = [.open, .local, .closed]
-        bench.link.go(by: configuration)
-        let gate = Gate(configuration, on: bench.link, logger: Bench.logger, recordCapacity: 100)
+        bench.store.go(by: configuration)
+        let gate = Gate(configuration, on: bench.store, logger: Bench.logger, recordCapacity: 100)
         // The key is known, and then Redis says nothing any more.
         _ = ask(gate, isThrottled: false)
         bench.redis.answer(.text("acme laptop"))
@@ -133,8 +133,8 @@ import Testing
             Policy(name: "p0", per: .org, limit: Limit(count: 20, periodMicroseconds: 3_600_000_000))
         ])
         (configuration.onFailure, configuration.localShare) = (.local, 0.25)
-        bench.link.go(by: configuration)
-        let gate = Gate(configuration, on: bench.link, logger: Bench.logger, recordCapacity: 100)
+        bench.store.go(by: configuration)
+        let gate = Gate(configuration, on: bench.store, logger: Bench.logger, recordCapacity: 100)
         _ = ask(gate, isThrottled: false)
         bench.redis.answer(.text("acme laptop"))
         bench.redis.answer(.text("id"))

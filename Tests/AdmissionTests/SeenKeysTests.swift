@@ -67,8 +67,8 @@ import Testing
 
         init(_ seen: SeenKeys, _ instance: Instance, _ configuration: AdmissionConfiguration) {
             bench = Bench(instance: instance, seen: seen)
-            bench.link.go(by: configuration)
-            gate = Gate(configuration, on: bench.link, logger: log.logger, recordCapacity: 100)
+            bench.store.go(by: configuration)
+            gate = Gate(configuration, on: bench.store, logger: log.logger, recordCapacity: 100)
         }
 
         var redis: StubLink { bench.redis }

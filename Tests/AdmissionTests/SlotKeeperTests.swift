@@ -13,7 +13,7 @@ import Testing
     private let slots: SlotKeeper
 
     init() {
-        slots = SlotKeeper(on: bench.link, seed: 35)
+        slots = SlotKeeper(on: bench.store, seed: 35)
     }
 
     /// One slot in each of these sets.

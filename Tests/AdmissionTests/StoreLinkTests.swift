@@ -119,7 +119,7 @@ import Testing
     /// A relay that garbles every answer, or refuses all in words of its own: nobody's key is in a probe, so it is everybody's
     /// trouble, and known without a request.
     @Test(arguments: [
-        Result<RedisReply, RedisError>.success(.text("nonsense")), .failure(.server("CLUSTERDOWN not served")),
+        Result<RedisReply, RedisError>.success(.text("nonsense")), .failure(.server("RELAYDOWN not served")),
         .failure(.server("upstream failure")),
     ]) func aServerWhoseProbesComeToNothingIsAFault(answer: Result<RedisReply, RedisError>) {
         let bench = Bench()
@@ -130,6 +130,16 @@ import Testing
         answerProbe(bench, Self.id)
         bench.pass(.seconds(2))
         #expect(bench.link.fault == nil)
+    }
+
+    /// A cluster that doesn't serve says so to everybody.
+    @Test func aClusterThatIsDownIsNotAsked() {
+        let bench = Bench()
+        for _ in 0..<3 { answerProbe(bench, .failure(.server("CLUSTERDOWN The cluster is down"))) }
+        #expect(bench.link.outage == "Redis refuses everything: CLUSTERDOWN")
+        #expect(bench.link.gateOutage?.code == "CLUSTERDOWN")
+        for _ in 0..<2 { answerProbe(bench, Self.id) }
+        #expect(bench.link.outage == nil)
     }
 
     /// One reply was lost or came twice: all that follow are other questions' answers, while replies are due all the time.

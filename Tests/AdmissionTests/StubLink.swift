@@ -122,6 +122,7 @@ struct Bench {
     let loop = EmbeddedEventLoop()
     let redis: StubLink
     let link: StoreLink
+    let store: Store
 
     init(
         _ policies: [Policy] = [], outages: Outages = Outages(), late: LateDecisions = LateDecisions(),
@@ -132,9 +133,11 @@ struct Bench {
         let redis = StubLink(on: loop)
         self.redis = redis
         link = StoreLink(
-            Self.configuration(policies), at: "redis", instance: instance, on: loop, logger: logger, late: late,
-            outages: outages, seen: seen, wallClock: wallClock
+            Self.configuration(policies), at: "redis", on: loop,
+            Surroundings(
+                instance: instance, late: late, outages: outages, seen: seen, wallClock: wallClock, logger: logger)
         ) { _ in redis }
+        store = Store(link)
     }
 
     static var logger: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }

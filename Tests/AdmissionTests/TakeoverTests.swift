@@ -30,7 +30,7 @@ import Testing
     }
 
     private func gate(_ configuration: AdmissionConfiguration) -> Gate {
-        Gate(configuration, on: bench.link, logger: Bench.logger, recordCapacity: 100)
+        Gate(configuration, on: bench.store, logger: Bench.logger, recordCapacity: 100)
     }
 
     private func succeed(_ former: Gate, _ configuration: AdmissionConfiguration) -> Gate {

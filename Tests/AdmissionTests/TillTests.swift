@@ -24,13 +24,13 @@ private let minute = 60_000_000
             bench = Bench(policies)
             var configuration = Bench.configuration(policies)
             configuration.paysBySlot = paysBySlot
-            let link = bench.link
-            payers = Payers(configuration, named: link.names, capacity: 10)
-            let slots = SlotKeeper(on: link, seed: 35)
-            let meter = UsageMeter(configuration, on: link)
-            corrections = Corrections(of: policies, on: link, slots: slots, meter: meter)
+            let store = bench.store
+            payers = Payers(configuration, named: store.names, capacity: 10)
+            let slots = SlotKeeper(on: store, seed: 35)
+            let meter = UsageMeter(configuration, on: store)
+            corrections = Corrections(of: policies, on: store, slots: slots, meter: meter)
             till = Till(
-                configuration, on: link, waits: Waits(on: link), slots: slots, meter: meter,
+                configuration, on: store, waits: Waits(on: bench.loop), slots: slots, meter: meter,
                 corrections: corrections)
             till.onAnswer = { [unowned self] ask, answer in
                 self.answers.append(answer)

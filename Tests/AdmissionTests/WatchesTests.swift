@@ -12,7 +12,7 @@ import Testing
     private let watches: Watches
 
     init() {
-        watches = Watches(on: bench.link)
+        watches = Watches(on: bench.store)
     }
 
     /// The keys asked about, in this time.

@@ -71,6 +71,7 @@ def test_status_tells_what_a_sidecar_is(launch, upstream, redis, key):
         "address": redis.url, "ok": True, "reason": None, "detail": None, "since": None,
         "breaker": {"closed": 2, "open": 0, "half_open": 0}, "commands_in_flight": 0,
         "topology": None,
+        "cluster": None,
     }  # fmt: skip
     assert told["upstream"]["resolved"] == [told["upstream"]["address"]] == [upstream.url.removeprefix("http://")]
     assert told["upstream"]["connections"] == {"idle": 1, "connecting": 0, "busy": 0}

@@ -33,10 +33,12 @@ extension Gate {
         _ configuration: AdmissionConfiguration, knowing keys: [KnownKey], on eventLoop: any EventLoop, logger: Logger
     ) -> Gate {
         let link = StoreLink(
-            configuration, at: "redis", instance: Instance(), on: eventLoop, logger: logger, late: LateDecisions(),
-            outages: Outages(), seen: SeenKeys(), wallClock: { WallTime.now().microsecondsSince1970 }
+            configuration, at: "redis", on: eventLoop,
+            Surroundings(
+                instance: Instance(), late: LateDecisions(), outages: Outages(), seen: SeenKeys(),
+                wallClock: { WallTime.now().microsecondsSince1970 }, logger: logger)
         ) { _ in RedisWithKeys(keys, on: eventLoop) }
-        let gate = Gate(configuration, on: link, logger: logger)
+        let gate = Gate(configuration, on: Store(link), logger: logger)
         for key in keys {
             let request = AdmissionRequest(
                 kind: .announced, credential: .presented(Array(key.text.utf8)), address: "192.0.2.1",

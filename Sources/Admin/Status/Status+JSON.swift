@@ -23,6 +23,22 @@ extension Status.Redis {
             "detail": StatusValue(cause?.detail), "since": StatusValue(cause?.since?.written),
             "breaker": .members(breakers.map { .init(name: $0.state, value: .number($0.loops)) }),
             "commands_in_flight": .number(inFlight), "topology": topology?.value ?? .null,
+            "cluster": cluster?.value ?? .null,
+        ])
+    }
+}
+
+extension Status.Cluster {
+    fileprivate var value: StatusValue {
+        StatusValue([
+            "epoch": .number(epoch), "slots_missing": .number(slotsMissing),
+            "primaries": .list(
+                primaries.map { primary in
+                    StatusValue([
+                        "address": .text(primary.address), "slots": .number(primary.slots),
+                        "ok": .truth(primary.isOK),
+                    ])
+                }),
         ])
     }
 }

@@ -15,16 +15,48 @@ package struct Status: Sendable {
         package var inFlight: Int
         /// Nil where none are asked.
         package var topology: Topology?
+        /// Nil where it is none.
+        package var cluster: Cluster?
 
         package init(
             address: String, cause: Readiness.Cause?, breakers: [(state: String, loops: Int)], inFlight: Int,
-            topology: Topology? = nil
+            topology: Topology? = nil, cluster: Cluster? = nil
         ) {
             self.address = address
             self.cause = cause
             self.breakers = breakers
             self.inFlight = inFlight
             self.topology = topology
+            self.cluster = cluster
+        }
+    }
+
+    /// Who has which part of a cluster.
+    package struct Cluster: Sendable {
+        package struct Primary: Sendable {
+            package var address: String
+            /// How many hash slots it has.
+            package var slots: Int
+            /// Every loop has use of it.
+            package var isOK: Bool
+
+            package init(address: String, slots: Int, isOK: Bool) {
+                self.address = address
+                self.slots = slots
+                self.isOK = isOK
+            }
+        }
+
+        /// The highest configuration epoch.
+        package var epoch: Int
+        /// Hash slots that nobody has.
+        package var slotsMissing: Int
+        package var primaries: [Primary]
+
+        package init(epoch: Int, slotsMissing: Int, primaries: [Primary]) {
+            self.epoch = epoch
+            self.slotsMissing = slotsMissing
+            self.primaries = primaries
         }
     }
 

@@ -17,16 +17,16 @@ package enum Outcome {
 
 /// What was charged is corrected when it turns out otherwise (docs/design.md, "Limits"). Nobody waits for it.
 final class Corrections {
-    private let link: StoreLink
+    private let store: Store
     private let slots: SlotKeeper
     private let meter: UsageMeter
     private let policies: [Policy]
     /// Admissions corrected: given back, or to what the handler said it cost.
     private(set) var count = 0
 
-    init(of policies: [Policy], on link: StoreLink, slots: SlotKeeper, meter: UsageMeter) {
+    init(of policies: [Policy], on store: Store, slots: SlotKeeper, meter: UsageMeter) {
         self.policies = policies
-        self.link = link
+        self.store = store
         self.slots = slots
         self.meter = meter
     }
@@ -46,7 +46,7 @@ final class Corrections {
         }
         if let taken = receipt.taken { correct(taken, to: trueCost) }
         for taken in receipt.earlier { correct(taken, to: trueCost) }
-        guard link.outage == nil, let mark = receipt.usage else { return }
+        guard store.outage == nil, let mark = receipt.usage else { return }
         meter.correct(mark, of: (receipt.earlier + [receipt.taken].compactMap(\.self)).map(\.charge), to: trueCost)
     }
 
@@ -71,7 +71,8 @@ final class Corrections {
             guard cost != item.cost, taken.took(item, Int(reply.integer ?? 0)) else { continue }
             changed.append((item, cost))
         }
-        guard !changed.isEmpty else { return }
+        guard let first = changed.first?.item.bucket else { return }
+        let link = store.link(of: first)
         guard link.isOurs else { return link.loseCorrection() }
         count += 1
         let rates = changed.filter { if case .rate = $0.item.bucket.meter { true } else { false } }

@@ -32,6 +32,13 @@ final class Question {
             charge: charge, intent: intent, confirmation: nil, rest: Array(rest.dropFirst()), whole: whole)
     }
 
+    /// All of its keys lie in the hash slot of this one.
+    func firstKey(_ session: BoundSession?) -> [UInt8] {
+        if let entry = confirmation?.entry { return entry.organization.key }
+        if let session { return Array(session.name.utf8) }
+        return charge.items.first?.bucket.name ?? []
+    }
+
     /// The keys and arguments of `admitScriptSource`.
     ///
     /// - Parameters:

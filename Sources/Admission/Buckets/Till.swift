@@ -25,7 +25,7 @@ final class Till {
         case absent(Absence)
     }
 
-    private let link: StoreLink
+    private let store: Store
     private let waits: Waits
     private let slots: SlotKeeper
     private let meter: UsageMeter
@@ -41,10 +41,10 @@ final class Till {
     var onAnswer: (Ask, Answer) -> Void = { _, _ in preconditionFailure("Somebody has to hear what was answered") }
 
     init(
-        _ configuration: AdmissionConfiguration, on link: StoreLink, waits: Waits, slots: SlotKeeper,
+        _ configuration: AdmissionConfiguration, on store: Store, waits: Waits, slots: SlotKeeper,
         meter: UsageMeter, corrections: Corrections
     ) {
-        self.link = link
+        self.store = store
         self.waits = waits
         self.slots = slots
         self.meter = meter
@@ -67,7 +67,7 @@ final class Till {
             deniedFromCache += 1
             return onAnswer(ask, .decided(.deny(denial), nil))
         }
-        let session = BoundSession(ask.request.session, intent, link.names)
+        let session = BoundSession(ask.request.session, intent, store.names)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
             return onAnswer(ask, .decided(Decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash)))
@@ -92,31 +92,35 @@ final class Till {
         _ ask: Ask, _ question: Question, _ session: BoundSession? = nil, prepared: RedisCommand? = nil
     ) {
         let charge = question.charge
+        let link = store.link(of: question.firstKey(session))
         for item in charge.items {
             item.bucket.underWay += item.cost
             // What it has given beside Redis is owed there before Redis is asked for more.
             if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
         let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? link.redisTime : 0)
-        waits.wait(ask)
+        waits.wait(ask, on: link)
         link.send(call, before: ask.patience, late: { self.giveBackLate(ask, charge, $0) }) { result in
             for item in charge.items {
                 item.bucket.underWay -= item.cost
                 assert(item.bucket.underWay >= 0, "No more is answered than was asked")
             }
-            self.conclude(ask, question, result)
+            self.conclude(ask, question, result, from: link)
         }
     }
 
     // MARK: The answer
 
-    private func conclude(_ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>) {
+    private func conclude(
+        _ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>, from link: StoreLink
+    ) {
         let charge = question.charge
         if result.leavesDoubt { ask.inDoubt = charge }
         if case .failure(.timeout) = result { slots.abandon(ask.slot, charge) }
         guard
             let answer = waits.hear(
-                result, of: RedisScript.admit, by: CollectionOfOne(ask), without: { onAnswer($0, .absent($1)) })
+                result, of: RedisScript.admit, from: link, by: CollectionOfOne(ask),
+                without: { onAnswer($0, .absent($1)) })
         else { return }
         guard let verdict = charge.verdict(of: answer) else { return miss(ask, "unexpected answer of the script") }
         let taken = Receipt.Taken(charge: charge, answer)
@@ -178,7 +182,8 @@ final class Till {
 
     /// The answer to a question that was given up. Who was let through without it has used what it took.
     private func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply) {
-        link.noteLateAnswer(after: ask.waited(at: link.eventLoop.now))
+        guard let link = ask.link else { return }
+        link.noteLateAnswer(after: ask.waited(at: store.eventLoop.now))
         guard !ask.wasServed, let answer = reply.array ?? reply.packed, link.time(of: answer) != nil,
             charge.verdict(of: answer) == .admitted
         else { return }
@@ -189,7 +194,7 @@ final class Till {
 
     /// What an answer says of the enforced buckets; it is remembered where somebody was denied.
     private func statuses(_ taken: Receipt.Taken, isDenied: Bool, _ ask: Ask) -> [LimitStatus] {
-        let answeredAt = isDenied ? link.eventLoop.now : ask.startedAt
+        let answeredAt = isDenied ? store.eventLoop.now : ask.startedAt
         var statuses: [LimitStatus] = []
         statuses.reserveCapacity(taken.charge.items.count)
         for (index, (item, reply)) in zip(taken.charge.items, taken.owed).enumerated() {
@@ -204,7 +209,7 @@ final class Till {
                         expiry: expiry)
                 } else if bucket.lastHeard != nil {
                     bucket.hearOfAdmission(
-                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: link.eventLoop.now, expiry: expiry)
+                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: store.eventLoop.now, expiry: expiry)
                 }
                 if let status = LimitStatus(item, owed: owed, at: taken.at, isDenied: isRefused, expiry: expiry) {
                     policyCounters[bucket.policy].count(status, of: item, isDenied: isDenied)
@@ -224,10 +229,10 @@ final class Till {
     /// their last answer.
     private func rememberedRefusal(_ charge: Charge, _ intent: Intent) -> Denial? {
         guard charge.items.contains(where: { $0.bucket.lastHeard != nil && !$0.isShadow }) else { return nil }
-        let now = link.eventLoop.now
+        let now = store.eventLoop.now
         let waits = charge.items.map { $0.isShadow ? nil : $0.bucket.refusedMicroseconds($0.cost, at: now) }
         guard waits.contains(where: { $0 != nil }) else { return nil }
-        let time = link.redisTime
+        let time = store.link(of: charge.items[0].bucket).redisTime
         for item in charge.items { item.bucket.lastHeard?.witnessedAt = now }
         let statuses = zip(charge.items, waits).compactMap { item, wait -> LimitStatus? in
             guard !item.isShadow, let owed = item.bucket.owed(at: now) else { return nil }

@@ -24,7 +24,9 @@ final class Ask {
     /// When what it waits for should have come: an answer, or its turn to ask.
     private(set) var patience: NIODeadline
     private let timeout: TimeAmount
-    /// How many answers of Redis had been heard when it began to wait.
+    /// Whom it has asked last; nil before.
+    private(set) var link: StoreLink?
+    /// How many answers had been heard by that when it began to wait.
     private(set) var answersBefore = 0
     /// Nil once it was called.
     private(set) var completion: Completion?
@@ -69,9 +71,10 @@ final class Ask {
     var hadWholeTime: Bool { patience < deadline }
 
     /// It begins to wait, for no longer than the budget of one question.
-    func expect(at now: NIODeadline, answersBefore: Int) {
+    func expect(of link: StoreLink, at now: NIODeadline) {
         patience = min(now + timeout, deadline)
-        self.answersBefore = answersBefore
+        self.link = link
+        answersBefore = link.answers
     }
 
     /// How long what it asked last has had no answer.

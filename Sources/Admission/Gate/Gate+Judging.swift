@@ -54,7 +54,7 @@ extension Gate {
             return refuse(ask, reason, entry, Confirmation(of: entry, unlessFresh: isFresh))
         }
         if entry.record.isBounded {
-            let now = link.redisTime
+            let now = store.link(of: entry.organization.key).redisTime
             if isOutside ?? (entry.refusal(at: now) != nil) {
                 // The reason is found again from Redis' answer.
                 let reason = entry.refusal(at: now) ?? .expired

@@ -20,13 +20,13 @@ import Redis
 /// 4. ``WithoutRedis`` answers when there is no answer.
 /// 5. ``SlotKeeper`` keeps slots of concurrency policies up, ``Watches`` asks about the keys of open streams, ``Sessions``
 ///    knows which caller an MCP session belongs to, ``UsageMeter`` counts what callers have called.
-/// 6. ``StoreLink`` knows whether Redis is there, in time, and the one this process began with.
+/// 6. ``Store`` knows whom to ask, and a ``StoreLink`` whether that one is there, in time, and the one this process began with.
 ///
 /// Invariant: every ask ends exactly once, by `finish`; what waits for an answer of Redis is in `waits` until it ends.
 package final class Gate {
     package let configuration: AdmissionConfiguration
 
-    let link: StoreLink
+    let store: Store
     let waits: Waits
     let plans: PlanBook
     let checks: CheckBook
@@ -61,14 +61,11 @@ package final class Gate {
         outages: Outages = Outages(), seen: SeenKeys = SeenKeys(),
         wallClock: @escaping () -> Int = { WallTime.now().microsecondsSince1970 }
     ) {
-        let link = StoreLink(
-            configuration, at: "\(endpoint)", instance: instance, on: eventLoop, logger: logger, late: late,
-            outages: outages, seen: seen, wallClock: wallClock
-        ) { link in
-            RedisConnection(
-                endpoint: endpoint, on: eventLoop, scripts: Self.scripts, onConnect: link.greet, logger: logger)
-        }
-        self.init(configuration, on: link, logger: logger, recordCapacity: recordCapacity)
+        let surroundings = Surroundings(
+            instance: instance, late: late, outages: outages, seen: seen, wallClock: wallClock, logger: logger)
+        self.init(
+            configuration, on: Store(configuration, at: endpoint, on: eventLoop, surroundings), logger: logger,
+            recordCapacity: recordCapacity)
     }
 
     /// One that will take the place of another, of the same loop and Redis, under another configuration: it has that one's
@@ -77,51 +74,52 @@ package final class Gate {
         _ configuration: AdmissionConfiguration, succeeding former: Gate, logger: Logger, recordCapacity: Int
     ) {
         self.init(
-            configuration, on: former.link, plans: former.plans, checks: former.checks, slots: former.slots,
+            configuration, on: former.store, plans: former.plans, checks: former.checks, slots: former.slots,
             logger: logger,
             recordCapacity: recordCapacity)
         self.former = former
     }
 
     init(
-        _ configuration: AdmissionConfiguration, on link: StoreLink, plans known: PlanBook? = nil,
+        _ configuration: AdmissionConfiguration, on store: Store, plans known: PlanBook? = nil,
         checks heard: CheckBook? = nil, slots kept: SlotKeeper? = nil, logger: Logger, recordCapacity: Int = 50_000
     ) {
         self.configuration = configuration
-        self.link = link
+        self.store = store
         let policies = configuration.policies
-        waits = Waits(on: link)
+        waits = Waits(on: store.eventLoop)
         complaints = Complaints(about: policies, to: logger)
-        plans = known ?? PlanBook(on: link, complaints: complaints)
-        checks = heard ?? CheckBook(on: link, by: configuration.keyCheck)
+        plans = known ?? PlanBook(on: store, complaints: complaints)
+        checks = heard ?? CheckBook(on: store, by: configuration.keyCheck)
         cache = KeyCache(
-            capacity: recordCapacity, named: link.names, policies,
+            capacity: recordCapacity, named: store.names, policies,
             saying: MetaChoice(configuration.metaFields, complaints),
-            plans: plans, seen: link.seen, complaints: complaints)
+            plans: plans, seen: store.seen, complaints: complaints)
         keys = KeyBook(
-            on: link, waits: waits, cache: cache, plans: plans, checks: checks, complaints: complaints,
+            on: store, waits: waits, cache: cache, plans: plans, checks: checks, complaints: complaints,
             addressPrefix: configuration.addressPrefix, blocks: recordCapacity)
-        payers = Payers(configuration, named: link.names, capacity: recordCapacity)
-        slots = kept ?? SlotKeeper(on: link, seed: .random(in: .min ... .max))
-        meter = UsageMeter(configuration, on: link)
-        corrections = Corrections(of: policies, on: link, slots: slots, meter: meter)
-        till = Till(configuration, on: link, waits: waits, slots: slots, meter: meter, corrections: corrections)
-        watches = Watches(on: link)
-        withoutRedis = WithoutRedis(configuration, on: link, cache: cache, payers: payers, slots: slots)
-        link.join(self)
+        payers = Payers(configuration, named: store.names, capacity: recordCapacity)
+        slots = kept ?? SlotKeeper(on: store, seed: .random(in: .min ... .max))
+        meter = UsageMeter(configuration, on: store)
+        corrections = Corrections(of: policies, on: store, slots: slots, meter: meter)
+        till = Till(configuration, on: store, waits: waits, slots: slots, meter: meter, corrections: corrections)
+        watches = Watches(on: store)
+        withoutRedis = WithoutRedis(configuration, on: store, cache: cache, payers: payers, slots: slots)
+        store.join(self)
         keys.onFinding = { [unowned self] ask, finding in self.judge(ask, by: finding) }
         till.onAnswer = { [unowned self] ask, answer in self.conclude(ask, answer) }
     }
 
     /// Nil while Redis is connected, scripts are loaded and carried out, answers come in time, and the database is the one
     /// this process began with.
-    package var fault: GateFault? { link.fault }
+    /// Of a cluster it is so already where one primary is.
+    package var fault: GateFault? { store.fault }
 
     /// The same, and since when.
-    package var outage: GateOutage? { link.gateOutage }
+    package var outage: GateOutage? { store.outageOfAll }
 
     /// Questions to Redis whose answers are due; the other gates of its connection have asked some of them.
-    package var commandsInFlight: Int { link.commandsInFlight }
+    package var commandsInFlight: Int { store.commandsInFlight }
 
     /// By policy.
     package var policyCounters: [PolicyCounters] {
@@ -138,7 +136,7 @@ package final class Gate {
         sum.stale = stale
         sum.deniedFromCache = till.deniedFromCache
         sum.keys = keys.counters
-        sum.timeouts = link.traffic.timeouts
+        sum.timeouts = store.traffic.timeouts
         sum.withoutRedis = withoutRedis.count
         sum.overridesIgnored = complaints.overridesIgnored
         sum.corrections = corrections.count
@@ -153,12 +151,12 @@ package final class Gate {
 
     /// Connects, and goes on trying until `close()`.
     package func start() {
-        link.start()
+        store.start()
     }
 
     /// User or password of its Redis may have changed.
     package func authenticate(as endpoint: RedisEndpoint) {
-        link.authenticate(as: endpoint)
+        store.authenticate(as: endpoint)
     }
 
     /// The other one is asked no more, but by requests that began by it: its keys and plans are known here too, worked out
@@ -169,16 +167,16 @@ package final class Gate {
     package func takeOver() -> Bool {
         guard let former else { return false }
         self.former = nil
-        link.go(by: configuration)
+        store.go(by: configuration)
         meter.turn()
         plans.complaints = complaints
         checks.check = configuration.keyCheck
         let keepsShares = configuration.localShare == former.configuration.localShare
         cache.inherit(former.cache, keepsShares: keepsShares)
         payers.inherit(former.payers, keepsShares: keepsShares)
-        inheritanceEnds = link.eventLoop.now + Self.inheritance
+        inheritanceEnds = store.eventLoop.now + Self.inheritance
         // What was known two configurations ago is looked up, unless that can't be.
-        if link.fault == nil {
+        if store.fault == nil {
             former.cache.endInheritance()
             former.payers.endInheritance()
         }
@@ -191,13 +189,13 @@ package final class Gate {
     }
 
     /// Calls that it counted are not written yet, since Redis is away: they would be lost with it.
-    package var owesUsage: Bool { !meter.isAtRest && link.fault != nil }
+    package var owesUsage: Bool { !meter.isAtRest && store.fault != nil }
 
     /// Whoever calls does so within it, as a rule. While Redis is away nothing is let go.
     private static let inheritance = TimeAmount.seconds(60)
 
     private func settleInheritance(at now: NIODeadline) {
-        guard now >= inheritanceEnds, link.fault == nil else { return }
+        guard now >= inheritanceEnds, store.fault == nil else { return }
         inheritanceEnds = .distantFuture
         cache.endInheritance()
         payers.endInheritance()
@@ -207,18 +205,18 @@ package final class Gate {
     /// whatever is asked. Ends when what was counted is written, or a second has passed.
     @discardableResult
     package func close() -> EventLoopFuture<Void> {
-        let promise = link.eventLoop.makePromise(of: Void.self)
+        let promise = store.eventLoop.makePromise(of: Void.self)
         let written = meter.writeAll()
         former = nil
-        let isLast = link.leave(self)
-        if isLast { link.close() }
+        let isLast = store.leave(self)
+        if isLast { store.close() }
         while let ask = waits.popFirst() { decideWithoutRedis(ask, .useless("closed")) }
         written.assumeIsolated().whenComplete { _ in
-            guard self.link.hasLeft(self) else {
+            guard self.store.hasLeft(self) else {
                 // What another one has on its way keeps the connection, and so its end.
-                return isLast ? self.link.awaitEnd(promise) : promise.succeed()
+                return isLast ? self.store.awaitEnd(promise) : promise.succeed()
             }
-            guard let disconnected = self.link.disconnect() else { return promise.succeed() }
+            guard let disconnected = self.store.disconnect() else { return promise.succeed() }
             // Whoever waits on the connection is told through this gate.
             disconnected.assumeIsolated().whenComplete { result in
                 withExtendedLifetime(self) { promise.completeWith(result) }
@@ -236,12 +234,12 @@ package final class Gate {
             waits.shift(by: tick.excess)
             keys.shift(by: tick.excess)
         }
-        link.expire(at: now, having: worked)
+        store.expire(at: now, having: worked)
         guard tick.expires else { return }
         keys.advance(now)
         settleInheritance(at: now)
         while let ask = waits.popOverdue(at: now) { decideWithoutRedis(ask, .late) }
-        link.tick(now)
+        store.tick(now)
         slots.renew(now)
         plans.poll(now)
         checks.poll(now)
@@ -251,12 +249,12 @@ package final class Gate {
 
     /// Nobody waits, everything is written, and Redis is there and owes nothing: but for what is asked every second, a tick
     /// has nothing to do. Who still holds something, a slot or an open stream, is for the caller to know.
-    package var isAtRest: Bool { waits.isEmpty && meter.isAtRest && link.isAtRest }
+    package var isAtRest: Bool { waits.isEmpty && meter.isAtRest && store.isAtRest }
 
     /// The next tick comes late, and nobody is to blame.
     package func rest() {
         pace.rest()
-        link.rest()
+        store.rest()
     }
 
     // MARK: Deciding
@@ -267,9 +265,9 @@ package final class Gate {
     package func admit(
         _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision, Receipt?) -> Void
     ) {
-        link.eventLoop.assertInEventLoop()
+        store.eventLoop.assertInEventLoop()
         let ask = Ask(request, at: now, within: configuration.timeout, completion)
-        if let outage = link.outage { return decideWithoutRedis(ask, .useless(outage)) }
+        if let outage = store.outage { return decideWithoutRedis(ask, .useless(outage)) }
         switch request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
@@ -281,8 +279,10 @@ package final class Gate {
     private func conclude(_ ask: Ask, _ answer: Till.Answer) {
         switch answer {
         case .decided(let decision, let receipt):
-            link.noteUse()
-            if decision.isOfRevokedKey, let hash = ask.hash { cache.noteRevoked(hash, seenAt: link.redisTime) }
+            ask.link?.noteUse()
+            if decision.isOfRevokedKey, let hash = ask.hash {
+                cache.noteRevoked(hash, seenAt: (ask.link ?? store.any).redisTime)
+            }
             finish(ask, decision, receipt)
         case .absent(let absence): decideWithoutRedis(ask, absence)
         case .foreign(let principal):
@@ -314,12 +314,13 @@ package final class Gate {
     }
 
     private func reason(_ ask: Ask, _ absence: Absence) -> Denial.Reason {
+        let link = ask.link ?? store.any
         switch absence {
         case .useless(let detail): return .limiterUnavailable(detail: detail)
         case .failed(let error):
             if case .notConnected = error {
                 link.noteUnconnected(
-                    couldWait: ask.patience <= link.eventLoop.now, since: ask.answersBefore)
+                    couldWait: ask.patience <= store.eventLoop.now, since: ask.answersBefore)
             }
             return .limiterUnavailable(detail: "\(error)")
         case .late:
@@ -328,7 +329,7 @@ package final class Gate {
                 return .limiterUnavailable(detail: "the organization keeps changing")
             }
             guard isThere else { return .limiterUnavailable(detail: "no answer of Redis in time") }
-            link.noteLate(ask.waited(at: link.eventLoop.now))
+            link.noteLate(ask.waited(at: store.eventLoop.now))
             return .limiterSlow
         }
     }
@@ -387,11 +388,11 @@ extension Gate {
     /// Gives a session to its owner, for 24 hours from its last use. Without Redis it stays nobody's, and who names it will
     /// have to open another.
     package func bind(_ session: [UInt8], to owner: SessionOwner, _ done: @escaping () -> Void) {
-        Sessions(on: link).bind(session, to: owner, done)
+        Sessions(on: store).bind(session, to: owner, done)
     }
 
     /// Ends a session.
     package func unbind(_ session: [UInt8], from owner: SessionOwner, _ done: @escaping () -> Void) {
-        Sessions(on: link).unbind(session, from: owner, done)
+        Sessions(on: store).unbind(session, from: owner, done)
     }
 }

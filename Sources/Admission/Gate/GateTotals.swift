@@ -30,6 +30,10 @@ package struct GateTotals: Sendable, Hashable {
 package struct GateStanding: Sendable, Hashable {
     /// What keeps it from Redis; nil: that is there, answers, and is the one this process began with.
     package var outage: GateOutage?
+    /// What keeps it from a part of a cluster, while others are there.
+    package var outageOfSome: GateOutage?
+    /// Of a cluster's primaries those that are of no use.
+    package var faultyServers: [String] = []
     package var breaker = Breaker.State.closed
     /// Known keys are served without Redis, by some of the configuration at least: it was of use lately, so they are known.
     package var servesWithoutRedis = false
@@ -64,16 +68,18 @@ extension Gate {
     }
 
     /// Of its connection, which it may share with others.
-    package var traffic: RedisTraffic { link.traffic }
+    package var traffic: RedisTraffic { store.traffic }
 
-    package func sharesConnection(with other: Gate) -> Bool { link === other.link }
+    package func sharesConnection(with other: Gate) -> Bool { store === other.store }
 
     package var standing: GateStanding {
         var standing = GateStanding(outage: outage)
-        standing.breaker = link.breakerState
+        standing.breaker = store.breakerState
+        standing.outageOfSome = store.outageOfSome
+        standing.faultyServers = store.faultyServers
         standing.servesWithoutRedis =
-            configuration.servesWithoutRedis && link.wasOfUse(within: configuration.staleFor)
-        standing.commandsInFlight = link.commandsInFlight
+            configuration.servesWithoutRedis && store.wasOfUse(within: configuration.staleFor)
+        standing.commandsInFlight = store.commandsInFlight
         standing.caches = cache.census
         standing.caches.addresses = payers.addressCount
         return standing

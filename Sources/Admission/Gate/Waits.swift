@@ -7,11 +7,11 @@ import Redis
 ///
 /// Invariant: an ask stands here once from its first wait until it has ended; oldest first, as all have the same budget.
 final class Waits {
-    private let link: StoreLink
+    private let eventLoop: any EventLoop
     private var asks = CircularBuffer<Ask>()
 
-    init(on link: StoreLink) {
-        self.link = link
+    init(on eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
     }
 
     /// How many have not ended.
@@ -19,9 +19,9 @@ final class Waits {
 
     var isEmpty: Bool { asks.isEmpty }
 
-    /// An ask begins to wait.
-    func wait(_ ask: Ask) {
-        ask.expect(at: link.eventLoop.now, answersBefore: link.answers)
+    /// An ask begins to wait for an answer by a link.
+    func wait(_ ask: Ask, on link: StoreLink) {
+        ask.expect(of: link, at: eventLoop.now)
         guard !ask.isTimed else { return }
         ask.isTimed = true
         while let first = asks.first, first.isDone { asks.removeFirst() }
@@ -53,8 +53,8 @@ final class Waits {
     /// The elements of a script's answer that asks wait for. Where there is none, `miss` is called for each of them, except
     /// those that waited for another's question and have time left to ask their own.
     func hear(
-        _ result: Result<RedisReply, RedisError>, of script: RedisScript, by asks: some Sequence<Ask>,
-        without miss: (Ask, Absence) -> Void
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, from link: StoreLink,
+        by asks: some Sequence<Ask>, without miss: (Ask, Absence) -> Void
     ) -> [RedisReply]? {
         switch link.hear(result, of: script) {
         case .success(let answer):
@@ -65,7 +65,7 @@ final class Waits {
             }
             return answer
         case .failure(.late):
-            let now = link.eventLoop.now
+            let now = eventLoop.now
             for ask in asks where !ask.isDone && ask.patience <= now { miss(ask, .late) }
             return nil
         case .failure(let absence):

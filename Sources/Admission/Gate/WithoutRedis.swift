@@ -9,7 +9,7 @@ import NIOCore
 /// open: a key that isn't known here, or was no good when any loop last saw it, is 503, for it can't be told.
 final class WithoutRedis {
     private let configuration: AdmissionConfiguration
-    private let link: StoreLink
+    private let store: Store
     private let cache: KeyCache
     private let payers: Payers
     private let slots: SlotKeeper
@@ -19,11 +19,11 @@ final class WithoutRedis {
     private(set) var policyCounters: [PolicyCounters]
 
     init(
-        _ configuration: AdmissionConfiguration, on link: StoreLink, cache: KeyCache, payers: Payers,
+        _ configuration: AdmissionConfiguration, on store: Store, cache: KeyCache, payers: Payers,
         slots: SlotKeeper
     ) {
         self.configuration = configuration
-        self.link = link
+        self.store = store
         self.cache = cache
         self.payers = payers
         self.slots = slots
@@ -58,9 +58,8 @@ final class WithoutRedis {
             return (.deny(Denial(reason: reason)), nil)
         }
         let hash = hash()
-        let isFresh = !ask.request.takesTokens || link.wasOfUse(within: configuration.staleFor)
-        guard isFresh, let entry = cache.lastOfAll(hash), entry.standingRefusal == nil,
-            entry.refusal(at: link.redisTime) == nil
+        guard let entry = cache.lastOfAll(hash), entry.standingRefusal == nil,
+            isFresh(entry, for: ask), entry.refusal(at: link(of: entry).redisTime) == nil
         else {
             return (.deny(Denial(reason: reason)), nil)
         }
@@ -71,6 +70,12 @@ final class WithoutRedis {
         }
         return pass(ask, reason, entry)
     }
+
+    private func isFresh(_ entry: KeyEntry, for ask: Ask) -> Bool {
+        !ask.request.takesTokens || link(of: entry).wasOfUse(within: configuration.staleFor)
+    }
+
+    private func link(of entry: KeyEntry) -> StoreLink { store.link(of: entry.organization.key) }
 
     private func pass(
         _ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry?
@@ -94,7 +99,7 @@ final class WithoutRedis {
         let isDenied = here.statuses.contains(where: \.isDenied)
         count(here.statuses, isDenied: isDenied)
         if !isDenied { for item in uncounted { policyCounters[item.bucket.policy].open += 1 } }
-        let report = LimitReport(at: link.redisTime, here.statuses, of: charge)
+        let report = LimitReport(at: store.redisTime, here.statuses, of: charge)
         return (Decision(.grant(entry), charge, report: report), Receipt(nil, here.slot, ask.hash))
     }
 
@@ -111,11 +116,11 @@ final class WithoutRedis {
     private func take(
         _ items: [Charge.Item], of charge: Charge, _ ask: Ask
     ) -> (statuses: [LimitStatus], slot: HeldSlot?)? {
-        let (now, calendar) = (link.eventLoop.now.microseconds, link.redisTime)
+        let (now, calendar) = (store.eventLoop.now.microseconds, store.redisTime)
         var shares: [(item: Charge.Item, local: LocalBucket)] = []
         for item in items {
             let share = item.bucket.localShare(configuration.localShare, at: now, calendar: calendar) {
-                link.expectToSettle(item.bucket)
+                store.link(of: item.bucket).expectToSettle(item.bucket)
             }
             guard let share else { return nil }
             shares.append((item, share))

@@ -17,7 +17,7 @@ final class CheckBook {
     /// Half of what issuing waits for (``StoredCheckSecret/settling``).
     static let trust = TimeAmount.seconds(5)
 
-    private let link: StoreLink
+    private let store: Store
     /// By the configuration in force.
     var check: KeyCheck {
         didSet {
@@ -32,10 +32,13 @@ final class CheckBook {
     /// Raised whenever the secrets change.
     private(set) var generation = 0
 
-    init(on link: StoreLink, by check: KeyCheck) {
-        self.link = link
+    init(on store: Store, by check: KeyCheck) {
+        self.store = store
         self.check = check
     }
+
+    /// To whoever has the secrets.
+    private var link: StoreLink { store.link(of: store.names.checkSecrets) }
 
     /// - Returns: nil where nobody knows of checks.
     func proof(of key: [UInt8]) -> KeyProof? {
@@ -51,14 +54,14 @@ final class CheckBook {
 
     /// To be called every tick.
     func poll(_ now: NIODeadline) {
-        guard check.mode != .off, check.secrets == nil, now >= nextPoll, link.outage == nil, link.isReady else {
-            return
-        }
+        guard check.mode != .off, check.secrets == nil, now >= nextPoll, case let link = link, link.outage == nil,
+            link.isReady
+        else { return }
         nextPoll = now + (check.mode == .require ? Self.pollInterval : Self.lazyInterval)
         var call = RedisCommand(RedisScript.checkSecrets, keyCount: 1)
-        call.append(link.names.checkSecrets)
+        call.append(store.names.checkSecrets)
         link.send(call, before: now + link.timeout) { result in
-            guard let answer = self.link.answer(result, of: RedisScript.checkSecrets), self.link.isOurs,
+            guard let answer = link.answer(result, of: RedisScript.checkSecrets), link.isOurs,
                 let stored = StoredCheckSecret.all(in: answer)
             else { return }
             // As of the question: whoever stood still meanwhile has heard nothing since.

@@ -30,7 +30,7 @@ final class KeyBook {
         case absent(Absence)
     }
 
-    private let link: StoreLink
+    private let store: Store
     private let waits: Waits
     private let cache: KeyCache
     private let plans: PlanBook
@@ -52,10 +52,10 @@ final class KeyBook {
     ///   - addressPrefix: what tells callers apart by their address.
     ///   - blocks: of addresses whose failed look-ups are remembered.
     init(
-        on link: StoreLink, waits: Waits, cache: KeyCache, plans: PlanBook, checks: CheckBook, complaints: Complaints,
+        on store: Store, waits: Waits, cache: KeyCache, plans: PlanBook, checks: CheckBook, complaints: Complaints,
         addressPrefix: AddressPrefix, blocks: Int
     ) {
-        self.link = link
+        self.store = store
         self.waits = waits
         self.cache = cache
         self.plans = plans
@@ -69,7 +69,7 @@ final class KeyBook {
     ///
     /// - Returns: nil where Redis is asked: `onFinding` hears of it.
     func find(_ hash: CredentialHash, for ask: Ask) -> Finding? {
-        let mustProve = checks.refusesUnproven(at: link.eventLoop.now)
+        let mustProve = checks.refusesUnproven(at: store.eventLoop.now)
         if let entry = cache.current(hash) {
             if mustProve, entry.provenIn != checks.generation {
                 if proof(of: ask) == .unproven { return .unproven }
@@ -78,7 +78,7 @@ final class KeyBook {
             counters.recordHits += 1
             return .key(entry, isFresh: false)
         }
-        if cache.isUnknown(hash, at: link.eventLoop.now) {
+        if cache.isUnknown(hash, at: store.eventLoop.now) {
             counters.unknownFromCache += 1
             return .unknown
         }
@@ -107,7 +107,7 @@ final class KeyBook {
     ///
     /// - Parameter proof: where somebody has looked at it already.
     private func lookUp(_ ask: Ask, _ hash: CredentialHash, knowing proof: KeyProof? = nil) {
-        waits.wait(ask)
+        waits.wait(ask, on: store.link(of: store.names.credential(hash)))
         ask.isPointerFresh = true
         if let pointer = pointers[hash] { return load(ask, pointer, hash) }
         if lookups[hash]?.append(ask) != nil { return }
@@ -115,14 +115,14 @@ final class KeyBook {
         if case .recheck = ask.request.kind { return sendLookup(hash, before: ask.patience, of: nil) }
         // Whoever made it had a secret: junk can't crowd it out.
         if case .proven? = proof ?? self.proof(of: ask) {
-            if provenFailures.hasRoom(at: link.eventLoop.now) {
+            if provenFailures.hasRoom(at: store.eventLoop.now) {
                 counters.lookupsProven += 1
                 return sendLookup(hash, before: ask.patience, of: nil, isProven: true)
             }
             complaints.noteProvenJunk()
         }
         switch budget.begin(
-            hash, from: LookupBudget.Origin(ask.request, by: addressPrefix), at: link.eventLoop.now,
+            hash, from: LookupBudget.Origin(ask.request, by: addressPrefix), at: store.eventLoop.now,
             until: ask.patience)
         {
         case .now(let block): sendLookup(hash, before: ask.patience, of: block)
@@ -150,7 +150,7 @@ final class KeyBook {
                 continue
             }
             lookups[hash] = asks
-            for ask in asks { waits.wait(ask) }
+            for ask in asks { waits.wait(ask, on: store.link(of: store.names.credential(hash))) }
             sendLookup(hash, before: first.patience, of: block)
         }
     }
@@ -165,34 +165,35 @@ final class KeyBook {
     ) {
         counters.lookups += 1
         var call = RedisCommand(RedisScript.lookup, keyCount: 1)
-        call.append(link.names.credential(hash))
+        call.append(store.names.credential(hash))
+        let link = store.link(of: call)
         // Before a key that worked becomes unknown: is this still the database that knew it? Its id is read behind the
         // pointer.
         link.ask(call, link.instanceQuestion(), before: deadline) { found, database in
             assert(self.lookups[hash] != nil, "A look-up is under way once")
             let asks = self.lookups.removeValue(forKey: hash) ?? []
-            if isProven, found.isUnknownKey { self.provenFailures.take(at: self.link.eventLoop.now) }
-            if let block { self.budget.end(block, asFailure: found.isUnknownKey, at: self.link.eventLoop.now) }
+            if isProven, found.isUnknownKey { self.provenFailures.take(at: self.store.eventLoop.now) }
+            if let block { self.budget.end(block, asFailure: found.isUnknownKey, at: self.store.eventLoop.now) }
             let (pointer, instance) = (
-                self.hear(found, of: RedisScript.lookup, by: asks),
-                self.hear(database, of: RedisScript.instance, by: asks)
+                self.hear(found, of: RedisScript.lookup, from: link, by: asks),
+                self.hear(database, of: RedisScript.instance, from: link, by: asks)
             )
             guard let pointer, let instance else {
                 for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
                 return
             }
-            guard self.link.compareInstance(instance), pointer.count == 2 else {
+            guard link.compareInstance(instance), pointer.count == 2 else {
                 return self.miss(asks, "unexpected look-up")
             }
-            self.follow(RecordPointer(pointer[1]), hash, asks)
+            self.follow(RecordPointer(pointer[1]), hash, asks, by: link)
         }
     }
 
-    private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask]) {
+    private func follow(_ pointer: RecordPointer?, _ hash: CredentialHash, _ asks: [Ask], by link: StoreLink) {
         if link.isOurs {
             if pointer == nil {
-                cache.setUnknown(hash, at: link.eventLoop.now)
-                link.seen.forget(hash)
+                cache.setUnknown(hash, at: store.eventLoop.now)
+                store.seen.forget(hash)
             }
             // Who asks while the record is being read needn't look it up again; the end of the load forgets it.
             pointers[hash] = asks.contains { !$0.isDone } ? pointer : nil
@@ -212,7 +213,7 @@ final class KeyBook {
 
     /// Reads a record and its organization anew.
     func load(_ ask: Ask, _ pointer: RecordPointer, _ hash: CredentialHash) {
-        waits.wait(ask)
+        waits.wait(ask, on: store.link(of: store.names.organization(pointer.organization)))
         if let load = loads[pointer.organization] { return load.add(ask, pointer, hash) }
         let load = OrganizationLoad()
         loads[pointer.organization] = load
@@ -231,94 +232,99 @@ final class KeyBook {
         }
         counters.loads += 1
         var call = RedisCommand(RedisScript.load, keyCount: 1 + load.inFlight.count)
-        call.append(link.names.organization(organization))
-        for want in load.inFlight { call.append(link.names.record(want.pointer)) }
-        link.ask(call, before: link.eventLoop.now + link.timeout) { result in
+        call.append(store.names.organization(organization))
+        for want in load.inFlight { call.append(store.names.record(want.pointer)) }
+        let link = store.link(of: call)
+        link.ask(call, before: store.eventLoop.now + link.timeout) { result in
             let wants = self.advance(load, of: organization, past: load.read(by: result))
             for want in wants { self.pointers[want.hash] = nil }
-            self.conclude(wants, result)
+            self.conclude(wants, result, from: link)
         }
         return done
     }
 
-    private func conclude(_ wants: [OrganizationLoad.Want], _ result: Result<RedisReply, RedisError>) {
-        guard let answer = hear(result, of: RedisScript.load, by: wants.flatMap(\.asks)) else {
+    private func conclude(
+        _ wants: [OrganizationLoad.Want], _ result: Result<RedisReply, RedisError>, from link: StoreLink
+    ) {
+        guard let answer = hear(result, of: RedisScript.load, from: link, by: wants.flatMap(\.asks)) else {
             for want in wants { for ask in want.asks where !ask.isDone { load(ask, want.pointer, want.hash) } }
             return
         }
         if answer.count == 2, let length = answer[1].integer {
-            return refuseTooLong(wants, wants.first?.pointer.organization ?? "", length)
+            return refuseTooLong(wants, wants.first?.pointer.organization ?? "", length, by: link)
         }
         guard let readAt = link.time(of: answer), answer.count == wants.count + 2,
             let fields = answer[1].array.flatMap({ RecordValues($0, of: OrganizationField.admitted) })
         else { return miss(wants.flatMap(\.asks), "unexpected record") }
         guard !fields.isEmpty else {
-            for want in wants { doubtPointer(want) }
+            for want in wants { doubtPointer(want, by: link) }
             return
         }
         let organization = OrganizationRecord(fields)
         plans.with(organization?.plan) { isKnown in
             guard isKnown else { return self.miss(wants.flatMap(\.asks), "no answer about the plan") }
-            self.read(wants, organization, answer[2...], at: readAt)
+            self.read(wants, organization, answer[2...], at: readAt, by: link)
         }
     }
 
     private func read(
         _ wants: [OrganizationLoad.Want], _ organization: OrganizationRecord?, _ records: ArraySlice<RedisReply>,
-        at readAt: Int
+        at readAt: Int, by link: StoreLink
     ) {
         var isCompared = false
         for (want, fields) in zip(wants, records) {
             if let length = fields.integer {
-                refuseTooLong([want], want.pointer.principal.keyID, length)
+                refuseTooLong([want], want.pointer.principal.keyID, length, by: link)
                 continue
             }
             guard let fields = RecordValues(fields.array ?? [], of: KeyField.admitted), !fields.isEmpty else {
-                doubtPointer(want)
+                doubtPointer(want, by: link)
                 continue
             }
             guard let organization, let record = KeyRecord(fields), record.hash == want.hash.hexadecimal else {
-                dropPointer(want)
+                dropPointer(want, by: link)
                 continue
             }
             guard link.isOurs else {
                 // It may be another database's.
-                tell(want.asks) { _ in nil }
+                tell(want.asks, by: link) { _ in nil }
                 continue
             }
             // It is the answer to this question, so the count is this organization's.
-            if !isCompared { compareGeneration(organization, of: want.pointer.organization, readAt: readAt) }
+            if !isCompared { compareGeneration(organization, of: want.pointer.organization, readAt: readAt, by: link) }
             isCompared = true
-            let held = heeded(record, of: want, readAt: readAt)
+            let held = heeded(record, of: want, readAt: readAt, by: link)
             let entry = cache.entry(want.hash, want.pointer, held, organization)
+            link.noteUse()
             share(entry, of: want.hash, readAt: readAt)
-            tell(want.asks) { _ in .key(entry, isFresh: true) }
+            tell(want.asks, by: link) { _ in .key(entry, isFresh: true) }
         }
     }
 
     /// With the other loops of the process.
     private func share(_ entry: KeyEntry, of hash: CredentialHash, readAt: Int) {
-        link.noteUse()
         if !entry.record.isActive { cache.noteRevoked(hash, seenAt: readAt) }
-        link.seen.note(
-            entry.organization.record, link.servesWithoutRedis ? entry.record : nil, of: hash, at: entry.pointer,
+        store.seen.note(
+            entry.organization.record, store.servesWithoutRedis ? entry.record : nil, of: hash, at: entry.pointer,
             readAt: readAt)
     }
 
     /// More than anybody may write, or one loop's connection would carry: its own requests are refused, nobody else's.
-    private func refuseTooLong(_ wants: [OrganizationLoad.Want], _ owner: String, _ length: Int64) {
+    private func refuseTooLong(
+        _ wants: [OrganizationLoad.Want], _ owner: String, _ length: Int64, by link: StoreLink
+    ) {
         complaints.noteTooLong(owner, length)
         for want in wants {
             cache.remove(want.hash)
-            tell(want.asks) { _ in .tooLong }
+            tell(want.asks, by: link) { _ in .tooLong }
         }
     }
 
     /// There is no record, or no organization. A pointer goes before its record does, so it may be gone by now; one
     /// that is still there has lost its record, and who holds the key is told nothing about it that isn't known.
-    private func doubtPointer(_ want: OrganizationLoad.Want) {
+    private func doubtPointer(_ want: OrganizationLoad.Want, by link: StoreLink) {
         cache.remove(want.hash)
-        tell(want.asks) { ask in
+        tell(want.asks, by: link) { ask in
             guard !ask.hasMissedRecord else {
                 self.complaints.noteLost(want.pointer.principal.keyID)
                 return .lost
@@ -331,15 +337,15 @@ final class KeyBook {
 
     /// The record is another key's, or can't be read: a pointer from the cache is looked up once more, a fresh one
     /// names no key.
-    private func dropPointer(_ want: OrganizationLoad.Want) {
+    private func dropPointer(_ want: OrganizationLoad.Want, by link: StoreLink) {
         cache.remove(want.hash)
-        tell(want.asks) { ask in
+        tell(want.asks, by: link) { ask in
             guard ask.isPointerFresh else {
                 self.lookUp(ask, want.hash)
                 return nil
             }
-            self.cache.setUnknown(want.hash, at: self.link.eventLoop.now)
-            self.link.seen.forget(want.hash)
+            self.cache.setUnknown(want.hash, at: self.store.eventLoop.now)
+            self.store.seen.forget(want.hash)
             return .unknown
         }
     }
@@ -347,18 +353,20 @@ final class KeyBook {
     // MARK: Going back
 
     /// Whether changes that this process has seen are lost.
-    private func compareGeneration(_ organization: OrganizationRecord, of name: String, readAt: Int) {
+    private func compareGeneration(
+        _ organization: OrganizationRecord, of name: String, readAt: Int, by link: StoreLink
+    ) {
         guard link.isOurs else { return }
-        let (seen, generation) = (link.seen, organization.generation)
+        let (seen, generation) = (store.seen, organization.generation)
         guard seen.isBehind(generation: generation, of: name, readAt: readAt) else {
             _ = seen.note(generation: generation, of: name, readAt: readAt)
             return
         }
         // Another database knows nothing of ours, and another line tells of it. Until that is known nothing is noted, or it would
         // never be told.
-        link.send(link.instanceQuestion(), before: link.eventLoop.now + link.timeout) { database in
-            guard let answer = self.link.answer(database, of: RedisScript.instance), self.link.compareInstance(answer),
-                self.link.isOurs, let lost = seen.note(generation: generation, of: name, readAt: readAt)
+        link.send(link.instanceQuestion(), before: store.eventLoop.now + link.timeout) { database in
+            guard let answer = link.answer(database, of: RedisScript.instance), link.compareInstance(answer),
+                link.isOurs, let lost = seen.note(generation: generation, of: name, readAt: readAt)
             else { return }
             self.counters.wentBack += 1
             self.complaints.noteWentBack(name, lost)
@@ -368,17 +376,19 @@ final class KeyBook {
     // MARK: Revocations
 
     /// The record as it holds here: a key that this process has seen revoked stays so, whatever is read of it.
-    private func heeded(_ record: KeyRecord, of want: OrganizationLoad.Want, readAt: Int) -> KeyRecord {
-        guard let revocation = link.seen.revocation(of: want.hash), revocation.isForgotten(by: record) else {
+    private func heeded(
+        _ record: KeyRecord, of want: OrganizationLoad.Want, readAt: Int, by link: StoreLink
+    ) -> KeyRecord {
+        guard let revocation = store.seen.revocation(of: want.hash), revocation.isForgotten(by: record) else {
             return record
         }
         // An answer from before it may be heard after it, and nothing has gone back then.
         if readAt > revocation.seenAt {
             counters.revocationsForgotten += 1
-            if link.seen.noteForgotten(want.hash) {
+            if store.seen.noteForgotten(want.hash) {
                 complaints.noteForgottenRevocation(want.pointer.principal.keyID)
             }
-            revokeAnew(want.pointer)
+            revokeAnew(want.pointer, by: link)
         }
         var revoked = record
         revoked.isActive = false
@@ -387,27 +397,27 @@ final class KeyBook {
 
     /// For the sidecars that haven't seen it. What the key replaced is not put back among the active ones, as `tollgatectl`
     /// would do: nothing is let in by that.
-    private func revokeAnew(_ pointer: RecordPointer) {
-        let deadline = link.eventLoop.now + link.timeout
+    private func revokeAnew(_ pointer: RecordPointer, by link: StoreLink) {
+        let deadline = store.eventLoop.now + link.timeout
         var call = RedisCommand(RedisScript.revokeKey, keyCount: 4)
-        for name in link.names.revocation(of: pointer) { call.append(name) }
+        for name in store.names.revocation(of: pointer) { call.append(name) }
         let actor = "tollgate, which had seen it revoked"
         for argument in [Revision.random(), pointer.id, actor, pointer.principal.keyID, ""] {
             call.append(argument)
         }
         // Another database knows nothing of ours.
         link.send(link.instanceQuestion(), before: deadline) { database in
-            guard let answer = self.link.answer(database, of: RedisScript.instance), self.link.compareInstance(answer),
-                self.link.isOurs
+            guard let answer = link.answer(database, of: RedisScript.instance), link.compareInstance(answer),
+                link.isOurs
             else { return }
-            self.link.send(call, before: deadline) { _ = self.link.answer($0, of: RedisScript.revokeKey) }
+            link.send(call, before: deadline) { _ = link.answer($0, of: RedisScript.revokeKey) }
         }
     }
 
     // MARK: Findings
 
     /// - Parameter finding: of an ask that waits still; nil where it goes on waiting.
-    private func tell(_ asks: [Ask], _ finding: (Ask) -> Finding?) {
+    private func tell(_ asks: [Ask], by link: StoreLink, _ finding: (Ask) -> Finding?) {
         for ask in asks where !ask.isDone {
             if let disbelief = link.disbelief {
                 onFinding(ask, .absent(.useless(disbelief)))
@@ -422,9 +432,9 @@ final class KeyBook {
     }
 
     private func hear(
-        _ result: Result<RedisReply, RedisError>, of script: RedisScript, by asks: [Ask]
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, from link: StoreLink, by asks: [Ask]
     ) -> [RedisReply]? {
-        waits.hear(result, of: script, by: asks) { onFinding($0, .absent($1)) }
+        waits.hear(result, of: script, from: link, by: asks) { onFinding($0, .absent($1)) }
     }
 }
 

@@ -10,7 +10,7 @@ import Redis
 final class PlanBook {
     static let pollInterval = TimeAmount.seconds(1)
 
-    private let link: StoreLink
+    private let store: Store
     /// By the policies in force: a reload changes them, and not what is known of the plans.
     var complaints: Complaints
     private var known: [String: LimitOverrides] = [:]
@@ -20,10 +20,13 @@ final class PlanBook {
     private var revision: RedisReply?
     private var nextPoll = NIODeadline.uptimeNanoseconds(0)
 
-    init(on link: StoreLink, complaints: Complaints) {
-        self.link = link
+    init(on store: Store, complaints: Complaints) {
+        self.store = store
         self.complaints = complaints
     }
+
+    /// To whoever has the plans.
+    private var link: StoreLink { store.link(of: store.names.planRevision) }
 
     /// Nil where it was never read.
     func overrides(of plan: String) -> LimitOverrides? { known[plan] }
@@ -37,11 +40,12 @@ final class PlanBook {
     }
 
     private func load(_ plan: String, _ then: @escaping (Bool) -> Void) {
+        let link = self.link
         var call = RedisCommand(RedisScript.plan, keyCount: 2)
-        call.append(link.names.planRevision)
-        call.append(link.names.plan(plan))
+        call.append(store.names.planRevision)
+        call.append(store.names.plan(plan))
         link.ask(call, before: link.eventLoop.now + link.timeout) { result in
-            guard let answer = self.link.answer(result, of: RedisScript.plan), answer.count == 3 else {
+            guard let answer = link.answer(result, of: RedisScript.plan), answer.count == 3 else {
                 return then(false)
             }
             if self.revision == nil { self.revision = answer[1] }
@@ -65,12 +69,12 @@ final class PlanBook {
 
     /// To be called every tick.
     func poll(_ now: NIODeadline) {
-        guard !known.isEmpty, now >= nextPoll, link.outage == nil else { return }
+        guard !known.isEmpty, now >= nextPoll, case let link = link, link.outage == nil else { return }
         nextPoll = now + Self.pollInterval
         var call = RedisCommand(RedisScript.plan, keyCount: 1)
-        call.append(link.names.planRevision)
+        call.append(store.names.planRevision)
         link.send(call, before: now + link.timeout) { result in
-            guard let answer = self.link.answer(result, of: RedisScript.plan), answer.count >= 2,
+            guard let answer = link.answer(result, of: RedisScript.plan), answer.count >= 2,
                 answer[1] != self.revision
             else { return }
             // Before the plans themselves, so that a change in between is seen the next time.

@@ -27,6 +27,8 @@ package struct GateOutage: Sendable, Hashable {
     package var fault: GateFault
     /// Redis' own word for it, such as `OOM`; nil where it has none.
     package var code: String?
+    /// The only server of a cluster, or the first of several, that is of no use; nil where none is.
+    package var server: String?
     /// When the gate first saw that Redis is of no use, to the tick.
     package var since: WallTime
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import NIOConcurrencyHelpers
 import NIOCore
 import Redis
@@ -126,8 +127,18 @@ package final class Outages: Sendable {
     private let tally = NIOLockedValueBox(Tally())
     /// Whether there may be anything to take.
     private let isInSpell = Atomic(false)
+    private let nodes = NIOLockedValueBox<[ServerAddress: Outages]>([:])
 
     package init() {}
+
+    /// The same of one of a cluster's servers, for all loops.
+    func node(at address: ServerAddress) -> Outages {
+        nodes.withLockedValue { nodes in
+            let outages = nodes[address] ?? Outages()
+            nodes[address] = outages
+            return outages
+        }
+    }
 
     func expect(_ trouble: Trouble) { tally.withLockedValue { $0.expect(trouble) } }
 

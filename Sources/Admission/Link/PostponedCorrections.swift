@@ -48,6 +48,11 @@ struct PostponedCorrections {
         }
     }
 
+    mutating func takeAll() -> (calls: [RedisCommand], buckets: [Bucket]) {
+        defer { (calls, counted) = ([], []) }
+        return (Array(calls), Array(counted))
+    }
+
     /// They are about another database. What was counted here is owed in whichever comes back.
     ///
     /// - Returns: how many are given up.

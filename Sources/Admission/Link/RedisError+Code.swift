@@ -5,7 +5,8 @@ import Redis
 extension RedisError {
     /// Codes that Redis refuses everything with, or a whole script.
     private static let codes: Set<String> = [
-        "BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "OOM", "READONLY", "WRONGPASS",
+        "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "OOM", "READONLY",
+        "WRONGPASS",
     ]
 
     /// Redis' own word, of a fixed list: whatever stands in its place may say what it likes.
@@ -16,7 +17,15 @@ extension RedisError {
     /// Answered for anybody, whatever is asked, so no sign that the server is of use: it will be, or another is.
     var isLifeless: Bool {
         switch serverCode {
-        case "READONLY", "MASTERDOWN", "LOADING": true
+        case "READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN": true
+        default: false
+        }
+    }
+
+    /// What a cluster's server answers where the keys of a command are elsewhere, or on their way.
+    var isAboutSlots: Bool {
+        switch serverCode {
+        case "MOVED", "ASK", "TRYAGAIN": true
         default: false
         }
     }

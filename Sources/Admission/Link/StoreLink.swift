@@ -8,8 +8,8 @@ import Octets
 import Redis
 import Telemetry
 
-/// One loop's dealings with Redis: what is sent there, what was heard, and whether it is there, in time, and the one this
-/// process began with.
+/// One loop's dealings with one server of Redis: what is sent there, what was heard, and whether it is there, in time, and the
+/// database, or the part of it, that this process began with.
 ///
 /// 1. `send` and `hear`: every question of the gate's parts goes out through the one and its answer in through the other.
 /// 2. `outage`: why Redis needn't be asked, by ``Health``; `gateOutage`: since when it is of no use.
@@ -27,48 +27,47 @@ final class StoreLink {
     /// Whether known keys are served when Redis isn't there.
     private(set) var servesWithoutRedis: Bool
 
-    private let instance: Instance
+    /// Follows what a cluster's server says of keys that aren't its own; nil of a server outside one, and once this has ended.
+    var redirector: Shards?
+    /// By which name it shows which database it has. A cluster's changes with its hash slots.
+    var witness: Witness
+
+    let instance: Instance
     private let wallClock: () -> Int
-    private var log: LinkLog
+    var log: LinkLog
 
     /// Nil once it was closed.
-    private var connection: (any RedisLink)?
-    private var health: Health
+    private(set) var connection: (any RedisLink)?
+    var health: Health
     /// When `fault` came over it, by the wall clock.
     private var faultySince: Int?
-    private var postponed = PostponedCorrections()
-    private var roundTrip = RoundTrip()
+    var postponed = PostponedCorrections()
+    var roundTrip = RoundTrip()
     /// Redis' clock in microseconds, and when its answer came.
     private var lastTime: (redis: Int, heardAt: NIODeadline)?
     /// When it last decided something, or a record was read.
     private var usedAt = NIODeadline.distantPast
     private(set) var isClosed = false
-    /// Who asks by it: a gate for each configuration that is still at work.
-    private var users = LinkUsers()
-    private var ends: [EventLoopPromise<Void>] = []
     private var expiredAt = NIODeadline.distantPast
     /// What was sent and heard since it began.
-    private(set) var traffic = RedisTraffic()
+    var traffic = RedisTraffic()
 
     /// - Parameters:
-    ///   - instance: shared by all gates of the process, over reloads too; so are `late`, `outages` and `seen`.
     ///   - endpoint: what the log calls it; no password.
-    ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     ///   - connect: makes the connection, which has to pass `greet` before anything else is sent on it.
     init(
-        _ configuration: AdmissionConfiguration, at endpoint: String, instance: Instance,
-        on eventLoop: any EventLoop, logger: Logger, late: LateDecisions, outages: Outages, seen: SeenKeys,
-        wallClock: @escaping () -> Int, connect: (StoreLink) -> any RedisLink
+        _ configuration: AdmissionConfiguration, at endpoint: String, on eventLoop: any EventLoop,
+        _ surroundings: Surroundings, connect: (StoreLink) -> any RedisLink
     ) {
         self.eventLoop = eventLoop
         names = Names(namespace: configuration.namespace)
+        witness = Witness(of: names)
         timeout = configuration.timeout
         servesWithoutRedis = configuration.servesWithoutRedis
-        self.instance = instance
-        self.wallClock = wallClock
-        self.seen = seen
+        (instance, wallClock, seen) = (surroundings.instance, surroundings.wallClock, surroundings.seen)
         log = LinkLog(
-            logger, endpoint: endpoint, fallbacks: configuration.fallbacks, late: late, outages: outages)
+            surroundings.logger, endpoint: endpoint, fallbacks: configuration.fallbacks, late: surroundings.late,
+            outages: surroundings.outages)
         health = Health(at: eventLoop.now)
         connection = connect(self)
     }
@@ -155,30 +154,17 @@ final class StoreLink {
         connection?.start()
     }
 
-    /// A gate will ask by it.
-    func join(_ gate: Gate) {
-        users.join(ObjectIdentifier(gate))
-    }
-
-    /// A gate asks no more; a second time it changes nothing.
-    ///
-    /// - Returns: whether no other does.
-    func leave(_ gate: Gate) -> Bool {
-        users.leave(ObjectIdentifier(gate))
-    }
-
-    /// What it had on its way has ended.
-    ///
-    /// - Returns: whether no other asks, or has something on its way.
-    func hasLeft(_ gate: Gate) -> Bool {
-        users.end(ObjectIdentifier(gate))
-    }
-
     /// Another configuration is in force, of the same Redis.
     func go(by configuration: AdmissionConfiguration) {
         timeout = configuration.timeout
         log.go(by: configuration.fallbacks)
         servesWithoutRedis = configuration.servesWithoutRedis
+    }
+
+    /// Its hash slots are others now, so another name may show which database it has.
+    func show(_ witness: Witness) {
+        let isSame = witness.name == self.witness.name && witness.guarded == self.witness.guarded
+        if !isSame { self.witness = witness }
     }
 
     /// Of the same Redis, by another user or password.
@@ -199,21 +185,22 @@ final class StoreLink {
         assert(isClosed, "Nothing may be asked any more")
         guard let connection else { return nil }
         // Its check refers to this link.
-        self.connection = nil
-        let closed = connection.close()
-        for end in ends { closed.cascade(to: end) }
-        ends = []
-        return closed
-    }
-
-    /// - Parameter promise: kept when the connection ends.
-    func awaitEnd(_ promise: EventLoopPromise<Void>) {
-        ends.append(promise)
+        (self.connection, redirector) = (nil, nil)
+        return connection.close()
     }
 
     // MARK: Asking
 
     func send(
+        _ call: RedisCommand, before deadline: NIODeadline, late: RedisConnection.Late? = nil,
+        _ then: @escaping RedisConnection.Completion
+    ) {
+        guard let redirector else { return transmit(call, before: deadline, late: late, then) }
+        redirector.send(call, by: self, before: deadline, late: late, then)
+    }
+
+    /// To this server, whatever it says of where it should have gone.
+    func transmit(
         _ call: RedisCommand, before deadline: NIODeadline, late: RedisConnection.Late? = nil,
         _ then: @escaping RedisConnection.Completion
     ) {
@@ -329,6 +316,8 @@ final class StoreLink {
     /// The server refuses what it is asked (OOM, NOPERM …), or everything.
     private func noteRefusal(_ error: RedisError, of script: RedisScript) {
         let (fault, now) = (error.fault, eventLoop.now)
+        // Whoever follows it was told: it isn't refused, it is elsewhere.
+        if redirector != nil, error.isAboutSlots { return health.noteAnswer() }
         guard !error.isLifeless else { return health.noteLifeless(fault, code: error.knownCode, at: now) }
         health.noteAnswer()
         guard fault != .other else { return log.noteNameless(error, of: script, at: now) }
@@ -387,11 +376,14 @@ final class StoreLink {
         return true
     }
 
+    /// What it was to be told, for another link that has the keys now.
+    func takePostponed() -> (calls: [RedisCommand], buckets: [Bucket]) { postponed.takeAll() }
+
     private func postpone(_ call: RedisCommand) {
         if isClosed || !postponed.add(call) { traffic.correctionsLost += 1 }
     }
 
-    private func sendPostponed() {
+    func sendPostponed() {
         guard !postponed.isEmpty, outage == nil, isReady else { return }
         for call in postponed.takeSome() { correct(call) }
         if decides { postponed.settleSome(settle) }
@@ -428,119 +420,9 @@ final class StoreLink {
         log.tick(now, timeout: timeout)
     }
 
-    private func tellChanges(_ now: NIODeadline) {
+    func tellChanges(_ now: NIODeadline) {
         log.note(isReady: isReady, failure: connection?.lastFailure, at: now)
         log.note(health.breaker.cause, at: now)
         faultySince = fault == nil ? nil : faultySince ?? wallClock()
-    }
-
-    // MARK: Which database
-
-    private func probeIfDue(_ now: NIODeadline) {
-        guard !isClosed, isReady, health.beginProbe(at: now, jitter: .random(in: 0...1)) else { return }
-        // One that comes back has other things to do than to be quick.
-        let isSteady = health.breaker.state == .closed
-        send(firstQuestion(), before: now + timeout) { result in
-            let answer = self.answer(result, of: RedisScript.instance)
-            self.health.endProbe(isInTime: result.isLife, at: self.eventLoop.now)
-            guard let answer, self.compareInstance(answer) else { return self.noteUseless(result) }
-            if isSteady { self.noteTrip(since: now) }
-            self.sendPostponed()
-        }
-    }
-
-    /// Nobody's key is in the question: what is answered by something else than an id, or an error without a name, is answered
-    /// so to everybody.
-    private func noteUseless(_ result: Result<RedisReply, RedisError>) {
-        let error: RedisError
-        switch result {
-        case .success: error = .protocolViolation("no instance id")
-        case .failure(let failure): error = failure
-        }
-        guard result.isLife, error.serverCode == nil || error.fault == .other else { return }
-        let faults = health.noteRefusal(
-            .other, code: nil, of: RedisScript.instance, isNeeded: true, at: eventLoop.now)
-        log.note(faults, error, of: RedisScript.instance, at: eventLoop.now)
-        // It may be the answer to another question, and so may be those that follow.
-        if case .success = result { connection?.renew(because: error) }
-    }
-
-    /// A connection counts once its database's id was compared; whether it is ours or not, it is the one to ask.
-    func greet(
-        _ send: (RedisCommand, @escaping RedisConnection.Completion) -> Void,
-        _ done: @escaping (Result<Void, RedisError>) -> Void
-    ) {
-        let began = eventLoop.now
-        send(firstQuestion()) { result in
-            guard let answer = self.answer(result, of: RedisScript.instance), self.compareInstance(answer) else {
-                return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
-            }
-            self.traffic.connects += 1
-            self.health.noteConnected()
-            done(.success(()))
-            guard !self.isClosed else { return }
-            self.tellChanges(self.eventLoop.now)
-            self.noteTrip(since: began)
-            self.sendPostponed()
-        }
-    }
-
-    /// A question was answered that nothing else went along with.
-    private func noteTrip(since began: NIODeadline) {
-        let now = eventLoop.now
-        roundTrip.note(now - began, budget: timeout)
-        log.note(distance: roundTrip.isLong ? roundTrip.shortest : nil, timeout: timeout, at: now)
-        guard roundTrip.isInDoubt, !isClosed, isReady else { return }
-        // Not within the budget: the answer of a Redis that is farther away is to be heard as well.
-        send(instanceQuestion(), before: now + max(timeout, Self.longestTrip)) { result in
-            // A word that comes after its time is none: only how long it took counts.
-            if case .success = result { self.noteTrip(since: now) }
-        }
-    }
-
-    private static let longestTrip = TimeAmount.seconds(1)
-
-    /// A process that has never seen an id proposes one; of several the first is taken.
-    private func firstQuestion() -> RedisCommand {
-        instanceQuestion(proposing: instance.id == nil ? DatabaseID.proposal() : "")
-    }
-
-    /// Which database is this?
-    func instanceQuestion(proposing id: String = "") -> RedisCommand {
-        var call = RedisCommand(RedisScript.instance, keyCount: 1)
-        call.append(names.instance)
-        call.append(id)
-        return call
-    }
-
-    /// - Parameter answer: to the question about its id.
-    /// - Returns: whether it is one.
-    func compareInstance(_ answer: [RedisReply]) -> Bool {
-        guard answer.count == 2 else { return false }
-        var seen: [UInt8]?
-        if case .bytes(let id) = answer[1] {
-            seen = id
-            self.seen.meet(id)
-        }
-        let comparison = health.compare(isOurs: instance.agrees(with: seen))
-        if isOurs, health.refusal == nil { noteUse() }
-        switch comparison {
-        case .asBefore: break
-        case .restored, .swapped:
-            // They are about the other one.
-            if health.isSwapped { traffic.correctionsLost += postponed.removeCorrections() }
-            log.note(isSwapped: health.isSwapped, key: "\(names.instance)", id: instance.id, at: eventLoop.now)
-        }
-        return true
-    }
-}
-
-extension Result<RedisReply, RedisError> {
-    /// An answer in time of a server that decides something, if only that this is refused.
-    fileprivate var isLife: Bool {
-        switch self {
-        case .success: true
-        case .failure(let error): error.serverCode != nil && !error.isLifeless
-        }
     }
 }

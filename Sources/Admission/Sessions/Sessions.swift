@@ -34,10 +34,10 @@ struct BoundSession {
 
 /// Which caller an MCP session belongs to, as Redis knows it.
 struct Sessions {
-    private let link: StoreLink
+    private let store: Store
 
-    init(on link: StoreLink) {
-        self.link = link
+    init(on store: Store) {
+        self.store = store
     }
 
     /// Gives a session to its owner, for 24 hours from its last use. Without Redis it stays nobody's, and who names it will
@@ -52,11 +52,11 @@ struct Sessions {
     }
 
     private func set(_ id: [UInt8], of owner: SessionOwner, to subject: String, _ done: @escaping () -> Void) {
-        guard link.outage == nil else { return done() }
         var call = RedisCommand(RedisScript.session, keyCount: 1)
-        call.append(link.names.session(SessionHash(of: id), of: owner.organization))
+        call.append(store.names.session(SessionHash(of: id), of: owner.organization))
         call.append(subject)
-        let link = link
+        let link = store.link(of: call)
+        guard link.outage == nil else { return done() }
         link.send(call, before: link.eventLoop.now + link.timeout) { result in
             _ = link.hear(result, of: RedisScript.session)
             done()

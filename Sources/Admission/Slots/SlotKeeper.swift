@@ -6,15 +6,15 @@ import Redis
 
 /// Slots of concurrency policies: taken by the one question, kept up while a response is under way, given back at its end.
 final class SlotKeeper {
-    private let link: StoreLink
+    private let store: Store
     private var held = HeldSlots()
     private var names: SlotNames
     /// Slots lost to others while nothing was heard of this process.
     private(set) var lost = 0
 
     /// - Parameter seed: of the names, which no other loop may give.
-    init(on link: StoreLink, seed: UInt64) {
-        self.link = link
+    init(on store: Store, seed: UInt64) {
+        self.store = store
         names = SlotNames(seed: seed)
     }
 
@@ -28,7 +28,7 @@ final class SlotKeeper {
     func hold(_ name: [UInt8]?, _ charge: Charge) -> HeldSlot? {
         guard let name else { return nil }
         let slot = HeldSlot(name: name, in: charge.slotBuckets)
-        held.hold(slot, at: link.eventLoop.now)
+        held.hold(slot, at: store.eventLoop.now)
         return slot
     }
 
@@ -47,7 +47,6 @@ final class SlotKeeper {
     }
 
     private func giveBack(_ name: [UInt8], in buckets: [Bucket]) {
-        guard link.isOurs else { return }
         guard buckets.count > 1 else { return release(name, from: buckets) }
         // An organization's sets lie elsewhere than an address' and the common ones.
         var rest = buckets
@@ -58,30 +57,32 @@ final class SlotKeeper {
     }
 
     private func release(_ name: [UInt8], from buckets: [Bucket]) {
+        guard let first = buckets.first, case let link = store.link(of: first), link.isOurs else { return }
         var call = RedisCommand(RedisScript.release, keyCount: buckets.count)
         for bucket in buckets { call.append(bytes: bucket.name) }
         call.append(bytes: name)
         // What is lost here ends by itself.
-        link.send(call, before: link.eventLoop.now + link.timeout) { _ = self.link.hear($0, of: RedisScript.release) }
+        link.send(call, before: link.eventLoop.now + link.timeout) { _ = link.hear($0, of: RedisScript.release) }
     }
 
     /// To be called every tick.
     func renew(_ now: NIODeadline) {
         while let (set, slots, held) = held.popDue(at: now) {
+            let link = store.link(of: set)
             guard link.outage == nil else { continue }
             for start in stride(from: 0, to: held.count, by: HeldSlots.mostAtOnce) {
-                renew(set, slots, held[start..<min(start + HeldSlots.mostAtOnce, held.count)])
+                renew(set, slots, held[start..<min(start + HeldSlots.mostAtOnce, held.count)], by: link)
             }
         }
     }
 
-    private func renew(_ set: [UInt8], _ slots: Int, _ held: ArraySlice<HeldSlot>) {
+    private func renew(_ set: [UInt8], _ slots: Int, _ held: ArraySlice<HeldSlot>, by link: StoreLink) {
         var call = RedisCommand(RedisScript.renew, keyCount: 1)
         call.append(bytes: set)
         call.append(Int64(slots))
         for slot in held { call.append(bytes: slot.name) }
         link.send(call, before: link.eventLoop.now + link.timeout) { result in
-            guard let answer = self.link.answer(result, of: RedisScript.renew) else { return }
+            guard let answer = link.answer(result, of: RedisScript.renew) else { return }
             for place in answer.dropFirst() {
                 guard let index = place.integer, 0..<Int64(held.count) ~= index else { continue }
                 self.lose(held[held.startIndex + Int(index)])

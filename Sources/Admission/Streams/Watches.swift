@@ -20,7 +20,7 @@ package final class Watch {
 final class Watches {
     static let interval = TimeAmount.seconds(10)
 
-    private let link: StoreLink
+    private let store: Store
     private var open: [CredentialHash: [ObjectIdentifier: Watch]] = [:]
     /// Oldest question first, as all wait equally long.
     private var due = CircularBuffer<(at: NIODeadline, credential: CredentialHash)>()
@@ -33,14 +33,14 @@ final class Watches {
     /// How long a Redis that is no longer in force may be away before its streams end: nobody will bring it back for them.
     static let patience = TimeAmount.seconds(30)
 
-    init(on link: StoreLink) {
-        self.link = link
+    init(on store: Store) {
+        self.store = store
     }
 
     /// - Parameter onEnd: called once, when the key no longer holds.
     func open(of credential: CredentialHash, onEnd: @escaping () -> Void) -> Watch {
         let watch = Watch(credential, onEnd)
-        if open[credential] == nil { due.append((link.eventLoop.now + Self.interval, credential)) }
+        if open[credential] == nil { due.append((store.eventLoop.now + Self.interval, credential)) }
         open[credential, default: [:]][ObjectIdentifier(watch)] = watch
         assert(due.count == open.count, "A key is due once")
         return watch
@@ -57,12 +57,12 @@ final class Watches {
     func advance(_ now: NIODeadline, _ recheck: (CredentialHash) -> Void) {
         if hasDeparted { endIfAway(now) }
         while let credential = popDue(at: now) {
-            guard link.outage == nil else {
-                // What another loop was told before the outage needs no Redis to be known.
-                if link.seen.revocation(of: credential) != nil { end(credential) }
-                continue
+            // What another loop was told before an outage needs no Redis to be known.
+            if store.outage != nil || store.outageOfSome != nil, store.seen.revocation(of: credential) != nil {
+                end(credential)
+            } else if store.outage == nil {
+                recheck(credential)
             }
-            recheck(credential)
         }
     }
 
@@ -72,7 +72,7 @@ final class Watches {
     }
 
     private func endIfAway(_ now: NIODeadline) {
-        guard link.fault != nil else {
+        guard store.fault != nil else {
             awaySince = nil
             return
         }

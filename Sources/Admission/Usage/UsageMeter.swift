@@ -7,7 +7,7 @@ import Redis
 
 /// Who calls what how often: counted in memory where a decision is final, written a second later (docs/usage.md).
 final class UsageMeter {
-    private let link: StoreLink
+    private let store: Store
     private let policies: [Policy]
     /// How long a day's counters are kept.
     private let retentionSeconds: Int
@@ -19,8 +19,8 @@ final class UsageMeter {
     /// Calls that may be missing from the counters: Redis didn't say whether it has added them.
     private(set) var lost = 0
 
-    init(_ configuration: AdmissionConfiguration, on link: StoreLink) {
-        self.link = link
+    init(_ configuration: AdmissionConfiguration, on store: Store) {
+        self.store = store
         policies = configuration.policies
         retentionSeconds = configuration.usageRetentionSeconds
         usage = Usage(configuration.policies)
@@ -97,13 +97,13 @@ final class UsageMeter {
 
     /// Calls count for the day that it is by Redis' clock. To be called before any is counted, and every tick.
     func turn() {
-        usage.turn(to: link.redisTime)
+        usage.turn(to: store.redisTime)
     }
 
     /// To be called every tick.
     func write(_ now: NIODeadline) {
         turn()
-        guard link.outage == nil, link.isReady else { return }
+        guard store.outage == nil, store.any.isReady else { return }
         for chunk in usage.due(at: now) { write(chunk) }
     }
 
@@ -111,8 +111,8 @@ final class UsageMeter {
     /// long: nobody ticks the connection any more.
     func writeAll() -> EventLoopFuture<Void> {
         let all = usage.takeAll()
-        let promise = link.eventLoop.makePromise(of: Void.self)
-        guard link.outage == nil, link.isReady else {
+        let promise = store.eventLoop.makePromise(of: Void.self)
+        guard store.outage == nil, store.any.isReady else {
             lost += all.reduce(0) { $0 + $1.calls }
             promise.succeed()
             return promise.futureResult
@@ -120,7 +120,7 @@ final class UsageMeter {
         ending = promise
         for chunk in all { write(chunk) }
         endIfWritten()
-        link.eventLoop.assumeIsolated().scheduleTask(in: Usage.patience) {
+        store.eventLoop.assumeIsolated().scheduleTask(in: Usage.patience) {
             self.ending?.succeed()
             self.ending = nil
         }
@@ -134,7 +134,7 @@ final class UsageMeter {
     }
 
     private func write(_ chunk: UsageChunk) {
-        let names = link.names
+        let names = store.names
         var call = RedisCommand(RedisScript.usage, keyCount: 2 + chunk.cells.count)
         call.append(names.organization(chunk.organization))
         call.append(names.usage(chunk.organization, day: Int(chunk.day)))
@@ -147,15 +147,16 @@ final class UsageMeter {
             call.append(Int64(cell.count.denied))
             call.append(Int64(cell.count.cost))
         }
-        link.send(call, before: link.eventLoop.now + Usage.patience) { result in
-            self.conclude(chunk, result)
+        let link = store.link(of: call)
+        link.send(call, before: store.eventLoop.now + Usage.patience) { result in
+            self.conclude(chunk, result, from: link)
         }
     }
 
     /// A write that may have happened is never repeated: better one too few than one twice.
-    private func conclude(_ chunk: UsageChunk, _ result: Result<RedisReply, RedisError>) {
-        if case .failure(let error) = result, error.isRefusalBeforehand, !link.isClosed {
-            usage.keep(chunk, at: link.eventLoop.now)
+    private func conclude(_ chunk: UsageChunk, _ result: Result<RedisReply, RedisError>, from link: StoreLink) {
+        if case .failure(let error) = result, error.isRefusalBeforehand, !store.isClosed {
+            usage.keep(chunk, at: store.eventLoop.now)
         } else {
             usage.settle()
             if case .failure = result { lost += chunk.calls }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Endpoints
+import Keyspace
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import Admission
+@testable import Redis
+
+@Suite struct ShardsTests {
+    private let bench = ClusterBench()
+    private let answers = Answers()
+
+    private final class Answers {
+        var all: [Result<RedisReply, RedisError>] = []
+        var texts: [String] {
+            all.map { result in
+                switch result {
+                case .success(let reply): reply.text ?? "reply"
+                case .failure(let error): "\(error)"
+                }
+            }
+        }
+    }
+
+    /// Asks about a name, for 250 ms.
+    private func ask(_ name: String) {
+        var call = RedisCommand(RedisScript.release, keyCount: 1)
+        call.append(name)
+        call.append("slot")
+        let link = bench.store.link(of: call)
+        let answers = answers
+        link.send(call, before: bench.loop.now + .milliseconds(250)) { answers.all.append($0) }
+    }
+
+    private func moved(_ name: String, to port: Int, _ word: String = "MOVED") -> Result<RedisReply, RedisError> {
+        .failure(.server("\(word) \(HashSlot(of: name).number) 127.0.0.1:\(port)"))
+    }
+
+    // MARK: Whom to ask
+
+    @Test func eachQuestionGoesToWhoeverHasItsKeys() throws {
+        try bench.drawThree()
+        for port in 1...3 {
+            let name = ClusterBench.name(of: port)
+            ask(name)
+            #expect(bench[port].questions.map(\.text) == ["release \(name) slot"])
+            bench[port].answer(.success(.text("by \(port)")))
+        }
+        #expect(answers.texts == ["by 1", "by 2", "by 3"])
+    }
+
+    @Test func whatNobodyHasIsAnsweredAtOnce() throws {
+        ask("{acme}")
+        try bench.draw([(1, 0, 100)])
+        ask("{acme}")
+        #expect(answers.all.count == 2)
+        #expect(answers.all.allSatisfy { if case .failure = $0 { true } else { false } })
+        #expect(bench[1].questions.isEmpty)
+        bench.pass(.milliseconds(300))
+        #expect(bench.doubts >= 2, "A map with holes is asked for again")
+    }
+
+    // MARK: Redirections
+
+    @Test func movedIsFollowedAndRemembered() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        ask(name)
+        bench[1].answer(moved(name, to: 3))
+        #expect(bench[3].questions.map(\.text) == ["release \(name) slot"])
+        #expect(bench.doubts == 1)
+        bench[3].answer(.success(.text("there")))
+        ask(name)
+        #expect(bench[1].questions.isEmpty)
+        bench[3].answer(.success(.text("at once")))
+        #expect(answers.texts == ["there", "at once"])
+        // A map that is newer tells what holds.
+        try bench.draw([(1, 0, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_382)])
+        ask(name)
+        #expect(bench[1].questions.count == 1)
+    }
+
+    @Test func aServerThatNobodyHasNamedIsConnectedTo() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 2)
+        ask(name)
+        bench[2].answer(moved(name, to: 4))
+        #expect(bench[4].questions.map(\.text) == ["release \(name) slot"])
+        bench[4].answer(.success(.text("new")))
+        #expect(answers.texts == ["new"])
+    }
+
+    @Test func askIsAskedAndForgotten() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        ask(name)
+        bench[1].answer(moved(name, to: 2, "ASK"))
+        #expect(bench[2].questions.map(\.text) == ["ASKING", "release \(name) slot"])
+        bench[2].answer(.success(.text("OK")))
+        bench[2].answer(.success(.text("there")))
+        ask(name)
+        #expect(bench[1].questions.count == 1)
+        #expect(answers.texts == ["there"])
+        #expect(bench.doubts == 0)
+    }
+
+    @Test func whatIsOnItsWayIsAskedAgainAtEachTickUntilItsTimeIsOver() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        ask(name)
+        bench[1].answer(.failure(.server("TRYAGAIN Multiple keys request during rehashing of slot")))
+        #expect(bench[1].questions.isEmpty)
+        bench.pass(.milliseconds(10))
+        #expect(bench[1].questions.map(\.text) == ["release \(name) slot"])
+        bench[1].answer(.success(.text("here")))
+        #expect(answers.texts == ["here"])
+        ask(name)
+        for _ in 0..<24 {
+            bench[1].answer(.failure(.server("TRYAGAIN Multiple keys request during rehashing of slot")))
+            bench.pass(.milliseconds(10))
+        }
+        bench[1].answer(.failure(.server("TRYAGAIN Multiple keys request during rehashing of slot")))
+        bench.pass(.milliseconds(20))
+        #expect(
+            answers.texts == [
+                "here", "not connected: the key's hash slot is being moved to another server",
+            ])
+        // Whoever answers so is there.
+        #expect(bench.store.link(of: name).outage == nil)
+    }
+
+    @Test func whoSendsRoundInCirclesIsLeft() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        ask(name)
+        for port in [1, 2, 1, 2] { bench[port].answer(moved(name, to: port == 1 ? 2 : 1)) }
+        #expect(answers.texts == ["MOVED \(HashSlot(of: name).number) 127.0.0.1:1"])
+        #expect(bench[1].questions.isEmpty)
+        #expect(bench[2].questions.isEmpty)
+    }
+
+    // MARK: Outages
+
+    @Test func aPrimaryThatIsAwayCostsItsOwnKeysAlone() throws {
+        try bench.drawThree()
+        for port in 1...3 { bench[port].isReady = true }
+        bench[1].isReady = false
+        bench[1].isRefused = true
+        bench[1].lastFailure = .notConnected("refused")
+        bench.pass(.milliseconds(10))
+        ask(ClusterBench.name(of: 1))
+        ask(ClusterBench.name(of: 2))
+        #expect(bench[1].scripts.allSatisfy { $0 == "instance" })
+        #expect(answers.texts == ["not connected: not connected: refused"])
+        #expect(bench[2].scripts == ["release"])
+        #expect(bench.store.outage == nil)
+        #expect(bench.store.fault == nil)
+        let outage = try #require(bench.store.outageOfSome)
+        #expect(outage.server == "127.0.0.1:1")
+        let before = bench.doubts
+        bench.pass(.seconds(1))
+        #expect((8...12).contains(bench.doubts - before), "The watch is asked ten times a second")
+    }
+
+    @Test func withoutAnyOfThemRedisIsAway() throws {
+        #expect(bench.store.fault != nil)
+        try bench.drawThree()
+        for port in 1...3 {
+            (bench[port].isReady, bench[port].isRefused) = (false, true)
+            bench[port].lastFailure = .notConnected("refused")
+        }
+        bench.pass(.milliseconds(10))
+        #expect(bench.store.outage == "not connected: refused")
+        #expect(bench.store.fault == .redis(.unreachable))
+        #expect(bench.store.outageOfSome == nil)
+        #expect(bench.store.breakerState == .open)
+    }
+
+    // MARK: Another map
+
+    @Test func whoOwnsNothingMoreIsLetGoWhenItOwesNothing() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        ask(name)
+        var correction = RedisCommand(RedisScript.correct, keyCount: 1)
+        correction.append(name)
+        bench[1].isReady = false
+        bench.store.link(of: name).correct(correction)
+        let old = bench[1]
+        try bench.draw([(4, 0, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_383)])
+        // What the old one was to be told the new one is.
+        #expect(bench[4].scripts == ["correct"])
+        #expect(!old.isClosed)
+        old.answer(.success(.text("after all")))
+        #expect(answers.texts == ["after all"])
+        bench.pass(.seconds(3))
+        #expect(old.isClosed)
+        ask(name)
+        #expect(bench[4].scripts.contains("release"))
+    }
+
+    @Test func itsEndIsEverybodysEnd() throws {
+        try bench.drawThree()
+        ask(ClusterBench.name(of: 1))
+        bench.store.close()
+        _ = try #require(bench.store.disconnect())
+        #expect(answers.texts == ["closed"])
+        #expect(bench.isLeft)
+        for port in 1...3 { #expect(bench[port].isClosed) }
+        #expect(bench.store.outage == "closed")
+    }
+}
