@@ -5,6 +5,7 @@ TOLLGATE_RENEW_DOCUMENTS=1 writes into a document that differs what was printed;
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ from fixtures.programs import ROOT, built
 from fixtures.redis_server import not_at_the_end_of
 
 DOCUMENTS = ["README.md", "docs/API_KEY_GENERATION.md", "docs/checking.md", "docs/headers.md", "docs/logs.md", "docs/mcp.md", "docs/operations.md", "docs/rate-limits.md", "docs/reliability.md", "docs/tls.md", "docs/usage.md"]
+
+#: How the questions of each begin that a terminal is asked.
+ASKED = {"docs/API_KEY_GENERATION.md": ["Revoke"], "docs/reliability.md": ["Have"]}
 
 SSH = """\
 Host vps
@@ -84,6 +88,7 @@ def test_a_document_tells_the_truth(shell, document):
 def test_a_document_is_true_at_a_terminal(shell, document):
     """But for colours, progress and questions, which are answered, the same text."""
     check(shell, ROOT / document)
+    assert [question.split()[0] for question in shell.asked] == ASKED.get(document, [])
 
 
 @pytest.mark.parametrize("at", ["2028-02-29T12:00:00Z"])
@@ -97,6 +102,14 @@ def test_every_console_block_of_every_document_is_run():
     for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         if "```console" in file.read_text():
             assert str(file.relative_to(ROOT)) in DOCUMENTS
+
+
+def test_every_command_of_the_guide_to_keys_is_run():
+    """Two blocks by other words: the daemon, in the background, and the server from zero, by test_package.py."""
+    text = (ROOT / "docs/API_KEY_GENERATION.md").read_text()
+    others = re.findall(r"(?<!-->\n)^```sh\n(.*?)\n", text, re.MULTILINE)
+    assert others == ["tollgate --upstream http://127.0.0.1:8081", "sudo apt-get install redis-server jq"]
+    assert f"<!-- run: {others[0]} >" in text
 
 
 def test_the_reader_sees_what_differs(folder):

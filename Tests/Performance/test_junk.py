@@ -46,6 +46,16 @@ def test_good_calls_come_through(gauge, served, slowest, passed):
     assert gauge.Seen(served, 4000, slowest, others).verdict() == (passed, text)
 
 
+def test_answers_to_junk_are_counted_by_what_they_cost(gauge, tmp_path):
+    log = tmp_path / "access.log"
+    statuses = [401, 503, 401, 503, 503, 200]
+    log.write_text("".join(f'{{"time":"2026-11-23T08:00:00Z","status":{status},"reason":null}}\n' for status in statuses))
+    assert gauge.Answers.of(log) == gauge.Answers(6, 2)
+    assert str(gauge.Flood(None, 9134.2, 1989.1, 0.117)) == (
+        "9134 junk calls answered a second, 1989 of them after a look-up, which leave 0.12 of a core idle"
+    )
+
+
 def test_junk_has_the_form_of_keys(gauge):
     key = gauge.junk()
     assert key.startswith("mcp_") and len(key) == 47

@@ -4,6 +4,9 @@ import Octets
 
 /// Reads a ``Meta`` (RFC 8259): strictly, and once.
 ///
+/// The scanner of MCP's messages is another: a message comes in slices that are cut anywhere, so it has a state for each
+/// octet, and lets half a pair of surrogates pass. Here the whole text is at hand, and written again as it is read.
+///
 /// Invariant: what `kept` has is what was read up to `position`, without white space between its parts.
 struct MetaReader {
     /// Objects and lists within each other.
