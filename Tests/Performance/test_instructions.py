@@ -4,8 +4,10 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from comparison import counting
 from comparison.programs import program
 
 FILE = Path(__file__).resolve().parent / "instructions"
@@ -37,6 +39,57 @@ def test_an_unknown_compiler_fails(gauge):
 
 def test_the_figures_in_force_are_read(gauge):
     assert gauge.recorded(gauge.FIGURES.read_text())
+
+
+class Clock:
+    """Stands still but while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float):
+        self.now += seconds
+
+
+class Counted:
+    """A daemon of which each call takes 1000 instructions and a millisecond, and each second that it lives a million."""
+
+    def __init__(self, clock: Clock, folder: Path, number: int):
+        self.clock, self.counts, self.calls, self.ended = clock, folder / f"counts-{number}", 0, 0.0
+        self.process = SimpleNamespace(
+            began=clock.now, log=folder / "log", process=SimpleNamespace(terminate=self.terminate), end=self.end)
+
+    def call(self, times: int):
+        self.calls = times
+        self.clock.sleep(times / 1000)
+
+    def terminate(self):
+        self.ended = self.clock.now
+
+    def end(self):
+        lived = self.ended - self.process.began
+        self.counts.write_text(f"events: Ir\ntotals: {1000 * self.calls + round(1_000_000 * lived)}\n")
+
+
+def test_what_daemons_do_by_themselves_is_no_call(monkeypatch, tmp_path):
+    clock = Clock()
+    monkeypatch.setattr(counting, "time", clock)
+    first = Counted(clock, tmp_path, 0)
+    clock.sleep(3)
+    second = Counted(clock, tmp_path, 1)
+    # The first one is 3 s older: 2000 a call, if both ended at once.
+    assert counting.a_call([first, second]) == 1000
+    assert (first.calls, second.calls) == (counting.SHORT, counting.LONG)
+
+
+def test_a_count_that_is_missing_ends_the_run(tmp_path):
+    (tmp_path / "log").write_text("no such program\n")
+    with pytest.raises(SystemExit, match="valgrind counted nothing: no such program"):
+        counting.counted(tmp_path / "counts", tmp_path / "log")
+    assert counting.under_valgrind(tmp_path / "counts", "--hz=1")[:3] == ["valgrind", "--tool=callgrind", "--hz=1"]
 
 
 def test_wrong_words_are_64():
