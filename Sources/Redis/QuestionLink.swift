@@ -4,6 +4,8 @@ import Endpoints
 import NIOCore
 
 /// A connection to ask by, of which one is made by a question that finds none. It lives on its event loop.
+///
+/// A connection that is slow to come, from far away or by TLS, is there for a later question where the first one was given up.
 final class QuestionLink {
     typealias Answers = Result<[Replies.Reply], RedisError>
 
@@ -17,6 +19,9 @@ final class QuestionLink {
     /// Of which an answer counts; what comes to an earlier one is too late.
     private var attempt = 0
     private var connection: RedisChannelHandler?
+    /// What is asked as soon as there is a connection.
+    private var question: (commands: [RedisCommand], answer: (Answers) -> Void)?
+    private var isOpening = false
     private var isClosed = false
 
     /// - Parameters:
@@ -31,37 +36,40 @@ final class QuestionLink {
 
     /// Asks all in one write. `answer` is called once, unless this is given up before: with each one's reply, or with why
     /// there is no connection.
-    func ask(_ questions: [RedisCommand], _ answer: @escaping (Answers) -> Void) {
+    func ask(_ commands: [RedisCommand], _ answer: @escaping (Answers) -> Void) {
         attempt += 1
         let attempt = attempt
-        func told(_ answers: Answers) {
-            if attempt == self.attempt { answer(answers) }
-        }
-        if let connection { return question(connection, questions, told) }
+        question = (commands, { answers in if attempt == self.attempt { answer(answers) } })
+        guard connection == nil else { return send() }
+        guard !isOpening else { return }
+        isOpening = true
         open { result in
+            self.isOpening = false
             switch result {
-            case .success(let handler) where attempt == self.attempt && !self.isClosed:
+            case .success(let handler):
+                guard !self.isClosed else { return handler.close(.shutdown) }
                 self.connection = handler
                 handler.whenClosed { _ in if self.connection === handler { self.connection = nil } }
-                self.question(handler, questions, told)
-            case .success(let handler): handler.close(.shutdown)
-            case .failure(let error): told(.failure(error))
+                self.send()
+            case .failure(let error):
+                let question = self.question.take()
+                question?.answer(.failure(error))
             }
         }
     }
 
-    private func question(
-        _ handler: RedisChannelHandler, _ questions: [RedisCommand], _ told: @escaping (Answers) -> Void
-    ) {
-        let replies = Replies(count: questions.count) { told(.success($0)) }
-        for (place, question) in questions.enumerated() {
-            handler.send(question, deadline: .distantFuture) { replies.take($0, at: place) }
+    private func send() {
+        guard let connection, let question = question.take() else { return }
+        let replies = Replies(count: question.commands.count) { question.answer(.success($0)) }
+        for (place, command) in question.commands.enumerated() {
+            connection.send(command, deadline: .distantFuture) { replies.take($0, at: place) }
         }
     }
 
     /// Nothing was heard in time.
     func giveUp() {
         attempt += 1
+        question = nil
         connection?.close(.timeout)
         connection = nil
     }

@@ -18,29 +18,29 @@ package struct ClusterMap: Sendable, Equatable {
     package private(set) var primaries: [ServerAddress]
     /// Of each slot, which of ``primaries``.
     private var owners: [UInt16]
-    /// How many slots each of ``primaries`` has.
-    private var counts: [Int]
+    /// How many hash slots each of ``primaries`` has.
+    package private(set) var slotCounts: [Int]
 
     /// - Parameter owners: of each slot, which of `nodes`.
     private init(epoch: Int, nodes: [ServerAddress], owners: [UInt16]) {
         var places = [UInt16](repeating: Self.nobody, count: nodes.count)
         self.epoch = epoch
         self.owners = owners
-        (primaries, counts) = ([], [])
+        (primaries, slotCounts) = ([], [])
         for (slot, owner) in owners.enumerated() where owner != Self.nobody {
             if places[Int(owner)] == Self.nobody {
                 places[Int(owner)] = UInt16(primaries.count)
                 primaries.append(nodes[Int(owner)])
-                counts.append(0)
+                slotCounts.append(0)
             }
             let place = places[Int(owner)]
             self.owners[slot] = place
-            counts[Int(place)] += 1
+            slotCounts[Int(place)] += 1
         }
     }
 
     /// Each slot has an owner.
-    package var isWhole: Bool { counts.reduce(0, +) == Int(HashSlot.count) }
+    package var isWhole: Bool { slotCounts.reduce(0, +) == Int(HashSlot.count) }
 
     /// Nil: nobody's.
     package func primary(of slot: HashSlot) -> ServerAddress? {
@@ -52,13 +52,6 @@ package struct ClusterMap: Sendable, Equatable {
     package func place(of slot: HashSlot) -> Int? {
         let owner = owners[Int(slot.number)]
         return owner == Self.nobody ? nil : Int(owner)
-    }
-
-    /// How many hash slots each of ``primaries`` has.
-    package var slotCounts: [Int] {
-        var counts = [Int](repeating: 0, count: primaries.count)
-        for owner in owners where owner != Self.nobody { counts[Int(owner)] += 1 }
-        return counts
     }
 
     package func owns(_ primary: ServerAddress, _ slot: HashSlot) -> Bool {
@@ -73,14 +66,14 @@ package struct ClusterMap: Sendable, Equatable {
         if owner == primaries.count {
             guard primaries.count < Self.mostPrimaries else { return self }
             patched.primaries.append(primary)
-            patched.counts.append(0)
+            patched.slotCounts.append(0)
         }
         let former = owners[Int(slot.number)]
         patched.owners[Int(slot.number)] = UInt16(owner)
-        patched.counts[owner] += 1
+        patched.slotCounts[owner] += 1
         guard former != Self.nobody else { return patched }
-        patched.counts[Int(former)] -= 1
-        guard patched.counts[Int(former)] == 0 else { return patched }
+        patched.slotCounts[Int(former)] -= 1
+        guard patched.slotCounts[Int(former)] == 0 else { return patched }
         return ClusterMap(epoch: epoch, nodes: patched.primaries, owners: patched.owners)
     }
 }

@@ -77,9 +77,9 @@ package final class ClusterWatch: Sendable {
         }
     }
 
-    private func start(_ endpoint: RedisEndpoint) {
+    private func start(_ endpoint: RedisEndpoint, timing: MapSearch.Timing = MapSearch.Timing()) {
         eventLoop.execute {
-            let finder = MapFinder(endpoint, self.key.seeds, on: self.eventLoop) { self.take($0) }
+            let finder = MapFinder(endpoint, self.key.seeds, timing: timing, on: self.eventLoop) { self.take($0) }
             self.finder.value = finder
             finder.start()
         }
@@ -157,7 +157,7 @@ extension ClusterWatch {
         let watch = ClusterWatch(key, logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })
         let (answers, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         _ = watch.followers.withLockedValue { $0.join(on: watch.eventLoop) { continuation.yield() } }
-        watch.start(endpoint)
+        watch.start(endpoint, timing: .once)
         for await _ in answers where watch.answer != nil { break }
         watch.stop()
         guard let answer = watch.answer else { throw .shutdown }

@@ -16,6 +16,7 @@ final class MapFinder {
     private static let longestReply = 1024 * 1024
 
     private let eventLoop: any EventLoop
+    private let connectTimeout: TimeAmount
     private var endpoint: RedisEndpoint
     private var search: MapSearch
     private var links: [ServerAddress: QuestionLink] = [:]
@@ -24,12 +25,14 @@ final class MapFinder {
 
     /// - Parameter endpoint: which names the nodes.
     init(
-        _ endpoint: RedisEndpoint, _ seeds: ClusterSeeds, on eventLoop: any EventLoop, tell: @escaping (News) -> Void
+        _ endpoint: RedisEndpoint, _ seeds: ClusterSeeds, timing: MapSearch.Timing, on eventLoop: any EventLoop,
+        tell: @escaping (News) -> Void
     ) {
         self.endpoint = endpoint
         self.eventLoop = eventLoop
         self.tell = tell
-        search = MapSearch(seeds.hosts)
+        connectTimeout = timing.first
+        search = MapSearch(seeds.hosts, timing: timing)
     }
 
     func start() {
@@ -82,8 +85,7 @@ final class MapFinder {
     private func link(_ node: ServerAddress) -> QuestionLink {
         if let link = links[node] { return link }
         let link = QuestionLink(
-            endpoint.member(at: node), patience: MapSearch.Timing().answer, longestReply: Self.longestReply,
-            on: eventLoop)
+            endpoint.member(at: node), patience: connectTimeout, longestReply: Self.longestReply, on: eventLoop)
         links[node] = link
         return link
     }

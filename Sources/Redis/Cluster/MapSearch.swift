@@ -9,7 +9,8 @@ import NIOCore
 ///    doubts another one beside it, in turn: what is asked may be cut off from the others. If none of these answers within
 ///    ``Timing/answer``, all others are asked at once: primaries of the map, and the seeds.
 /// 2. That is a round. There is one at a time, every ``Timing/interval``, and no two within ``Timing/shortest``. The next is
-///    begun that soon where somebody doubts, a slot of the map is nobody's, or the last one told nothing.
+///    begun that soon where somebody has doubted within ``Timing/unrest`` and nothing new was told since, or a slot of the
+///    map is nobody's. After one that told nothing it comes later each time, whoever doubts.
 /// 3. A map counts unless its epoch is lower than that of the one in force. Of the same epoch one with less slots doesn't.
 /// 4. While nobody answers the last map stays.
 ///
@@ -50,8 +51,19 @@ struct MapSearch {
         var longest = TimeAmount.seconds(1)
         /// For one node, the connect included.
         var answer = TimeAmount.milliseconds(250)
+        /// The same before there is a map: all are asked at once, and nobody waits for the slowest.
+        var first = TimeAmount.seconds(1)
+        /// For which a doubt lasts: a failover takes its time, and who has doubted need not do so all the time.
+        var unrest = TimeAmount.seconds(1)
         /// Before it is told that all who answer are behind.
         var older = TimeAmount.seconds(10)
+
+        /// For who asks once, maybe from far away.
+        static let once: Self = {
+            var timing = Self()
+            timing.first = .seconds(5)
+            return timing
+        }()
     }
 
     private struct Node {
@@ -84,8 +96,9 @@ struct MapSearch {
     private var round: Round?
     /// When it began.
     private(set) var lastRound: NIODeadline?
-    private var nextRound = NIODeadline.distantPast
-    private var isDoubted = false
+    /// The latest that the next one begins.
+    private var latest = NIODeadline.distantPast
+    private var doubtedUntil = NIODeadline.distantPast
     /// How many rounds in a row have told nothing.
     private var failures = 0
 
@@ -111,8 +124,7 @@ struct MapSearch {
 
     /// A redirection, or a node that was lost: the map may be another one.
     mutating func doubt(at now: NIODeadline, jitter: Double) -> [Action] {
-        isDoubted = true
-        hasten(at: now)
+        doubtedUntil = now + timing.unrest
         return proceed(at: now, jitter: jitter)
     }
 
@@ -136,8 +148,8 @@ struct MapSearch {
     mutating func tick(at now: NIODeadline, jitter: Double) -> [Action] {
         var actions: [Action] = []
         for address in order {
-            guard let askedAt = nodes[address]?.askedAt, now >= askedAt + timing.answer else { continue }
-            let failure = RedisError.notConnected("no answer within \(timing.answer.nanoseconds / 1_000_000) ms")
+            guard let askedAt = nodes[address]?.askedAt, now >= askedAt + patience else { continue }
+            let failure = RedisError.notConnected("no answer within \(patience.nanoseconds / 1_000_000) ms")
             nodes[address] = Node(failure: failure)
             round?.awaited.remove(address)
             actions.append(.giveUp(address))
@@ -147,9 +159,11 @@ struct MapSearch {
 
     /// When something is due, if nothing happens before.
     func nextTick(after now: NIODeadline) -> NIODeadline {
-        let answers = nodes.values.compactMap { $0.askedAt.map { $0 + timing.answer } }
+        let answers = nodes.values.compactMap { $0.askedAt.map { $0 + patience } }
         return max(now, answers.reduce(round == nil ? nextRound : .distantFuture, min))
     }
+
+    private var patience: TimeAmount { current == nil ? timing.first : timing.answer }
 
     // MARK: Rounds
 
@@ -168,19 +182,32 @@ struct MapSearch {
         return actions + begin(at: now, jitter: jitter)
     }
 
+    private var nextRound: NIODeadline {
+        guard let lastRound else { return .distantPast }
+        let soonest = lastRound + timing.shortest
+        guard failures == 0 else {
+            let doubled = timing.shortest.nanoseconds << Int64(min(failures - 1, 10))
+            return lastRound + min(.nanoseconds(doubled), timing.longest)
+        }
+        return isUneasy(at: soonest) ? soonest : latest
+    }
+
+    private func isUneasy(at now: NIODeadline) -> Bool {
+        now < doubtedUntil || current?.isWhole == false
+    }
+
     private mutating func begin(at now: NIODeadline, jitter: Double) -> [Action] {
         assert(lastRound.map { now >= $0 + timing.shortest } ?? true, "Two rounds too close to each other")
+        let isUneasy = isUneasy(at: now)
         lastRound = now
         let factor = 1 + timing.spread * (2 * jitter - 1)
-        nextRound = now + .nanoseconds(Int64(Double(timing.interval.nanoseconds) * factor))
-        let hasDoubt = isDoubted || current?.isWhole == false
-        isDoubted = false
+        latest = now + .nanoseconds(Int64(Double(timing.interval.nanoseconds) * factor))
         round = Round()
         guard let favourite, nodes[favourite]?.failure == nil, failures == 0 else {
             round?.hasAll = true
             return ask(order, at: now)
         }
-        guard !hasDoubt else { return ask([favourite] + beside(favourite), at: now) }
+        guard !isUneasy else { return ask([favourite] + beside(favourite), at: now) }
         // Who was of no use some time ago may be by now.
         for address in order { nodes[address]?.failure = nil }
         return ask([favourite], at: now)
@@ -209,16 +236,8 @@ struct MapSearch {
         return [candidates[turn]]
     }
 
-    private mutating func hasten(at now: NIODeadline, by delay: TimeAmount? = nil) {
-        guard let lastRound else { return }
-        nextRound = min(nextRound, max(now, lastRound + (delay ?? timing.shortest)))
-    }
-
-    /// The longer in vain, the later the next one.
     private mutating func noteFailure(of round: Round, at now: NIODeadline) -> [Action] {
         failures += 1
-        let doubled = timing.shortest.nanoseconds << Int64(min(failures - 1, 10))
-        hasten(at: now, by: min(.nanoseconds(doubled), timing.longest))
         if let older = round.older { return noteOlder(older, at: now) }
         behind = nil
         guard current == nil else {
@@ -245,10 +264,9 @@ struct MapSearch {
         }
         favourite = address
         (round, failures, behind) = (nil, 0, nil)
-        if !map.isWhole { hasten(at: now) }
         guard map != current else { return actions }
         let before = current
-        current = map
+        (current, doubtedUntil) = (map, .distantPast)
         actions += settle() + [.publish(map)]
         if let before {
             guard Set(before.primaries) != Set(map.primaries) else { return actions }

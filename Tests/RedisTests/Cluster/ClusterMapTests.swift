@@ -33,6 +33,7 @@ import Testing
         #expect(map.epoch == 3)
         #expect(map.primaries == [Self.node(21_400), Self.node(21_401), Self.node(21_402)])
         #expect(map.isWhole)
+        #expect(map.slotCounts == [5461, 5462, 5461])
         for (slot, port) in [
             (0, 21_400), (5460, 21_400), (5461, 21_401), (10_922, 21_401), (10_923, 21_402), (16_383, 21_402),
         ] {
@@ -237,8 +238,13 @@ import Testing
             map = map.patched(by: .moved(try #require(HashSlot(number: number)), to: node))
             #expect(Set(map.primaries) == Set(table.values))
             #expect(map.primaries.count == Set(table.values).count)
+            #expect(map.slotCounts == map.primaries.map { primary in table.values.count { $0 == primary } })
         }
-        for number in 0..<50 { #expect(try Self.owner(map, number) == table[number]) }
+        for number in 0..<50 {
+            #expect(try Self.owner(map, number) == table[number])
+            let place = map.place(of: try #require(HashSlot(number: number)))
+            #expect(place.map { map.primaries[$0] } == table[number])
+        }
         #expect(!map.isWhole)
     }
 }

@@ -38,7 +38,7 @@ import Testing
         _ = driver.fail(1)
         #expect(
             driver.waitForIt().reasons == [
-                .notConnected("n0:6379: no answer within 250 ms; n1:6379: connection refused")
+                .notConnected("n0:6379: no answer within 1000 ms; n1:6379: connection refused")
             ])
         _ = driver.waitForIt()
         #expect(driver.hear(1, maps[0]).published == [maps[0]])
@@ -105,6 +105,37 @@ import Testing
         #expect(driver.search.nextTick(after: driver.now) == driver.now + .seconds(15))
     }
 
+    @Test func aDoubtLastsForASecondUnlessSomethingNewIsTold() {
+        var driver = MapSearchDriver()
+        driver.settle()
+        _ = driver.wait(.seconds(1))
+        let begin = driver.now
+        var rounds: [Int64] = []
+        var due = driver.doubt()
+        while driver.now < begin + .seconds(5) {
+            rounds.append((driver.now - begin).nanoseconds / 1_000_000)
+            #expect(driver.answer(due) { _ in .success(maps[2]) }.published == [])
+            due = driver.waitForIt()
+        }
+        #expect(rounds == Array(stride(from: 0, to: 1000, by: 100)))
+        // What is due is that of calm.
+        #expect(due.asked.count == 1)
+        _ = driver.answer(due) { _ in .success(maps[2]) }
+        _ = driver.wait(.seconds(1))
+        due = driver.doubt()
+        #expect(driver.answer(due) { _ in .success(maps[3]) }.published == [maps[3]])
+        #expect(driver.search.nextTick(after: driver.now) == driver.now + .seconds(15))
+    }
+
+    @Test func whoIsFarAwayHasTimeWhileThereIsNoMap() {
+        var driver = MapSearchDriver()
+        _ = driver.start()
+        #expect(driver.search.nextTick(after: driver.now) == driver.now + .seconds(1))
+        #expect(driver.wait(.milliseconds(900)) == [])
+        #expect(driver.hear(0, maps[2]).published == [maps[2]])
+        #expect(driver.waitForIt() == [.giveUp(nodes[1])])
+    }
+
     @Test func noTwoRoundsAreWithin100Milliseconds() {
         var driver = MapSearchDriver()
         driver.settle()
@@ -127,9 +158,9 @@ import Testing
         let map = MapSearchDriver.map(2, nodes[0], nodes[2])
         driver.settle(map)
         var asked: Set<ServerAddress> = []
-        for _ in 0..<3 {
-            _ = driver.wait(.seconds(1))
-            let round = driver.doubt().asked
+        _ = driver.wait(.seconds(1))
+        for number in 0..<3 {
+            let round = (number == 0 ? driver.doubt() : driver.waitForIt()).asked
             #expect(round.count == 2)
             asked.formUnion(round)
             for node in round { _ = driver.search.heard(.success(map), from: node, at: driver.now, jitter: 0.5) }
