@@ -86,7 +86,7 @@ let package = Package(
                 "Endpoints", "Keyspace", "Limits", "Octets", "Redis", "Telemetry", .nioCore, .nioConcurrencyHelpers,
                 .logging,
             ]),
-        layer("Directory", ["Keyspace", "Limits", "Octets", "Redis"]),
+        layer("Directory", ["Endpoints", "Keyspace", "Limits", "Octets", "Redis"]),
         layer(
             "Settings", ["CYAML", "Endpoints", "LibC", "Limits", "Octets", "TLS", .nioCore],
             settings: [.strictMemorySafety()]),

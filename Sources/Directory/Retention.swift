@@ -129,8 +129,9 @@ package struct Retention: Sendable {
     private func sweep(
         _ organization: OrganizationID, from offset: Int
     ) async throws -> (removed: Int, next: Int?) {
-        let now = try await redis.answer("TIME").first?.text.flatMap { Int($0) }
-        guard let now else { throw DirectoryError.unexpectedReply }
+        // By the clock of the node that has the organization.
+        let clock = try await redis.answer(.clock, keys: [names.organization(organization.text)], arguments: [])
+        guard let now = clock.first?.integer.map({ Int($0) / 1_000_000 }) else { throw DirectoryError.unexpectedReply }
         if offset == 0 { try await removeUnfinished(of: organization, before: now - Unfinished.patience) }
         let locals = try await redis.answer(
             "ZRANGE", names.keys(organization.text), "-inf", String(now - seconds), "BYSCORE", "LIMIT", String(offset),

@@ -169,6 +169,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
         return clock - min(max(oldest, heardAt), lateSince ?? .distantFuture)
     }
 
+    /// Commands can be sent.
+    var isOpen: Bool { context != nil && failure == nil }
+
     /// No reply is due.
     var isIdle: Bool { queue.count == 0 }
 

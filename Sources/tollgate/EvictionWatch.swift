@@ -2,6 +2,7 @@
 
 import Admin
 import Directory
+import Endpoints
 import Logging
 import Octets
 import Redis
@@ -24,16 +25,16 @@ final class EvictionWatch: Sendable {
         var policy = EvictionPolicy.nothing
         /// When the policy was seen first.
         var since: WallTime?
-        /// The server's own count; nil before it was heard.
-        var evicted: Int?
+        /// Each server's own count; none before it was heard. Without a cluster there is one, which has no address.
+        var evicted: [ServerAddress?: Int] = [:]
         /// Since this process began.
         var total = 0
 
         /// - Returns: how many are new. What was before the first answer is not: it may be of any time.
-        mutating func count(_ evicted: Int?) -> Int {
+        mutating func count(_ evicted: Int?, of server: ServerAddress?) -> Int {
             guard let evicted, evicted >= 0 else { return 0 }
-            defer { self.evicted = evicted }
-            guard let last = self.evicted else { return 0 }
+            defer { self.evicted[server] = evicted }
+            guard let last = self.evicted[server] else { return 0 }
             // A server that begins anew counts from 0.
             let new = evicted >= last ? evicted - last : evicted
             total = min(total, Int.max - new) + new
@@ -61,11 +62,16 @@ final class EvictionWatch: Sendable {
             return true
         }
         guard isDue else { return }
-        do throws(RedisError) {
-            hear(try await client.eviction())
-        } catch {
-            hearNothing(error)
+        var told: [(server: ServerAddress?, eviction: Eviction)] = []
+        var silence: RedisError?
+        for primary in client.primaries {
+            do throws(RedisError) {
+                told.append((primary.address, try await primary.eviction()))
+            } catch {
+                silence = error
+            }
         }
+        if let silence, told.isEmpty { hearNothing(silence) } else { hear(told, isWhole: silence == nil) }
     }
 
     /// The next answer may be that of a server that has begun anew: it is asked for at the next beat.
@@ -76,24 +82,34 @@ final class EvictionWatch: Sendable {
     /// Another server is asked from now on: what was heard is not about it.
     func forget() {
         state.withLock { state in
-            (state.askedAt, state.evicted, state.since) = (nil, nil, nil)
+            (state.askedAt, state.evicted, state.since) = (nil, [:], nil)
             (state.policy, state.isUntold) = (.nothing, false)
         }
     }
 
     func hear(_ eviction: Eviction) {
-        let policy = eviction.hazard
-        let (old, evicted) = state.withLock { state in
+        hear([(nil, eviction)], isWhole: true)
+    }
+
+    /// The worst policy of all servers counts, and what each has evicted.
+    ///
+    /// - Parameter isWhole: each has told. Else one of those that haven't may be the one that was worse.
+    private func hear(_ told: [(server: ServerAddress?, eviction: Eviction)], isWhole: Bool) {
+        let worst = told.max { $0.eviction.hazard.severity < $1.eviction.hazard.severity }
+        guard let worst else { return }
+        let (old, policy, evicted) = state.withLock { state in
             let old = state.policy
+            let isOver = worst.eviction.hazard.severity < old.severity
+            let policy = isOver && !isWhole ? old : worst.eviction.hazard
             if policy != old { state.since = policy == .nothing ? nil : .now() }
             (state.policy, state.isUntold) = (policy, false)
-            return (old, state.count(eviction.evictedKeys))
+            return (old, policy, told.reduce(0) { $0 + state.count($1.eviction.evictedKeys, of: $1.server) })
         }
-        if policy != old, eviction.policy != nil { tell(policy) }
+        if policy != old, worst.eviction.policy != nil { tell(policy) }
         guard evicted > 0 else { return }
         logger.error(
             "redis has evicted keys: credentials, revocations and counts may be among them",
-            metadata: ["keys": "\(evicted)", "policy": "\(eviction.policy?.name.printable ?? "")"])
+            metadata: ["keys": "\(evicted)", "policy": "\(worst.eviction.policy?.name.printable ?? "")"])
     }
 
     private func hearNothing(_ error: RedisError) {
@@ -134,6 +150,16 @@ final class EvictionWatch: Sendable {
             "tollgate_redis_evicted_keys_total", .counter,
             "Keys that Redis took away for want of memory, since this sidecar asks; every sidecar counts the same ones.",
             state.withLock { $0.total })
+    }
+}
+
+extension EvictionPolicy {
+    fileprivate var severity: Int {
+        switch self {
+        case .nothing: 0
+        case .expiring: 1
+        case .any: 2
+        }
     }
 }
 

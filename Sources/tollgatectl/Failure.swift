@@ -123,6 +123,12 @@ extension Failure {
                     + "\(StoredCheckSecret.settling) seconds")
         case .busy:
             self.init(.unavailable, "others changed the same thing at the same time; try again")
+        case .databaseTorn(let ids):
+            let shown = ids.isEmpty ? "none shows an id" : "they show \(ids.map(\.printable).joined(separator: ", "))"
+            self.init(
+                .refused,
+                "parts of the cluster belong to different databases, or have lost their keys (\(shown)); restore what is lost, "
+                    + "or have it adopted with: tollgatectl database adopt ID")
         case .unexpectedReply:
             self.init(.unavailable, "\(endpoint) gave an answer that makes no sense; is it Redis 7 or later?")
         case .redis(let error):
@@ -131,7 +137,7 @@ extension Failure {
     }
 
     init(_ error: RedisError, at endpoint: RedisEndpoint) {
-        guard endpoint.sentinels == nil || !error.mayBeFailover else {
+        guard endpoint.isServer || !error.mayBeFailover else {
             let reason = error.fault == .replica ? "the primary is one no more" : "\(error)"
             self.init(.tryAgain, "\(endpoint): \(reason); a failover may be under way, try again")
             return
@@ -181,8 +187,13 @@ extension Failure {
     }
 }
 
+extension RedisEndpoint {
+    /// Neither sentinels nor a cluster would make another server the primary.
+    fileprivate var isServer: Bool { sentinels == nil && seeds == nil }
+}
+
 extension RedisError {
-    /// Where sentinels are asked it ends by itself, once they name another primary.
+    /// Where sentinels or a cluster are asked it ends by itself, once they name another primary.
     fileprivate var mayBeFailover: Bool {
         if case .unfit(.failingOver) = self { return true }
         return fault == .replica

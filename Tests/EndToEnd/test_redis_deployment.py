@@ -168,7 +168,7 @@ def sources(*folders: str) -> str:
 
 def test_the_users_have_the_commands_that_the_sources_have_and_no_other():
     scripts = {name.lower() for name in re.findall(r"\bcall\('([A-Z]+)'", sources("Keyspace"))}
-    plain = {name.lower() for name in re.findall(r'(?:redis\.send|answer|RedisCommand)\(\s*"([A-Z]+)"', sources("Directory", "Redis"))}
+    plain = {name.lower() for name in re.findall(r'(?:\bsend|answer|RedisCommand)\(\s*"([A-Z]+)"', sources("Directory", "Redis"))}
     sections = {f"info|{name}" for name in re.findall(r'\binfo\("(\w+)"\)', sources("Directory", "Redis"))}
     # A server that has no HELLO may be asked who it is by INFO, and may refuse to tell. CONFIG is only asked where there is no
     # append-only file, and this one has one; WAITAOF is a word that Redis 7.0 doesn't know.

@@ -54,6 +54,8 @@ package actor RedisServer {
     package nonisolated let directory: String
     /// Nil unless asked for. It stays the same over restarts.
     package nonisolated let tcpPort: Int?
+    /// Where the nodes of a cluster speak to each other; nil outside one.
+    package nonisolated let busPort: Int?
     private nonisolated let password: String?
     private var incarnation: Incarnation?
 
@@ -101,13 +103,14 @@ package actor RedisServer {
         guard mkdtemp(&template) != nil else { throw Failure(description: "no temporary directory: errno \(errno)") }
         directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         tcpPort = options.tcp ? try freePort() : nil
+        busPort = options.isCluster ? try freePort() : nil
         password = options.password
         var lines = [
             "port \(tcpPort ?? 0)", "bind 127.0.0.1", "unixsocket \(directory)/redis.sock", "unixsocketperm 700",
             "dir \(directory)", "logfile \"\"", "save \"\"", "appendonly \(options.persists ? "yes" : "no")",
             "appendfsync no", "enable-debug-command yes",
         ]
-        if options.isCluster { lines += ["cluster-enabled yes", "cluster-port \(try freePort())"] }
+        if let busPort { lines += ["cluster-enabled yes", "cluster-port \(busPort)"] }
         if let password = options.password { lines.append("requirepass \(password)") }
         lines += options.users.map { "user \($0)" } + options.configuration
         try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: "\(directory)/redis.conf"))

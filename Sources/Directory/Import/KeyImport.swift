@@ -58,11 +58,7 @@ package struct KeyImport: Sendable {
         self.directory = directory
         self.maximumActive = maximumActive
         self.createsOrganizations = createsOrganizations
-        // A database has an id before anything else.
-        let answer = try await directory.redis.answer(
-            .instance, keys: [directory.names.instance], arguments: [DatabaseID.proposal()])
-        guard answer.count == 2, let id = answer[1].text else { throw .unexpectedReply }
-        database = id
+        database = try await directory.nameDatabase()
     }
 
     /// In their order.

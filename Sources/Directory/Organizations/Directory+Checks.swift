@@ -46,8 +46,7 @@ extension Directory {
 
     /// - Returns: false where there was one already.
     private func add(_ secret: CheckSecret, onlyIfFirst: Bool) async throws(DirectoryError) -> Bool {
-        // A database has an id before anything else.
-        _ = try await redis.answer(.instance, keys: [names.instance], arguments: [DatabaseID.proposal()])
+        _ = try await nameDatabase()
         let reply = try await redis.answer(
             .addCheckSecret, keys: [names.checkSecrets, names.planAudit],
             arguments: [actor, secret.id, secret.secretText, onlyIfFirst ? "first" : ""])

@@ -20,13 +20,12 @@ extension Directory {
         let marked = try await redis.answer(.markDeleted, keys: [organization], arguments: [Revision.random()])
         guard marked.first?.text == "marked" else { throw .organizationMissing(id.text) }
         let keys = try await deleteKeys(of: id)
-        var cursor = "0"
-        repeat {
-            let reply = try await redis.answer("SCAN", cursor, "MATCH", "\(organization):*", "COUNT", "1000")
-            guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
-            for name in found.compactMap(\.text) { try await delete(name) }
+        var cursor: String? = "0"
+        while let current = cursor {
+            let (found, next) = try await redis.scan(after: current, matching: "\(organization):*", step: "1000")
+            for name in found { try await delete(name) }
             cursor = next
-        } while cursor != "0"
+        }
         _ = try await redis.answer(.deleteOrganization, keys: [organization], arguments: [])
         return keys
     }

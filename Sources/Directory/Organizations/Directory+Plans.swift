@@ -56,15 +56,14 @@ extension Directory {
         after cursor: String
     ) async throws(DirectoryError) -> (page: [PlanDescription], next: String?) {
         let prefix = names.plan("")
-        let reply = try await redis.answer("SCAN", cursor, "MATCH", "\(prefix)*", "COUNT", "1000", "TYPE", "hash")
-        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
+        let (found, next) = try await redis.scan(after: cursor, matching: "\(prefix)*", step: "1000", type: "hash")
         var page: [PlanDescription] = []
-        for name in found.compactMap(\.text) {
+        for name in found {
             guard let name = PlanName(String(name.dropFirst(prefix.count))) else { continue }
             let fields = try await redis.answer(.describePlan, keys: [names.plan(name.text)], arguments: [])
             if let plan = PlanDescription(name, fields) { page.append(plan) }
         }
-        return (page, next == "0" ? nil : next)
+        return (page, next)
     }
 
     private func planKeys(_ name: PlanName) -> [String] {

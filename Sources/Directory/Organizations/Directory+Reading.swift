@@ -138,11 +138,8 @@ extension RedisClient {
         _ names: Names, after cursor: String, step: String
     ) async throws(DirectoryError) -> (page: [OrganizationID], next: String?) {
         let (before, after) = names.organizationAffixes
-        let reply = try await answer("SCAN", cursor, "MATCH", "\(before)*\(after)", "COUNT", step, "TYPE", "hash")
-        guard reply.count == 2, let next = reply[0].text, let found = reply[1].array else { throw .unexpectedReply }
-        let ids = found.compactMap(\.text).compactMap { name in
-            OrganizationID(String(name.dropFirst(before.count).dropLast(after.count)))
-        }
-        return (ids, next == "0" ? nil : next)
+        let (found, next) = try await scan(after: cursor, matching: "\(before)*\(after)", step: step, type: "hash")
+        let ids = found.compactMap { OrganizationID(String($0.dropFirst(before.count).dropLast(after.count))) }
+        return (ids, next)
     }
 }

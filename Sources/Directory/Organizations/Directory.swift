@@ -28,8 +28,7 @@ package struct Directory: Sendable {
         if let plan { _ = try await self.plan(plan) }
         let planned = plan.map { [(field: OrganizationField.plan, value: $0.text)] } ?? []
         let fields = (planned + settings.fields).filter { !$0.value.isEmpty }
-        // A database has an id before anything else.
-        _ = try await redis.answer(.instance, keys: [names.instance], arguments: [DatabaseID.proposal()])
+        _ = try await nameDatabase()
         let reply = try await redis.answer(
             .createOrganization, keys: [names.organization(id.text), names.audit(id.text)],
             arguments: [
@@ -137,6 +136,8 @@ package enum DirectoryError: Error, Sendable, Equatable {
     case unsettledCheckSecret(String)
     /// Others changed the same thing each time.
     case busy
+    /// Nodes of a cluster show that they belong to other databases, with these ids, or have lost which one they belong to.
+    case databaseTorn(ids: [String])
     case unexpectedReply
     case redis(RedisError)
 }

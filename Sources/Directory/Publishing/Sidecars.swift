@@ -130,16 +130,18 @@ package struct Sidecars: Sendable {
     package func otherNamespaces() async throws(RedisError) -> [String] {
         let ending = Names(namespace: "").sidecars
         var found: Set<String> = []
-        var cursor = "0"
-        for _ in 0..<Self.mostNames / Self.scanStep {
-            let reply = try await redis.send(
-                "SCAN", cursor, "MATCH", "*\(ending)", "COUNT", "\(Self.scanStep)", "TYPE", "zset")
-            guard let parts = reply.array, parts.count == 2, let next = parts[0].text, let page = parts[1].array else {
+        var cursor: String? = "0"
+        for _ in 0..<Self.mostNames / Self.scanStep * redis.primaries.count {
+            guard let current = cursor else { break }
+            do throws(DirectoryError) {
+                let (page, next) = try await redis.scan(
+                    after: current, matching: "*\(ending)", step: "\(Self.scanStep)", type: "zset")
+                found.formUnion(page.filter { $0 != names.sidecars })
+                cursor = next
+            } catch {
+                if case .redis(let error) = error { throw error }
                 break
             }
-            found.formUnion(page.compactMap(\.text).filter { $0 != names.sidecars })
-            cursor = next
-            if cursor == "0" { break }
         }
         var namespaces: [String] = []
         for name in found.sorted().prefix(Self.mostNamespaces) {

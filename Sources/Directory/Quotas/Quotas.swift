@@ -57,10 +57,10 @@ package struct Quotas: Sendable {
     /// Where the owner stands with each policy that counts it, in list order: a key's are its own, its organization's and
     /// the global ones.
     package func read(_ owner: Owner, of policies: [Policy]) async throws(DirectoryError) -> [Quota] {
-        let now = try await now()
         let counted = policies.compactMap { policy in
             name(policy, owner).map { (policy: policy, allowance: allowance(policy, owner), name: $0) }
         }
+        let now = try await now(counted.first?.name)
         var quotas: [Int: Quota] = [:]
         // A key's own and its organization's are read as of one moment; the global ones lie elsewhere.
         for places in Dictionary(grouping: counted.indices, by: { HashSlot(of: counted[$0].name) }).values {
@@ -88,7 +88,7 @@ package struct Quotas: Sendable {
     /// - Returns: false where nothing was used.
     package func reset(_ owner: Owner, _ policy: Policy) async throws(DirectoryError) -> Bool {
         guard let name = name(policy, owner) else { return false }
-        let state = allowance(policy, owner).name(name, at: try await now())
+        let state = allowance(policy, owner).name(name, at: try await now(name))
         do {
             return try await redis.send("DEL", state).integer == 1
         } catch {
@@ -101,7 +101,7 @@ package struct Quotas: Sendable {
     /// - Returns: where it stands then; nil where the policy has no tokens, or doesn't count the subject.
     package func grant(_ tokens: Int, to owner: Owner, _ policy: Policy) async throws(DirectoryError) -> Quota? {
         guard let name = name(policy, owner) else { return nil }
-        let (allowance, now) = (allowance(policy, owner), try await now())
+        let (allowance, now) = (allowance(policy, owner), try await now(name))
         let arguments: [String]
         switch allowance {
         case .concurrency: return nil
@@ -121,10 +121,10 @@ package struct Quotas: Sendable {
         return try await read(owner, of: [policy]).first
     }
 
-    private func now() async throws(DirectoryError) -> Int {
-        guard let now = try await redis.answer(.clock, keys: [], arguments: []).first?.integer else {
-            throw .unexpectedReply
-        }
+    /// - Parameter name: by the clock of the node that has it.
+    private func now(_ name: String?) async throws(DirectoryError) -> Int {
+        let answer = try await redis.answer(.clock, keys: name.map { [$0] } ?? [], arguments: [])
+        guard let now = answer.first?.integer else { throw .unexpectedReply }
         return Int(now)
     }
 

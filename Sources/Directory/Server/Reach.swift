@@ -26,30 +26,62 @@ package struct Reach: Sendable, Equatable {
         self.replicas = replicas
         self.isOnDisk = isOnDisk
     }
+
+    /// Of changes on several nodes: the replicas of that node that are the furthest behind, and the disk of all of them.
+    init(worstOf reaches: [Reach]) {
+        replicas = reaches.compactMap(\.replicas).min { ($0.reached, $0.attached) < ($1.reached, $1.attached) }
+        isOnDisk =
+            if reaches.contains(where: { $0.isOnDisk == false }) {
+                false
+            } else {
+                reaches.allSatisfy { $0.isOnDisk == true } && !reaches.isEmpty ? true : nil
+            }
+    }
 }
 
 extension Directory {
-    /// Waits until all replicas and the disk have what this connection has written (`WAIT`, `WAITAOF`), at most so long for
-    /// both.
+    /// Waits until all replicas and the disk have what this client has written (`WAIT`, `WAITAOF`), at most so long for both.
+    /// On a cluster a key lies on two nodes, its record on one and the pointer to it on another: each is waited for.
     ///
     /// - Throws: `.redis`, of the server where the user may not ask about replicas.
     package func reach(within seconds: Int) async throws(DirectoryError) -> Reach {
+        let deadline = ContinuousClock.now + .seconds(seconds)
         do throws(RedisError) {
-            let deadline = ContinuousClock.now + .seconds(seconds)
-            let replicas = try await replicas(until: deadline)
-            return Reach(replicas: replicas, isOnDisk: await isOnDisk(until: deadline))
+            let servers = try await redis.used()
+            let reaches = await withTaskGroup(of: Result<Reach, RedisError>.self) { group in
+                for server in servers {
+                    group.addTask {
+                        do throws(RedisError) {
+                            return .success(try await server.reach(until: deadline))
+                        } catch {
+                            return .failure(error)
+                        }
+                    }
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            var found: [Reach] = []
+            for reach in reaches { found.append(try reach.get()) }
+            return Reach(worstOf: found)
         } catch {
             throw .redis(error)
         }
     }
+}
+
+extension RedisClient {
+    fileprivate func reach(until deadline: ContinuousClock.Instant) async throws(RedisError) -> Reach {
+        let replicas = try await replicas(until: deadline)
+        return Reach(replicas: replicas, isOnDisk: await isOnDisk(until: deadline))
+    }
 
     private func replicas(until deadline: ContinuousClock.Instant) async throws(RedisError) -> Replicas? {
-        let attached = try await redis.info("replication").count("connected_slaves") ?? 0
+        let attached = try await info("replication").count("connected_slaves") ?? 0
         guard attached > 0 else { return nil }
         // In short steps: a command has its own time, and each asks about the same change.
         var reached = 0
         repeat {
-            let count = try await redis.send("WAIT", String(attached), "1000").integer ?? 0
+            let count = try await send("WAIT", String(attached), "1000").integer ?? 0
             reached = min(Int(clamping: count), attached)
         } while reached < attached && .now < deadline
         return Replicas(attached: attached, reached: reached)
@@ -62,8 +94,7 @@ extension Directory {
         var tries = 0
         repeat {
             tries += 1
-            guard let reply = try? await redis.send("WAITAOF", "1", "0", "1000"),
-                let count = reply.array?.first?.integer
+            guard let reply = try? await send("WAITAOF", "1", "0", "1000"), let count = reply.array?.first?.integer
             else { return nil }
             if count > 0 { return true }
         } while tries < 2 || .now < deadline

@@ -99,41 +99,51 @@ extension Directory {
     /// - Throws: `.redis` where it doesn't answer.
     package func condition() async throws(DirectoryError) -> ServerCondition {
         do throws(RedisError) {
-            var condition = ServerCondition(roundTrip: try await roundTrip())
-            condition.identity = try await told { () throws(RedisError) in try await redis.identity() }
-            condition.eviction = try await told { () throws(RedisError) in try await redis.eviction() }
-            condition.persistence = try await persistence()
-            condition.replication = try await told { () throws(RedisError) in try await redis.info("replication") }
-                .flatMap(ServerCondition.Replication.init)
-            return condition
+            return try await redis.condition(names)
         } catch {
             throw .redis(error)
         }
     }
+}
+
+extension RedisClient {
+    func condition(_ names: Names) async throws(RedisError) -> ServerCondition {
+        var condition = ServerCondition(roundTrip: try await roundTrip(names))
+        condition.identity = try await told { () throws(RedisError) in try await identity() }
+        condition.eviction = try await told { () throws(RedisError) in try await eviction() }
+        condition.persistence = try await persistence()
+        condition.replication = try await told { () throws(RedisError) in try await info("replication") }
+            .flatMap(ServerCondition.Replication.init)
+        return condition
+    }
 
     private func persistence() async throws(RedisError) -> ServerCondition.Persistence? {
-        let info = try await told { () throws(RedisError) in try await redis.info("persistence") }
+        let info = try await told { () throws(RedisError) in try await self.info("persistence") }
         guard var persistence = info.flatMap(ServerCondition.Persistence.init) else { return nil }
         // Beside the file of all writes it says little, and few users may ask.
         guard !persistence.appendsOnly else { return persistence }
-        let reply = try await told { () throws(RedisError) in try await redis.send("CONFIG", "GET", "save") }
+        let reply = try await told { () throws(RedisError) in try await send("CONFIG", "GET", "save") }
         persistence.snapshots = reply?.array.flatMap { $0.count == 2 ? $0[1].text : nil }
         return persistence
     }
 
-    /// By the question that sidecars ask most often without a request.
-    private func roundTrip() async throws(RedisError) -> Duration {
+    /// By the question that sidecars ask most often without a request; of a primary by one that needs no hash slot.
+    private func roundTrip(_ names: Names) async throws(RedisError) -> Duration {
         var shortest = Duration.seconds(3_600)
         for _ in 0..<3 {
             let began = ContinuousClock.now
-            _ = try await redis.evaluate(.instance, keys: [names.instance], arguments: [""])
+            if address == nil {
+                _ = try await evaluate(.instance, keys: [names.instance], arguments: [""])
+            } else {
+                _ = try await evaluate(.clock, keys: [], arguments: [])
+            }
             shortest = min(shortest, began.duration(to: .now))
         }
         return shortest
     }
 
     /// What a server answers that may refuse it.
-    private func told<Value>(_ ask: () async throws(RedisError) -> Value) async throws(RedisError) -> Value? {
+    func told<Value>(_ ask: () async throws(RedisError) -> Value) async throws(RedisError) -> Value? {
         do throws(RedisError) {
             return try await ask()
         } catch {

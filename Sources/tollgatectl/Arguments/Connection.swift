@@ -36,7 +36,7 @@ struct Connection: ParsableArguments {
         transform: label)
     var actor: String?
 
-    /// For a failover to be over: after it sentinels name another primary.
+    /// For a failover to be over: after it sentinels name another primary, or a cluster has another one.
     private static let patience = Duration.seconds(5)
 
     /// Does something with the directory, see ``withRedis(_:)``.

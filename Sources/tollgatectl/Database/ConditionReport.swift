@@ -33,11 +33,16 @@ struct ConditionReport {
         /// What it means and what to do; nil where there is nothing to do.
         let advice: String?
 
-        fileprivate var cell: Table.Cell {
+        var cell: Table.Cell {
             Table.Cell("\(text): \(judgement.rawValue)\(advice.map { ", \($0)" } ?? "")", judgement.style)
         }
 
-        fileprivate var json: JSON {
+        fileprivate var indented: Finding {
+            Finding(
+                heading: "  \(heading)", text: text, name: name, members: members, judgement: judgement, advice: advice)
+        }
+
+        var json: JSON {
             .object(members + [("judgement", .string(judgement.rawValue)), ("advice", JSON(advice))])
         }
     }
@@ -57,15 +62,35 @@ struct ConditionReport {
             ]
     }
 
+    /// Of one primary of a cluster: the first line is about it, the others about what it has.
+    ///
+    /// - Parameter slots: that it owns, in words.
+    init(_ condition: ServerCondition, ofPrimaryAt address: String, with slots: String, timeout: Duration) {
+        findings =
+            [Self.server(condition.identity, at: address, heading: "Primary", with: ", \(slots)")]
+            + [
+                Self.memory(condition.eviction), Self.evicted(condition.eviction),
+                Self.persistence(condition.persistence), Self.replicas(condition.replication),
+                Self.roundTrip(condition.roundTrip, timeout),
+            ].map(\.indented)
+    }
+
+    /// Of what doesn't answer there is one thing to tell.
+    init(_ finding: Finding) {
+        findings = [finding]
+    }
+
     var cells: [(String, Table.Cell)] { findings.map { ($0.heading, $0.cell) } }
     var json: [(String, JSON)] { findings.map { ($0.name, $0.json) } }
 
     // MARK: Each of them
 
-    private static func server(_ identity: ServerIdentity?, at address: String) -> Finding {
+    private static func server(
+        _ identity: ServerIdentity?, at address: String, heading: String = "Server", with slots: String = ""
+    ) -> Finding {
         let words = [identity?.product, identity?.version, identity?.mode].compactMap { $0?.printable }
         return Finding(
-            heading: "Server", text: (words.isEmpty ? "" : "\(words.joined(separator: " ")) ") + "at \(address)",
+            heading: heading, text: (words.isEmpty ? "" : "\(words.joined(separator: " ")) ") + "at \(address)\(slots)",
             name: "server",
             members: [
                 ("address", .string(address)), ("product", JSON(identity?.product)),

@@ -12,7 +12,7 @@ struct DatabaseAdopt: AsyncParsableCommand {
         discussion: """
             Sidecars go on without a database that isn't the one they began with, and log the id of theirs. This gives the \
             database that id: within a second they work with what it holds, without a restart. Keys that it doesn't hold \
-            are none then.
+            are none then. On a cluster every part of it gets the id, also a primary that came back without its keys.
 
             EXAMPLES:
               tollgatectl database adopt 5f2b8c0e9d4a4b7f8e6d1c2b3a495867
@@ -30,13 +30,16 @@ struct DatabaseAdopt: AsyncParsableCommand {
     func run() async throws {
         try await connection.withDirectory { directory in
             let old = try await directory.databaseID()
-            if old != id, !yes {
-                let others = old.map { "; sidecars that know it as \($0.printable) will go on without it" } ?? ""
+            // Of a cluster a part may have lost it.
+            let isWhole = try await directory.guards()?.show(id) ?? true
+            if old != id || !isWhole, !yes {
+                let others =
+                    old.map { $0 == id ? "" : "; sidecars that know it as \($0.printable) will go on without it" } ?? ""
                 try Prompt.confirm(
                     "Have the sidecars that know the id \(id) work with this database\(others)?",
                     doing: "the database would get the id \(id)\(others)", otherwise: "nothing was changed")
             }
-            let isChanged = try await directory.adoptDatabase(id) != id
+            let isChanged = try await directory.adoptDatabase(id) != id || !isWhole
             if json { return try Output.json([("id", .string(id)), ("changed", .bool(isChanged))]) }
             try Output.line(
                 isChanged

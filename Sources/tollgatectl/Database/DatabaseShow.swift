@@ -14,7 +14,8 @@ struct DatabaseShow: AsyncParsableCommand {
             or unknown) and what to do: version and mode, with redis+sentinel:// the primary and who names it, memory and \
             what happens at its end, keys that were evicted, what survives a restart, replicas, and the round trip beside \
             the sidecars' redis.timeout (of --config, else its default). \
-            What the user of Redis may not ask is unknown.
+            With redis+cluster:// it tells of the cluster, whether each part of it has the database's id, and all of this of \
+            each primary. What the user of Redis may not ask is unknown.
 
             EXAMPLE:
               tollgatectl database show
@@ -22,7 +23,7 @@ struct DatabaseShow: AsyncParsableCommand {
 
     @Flag(
         help:
-            "Print JSON: id (null: nobody has worked with it), server, primary (with redis+sentinel://), memory, evicted_keys, persistence, replicas, round_trip."
+            "Print JSON: id (null: nobody has worked with it), server, primary (with redis+sentinel://), memory, evicted_keys, persistence, replicas, round_trip; with redis+cluster:// id, cluster, guards, and primaries, each with these."
     )
     var json = false
     @OptionGroup var connection: Connection
@@ -30,14 +31,25 @@ struct DatabaseShow: AsyncParsableCommand {
     func run() async throws {
         try await connection.withRedis { session in
             let directory = session.directory
-            let id = try await directory.databaseID()
             let redis = session.configuration?.settings.redis
+            let timeout = redis?.timeout ?? Settings.Redis.defaultTimeout
+            if let cluster = await directory.clusterCondition() {
+                let report = ClusterReport(cluster, timeout: timeout)
+                return try show(cluster.guards?.id, isKnown: cluster.guards != nil, report.cells, report.json)
+            }
+            let id = try await directory.databaseID()
             let report = ConditionReport(
                 try await directory.condition(), at: "\(session.endpoint)", topology: session.client.topology,
-                timeout: redis?.timeout ?? Settings.Redis.defaultTimeout)
-            if json { return try Output.json([("id", JSON(id))] + report.json) }
-            let name = Table.Cell(id ?? "none: nobody has worked with it, or it was emptied")
-            try Output.fields([("Database", name)] + report.cells)
+                timeout: timeout)
+            try show(id, isKnown: true, report.cells, report.json)
         }
+    }
+
+    private func show(
+        _ id: String?, isKnown: Bool, _ cells: [(String, Table.Cell)], _ members: [(String, JSON)]
+    ) throws(Output.Lost) {
+        if json { return try Output.json([("id", JSON(id))] + members) }
+        let none = isKnown ? "none: nobody has worked with it, or it was emptied" : "unknown: a primary is away"
+        try Output.fields([("Database", Table.Cell(id ?? none))] + cells)
     }
 }
