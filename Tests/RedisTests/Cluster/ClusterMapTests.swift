@@ -149,6 +149,58 @@ import Testing
         }
     }
 
+    /// What a server says, with a few of its parts changed, left out or said twice: a map that holds together, or none.
+    private static func twisted(_ reply: RedisReply, _ random: inout SplitMix) -> RedisReply {
+        switch random.next(below: 60) {
+        case 0: return .integer(Int64(truncatingIfNeeded: random.next()))
+        case 1: return .integer(Int64(random.next(below: 20_000)) - 1000)
+        case 2: return .bytes((0..<random.next(below: 5)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+        case 3: return [.null, .status("OK"), .error("ERR no"), .array([])][random.next(below: 4)]
+        default: break
+        }
+        guard case .array(var elements) = reply, !elements.isEmpty else { return reply }
+        elements = elements.map { twisted($0, &random) }
+        let place = random.next(below: elements.count)
+        switch random.next(below: 20) {
+        case 0: elements.remove(at: place)
+        case 1: elements.insert(elements[place], at: 0)
+        case 2: elements.swapAt(0, place)
+        default: break
+        }
+        return .array(elements)
+    }
+
+    @Test func noTwistedReplyMisleads() throws {
+        var random = SplitMix(seed: 20_261_129)
+        let shards = try [ClusterReplies.redisFailedOver, ClusterReplies.valkeyFailedOver, ClusterReplies.redisNamed]
+            .map(ClusterReplies.reply)
+        let slots = try [ClusterReplies.slots, ClusterReplies.slotsNamed].map(ClusterReplies.reply)
+        var (maps, refusals) = (0, 0)
+        for round in 0..<Rounds.usually(2_000, long: 40_000) {
+            let map: ClusterMap
+            do throws(RedisError) {
+                map =
+                    round.isMultiple(of: 3)
+                    ? try ClusterMap(slots: Self.twisted(slots[round % 2], &random), of: Self.asked)
+                    : try ClusterMap(
+                        shards: Self.twisted(shards[round % 3], &random),
+                        nodes: Self.twisted(Self.text(ClusterReplies.redisFailedOverNodes), &random), of: Self.asked,
+                        isSecured: round.isMultiple(of: 2))
+            } catch {
+                refusals += 1
+                continue
+            }
+            maps += 1
+            #expect(!map.primaries.isEmpty)
+            #expect(Set(map.primaries).count == map.primaries.count)
+            #expect(map.slotCounts.allSatisfy { $0 > 0 })
+            #expect(map.slotCounts.reduce(0, +) <= 16_384)
+            #expect(map.primaries.allSatisfy { ServerAddress(told: $0.host, port: "\($0.port)") == $0 })
+        }
+        #expect(maps > 100)
+        #expect(refusals > 100)
+    }
+
     @Test func noneIsTooLarge() throws {
         func shard(_ number: Int) -> RedisReply {
             .array([

@@ -3,6 +3,7 @@
 import Endpoints
 import Logging
 import NIOPosix
+import TLS
 import TestSupport
 import Testing
 
@@ -205,6 +206,28 @@ import Testing
             let map = try await ClusterWatch.find(endpoint)
             #expect(map.primaries == [address])
             #expect(map.isWhole)
+        }
+    }
+
+    @Test func allOfAProcessFollowByOne() async throws {
+        // Nobody is there any more.
+        let address = try await RedisServer.run(.init(tcp: true)) { server in
+            ServerAddress(host: "127.0.0.1", port: try #require(server.tcpPort))
+        }
+        let endpoint = RedisEndpoint(.cluster(ClusterSeeds(hosts: [address])))
+        try await watched(endpoint) { watch, log in
+            let loop = MultiThreadedEventLoopGroup.singleton.next()
+            let followed = ClusterWatch.follow(endpoint, on: loop, logger: log.logger) {}
+            let other = try #require(followed)
+            #expect(other.watch === watch)
+            try await until("it is told why there is no map") {
+                watch.answer == .failure(.notConnected("\(address): connection refused"))
+            }
+            other.watch.leave(other.follower)
+            #expect(ClusterWatch.running(for: endpoint) === watch)
+            var secured = endpoint
+            secured.security = ServerTrust()
+            #expect(ClusterWatch.running(for: secured) == nil)
         }
     }
 

@@ -163,7 +163,10 @@ import Testing
             let round = (number == 0 ? driver.doubt() : driver.waitForIt()).asked
             #expect(round.count == 2)
             asked.formUnion(round)
-            for node in round { _ = driver.search.heard(.success(map), from: node, at: driver.now, jitter: 0.5) }
+            // Who has told last stays the one that is asked first.
+            for node in round.reversed() {
+                _ = driver.search.heard(.success(map), from: node, at: driver.now, jitter: 0.5)
+            }
         }
         // Who is cut off and answers what is over hides nobody.
         #expect(asked == Set(nodes[0...2]))
