@@ -38,7 +38,7 @@ final class ClusterBench {
             logger: logger)
         self.surroundings = surroundings
         let configuration = Self.configuration(policies)
-        func link(to address: ServerAddress?) -> StoreLink {
+        func link(to address: ServerAddress?, by configuration: AdmissionConfiguration) -> StoreLink {
             StoreLink(configuration, at: "redis", on: loop, surroundings) { _ in
                 guard let address else { return NoConnection(on: loop) { .notConnected("nobody") } }
                 let stub = StubLink(on: loop)
@@ -46,9 +46,13 @@ final class ClusterBench {
                 return stub
             }
         }
-        let nowhere = link(to: nil)
+        let nowhere = link(to: nil, by: configuration)
         store = Store(
-            Shards(nowhere: nowhere, make: { link(to: $0) }) { _ in
+            Shards(
+                nowhere: nowhere,
+                Shards.Terms(endpoint: RedisEndpoint(.tcp(host: "h", port: 1)), configuration: configuration),
+                make: { link(to: $0, by: $1.configuration) }
+            ) { _ in
                 Shards.Source(
                     answer: { stubs.map.map(Result.success) }, doubt: { stubs.doubts += 1 }, go: { _ in },
                     leave: { stubs.isLeft = true })

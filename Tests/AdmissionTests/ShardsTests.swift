@@ -83,6 +83,51 @@ import Testing
         #expect(bench[1].questions.count == 1)
     }
 
+    /// A question that was under way when the map was made is answered by whoever had its keys before.
+    @Test func whatTheMapKnowsAlreadyIsNotRemembered() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        ask(name)
+        try bench.draw([(3, 0, 5_460), (2, 5_461, 10_922), (1, 10_923, 16_383)])
+        bench[1].answer(moved(name, to: 3))
+        bench[3].answer(.success(.text("there")))
+        #expect(answers.texts == ["there"])
+        bench.pass(.milliseconds(500))
+        #expect(bench.doubts == 0, "Nothing is to be asked again")
+    }
+
+    @Test func aLiarHasNoMoreThanSixteenServersConnectedTo() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        for port in 100..<200 {
+            ask(name)
+            let asked = bench.store.link(of: name)
+            let stub = asked === bench.store.links[0] ? bench[1] : bench[port - 1]
+            stub.answer(moved(name, to: port))
+        }
+        #expect((100..<200).count { bench.has($0) } == 16)
+    }
+
+    @Test func aLookUpIsJudgedByTheDatabaseOfWhoeverAnswersIt() throws {
+        try bench.drawThree()
+        let name = ClusterBench.name(of: 1)
+        var call = RedisCommand(RedisScript.lookup, keyCount: 1)
+        call.append(name)
+        var server: StoreLink?
+        bench.store.link(of: name).askWithInstance(call, before: bench.loop.now + .milliseconds(250)) {
+            _, _, answering in
+            server = answering
+        }
+        #expect(bench[1].scripts == ["lookup", "instance"])
+        bench[1].answer(moved(name, to: 3))
+        bench[1].answer(.text("id"))
+        bench[3].answer(.null)
+        #expect(server == nil)
+        #expect(bench[3].scripts == ["instance"])
+        bench[3].answer(.text("id"))
+        #expect(server === bench.store.links[2])
+    }
+
     @Test func aServerThatNobodyHasNamedIsConnectedTo() throws {
         try bench.drawThree()
         let name = ClusterBench.name(of: 2)
@@ -137,7 +182,7 @@ import Testing
         let name = ClusterBench.name(of: 1)
         ask(name)
         for port in [1, 2, 1, 2] { bench[port].answer(moved(name, to: port == 1 ? 2 : 1)) }
-        #expect(answers.texts == ["MOVED \(HashSlot(of: name).number) 127.0.0.1:1"])
+        #expect(answers.texts == ["not connected: the key's hash slot is being moved to another server"])
         #expect(bench[1].questions.isEmpty)
         #expect(bench[2].questions.isEmpty)
     }
@@ -200,6 +245,28 @@ import Testing
         #expect(old.isClosed)
         ask(name)
         #expect(bench[4].scripts.contains("release"))
+    }
+
+    @Test func newServersAreAskedAsTheLastReloadSays() throws {
+        try bench.drawThree()
+        var configuration = ClusterBench.configuration([])
+        configuration.timeout = .milliseconds(99)
+        bench.store.go(by: configuration)
+        try bench.draw([(4, 0, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_383)])
+        #expect(bench.store.links.map(\.timeout) == Array(repeating: .milliseconds(99), count: 3))
+    }
+
+    /// A failover is no reason to forget that keys were known a moment ago.
+    @Test func whoHasAnothersKeysWasOfUseWhenThatOneWas() throws {
+        try bench.drawThree()
+        bench.loop.advanceTime(by: .seconds(10))
+        bench.store.links[0].noteUse()
+        bench.loop.advanceTime(by: .seconds(1))
+        try bench.draw([(4, 0, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_383)])
+        #expect(bench.store.links[0].wasOfUse(within: .seconds(1)))
+        try bench.draw([(2, 5_461, 10_922), (3, 10_923, 16_383)])
+        #expect(bench.shards.nowhere.wasOfUse(within: .seconds(1)))
+        #expect(!bench.store.links[0].wasOfUse(within: .seconds(1)))
     }
 
     @Test func itsEndIsEverybodysEnd() throws {

@@ -189,7 +189,9 @@ package final class Gate {
     }
 
     /// Calls that it counted are not written yet, since Redis is away: they would be lost with it.
-    package var owesUsage: Bool { !meter.isAtRest && store.fault != nil }
+    package var owesUsage: Bool {
+        !meter.isAtRest && (store.fault != nil || store.outageOfSome != nil)
+    }
 
     /// Whoever calls does so within it, as a rule. While Redis is away nothing is let go.
     private static let inheritance = TimeAmount.seconds(60)

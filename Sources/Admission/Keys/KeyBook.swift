@@ -166,10 +166,9 @@ final class KeyBook {
         counters.lookups += 1
         var call = RedisCommand(RedisScript.lookup, keyCount: 1)
         call.append(store.names.credential(hash))
-        let link = store.link(of: call)
         // Before a key that worked becomes unknown: is this still the database that knew it? Its id is read behind the
         // pointer.
-        link.ask(call, link.instanceQuestion(), before: deadline) { found, database in
+        store.link(of: call).askWithInstance(call, before: deadline) { found, database, link in
             assert(self.lookups[hash] != nil, "A look-up is under way once")
             let asks = self.lookups.removeValue(forKey: hash) ?? []
             if isProven, found.isUnknownKey { self.provenFailures.take(at: self.store.eventLoop.now) }
@@ -182,7 +181,7 @@ final class KeyBook {
                 for ask in asks where !ask.isDone { self.lookUp(ask, hash) }
                 return
             }
-            guard link.compareInstance(instance), pointer.count == 2 else {
+            guard link.showsInstance(instance), pointer.count == 2 else {
                 return self.miss(asks, "unexpected look-up")
             }
             self.follow(RecordPointer(pointer[1]), hash, asks, by: link)

@@ -6,7 +6,7 @@ import Redis
 
 /// Writes the database's id into each part of a cluster, once in the life of a database: whoever serves it first does, and
 /// several may. From then on a part that doesn't show it has lost what it had.
-struct GuardWriting {
+final class GuardWriting {
     private static let interval = TimeAmount.milliseconds(100)
 
     /// Which of ``Names/guards`` were seen with the id.
@@ -14,7 +14,7 @@ struct GuardWriting {
     private var next = NIODeadline.uptimeNanoseconds(0)
 
     /// To be called every tick.
-    mutating func advance(_ now: NIODeadline, among shards: Shards) {
+    func advance(_ now: NIODeadline, among shards: Shards) {
         let nowhere = shards.nowhere
         guard nowhere.instance.isGuarded == false, now >= next, let id = nowhere.instance.id, !shards.links.isEmpty
         else { return }
@@ -29,7 +29,7 @@ struct GuardWriting {
         finish(by: shards.link(of: HashSlot(of: nowhere.names.guarded)), now)
     }
 
-    mutating func note(_ place: Int) {
+    func note(_ place: Int) {
         seen.insert(place)
     }
 

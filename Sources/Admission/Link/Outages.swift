@@ -127,6 +127,7 @@ package final class Outages: Sendable {
     private let tally = NIOLockedValueBox(Tally())
     /// Whether there may be anything to take.
     private let isInSpell = Atomic(false)
+    private static let mostNodes = 256
     private let nodes = NIOLockedValueBox<[ServerAddress: Outages]>([:])
 
     package init() {}
@@ -134,8 +135,10 @@ package final class Outages: Sendable {
     /// The same of one of a cluster's servers, for all loops.
     func node(at address: ServerAddress) -> Outages {
         nodes.withLockedValue { nodes in
-            let outages = nodes[address] ?? Outages()
-            nodes[address] = outages
+            if let known = nodes[address] { return known }
+            let outages = Outages()
+            // Beyond it each loop tells for itself: containers have a new address at each start.
+            if nodes.count < Self.mostNodes { nodes[address] = outages }
             return outages
         }
     }

@@ -47,9 +47,11 @@ extension Store {
         let nowhere = StoreLink(configuration, at: "\(endpoint)", on: eventLoop, surroundings.unheard) { _ in
             NoConnection(on: eventLoop) { reason(at: endpoint) }
         }
-        return Shards(nowhere: nowhere) { address in
+        return Shards(nowhere: nowhere, Shards.Terms(endpoint: endpoint, configuration: configuration)) {
+            address, terms in
             server(
-                at: endpoint.node(at: address), configuration, on: eventLoop, surroundings.node(at: address))
+                at: terms.endpoint.node(at: address), terms.configuration, on: eventLoop,
+                surroundings.node(at: address))
         } follow: { shards in
             follow(endpoint, on: eventLoop, shards, surroundings.logger)
         }

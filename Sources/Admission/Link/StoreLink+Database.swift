@@ -58,6 +58,10 @@ extension StoreLink {
         let began = eventLoop.now
         send(firstQuestion()) { result in
             guard let answer = self.answer(result, of: RedisScript.instance) else {
+                // Another server was named for the witness' key: a stranger, which shows nothing until a map has it.
+                if case .failure(let error) = result, self.redirector != nil, error.isAboutSlots {
+                    return self.pass(done, since: began)
+                }
                 return done(result.flatMap { _ in .failure(.protocolViolation("no instance id")) })
             }
             switch self.compare(answer) {
@@ -66,16 +70,19 @@ extension StoreLink {
                 // The connection's own time is what ends this.
                 self.eventLoop.assumeIsolated().scheduleTask(in: Self.blankPause) { self.greet(send, done) }
                 return
-            case .compared: break
+            case .compared: self.pass(done, since: began)
             }
-            self.traffic.connects += 1
-            self.health.noteConnected()
-            done(.success(()))
-            guard !self.isClosed else { return }
-            self.tellChanges(self.eventLoop.now)
-            self.noteTrip(since: began)
-            self.sendPostponed()
         }
+    }
+
+    private func pass(_ done: (Result<Void, RedisError>) -> Void, since began: NIODeadline) {
+        traffic.connects += 1
+        health.noteConnected()
+        done(.success(()))
+        guard !isClosed else { return }
+        tellChanges(eventLoop.now)
+        noteTrip(since: began)
+        sendPostponed()
     }
 
     /// A question was answered that nothing else went along with.
@@ -98,7 +105,7 @@ extension StoreLink {
         switch witness.role {
         case .origin where instance.id == nil && redirector?.othersAreBlank(than: self) != false:
             instanceQuestion(proposing: DatabaseID.proposal())
-        case .guard where instance.isGuarded == false:
+        case .guard where instance.isGuarded == false && !witness.hasShown:
             instanceQuestion(proposing: instance.id.map { String(decoding: $0, as: UTF8.self) } ?? "")
         case .origin, .guard, .bystander: instanceQuestion()
         }
@@ -111,9 +118,12 @@ extension StoreLink {
     /// - Returns: whether it is one.
     func compareInstance(_ answer: [RedisReply]) -> Bool { compare(answer) != .unreadable }
 
+    /// - Returns: whether it shows which database it is: without, nobody's key is none.
+    func showsInstance(_ answer: [RedisReply]) -> Bool { compare(answer) == .compared }
+
     private func compare(_ answer: [RedisReply]) -> Showing {
-        guard answer.count == (witness.guarded == nil ? 2 : 3) else { return .unreadable }
-        if witness.guarded != nil { instance.note(isGuarded: answer[2].integer == 1) }
+        // The witness may have changed since it was asked.
+        guard answer.count == 2 || answer.count == 3 && redirector != nil else { return .unreadable }
         var seen: [UInt8]?
         if case .bytes(let id) = answer[1] {
             seen = id
@@ -121,7 +131,13 @@ extension StoreLink {
         }
         witness.isBlank = seen == nil && isUndecided
         guard !witness.isBlank else { return .blank }
-        note(isOurs: witness.role == .bystander || instance.agrees(with: seen))
+        let agrees = witness.role != .bystander && instance.agrees(with: seen)
+        if agrees {
+            witness.hasShown = true
+            // An origin that has lost the id has lost this as well.
+            if answer.count == 3 { instance.note(isGuarded: answer[2].integer == 1) }
+        }
+        note(isOurs: witness.role == .bystander || agrees)
         return .compared
     }
 
@@ -129,7 +145,7 @@ extension StoreLink {
     private var isUndecided: Bool {
         switch witness.role {
         case .origin: witness.guarded != nil && instance.id == nil
-        case .guard: instance.isGuarded != true
+        case .guard: instance.isGuarded != true && !witness.hasShown
         case .bystander: false
         }
     }

@@ -141,6 +141,21 @@ final class StoreLink {
         usedAt = eventLoop.now
     }
 
+    /// It has the keys of another one now, which was of use when it was.
+    func inheritUse(of former: StoreLink) {
+        usedAt = max(usedAt, former.usedAt)
+    }
+
+    /// What was the matter is over, whoever looks.
+    func forgetFault() {
+        faultySince = nil
+    }
+
+    /// It has said something, if only where to ask instead.
+    func noteWord() {
+        health.noteAnswer()
+    }
+
     /// Whether it was of use not longer ago.
     func wasOfUse(within time: TimeAmount) -> Bool { eventLoop.now <= usedAt + time }
 
@@ -215,24 +230,32 @@ final class StoreLink {
             guard case .failure(.connectionClosed) = result, !self.isClosed, self.eventLoop.now < deadline else {
                 return then(result)
             }
-            self.send(call, before: deadline, then)
+            self.successor(for: call).send(call, before: deadline, then)
         }
     }
 
-    /// Two questions in one write, about keys of two hash slots; `then` hears both answers when the later one is there.
-    func ask(
-        _ first: RedisCommand, _ second: RedisCommand, before deadline: NIODeadline,
-        _ then: @escaping (Result<RedisReply, RedisError>, Result<RedisReply, RedisError>) -> Void
+    /// Whoever has its keys by now.
+    private func successor(for call: RedisCommand) -> StoreLink {
+        guard let redirector, let slot = call.slot else { return self }
+        return redirector.link(of: slot)
+    }
+
+    /// A question, and which database its answer is of, in one write; `then` hears both answers when the later one is there,
+    /// and whose they are.
+    func askWithInstance(
+        _ first: RedisCommand, before deadline: NIODeadline,
+        _ then: @escaping (Result<RedisReply, RedisError>, Result<RedisReply, RedisError>, StoreLink) -> Void
     ) {
+        if let redirector { return redirector.ask(first, by: self, before: deadline, then) }
         var results: (first: Result<RedisReply, RedisError>?, second: Result<RedisReply, RedisError>?)
         func hear() {
-            if let first = results.first, let second = results.second { then(first, second) }
+            if let first = results.first, let second = results.second { then(first, second, self) }
         }
         ask(first, before: deadline) {
             results.first = $0
             hear()
         }
-        ask(second, before: deadline) {
+        ask(instanceQuestion(), before: deadline) {
             results.second = $0
             hear()
         }

@@ -21,6 +21,8 @@ struct Witness {
     let guarded: String?
     /// It has shown no id, which isn't known to be a loss.
     var isBlank = false
+    /// It has shown the id: what it shows after that is never for want of having been written.
+    var hasShown = false
 
     /// Of the one server there is.
     init(of names: Names) {
@@ -35,12 +37,14 @@ struct Witness {
 
     /// Of a cluster's primary.
     ///
-    /// - Parameter owns: whether a hash slot is among its own, of which it has at least one.
-    init(of names: Names, owning owns: (HashSlot) -> Bool) {
+    /// - Parameters:
+    ///   - guards: ``Names/guards`` and where they lie.
+    ///   - owns: whether a hash slot is among its own, of which it has at least one.
+    init(of names: Names, guardedBy guards: [(name: String, slot: HashSlot)], owning owns: (HashSlot) -> Bool) {
         if owns(HashSlot(of: names.instance)) {
             self.init(.origin, names.instance, names.guarded)
-        } else if let name = names.guards.first(where: { owns(HashSlot(of: $0)) }) {
-            self.init(.guard, name, nil)
+        } else if let found = guards.first(where: { owns($0.slot) }) {
+            self.init(.guard, found.name, nil)
         } else {
             self.init(.bystander, names.bystander(where: owns), nil)
         }

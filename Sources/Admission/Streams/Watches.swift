@@ -72,7 +72,7 @@ final class Watches {
     }
 
     private func endIfAway(_ now: NIODeadline) {
-        guard store.fault != nil else {
+        guard store.fault != nil || store.outageOfSome != nil else {
             awaySince = nil
             return
         }

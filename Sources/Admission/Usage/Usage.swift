@@ -69,6 +69,18 @@ struct Usage {
     /// Its answer came, or never will.
     mutating func settle() { underWay -= 1 }
 
+    /// Whoever has its counters isn't there: it is counted on, and keeps no other from being written.
+    ///
+    /// - Returns: how many calls there was no room for any more.
+    mutating func putBack(_ chunk: UsageChunk) -> Int {
+        underWay -= 1
+        return chunk.cells.reduce(0) { dropped, entry in
+            let (key, cell) = entry
+            let isKept = table.add(cell.count, to: key, of: cell.pointer, at: cell.lastUse)
+            return isKept ? dropped : dropped + cell.count.calls
+        }
+    }
+
     /// It was not written: later, perhaps.
     mutating func keep(_ chunk: UsageChunk, at now: NIODeadline) {
         underWay -= 1

@@ -135,19 +135,28 @@ final class UsageMeter {
 
     private func write(_ chunk: UsageChunk) {
         let names = store.names
+        let link = store.link(of: names.organization(chunk.organization))
+        guard link.outage == nil, link.isReady else {
+            if ending == nil {
+                dropped += usage.putBack(chunk)
+            } else {
+                usage.settle()
+                lost += chunk.calls
+            }
+            return
+        }
         var call = RedisCommand(RedisScript.usage, keyCount: 2 + chunk.cells.count)
         call.append(names.organization(chunk.organization))
         call.append(names.usage(chunk.organization, day: Int(chunk.day)))
         for (_, cell) in chunk.cells { call.append(names.record(cell.pointer)) }
         call.append(Int64(retentionSeconds))
-        for (tool, cell) in chunk.cells {
+        for (key, cell) in chunk.cells {
             call.append(Int64(cell.lastUse))
-            call.append("\(cell.pointer.id):\(usage.tools.labels[Int(tool)])")
+            call.append("\(cell.pointer.id):\(usage.tools.labels[Int(key.tool)])")
             call.append(Int64(cell.count.allowed))
             call.append(Int64(cell.count.denied))
             call.append(Int64(cell.count.cost))
         }
-        let link = store.link(of: call)
         link.send(call, before: store.eventLoop.now + Usage.patience) { result in
             self.conclude(chunk, result, from: link)
         }

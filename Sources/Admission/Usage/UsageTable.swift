@@ -78,7 +78,7 @@ struct UsageChunk {
 
     let organization: String
     let day: Int32
-    var cells: [(tool: Int32, cell: UsageTable.Cell)] = []
+    var cells: [(key: UsageTable.Key, cell: UsageTable.Cell)] = []
 
     var calls: Int { cells.reduce(0) { $0 + $1.cell.count.calls } }
 
@@ -92,7 +92,7 @@ struct UsageChunk {
         for (key, cell) in cells {
             let group = Group(organization: cell.pointer.organization, day: key.day)
             groups[group, default: UsageChunk(organization: group.organization, day: group.day)]
-                .cells.append((key.tool, cell))
+                .cells.append((key, cell))
             guard groups[group]?.cells.count == mostCells, let chunk = groups.removeValue(forKey: group) else {
                 continue
             }

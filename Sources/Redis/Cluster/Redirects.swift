@@ -8,12 +8,12 @@ package import NIOCore
 /// A ``Redirection`` tells that nothing was done: to send the command again is no repetition. What may have been carried
 /// out (`.timeout`, `.connectionClosed`) has none, and never gets here.
 ///
-/// Invariants: no more than ``mostHops`` nodes after the first one, and none once the deadline has come.
+/// Invariants: no more than ``mostHops`` nodes after the first one until the next tick, and none once the deadline has come.
 package struct Redirects: Sendable {
     package enum Step: Sendable, Equatable {
         /// At once; behind `ASKING` on the same connection where that is said.
         case resend(to: ServerAddress, isAsking: Bool)
-        /// To the same node, at the next tick.
+        /// To whoever has the hash slot at the next tick.
         case later
         /// What the node said is the answer.
         case giveUp
@@ -34,7 +34,10 @@ package struct Redirects: Sendable {
         switch redirection {
         case .moved(_, let node): return hop(to: node, isAsking: false)
         case .ask(_, let node): return hop(to: node, isAsking: true)
-        case .tryAgain: return .later
+        case .tryAgain:
+            // Whoever waits for the next tick goes round no faster than that.
+            hops = 0
+            return .later
         case .down: return .giveUp
         }
     }

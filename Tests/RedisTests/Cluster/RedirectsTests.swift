@@ -106,9 +106,10 @@ import Testing
             switch redirects.step(redirection, at: now) {
             case .resend(let to, let isAsking):
                 hops += 1
+                #expect(hops <= Redirects.mostHops)
                 (node, self.isAsking) = (to, isAsking)
                 #expect(isAsking == { if case .ask = redirection { true } else { false } }())
-            case .later: now = now + .milliseconds(1)
+            case .later: (now, hops) = (now + .milliseconds(1), 0)
             case .giveUp: return false
             }
             // Who waits for a tick looks at the deadline then.
