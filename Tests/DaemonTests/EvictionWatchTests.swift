@@ -99,6 +99,33 @@ import Testing
         }
     }
 
+    /// One that is away may be the one that was worse.
+    @Test func theWorstNodeOfAClusterCounts() async throws {
+        try await RedisCluster.run { cluster in
+            let client = try await RedisClient.connect(to: RedisEndpoint(parsing: cluster.url))
+            defer { client.close() }
+            let log = RecordedLog()
+            let watch = EvictionWatch(logger: log.logger)
+            func look() async {
+                watch.expectAnother()
+                await watch.look(by: client)
+            }
+            await look()
+            #expect(watch.cause == nil)
+            _ = try await cluster.nodes[1].cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            await look()
+            #expect(watch.cause?.reason == "eviction")
+            try await cluster.nodes[1].kill()
+            await look()
+            #expect(watch.cause?.reason == "eviction")
+            try await cluster.nodes[1].start()
+            try await cluster.settle()
+            await look()
+            #expect(watch.cause == nil)
+            #expect(log.lines == ["\(Self.any) policy=allkeys-lru", Self.over])
+        }
+    }
+
     /// Nothing is known of such a server, and no operator can do anything about it by being told each minute.
     @Test func aServerThatDoesNotTellIsDebug() async throws {
         let users = ["few on >secret ~* +hello +auth"]

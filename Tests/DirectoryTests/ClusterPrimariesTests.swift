@@ -121,6 +121,22 @@ import Testing
         return found
     }
 
+    /// Of one that is a primary no more nobody has the rest.
+    @Test func aScanThatHasLostItsPrimaryBeginsAnew() async throws {
+        try await opened { cluster, directory in
+            for id in Self.organizations { _ = try await directory.createOrganization(id) }
+            let first = try await directory.redis.scan(after: "0", matching: "tg:1:{org-*}", step: "1000")
+            let anew = try await directory.redis.scan(after: "10.0.0.9:6379 77", matching: "tg:1:{org-*}", step: "1000")
+            #expect(anew.names == first.names)
+            #expect(anew.next == first.next)
+            let second = try #require(directory.redis.primaries[1].address)
+            #expect(first.next == "\(second) 0")
+            let next = try await directory.redis.scan(after: "\(second) 0", matching: "tg:1:{org-*}", step: "1000")
+            #expect(Set(next.names).isDisjoint(with: first.names))
+            #expect(next.names.isEmpty == false)
+        }
+    }
+
     @Test func quotasUsageAndSidecarsAreToo() async throws {
         try await opened { cluster, directory in
             let quotas = Quotas(directory.redis, namespace: "tg")

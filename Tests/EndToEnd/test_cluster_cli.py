@@ -9,7 +9,7 @@ import pytest
 from fixtures.cluster import Cluster, slot_of
 from fixtures.programs import ROOT, Control
 from fixtures.server import Server
-from fixtures.wire import until
+from fixtures.wire import ask, until
 from test_json_shapes import POLICIES, commands, hold
 
 ORGANIZATIONS = [f"org-{number}" for number in range(24)]
@@ -122,7 +122,7 @@ def test_every_command_once(ctl, shared, folder):
         run("org delete", org, "--yes")
     run("plan delete", "pro")
     assert run_import(run, exported) == len(ORGANIZATIONS) + 6
-    # Which routes there are is for sidecars to publish.
+    # Which routes there are is for sidecars to publish: see below.
     assert seen == commands() - {"routes"}
     for org in ORGANIZATIONS:
         run("org delete", org, "--yes")
@@ -212,6 +212,32 @@ def test_a_shard_that_is_gone_costs_its_own(cluster):
     assert [one["address"] for one in shown["primaries"] if "error" in one["server"]] == [primary.address]
     assert shown["guards"]["judgement"] == "unknown"
     assert primary.address in ctl("database", "show")
+
+
+def test_a_sidecar_of_the_cluster_is_seen(launch, upstream, shared, ctl):
+    issued = [ctl.issue(org) for org in ORGANIZATIONS[:6]]
+    daemon = launch(upstream, redis_url=shared.url(), policies=POLICIES)
+    for key in issued:
+        assert ask(daemon.port, "GET", "/api/listings", key["key"]).status == 200
+    assert "/api/" in ctl("routes")
+    # By the policies that it publishes.
+    (shown,) = json.loads(ctl("quota", "show", ORGANIZATIONS[0], "--json"))["sets"]
+    assert {quota["name"] for quota in shown["policies"]} == {"org", "month"}
+    ctl("org", "suspend", ORGANIZATIONS[1])
+    until(lambda: ask(daemon.port, "GET", "/api/listings", issued[1]["key"]).status != 200, "the suspension being known")
+    assert ask(daemon.port, "GET", "/api/listings", issued[0]["key"]).status == 200
+    until(lambda: "6" in ctl("usage", "--all", "--by", "day"), "usage being counted")
+
+
+def test_the_database_is_shown_without_the_shard_of_its_id(cluster):
+    ctl = Control(cluster.url())
+    ctl("org", "create", "acme")
+    primary = cluster.owner("tg:1:{:m}:meta")
+    cluster.replica_of(primary).kill()
+    primary.kill()
+    assert re.search(r"^Database: +unknown: a primary is away$", ctl("database", "show"), re.MULTILINE)
+    done = ctl.run("org", "create", "globex")
+    assert done.returncode == 75 and primary.address in done.stderr, done.stderr
 
 
 def test_full_coverage_is_warned_of(folder):
