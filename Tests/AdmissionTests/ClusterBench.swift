@@ -40,7 +40,7 @@ final class ClusterBench {
         let configuration = Self.configuration(policies)
         func link(to address: ServerAddress?, by configuration: AdmissionConfiguration) -> StoreLink {
             StoreLink(configuration, at: "redis", on: loop, surroundings) { _ in
-                guard let address else { return NoConnection(on: loop) { .notConnected("nobody") } }
+                guard let address else { return NoConnection(on: loop) { .broken(.notConnected("nobody")) } }
                 let stub = StubLink(on: loop)
                 stubs.byAddress[address] = stub
                 return stub

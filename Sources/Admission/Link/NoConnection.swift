@@ -6,20 +6,29 @@ import Redis
 
 /// The connection of hash slots that nobody is known to own.
 final class NoConnection: RedisLink {
-    let isReady = false
+    /// What is known of the cluster's hash slots.
+    enum Knowledge {
+        case none
+        /// Each is owned, so nothing is to be asked here.
+        case whole
+        /// Why some are nobody's, or those of all.
+        case broken(RedisError)
+    }
+
     let isRefused = true
     let commandsInFlight = 0
     let isAtRest = true
     private let eventLoop: any EventLoop
-    private let reason: () -> RedisError
+    private let look: () -> Knowledge
 
-    /// - Parameter reason: why nobody is known.
-    init(on eventLoop: any EventLoop, because reason: @escaping () -> RedisError) {
+    init(on eventLoop: any EventLoop, knowing look: @escaping () -> Knowledge) {
         self.eventLoop = eventLoop
-        self.reason = reason
+        self.look = look
     }
 
-    var lastFailure: RedisError? { reason() }
+    var isReady: Bool { if case .whole = look() { true } else { false } }
+
+    var lastFailure: RedisError? { if case .broken(let error) = look() { error } else { nil } }
 
     func start() {}
     func authenticate(as _: RedisEndpoint) {}
@@ -31,7 +40,7 @@ final class NoConnection: RedisLink {
         _: RedisCommand, deadline _: NIODeadline, late _: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion
     ) {
-        completion(.failure(reason()))
+        completion(.failure(lastFailure ?? .notConnected("nobody has told yet who has which of the cluster's keys")))
     }
 
     func close() -> EventLoopFuture<Void> { eventLoop.makeSucceededVoidFuture() }

@@ -141,7 +141,7 @@ final class Shards {
         for link in made { inherit(link, of: before, former) }
         for link in former where !links.contains(where: { $0 === link }) { retire(link) }
         handOn(nowhere)
-        if map.isWhole { nowhere.forgetFault() }
+        if map.isWhole { nowhere.recover() }
         for link in made { link.start() }
     }
 
@@ -233,7 +233,7 @@ final class Shards {
             guard case .failure(let error) = result, let address = self.address(of: link),
                 let redirection = Redirection(error, from: address)
             else { return journey.then(result, link) }
-            link.noteWord()
+            if redirection != .down { link.noteWord() }
             self.redirect(journey, redirection, error, by: link)
         }
     }

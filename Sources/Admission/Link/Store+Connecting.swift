@@ -44,8 +44,8 @@ extension Store {
         at endpoint: RedisEndpoint, _ configuration: AdmissionConfiguration, on eventLoop: any EventLoop,
         _ surroundings: Surroundings
     ) -> Shards {
-        let nowhere = StoreLink(configuration, at: "\(endpoint)", on: eventLoop, surroundings.unheard) { _ in
-            NoConnection(on: eventLoop) { reason(at: endpoint) }
+        let nowhere = StoreLink(configuration, at: "\(endpoint)", on: eventLoop, surroundings) { _ in
+            NoConnection(on: eventLoop) { knowledge(of: endpoint) }
         }
         return Shards(nowhere: nowhere, Shards.Terms(endpoint: endpoint, configuration: configuration)) {
             address, terms in
@@ -57,9 +57,13 @@ extension Store {
         }
     }
 
-    private static func reason(at endpoint: RedisEndpoint) -> RedisError {
-        if case .failure(let error)? = ClusterWatch.running(for: endpoint)?.answer { return error }
-        return .notConnected("nobody tells which server of the cluster has these keys")
+    private static func knowledge(of endpoint: RedisEndpoint) -> NoConnection.Knowledge {
+        switch ClusterWatch.running(for: endpoint)?.answer {
+        case .success(let map)? where map.isWhole: .whole
+        case .success?: .broken(.notConnected("no server of the cluster has some of the hash slots"))
+        case .failure(let error)?: .broken(error)
+        case nil: .none
+        }
     }
 
     private static func follow(
@@ -74,13 +78,6 @@ extension Store {
 }
 
 extension Surroundings {
-    /// The watch is who has something to say of what nobody owns.
-    fileprivate var unheard: Surroundings {
-        Surroundings(
-            instance: instance, late: late, outages: Outages(), seen: seen, wallClock: wallClock,
-            logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })
-    }
-
     /// Of one of a cluster's servers: what the log says of it names it, and isn't what it says of another.
     fileprivate func node(at address: ServerAddress) -> Surroundings {
         var logger = logger

@@ -146,9 +146,10 @@ final class StoreLink {
         usedAt = max(usedAt, former.usedAt)
     }
 
-    /// What was the matter is over, whoever looks.
-    func forgetFault() {
-        faultySince = nil
+    /// What was the matter is over, as somebody else has seen.
+    func recover() {
+        health.noteConnected()
+        tellChanges(eventLoop.now)
     }
 
     /// It has said something, if only where to ask instead.
