@@ -34,10 +34,11 @@ extension Directory {
     /// - Throws: `.databaseTorn` where parts of a cluster show others, or the part that had it has lost it.
     func nameDatabase() async throws(DirectoryError) -> String {
         guard redis.cluster != nil else { return try await name(names.instance, DatabaseID.proposal()) }
-        let (known, isGuarded) = try await guardedID()
+        var (known, isGuarded) = try await guardedID()
         if let known, isGuarded { return known }
         let shown = Set(try await shownIDs().compactMap(\.self))
-        // Nobody lays a guard before there is an id.
+        // Nobody lays a guard before there is an id: after what they show it is there, if others name it at this moment.
+        (known, isGuarded) = try await guardedID()
         guard shown.isSubset(of: known.map { [$0] } ?? []), known != nil || !isGuarded else {
             throw .databaseTorn(ids: shown.union(known.map { [$0] } ?? []).sorted())
         }
@@ -53,8 +54,10 @@ extension Directory {
     /// Which database the parts of a cluster show that they belong to; nil on one server.
     package func guards() async throws(DirectoryError) -> DatabaseGuards? {
         guard redis.cluster != nil else { return nil }
-        let (known, isGuarded) = try await guardedID()
-        return DatabaseGuards(id: known, shown: try await shownIDs(), isGuarded: isGuarded)
+        // In the opposite order to that in which they are written.
+        let isGuarded = try await guardedID().isGuarded
+        let shown = try await shownIDs()
+        return DatabaseGuards(id: try await guardedID().id, shown: shown, isGuarded: isGuarded)
     }
 
     /// - Returns: the id that it has then: what was proposed, or what it had before.

@@ -9,7 +9,7 @@ final class ClientConnection: Sendable {
     /// A command, and whether the node is to carry it out although its hash slot is still another's (`ASKING`).
     typealias Question = (command: RedisCommand, isAsking: Bool)
 
-    private let handler: NIOLoopBound<RedisChannelHandler>
+    let handler: NIOLoopBound<RedisChannelHandler>
     private let ticking: RepeatedTask
     private let timeout: TimeAmount
 
@@ -51,6 +51,7 @@ final class ClientConnection: Sendable {
             if tick.excess > .zero { handler.value.shift(by: tick.excess) }
             if tick.expires { handler.value.expire(at: now) }
         }
+        whenClosed {}
     }
 
     private func greet(_ endpoint: RedisEndpoint, within patience: TimeAmount) async throws(RedisError) {
@@ -80,7 +81,8 @@ final class ClientConnection: Sendable {
     /// Sends many at once, which costs one round trip.
     ///
     /// - Parameter tellingLoss: where the connection is gone already, each fails with `.notConnected`, for nothing was sent; else with
-    ///   what it was lost by.
+    ///   what it was lost by. A command under way when the server refused another one for good (READONLY) may have been
+    ///   carried out: it fails with `.connectionClosed`, and not with that refusal.
     /// - Returns: of each what ``send(_:)`` would return or throw.
     func send(_ questions: [Question], tellingLoss: Bool = false) async -> [Result<RedisReply, RedisError>] {
         guard !questions.isEmpty else { return [] }
@@ -88,19 +90,23 @@ final class ClientConnection: Sendable {
         let timeout = timeout
         return await withCheckedContinuation { continuation in
             handler.eventLoop.execute {
-                guard handler.value.isOpen || !tellingLoss else {
-                    let lost = RedisError.notConnected("the connection was lost")
-                    return continuation.resume(returning: questions.map { _ in .failure(lost) })
-                }
                 let deadline = handler.eventLoop.now + timeout
                 handler.value.prepare(Set(questions.compactMap(\.command.script)), deadline: deadline) {
+                    guard handler.value.isOpen || !tellingLoss else {
+                        let lost = RedisError.notConnected("the connection was lost")
+                        return continuation.resume(returning: questions.map { _ in .failure(lost) })
+                    }
                     let replies = Replies(count: questions.count) { continuation.resume(returning: $0) }
                     for (place, question) in questions.enumerated() {
                         // Nothing comes between both, for the script is there.
                         if question.isAsking {
-                            handler.value.send(RedisCommand("ASKING"), deadline: deadline) { _ in }
+                            handler.value.send(.asking, deadline: deadline) { _ in }
                         }
-                        handler.value.send(question.command, deadline: deadline) { replies.take($0, at: place) }
+                        handler.value.send(question.command, deadline: deadline) { reply in
+                            // Its own refusal is told before the connection ends.
+                            let isLost = tellingLoss && !handler.value.isOpen
+                            replies.take(isLost ? reply.mapError(\.asLoss) : reply, at: place)
+                        }
                     }
                 }
             }
@@ -109,8 +115,14 @@ final class ClientConnection: Sendable {
 
     /// Calls back once, on a loop, when the connection is gone; soon if it is gone already.
     func whenClosed(_ closed: @escaping @Sendable () -> Void) {
-        let handler = handler
-        handler.eventLoop.execute { handler.value.whenClosed { _ in closed() } }
+        let (handler, ticking) = (handler, ticking)
+        handler.eventLoop.execute {
+            handler.value.whenClosed { _ in
+                // Nobody else ends it where the server does.
+                ticking.cancel()
+                closed()
+            }
+        }
     }
 
     /// What still waits fails with `.shutdown`.
@@ -118,5 +130,12 @@ final class ClientConnection: Sendable {
         ticking.cancel()
         let handler = handler
         handler.eventLoop.execute { handler.value.close(.shutdown) }
+    }
+}
+
+extension RedisError {
+    /// What another command was refused with is no refusal of this one.
+    fileprivate var asLoss: RedisError {
+        if case .server(let line) = self { .connectionClosed(line) } else { self }
     }
 }

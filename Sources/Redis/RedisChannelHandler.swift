@@ -103,6 +103,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     func load(
         _ script: RedisScript, deadline: NIODeadline, _ completion: @escaping (Result<Void, RedisError>) -> Void
     ) {
+        guard isOpen else { return completion(.failure(failure ?? .notConnected("closed"))) }
         var command = RedisCommand("SCRIPT")
         command.append("LOAD")
         command.append(script.source)

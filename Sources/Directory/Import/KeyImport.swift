@@ -154,6 +154,8 @@ package struct KeyImport: Sendable {
         var refused: [(place: Int, refusal: Refusal)] = []
         /// Places of those that work here and are inactive in the file, with the keys that they replaced.
         var ended: [(place: Int, rotatedFrom: KeyID?)] = []
+        /// The first: of a cluster one node may fail while the others carry out what they are asked.
+        var fault: DirectoryError?
     }
 
     /// - Returns: places of those whose pointer is to be placed, and of those that there is no room for under this id.
@@ -162,70 +164,76 @@ package struct KeyImport: Sendable {
     ) async throws(DirectoryError) -> (written: [Int], refused: [(place: Int, refusal: Refusal)]) {
         let runs = Self.runs(of: places, batch)
         var writing = Writing()
-        let missing = try read(try await answers(of: runs, batch), of: runs, &batch, &writing)
-        // Before anything that may fail.
+        let missing = read(await answers(of: runs, batch), of: runs, &batch, &writing)
+        // Before anything that may fail, and whatever has failed.
         try await revoke(writing.ended, &batch)
+        if let fault = writing.fault { throw fault }
         if createsOrganizations, !missing.isEmpty {
             try await create(missing, batch)
             writing.ended = []
-            _ = try read(try await answers(of: missing, batch), of: missing, &batch, &writing)
+            _ = read(await answers(of: missing, batch), of: missing, &batch, &writing)
             try await revoke(writing.ended, &batch)
+            if let fault = writing.fault { throw fault }
         }
         return (writing.written.sorted(), writing.refused)
     }
 
     /// Where memory is full, what is new has to wait, and what ended has to end.
-    private func answers(of runs: [Run], _ batch: Batch) async throws(DirectoryError) -> [[RedisReply]] {
-        let results = await directory.redis.send(runs.map { command(.importKeys, $0, batch) })
-        let late = zip(runs, results).filter { $1.isRefusedForMemory }.map(\.0)
-        var reviews = try await directory.redis.answers(late.map { command(.reviewImport, $0, batch) })[...]
-        var answers: [[RedisReply]] = []
-        for result in results {
-            if result.isRefusedForMemory, let review = reviews.popFirst() {
-                answers.append(review)
-            } else {
-                answers.append(try result.elements)
-            }
-        }
+    private func answers(of runs: [Run], _ batch: Batch) async -> [Result<RedisReply, RedisError>] {
+        var answers = await directory.redis.send(runs.map { command(.importKeys, $0, batch) })
+        let late = answers.indices.filter { answers[$0].isRefusedForMemory }
+        let reviews = await directory.redis.send(late.map { command(.reviewImport, runs[$0], batch) })
+        for (index, review) in zip(late, reviews) { answers[index] = review }
         return answers
     }
 
     /// - Returns: those whose organization is missing.
     private func read(
-        _ answers: [[RedisReply]], of runs: [Run], _ batch: inout Batch, _ writing: inout Writing
-    ) throws(DirectoryError) -> [Run] {
+        _ answers: [Result<RedisReply, RedisError>], of runs: [Run], _ batch: inout Batch, _ writing: inout Writing
+    ) -> [Run] {
         var missing: [Run] = []
-        for (run, answer) in zip(runs, answers) {
-            guard answer.first?.text != "missing" else {
-                for place in run.places { batch.outcomes[place] = .refused(.organizationMissing(run.organization)) }
-                missing.append(run)
-                continue
-            }
-            guard let maximum = answer.first?.integer, answer.count == run.places.count + 1 else {
-                throw .unexpectedReply
-            }
-            for (place, word) in zip(run.places, answer.dropFirst()) {
-                if let replaced = word.array?.last?.text {
-                    writing.ended.append((place, replaced.isEmpty ? nil : batch.ids[place].sibling(replaced)))
-                }
-                switch word.array?.first?.text ?? word.text {
-                case "new", "again":
-                    if batch.written.insert(batch.ids[place]).inserted {
-                        writing.written.append(place)
-                    } else {
-                        batch.outcomes[place] = .there
-                    }
-                case "there": batch.outcomes[place] = .there
-                case "kept": batch.outcomes[place] = .staysRevoked
-                case "taken": batch.outcomes[place] = .refused(.idTaken(batch.ids[place]))
-                case "longer": writing.refused.append((place, .lifetimeTooLong(run.organization)))
-                case "full": writing.refused.append((place, .full(run.organization, maximum: Int(maximum))))
-                case "later": writing.refused.append((place, .noMemory))
-                default: throw .unexpectedReply
-                }
+        for (run, result) in zip(runs, answers) {
+            do throws(DirectoryError) {
+                if try !read(try result.elements, of: run, &batch, &writing) { missing.append(run) }
+            } catch {
+                writing.fault = writing.fault ?? error
             }
         }
         return missing
+    }
+
+    /// - Returns: whether its organization is there.
+    private func read(
+        _ answer: [RedisReply], of run: Run, _ batch: inout Batch, _ writing: inout Writing
+    ) throws(DirectoryError) -> Bool {
+        guard answer.first?.text != "missing" else {
+            for place in run.places { batch.outcomes[place] = .refused(.organizationMissing(run.organization)) }
+            return false
+        }
+        guard let maximum = answer.first?.integer, answer.count == run.places.count + 1 else {
+            throw .unexpectedReply
+        }
+        for (place, word) in zip(run.places, answer.dropFirst()) {
+            if let replaced = word.array?.last?.text {
+                writing.ended.append((place, replaced.isEmpty ? nil : batch.ids[place].sibling(replaced)))
+            }
+            switch word.array?.first?.text ?? word.text {
+            case "new", "again":
+                if batch.written.insert(batch.ids[place]).inserted {
+                    writing.written.append(place)
+                } else {
+                    batch.outcomes[place] = .there
+                }
+            case "there": batch.outcomes[place] = .there
+            case "kept": batch.outcomes[place] = .staysRevoked
+            case "taken": batch.outcomes[place] = .refused(.idTaken(batch.ids[place]))
+            case "longer": writing.refused.append((place, .lifetimeTooLong(run.organization)))
+            case "full": writing.refused.append((place, .full(run.organization, maximum: Int(maximum))))
+            case "later": writing.refused.append((place, .noMemory))
+            default: throw .unexpectedReply
+            }
+        }
+        return true
     }
 
     /// One whose revocation Redis refuses keeps no other alive.

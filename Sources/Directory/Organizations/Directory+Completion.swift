@@ -7,8 +7,8 @@ import Redis
 /// The second and the third step of making a key, whose record is written
 /// (docs/decisions/0015-one-hash-slot-a-script.md).
 extension Directory {
-    /// Where Redis refuses one of them, what the steps before have left is taken back. Without an answer it may have
-    /// been done, so it stays; what is unfinished then, retention takes away in an hour.
+    /// Where Redis refuses one of them, or it was never sent, what the steps before have left is taken back. Without an
+    /// answer it may have been done, so it stays; what is unfinished then, retention takes away in an hour.
     ///
     /// - Parameters:
     ///   - old: the key that it is to replace.
@@ -43,7 +43,11 @@ extension Directory {
 extension DirectoryError {
     /// Nothing was changed by what ended so.
     fileprivate var isRefusal: Bool {
-        if case .redis(let error) = self { error.serverCode != nil } else { true }
+        guard case .redis(let error) = self else { return true }
+        return switch error {
+        case .server, .unfit, .notConnected, .overloaded: true
+        case .timeout, .connectionClosed, .protocolViolation, .shutdown: false
+        }
     }
 }
 

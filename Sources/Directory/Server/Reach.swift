@@ -76,7 +76,10 @@ extension RedisClient {
     }
 
     private func replicas(until deadline: ContinuousClock.Instant) async throws(RedisError) -> Replicas? {
-        let attached = try await info("replication").count("connected_slaves") ?? 0
+        let replication = try await info("replication")
+        // It was the primary a moment ago, and takes over what the new one has.
+        guard replication["role"] != "slave" else { throw .unfit(.failingOver("the primary is one no more")) }
+        let attached = replication.count("connected_slaves") ?? 0
         guard attached > 0 else { return nil }
         // In short steps: a command has its own time, and each asks about the same change.
         var reached = 0

@@ -61,8 +61,9 @@ struct ClusterErrand {
     mutating func hear(_ error: RedisError, from node: ServerAddress, at now: NIODeadline) -> Step {
         redirected = nil
         guard let redirection = Redirection(error, from: node) else {
-            // A replica has carried nothing out.
-            return error.fault == .replica ? wait(at: now, orTell: error) : .tell(error)
+            // A replica has carried nothing out, nor has a node that loads its data.
+            let mayPass = error.fault == .replica || error.fault == .busy
+            return mayPass ? wait(at: now, orTell: error) : .tell(error)
         }
         if case .down = redirection {
             return wait(at: now, orTell: .unfit(.failingOver("the cluster is down (\(error))")))
@@ -89,9 +90,13 @@ struct ClusterErrand {
 
 extension RedisError {
     static func unreachable(_ node: ServerAddress, _ error: RedisError) -> RedisError {
-        .unfit(.failingOver("the primary \(node) can't be reached (\(error))"))
+        .unfit(
+            .failingOver(
+                error.fault == .replica
+                    ? "\(node) is a primary no more" : "the primary \(node) can't be reached (\(error))"))
     }
 
-    /// Of a node that nothing could be sent to. It may be over in a moment: nobody answers there, or its data is being loaded.
-    var mayPass: Bool { self != .shutdown && (fault == .unreachable || fault == .busy) }
+    /// Of a node that nothing could be sent to. It may be over in a moment: nobody answers there, its data is being loaded, or
+    /// it is a primary no more, as the next look at the cluster tells.
+    var mayPass: Bool { self != .shutdown && [.unreachable, .busy, .replica].contains(fault) }
 }

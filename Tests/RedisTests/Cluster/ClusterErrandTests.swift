@@ -34,6 +34,7 @@ import Testing
             (.server("WRONGTYPE no"), "tell WRONGTYPE no"),
             // One look at the map is owed.
             (.server("CLUSTERDOWN Hash slot not served"), "seek"), (.server("READONLY no"), "seek"),
+            (.server("LOADING Redis is loading"), "seek"),
         ] as [(RedisError, String)])
     func whatANodeAnswers(error: RedisError, step: String) {
         var errand = Self.get()
@@ -78,6 +79,13 @@ import Testing
         let step = errand.miss(Self.a, error, at: Self.start + .seconds(1))
         #expect(Self.text(step) == (isPassing ? told : "tell \(error)"))
         #expect(errand.unreachable == [Self.a])
+    }
+
+    @Test func aNodeThatHasBecomeAReplicaIsLookedFor() {
+        var errand = Self.get(patience: .seconds(1))
+        #expect(Self.text(errand.miss(Self.a, .unfit(.replica), at: Self.start)) == "seek")
+        let end = Self.start + .seconds(1)
+        #expect(Self.text(errand.miss(Self.a, .unfit(.replica), at: end)) == "tell a:1 is a primary no more")
     }
 
     @Test func aSlotWithoutAPrimaryIsWaitedFor() {
