@@ -92,6 +92,9 @@ import Testing
             Self.line("Guards") { $0.guards = none }
                 == "0 of 64 have the database's id: unknown, nobody has worked with the database")
         #expect(Self.line("Guards") { $0.guards = nil } == "-: unknown, they can't be read while a primary is away")
+        #expect(
+            Self.line("Guards") { ($0.guards, $0.guardsFault) = (nil, .server("NOPERM no permissions")) }
+                == "-: unknown, they can't be read: NOPERM no permissions")
     }
 
     @Test func toPrograms() {

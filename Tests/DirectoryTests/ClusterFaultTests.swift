@@ -86,4 +86,29 @@ import Testing
             #expect(1..<24 ~= theirs)
         }
     }
+
+    @Test func anOrganizationIsDeletedWithoutTheOthersPrimary() async throws {
+        try await opened { cluster, directory in
+            let acme = Self.organizations[0]
+            for id in Self.organizations { _ = try await directory.createOrganization(id) }
+            let dead = try await other(than: acme, cluster)
+            try await dead.kill()
+            #expect(try await directory.deleteOrganization(acme) == 0)
+            await #expect(throws: DirectoryError.organizationMissing(acme.text)) {
+                try await directory.organization(acme)
+            }
+            for id in Self.organizations {
+                guard try await cluster.owner(of: Self.names.organization(id.text)) === dead else { continue }
+                await #expect(throws: DirectoryError.self) { try await directory.deleteOrganization(id) }
+            }
+        }
+    }
+
+    @Test func aPrimaryThatHasLostItsReplicasIsTheFurthestBehind() {
+        let (good, none) = (Reach(replicas: Replicas(attached: 2, reached: 1), isOnDisk: true), Reach(isOnDisk: true))
+        let alone = Replicas(attached: 0, reached: 0)
+        #expect(Reach(ofNodes: [good, none]) == Reach(replicas: alone, isOnDisk: true))
+        #expect(Reach(ofNodes: [none, none]) == none)
+        #expect(Reach(ofNodes: [good]) == good)
+    }
 }

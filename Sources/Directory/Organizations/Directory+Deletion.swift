@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Endpoints
 import Keyspace
 package import Limits
 import Redis
@@ -20,14 +21,36 @@ extension Directory {
         let marked = try await redis.answer(.markDeleted, keys: [organization], arguments: [Revision.random()])
         guard marked.first?.text == "marked" else { throw .organizationMissing(id.text) }
         let keys = try await deleteKeys(of: id)
-        var cursor: String? = "0"
-        while let current = cursor {
-            let (found, next) = try await redis.scan(after: current, matching: "\(organization):*", step: "1000")
-            for name in found { try await delete(name) }
-            cursor = next
-        }
+        var owner: ServerAddress?
+        repeat {
+            owner = self.owner(of: organization)
+            for primary in redis.primaries { try await deleteNames(of: organization, on: primary) }
+        } while self.owner(of: organization) != owner
         _ = try await redis.answer(.deleteOrganization, keys: [organization], arguments: [])
         return keys
+    }
+
+    /// Of a cluster one primary has all that bears the name, and a second one while the hash slot moves there. Any other that
+    /// can't be reached stands in nobody's way.
+    private func deleteNames(of organization: String, on primary: RedisClient) async throws(DirectoryError) {
+        var cursor: String? = "0"
+        while let current = cursor {
+            let page: (names: [String], next: String?)
+            do throws(DirectoryError) {
+                page = try await primary.scan(after: current, matching: "\(organization):*", step: "1000")
+            } catch {
+                guard error.isAbsence, let owner = owner(of: organization), owner != primary.address
+                else { throw error }
+                return
+            }
+            for name in page.names { try await delete(name) }
+            cursor = page.next
+        }
+    }
+
+    /// Nil on one server, and where nobody has its hash slot.
+    private func owner(of organization: String) -> ServerAddress? {
+        redis.cluster?.primary(of: HashSlot(of: organization))
     }
 
     private func deleteKeys(of id: OrganizationID) async throws(DirectoryError) -> Int {
@@ -56,5 +79,12 @@ extension Directory {
         } catch {
             throw .redis(error)
         }
+    }
+}
+
+extension DirectoryError {
+    /// Nobody answers, or none who could.
+    fileprivate var isAbsence: Bool {
+        if case .redis(let error) = self { [.unreachable, .primaryUnknown].contains(error.fault) } else { false }
     }
 }

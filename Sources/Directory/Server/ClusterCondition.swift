@@ -26,8 +26,10 @@ package struct ClusterCondition: Sendable {
     package var unowned: Int
     /// `cluster-require-full-coverage`: where one primary is gone, all others refuse commands too. Nil where none tells.
     package var needsFullCoverage: Bool?
-    /// Nil where these can't be read: a primary is away.
+    /// Nil where these can't be read.
     package var guards: DatabaseGuards?
+    /// Why; nil where a primary is away.
+    package var guardsFault: RedisError?
 
     package init(
         primaries: [Primary], unowned: Int = 0, needsFullCoverage: Bool? = nil, guards: DatabaseGuards? = nil
@@ -59,13 +61,21 @@ extension Directory {
         }
         let slots = map.ranges
         let told = asked.compactMap(\.2)
-        return ClusterCondition(
+        var (guards, fault): (DatabaseGuards?, RedisError?)
+        do throws(DirectoryError) {
+            guards = try await self.guards()
+        } catch {
+            if case .redis(let error) = error, error.fault != .primaryUnknown { fault = error }
+        }
+        var condition = ClusterCondition(
             primaries: map.primaries.compactMap { address in
                 asked.first { $0.0 == address }.map { asked in
                     ClusterCondition.Primary(address: address, slots: slots[address] ?? [], condition: asked.1)
                 }
             }, unowned: Int(HashSlot.count) - slots.values.joined().reduce(0) { $0 + $1.count },
-            needsFullCoverage: told.isEmpty ? nil : told.contains(true), guards: try? await guards())
+            needsFullCoverage: told.isEmpty ? nil : told.contains(true), guards: guards)
+        condition.guardsFault = fault
+        return condition
     }
 }
 

@@ -37,6 +37,17 @@ package struct Reach: Sendable, Equatable {
                 reaches.allSatisfy { $0.isOnDisk == true } && !reaches.isEmpty ? true : nil
             }
     }
+
+    /// Of changes on several nodes, as the worst of them. Where others have replicas, one without has lost its own: nobody but
+    /// itself has the change.
+    init(ofNodes reaches: [Reach]) {
+        let isReplicated = reaches.contains { $0.replicas != nil }
+        self.init(
+            worstOf: reaches.map { reach in
+                guard isReplicated, reach.replicas == nil else { return reach }
+                return Reach(replicas: Replicas(attached: 0, reached: 0), isOnDisk: reach.isOnDisk)
+            })
+    }
 }
 
 extension Directory {
@@ -62,7 +73,7 @@ extension Directory {
             }
             var found: [Reach] = []
             for reach in reaches { found.append(try reach.get()) }
-            return Reach(worstOf: found)
+            return Reach(ofNodes: found)
         } catch {
             throw .redis(error)
         }

@@ -82,7 +82,10 @@ struct ReplicaWait: ParsableArguments {
     }
 
     private static func unreached(_ replicas: Replicas) -> String {
-        "\(replicas.attached == 1 ? "the replica doesn't have it yet" : "none of \(replicas.attached) replicas has it yet"): "
-            + "a failover now would undo it"
+        switch replicas.attached {
+        case 0: "a primary that has it has no replica now: its loss would undo it"
+        case 1: "the replica doesn't have it yet: a failover now would undo it"
+        default: "none of \(replicas.attached) replicas has it yet: a failover now would undo it"
+        }
     }
 }

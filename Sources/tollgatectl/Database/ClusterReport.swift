@@ -11,7 +11,7 @@ struct ClusterReport {
 
     /// - Parameter timeout: `redis.timeout` of the sidecars.
     init(_ cluster: ClusterCondition, timeout: Duration) {
-        findings = [Self.coverage(cluster), Self.guards(cluster.guards)]
+        findings = [Self.coverage(cluster), Self.guards(cluster.guards, cluster.guardsFault)]
         primaries = cluster.primaries.map { primary in
             switch primary.condition {
             case .success(let condition):
@@ -83,10 +83,14 @@ struct ClusterReport {
             ], judgement: judgement, advice: advice)
     }
 
-    private static func guards(_ guards: DatabaseGuards?) -> ConditionReport.Finding {
+    private static func guards(_ guards: DatabaseGuards?, _ fault: RedisError?) -> ConditionReport.Finding {
         let (judgement, advice): (ConditionReport.Judgement, String?) =
             switch guards {
-            case nil: (.unknown, "they can't be read while a primary is away")
+            case nil:
+                (
+                    .unknown,
+                    fault.map { "they can't be read: \($0)".printable } ?? "they can't be read while a primary is away"
+                )
             case let guards? where guards.id == nil && !guards.isGuarded && guards.shown.allSatisfy({ $0 == nil }):
                 (.unknown, "nobody has worked with the database")
             case let guards? where guards.amiss == 0: (.good, nil)
