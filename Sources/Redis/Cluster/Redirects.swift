@@ -43,7 +43,11 @@ package struct Redirects: Sendable {
     }
 
     private mutating func hop(to node: ServerAddress, isAsking: Bool) -> Step {
-        guard hops < Self.mostHops else { return .giveUp }
+        guard hops < Self.mostHops else {
+            // Nodes that send it round in a circle: of a slot that has just moved one knows, the other will.
+            hops = 0
+            return .later
+        }
         hops += 1
         return .resend(to: node, isAsking: isAsking)
     }

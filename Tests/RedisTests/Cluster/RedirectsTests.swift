@@ -23,9 +23,9 @@ import Testing
         #expect(redirects.step(.ask(Self.slot(1), to: node), at: Self.start) == .resend(to: node, isAsking: true))
         #expect(redirects.step(.down, at: Self.start) == .giveUp)
         #expect(redirects.step(moved, at: Self.start) == .resend(to: node, isAsking: false))
-        #expect(redirects.step(moved, at: Self.start) == .giveUp)
-        // It has no hop left, and waits all the same.
-        #expect(redirects.step(.tryAgain, at: Self.start) == .later)
+        // It is sent round in a circle, and waits for the next tick.
+        #expect(redirects.step(moved, at: Self.start) == .later)
+        #expect(redirects.step(moved, at: Self.start) == .resend(to: node, isAsking: false))
     }
 
     @Test(
