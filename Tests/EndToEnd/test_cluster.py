@@ -5,6 +5,7 @@
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fixtures.authority import Authority
@@ -67,12 +68,12 @@ def is_owed(node, bucket: str, tokens: float):
 # ---- Counting --------------------------------------------------------------------------------------------------------
 
 
-def test_keys_on_each_shard_are_counted_exactly_over_two_sidecars(launch, upstream, cluster, tenants):
+def test_keys_on_each_shard_are_counted_exactly_over_four_sidecars(launch, upstream, cluster, tenants):
     everywhere = tenants.everywhere()
-    daemons = [launch(upstream, policies=[{"name": "org", "per": "org", "limit": TEN_A_DAY}]) for _ in range(2)]
+    daemons = [launch(upstream, policies=[{"name": "org", "per": "org", "limit": TEN_A_DAY}]) for _ in range(4)]
     for tenant in everywhere:
         for turn in range(10):
-            answer = get(daemons[turn % 2], tenant)
+            answer = get(daemons[turn % 4], tenant)
             assert answer.status == 200
             assert answer.limits() == (10, 9 - turn)
             assert answer["RateLimit-Policy"] == '"org";q=10;w=86400'
@@ -83,10 +84,15 @@ def test_keys_on_each_shard_are_counted_exactly_over_two_sidecars(launch, upstre
         assert [cluster.owner(tenant.bucket("org"))] == [
             primary for primary in cluster.primaries if primary("KEYS", f"*{{{tenant.org}}}*")
         ]
+    # All at once, by a key that has used nothing: not one too many.
+    (crowded,) = tenants.everywhere()[:1]
+    with ThreadPoolExecutor(16) as crowd:
+        statuses = list(crowd.map(lambda turn: get(daemons[turn % 4], crowded).status, range(80)))
+    assert sorted(statuses) == [200] * 10 + [429] * 70
     # A key that is none is none, wherever it would lie.
     for number in range(12):
         assert ask(daemons[0].port, "GET", PATH, f"mcp_{number:043}").status == 401
-    assert len(upstream.requests) == 10 * len(everywhere)
+    assert len(upstream.requests) == 10 * (len(everywhere) + 1)
 
 
 SPANNING = [
