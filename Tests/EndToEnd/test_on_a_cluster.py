@@ -23,8 +23,9 @@ MODULES = (
     test_control, test_expiring, test_key_checks, test_key_life, test_meta, test_operators, test_policies, test_quota,
     test_scopes, test_usage,
 )  # fmt: skip
-#: Those that stop the one server, or stand between it and whoever asks.
+#: Those that stop the one server, or stand between it and whoever asks, or ask none.
 ABOUT_ONE_SERVER = {
+    "test_a_greedy_file_takes_bounded_memory",
     "test_a_key_that_is_issued_meanwhile_goes_too",
     "test_counts_wait_for_a_redis_that_is_away",
     "test_what_had_no_answer_is_told_as_perhaps_done",
