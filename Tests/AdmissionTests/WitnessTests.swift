@@ -123,6 +123,55 @@ import Testing
         #expect(guards[0].isOurs)
     }
 
+    /// A server that MOVED has named is asked about a key of that hash slot, where nothing was ever written. By then the map has it.
+    @Test func anAnswerIsJudgedByTheNameThatWasAskedAbout() throws {
+        let (origin, _) = try links()
+        greet(origin).answer(.text("id"), .integer(1))
+        let name = ClusterBench.name(of: 1)
+        var call = RedisCommand(RedisScript.release, keyCount: 1)
+        call.append(name)
+        bench.store.link(of: call).send(call, before: bench.loop.now + .milliseconds(250)) { _ in }
+        bench[1].answer(.failure(.server("MOVED \(HashSlot(of: name).number) 127.0.0.1:4")))
+        let stranger = bench.store.link(of: name)
+        let greeting = greet(stranger)
+        try bench.draw([(4, 0, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_383)])
+        #expect(bench.store.link(of: name) === stranger)
+        #expect(stranger.witness.name == names.guards[0])
+        greeting.answer(.null)
+        #expect(stranger.isOurs)
+        #expect(greeting.texts == ["instance \(names.guards[0]) "])
+        greeting.answer(.text("id"))
+        #expect(greeting.isPassed)
+        #expect(stranger.isOurs)
+    }
+
+    @Test func whatAFormerWitnessWasAskedSaysNothingOfTheNewOne() throws {
+        let (origin, guards) = try links()
+        greet(origin).answer(.text("id"), .integer(1))
+        let link = guards[0]
+        greet(link).answer(.text("id"))
+        let port = try #require((1...3).first { bench.store.links[$0 - 1] === link })
+        while !bench[port].questions.isEmpty { bench[port].answer(.text("id")) }
+        var call = RedisCommand(RedisScript.lookup, keyCount: 1)
+        call.append(ClusterBench.name(of: port))
+        link.askWithInstance(call, before: bench.loop.now + .milliseconds(250)) { _, database, server in
+            guard let answer = server.answer(database, of: RedisScript.instance) else { return }
+            #expect(server.showsInstance(answer))
+        }
+        // It keeps one hash slot of those it had, in which nothing is.
+        try bench.draw(
+            port == 1
+                ? [(3, 0, 5_459), (1, 5_460, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_383)]
+                : [(1, 0, 5_460), (2, 5_461, 10_922), (1, 10_923, 16_382), (3, 16_383, 16_383)])
+        #expect(link.witness.role == .bystander)
+        bench[port].answer(.null)
+        bench[port].answer(.null)
+        #expect(link.isOurs)
+        #expect(bench[port].questions.map(\.text) == ["instance \(link.witness.name) "])
+        bench[port].answer(.null)
+        #expect(link.isOurs)
+    }
+
     @Test func guardsAreWrittenOnceAndThatIsNoted() throws {
         let (origin, _) = try links()
         greet(origin).answer(.text("id"), .integer(0))

@@ -55,8 +55,10 @@ extension StoreLink {
         _ send: @escaping (RedisCommand, @escaping RedisConnection.Completion) -> Void,
         _ done: @escaping (Result<Void, RedisError>) -> Void
     ) {
-        let began = eventLoop.now
+        let (began, asked) = (eventLoop.now, witness)
         send(firstQuestion()) { result in
+            // Another one says now which database it is.
+            guard asked.isSame(as: self.witness) else { return self.greet(send, done) }
             guard let answer = self.answer(result, of: RedisScript.instance) else {
                 // Another server was named for the witness' key: a stranger, which shows nothing until a map has it.
                 if case .failure(let error) = result, self.redirector != nil, error.isAboutSlots {
@@ -72,6 +74,17 @@ extension StoreLink {
                 return
             case .compared: self.pass(done, since: began)
             }
+        }
+    }
+
+    /// Answers come in the order of the questions: those that come before that of the new witness were asked by the former one.
+    func awaitWitness() {
+        let asked = witness
+        witness.isAwaited = true
+        transmit(instanceQuestion(), before: eventLoop.now + timeout) { result in
+            guard asked.isSame(as: self.witness) else { return }
+            self.witness.isAwaited = false
+            if let answer = self.answer(result, of: RedisScript.instance) { _ = self.compareInstance(answer) }
         }
     }
 
@@ -122,6 +135,7 @@ extension StoreLink {
     func showsInstance(_ answer: [RedisReply]) -> Bool { compare(answer) == .compared }
 
     private func compare(_ answer: [RedisReply]) -> Showing {
+        guard !witness.isAwaited else { return .compared }
         // The witness may have changed since it was asked.
         guard answer.count == 2 || answer.count == 3 && redirector != nil else { return .unreadable }
         var seen: [UInt8]?

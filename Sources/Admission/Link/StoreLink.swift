@@ -179,8 +179,10 @@ final class StoreLink {
 
     /// Its hash slots are others now, so another name may show which database it has.
     func show(_ witness: Witness) {
-        let isSame = witness.name == self.witness.name && witness.guarded == self.witness.guarded
-        if !isSame { self.witness = witness }
+        guard !witness.isSame(as: self.witness) else { return }
+        self.witness = witness
+        // A new connection is greeted by it.
+        if isReady, traffic.connects > 0 { awaitWitness() }
     }
 
     /// Of the same Redis, by another user or password.

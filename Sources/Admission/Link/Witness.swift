@@ -23,6 +23,8 @@ struct Witness {
     var isBlank = false
     /// It has shown the id: what it shows after that is never for want of having been written.
     var hasShown = false
+    /// It has just become the witness, and answers that come before its own are another's.
+    var isAwaited = false
 
     /// Of the one server there is.
     init(of names: Names) {
@@ -49,6 +51,8 @@ struct Witness {
             self.init(.bystander, names.bystander(where: owns), nil)
         }
     }
+
+    func isSame(as other: Witness) -> Bool { name == other.name && guarded == other.guarded }
 
     /// - Parameter id: to set where there is none; empty: only asks.
     func question(proposing id: String) -> RedisCommand {
