@@ -246,6 +246,8 @@ def test_a_failover_by_hand_is_hardly_seen(launch, upstream, cluster, tenants):
     assert set(own.statuses()) <= {200, 503}
     assert own.statuses().get(503, 0) < 0.1 * len(own.answers)
     others_are_served([other])
+    # Whoever took over has what the former primary had.
+    assert "emptied" not in daemon.said()
 
 
 def test_a_policy_for_all_lies_on_one_shard(launch, upstream, cluster, tenants):
