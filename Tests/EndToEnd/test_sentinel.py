@@ -432,7 +432,8 @@ def test_tollgatectl_waits_for_a_failover_and_says_try_again(deployment, ctl, li
     assert f"the sentinels name 127.0.0.1:{former.port}: " in failed.stderr
     assert "a failover may be under way, try again" in failed.stderr
     # A replica is none to wait at either.
-    replica = next(one for one in deployment.servers if one not in (former, deployment.primary))
+    others = [one for one in deployment.servers if one is not former]
+    (replica,) = (one for one in others if b"role:slave" in one("INFO", "replication"))
     liar.address = ("127.0.0.1", replica.port)
     ctl.url = f"redis+sentinel://:{PASSWORD}@127.0.0.1:{liar.port}/{NAME}"
     failed = ctl.run("org", "list")
