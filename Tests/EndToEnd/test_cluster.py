@@ -12,13 +12,14 @@ from fixtures.authority import Authority
 from fixtures.cluster import PASSWORD, PATIENCE, Cluster, slot_of
 from fixtures.failover_figures import RATE, back
 from fixtures.pace import Pace
+from fixtures.ports import free_port
 from fixtures.programs import ROOT, Control
 from fixtures.questions import Questions
 from fixtures.redis_server import owed
 from fixtures.server import Server
 from fixtures.shard_figures import MOVE, befall, write
 from fixtures.tenants import Tenant, Tenants, budget, cluster, redis, tenants  # noqa: F401
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import ask, until
 from test_redis import unavailable
 
 PATH = "/api/listings"

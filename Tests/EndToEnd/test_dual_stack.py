@@ -5,7 +5,8 @@ import socket
 
 import pytest
 from fixtures.names import Names
-from fixtures.wire import free_port, until
+from fixtures.ports import free_port
+from fixtures.wire import until
 
 
 def status(host: str, port: int, path: str = "/health") -> int:

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.programs import Daemon
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import Closed, Connection, Truncated, ask, free_port, request_bytes, until
+from fixtures.wire import Closed, Connection, Truncated, ask, request_bytes, until
 from test_answers import problem
 
 WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]

@@ -6,8 +6,9 @@ import os
 import time
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.redis_server import RedisServer
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import ask, until
 from test_metrics import value
 
 PATH = "/api/listings"

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures.clients import python, run_client
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
 from fixtures.upstream import reply
-from fixtures.wire import Connection, accepts, ask, free_port, request_bytes, until
+from fixtures.wire import Connection, accepts, ask, request_bytes, until
 from test_websocket import Handler
 from websockets.sync.client import connect
 

@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 from fixtures.feigned_redis import FeignedRedis, identity, passed_on
+from fixtures.ports import free_port
 from fixtures.programs import Control
 from fixtures.redis_server import RedisServer
-from fixtures.wire import accepts, ask, free_port, until
+from fixtures.wire import accepts, ask, until
 
 SENTINEL = "this is a Sentinel: to find the primary by it, write redis+sentinel://HOST:PORT/NAME"
 CLUSTER = "this is a node of a cluster: write redis+cluster://HOST:PORT"

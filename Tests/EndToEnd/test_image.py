@@ -23,10 +23,11 @@ from fixtures.authority import Authority
 from fixtures.document import Shell
 from fixtures.image import DOCKERFILE, Buildah, Image, default, run, seconds
 from fixtures.name_server import NameServer
+from fixtures.ports import free_port
 from fixtures.programs import ROOT, built
 from fixtures.redis_server import RedisServer
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, free_port, until
+from fixtures.wire import Connection, ask, until
 from test_kubernetes import pod
 
 COMPOSE = ROOT / "deploy/docker/compose.yaml"

@@ -21,9 +21,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fixtures.authority import DAY, Authority
 from fixtures.clients import python, run_client
+from fixtures.ports import free_port
 from fixtures.programs import built
 from fixtures.upstream import reply
-from fixtures.wire import PATIENCE, Closed, Connection, ask, free_port, request_bytes, until
+from fixtures.wire import PATIENCE, Closed, Connection, ask, request_bytes, until
 from test_websocket import Handler
 from websockets.sync.client import connect
 

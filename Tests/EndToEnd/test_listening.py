@@ -8,8 +8,9 @@ import subprocess
 import time
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import Connection, ask, free_port, request_bytes
+from fixtures.wire import Connection, ask, request_bytes
 
 WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]
 

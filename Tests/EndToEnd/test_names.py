@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fixtures.names import HANDLER, Names
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import Connection, ask, free_port, until
+from fixtures.wire import Connection, ask, until
 from test_answers import problem
 
 WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from fixtures.clients import running_handler
+from fixtures.ports import free_port
 from fixtures.programs import ROOT, built
 from fixtures.upstream import Upstream, echo, reply
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import ask, until
 
 HERE = Path(__file__).parent
 MCP = {"path": "/mcp", "mcp": True}

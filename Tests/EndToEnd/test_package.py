@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from fixtures.installed import FOLDER, Installation, Systemd
+from fixtures.ports import free_port
 from fixtures.programs import ROOT, built
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import ask, until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
 

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fixtures import noted
 from fixtures.browser import MARKUP
+from fixtures.ports import free_port
 from fixtures.upstream import echo, reply
-from fixtures.wire import Connection, ask, free_port, request_bytes, until
+from fixtures.wire import Connection, ask, request_bytes, until
 
 
 def pipelined(port: int, requests: list[bytes]) -> list[int]:

@@ -7,8 +7,9 @@ import os
 import pytest
 from fixtures.clients import python
 from fixtures.forge import start
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import ask, until
 
 PAGE = "https://app.example.com"
 LOCAL = "http://localhost:5173"

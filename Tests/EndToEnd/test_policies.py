@@ -7,9 +7,10 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.redis_server import clock, owed
 from fixtures.upstream import reply
-from fixtures.wire import Connection, Stopwatch, ask, free_port, request_bytes, until
+from fixtures.wire import Connection, Stopwatch, ask, request_bytes, until
 
 PATH = "/api/listings"
 HUGE = "1000000/1d"

@@ -10,9 +10,10 @@ import subprocess
 
 import pytest
 from fixtures.authority import Authority
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
 from fixtures.upstream import reply
-from fixtures.wire import Connection, accepts, ask, free_port, request_bytes, until
+from fixtures.wire import Connection, accepts, ask, request_bytes, until
 from test_metrics import by, value
 from test_websocket import Handler
 from websockets.sync.client import connect

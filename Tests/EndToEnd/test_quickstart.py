@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from fixtures.newcomer import Newcomer, one_at_a_time
+from fixtures.ports import free_port
 from fixtures.programs import ROOT, Control
 from fixtures.upstream import Upstream
-from fixtures.wire import Connection, ask, free_port
+from fixtures.wire import Connection, ask
 
 __all__ = ["one_at_a_time"]
 

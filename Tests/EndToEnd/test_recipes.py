@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from fixtures.clients import python, run_client
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
-from fixtures.wire import accepts, free_port, until
+from fixtures.wire import accepts, until
 
 DOCUMENT = ROOT / "docs/mcp.md"
 #: Where the packages of a recipe are installed (`<!-- with: NAME -->` before its block).

@@ -11,11 +11,12 @@ from copy import copy
 
 import pytest
 from fixtures.authority import Authority
+from fixtures.ports import free_port
 from fixtures.programs import ROOT, Control, built
 from fixtures.redis_server import RedisServer, read_reply
 from fixtures.sentinels import PATIENCE
 from fixtures.server import Server
-from fixtures.wire import ask, free_port, until
+from fixtures.wire import ask, until
 
 USERS = ROOT / "deploy/redis/users.acl"
 CONFIGURATION = ROOT / "deploy/redis/redis.conf"

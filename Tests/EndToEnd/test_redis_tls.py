@@ -13,9 +13,10 @@ from contextlib import suppress
 import pytest
 from fixtures import noted
 from fixtures.authority import DAY, Authority
+from fixtures.ports import free_port
 from fixtures.programs import built
 from fixtures.redis_server import RedisServer
-from fixtures.wire import Stopwatch, ask, free_port, until
+from fixtures.wire import Stopwatch, ask, until
 
 PATH = "/api/listings"
 SILENT = "the TLS handshake wasn't finished in time; is it the server's tls-port?"

@@ -12,10 +12,11 @@ import threading
 import time
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.programs import built
 from fixtures.redis_server import RedisServer
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import PROCESS, Connection, accepts, ask, free_port, until
+from fixtures.wire import PROCESS, Connection, accepts, ask, until
 
 PATH = "/api/listings"
 ORG = {"name": "org", "per": "org", "limit": "50/1d"}

@@ -9,9 +9,10 @@ import subprocess
 import time
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.programs import Daemon, built
 from fixtures.upstream import reply
-from fixtures.wire import Connection, Truncated, ask, free_port, request_bytes, until
+from fixtures.wire import Connection, Truncated, ask, request_bytes, until
 
 WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]
 

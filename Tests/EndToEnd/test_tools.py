@@ -8,9 +8,10 @@ import threading
 
 import httpx
 import pytest
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
 from fixtures.upstream import reply
-from fixtures.wire import Connection, ask, free_port, until
+from fixtures.wire import Connection, ask, until
 from test_websocket import Handler, MIB
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect

@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.upstream import reply
-from fixtures.wire import Connection, Stopwatch, Truncated, ask, free_port, request_bytes, until
+from fixtures.wire import Connection, Stopwatch, Truncated, ask, request_bytes, until
 from test_answers import problem
 
 ABSURD = {

@@ -16,9 +16,10 @@ import pytest
 from fixtures.authority import DAY, Authority
 from fixtures.clients import CLIENTS, python, running_handler
 from fixtures.flow import handler_slows_caller, reader_slows_handler
+from fixtures.ports import free_port
 from fixtures.programs import built
 from fixtures.upstream import Upstream, reply
-from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, free_port, request_bytes, until
+from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, request_bytes, until
 from websockets.sync.client import connect
 from test_websocket import SWITCH, UPGRADE
 from websockets.sync.server import serve

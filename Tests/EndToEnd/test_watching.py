@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
+from fixtures.ports import free_port
 from fixtures.programs import ROOT
-from fixtures.wire import accepts, ask, free_port, until
+from fixtures.wire import accepts, ask, until
 from test_expiring import FIGURE, LOCK
 from test_metrics import page, use
 

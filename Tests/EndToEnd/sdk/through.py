@@ -22,9 +22,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from fixtures.ports import free_port
 from fixtures.programs import Control, Daemon
 from fixtures.redis_server import RedisServer
-from fixtures.wire import free_port
 
 #: Tests that ask for the handler's own answer to a foreign Host; by default it is sent the handler's.
 PRESERVE = ("_security.py", "protection", "rebinding", "hosting_http.py")
