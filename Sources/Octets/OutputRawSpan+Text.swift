@@ -62,28 +62,63 @@ extension OutputRawSpan {
     /// A number in decimal.
     package mutating func appendDecimal(_ value: UInt64) {
         guard value >= 10 else { return append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value)) }
-        // From the last digit on, by a constant: a division by a variable takes as long as five of these.
-        var digits = InlineArray<20, UInt8>(repeating: 0)
-        var start = 20
-        var rest = value
-        while rest > 0 {
-            start -= 1
-            let quotient = rest / 10
-            digits[start] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest &- quotient &* 10)
-            rest = quotient
+        let high = value / EightDigits.bound
+        guard high == 0 else {
+            appendDecimal(high)
+            return appendDigits(value &- high &* EightDigits.bound, count: 8)
         }
-        append(digits.span.extracting(start..<20))
+        let digits = EightDigits(value)
+        append(digits.text, from: digits.leadingZeros)
     }
 
     /// The last digits of a number that isn't negative, with leading zeros; at most 20.
     package mutating func appendDigits(_ value: Int, count: Int) {
-        var digits = InlineArray<20, UInt8>(repeating: 0)
-        var rest = value
-        for position in stride(from: 19, through: 20 - count, by: -1) {
-            let quotient = rest / 10
-            digits[position] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest &- quotient &* 10)
-            rest = quotient
-        }
-        append(digits.span.extracting((20 - count)..<20))
+        appendDigits(UInt64(value), count: count)
     }
+
+    private mutating func appendDigits(_ value: UInt64, count: Int) {
+        let high = value / EightDigits.bound
+        if count > 8 { appendDigits(high, count: count - 8) }
+        append(EightDigits(value &- high &* EightDigits.bound).text, from: max(0, 8 - count))
+    }
+
+    /// The octets of a word from that one on, counted from the lowest.
+    private mutating func append(_ word: UInt64, from start: Int) {
+        var rest = word &>> UInt64(8 * start)
+        guard freeCapacity >= 8 else {
+            for _ in start..<8 {
+                append(UInt8(truncatingIfNeeded: rest))
+                rest &>>= 8
+            }
+            return
+        }
+        // All eight at once, and what isn't of them is taken back.
+        append(rest, as: UInt64.self)
+        removeLast(start)
+    }
+}
+
+/// The digits of a number below a hundred million, all at once: each half of what was halved before goes into a lane of
+/// its own, and the digit of most weight ends up lowest, which is where it stands first in memory.
+private struct EightDigits {
+    /// From here on numbers have more.
+    static var bound: UInt64 { 100_000_000 }
+
+    private let lanes: UInt64
+
+    init(_ value: UInt64) {
+        // Divisions of all lanes are products with a reciprocal, exact for numbers this small.
+        var lanes = value / 10_000
+        lanes |= (value &- lanes &* 10_000) &<< 32
+        let hundreds = ((lanes &* 10_486) &>> 20) & 0x0000_007F_0000_007F
+        lanes = hundreds | (lanes &- hundreds &* 100) &<< 16
+        let tens = ((lanes &* 103) &>> 10) & 0x000F_000F_000F_000F
+        self.lanes = tens | (lanes &- tens &* 10) &<< 8
+    }
+
+    /// As they are written.
+    var text: UInt64 { lanes | 0x3030_3030_3030_3030 }
+
+    /// Of a number that isn't zero.
+    var leadingZeros: Int { lanes.trailingZeroBitCount &>> 3 }
 }
