@@ -22,18 +22,27 @@ extension Span<UInt8> {
     @inline(__always)
     func endOfPlainJSON(from position: Int, upTo end: Int) -> Int {
         var position = position
-        while position + 8 <= end {
-            let word = word(at: position)
-            // Sets the top bit of each octet below 0x20, from 0x7F on, `"` or `\`; above the first such, others may be set in error.
-            let odd =
-                word | (word &- 0x2020_2020_2020_2020) | Self.zeros(word ^ 0x7F7F_7F7F_7F7F_7F7F)
-                | Self.zeros(word ^ 0x2222_2222_2222_2222) | Self.zeros(word ^ 0x5C5C_5C5C_5C5C_5C5C)
-            let found = odd & 0x8080_8080_8080_8080
+        guard position + 8 <= end else {
+            while position < end, JSONText.isPlain(self[position]) { position += 1 }
+            return position
+        }
+        while position < end {
+            // The last eight octets, some of which were looked at before.
+            position = min(position, end - 8)
+            let found = Self.oddJSON(word(at: position))
             guard found == 0 else { return position + found.trailingZeroBitCount &>> 3 }
             position += 8
         }
-        while position < end, JSONText.isPlain(self[position]) { position += 1 }
-        return position
+        return end
+    }
+
+    /// The top bit of each octet below 0x20, from 0x7F on, `"` or `\`; above the first such, others may be set in error.
+    @inline(__always)
+    private static func oddJSON(_ word: UInt64) -> UInt64 {
+        let odd =
+            word | (word &- 0x2020_2020_2020_2020) | zeros(word ^ 0x7F7F_7F7F_7F7F_7F7F)
+            | zeros(word ^ 0x2222_2222_2222_2222) | zeros(word ^ 0x5C5C_5C5C_5C5C_5C5C)
+        return odd & 0x8080_8080_8080_8080
     }
 
     /// The top bit of each octet that is zero; above the first such, others may be set in error.

@@ -6,11 +6,34 @@ package import Octets
 /// What the access log says of one request: one JSON object on one line, members always in the same order. What isn't known
 /// is left out.
 ///
-/// Views are what the caller keeps of the head, whatever octets the client sent; they are escaped here.
+/// It is made at once and written from where it is: to set its members one by one, or to copy it, costs as much as to
+/// write it.
 package struct AccessLogLine {
     /// Streams have a line when they begin and one when they end, other requests one without an event.
     package enum Event: Sendable {
         case begin, end
+    }
+
+    /// The head that came, as far as lines tell of it, and the name that it has. Whatever octets the client sent, they are
+    /// escaped here.
+    package struct Head {
+        let text: ByteBuffer
+        let correlationID: Range<Int>
+        let method: Range<Int>
+        let path: Range<Int>
+
+        /// - Parameters:
+        ///   - text: where the others stand, as offsets from its first octet.
+        ///   - method: empty where it isn't known, as is the path.
+        ///   - path: as sent, without the query: secrets stand there.
+        package init(
+            in text: ByteBuffer, correlationID: Range<Int>, method: Range<Int> = 0..<0, path: Range<Int> = 0..<0
+        ) {
+            self.text = text
+            self.correlationID = correlationID
+            self.method = method
+            self.path = path
+        }
     }
 
     /// What an MCP request asks for.
@@ -19,124 +42,166 @@ package struct AccessLogLine {
         package var method: StaticString?
         /// That is called, where the configuration names it; else `other`.
         package var tool: String?
+
+        package init(method: StaticString? = nil, tool: String? = nil) {
+            self.method = method
+            self.tool = tool
+        }
     }
 
     /// Whose key it was.
     package struct Owner {
-        package var organization: String?
-        package var keyID: String?
+        let organization: String?
+        let keyID: String?
+
+        package init(organization: String? = nil, keyID: String? = nil) {
+            self.organization = organization
+            self.keyID = keyID
+        }
     }
 
-    /// When the line was written: `total` after the request began.
-    package var time: WallTime
-    package var correlationID: ByteBufferView
-    /// The address of the client, as the trusted proxies tell it.
-    package var client: String?
-    package var method: ByteBufferView?
-    /// As sent, without the query: secrets stand there.
-    package var path: ByteBufferView?
-    /// The pattern of the route, as the configuration has it.
-    package var route: String?
-    package var message = Message()
-    /// The status that was meant: 429 also where 200 was sent because the client understands errors only in-band.
-    package var status: Int?
-    package var decision: StaticString?
-    package var reason: StaticString?
-    package var policy: String?
-    /// Tokens it takes by the policy that asks for most.
-    package var cost: Int?
-    package var owner = Owner()
-    package var bytesIn: Int
-    package var bytesOut: Int
-    package var admission: TimeAmount?
-    package var upstream: TimeAmount?
-    package var total: TimeAmount
-    /// In thousandths: for how many requests the line stands, where some aren't written (``LogSampling``).
-    package var sample: Int?
-    package var event: Event?
+    /// What it took.
+    package struct Durations {
+        let admission: TimeAmount?
+        let upstream: TimeAmount?
+        let total: TimeAmount
 
+        package init(admission: TimeAmount? = nil, upstream: TimeAmount? = nil, total: TimeAmount) {
+            self.admission = admission
+            self.upstream = upstream
+            self.total = total
+        }
+    }
+
+    let time: WallTime
+    let head: Head
+    let client: String?
+    let route: String?
+    let message: Message
+    let status: Int?
+    let decision: StaticString?
+    let reason: StaticString?
+    let policy: String?
+    let cost: Int?
+    let owner: Owner
+    let bytesIn: Int
+    let bytesOut: Int
+    let durations: Durations
+    let sample: Int?
+    let event: Event?
+
+    /// - Parameters:
+    ///   - time: when the line was written: `total` after the request began.
+    ///   - client: its address, as the trusted proxies tell it.
+    ///   - route: its pattern, as the configuration has it.
+    ///   - status: that was meant: 429 also where 200 was sent because the client understands errors only in-band.
+    ///   - cost: tokens it takes by the policy that asks for most.
+    ///   - sample: in thousandths: for how many requests the line stands, where some aren't written (``LogSampling``).
     package init(
-        correlationID: ByteBufferView, bytesIn: Int = 0, bytesOut: Int = 0, total: TimeAmount,
-        at time: WallTime = .now()
+        _ head: Head, client: String? = nil, route: String? = nil, message: Message = Message(), status: Int? = nil,
+        decision: StaticString? = nil, reason: StaticString? = nil, policy: String? = nil, cost: Int? = nil,
+        owner: Owner = Owner(), bytesIn: Int = 0, bytesOut: Int = 0, _ durations: Durations, sample: Int? = nil,
+        event: Event? = nil, at time: WallTime = .now()
     ) {
         self.time = time
-        self.correlationID = correlationID
+        self.head = head
+        self.client = client
+        self.route = route
+        self.message = message
+        self.status = status
+        self.decision = decision
+        self.reason = reason
+        self.policy = policy
+        self.cost = cost
+        self.owner = owner
         self.bytesIn = bytesIn
         self.bytesOut = bytesOut
-        self.total = total
+        self.durations = durations
+        self.sample = sample
+        self.event = event
     }
 }
 
 extension AccessLogLine {
     /// Octets of names, punctuation, time and numbers: 80 before the path, fewer than 400 behind it.
     private static var overhead: Int { 512 }
+    /// A path of more octets, which may be as long as a head, is written by itself.
+    private static var shortPath: Int { 256 }
 
-    /// Ends with a line feed. The path, which may be long, is written by itself; the rest in two stretches.
+    /// Ends with a line feed. In one stretch, but for a long path.
     func write(into buffer: inout ByteBuffer, timestamp: inout LogTimestamp) {
-        writeBeginning(into: &buffer, &timestamp)
-        if let path {
-            buffer.writeStaticString(#","path":"#)
-            buffer.writeJSONString(path)
-        }
-        writeEnd(into: &buffer)
-    }
-
-    private func writeBeginning(into buffer: inout ByteBuffer, _ timestamp: inout LogTimestamp) {
-        let correlationID = ByteBuffer(correlationID)
-        let method = method.map { ByteBuffer($0) }
-        let size =
-            JSONText.maximumSize(of: correlationID.readableBytes) + JSONText.maximumSize(of: method?.readableBytes ?? 0)
-            + Self.maximumSize(of: client)
-        buffer.writeStretch(atMost: Self.overhead + size) { output in
-            output.append(#"{"time":""#)
-            timestamp.append(time, to: &output)
-            output.append(#"","correlation_id":"#)
-            output.appendJSONString(correlationID.readableBytesUInt8Span)
-            output.appendMember(#","client":"#, client)
-            if let method {
-                output.append(#","method":"#)
-                output.appendJSONString(method.readableBytesUInt8Span)
+        let path = head.path
+        guard path.count > Self.shortPath else {
+            return buffer.writeStretch(atMost: mostOctets + JSONText.maximumSize(of: path.count)) { output in
+                writeBeginning(to: &output, &timestamp)
+                if !path.isEmpty {
+                    output.append(#","path":"#)
+                    output.appendJSONString(head.text.readableBytesUInt8Span.extracting(path))
+                }
+                writeEnd(to: &output)
             }
         }
+        buffer.writeStretch(atMost: mostOctets) { writeBeginning(to: &$0, &timestamp) }
+        buffer.writeStaticString(#","path":"#)
+        buffer.writeJSONString(head.text.readableBytesUInt8Span.extracting(path))
+        buffer.writeStretch(atMost: mostOctets) { writeEnd(to: &$0) }
     }
 
-    private func writeEnd(into buffer: inout ByteBuffer) {
+    /// Of all but the path.
+    private var mostOctets: Int {
+        let octets = JSONText.maximumSize(of: head.correlationID.count) + JSONText.maximumSize(of: head.method.count)
         let strings =
-            Self.maximumSize(of: route) + Self.maximumSize(of: message.tool) + Self.maximumSize(of: policy)
-            + Self.maximumSize(of: owner.organization) + Self.maximumSize(of: owner.keyID)
+            Self.maximumSize(of: client) + Self.maximumSize(of: route) + Self.maximumSize(of: message.tool)
+            + Self.maximumSize(of: policy) + Self.maximumSize(of: owner.organization)
+            + Self.maximumSize(of: owner.keyID)
         let words =
             (message.method?.utf8CodeUnitCount ?? 0) + (decision?.utf8CodeUnitCount ?? 0)
             + (reason?.utf8CodeUnitCount ?? 0)
-        buffer.writeStretch(atMost: Self.overhead + strings + words) { output in
-            output.appendMember(#","route":"#, route)
-            output.appendMember(#","mcp_method":"#, message.method)
-            output.appendMember(#","tool":"#, message.tool)
-            if let status {
-                output.append(#","status":"#)
-                output.appendDecimal(Int64(status))
-            }
-            output.appendMember(#","decision":"#, decision)
-            output.appendMember(#","reason":"#, reason)
-            output.appendMember(#","policy":"#, policy)
-            if let cost {
-                output.append(#","cost":"#)
-                output.appendDecimal(Int64(cost))
-            }
-            output.appendMember(#","org":"#, owner.organization)
-            output.appendMember(#","key_id":"#, owner.keyID)
-            output.append(#","bytes_in":"#)
-            output.appendDecimal(Int64(bytesIn))
-            output.append(#","bytes_out":"#)
-            output.appendDecimal(Int64(bytesOut))
-            output.appendMilliseconds(#","ms_admission":"#, admission)
-            output.appendMilliseconds(#","ms_upstream":"#, upstream)
-            output.appendMilliseconds(#","ms_total":"#, total)
-            if let sample { output.appendThousandths(#","sample":"#, sample) }
-            switch event {
-            case nil: output.append("}\n")
-            case .begin: output.append(",\"event\":\"begin\"}\n")
-            case .end: output.append(",\"event\":\"end\"}\n")
-            }
+        return Self.overhead + octets + strings + words
+    }
+
+    private func writeBeginning(to output: inout OutputRawSpan, _ timestamp: inout LogTimestamp) {
+        let octets = head.text.readableBytesUInt8Span
+        output.append(#"{"time":""#)
+        timestamp.append(time, to: &output)
+        output.append(#"","correlation_id":"#)
+        output.appendJSONString(octets.extracting(head.correlationID))
+        output.appendMember(#","client":"#, client)
+        if !head.method.isEmpty {
+            output.append(#","method":"#)
+            output.appendJSONString(octets.extracting(head.method))
+        }
+    }
+
+    private func writeEnd(to output: inout OutputRawSpan) {
+        output.appendMember(#","route":"#, route)
+        output.appendMember(#","mcp_method":"#, message.method)
+        output.appendMember(#","tool":"#, message.tool)
+        if let status {
+            output.append(#","status":"#)
+            output.appendDecimal(status)
+        }
+        output.appendMember(#","decision":"#, decision)
+        output.appendMember(#","reason":"#, reason)
+        output.appendMember(#","policy":"#, policy)
+        if let cost {
+            output.append(#","cost":"#)
+            output.appendDecimal(cost)
+        }
+        output.appendMember(#","org":"#, owner.organization)
+        output.appendMember(#","key_id":"#, owner.keyID)
+        output.append(#","bytes_in":"#)
+        output.appendDecimal(bytesIn)
+        output.append(#","bytes_out":"#)
+        output.appendDecimal(bytesOut)
+        output.appendMilliseconds(#","ms_admission":"#, durations.admission)
+        output.appendMilliseconds(#","ms_upstream":"#, durations.upstream)
+        output.appendMilliseconds(#","ms_total":"#, durations.total)
+        if let sample { output.appendThousandths(#","sample":"#, sample) }
+        switch event {
+        case nil: output.append("}\n")
+        case .begin: output.append(",\"event\":\"begin\"}\n")
+        case .end: output.append(",\"event\":\"end\"}\n")
         }
     }
 

@@ -23,7 +23,7 @@ struct ForwardedAnswer {
         let settings = try Settings.parse(settings, named: "test.yaml")
         let snapshot = try Snapshot(settings)
         let head = try RoutingHeads.head(request)
-        var record = ExchangeRecord()
+        let record = ExchangeRecord()
         record.begin(at: .now())
         record.keepOrigin(head, peerIsTrusted: peerIsTrusted, isSecure: isSecure)
         let sentHost = settings.upstream.sentHost(on: route).map { Array($0.utf8) }

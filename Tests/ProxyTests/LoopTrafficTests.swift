@@ -28,7 +28,7 @@ import Testing
         _ status: Int?, _ reason: Reason? = nil, by principal: Principal? = Self.principal, isSent: Bool = false
     ) -> ExchangeRecord {
         var ids = CorrelationIDGenerator()
-        var record = ExchangeRecord()
+        let record = ExchangeRecord()
         record.begin(at: start)
         record.identifyUnread(&ids)
         record.status = status
@@ -89,7 +89,7 @@ import Testing
     }
 
     @Test func aStreamCountsWhenItBegins() {
-        var record = Self.record(200, isSent: true)
+        let record = Self.record(200, isSent: true)
         traffic.streamBegan(record)
         record.logBegin(to: nil, at: Self.start)
         tell(after: 1)

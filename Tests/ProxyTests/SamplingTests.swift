@@ -58,7 +58,7 @@ import Testing
     func bothLinesOfAStreamOrNone(_ reason: Reason?) throws {
         let buffer = AccessLogBuffer(pipe.log)
         for _ in 0..<1_000 {
-            var record = request(200, "allow", nil, LogSampling(share: 5_000))
+            let record = request(200, "allow", nil, LogSampling(share: 5_000))
             record.logBegin(to: buffer, at: .now())
             record.reason = reason
             record.logEnd(to: buffer)
@@ -78,7 +78,7 @@ import Testing
     @Test func aStreamThatIsCutIsNeverLeftOut() throws {
         let buffer = AccessLogBuffer(pipe.log)
         for _ in 0..<50 {
-            var record = request(200, "allow", nil, Self.least)
+            let record = request(200, "allow", nil, Self.least)
             record.logBegin(to: buffer, at: .now())
             record.reason = .keyEnded
             record.logEnd(to: buffer)
@@ -95,7 +95,7 @@ import Testing
         _ status: Int?, _ decision: StaticString?, _ reason: Reason?, _ sampling: LogSampling
     ) -> ExchangeRecord {
         var ids = CorrelationIDGenerator()
-        var record = ExchangeRecord()
+        let record = ExchangeRecord()
         record.begin(at: .now(), sampling)
         record.identifyUnread(&ids)
         record.status = status
@@ -113,9 +113,9 @@ import Testing
 
 extension ExchangeRecord {
     fileprivate func logEnd(to buffer: AccessLogBuffer) {
-        var (record, metrics) = (self, LoopMetrics())
+        var metrics = LoopMetrics()
         metrics.began()
-        if record.isStream { metrics.streamBegan() }
-        record.logEnd(to: buffer, countedIn: &metrics, isToolError: false, at: .now())
+        if isStream { metrics.streamBegan() }
+        logEnd(to: buffer, countedIn: &metrics, isToolError: false, at: .now())
     }
 }

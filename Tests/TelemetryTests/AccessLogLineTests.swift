@@ -7,8 +7,12 @@ import Testing
 @testable import Telemetry
 
 @Suite struct AccessLogLineTests {
-    private func view(_ text: String) -> ByteBufferView {
-        ByteBuffer(string: text).readableBytesView
+    private func head(_ id: String, _ method: String = "", _ path: [UInt8] = []) -> AccessLogLine.Head {
+        var text = ByteBuffer(string: id + method)
+        text.writeBytes(path)
+        let (start, end) = (id.utf8.count, id.utf8.count + method.utf8.count)
+        return AccessLogLine.Head(
+            in: text, correlationID: 0..<start, method: start..<end, path: end..<text.readableBytes)
     }
 
     private func rendered(_ lines: AccessLogLine...) -> String {
@@ -21,24 +25,14 @@ import Testing
     private var moment: WallTime { WallTime(seconds: 1_795_405_267, microseconds: 7_000) }
 
     @Test func namesEverythingInOrder() {
-        var line = AccessLogLine(
-            correlationID: view("req-1"), bytesIn: 12, bytesOut: 3_456, total: .microseconds(7_654_321), at: moment)
-        line.client = "203.0.113.9"
-        line.method = view("POST")
-        line.path = view("/mcp/messages")
-        line.route = "/mcp"
-        line.message.method = "tools/call"
-        line.message.tool = "search"
-        line.status = 200
-        line.decision = "allow"
-        line.cost = 3
-        line.reason = "unthrottled"
-        line.policy = "org"
-        line.owner.organization = "acme"
-        line.owner.keyID = "acme/7h3kq2mzxb"
-        line.admission = .microseconds(412)
-        line.upstream = .nanoseconds(1_999_999)
-        line.event = .end
+        let line = AccessLogLine(
+            head("req-1", "POST", Array("/mcp/messages".utf8)), client: "203.0.113.9", route: "/mcp",
+            message: AccessLogLine.Message(method: "tools/call", tool: "search"), status: 200, decision: "allow",
+            reason: "unthrottled", policy: "org", cost: 3,
+            owner: AccessLogLine.Owner(organization: "acme", keyID: "acme/7h3kq2mzxb"), bytesIn: 12, bytesOut: 3_456,
+            AccessLogLine.Durations(
+                admission: .microseconds(412), upstream: .nanoseconds(1_999_999), total: .microseconds(7_654_321)),
+            event: .end, at: moment)
         #expect(
             rendered(line)
                 == #"{"time":"2026-11-23T03:41:07.007Z","correlation_id":"req-1","client":"203.0.113.9","method":"POST","#
@@ -48,7 +42,7 @@ import Testing
     }
 
     @Test func leavesOutWhatIsNotKnown() {
-        let line = AccessLogLine(correlationID: view("x"), total: .zero, at: WallTime(seconds: 0))
+        let line = AccessLogLine(head("x"), .init(total: .zero), at: WallTime(seconds: 0))
         #expect(
             rendered(line)
                 == #"{"time":"1970-01-01T00:00:00.000Z","correlation_id":"x","bytes_in":0,"bytes_out":0,"ms_total":0.000}"#
@@ -56,8 +50,7 @@ import Testing
     }
 
     @Test func saysThatAStreamBegins() {
-        var line = AccessLogLine(correlationID: view("x"), total: .milliseconds(1), at: moment)
-        line.event = .begin
+        let line = AccessLogLine(head("x"), .init(total: .milliseconds(1)), event: .begin, at: moment)
         #expect(rendered(line).hasSuffix(#","ms_total":1.000,"event":"begin"}"# + "\n"))
     }
 
@@ -67,19 +60,17 @@ import Testing
         (1_010, "1.01"),
     ])
     func saysForHowManyItStands(_ sample: Int, _ written: String) {
-        var line = AccessLogLine(correlationID: view("x"), total: .milliseconds(1), at: moment)
-        line.sample = sample
+        let line = AccessLogLine(head("x"), .init(total: .milliseconds(1)), sample: sample, at: moment)
         #expect(rendered(line).hasSuffix(#","ms_total":1.000,"sample":\#(written)}"# + "\n"))
-        line.event = .end
-        #expect(rendered(line).hasSuffix(#","ms_total":1.000,"sample":\#(written),"event":"end"}"# + "\n"))
+        let end = AccessLogLine(head("x"), .init(total: .milliseconds(1)), sample: sample, event: .end, at: moment)
+        #expect(rendered(end).hasSuffix(#","ms_total":1.000,"sample":\#(written),"event":"end"}"# + "\n"))
     }
 
     /// A path comes from the client, a route from the configuration: both may hold what JSON can't.
     @Test func escapesWhatOthersWrote() {
-        var line = AccessLogLine(correlationID: view("x"), total: .zero, at: moment)
-        line.method = view(#"A"B"#)
-        line.path = ByteBuffer(bytes: Array("/\"\\\n".utf8) + [0xFF, 0x00] + Array("é".utf8)).readableBytesView
-        line.route = #"/"quoted"/{x}"#
+        let path = Array("/\"\\\n".utf8) + [0xFF, 0x00] + Array("é".utf8)
+        let line = AccessLogLine(
+            head("x", #"A"B"#, path), route: #"/"quoted"/{x}"#, .init(total: .zero), at: moment)
         #expect(
             rendered(line)
                 == #"{"time":"2026-11-23T03:41:07.007Z","correlation_id":"x","method":"A\"B","#
@@ -87,11 +78,22 @@ import Testing
                 + "\n")
     }
 
+    /// A path as long as a head is written by itself.
+    @Test(arguments: [1, 255, 256, 257, 10_000])
+    func writesPathsOfAnyLength(_ length: Int) {
+        let path = "/" + String(repeating: "x", count: length - 1)
+        let line = AccessLogLine(
+            head("x", "GET", Array(path.utf8)), route: "/", .init(total: .zero), at: WallTime(seconds: 0))
+        #expect(
+            rendered(line)
+                == #"{"time":"1970-01-01T00:00:00.000Z","correlation_id":"x","method":"GET","path":"\#(path)","#
+                + #""route":"/","bytes_in":0,"bytes_out":0,"ms_total":0.000}"# + "\n")
+    }
+
     @Test func writesOneLineEach() {
-        var first = AccessLogLine(
-            correlationID: view("a"), total: .zero, at: WallTime(seconds: 59, microseconds: 999_999))
-        first.status = 404
-        let second = AccessLogLine(correlationID: view("b"), total: .zero, at: WallTime(seconds: 60))
+        let first = AccessLogLine(
+            head("a"), status: 404, .init(total: .zero), at: WallTime(seconds: 59, microseconds: 999_999))
+        let second = AccessLogLine(head("b"), .init(total: .zero), at: WallTime(seconds: 60))
         #expect(
             rendered(first, second)
                 == #"{"time":"1970-01-01T00:00:59.999Z","correlation_id":"a","status":404,"bytes_in":0,"bytes_out":0,"#
@@ -102,7 +104,7 @@ import Testing
 
     /// A clock that went back must not show as a negative time.
     @Test func neverGoesBelowZero() {
-        let line = AccessLogLine(correlationID: view("x"), total: .nanoseconds(-5), at: moment)
+        let line = AccessLogLine(head("x"), .init(total: .nanoseconds(-5)), at: moment)
         #expect(rendered(line).hasSuffix(#""ms_total":0.000}"# + "\n"))
     }
 }

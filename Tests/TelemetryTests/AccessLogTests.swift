@@ -62,8 +62,7 @@ import Testing
                 group.addTask {
                     let buffer = AccessLogBuffer(log)
                     for number in 0..<2_000 {
-                        let id = ByteBuffer(string: "\(loop)-\(number)").readableBytesView
-                        buffer.append(AccessLogLine(correlationID: id, total: .zero), at: .now())
+                        buffer.append(AccessLogLine("\(loop)-\(number)"), at: .now())
                     }
                     buffer.flush()
                 }
@@ -239,8 +238,7 @@ import Testing
     // MARK: Fixtures
 
     private func line(_ id: String) -> AccessLogLine {
-        AccessLogLine(
-            correlationID: ByteBuffer(string: id).readableBytesView, total: .zero, at: WallTime(seconds: 0))
+        AccessLogLine(id, at: WallTime(seconds: 0))
     }
 
     private func batch(_ ids: String...) -> ByteBuffer {
@@ -254,6 +252,14 @@ import Testing
 
     private func padded(_ number: Int) -> String {
         String(String(100_000 + number).dropFirst())
+    }
+}
+
+extension AccessLogLine {
+    /// - Parameter id: all that it tells of.
+    fileprivate init(_ id: String, at time: WallTime = .now()) {
+        self.init(
+            Head(in: ByteBuffer(string: id), correlationID: 0..<id.utf8.count), Durations(total: .zero), at: time)
     }
 }
 

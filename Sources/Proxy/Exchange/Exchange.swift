@@ -64,7 +64,7 @@ final class Exchange {
     let epoch: Epoch
     /// Filled by its connection.
     var head = RequestHead()
-    var record = ExchangeRecord()
+    let record = ExchangeRecord()
     var state: State
 
     init(of connection: HTTP1Connection) {

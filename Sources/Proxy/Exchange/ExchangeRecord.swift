@@ -3,16 +3,17 @@
 import HTTP1
 import Keyspace
 import NIOCore
+import Octets
 import Telemetry
 
 /// What is known of one request, for its access-log line and for the fields of its answer. Kept by its exchange and
 /// refilled, so that it allocates only when a request is longer than all before it.
-struct ExchangeRecord {
+final class ExchangeRecord {
     private static let keptCapacity = 1024
 
     /// When what happened.
     struct Times {
-        fileprivate(set) var started = NIODeadline.distantPast
+        let started: NIODeadline
         var decided: NIODeadline?
         var sent: NIODeadline?
         var answered: NIODeadline?
@@ -23,7 +24,7 @@ struct ExchangeRecord {
     private var sampling = LogSampling.all
     /// Of a stream, once it has begun.
     private var fate: LogSampling.Fate?
-    var times = Times()
+    var times = Times(started: .distantPast)
     var status: Int?
     /// `allow` or `deny`, once admission was asked.
     var decision: StaticString?
@@ -66,41 +67,56 @@ struct ExchangeRecord {
 
     // MARK: Beginning
 
+    /// Forgets all of the request before.
+    ///
     /// - Parameter sampling: of the configuration by which it begins.
-    mutating func begin(at now: NIODeadline, _ sampling: LogSampling = .all) {
-        var text = self.text
-        self = ExchangeRecord()
-        text.clear()
-        self.text = text
-        self.sampling = sampling
+    func begin(at now: NIODeadline, _ sampling: LogSampling = .all) {
         isOpen = true
-        times.started = now
+        isStream = false
+        self.sampling = sampling
+        fate = nil
+        times = Times(started: now)
+        status = nil
+        decision = nil
+        reason = nil
+        policy = nil
+        principal = nil
+        plan = nil
+        method = nil
+        message = nil
+        cost = nil
+        client = .unknown
+        bytesIn = 0
+        bytesOut = 0
+        isSecure = false
+        text.clear()
+        parts = Parts()
     }
 
     /// A request whose head could not be read has nothing but a name of ours.
-    mutating func identifyUnread(_ generator: inout CorrelationIDGenerator) {
+    func identifyUnread(_ generator: inout CorrelationIDGenerator) {
         generator.write(into: &text)
         parts.id = 0..<text.readableBytes
     }
 
-    mutating func identify(_ head: RequestHead, _ generator: inout CorrelationIDGenerator) {
+    func identify(_ head: RequestHead, _ generator: inout CorrelationIDGenerator) {
         if head.count(of: .xCorrelationID) == 1, let range = head.value(of: .xCorrelationID),
             CorrelationID.isWellFormed(head.view(of: range))
         {
-            text.writeBytes(head.view(of: range))
+            parts.id = keep(range, of: head)
         } else {
             generator.write(into: &text)
+            parts.id = 0..<text.readableBytes
         }
-        parts.id = 0..<text.readableBytes
         method = head.method
-        parts.method = keep(head.view(of: head.methodRange))
+        parts.method = keep(head.methodRange, of: head)
     }
 
     /// Under which scheme and name the client knows us.
     ///
     /// - Parameter isSecure: its connection is; whoever is trusted and speaks for others knows theirs.
-    mutating func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool, isSecure: Bool) {
-        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { parts.publicHost = keep(head.view(of: host)) }
+    func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool, isSecure: Bool) {
+        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { parts.publicHost = keep(host, of: head) }
         self.isSecure =
             peerIsTrusted && head.present.contains(.xForwardedProto) ? head.claimsHTTPS : isSecure
     }
@@ -110,31 +126,37 @@ struct ExchangeRecord {
     /// - Parameters:
     ///   - configured: nil where it is the client's own.
     ///   - authority: where the client has none: HTTP/1.0 may leave it out, what we send may not.
-    mutating func keepSentHost(_ configured: [UInt8]?, of head: RequestHead, orElse authority: [UInt8]) {
+    func keepSentHost(_ configured: [UInt8]?, of head: RequestHead, orElse authority: [UInt8]) {
         // A request that is sent again is sent with the same.
         guard parts.sentHost.isEmpty else { return }
         if let configured {
             parts.sentHost = keep(configured)
         } else if let host = head.host {
-            parts.sentHost = keep(head.view(of: host))
+            parts.sentHost = keep(host, of: head)
         } else {
             parts.sentHost = keep(authority)
         }
     }
 
     /// - Parameter origin: of the page that asks, where it may.
-    mutating func keepAllowedOrigin(_ origin: Range<Int>, of head: RequestHead) {
-        parts.origin = keep(head.view(of: origin))
+    func keepAllowedOrigin(_ origin: Range<Int>, of head: RequestHead) {
+        parts.origin = keep(origin, of: head)
     }
 
     /// - Parameter path: without the query.
-    mutating func keepPath(_ path: Range<Int>, of head: RequestHead) {
-        parts.path = keep(head.view(of: path))
+    func keepPath(_ path: Range<Int>, of head: RequestHead) {
+        parts.path = keep(path, of: head)
     }
 
-    private mutating func keep(_ octets: some Sequence<UInt8>) -> Range<Int> {
+    private func keep(_ octets: [UInt8]) -> Range<Int> {
         let start = text.readableBytes
         text.writeBytes(octets)
+        return start..<text.readableBytes
+    }
+
+    private func keep(_ range: Range<Int>, of head: RequestHead) -> Range<Int> {
+        let start = text.readableBytes
+        text.writeStretch(atMost: range.count) { $0.append(range, of: head.section) }
         return start..<text.readableBytes
     }
 
@@ -158,7 +180,7 @@ struct ExchangeRecord {
     // MARK: The access log
 
     /// A stream has a line when it begins, since it may never end.
-    mutating func logBegin(to log: AccessLogBuffer?, at now: NIODeadline) {
+    func logBegin(to log: AccessLogBuffer?, at now: NIODeadline) {
         isStream = true
         guard let log else { return }
         let fate = fate(in: log)
@@ -169,7 +191,7 @@ struct ExchangeRecord {
     /// - Parameters:
     ///   - traffic: that is told of it.
     ///   - isToolError: as far as was seen of the answer.
-    mutating func logEnd(
+    func logEnd(
         to log: AccessLogBuffer?, countedIn metrics: inout LoopMetrics, _ traffic: LoopTraffic? = nil,
         isToolError: Bool, at now: NIODeadline
     ) {
@@ -201,35 +223,29 @@ struct ExchangeRecord {
         switch fate {
         case .left: break
         case .written: log.append(line(event, at: now), at: now)
-        case .chosen(let weight):
-            var line = line(event, at: now)
-            line.sample = weight
-            log.append(line, at: now)
+        case .chosen(let weight): log.append(line(event, sample: weight, at: now), at: now)
         }
     }
 
-    private func line(_ event: AccessLogLine.Event?, at now: NIODeadline) -> AccessLogLine {
-        var line = AccessLogLine(
-            correlationID: correlationID, bytesIn: bytesIn, bytesOut: bytesOut, total: now - times.started)
-        line.client = client.text
-        line.method = parts.method.isEmpty ? nil : view(parts.method)
-        line.path = parts.path.isEmpty ? nil : view(parts.path)
-        line.route = route
-        if let message {
-            if message.method != MessageMethod.none { line.message.method = MessageMethod.names[message.method] }
-            if message.tool != LabelNames.none { line.message.tool = message.toolName }
-        }
-        line.status = status
-        line.decision = decision
-        line.reason = reason?.word
-        line.policy = policy
-        line.cost = cost
-        line.owner.organization = principal?.organization
-        line.owner.keyID = principal?.keyID
-        line.admission = times.decided.map { $0 - times.started }
-        if let sent = times.sent { line.upstream = (times.answered ?? now) - sent }
-        line.event = event
-        return line
+    private func line(_ event: AccessLogLine.Event?, sample: Int? = nil, at now: NIODeadline) -> AccessLogLine {
+        AccessLogLine(
+            AccessLogLine.Head(in: text, correlationID: parts.id, method: parts.method, path: parts.path),
+            client: client.text, route: route, message: message?.logged ?? AccessLogLine.Message(), status: status,
+            decision: decision, reason: reason?.word, policy: policy, cost: cost,
+            owner: AccessLogLine.Owner(organization: principal?.organization, keyID: principal?.keyID),
+            bytesIn: bytesIn, bytesOut: bytesOut,
+            AccessLogLine.Durations(
+                admission: times.decided.map { $0 - times.started },
+                upstream: times.sent.map { (times.answered ?? now) - $0 }, total: now - times.started),
+            sample: sample, event: event)
+    }
+}
+
+extension MessageLabels {
+    fileprivate var logged: AccessLogLine.Message {
+        AccessLogLine.Message(
+            method: method == MessageMethod.none ? nil : MessageMethod.names[method],
+            tool: tool == LabelNames.none ? nil : toolName)
     }
 }
 
