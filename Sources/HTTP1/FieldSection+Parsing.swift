@@ -9,15 +9,19 @@ extension FieldSection {
         _ line: Range<Int>, of span: Span<UInt8>, folds: Bool, limit: Int
     ) throws(HeadError) -> Field {
         guard fields.count < limit else { throw .tooManyFields }
-        let colon = span.endOfToken(in: line)
-        guard colon < line.upperBound, span[colon] == UInt8(ascii: ":"), colon > line.lowerBound else {
-            throw Self.reason(line, stoppedAt: colon, of: span)
-        }
+        let colon = span.firstColon(in: line)
         let nameRange = line.lowerBound..<colon
-        guard nameRange.count <= Int(UInt8.max) else { throw .fieldNameTooLong }
-        let value = span.trimmed((colon + 1)..<line.upperBound)
         let name = PackedName(nameRange, of: span)
         let exact = KnownField.named(name)
+        // A known name is a token, which others are yet to show.
+        if exact == .other || colon == line.upperBound {
+            let end = span.endOfToken(in: line)
+            guard end == colon, end < line.upperBound, end > line.lowerBound else {
+                throw Self.reason(line, stoppedAt: end, of: span)
+            }
+            guard nameRange.count <= Int(UInt8.max) else { throw .fieldNameTooLong }
+        }
+        let value = span.trimmed((colon + 1)..<line.upperBound)
         let sway = exact == .other && folds ? FieldSway(nameRange, name, of: span) : .none
         let folded = sway == .oddName ? KnownField.foldedName(name) : .other
         let field = Field(

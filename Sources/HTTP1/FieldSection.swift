@@ -22,6 +22,8 @@ package struct FieldSection: Sendable {
 
     /// Releases the bytes; the room for fields is kept for the next head.
     package mutating func reset() {
+        // Done when the bytes were released, and again when the next head begins.
+        guard !fields.isEmpty || bytes.readableBytes > 0 else { return }
         bytes = ByteBuffer()
         fields.removeAll(keepingCapacity: true)
         present = []
@@ -109,7 +111,7 @@ extension FieldSection {
 
     /// A copy of the octets of a range.
     package func octets(in range: Range<Int>) -> [UInt8] {
-        [UInt8](view(of: range))
+        bytes.getBytes(at: bytes.readerIndex + range.lowerBound, length: range.count) ?? []
     }
 
     /// The range as text, for logs and problem bodies; octets that are no UTF-8 become U+FFFD.
@@ -155,7 +157,7 @@ extension FieldSection {
     package func list(_ range: Range<Int>, containsLowercased element: [UInt8], ignoringParameters: Bool = false)
         -> Bool
     {
-        guard holds(range) else { return false }
+        guard range.count >= element.count, holds(range) else { return false }
         let span = bytes.readableBytesUInt8Span
         var elements = ListElements(range)
         while var candidate = elements.next(in: span) {

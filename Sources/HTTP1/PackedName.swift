@@ -4,8 +4,9 @@ import Octets
 
 /// A field name of at most 32 octets in four words, case folded: comparing names is comparing integers.
 ///
-/// `octet | 0x20` folds letters and leaves every other octet of a known name as it is. Of the token octets it confuses only
-/// `^` with `~`, which no known name has, and it turns `_` into DEL, which no name can hold: so a match is exact.
+/// `octet | 0x20` folds letters and leaves every other octet of a known name as it is. Of the octets that a line may hold it
+/// makes no other one a letter, a digit or a hyphen, which is all that known names consist of (HTAB becomes `)`): so a match
+/// with one of them is exact, and shows that what matched is a token.
 struct PackedName: Equatable {
     private var first: UInt64 = 0
     private var second: UInt64 = 0
@@ -16,7 +17,7 @@ struct PackedName: Equatable {
 
     static var capacity: Int { 32 }
 
-    /// Of a token.
+    /// Of octets that a line may hold.
     @inline(__always)
     init(_ range: Range<Int>, of span: Span<UInt8>) {
         length = range.count

@@ -52,7 +52,10 @@ extension RequestHead {
     package var connection: ConnectionOptions { section.connection }
 
     /// The host that is asked. `a:` is `a` (RFC 3986 §6.2.3), and not every reader knows.
-    package var host: Range<Int>? { value(of: .host).map(section.withoutEmptyPort) }
+    package var host: Range<Int>? {
+        guard let host = value(of: .host) else { return nil }
+        return section.withoutEmptyPort(host)
+    }
     /// The value of the first field of that name.
     package func value(of id: KnownField) -> Range<Int>? { section.value(of: id) }
     /// How many fields have that name.
