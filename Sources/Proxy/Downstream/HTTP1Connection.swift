@@ -176,13 +176,12 @@ final class HTTP1Connection: ChannelDuplexHandler {
     }
 
     private func readHead() -> StateMachine.Progress {
-        switch armed {
-        case .kept, .linger: arm(.head)
-        case .none, .head, .idle: break
-        }
         let exchange = nextExchange()
         do {
-            guard try parser.parse(&input, into: &exchange.head) else { return .starved }
+            guard try parser.parse(&input, into: &exchange.head) else {
+                awaitRestOfHead()
+                return .starved
+            }
         } catch {
             disarm()
             refuse(.malformed(error.status, error.detail.description))
@@ -192,6 +191,14 @@ final class HTTP1Connection: ChannelDuplexHandler {
         machine.begin()
         exchange.begin()
         return .made
+    }
+
+    /// From its first octet on. A head that comes whole has no deadline of its own.
+    private func awaitRestOfHead() {
+        switch armed {
+        case .kept, .linger: arm(.head)
+        case .none, .head, .idle: break
+        }
     }
 
     /// What could not be read as a request is answered like one.

@@ -19,6 +19,17 @@ struct DeadlineQueue<Owner: AnyObject> {
         var previous: Int32
         var next: Int32
         var generation: UInt32
+
+        mutating func stand(behind previous: Int32, before next: Int32, until deadline: NIODeadline) {
+            self.previous = previous
+            self.next = next
+            self.deadline = deadline
+        }
+
+        mutating func free() {
+            owner = nil
+            generation &+= 1
+        }
     }
 
     /// Entry 0 is the sentinel of the circular list.
@@ -44,17 +55,16 @@ struct DeadlineQueue<Owner: AnyObject> {
             entries.append(Entry(owner: nil, deadline: now, previous: 0, next: 0, generation: 0))
         }
         entries[Int(index)].owner = owner
-        entries[Int(index)].deadline = now + duration
-        linkLast(index)
-        return Token(index: index, generation: entries[Int(index)].generation)
+        let generation = entries[Int(index)].generation
+        linkLast(index, until: now + duration)
+        return Token(index: index, generation: generation)
     }
 
     /// Moves a live entry to the end with a fresh deadline. A stale token is ignored.
     mutating func rearm(_ token: Token, at now: NIODeadline) {
         guard isLive(token) else { return }
         unlink(token.index)
-        entries[Int(token.index)].deadline = now + duration
-        linkLast(token.index)
+        linkLast(token.index, until: now + duration)
     }
 
     /// A stale token is ignored: its entry has expired.
@@ -95,28 +105,26 @@ struct DeadlineQueue<Owner: AnyObject> {
     }
 
     private func isLive(_ token: Token) -> Bool {
-        let entry = entries[Int(token.index)]
-        return entry.generation == token.generation && entry.owner != nil
+        // Not by a copy of the entry, which would keep its owner meanwhile.
+        entries[Int(token.index)].generation == token.generation && entries[Int(token.index)].owner != nil
     }
 
     private mutating func remove(_ index: Int32) {
         unlink(index)
-        entries[Int(index)].owner = nil
-        entries[Int(index)].generation &+= 1
+        entries[Int(index)].free()
         free.append(index)
     }
 
-    private mutating func linkLast(_ index: Int32) {
+    private mutating func linkLast(_ index: Int32, until deadline: NIODeadline) {
         let last = entries[0].previous
-        entries[Int(index)].previous = last
-        entries[Int(index)].next = Self.sentinel
+        entries[Int(index)].stand(behind: last, before: Self.sentinel, until: deadline)
         entries[Int(last)].next = index
         entries[0].previous = index
     }
 
     private mutating func unlink(_ index: Int32) {
-        let entry = entries[Int(index)]
-        entries[Int(entry.previous)].next = entry.next
-        entries[Int(entry.next)].previous = entry.previous
+        let (previous, next) = (entries[Int(index)].previous, entries[Int(index)].next)
+        entries[Int(previous)].next = next
+        entries[Int(next)].previous = previous
     }
 }

@@ -13,6 +13,18 @@ struct UpstreamShares {
         var taken = 0
         /// Requests that wait for the caller's own others to end.
         var parked = 0
+
+        var isEmpty: Bool { taken + parked == 0 }
+
+        mutating func take(ofAtMost most: Int) -> Verdict {
+            if taken < most {
+                taken += 1
+                return .taken
+            }
+            guard parked < most else { return .refused }
+            parked += 1
+            return .parked
+        }
     }
 
     enum Verdict: Equatable {
@@ -33,24 +45,19 @@ struct UpstreamShares {
     var isEmpty: Bool { holdings.isEmpty }
 
     mutating func take(for caller: UpstreamCaller) -> Verdict {
-        var holding = holdings[caller] ?? Holding()
-        defer { holdings[caller] = holding }
-        if holding.taken < most {
-            holding.taken += 1
-            return .taken
-        }
-        guard holding.parked < most else { return .refused }
-        holding.parked += 1
-        return .parked
+        // Whoever has nothing is given a part: most is at least one.
+        holdings[caller, default: Holding()].take(ofAtMost: most)
     }
 
     /// - Returns: whether a request of the same caller is parked, which now may ``takeParked(of:)``.
     mutating func giveBack(of caller: UpstreamCaller) -> Bool {
-        guard var holding = holdings[caller], holding.taken > 0 else {
+        // By its place: each look at a caller by its name hashes that.
+        guard let place = holdings.index(forKey: caller), holdings.values[place].taken > 0 else {
             preconditionFailure("Cannot give back what was not taken")
         }
-        holding.taken -= 1
-        holdings[caller] = holding.taken + holding.parked > 0 ? holding : nil
+        holdings.values[place].taken -= 1
+        let holding = holdings.values[place]
+        if holding.isEmpty { holdings.remove(at: place) }
         return holding.parked > 0
     }
 
@@ -70,6 +77,6 @@ struct UpstreamShares {
             preconditionFailure("Cannot leave where nobody waits")
         }
         holding.parked -= 1
-        holdings[caller] = holding.taken + holding.parked > 0 ? holding : nil
+        holdings[caller] = holding.isEmpty ? nil : holding
     }
 }
