@@ -55,6 +55,8 @@ struct Admittance {
     /// Who has taken a turn that this request, which costs nothing, is waiting for.
     private var turn: String?
     private(set) var grant = Grant()
+    /// Tokens that it takes by the policy that asks for most; nil where it takes none, or nobody was asked.
+    private(set) var cost: Int?
     /// What admission wants to have back at the end: a slot, or the news that nothing came of it.
     private(set) var receipt: Receipt?
     /// Of an open stream, that its key still holds.
@@ -74,13 +76,6 @@ struct Admittance {
 
     /// Scopes that the request takes, as far as that is known; a challenge names them.
     var scopes: [String] { asked?.scopes ?? [] }
-
-    /// Tokens that it takes by the policy that asks for most; nil where it takes none, or nobody was asked.
-    var cost: Int? {
-        // To unwrap it would copy it.
-        guard asked?.takesTokens == true else { return nil }
-        return asked?.selection.costs.max()
-    }
 
     /// Nil where the caller may call every tool.
     var toolRules: ToolRules? { ToolRules(grant.tools, route.toolScopes, of: grant.scopes) }
@@ -105,6 +100,7 @@ struct Admittance {
         phase = .asking
         var request = request
         request.waitedMicroseconds = waited.nanoseconds / 1_000
+        cost = request.takesTokens ? request.selection.costs.max() : nil
         asked = request
         return request
     }
@@ -196,7 +192,7 @@ struct Admittance {
     /// - Returns: what it held.
     mutating func end() -> (receipt: Receipt?, watch: Watch?) {
         let held = (receipt, watch)
-        (receipt, watch, asked) = (nil, nil, nil)
+        (receipt, watch, asked, cost) = (nil, nil, nil, nil)
         phase = .ended
         return held
     }

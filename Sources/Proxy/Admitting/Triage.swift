@@ -50,7 +50,7 @@ struct Triage {
     private(set) var bodyLimit: Int
     private(set) var credentialWasPresented = false
 
-    init(_ head: RequestHead, from peer: Peer, by snapshot: Snapshot) {
+    init(_ head: borrowing RequestHead, from peer: Peer, by snapshot: Snapshot) {
         let named = peer.namedClient(of: head, trusted: snapshot.trustedProxies)
         client = named ?? peer.client
         isUnnamed = named == nil && peer.speaksForOthers

@@ -61,7 +61,12 @@ struct CrossOriginSharing: Sendable {
     ///   - answer: of the handler, which may have said by itself that it varies by Origin.
     func writeFields(for origin: ByteBufferView, besides answer: ResponseHead? = nil, to output: inout OutputRawSpan) {
         if writeGrant(for: origin, to: &output) { output.append(Self.exposed) }
-        if origins != nil { Self.variation.write(besides: answer, to: &output) }
+        guard origins != nil else { return }
+        if let answer {
+            Self.variation.write(besides: answer, to: &output)
+        } else {
+            Self.variation.write(to: &output)
+        }
     }
 
     /// The fields of an answer to a preflight.

@@ -23,11 +23,14 @@ struct Variation: Sendable {
     /// Of what is written.
     var mostOctets: Int { line.count }
 
-    /// Names each field that the answer doesn't name itself.
-    ///
-    /// - Parameter answer: of the handler, if it is one.
-    func write(besides answer: ResponseHead? = nil, to output: inout OutputRawSpan) {
-        guard let answer, answer.present.contains(.vary) else { return output.append(line) }
+    /// Names each field.
+    func write(to output: inout OutputRawSpan) {
+        output.append(line)
+    }
+
+    /// Names each field that the handler's answer doesn't name itself.
+    func write(besides answer: ResponseHead, to output: inout OutputRawSpan) {
+        guard answer.present.contains(.vary) else { return write(to: &output) }
         // It varies by whatever there is.
         if answer.varies(by: Self.everything) { return }
         var isFirst = true

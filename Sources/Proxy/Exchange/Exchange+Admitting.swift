@@ -132,7 +132,10 @@ extension Exchange {
         switch verdict {
         case .forward:
             recordAllowance()
-            perform(state.machine.admitted())
+            let action = state.machine.admitted()
+            perform(action)
+            // To take a connection goes on by itself, at once or when there is one.
+            guard action == .gather else { return }
         case .waitForTurn(let pause):
             recordAllowance()
             return resume(after: pause)

@@ -67,6 +67,8 @@ extension Exchange: UpstreamReceiver {
     private func sendRequest() {
         guard let upstream = state.upstream else { return }
         record.times.sent = loop.readClock()
+        // Once: each look at a property of an object copies it.
+        let head = head
         record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
         loop.scratch.clear()
         RequestForwarding(
@@ -92,7 +94,7 @@ extension Exchange: UpstreamReceiver {
         } else if state.traits.hasBody {
             forwardGathered()
             // What was read with it is not kept for as long as the body takes to come.
-            if state.machine.isReceiving { head.detach() }
+            if state.machine.isReceiving { self.head.detach() }
         } else {
             awaitResponse()
             flushUpstream()

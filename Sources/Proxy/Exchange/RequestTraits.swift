@@ -18,7 +18,7 @@ struct RequestTraits {
 
     init() {}
 
-    init(_ head: RequestHead) {
+    init(_ head: borrowing RequestHead) {
         method = head.method
         version = head.version
         framing = head.framing

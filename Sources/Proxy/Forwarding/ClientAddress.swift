@@ -2,8 +2,8 @@
 
 import Limits
 
-/// Where a request comes from.
-struct ClientAddress: Sendable, Equatable {
+/// Where a request comes from. An object: each request notes it in several places.
+final class ClientAddress: Sendable, Equatable {
     enum Origin: Sendable, Hashable {
         case ip(IPAddress)
         /// A Unix socket, and nobody said more.
@@ -27,6 +27,10 @@ struct ClientAddress: Sendable, Equatable {
         case .unix: (subject, text) = ("unix", "unix")
         case .unknown: (subject, text) = ("unknown", "unknown")
         }
+    }
+
+    static func == (one: ClientAddress, other: ClientAddress) -> Bool {
+        one.origin == other.origin && one.subject == other.subject && one.text == other.text
     }
 
     /// Nil where there is none.

@@ -67,7 +67,7 @@ struct TrustedProxies: Sendable {
 
 /// The other end of a connection: what can be known of it, worked out when it is accepted, and again when a configuration may
 /// see it in another way.
-struct Peer: Sendable {
+final class Peer: Sendable {
     /// The client, unless a trusted peer names another.
     let client: ClientAddress
     /// It may set the client address field.
@@ -78,7 +78,7 @@ struct Peer: Sendable {
     private let prefix: AddressPrefix
 
     /// Who speaks on the connection.
-    private enum Standing {
+    private enum Standing: Sendable {
         /// The client that is known.
         case itself
         /// A proxy that speaks for itself, to see whether we are well.
@@ -91,7 +91,9 @@ struct Peer: Sendable {
     }
 
     /// - Parameter prefix: by which clients are told apart.
-    init(_ address: SocketAddress?, trusted: TrustedProxies, countedBy prefix: AddressPrefix = AddressPrefix()) {
+    convenience init(
+        _ address: SocketAddress?, trusted: TrustedProxies, countedBy prefix: AddressPrefix = AddressPrefix()
+    ) {
         self.init(ClientAddress.Origin(address), .itself, trusted: trusted, countedBy: prefix)
     }
 
@@ -118,7 +120,7 @@ struct Peer: Sendable {
         Peer(client.origin, standing, snapshot)
     }
 
-    private init(_ origin: ClientAddress.Origin, _ standing: Standing, _ snapshot: Snapshot) {
+    private convenience init(_ origin: ClientAddress.Origin, _ standing: Standing, _ snapshot: Snapshot) {
         self.init(origin, standing, trusted: snapshot.trustedProxies, countedBy: snapshot.admission.addressPrefix)
     }
 

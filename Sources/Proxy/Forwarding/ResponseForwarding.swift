@@ -4,6 +4,7 @@ import Admission
 import HTTP1
 import NIOCore
 import Octets
+import Telemetry
 
 /// Puts together the head that the client gets: the handler's own bytes, less what ends here, plus where the caller stands
 /// (docs/design.md, "Responses").
@@ -72,11 +73,18 @@ struct ResponseForwarding {
     /// handler's.
     private func mostOctets(_ edits: Edits) -> Int {
         // Names and all that is constant are 700 octets, more than half of it what pages may read.
-        let own = 1024 + record.correlationID.count + (edits.date?.count ?? 0)
-        let pages = record.allowedOrigin.count + snapshot.credentialVariation.mostOctets
+        let own = 1024 + CorrelationID.maximumLength + (edits.date?.count ?? 0)
+        let pages =
+            snapshot.credentialVariation.mostOctets
+            + (snapshot.pages.crossOrigin == nil ? 0 : record.allowedOrigin.count)
         let limits = edits.limits.map { snapshot.rateLimitFields.mostOctets($0) } ?? 0
-        let links = Self.links.isDisjoint(with: head.present) ? 0 : head.fields.count { Self.links.contains($0.id) }
-        return own + pages + limits + links * (record.publicHost.count + 16) + head.bytes.readableBytes
+        return own + pages + limits + mostOctetsOfLinks + head.bytes.readableBytes
+    }
+
+    /// What they get longer by.
+    private var mostOctetsOfLinks: Int {
+        guard !Self.links.isDisjoint(with: head.present) else { return 0 }
+        return head.fields.count { Self.links.contains($0.id) } * (record.publicHost.count + 16)
     }
 
     private func writeKeptFields(dropping others: FieldSet, to output: inout OutputRawSpan) {
