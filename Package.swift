@@ -130,7 +130,7 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
-        tests("OctetsTests", ["LibC", "Octets", .nioCore]),
+        tests("OctetsTests", ["LibC", "Octets", .nioCore, .nioPosix, .nioEmbedded]),
         tests("TLSTests", ["TLS", "Octets", .nioCore, .nioEmbedded]),
         tests("EndpointsTests", ["Endpoints", "TLS"]),
         tests("RedisTests", ["Redis", "Endpoints", "Octets", "TLS", .nioCore, .nioPosix, .nioEmbedded, .logging]),

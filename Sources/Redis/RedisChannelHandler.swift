@@ -8,11 +8,7 @@ import TLS
 /// Completions run on the loop, may send more at once, and may close the connection.
 final class RedisChannelHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
     typealias Completion = ReplyQueue.Completion
-
-    /// Beyond this a buffer that a burst has left behind is given back.
-    private static let keptCapacity = 256 * 1024
 
     private let reader: ReplyReader
     private let longestQueue: Int
@@ -20,8 +16,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private var queue = ReplyQueue()
     private var calls = ScriptCalls()
     private var reloading: Set<RedisScript> = []
-    private var outbound = ByteBuffer()
-    private var isFlushScheduled = false
+    private var batch = CommandBatch()
     /// Nil without TLS.
     private var security: SecuredConnection?
     /// Nothing may be sent before the handshake is through: each write asks.
@@ -123,26 +118,23 @@ final class RedisChannelHandler: ChannelInboundHandler {
         _ command: RedisCommand, calling call: ByteBuffer? = nil, else recourse: ReplyQueue.Recourse? = nil,
         deadline: NIODeadline, late: ReplyQueue.Late? = nil, _ completion: @escaping Completion
     ) {
-        command.write(calling: call, into: &outbound)
+        batch.append(command, calling: call)
         askedAt = clock
         queue.append(
             ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, recourse: recourse, late: late))
         scheduleFlush()
     }
 
-    /// All commands of this tick go in one write, which is what makes pipelining pay.
     private func scheduleFlush() {
-        guard !isFlushScheduled, let context else { return }
-        isFlushScheduled = true
+        guard !batch.isFlushScheduled, let context else { return }
+        batch.isFlushScheduled = true
         context.eventLoop.assumeIsolated().execute { self.flush() }
     }
 
     private func flush() {
-        isFlushScheduled = false
-        guard let context, failure == nil, outbound.readableBytes > 0, !awaitsHandshake else { return }
-        context.writeAndFlush(wrapOutboundOut(outbound), promise: nil)
-        // New storage only where the socket still holds the old.
-        if outbound.capacity > Self.keptCapacity { outbound = ByteBuffer() } else { outbound.clear() }
+        batch.isFlushScheduled = false
+        guard let context, failure == nil, !batch.isEmpty, !awaitsHandshake else { return }
+        batch.flush(context)
     }
 
     // MARK: Time
@@ -205,6 +197,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// Also the end of a connection that never came to be, which is told no `channelInactive`.
     func handlerRemoved(context: ChannelHandlerContext) {
         end()
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if security == nil { batch.open(context) }
+        context.fireChannelActive()
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -3,6 +3,7 @@
 import Admission
 import HTTP1
 import NIOCore
+import Octets
 import TLS
 
 /// One client connection, as octets: reads requests one at a time and gives each to its ``Exchange``, and writes for that.
@@ -39,6 +40,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private var pending = ByteBuffer()
     /// That is the loop's scratch, which is to go back.
     private var isScratchPending = false
+    private var output = SocketOutput()
 
     var armed = ArmedDeadline.none
     var stall = StallWatch()
@@ -74,6 +76,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        if security == nil { output.open(context) }
         switch loop.admit(self) {
         case .admitted: break
         case .pending: machine.waitForRoom()
@@ -302,8 +305,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     /// Gives the channel what is written.
     func handOver() {
-        guard let buffer = takePending() else { return }
-        context?.write(wrapOutboundOut(buffer), promise: nil)
+        guard let buffer = takePending(), let context else { return }
+        output.write(buffer, context)
     }
 
     private func takePending() -> ByteBuffer? {
@@ -325,7 +328,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
             context?.flush()
             return
         }
-        context?.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        if let context { output.writeAndFlush(buffer, context) }
     }
 
     /// Writes meanwhile, but lets nothing leave before that work is done.

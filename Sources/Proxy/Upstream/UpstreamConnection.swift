@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import Octets
 import TLS
 
 /// One connection to the handler: reads its responses and passes them, piece by piece, to the exchange it carries.
@@ -29,6 +30,9 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     private var owner: (any UpstreamReceiver)?
     private var phase = Phase.idle
     private var input = ByteBuffer()
+    /// Written, and not given to the channel yet.
+    private var pending = ByteBuffer()
+    private var output = SocketOutput()
     private var parser: ResponseHeadParser
     private var head = ResponseHead()
     private var decoder = BodyDecoder(framing: .none)
@@ -80,11 +84,22 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     }
 
     func write(_ buffer: ByteBuffer) {
-        context?.write(wrapOutboundOut(buffer), promise: nil)
+        handOver()
+        pending = buffer
     }
 
     func flush() {
-        context?.flush()
+        guard let context else { return }
+        guard pending.readableBytes > 0 else { return context.flush() }
+        output.writeAndFlush(pending, context)
+        pending = ByteBuffer()
+    }
+
+    /// Gives the channel what is written.
+    private func handOver() {
+        guard pending.readableBytes > 0, let context else { return }
+        output.write(pending, context)
+        pending = ByteBuffer()
     }
 
     func close() {
@@ -102,6 +117,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         pool?.awaitEnd(of: self)
         let allWritten = context.eventLoop.makePromise(of: Void.self)
         allWritten.futureResult.assumeIsolated().whenComplete { _ in self.cutOff() }
+        handOver()
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: allWritten)
     }
 
@@ -127,6 +143,12 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         // A channel that is closed while its connect is being told of never gets a `channelInactive`.
         if isConnected { end() }
         self.context = nil
+    }
+
+    /// By TLS it is told of no such thing: it comes after the handshake.
+    func channelActive(context: ChannelHandlerContext) {
+        if security == nil { output.open(context) }
+        context.fireChannelActive()
     }
 
     func read(context: ChannelHandlerContext) {
