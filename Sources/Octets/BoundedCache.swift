@@ -2,20 +2,22 @@
 
 /// A dictionary of at most `capacity` entries that drops the one longest unused.
 ///
+/// What each request does with some is inlinable: else it isn't specialized for another module.
+///
 /// Invariants: `slots` form one doubly linked ring through `newer`, `older`, newest at `newest`; every slot in use is in
 /// `positions` under its key, and only those.
-package struct BoundedCache<Key: Hashable, Value> {
-    fileprivate struct Slot {
-        var key: Key
-        var value: Value
-        var newer: Int
-        var older: Int
+@usableFromInline package struct BoundedCache<Key: Hashable, Value> {
+    @usableFromInline struct Slot {
+        @usableFromInline var key: Key
+        @usableFromInline var value: Value
+        @usableFromInline var newer: Int
+        @usableFromInline var older: Int
     }
 
     package let capacity: Int
-    private var positions: [Key: Int] = [:]
-    private var slots: [Slot] = []
-    private var newest = 0
+    @usableFromInline var positions: [Key: Int] = [:]
+    @usableFromInline var slots: [Slot] = []
+    @usableFromInline var newest = 0
 
     package init(capacity: Int) {
         precondition(capacity > 0, "A cache needs room for an entry")
@@ -25,7 +27,7 @@ package struct BoundedCache<Key: Hashable, Value> {
     package var count: Int { positions.count }
 
     /// The value, which becomes the one used last.
-    package mutating func use(_ key: Key) -> Value? {
+    @inlinable package mutating func use(_ key: Key) -> Value? {
         guard let position = positions[key] else { return nil }
         touch(position)
         return slots[position].value
@@ -82,7 +84,7 @@ package struct BoundedCache<Key: Hashable, Value> {
         if slots.isEmpty { newest = 0 }
     }
 
-    private mutating func touch(_ position: Int) {
+    @inlinable mutating func touch(_ position: Int) {
         guard position != newest else { return }
         unlink(position)
         let oldest = slots[newest].newer
@@ -93,7 +95,7 @@ package struct BoundedCache<Key: Hashable, Value> {
         newest = position
     }
 
-    private mutating func unlink(_ position: Int) {
+    @inlinable mutating func unlink(_ position: Int) {
         let (newer, older) = (slots[position].newer, slots[position].older)
         slots[newer].older = older
         slots[older].newer = newer

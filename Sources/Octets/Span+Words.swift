@@ -17,6 +17,23 @@ extension Span<UInt8> {
         return word
     }
 
+    /// Whether each octet is a visible one of ASCII.
+    package var isVisible: Bool {
+        var position = 0
+        while position + 8 <= count {
+            let word = word(at: position)
+            // Sets the top bit of each octet below 0x21 or from 0x7F on; above the first such, others may be set in error.
+            let odd = word | (word &- 0x2121_2121_2121_2121) | Self.zeros(word ^ 0x7F7F_7F7F_7F7F_7F7F)
+            guard odd & 0x8080_8080_8080_8080 == 0 else { return false }
+            position += 8
+        }
+        while position < count {
+            guard self[position].isVisible else { return false }
+            position += 1
+        }
+        return true
+    }
+
     /// Where the first octet is, from `position` on, that doesn't stand for itself in a JSON string; `end` if there is none
     /// before it.
     @inline(__always)

@@ -37,7 +37,7 @@ package struct CredentialFormat: Sendable, Hashable {
 
     package func accepts(_ key: Span<UInt8>) -> Bool {
         guard !key.isEmpty, key.count <= Self.longestKey else { return false }
-        for position in key.indices where !key[position].isVisible { return false }
+        guard key.isVisible else { return false }
         return entries.contains { entry in
             switch entry {
             case .prefix(let prefix): key.count > prefix.count && key.holds(prefix, at: 0)
