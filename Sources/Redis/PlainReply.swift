@@ -18,9 +18,25 @@ struct PlainReply {
     /// - Parameter mostElements: of an array that may be there at all.
     static func next(in input: inout ByteBuffer, mostElements: Int) -> RedisReply? {
         var reading = PlainReply(mostElements: min(mostElements, Self.mostElements))
-        guard let reply = reading.read(input.readableBytesUInt8Span) else { return nil }
+        let reply: RedisReply
+        switch reading.read(input.readableBytesUInt8Span) {
+        case .whole(let whole): reply = whole
+        case .string(let range):
+            // Copied in one piece.
+            guard let octets = input.getBytes(at: input.readerIndex + range.lowerBound, length: range.count) else {
+                return nil
+            }
+            reply = .bytes(octets)
+        case nil: return nil
+        }
         input.moveReaderIndex(forwardBy: reading.position)
         return reply
+    }
+
+    private enum Reading {
+        case whole(RedisReply)
+        /// A string, where it lies.
+        case string(Range<Int>)
     }
 
     private let mostElements: Int
@@ -30,24 +46,21 @@ struct PlainReply {
         self.mostElements = mostElements
     }
 
-    private mutating func read(_ span: Span<UInt8>) -> RedisReply? {
+    private mutating func read(_ span: Span<UInt8>) -> Reading? {
         guard let first = span.first else { return nil }
         switch first {
-        case UInt8(ascii: "*"): return readArray(span)
-        case UInt8(ascii: "$"): return readString(span)
-        default: return readInteger(span).map(RedisReply.integer)
+        case UInt8(ascii: "*"): return readArray(span).map(Reading.whole)
+        case UInt8(ascii: "$"): return readString(span).map(Reading.string)
+        default: return readInteger(span).map { .whole(.integer($0)) }
         }
     }
 
-    private mutating func readString(_ span: Span<UInt8>) -> RedisReply? {
+    private mutating func readString(_ span: Span<UInt8>) -> Range<Int>? {
         guard let count = readNumber(span), 0...Int64(Self.longestString) ~= count else { return nil }
         let start = position
         position += Int(count)
         guard readLineEnd(span) else { return nil }
-        var octets: [UInt8] = []
-        octets.reserveCapacity(Int(count))
-        for offset in 0..<Int(count) { octets.append(span[start + offset]) }
-        return .bytes(octets)
+        return start..<start + Int(count)
     }
 
     private mutating func readArray(_ span: Span<UInt8>) -> RedisReply? {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 /// One whole reply of the server, copied out of hiredis' tree: nothing of it points into the reader.
-package enum RedisReply: Sendable, Equatable {
+@usableFromInline package enum RedisReply: Sendable, Equatable {
     case null
     case integer(Int64)
     /// A bulk string, any bytes.
@@ -14,7 +16,7 @@ package enum RedisReply: Sendable, Equatable {
 }
 
 extension RedisReply {
-    package var integer: Int64? {
+    @inlinable package var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }
 
@@ -28,11 +30,13 @@ extension RedisReply {
         guard case .bytes(let bytes) = self, bytes.count.isMultiple(of: 8) else { return nil }
         var numbers: [RedisReply] = []
         numbers.reserveCapacity(bytes.count / 8)
-        for start in stride(from: 0, to: bytes.count, by: 8) {
-            var bits: UInt64 = 0
-            for place in (0..<8).reversed() { bits = bits << 8 | UInt64(bytes[start + place]) }
-            guard let number = Int64(exactly: Double(bitPattern: bits)), number.magnitude <= 1 << 53 else { return nil }
+        let span = bytes.span
+        var start = 0
+        while start < span.count {
+            let double = Double(bitPattern: span.word(at: start))
+            guard let number = Int64(exactly: double), number.magnitude <= 1 << 53 else { return nil }
             numbers.append(.integer(number))
+            start += 8
         }
         return numbers
     }

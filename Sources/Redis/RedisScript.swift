@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A Lua script that a connection loads when it connects and calls by its digest.
+/// A Lua script that a connection loads when it connects and calls by its digest. An object, as each command has its own.
 ///
 /// Its source begins with `#!lua`: then a replica that was a primary a moment ago refuses it whole (READONLY) instead of
 /// answering from stale data.
-package struct RedisScript: Sendable, Hashable {
+package final class RedisScript: Sendable {
     /// For logs.
     package let name: String
     package let source: String
@@ -15,7 +15,14 @@ package struct RedisScript: Sendable, Hashable {
         self.source = source
     }
 
-    /// By name alone: it is hashed on every call, and the source is long.
+}
+
+extension RedisScript: Hashable {
+    package static func == (one: RedisScript, other: RedisScript) -> Bool {
+        one === other || (one.name == other.name && one.source == other.source)
+    }
+
+    /// By name alone: the source is long.
     package func hash(into hasher: inout Hasher) {
         hasher.combine(name)
     }

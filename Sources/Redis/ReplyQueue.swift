@@ -10,15 +10,27 @@ struct ReplyQueue {
     typealias Completion = (Result<RedisReply, RedisError>) -> Void
     typealias Late = (RedisReply) -> Void
 
-    struct Slot {
+    /// An object: it is long, and a queue copies what is put in and taken out.
+    final class Slot {
         /// Nil once the caller has been answered.
-        var completion: Completion?
-        var deadline: NIODeadline
-        var sentAt: NIODeadline
+        fileprivate(set) var completion: Completion?
+        fileprivate(set) var deadline: NIODeadline
+        fileprivate(set) var sentAt: NIODeadline
         /// What is done about NOSCRIPT; nil for what is no call of a script.
         let recourse: Recourse?
         /// Told a reply that comes when its caller has been answered.
-        var late: Late?
+        let late: Late?
+
+        init(
+            completion: @escaping Completion, deadline: NIODeadline, sentAt: NIODeadline, recourse: Recourse?,
+            late: Late?
+        ) {
+            self.completion = completion
+            self.deadline = deadline
+            self.sentAt = sentAt
+            self.recourse = recourse
+            self.late = late
+        }
     }
 
     /// A script's call that the server may refuse for want of the script. It wasn't carried out then, so sending it again charges

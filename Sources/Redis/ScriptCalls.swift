@@ -5,16 +5,16 @@ import NIOCore
 /// How a server's scripts are called: of each that it has, `EVALSHA` and the digest it gave, as they go over the wire.
 struct ScriptCalls {
     /// In the order of loading, so that what is called most is found at once. A table would be slower: there are ten.
-    private var calls: [(name: String, call: ByteBuffer)] = []
+    private var calls: [(script: RedisScript, call: ByteBuffer)] = []
 
     subscript(script: RedisScript) -> ByteBuffer? {
         get {
-            for (name, call) in calls where name == script.name { return call }
+            for index in calls.indices where calls[index].script == script { return calls[index].call }
             return nil
         }
         set {
-            calls.removeAll { $0.name == script.name }
-            if let newValue { calls.append((script.name, newValue)) }
+            calls.removeAll { $0.script == script }
+            if let newValue { calls.append((script, newValue)) }
         }
     }
 }
