@@ -73,15 +73,18 @@ package struct AdmissionRequest {
     }
 }
 
-/// The policies of one snapshot that ask about one request, as indices into its list, in list order, and what it costs.
+/// The policies of one snapshot that ask about one request, in list order, and what it costs.
 package struct PolicySelection: Sendable, Hashable {
-    package private(set) var indices: [Int]
-    /// Tokens, for each of the indices; 0 only looks.
-    package private(set) var costs: [Int]
-
-    package init() {
-        (indices, costs) = ([], [])
+    struct Entry: Hashable {
+        /// Index into the snapshot's policies.
+        let policy: Int
+        /// Tokens; 0 only looks.
+        let cost: Int
     }
+
+    private(set) var entries: [Entry] = []
+
+    package init() {}
 
     /// Those that match one of the routes and the method, each once, at their own costs.
     ///
@@ -89,22 +92,33 @@ package struct PolicySelection: Sendable, Hashable {
     ///   - routes: as listed; none: of no route.
     ///   - readsContent: with those that ask about what a message says as well.
     package init(of policies: [Policy], routes: [String], method: String, readsContent: Bool = false) {
-        indices = policies.indices.filter { index in
-            let match = policies[index].match
-            return match.covers(routes: routes, method: method) && (readsContent || !match.readsContent)
+        for (index, policy) in policies.enumerated() {
+            let match = policy.match
+            guard match.covers(routes: routes, method: method), readsContent || !match.readsContent else { continue }
+            append(index, cost: policy.cost)
         }
-        costs = indices.map { policies[$0].cost }
+    }
+
+    package var indices: [Int] { entries.map(\.policy) }
+
+    /// Tokens, for each of the indices.
+    package var costs: [Int] { entries.map(\.cost) }
+
+    /// Tokens that the policy takes which asks for most; nil where none asks.
+    package var highestCost: Int? {
+        var highest: Int?
+        for entry in entries { highest = max(highest ?? entry.cost, entry.cost) }
+        return highest
     }
 
     /// Those of them whose index passes.
     package func filter(_ isKept: (Int) -> Bool) -> PolicySelection {
         var kept = PolicySelection()
-        for (index, cost) in zip(indices, costs) where isKept(index) { kept.append(index, cost: cost) }
+        kept.entries = entries.filter { isKept($0.policy) }
         return kept
     }
 
     package mutating func append(_ policy: Int, cost: Int) {
-        indices.append(policy)
-        costs.append(cost)
+        entries.append(Entry(policy: policy, cost: cost))
     }
 }

@@ -6,7 +6,8 @@ package import Limits
 /// What admission answers: a denial is a value, not an error.
 package enum Decision: Sendable, Equatable {
     case allow(Grant)
-    case deny(Denial)
+    /// Boxed: it is long, and what is handed on as a rule is a grant.
+    indirect case deny(Denial)
 }
 
 extension Decision {
@@ -31,26 +32,52 @@ extension Decision {
 
 /// The request may go on.
 package struct Grant: Sendable, Equatable {
-    /// Nil on public routes and for refusals of the proxy's own.
-    package var principal: Principal?
+    /// Nil of a caller without a key, and for refusals of the proxy's own.
+    package let rights: Rights?
     /// Nil where no policy was asked.
     package var limits: LimitReport?
-    /// Whose sessions the caller may open and use.
-    package var owner = SessionOwner.anybody
-    /// Which tools the key may call; nil where it may call all.
-    package var tools: ToolAccess?
-    package var scopes = KeyScopes()
-    /// What the handler is told besides; nil where nothing is, so that it costs nothing.
-    package var meta: [MetaValue]?
 
-    package init(principal: Principal? = nil, limits: LimitReport? = nil) {
-        self.principal = principal
+    package init(_ rights: Rights? = nil, limits: LimitReport? = nil) {
+        self.rights = rights
         self.limits = limits
     }
+}
 
-    init(to entry: KeyEntry?, limits: LimitReport? = nil) {
-        self = entry?.grant ?? Grant()
-        self.limits = limits
+extension Grant {
+    package var principal: Principal? { rights?.principal }
+    /// Whose sessions the caller may open and use.
+    package var owner: SessionOwner { rights?.owner ?? .anybody }
+    /// Which tools the key may call; nil where it may call all.
+    package var tools: ToolAccess? { rights?.tools }
+    package var scopes: KeyScopes { rights?.scopes ?? KeyScopes() }
+    /// What the handler is told besides; nil where nothing is.
+    package var meta: [MetaValue]? { rights?.meta }
+}
+
+/// Who has a key and what it is good for: the same for all its requests, so each grant refers to it.
+package final class Rights: Sendable {
+    package let principal: Principal
+    let owner: SessionOwner
+    let tools: ToolAccess?
+    let scopes: KeyScopes
+    let meta: [MetaValue]?
+
+    package init(
+        of principal: Principal, owner: SessionOwner = .anybody, tools: ToolAccess? = nil,
+        scopes: KeyScopes = KeyScopes(), meta: [MetaValue]? = nil
+    ) {
+        self.principal = principal
+        self.owner = owner
+        self.tools = tools
+        self.scopes = scopes
+        self.meta = meta
+    }
+}
+
+extension Rights: Equatable {
+    package static func == (one: Rights, other: Rights) -> Bool {
+        one.principal == other.principal && one.owner == other.owner && one.tools == other.tools
+            && one.scopes == other.scopes && one.meta == other.meta
     }
 }
 

@@ -11,25 +11,27 @@ package final class Receipt {
     /// a shadow bucket before it.
     struct Taken {
         let charge: Charge
-        let at: Int
-        let owed: ArraySlice<RedisReply>
-        /// Of each rate; empty where none expires early.
-        private let expiries: ArraySlice<RedisReply>
+        /// When, the verdict, what is owed by each item, and where a rate expires early, when each does.
+        private let answer: [RedisReply]
 
         /// - Parameter answer: of the script, that has a verdict on `charge`.
         init(charge: Charge, _ answer: [RedisReply]) {
             self.charge = charge
-            at = Int(answer[0].integer ?? 0)
-            owed = answer[2...].prefix(charge.items.count)
-            expiries = answer[2...].dropFirst(charge.items.count)
+            self.answer = answer
         }
+
+        var at: Int { Int(answer[0].integer ?? 0) }
+
+        /// To be asked where the verdict is about buckets.
+        func owed(ofItem index: Int) -> Int { Int(answer[2 + index].integer ?? 0) }
 
         /// Microseconds until the state expires, if that is before all that is owed has leaked by the item's own rate. Nil as well
         /// where the answer has no number that can be counted with.
         func expiry(ofItem index: Int) -> Int? {
-            guard index < expiries.count, let expiry = expiries[expiries.startIndex + index].integer,
-                1...Int64(KeyRecord.never) ~= expiry
-            else { return nil }
+            let place = 2 + charge.items.count + index
+            guard place < answer.count, let expiry = answer[place].integer, 1...Int64(KeyRecord.never) ~= expiry else {
+                return nil
+            }
             return Int(expiry)
         }
     }

@@ -132,8 +132,10 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             for key in ["laptop", "revoked", "brief", "blocked"] { await gate.knows(key) }
             try await booth.kill()
             await gate.becomesReady(false)
-            var grant = Grant(principal: Principal(organization: "acme", keyID: "acme/laptop"))
-            grant.owner = SessionOwner(organization: "acme", subject: "laptop")
+            let grant = Grant(
+                Rights(
+                    of: Principal(organization: "acme", keyID: "acme/laptop"),
+                    owner: SessionOwner(organization: "acme", subject: "laptop")))
             #expect(await gate.admit(key: "laptop") == .allow(grant))
             #expect(await gate.admit(key: "nobody").isUnavailable)
             #expect(await gate.admit(key: "revoked").isUnavailable)
@@ -213,8 +215,10 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             await gate.knows("laptop")
             try await booth.kill()
             await gate.becomesReady(false)
-            var grant = Grant(principal: Principal(organization: "acme", keyID: "acme/laptop"))
-            grant.owner = SessionOwner(organization: "acme", subject: "laptop")
+            let grant = Grant(
+                Rights(
+                    of: Principal(organization: "acme", keyID: "acme/laptop"),
+                    owner: SessionOwner(organization: "acme", subject: "laptop")))
             #expect(await gate.admit(key: "laptop", isThrottled: false) == .allow(grant))
             #expect(await gate.admit(key: "laptop").isUnavailable)
             // Authentication never fails open.

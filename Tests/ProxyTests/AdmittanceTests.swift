@@ -28,8 +28,8 @@ import Testing
         return request
     }
 
-    static func grant(_ key: String? = "acme/a") -> Grant {
-        Grant(principal: key.map { Principal(organization: "acme", keyID: $0) })
+    static func grant(_ key: String? = "acme/a", tools: ToolAccess? = nil) -> Grant {
+        Grant(key.map { Rights(of: Principal(organization: "acme", keyID: $0), tools: tools) })
     }
 
     /// Denied by these of the policies, with so long to wait.
@@ -224,8 +224,7 @@ import Testing
         #expect(free.decide(.allow(Self.grant())) == "forward")
         var bound = try Passage("POST /MCP", by: configuration)
         _ = bound.admittance.ask(Self.request())
-        var grant = Self.grant()
-        grant.tools = ToolAccess(allowed: [Glob("add")])
+        let grant = Self.grant(tools: ToolAccess(allowed: [Glob("add")]))
         #expect(bound.decide(.allow(grant)) == "refuse unread")
         #expect(bound.admittance.toolRules?.permits(Array("add".utf8)) == true)
         #expect(bound.admittance.toolRules?.permits(Array("drop".utf8)) == false)

@@ -13,9 +13,9 @@ extension Charge {
         guard verdict.isAboutBuckets else { return verdict }
         guard answer.count == 2 + items.count || answer.count == 2 + items.count + rates else { return nil }
         var lacksRoom = false
-        for (item, reply) in zip(items, answer[2...]) {
-            guard let owed = reply.integer, 0...Int64(Limit.largestNumber) ~= owed else { return nil }
-            if !item.isShadow, !item.hasRoom(beside: Int(owed)) { lacksRoom = true }
+        for index in items.indices {
+            guard let owed = answer[2 + index].integer, 0...Int64(Limit.largestNumber) ~= owed else { return nil }
+            if !items[index].isShadow, !items[index].hasRoom(beside: Int(owed)) { lacksRoom = true }
         }
         return lacksRoom || verdict == .admitted ? verdict : nil
     }
@@ -58,7 +58,7 @@ extension Decision {
             return
         }
         switch intent {
-        case .grant(let entry): self = .allow(Grant(to: entry, limits: report))
+        case .grant(let entry): self = .allow(Grant(entry?.rights, limits: report))
         case .refuse(let reason, let principal):
             self = .deny(Denial(reason: reason, principal: principal, limits: report))
         }

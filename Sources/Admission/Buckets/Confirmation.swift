@@ -6,7 +6,7 @@ import Keyspace
 enum Intent {
     /// To the owner of a key, or to nobody in particular.
     case grant(KeyEntry?)
-    case refuse(Denial.Reason, Principal?)
+    indirect case refuse(Denial.Reason, Principal?)
 
     var principal: Principal? {
         switch self {

@@ -66,9 +66,9 @@ final class Corrections {
     /// - Parameter trueCost: of each item.
     private func correct(_ taken: Receipt.Taken, to trueCost: (Charge.Item) -> Int) {
         var changed: [(item: Charge.Item, cost: Int)] = []
-        for (item, reply) in zip(taken.charge.items, taken.owed) {
+        for (index, item) in taken.charge.items.enumerated() {
             let cost = trueCost(item)
-            guard cost != item.cost, taken.took(item, Int(reply.integer ?? 0)) else { continue }
+            guard cost != item.cost, taken.took(item, taken.owed(ofItem: index)) else { continue }
             changed.append((item, cost))
         }
         guard let first = changed.first?.item.bucket else { return }

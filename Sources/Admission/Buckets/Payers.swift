@@ -66,10 +66,10 @@ final class Payers {
         _ request: AdmissionRequest, _ entry: KeyEntry?, _ price: Charge.Price, where isAsked: (Policy) -> Bool
     ) -> Charge {
         var ofAddress: (prefix: AddressPrefix, buckets: BucketSet)?
-        let selection = request.selection
+        let asked = request.selection.entries
         var buckets: [(bucket: Bucket, cost: Int)] = []
-        buckets.reserveCapacity(selection.indices.count)
-        for (index, cost) in zip(selection.indices, selection.costs) where isAsked(policies[index]) {
+        buckets.reserveCapacity(asked.count)
+        for (index, cost) in asked.lazy.map({ ($0.policy, $0.cost) }) where isAsked(policies[index]) {
             let bucket: Bucket?
             switch policies[index].subject {
             case .global: bucket = globalBuckets[index]

@@ -6,7 +6,7 @@ import NIOCore
 import Redis
 
 /// One question about buckets: what is asked, and what the answer will be if they have room.
-final class Question {
+struct Question {
     let charge: Charge
     let intent: Intent
     let confirmation: Confirmation?
@@ -30,6 +30,14 @@ final class Question {
         guard let charge = rest.first else { return nil }
         return Question(
             charge: charge, intent: intent, confirmation: nil, rest: Array(rest.dropFirst()), whole: whole)
+    }
+
+    /// As of an instant of Redis' clock: a key that doesn't hold then may not hold for another reason than was estimated.
+    func intent(at now: Int) -> Intent {
+        guard let confirmation, confirmation.expectsOutside, case .refuse(let reason, let principal) = intent else {
+            return intent
+        }
+        return .refuse(confirmation.entry.refusal(at: now) ?? reason, principal)
     }
 
     /// All of its keys lie in the hash slot of this one.

@@ -58,10 +58,10 @@ final class Till {
 
     /// Asks the buckets, all or nothing, and answers by `intent` if they have room.
     ///
-    /// - Parameter prepared: the call, where it was put together before.
+    /// - Parameter prepared: the same question, where it was put together before.
     func settle(
         _ ask: Ask, _ charge: Charge, _ intent: Intent, _ confirmation: Confirmation? = nil,
-        prepared: RedisCommand? = nil
+        prepared: KeyEntry.Prepared? = nil
     ) {
         if let denial = rememberedRefusal(charge, intent) {
             deniedFromCache += 1
@@ -88,33 +88,53 @@ final class Till {
         self.ask(ask, question, session)
     }
 
+    /// A question whose answer is due. What hears the answer has hold of this alone, so that no memory is taken for it.
+    private final class Pending {
+        let till: Till
+        let ask: Ask
+        let question: Question
+        let link: StoreLink
+
+        init(_ question: consuming Question, of ask: Ask, by link: StoreLink, for till: Till) {
+            self.question = question
+            self.ask = ask
+            self.link = link
+            self.till = till
+        }
+    }
+
     private func ask(
-        _ ask: Ask, _ question: Question, _ session: BoundSession? = nil, prepared: RedisCommand? = nil
+        _ ask: Ask, _ question: consuming Question, _ session: BoundSession? = nil, prepared: KeyEntry.Prepared? = nil
     ) {
         let charge = question.charge
         let link = store.link(of: question.firstKey(session))
+        let pending = Pending(question, of: ask, by: link, for: self)
         for item in charge.items {
             item.bucket.underWay += item.cost
             // What it has given beside Redis is owed there before Redis is asked for more.
             if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
-        let call = prepared ?? question.call(session, slot: ask.slot, at: charge.quotas > 0 ? link.redisTime : 0)
         waits.wait(ask, on: link)
-        link.send(call, before: ask.patience, late: { self.giveBackLate(ask, charge, $0) }) { result in
-            for item in charge.items {
-                item.bucket.underWay -= item.cost
-                assert(item.bucket.underWay >= 0, "No more is answered than was asked")
-            }
-            self.conclude(ask, question, result, from: link)
+        if let prepared { return send(prepared.call, pending) }
+        send(pending.question.call(session, slot: ask.slot, at: charge.quotas > 0 ? link.redisTime : 0), pending)
+    }
+
+    private func send(_ call: RedisCommand, _ pending: Pending) {
+        pending.link.send(
+            call, before: pending.ask.patience, late: { reply in pending.till.giveBackLate(pending, reply) }
+        ) { result in
+            pending.till.conclude(pending, result)
         }
     }
 
     // MARK: The answer
 
-    private func conclude(
-        _ ask: Ask, _ question: Question, _ result: Result<RedisReply, RedisError>, from link: StoreLink
-    ) {
-        let charge = question.charge
+    private func conclude(_ pending: Pending, _ result: Result<RedisReply, RedisError>) {
+        let (ask, link, charge) = (pending.ask, pending.link, pending.question.charge)
+        for item in charge.items {
+            item.bucket.underWay -= item.cost
+            assert(item.bucket.underWay >= 0, "No more is answered than was asked")
+        }
         if result.leavesDoubt { ask.inDoubt = charge }
         if case .failure(.timeout) = result { slots.abandon(ask.slot, charge) }
         guard
@@ -131,7 +151,7 @@ final class Till {
         }
         switch verdict {
         case .stale, .misjudged:
-            guard let confirmation = question.confirmation else {
+            guard let confirmation = pending.question.confirmation else {
                 return miss(ask, "unexpected answer of the script")
             }
             if verdict == .stale { for item in charge.items { policyCounters[item.bucket.policy].stale += 1 } }
@@ -143,29 +163,24 @@ final class Till {
                 return onAnswer(ask, .decided(.unavailable("Redis' clock jumps"), nil))
             }
             corrections.giveBack(ask)
-            settle(ask, question.whole, question.intent, question.confirmation)
-        case .foreign: onAnswer(ask, .foreign(question.intent.principal))
-        case .admitted, .denied: conclude(ask, question, taken, isAdmitted: verdict == .admitted)
+            settle(ask, pending.question.whole, pending.question.intent, pending.question.confirmation)
+        case .foreign: onAnswer(ask, .foreign(pending.question.intent.principal))
+        case .admitted, .denied: conclude(pending, taken, isAdmitted: verdict == .admitted)
         }
     }
 
-    private func conclude(_ ask: Ask, _ question: Question, _ taken: Receipt.Taken, isAdmitted: Bool) {
-        var intent = question.intent
-        if let confirmation = question.confirmation, confirmation.expectsOutside,
-            case .refuse(let reason, let principal) = intent
-        {
-            intent = .refuse(confirmation.entry.refusal(at: taken.at) ?? reason, principal)
-        }
+    private func conclude(_ pending: Pending, _ taken: Receipt.Taken, isAdmitted: Bool) {
+        let (ask, charge, whole) = (pending.ask, pending.question.charge, pending.question.whole)
         var statuses = statuses(taken, isDenied: !isAdmitted, ask)
         if !ask.statuses.isEmpty { statuses = ask.statuses + statuses }
-        let (charge, whole) = (question.charge, question.whole)
-        if isAdmitted, let next = question.next {
+        if isAdmitted, let next = pending.question.next {
             if !charge.items.isEmpty { ask.paid.append(taken) }
             ask.statuses = statuses
             return self.ask(ask, next)
         }
         if isAdmitted { ask.took = whole.largestShare }
-        let decision = Decision(intent, whole, report: LimitReport(at: taken.at, statuses, of: whole))
+        let decision = Decision(
+            pending.question.intent(at: taken.at), whole, report: LimitReport(at: taken.at, statuses, of: whole))
         let earlier = ask.paid
         // Of a denial, what was paid before it goes back; a refusal that all had room for is paid.
         if isAdmitted { ask.paid = [] }
@@ -173,7 +188,7 @@ final class Till {
         let slot = whole.takesSlots ? slots.hold(ask.slot, whole) : nil
         let receipt = Receipt(
             charge.items.isEmpty ? nil : taken, earlier: earlier, slot, ask.hash, meter.mark(ask))
-        onAnswer(ask, .decided(decision, receipt))
+        onAnswer(ask, .decided(consume decision, receipt))
     }
 
     private func miss(_ ask: Ask, _ detail: String) {
@@ -181,7 +196,8 @@ final class Till {
     }
 
     /// The answer to a question that was given up. Who was let through without it has used what it took.
-    private func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply) {
+    private func giveBackLate(_ pending: Pending, _ reply: RedisReply) {
+        let (ask, charge) = (pending.ask, pending.question.charge)
         guard let link = ask.link else { return }
         link.noteLateAnswer(after: ask.waited(at: store.eventLoop.now))
         guard !ask.wasServed, let answer = reply.array ?? reply.packed, link.time(of: answer) != nil,
@@ -195,10 +211,12 @@ final class Till {
     /// What an answer says of the enforced buckets; it is remembered where somebody was denied.
     private func statuses(_ taken: Receipt.Taken, isDenied: Bool, _ ask: Ask) -> [LimitStatus] {
         let answeredAt = isDenied ? store.eventLoop.now : ask.startedAt
+        let items = taken.charge.items
         var statuses: [LimitStatus] = []
-        statuses.reserveCapacity(taken.charge.items.count)
-        for (index, (item, reply)) in zip(taken.charge.items, taken.owed).enumerated() {
-            let (bucket, owed, expiry) = (item.bucket, Int(reply.integer ?? 0), taken.expiry(ofItem: index))
+        statuses.reserveCapacity(items.count)
+        for index in items.indices {
+            let item = items[index]
+            let (bucket, owed, expiry) = (item.bucket, taken.owed(ofItem: index), taken.expiry(ofItem: index))
             let lacksRoom = !item.hasRoom(beside: owed)
             if bucket.isEnforced {
                 bucket.lastOwed = (owed, taken.at)

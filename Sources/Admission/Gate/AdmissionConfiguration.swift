@@ -103,6 +103,6 @@ extension AdmissionConfiguration {
     /// Whether a request may be served without Redis; what it is charged decides.
     func mayServe(_ request: AdmissionRequest) -> Bool {
         onFailure(of: nil, on: request) != .closed
-            || request.selection.indices.contains { onFailure(of: $0, on: request) != .closed }
+            || request.selection.entries.contains { onFailure(of: $0.policy, on: request) != .closed }
     }
 }

@@ -72,32 +72,34 @@ extension Gate {
     }
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
-        let request = ask.request
         ask.caller = ask.hash.map { Caller(entry: entry, hash: $0) }
-        if case .announced = request.kind { return finish(ask, .allow(Grant(to: entry))) }
+        if case .announced = ask.request.kind { return finish(ask, .allow(Grant(entry.rights))) }
         let confirmation = Confirmation(of: entry)
-        if case .recheck = request.kind { return till.settle(ask, Charge([], .nothing), .grant(entry), confirmation) }
-        if let objection = entry.record.objection(to: request) {
+        if case .recheck = ask.request.kind {
+            return till.settle(ask, Charge([], .nothing), .grant(entry), confirmation)
+        }
+        if let objection = entry.record.objection(to: ask.request) {
             let intent = Intent.refuse(objection, entry.principal)
-            return till.settle(ask, payers.keyCharge(request, entry, .one), intent, confirmation)
+            return till.settle(ask, payers.keyCharge(ask.request, entry, .one), intent, confirmation)
         }
-        if case .abandoned = request.kind {
-            return till.settle(ask, payers.keyCharge(request, entry, .one), .grant(entry), confirmation)
+        if case .abandoned = ask.request.kind {
+            return till.settle(ask, payers.keyCharge(ask.request, entry, .one), .grant(entry), confirmation)
         }
-        guard request.session == nil else {
-            return till.settle(ask, payers.keyCharge(request, entry), .grant(entry), confirmation)
+        guard ask.request.session == nil else {
+            return till.settle(ask, payers.keyCharge(ask.request, entry), .grant(entry), confirmation)
         }
-        let looksOnly = !request.takesTokens
-        if let prepared = entry.prepared(for: request.selection, looksOnly: looksOnly) {
-            return till.settle(ask, prepared.charge, .grant(entry), confirmation, prepared: prepared.call)
+        let looksOnly = !ask.request.takesTokens
+        if let prepared = entry.prepared(for: ask.request.selection, looksOnly: looksOnly) {
+            return till.settle(ask, prepared.charge, .grant(entry), confirmation, prepared: prepared)
         }
-        let charge = payers.keyCharge(request, entry)
+        let charge = payers.keyCharge(ask.request, entry)
         guard charge.isRepeatable,
             charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address })
         else { return till.settle(ask, charge, .grant(entry), confirmation) }
         let call = Question(charge: charge, intent: .grant(entry), confirmation: confirmation).call(at: 0)
-        entry.keep(
-            KeyEntry.Prepared(selection: request.selection, looksOnly: looksOnly, charge: charge, call: call))
-        till.settle(ask, charge, .grant(entry), confirmation, prepared: call)
+        let prepared = KeyEntry.Prepared(
+            selection: ask.request.selection, looksOnly: looksOnly, charge: charge, call: call)
+        entry.keep(prepared)
+        till.settle(ask, charge, .grant(entry), confirmation, prepared: prepared)
     }
 }

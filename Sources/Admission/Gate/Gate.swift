@@ -265,12 +265,13 @@ package final class Gate {
     /// on the loop, before twice the timeout has passed by more than a tick; often before this returns.
     /// Who is admitted has a receipt, if there is anything to know of it later; its slot is held until `release`.
     package func admit(
-        _ request: AdmissionRequest, at now: NIODeadline, _ completion: @escaping (Decision, Receipt?) -> Void
+        _ request: consuming AdmissionRequest, at now: NIODeadline,
+        _ completion: @escaping (Decision, Receipt?) -> Void
     ) {
         store.eventLoop.assertInEventLoop()
         let ask = Ask(request, at: now, within: configuration.timeout, completion)
         if let outage = store.outage { return decideWithoutRedis(ask, .useless(outage)) }
-        switch request.kind {
+        switch ask.request.kind {
         case .refusal: refuseForTheProxy(ask)
         case .publicRoute: passWithoutCredential(ask)
         case .protected, .judged, .announced, .abandoned, .recheck: judgeCredential(ask)

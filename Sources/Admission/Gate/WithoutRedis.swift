@@ -81,7 +81,7 @@ final class WithoutRedis {
         _ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry?
     ) -> (decision: Decision, receipt: Receipt?) {
         let request = ask.request
-        guard request.takesTokens else { return (.allow(Grant(to: entry)), nil) }
+        guard request.takesTokens else { return (.allow(Grant(entry?.rights)), nil) }
         let charge = entry.map { payers.keyCharge(request, $0) } ?? payers.anonymousCharge(request)
         var (counted, uncounted): ([Charge.Item], [Charge.Item]) = ([], [])
         var word = charge.items.allSatisfy(\.isShadow) ? configuration.onFailure(of: nil, on: request) : .open

@@ -43,13 +43,11 @@ final class KeyEntry {
     }
 
     let pointer: RecordPointer
-    let principal: Principal
     let record: KeyRecord
     let organization: Organization
     /// The `per: key` buckets.
     let buckets: BucketSet
-    /// What its requests may do.
-    let grant: Grant
+    let rights: Rights
 
     /// Somebody was told that it is revoked, and all loops know.
     var isNotedRevoked = false
@@ -66,17 +64,15 @@ final class KeyEntry {
         meta: [MetaValue]? = nil
     ) {
         self.pointer = pointer
-        self.principal = pointer.principal
         self.record = record
         self.organization = organization
         self.buckets = buckets
-        var grant = Grant(principal: pointer.principal)
-        grant.owner = SessionOwner(organization: pointer.organization, subject: record.subject)
-        grant.tools = record.tools.isUnrestricted ? nil : record.tools
-        grant.scopes = record.scopes
-        grant.meta = meta
-        self.grant = grant
+        rights = Rights(
+            of: pointer.principal, owner: SessionOwner(organization: pointer.organization, subject: record.subject),
+            tools: record.tools.isUnrestricted ? nil : record.tools, scopes: record.scopes, meta: meta)
     }
+
+    var principal: Principal { rights.principal }
 
     func prepared(for selection: PolicySelection, looksOnly: Bool) -> Prepared? {
         prepared.first { $0.looksOnly == looksOnly && $0.selection == selection }

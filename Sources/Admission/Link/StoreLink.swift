@@ -279,8 +279,9 @@ final class StoreLink {
             guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
-            health.noteSuccess(of: script, at: eventLoop.now)
-            lastTime = (time, eventLoop.now)
+            let now = eventLoop.now
+            health.noteSuccess(of: script, at: now)
+            lastTime = (time, now)
             return .success(elements)
         case .failure(.timeout): return .failure(.late)
         case .failure(let error):

@@ -26,7 +26,7 @@ struct BoundSession {
     /// What the script is to ask about the session that a request names; nil where it names none, or is refused anyway.
     init?(_ id: [UInt8]?, _ intent: Intent, _ names: Names) {
         guard let id, case .grant(let entry) = intent else { return nil }
-        let owner = entry?.grant.owner ?? .anybody
+        let owner = entry?.rights.owner ?? .anybody
         name = names.session(SessionHash(of: id), of: owner.organization)
         subject = owner.subject
     }

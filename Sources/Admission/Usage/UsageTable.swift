@@ -33,9 +33,20 @@ struct UsageTable {
 
     struct Cell {
         let pointer: RecordPointer
-        var count: Count
+        private(set) var count: Count
         /// The last call, in seconds since 1970 by Redis' clock.
-        var lastUse: Int
+        private(set) var lastUse: Int
+
+        init(pointer: RecordPointer, count: Count, lastUse: Int) {
+            self.pointer = pointer
+            self.count = count
+            self.lastUse = lastUse
+        }
+
+        fileprivate mutating func add(_ count: Count, at seconds: Int) {
+            self.count += count
+            lastUse = max(lastUse, seconds)
+        }
     }
 
     static let foldsAt = 10_000
@@ -50,8 +61,7 @@ struct UsageTable {
     /// - Returns: false where there was no room.
     mutating func add(_ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int) -> Bool {
         if let index = cells.index(forKey: key) {
-            cells.values[index].count += count
-            cells.values[index].lastUse = max(cells.values[index].lastUse, seconds)
+            cells.values[index].add(count, at: seconds)
             return true
         }
         if cells.count >= Self.foldsAt, key.tool != UsageTools.other {

@@ -142,20 +142,22 @@ struct Triage {
         // A body that is too large is refused after the credential was judged, and costs nothing; to bring no good one
         // costs.
         let refusal = unfitBody(of: head)
-        var request = request(refusal == nil ? .protected : .judged, head)
-        request.credential = credential
-        request.scopes = route.scopes
-        return .admit(request, refusing: refusal)
+        return .admit(
+            request(refusal == nil ? .protected : .judged, head, credential, scopes: route.scopes), refusing: refusal)
     }
 
     private func charged(_ refusal: Refusal, _ head: RequestHead) -> Verdict {
         .refuse(refusal, charged: .refused(client, on: route, head))
     }
 
-    private func request(_ kind: AdmissionRequest.Kind, _ head: RequestHead) -> AdmissionRequest {
+    private func request(
+        _ kind: AdmissionRequest.Kind, _ head: RequestHead, _ credential: AdmissionRequest.Credential = .absent,
+        scopes: [String] = []
+    ) -> AdmissionRequest {
         var request = AdmissionRequest(
-            kind: kind, isThrottled: route.isThrottled, address: client.subject, clientAddress: client.address,
-            selection: route.selection(for: head))
+            kind: kind, isThrottled: route.isThrottled, credential: credential, address: client.subject,
+            clientAddress: client.address, selection: route.selection(for: head))
+        request.scopes = scopes
         request.onFailure = route.onFailure
         return request
     }

@@ -63,8 +63,8 @@ extension Exchange {
         record.plan = triage.pattern == nil ? nil : triage.route
     }
 
-    private func perform(_ verdict: Triage.Verdict) {
-        switch verdict {
+    private func perform(_ verdict: consuming Triage.Verdict) {
+        switch consume verdict {
         case .refuse(let refusal, nil): refuse(refusal, limits: nil)
         case .refuse(let refusal, let request?): ask(request, refusing: refusal)
         case .answer(.metadata(let metadata)): answer(metadata)
@@ -102,11 +102,11 @@ extension Exchange {
     var route: Snapshot.RoutePlan { state.admittance.route }
 
     /// - Parameter refusing: why it goes no further, whatever the decision is.
-    func ask(_ request: AdmissionRequest, refusing refusal: Refusal? = nil) {
+    func ask(_ request: consuming AdmissionRequest, refusing refusal: Refusal? = nil) {
         put(state.admittance.ask(request, refusing: refusal))
     }
 
-    private func put(_ request: AdmissionRequest) {
+    private func put(_ request: consuming AdmissionRequest) {
         epoch.gate.admit(request, at: loop.readClock()) { decision, receipt in
             self.decided(decision, receipt)
         }
