@@ -25,6 +25,17 @@ import Testing
         #expect(octet.lowercased == lowercased)
     }
 
+    @Test(arguments: UInt8.min...UInt8.max) func oneOctetThatIsNotVisibleIsSeenAmongMany(_ octet: UInt8) {
+        for count in [1, 7, 8, 9, 16, 23] {
+            for position in 0..<count {
+                var octets = [UInt8](repeating: UInt8(ascii: "~"), count: count)
+                octets[position] = octet
+                let areVisible = octets.span.isVisible
+                #expect(areVisible == octet.isVisible)
+            }
+        }
+    }
+
     @Test(arguments: UInt8.min...UInt8.max) func digitsOfEitherCaseHaveTheirValue(_ octet: UInt8) {
         let isDigit = "0123456789abcdefABCDEF".utf8.contains(octet)
         #expect(octet.hexValue == (isDigit ? UInt8(String(UnicodeScalar(octet)), radix: 16) : nil))
