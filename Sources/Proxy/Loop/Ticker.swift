@@ -6,8 +6,13 @@ import NIOCore
 ///
 /// A callback costs the loop less than a task that is scheduled again and again, with a promise each time.
 final class Ticker {
-    private struct Beat: NIOScheduledCallbackHandler, Sendable {
-        let ticker: NIOLoopBound<Ticker>
+    /// An object: the loop copies what is due next whenever it looks for its tasks.
+    private final class Beat: NIOScheduledCallbackHandler, Sendable {
+        private let ticker: NIOLoopBound<Ticker>
+
+        init(_ ticker: Ticker, on eventLoop: any EventLoop) {
+            self.ticker = NIOLoopBound(ticker, eventLoop: eventLoop)
+        }
 
         func handleScheduledCallback(eventLoop: some EventLoop) {
             ticker.value.beat(self)
@@ -27,7 +32,7 @@ final class Ticker {
     }
 
     func start() {
-        arm(Beat(ticker: NIOLoopBound(self, eventLoop: eventLoop)))
+        arm(Beat(self, on: eventLoop))
     }
 
     /// From the next tick on; at once where they are to be closer together.
