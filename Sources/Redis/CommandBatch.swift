@@ -14,6 +14,8 @@ struct CommandBatch {
     var isFlushScheduled = false
 
     var isEmpty: Bool { octets.readableBytes == 0 }
+    /// What the kernel said against a write.
+    var failure: IOError? { output.failure }
 
     /// No handler stands between this one's and the socket.
     mutating func open(_ context: ChannelHandlerContext) {
@@ -24,9 +26,16 @@ struct CommandBatch {
         command.write(calling: call, into: &octets)
     }
 
-    mutating func flush(_ context: ChannelHandlerContext) {
-        output.writeAndFlush(octets, context)
-        // New storage only where the socket still holds the old.
+    /// - Returns: what the kernel hasn't taken, for the channel.
+    mutating func send(_ context: ChannelHandlerContext) -> ByteBuffer? {
+        var rest = octets
+        output.send(&rest, context)
+        guard rest.readableBytes == 0 else {
+            octets = ByteBuffer()
+            return rest
+        }
+        rest = ByteBuffer()
         if octets.capacity > Self.keptCapacity { octets = ByteBuffer() } else { octets.clear() }
+        return nil
     }
 }

@@ -8,6 +8,7 @@ import TLS
 /// Completions run on the loop, may send more at once, and may close the connection.
 final class RedisChannelHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
     typealias Completion = ReplyQueue.Completion
 
     private let reader: ReplyReader
@@ -134,7 +135,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private func flush() {
         batch.isFlushScheduled = false
         guard let context, failure == nil, !batch.isEmpty, !awaitsHandshake else { return }
-        batch.flush(context)
+        guard let rest = batch.send(context) else { return }
+        context.writeAndFlush(wrapOutboundOut(rest), promise: nil)
     }
 
     // MARK: Time
@@ -238,6 +240,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
             return fail(.unfit(misfit))
         }
         // One whose server says no farewell (a TLS close_notify) is lost like any other.
+        let error = batch.failure ?? error
         fail(loss(error is IOError || security == nil ? RedisError.text(of: error) : Self.serverClosed))
     }
 

@@ -206,6 +206,22 @@ def test_bodies_of_any_framing_arrive_whole(tollgate, upstream, key):
         assert connection.request("GET", "/api/listings", {"X-API-Key": key}).status == 200
 
 
+@pytest.mark.parametrize("chunk", [1000, 70_000])
+def test_chunks_that_came_before_the_decision_arrive_once(tollgate, upstream, key, chunk):
+    """More of them than a channel holds: it takes the rest while it is being flushed."""
+    head = f"POST /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    body = bytes(number % 251 for number in range(240_000))
+    pieces = [body[at : at + chunk] for at in range(0, len(body), chunk)]
+    with Connection(tollgate.port) as connection:
+        # Whoever sends much is read in large portions from then on.
+        connection.request("POST", "/api/listings", {"X-API-Key": key}, b"x" * 500_000)
+        for _ in range(3):
+            connection.send(head + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n")
+            assert connection.response().status == 200
+            assert upstream.last.body == body
+    assert upstream.broken == []
+
+
 def test_answers_of_any_framing_arrive_whole(tollgate, upstream, key):
     def chunked(*_):
         return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX-End: 1\r\n\r\n"

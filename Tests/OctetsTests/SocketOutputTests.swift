@@ -17,8 +17,6 @@ import Testing
         let isOpened: Bool
         var output = SocketOutput()
         var context: ChannelHandlerContext?
-        /// Writes once more while its channel closes.
-        var farewell: ByteBuffer?
         var becameWritable = 0
 
         init(isOpened: Bool = true) {
@@ -38,11 +36,15 @@ import Testing
         }
 
         func write(_ text: String) {
-            if let context { output.write(ByteBuffer(string: text), context) }
+            output.yield()
+            context?.write(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
         }
 
         func writeAndFlush(_ buffer: ByteBuffer) {
-            if let context { output.writeAndFlush(buffer, context) }
+            guard let context else { return }
+            var rest = buffer
+            output.send(&rest, context)
+            if rest.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(rest), promise: nil) }
         }
 
         func writeAndFlush(_ text: String) {
@@ -185,8 +187,13 @@ import Testing
 
     @Test func aPeerThatHasGoneIsMetByTheChannel() async throws {
         let pair = try await Pair()
-        close(pair.peer)
-        try await pair.perform { writer, _ in writer.writeAndFlush("to nobody") }
+        let peer = pair.peer
+        let failure = try await pair.perform { writer, _ in
+            close(peer)
+            writer.writeAndFlush("to nobody")
+            return writer.output.failure?.errnoCode
+        }
+        #expect(failure == EPIPE)
         try await pair.channel.closeFuture.get()
     }
 

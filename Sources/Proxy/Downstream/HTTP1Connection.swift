@@ -306,7 +306,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     /// Gives the channel what is written.
     func handOver() {
         guard let buffer = takePending(), let context else { return }
-        output.write(buffer, context)
+        output.yield()
+        context.write(wrapOutboundOut(buffer), promise: nil)
     }
 
     private func takePending() -> ByteBuffer? {
@@ -324,11 +325,10 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     /// Whatever holds flushes.
     func flush() {
-        guard let buffer = takePending() else {
-            context?.flush()
-            return
-        }
-        if let context { output.writeAndFlush(buffer, context) }
+        guard let context else { return }
+        guard var buffer = takePending() else { return context.flush() }
+        output.send(&buffer, context)
+        if buffer.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
     }
 
     /// Writes meanwhile, but lets nothing leave before that work is done.

@@ -90,16 +90,23 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     func flush() {
         guard let context else { return }
-        guard pending.readableBytes > 0 else { return context.flush() }
-        output.writeAndFlush(pending, context)
-        pending = ByteBuffer()
+        guard var buffer = takePending() else { return context.flush() }
+        output.send(&buffer, context)
+        if buffer.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
     }
 
     /// Gives the channel what is written.
     private func handOver() {
-        guard pending.readableBytes > 0, let context else { return }
-        output.write(pending, context)
-        pending = ByteBuffer()
+        guard let buffer = takePending(), let context else { return }
+        output.yield()
+        context.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// Before it is written: the channel may ask for more meanwhile.
+    private func takePending() -> ByteBuffer? {
+        guard pending.readableBytes > 0 else { return nil }
+        defer { pending = ByteBuffer() }
+        return pending
     }
 
     func close() {
