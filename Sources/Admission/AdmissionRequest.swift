@@ -43,7 +43,7 @@ package struct AdmissionRequest {
     /// The client's own address, which a key may be bound to; nil where it has none.
     package var clientAddress: IPAddress?
     /// Scopes that it takes, all of them.
-    package var scopes: [String] = []
+    package var scopes: [String]
     /// Names of the tools it calls, which the key may be barred from; nil is a call without a readable name.
     package var tools: [[UInt8]?] = []
     /// What becomes of it without Redis, as its route has it; nil: as the policies, or the whole configuration.
@@ -62,7 +62,7 @@ package struct AdmissionRequest {
 
     package init(
         kind: Kind, isThrottled: Bool = true, credential: Credential = .absent, address: String,
-        clientAddress: IPAddress? = nil, selection: PolicySelection
+        clientAddress: IPAddress? = nil, selection: PolicySelection, scopes: [String] = [], onFailure: OnFailure? = nil
     ) {
         self.kind = kind
         self.isThrottled = isThrottled
@@ -70,6 +70,8 @@ package struct AdmissionRequest {
         self.address = address
         self.clientAddress = clientAddress
         self.selection = selection
+        self.scopes = scopes
+        self.onFailure = onFailure
     }
 }
 

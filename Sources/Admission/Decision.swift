@@ -30,16 +30,25 @@ extension Decision {
     }
 }
 
-/// The request may go on.
-package struct Grant: Sendable, Equatable {
+/// The request may go on. An object, since who forwards it and who answers read it until the end.
+package final class Grant: Sendable {
     /// Nil of a caller without a key, and for refusals of the proxy's own.
     package let rights: Rights?
     /// Nil where no policy was asked.
-    package var limits: LimitReport?
+    package let limits: LimitReport?
+
+    /// To nobody in particular, and no policy was asked.
+    package static let plain = Grant()
 
     package init(_ rights: Rights? = nil, limits: LimitReport? = nil) {
         self.rights = rights
         self.limits = limits
+    }
+}
+
+extension Grant: Equatable {
+    package static func == (one: Grant, other: Grant) -> Bool {
+        one.rights == other.rights && one.limits == other.limits
     }
 }
 

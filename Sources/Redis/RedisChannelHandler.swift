@@ -70,7 +70,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
             return completion(.failure(failure ?? .notConnected("closed")))
         }
         guard queue.count < longestQueue else { return completion(.failure(.overloaded)) }
-        guard let script = command.script else { return enqueue(command, deadline: deadline, late: late, completion) }
+        guard let script = command.script else {
+            return enqueue(command, ReplyQueue.Slot(completion, deadline: deadline, sentAt: clock, late: late))
+        }
         guard let call = calls[script] else {
             return load(script, deadline: deadline) { loaded in
                 switch loaded {
@@ -79,7 +81,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
                 }
             }
         }
-        enqueue(command, calling: call, else: .load(command), deadline: deadline, late: late, completion)
+        enqueue(
+            command, calling: call,
+            ReplyQueue.Slot(completion, deadline: deadline, sentAt: clock, else: .load(command), late: late))
     }
 
     /// Loads those of the scripts that the server doesn't have from us yet: else each of the first commands would.
@@ -103,7 +107,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
         var command = RedisCommand("SCRIPT")
         command.append("LOAD")
         command.append(script.source)
-        enqueue(command, deadline: deadline) { result in
+        func learn(_ result: Result<RedisReply, RedisError>) {
             completion(
                 result.flatMap { reply in
                     guard case .bytes(let digest) = reply, digest.count == 40 else {
@@ -113,16 +117,13 @@ final class RedisChannelHandler: ChannelInboundHandler {
                     return .success(())
                 })
         }
+        enqueue(command, ReplyQueue.Slot(learn, deadline: deadline, sentAt: clock))
     }
 
-    private func enqueue(
-        _ command: RedisCommand, calling call: ByteBuffer? = nil, else recourse: ReplyQueue.Recourse? = nil,
-        deadline: NIODeadline, late: ReplyQueue.Late? = nil, _ completion: @escaping Completion
-    ) {
+    private func enqueue(_ command: RedisCommand, calling call: ByteBuffer? = nil, _ slot: ReplyQueue.Slot) {
         batch.append(command, calling: call)
         askedAt = clock
-        queue.append(
-            ReplyQueue.Slot(completion: completion, deadline: deadline, sentAt: clock, recourse: recourse, late: late))
+        queue.append(slot)
         scheduleFlush()
     }
 
@@ -316,11 +317,14 @@ final class RedisChannelHandler: ChannelInboundHandler {
                 load(script, deadline: slot.deadline) { _ in self.reloading.remove(script) }
             }
             enqueue(
-                command, calling: calls[script], else: .evaluate(command), deadline: slot.deadline, late: slot.late,
-                completion)
+                command, calling: calls[script],
+                ReplyQueue.Slot(
+                    completion, deadline: slot.deadline, sentAt: clock, else: .evaluate(command), late: slot.late))
         case .evaluate(let command):
             let call = command.script.map(RedisCommand.call(withTextOf:))
-            enqueue(command, calling: call, deadline: slot.deadline, late: slot.late, completion)
+            enqueue(
+                command, calling: call,
+                ReplyQueue.Slot(completion, deadline: slot.deadline, sentAt: clock, late: slot.late))
         }
     }
 }

@@ -22,8 +22,8 @@ struct ReplyQueue {
         let late: Late?
 
         init(
-            completion: @escaping Completion, deadline: NIODeadline, sentAt: NIODeadline, recourse: Recourse?,
-            late: Late?
+            _ completion: @escaping Completion, deadline: NIODeadline, sentAt: NIODeadline,
+            else recourse: Recourse? = nil, late: Late? = nil
         ) {
             self.completion = completion
             self.deadline = deadline

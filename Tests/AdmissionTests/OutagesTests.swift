@@ -158,7 +158,7 @@ import Testing
 
     @Test func eachStateHasItsWords() {
         let (log, now) = (RecordedLog(), start)
-        var link = LinkLog(
+        let link = LinkLog(
             log.logger, endpoint: "redis://h", fallbacks: [.open], late: LateDecisions(), outages: Outages())
         let masterDown = Breaker.Cause.refusal(.replica, code: "MASTERDOWN")
         for cause in [.lateness, .lateness, nil, masterDown, nil] as [Breaker.Cause?] { link.note(cause, at: now) }
@@ -186,7 +186,7 @@ import Testing
     /// A configuration that is let go of sees nothing any more.
     @Test func whoEndsIsCountedNoLonger() {
         let (log, outages, now) = (RecordedLog(), Outages(), start)
-        var loops = (0..<2).map { _ in
+        let loops = (0..<2).map { _ in
             LinkLog(
                 log.logger, endpoint: "redis://h", fallbacks: [.closed], late: LateDecisions(), outages: outages)
         }

@@ -43,11 +43,10 @@ extension Charge.Item {
 
 extension Decision {
     /// What the buckets and the intent make together. A bucket that refuses speaks before all else.
-    init(_ intent: Intent, _ charge: Charge, report: LimitReport?) {
-        if let report, report.statuses.contains(where: \.isDenied) {
+    init(_ intent: Intent, _ charge: Charge, report: consuming LimitReport?) {
+        if let denying = report?.deniedPolicies, !denying.isEmpty {
             self = .deny(
-                Denial(
-                    reason: .rateLimited(policies: report.deniedPolicies), principal: intent.principal, limits: report))
+                Denial(reason: .rateLimited(policies: denying), principal: intent.principal, limits: report))
             return
         }
         if let (policy, cost, capacity) = charge.impossible {

@@ -60,14 +60,15 @@ final class Till {
     ///
     /// - Parameter prepared: the same question, where it was put together before.
     func settle(
-        _ ask: Ask, _ charge: Charge, _ intent: Intent, _ confirmation: Confirmation? = nil,
+        _ ask: Ask, _ charge: Charge, _ intent: consuming Intent, _ confirmation: consuming Confirmation? = nil,
         prepared: KeyEntry.Prepared? = nil
     ) {
         if let denial = rememberedRefusal(charge, intent) {
             deniedFromCache += 1
             return onAnswer(ask, .decided(.deny(denial), nil))
         }
-        let session = BoundSession(ask.request.session, intent, store.names)
+        let named = ask.request.session
+        let session = named == nil ? nil : BoundSession(named, copy intent, store.names)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
             return onAnswer(ask, .decided(Decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash)))
@@ -169,7 +170,7 @@ final class Till {
         }
     }
 
-    private func conclude(_ pending: Pending, _ taken: Receipt.Taken, isAdmitted: Bool) {
+    private func conclude(_ pending: Pending, _ taken: consuming Receipt.Taken, isAdmitted: Bool) {
         let (ask, charge, whole) = (pending.ask, pending.question.charge, pending.question.whole)
         var statuses = statuses(taken, isDenied: !isAdmitted, ask)
         if !ask.statuses.isEmpty { statuses = ask.statuses + statuses }

@@ -37,7 +37,7 @@ final class WithoutRedis {
         case (.recheck, _):
             return (.deny(Denial(reason: reason)), nil)
         case (.refusal, _), (.abandoned, _):
-            return (.allow(Grant()), nil)
+            return (.allow(.plain), nil)
         case (.publicRoute, _):
             return pass(ask, reason, nil)
         case (.protected, .absent), (.judged, .absent), (.announced, .absent):

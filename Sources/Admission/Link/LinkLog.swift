@@ -7,7 +7,7 @@ import Redis
 
 /// What one loop has to say of its Redis in the daemon's log. It says what is news for the process: ``Outages`` knows what the
 /// other loops have said.
-struct LinkLog {
+final class LinkLog {
     private let logger: Logger
     /// Without a password.
     private let endpoint: String
@@ -16,7 +16,7 @@ struct LinkLog {
     /// What becomes of requests meanwhile.
     private var onFailure: String
     /// Of each kind, what this loop sees.
-    private var connection: Set<Outages.Trouble> = [Self.starting]
+    private var connection: Set<Outages.Trouble> = [LinkLog.starting]
     private var breaker: Set<Outages.Trouble> = []
     private var refusals: Set<Outages.Trouble> = []
     private var swap: Set<Outages.Trouble> = []
@@ -37,12 +37,12 @@ struct LinkLog {
         outages.expect(Self.starting)
     }
 
-    mutating func go(by fallbacks: Set<OnFailure>) {
+    func go(by fallbacks: Set<OnFailure>) {
         onFailure = fallbacks.text
     }
 
     /// The loop looks no more, so it sees nothing.
-    mutating func end(at now: NIODeadline) {
+    func end(at now: NIODeadline) {
         for seen in [connection, breaker, refusals, swap, distance] { _ = outages.change(from: seen, to: [], at: now) }
         hasEnded = true
     }
@@ -59,7 +59,7 @@ struct LinkLog {
 
     /// - Parameter failure: why there is no connection; nil where one is made for the first time, or anew in the place of an
     ///   idle one.
-    mutating func note(isReady: Bool, failure: RedisError?, at now: NIODeadline) {
+    func note(isReady: Bool, failure: RedisError?, at now: NIODeadline) {
         let seen: Set<Outages.Trouble>
         if isReady {
             seen = []
@@ -81,7 +81,7 @@ struct LinkLog {
     }
 
     /// - Parameter cause: why the breaker is open; nil while it is closed.
-    mutating func note(_ cause: Breaker.Cause?, at now: NIODeadline) {
+    func note(_ cause: Breaker.Cause?, at now: NIODeadline) {
         let seen: Set<Outages.Trouble> =
             switch cause {
             case .lateness: [.silence]
@@ -111,7 +111,7 @@ struct LinkLog {
     }
 
     /// - Parameter error: of the refusal that has changed it.
-    mutating func note(
+    func note(
         _ faults: Set<RedisFault>, _ error: RedisError? = nil, of script: RedisScript? = nil, at now: NIODeadline
     ) {
         let seen = Set(faults.map(Outages.Trouble.refusal))
@@ -137,7 +137,7 @@ struct LinkLog {
     /// - Parameters:
     ///   - key: which says which database it is.
     ///   - id: what it said when this process began.
-    mutating func note(isSwapped: Bool, key: String, id: [UInt8]?, at now: NIODeadline) {
+    func note(isSwapped: Bool, key: String, id: [UInt8]?, at now: NIODeadline) {
         let seen: Set<Outages.Trouble> = isSwapped ? [.swap] : []
         let news = change(from: swap, to: seen, at: now)
         swap = seen
@@ -157,7 +157,7 @@ struct LinkLog {
     /// - Parameters:
     ///   - trip: from a question to its answer, where that is too long; else nil.
     ///   - timeout: budget of a question.
-    mutating func note(distance trip: TimeAmount?, timeout: TimeAmount, at now: NIODeadline) {
+    func note(distance trip: TimeAmount?, timeout: TimeAmount, at now: NIODeadline) {
         let seen: Set<Outages.Trouble> = trip == nil ? [] : [.distance]
         guard seen != distance else { return }
         let news = change(from: distance, to: seen, at: now)

@@ -34,7 +34,7 @@ final class StoreLink {
 
     let instance: Instance
     private let wallClock: () -> Int
-    var log: LinkLog
+    let log: LinkLog
 
     /// Nil once it was closed.
     private(set) var connection: (any RedisLink)?

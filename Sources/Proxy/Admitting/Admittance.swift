@@ -54,7 +54,7 @@ struct Admittance {
     private var pendingRefusal: Refusal?
     /// Who has taken a turn that this request, which costs nothing, is waiting for.
     private var turn: String?
-    private(set) var grant = Grant()
+    private(set) var grant = Grant.plain
     /// Tokens that it takes by the policy that asks for most; nil where it takes none, or nobody was asked.
     private(set) var cost: Int?
     /// What admission wants to have back at the end: a slot, or the news that nothing came of it.
@@ -166,7 +166,7 @@ struct Admittance {
 
     /// It is answered here: with the limits that the answer tells of.
     mutating func answer(with limits: LimitReport?) {
-        grant.limits = limits
+        grant = Grant(grant.rights, limits: limits)
     }
 
     // MARK: Holding

@@ -154,12 +154,10 @@ struct Triage {
         _ kind: AdmissionRequest.Kind, _ head: RequestHead, _ credential: AdmissionRequest.Credential = .absent,
         scopes: [String] = []
     ) -> AdmissionRequest {
-        var request = AdmissionRequest(
+        AdmissionRequest(
             kind: kind, isThrottled: route.isThrottled, credential: credential, address: client.subject,
-            clientAddress: client.address, selection: route.selection(for: head))
-        request.scopes = scopes
-        request.onFailure = route.onFailure
-        return request
+            clientAddress: client.address, selection: route.selection(for: head), scopes: scopes,
+            onFailure: route.onFailure)
     }
 
     // MARK: Its message
