@@ -4,8 +4,10 @@ extension OutputRawSpan {
     /// A JSON string (RFC 8259 §7), quotes included: at most `JSONText.maximumSize(of:)` octets.
     package mutating func appendJSONString(_ octets: Span<UInt8>) {
         append(UInt8(ascii: "\""))
-        var position = 0
-        appendJSON(octets, &position)
+        // Most strings have nothing to escape.
+        var position = octets.endOfPlainJSON(from: 0, upTo: octets.count)
+        append(octets.extracting(0..<position))
+        if position < octets.count { appendJSON(octets, &position) }
         assert(position == octets.count, "A stretch of storage is too short for a JSON string")
         append(UInt8(ascii: "\""))
     }

@@ -49,17 +49,20 @@ extension OutputRawSpan {
     package static var longestDecimal: Int { 20 }
 
     /// A number in decimal.
+    @inlinable @inline(__always)
     package mutating func appendDecimal(_ value: Int64) {
         if value < 0 { append(UInt8(ascii: "-")) }
         appendDecimal(value.magnitude)
     }
 
     /// A number in decimal.
+    @inlinable @inline(__always)
     package mutating func appendDecimal(_ value: Int) {
         appendDecimal(Int64(value))
     }
 
     /// A number in decimal.
+    @usableFromInline
     package mutating func appendDecimal(_ value: UInt64) {
         guard value >= 10 else { return append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value)) }
         let high = value / EightDigits.bound
@@ -83,6 +86,7 @@ extension OutputRawSpan {
     }
 
     /// The octets of a word from that one on, counted from the lowest.
+    @inline(__always)
     private mutating func append(_ word: UInt64, from start: Int) {
         var rest = word &>> UInt64(8 * start)
         guard freeCapacity >= 8 else {

@@ -14,8 +14,8 @@ package struct AccessLogLine {
         case begin, end
     }
 
-    /// The head that came, as far as lines tell of it, and the name that it has. Whatever octets the client sent, they are
-    /// escaped here.
+    /// The head that came, as far as lines tell of it, and the name that it has, in which nothing needs escaping. Whatever
+    /// else the client sent is escaped here.
     package struct Head {
         let text: ByteBuffer
         let correlationID: Range<Int>
@@ -92,7 +92,7 @@ package struct AccessLogLine {
 
     /// - Parameters:
     ///   - time: when the line was written: `total` after the request began.
-    ///   - client: its address, as the trusted proxies tell it.
+    ///   - client: its address, as the trusted proxies tell it; nothing in it needs escaping.
     ///   - route: its pattern, as the configuration has it.
     ///   - status: that was meant: 429 also where 200 was sent because the client understands errors only in-band.
     ///   - cost: tokens it takes by the policy that asks for most.
@@ -164,9 +164,14 @@ extension AccessLogLine {
         let octets = head.text.readableBytesUInt8Span
         output.append(#"{"time":""#)
         timestamp.append(time, to: &output)
-        output.append(#"","correlation_id":"#)
-        output.appendJSONString(octets.extracting(head.correlationID))
-        output.appendMember(#","client":"#, client)
+        output.append(#"","correlation_id":""#)
+        output.append(octets.extracting(head.correlationID))
+        output.append(UInt8(ascii: "\""))
+        if let client {
+            output.append(#","client":""#)
+            output.append(text: client)
+            output.append(UInt8(ascii: "\""))
+        }
         if !head.method.isEmpty {
             output.append(#","method":"#)
             output.appendJSONString(octets.extracting(head.method))
