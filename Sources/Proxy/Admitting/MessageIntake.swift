@@ -12,11 +12,11 @@ import NIOCore
 /// 2. ``read(for:)`` when that is known; ``receive(_:grant:)`` and ``end(_:by:_:at:rules:)`` as the body comes.
 /// 3. ``abandon(isLate:)`` where it never comes whole, ``release()`` when it is kept for nobody any longer.
 ///
-/// It does no IO and has no clock. Invariants:
+/// It does no IO and has no clock. An object, since most requests have none. Invariants:
 ///
 /// - of a message one request is asked about, or one that charges for what it got wrong, never both;
 /// - room that was granted is given back by ``release()``, all of it and once.
-struct MessageIntake {
+final class MessageIntake {
     enum Opening {
         /// Who sends it is asked first, and pays nothing yet; then the body is read.
         case announce(AdmissionRequest)
@@ -77,7 +77,7 @@ struct MessageIntake {
     /// - Parameters:
     ///   - request: that is asked about, but for what the message says.
     ///   - falseStreams: who was given something else than a stream lately.
-    mutating func open(
+    func open(
         _ request: AdmissionRequest, by snapshot: Snapshot, _ falseStreams: FalseStreams, at now: NIODeadline
     ) -> Opening {
         guard readsBody else {
@@ -96,13 +96,13 @@ struct MessageIntake {
     }
 
     /// Who sends it is known, or nobody is asked.
-    mutating func read(for holder: HeldShares.Holder) {
+    func read(for holder: HeldShares.Holder) {
         precondition(announced != nil && held == nil, "A body is read once, for what was announced")
         held = HeldBody(of: holder)
     }
 
     /// - Parameter grant: makes room for so many bytes, or has none.
-    mutating func receive(_ payload: ByteBuffer, grant: (Int, HeldShares.Holder) -> Bool) -> Reception {
+    func receive(_ payload: ByteBuffer, grant: (Int, HeldShares.Holder) -> Bool) -> Reception {
         held?.append(payload)
         guard let needed = held?.needed, needed > 0, let holder = held?.holder, let bytes = held?.bytes else {
             return .kept
@@ -121,7 +121,7 @@ struct MessageIntake {
     /// The body is whole.
     ///
     /// - Parameter rules: of the caller's about tools; nil where it may call all.
-    mutating func end(
+    func end(
         _ trailers: ByteBuffer?, by snapshot: Snapshot, _ falseStreams: FalseStreams, at now: NIODeadline,
         rules: ToolRules?
     ) -> Ending {
@@ -146,7 +146,7 @@ struct MessageIntake {
     /// for that.
     ///
     /// - Returns: what is paid; nil where that is nothing.
-    mutating func abandon(isLate: Bool = false) -> AdmissionRequest? {
+    func abandon(isLate: Bool = false) -> AdmissionRequest? {
         guard let held, isLate || held.granted > 0, var request = announced else { return nil }
         announced = nil
         if case .protected = request.kind, case .presented = request.credential {
@@ -158,7 +158,7 @@ struct MessageIntake {
     }
 
     /// - Returns: the room that nobody needs any longer; nil where it took none.
-    mutating func release() -> (bytes: Int, holder: HeldShares.Holder)? {
+    func release() -> (bytes: Int, holder: HeldShares.Holder)? {
         guard let held else { return nil }
         self.held = nil
         return held.granted > 0 ? (held.granted, held.holder) : nil
@@ -166,7 +166,7 @@ struct MessageIntake {
 
     // MARK: What is asked
 
-    private mutating func complete(
+    private func complete(
         _ request: AdmissionRequest, by snapshot: Snapshot, _ falseStreams: FalseStreams, at now: NIODeadline
     ) -> Ending {
         var request = request
@@ -193,7 +193,7 @@ struct MessageIntake {
     }
 
     /// Whoever was given something else than a stream lately pays for the next before it runs.
-    private mutating func priceFalseStream(
+    private func priceFalseStream(
         _ request: AdmissionRequest, _ falseStreams: FalseStreams, at now: NIODeadline
     ) {
         guard traits.asksForStream, route.isThrottled else { return }

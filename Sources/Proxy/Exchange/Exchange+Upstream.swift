@@ -72,7 +72,7 @@ extension Exchange: UpstreamReceiver {
         record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
         loop.scratch.clear()
         RequestForwarding(
-            head: head, snapshot: snapshot, peer: downstream.peer, principal: state.admittance.grant.principal,
+            head: consume head, snapshot: snapshot, peer: downstream.peer, principal: state.admittance.grant.principal,
             meta: state.admittance.grant.meta, sentHost: record.sentHost,
             isSecure: downstream.security != nil, clientName: downstream.security?.clientName,
             target: state.machine.hasFollowed ? sentTarget?.octets : nil,

@@ -3,7 +3,6 @@
 import HTTP1
 import Keyspace
 import NIOCore
-import Octets
 import Telemetry
 
 /// What is known of one request, for its access-log line and for the fields of its answer. Kept by its exchange and
@@ -156,7 +155,7 @@ final class ExchangeRecord {
 
     private func keep(_ range: Range<Int>, of head: RequestHead) -> Range<Int> {
         let start = text.readableBytes
-        text.writeStretch(atMost: range.count) { $0.append(range, of: head.section) }
+        text.writeBytes(head.bytes.readableBytesSpan.extracting(range))
         return start..<text.readableBytes
     }
 

@@ -94,9 +94,9 @@ extension RequestHead {
     }
 
     /// A page asks that isn't one of `host`, as browsers write both.
-    func isOfForeignPage(on host: ByteBufferView) -> Bool {
+    func isOfForeignPage(on host: @autoclosure () -> ByteBufferView) -> Bool {
         guard let range = value(of: .origin) else { return false }
-        let origin = view(of: range)
+        let (origin, host) = (view(of: range), host())
         return
             !(origin.suffix(host.count).elementsEqual(host)
             && origin.dropLast(host.count).suffix(3).elementsEqual("://".utf8))
