@@ -23,7 +23,7 @@ extension Exchange {
             declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !downstream.isEnding,
             expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
             asksForUpgrade: traits.asksForWebSocket)
-        let peer = downstream.peer
+        let (peer, snapshot) = (downstream.peer, snapshot)
         beginRecord()
         record.identify(head, &loop.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted, isSecure: downstream.security != nil)

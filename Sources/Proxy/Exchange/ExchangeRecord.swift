@@ -155,7 +155,7 @@ final class ExchangeRecord {
 
     private func keep(_ range: Range<Int>, of head: RequestHead) -> Range<Int> {
         let start = text.readableBytes
-        text.writeBytes(head.bytes.readableBytesSpan.extracting(range))
+        text.writeBytes(head.section.bytes.readableBytesSpan.extracting(range))
         return start..<text.readableBytes
     }
 

@@ -24,7 +24,6 @@ extension RequestHead {
     private func firstElement(of id: KnownField) -> Range<Int>? {
         guard let value = value(of: id) else { return nil }
         var elements = ListElements(value)
-        let bytes = bytes
-        return elements.next(in: bytes.readableBytesUInt8Span)
+        return elements.next(in: section.bytes.readableBytesUInt8Span)
     }
 }

@@ -74,7 +74,7 @@ struct RequestForwarding {
             + (clientName?.count ?? 0)
         let identity = principal.map { $0.organization.utf8.count + $0.keyID.utf8.count } ?? 0
         let noted = meta?.reduce(0) { $0 + $1.field.header.utf8.count + $1.value.utf8.count + 4 } ?? 0
-        return own + identity + noted + head.bytes.readableBytes
+        return own + identity + noted + head.section.bytes.readableBytes
     }
 
     private var replacesOrigin: Bool { hasJudgedOrigin && head.present.contains(.origin) }

@@ -78,7 +78,7 @@ struct ResponseForwarding {
             snapshot.credentialVariation.mostOctets
             + (snapshot.pages.crossOrigin == nil ? 0 : record.allowedOrigin.count)
         let limits = edits.limits.map { snapshot.rateLimitFields.mostOctets($0) } ?? 0
-        return own + pages + limits + mostOctetsOfLinks + head.bytes.readableBytes
+        return own + pages + limits + mostOctetsOfLinks + head.section.bytes.readableBytes
     }
 
     /// What they get longer by.

@@ -40,8 +40,7 @@ package struct RequestTarget: Equatable {
         guard head.targetForm == .origin || head.targetForm == .absolute else {
             return .target(RequestTarget(raw: head.targetRange, query: nil))
         }
-        let bytes = head.bytes
-        let octets = bytes.readableBytesUInt8Span
+        let octets = head.section.bytes.readableBytesUInt8Span
         let (raw, query) = split(head.pathRange, of: octets)
         if raw.isEmpty { return .target(RequestTarget(raw: raw, query: query, path: .rewritten([slash]))) }
         let scan = PathScan(octets.extracting(raw))

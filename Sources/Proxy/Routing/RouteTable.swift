@@ -119,8 +119,8 @@ package struct RouteTable: Sendable {
         case .none: return matchWithoutPath(head)
         case .rewritten(let path): return match(path.span, target, head, isPreflight)
         case .asSent:
-            let bytes = head.bytes
-            return match(bytes.readableBytesUInt8Span.extracting(target.raw), target, head, isPreflight)
+            return match(
+                head.section.bytes.readableBytesUInt8Span.extracting(target.raw), target, head, isPreflight)
         }
     }
 
@@ -212,8 +212,7 @@ package struct RouteTable: Sendable {
         case .none: return MethodSet.common.allow
         case .rewritten(let path): return serving(path.span, target).methods.allow
         case .asSent:
-            let bytes = head.bytes
-            return serving(bytes.readableBytesUInt8Span.extracting(target.raw), target).methods.allow
+            return serving(head.section.bytes.readableBytesUInt8Span.extracting(target.raw), target).methods.allow
         }
     }
 
