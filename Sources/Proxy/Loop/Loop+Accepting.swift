@@ -21,6 +21,7 @@ extension Loop {
     }
 
     private func setUp(_ channel: any Channel, from entrance: Entrance?) throws {
+        try channel.setReadBuffers()
         // The peer of a Unix socket has no name, so its own end tells what it is.
         let address = channel.localAddress?.isUnix == true ? channel.localAddress : channel.remoteAddress
         let snapshot = epoch.snapshot

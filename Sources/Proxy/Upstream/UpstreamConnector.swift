@@ -157,6 +157,7 @@ final class UpstreamConnector {
             .channelOption(.writeBufferWaterMark, value: Loop.waterMark)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try channel.setReadBuffers()
                     try channel.pipeline.syncOperations.addHandlers(bound.value)
                 }
             }
