@@ -175,10 +175,10 @@ import Testing
     @Test func keptAliveRequestsShareAnExchange() throws {
         let client = try EmbeddedClient()
         try client.send(Self.missing)
-        let first = try #require(client.connection.exchange.map(ObjectIdentifier.init))
+        let first = try #require(client.loop.epoch.exchanges.idle.first.map(ObjectIdentifier.init))
         for _ in 0..<5 {
             try client.send(Self.missing)
-            #expect(client.connection.exchange.map(ObjectIdentifier.init) == first)
+            #expect(client.loop.epoch.exchanges.idle.map(ObjectIdentifier.init) == [first])
         }
         #expect(try client.statuses() == Array(repeating: 401, count: 6))
     }
@@ -186,9 +186,9 @@ import Testing
     @Test func anExchangeThatSomebodyHoldsIsNotReused() throws {
         let client = try EmbeddedClient()
         try client.send(Self.missing)
-        let held = try #require(client.connection.exchange)
+        let held = try #require(client.loop.epoch.exchanges.idle.last)
         try client.send("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
-        let next = try #require(client.connection.exchange)
+        let next = try #require(client.loop.epoch.exchanges.idle.last)
         #expect(next !== held)
         // What comes late reaches nobody else.
         held.responseTimedOut()
@@ -206,7 +206,7 @@ import Testing
         try client.send("GET /keyed HTTP/1.1\r\nHost: a\r\n")
         let held = try #require(client.connection.exchange)
         try client.send("X-Tail: b\r\n\r\n")
-        #expect(client.connection.exchange === held)
+        #expect(client.loop.epoch.exchanges.idle.last === held)
         #expect(try client.statuses() == [401])
     }
 
@@ -216,7 +216,7 @@ import Testing
         do {
             let client = try EmbeddedClient()
             try client.send(Self.missing)
-            exchange = client.connection.exchange
+            exchange = client.loop.epoch.exchanges.idle.last
             connection = client.connection
             #expect(exchange != nil)
         }

@@ -32,7 +32,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private var parser: RequestHeadParser
     /// Of the body of the request that is under way.
     var decoder = BodyDecoder(framing: .none)
-    /// Of the request under way, or of the last one; nil before the first and after the end.
+    /// Of the request under way; nil between two of them, and after the end.
     private(set) var exchange: Exchange?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     private var heldFlushes = 0
@@ -71,8 +71,9 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        // It holds this one.
+        // They hold this one.
         exchange = nil
+        loop.epoch.exchanges.forget(self)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -175,6 +176,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         if input.readableBytes == 0 { input = ByteBuffer() }
         exchange?.flushUpstream()
         if machine.inputEnded { afterInputEnded(progress) }
+        if machine.isIdle, !parser.isInHead { putExchangeBack() }
         resumeReading()
     }
 
@@ -211,16 +213,22 @@ final class HTTP1Connection: ChannelDuplexHandler {
         exchange.beginUnread(refusing: refusal)
     }
 
-    /// The last one again, where nobody holds it any more and the configuration is the same: kept-alive requests allocate none.
     private func nextExchange() -> Exchange {
         // Half a head is in it, whoever holds it and whatever the configuration has become.
         if parser.isInHead, let exchange { return exchange }
+        putExchangeBack()
         let epoch = loop.epoch
-        if isKnownUniquelyReferenced(&exchange), let exchange, exchange.epoch === epoch { return exchange }
         follow(epoch.snapshot)
-        let next = Exchange(of: self)
+        let next = epoch.exchanges.take(for: self) ?? Exchange(of: self)
         exchange = next
         return next
+    }
+
+    /// To whoever comes next by the same configuration.
+    private func putExchangeBack() {
+        guard let last = exchange.take() else { return }
+        let epoch = last.epoch
+        if epoch === loop.epoch { epoch.exchanges.put(last) }
     }
 
     /// Between two requests nobody goes by a configuration that is no longer in force.

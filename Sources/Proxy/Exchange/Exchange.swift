@@ -10,8 +10,8 @@ import Telemetry
 /// Its ``StateMachine`` decides, what that asks for is done here; `+Admitting` is about who may pass, `+Upstream` talks to
 /// the handler, `+Answers` answers without it and settles what admission is told of an answer. Octets and the client's deadlines are its connection's.
 ///
-/// Whoever may call late (a decision, a connection to the handler, a deadline, a timer) holds the exchange it is about, and a
-/// connection takes an exchange for its next request only if nobody else holds it: so nothing that is late reaches another
+/// Whoever may call late (a decision, a connection to the handler, a deadline, a timer) holds the exchange it is about, and one
+/// is taken for another request only if nobody else holds it (``ExchangePool``): so nothing that is late reaches another
 /// request. What is of one request is its ``State``, which the next one's replaces as a whole when it begins.
 /// A write or flush may call back before it returns: state changes first, acts come last.
 final class Exchange {
@@ -57,8 +57,9 @@ final class Exchange {
         }
     }
 
-    /// Holds this one in turn, and lets go of it when its channel is gone.
-    let downstream: HTTP1Connection
+    /// Of this request, or of the last one. It holds this one in turn, and lets go of it when the request is over, or its channel
+    /// gone.
+    private(set) var downstream: HTTP1Connection
     let loop: Loop
     /// By which it began.
     let epoch: Epoch
@@ -73,6 +74,11 @@ final class Exchange {
         epoch = connection.loop.epoch
         state = State(
             machine: .idle, traits: RequestTraits(), admittance: Admittance(on: epoch.snapshot.anyRoute))
+    }
+
+    /// Its next request comes by this one.
+    func move(to connection: HTTP1Connection) {
+        downstream = connection
     }
 
     var snapshot: Snapshot { epoch.snapshot }

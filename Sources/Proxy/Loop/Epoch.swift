@@ -13,6 +13,8 @@ final class Epoch {
     let pool: UpstreamPool
     let resolver: UpstreamResolver?
     var joinedPlans = JoinedPlans()
+    /// That began by it; they hold it.
+    var exchanges = ExchangePool()
 
     init(_ snapshot: Snapshot, gate: Gate, pool: UpstreamPool, resolver: UpstreamResolver? = nil) {
         self.snapshot = snapshot

@@ -103,6 +103,7 @@ final class Loop {
     /// Requests begin by the next configuration from now on; those under way go on by theirs.
     func advance(writingTo log: AccessLog?, keepsLog: Bool) {
         wake()
+        epoch.exchanges.empty()
         epochs.advance()
         traffic.obey(epoch.snapshot.policies, at: now) { gateTotals }
         epoch.gate.authenticate(as: epoch.snapshot.redis)
