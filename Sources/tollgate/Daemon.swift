@@ -138,7 +138,7 @@ struct Daemon {
             keepers.addTask { await publisher.run(into: { dataPlane.database }) }
             keepers.addTask { await reloader.run(triggers.stream, from: text) }
             keepers.addTask {
-                await SecretsWatch(settings: { state.settings }, logger: logger).run {
+                await SecretsWatch(settings: { state.settings }, logger: logger).run(over: state.changes) {
                     triggers.continuation.yield(Reloader.Trigger($0))
                 }
             }

@@ -33,8 +33,12 @@ final class ConfigurationState: Sendable {
     }
 
     private let state: NIOLockedValueBox<State>
+    /// Tells one reader that other settings are in force than when it looked; several changes since are one element.
+    let changes: AsyncStream<Void>
+    private let changed: AsyncStream<Void>.Continuation
 
     init(_ settings: Settings, file: String?, text: String?) {
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         state = NIOLockedValueBox(
             State(settings: settings, report: Report(file: file, hash: text.map(Self.hash), lastReload: nil)))
     }
@@ -51,6 +55,7 @@ final class ConfigurationState: Sendable {
             state.report.lastReload = Attempt(at: time, problems: [])
             state.report.routesProblem = nil
         }
+        changed.yield()
     }
 
     /// Goes on with what documents told besides.
@@ -59,6 +64,7 @@ final class ConfigurationState: Sendable {
             state.settings = settings
             state.report.routesProblem = nil
         }
+        changed.yield()
     }
 
     /// What documents told can't be put to work, and is tried again.

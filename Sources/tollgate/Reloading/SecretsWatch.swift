@@ -14,17 +14,32 @@ struct SecretsWatch: Sendable {
 
     /// Until the task is cancelled.
     ///
-    /// - Parameter tell: called each time that one does.
-    func run(_ tell: @Sendable (Reloader.Trigger.Cause) -> Void) async {
+    /// - Parameters:
+    ///   - changes: of the settings: while they name no file there is nothing to look at.
+    ///   - tell: called each time that one does.
+    func run(over changes: AsyncStream<Void>, _ tell: @Sendable (Reloader.Trigger.Cause) -> Void) async {
+        var changes = changes.makeAsyncIterator()
         var password = PasswordWatch(logger: logger)
         var checks = CheckFileWatch(logger: logger)
         var certificates = CertificateWatch(logger: logger)
         while !Task.isCancelled {
+            guard settings().namesSecrets else {
+                await changes.next()
+                continue
+            }
             try? await Task.sleep(for: interval)
             let settings = settings()
             if password.isAnother(than: settings.redis) { tell(.password) }
             if checks.hasOthers(than: settings.keys) { tell(.checks) }
             if certificates.areOthers(than: settings.certificateUsers) { tell(.certificates) }
         }
+    }
+}
+
+extension Settings {
+    /// Whether one of its settings goes by a file that ``SecretsWatch`` looks at.
+    fileprivate var namesSecrets: Bool {
+        redis.passwordFile != nil || redis.sentinelPasswordFile != nil || keys.checkFile != nil
+            || !certificateUsers.isEmpty
     }
 }
