@@ -126,16 +126,19 @@ package struct Breaker {
     /// Whether to send a probe now; if so, `endProbe` follows.
     ///
     /// - Parameter jitter: 0 to 1; the interval is from four fifths to six.
-    mutating func beginProbe(at now: NIODeadline, jitter: Double) -> Bool {
-        let interval = Int64(Double(Self.probeInterval.nanoseconds) * (0.8 + 0.4 * jitter))
+    mutating func beginProbe(at now: NIODeadline, jitter: @autoclosure () -> Double) -> Bool {
         switch position {
         case .open(let cause, let next) where now >= next:
-            position = .halfOpen(cause, nextProbe: now + .nanoseconds(interval), inTime: 0)
+            position = .halfOpen(cause, nextProbe: now + Self.probeInterval(jitter()), inTime: 0)
         case .halfOpen(let cause, let next, let inTime) where now >= next:
-            position = .halfOpen(cause, nextProbe: now + .nanoseconds(interval), inTime: inTime)
+            position = .halfOpen(cause, nextProbe: now + Self.probeInterval(jitter()), inTime: inTime)
         case .closed, .open, .halfOpen: return false
         }
         return true
+    }
+
+    private static func probeInterval(_ jitter: Double) -> TimeAmount {
+        .nanoseconds(Int64(Double(probeInterval.nanoseconds) * (0.8 + 0.4 * jitter)))
     }
 
     /// Also of one that began before it opened.

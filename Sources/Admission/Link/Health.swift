@@ -121,9 +121,9 @@ struct Health {
 
     /// Whether to ask for the database's id now; if so, `endProbe` follows.
     ///
-    /// - Parameter jitter: 0 to 1.
-    mutating func beginProbe(at now: NIODeadline, jitter: Double) -> Bool {
-        guard !isProbing, isProbeDue(at: now) || breaker.beginProbe(at: now, jitter: jitter) else { return false }
+    /// - Parameter jitter: 0 to 1; asked for only where a probe is due, since the kernel makes it.
+    mutating func beginProbe(at now: NIODeadline, jitter: @autoclosure () -> Double) -> Bool {
+        guard !isProbing, isProbeDue(at: now) || breaker.beginProbe(at: now, jitter: jitter()) else { return false }
         isProbing = true
         lastProbe = now
         return true
