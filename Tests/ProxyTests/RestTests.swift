@@ -20,7 +20,7 @@ import Testing
         #expect(!rests(at: 4_990))
         #expect(rest.interval == TickPace.interval)
         #expect(rests(at: 5_000))
-        #expect(rest.interval == .milliseconds(500))
+        #expect(rest.interval == .seconds(1))
     }
 
     @Test mutating func countsFromTheLastWhoWasThere() {

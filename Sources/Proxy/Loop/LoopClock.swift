@@ -6,7 +6,7 @@ import NIOCore
 final class LoopClock {
     private let source: () -> NIODeadline
     /// As it was last read: by the tick, and where a request begins, is asked about and is answered. What is armed in such
-    /// a turn is armed by the time it is, and in any other turn at most a tick too early: half a second where the loop rests.
+    /// a turn is armed by the time it is, and in any other turn at most a tick too early: a second where the loop rests.
     private(set) var now: NIODeadline
 
     /// - Parameter source: what the time is; tests have one of their own.

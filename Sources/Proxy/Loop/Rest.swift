@@ -7,7 +7,7 @@ import Redis
 /// what the gate and the log still have to do.
 struct Rest {
     /// Of a loop that rests.
-    static let interval = TimeAmount.milliseconds(500)
+    static let interval = TimeAmount.seconds(1)
     /// How long nobody has been connected before it does.
     static let delay = TimeAmount.seconds(5)
 
