@@ -27,22 +27,20 @@ final class Bucket {
     let allowsDebt: Bool
 
     /// As Redis last said while somebody was denied here.
-    var lastHeard: Heard?
+    @Rare var lastHeard: Heard? = nil
     /// What is owed in Redis, in its units, and when by its clock: as Redis last said, or as it was told since. Where this loop
     /// begins to count.
     var lastOwed: (owed: Int, at: Int)?
     /// In tokens or slots: asked for, and not answered yet.
     var underWay = 0
     /// Counts in this process while Redis is away (`on_failure: local`), until Redis is told.
-    var local: LocalBucket? {
-        didSet { isCountedHere = local != nil }
-    }
-    /// Whether there is `local`, which is long: each request asks.
-    private(set) var isCountedHere = false
+    @Rare var local: LocalBucket? = nil
+    /// Each request asks.
+    var isCountedHere: Bool { _local.isThere }
     /// Has what is counted here, since another configuration is in force.
     var heir: Bucket?
 
-    private var counter: (window: CalendarWindow, name: [UInt8])?
+    @Rare private var counter: (window: CalendarWindow, name: [UInt8])? = nil
 
     init(policy: Int, of configured: Policy, allowance: Allowance, name: [UInt8], isEnforced: Bool = true) {
         self.policy = policy

@@ -280,7 +280,8 @@ final class KeyBook {
                 doubtPointer(want, by: link)
                 continue
             }
-            guard let organization, let record = KeyRecord(fields), record.hash == want.hash.hexadecimal else {
+            guard let organization, let record = KeyRecord(fields), fields[.hash] == .bytes(want.hash.hexadecimal)
+            else {
                 dropPointer(want, by: link)
                 continue
             }

@@ -55,6 +55,7 @@ final class KeyEntry {
     /// The secrets by which the key was proven, by their generation in ``CheckBook``.
     var provenIn: Int?
 
+    private var hasAsked = false
     private var prepared: [Prepared] = []
     /// Selections differ by route and method; more than these are put together anew each time.
     private static let mostPrepared = 8
@@ -78,8 +79,10 @@ final class KeyEntry {
         prepared.first { $0.looksOnly == looksOnly && $0.selection == selection }
     }
 
+    /// From the second question on: a key that calls once takes no room for it.
     func keep(_ question: Prepared) {
-        if prepared.count < Self.mostPrepared { prepared.append(question) }
+        if hasAsked, prepared.count < Self.mostPrepared { prepared.append(question) }
+        hasAsked = true
     }
 
     /// Why the key is none, whatever the time; nil where it holds.

@@ -5,8 +5,6 @@ import Redis
 
 /// What admission reads of a key's record: ``KeyField/admitted``.
 package struct KeyRecord: Sendable, Equatable {
-    /// SHA-256 of the key in lowercase hexadecimal.
-    package var hash: [UInt8]
     package var isActive: Bool
     /// The short id the key was first issued with: whose buckets it draws on, through all rotations.
     package var subject: String
@@ -29,13 +27,12 @@ package struct KeyRecord: Sendable, Equatable {
     /// - Returns: nil where the record is missing, or says something about its validity, scopes or networks that can't
     ///   be read: then the key is none, rather than one without end or bounds.
     package init?(_ fields: RecordValues<KeyField>) {
-        guard case .bytes(let hash) = fields[.hash], let subject = fields[.subject].text, !subject.isEmpty,
+        guard case .bytes = fields[.hash], let subject = fields[.subject].text, !subject.isEmpty,
             let validFrom = instant(fields[.notBefore], absent: 0),
             let expiry = instant(fields[.expiresAt], absent: Self.never),
             let revocation = instant(fields[.revokedAt], absent: Self.never), let scopes = KeyScopes(fields[.scopes]),
             let networks = KeyNetworks(fields[.networks])
         else { return nil }
-        self.hash = hash
         self.isActive = fields[.isActive].text == "1"
         self.subject = subject
         self.validFrom = validFrom
