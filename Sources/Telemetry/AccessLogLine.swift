@@ -168,6 +168,9 @@ extension AccessLogLine {
         output.append(octets.extracting(head.correlationID))
         output.append(UInt8(ascii: "\""))
         if let client {
+            assert(
+                client.utf8.allSatisfy { (0x20..<0x7F).contains($0) && $0 != 0x22 && $0 != 0x5C },
+                "It is no text of a peer's")
             output.append(#","client":""#)
             output.append(text: client)
             output.append(UInt8(ascii: "\""))

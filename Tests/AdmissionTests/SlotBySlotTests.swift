@@ -62,6 +62,35 @@ import Testing
         }
     }
 
+    /// One hash slot has answered, and the next can't: nobody would know of the slot that is held in the first.
+    @Test(arguments: [OnFailure.open, .local]) func whoIsServedInSpiteOfOneHashSlotGivesBackWhatWasPaid(
+        onFailure: OnFailure
+    ) async throws {
+        let policies = [
+            Policy(name: "calls", per: .org, .concurrency(9)),
+            Policy(name: "all", per: .global, .concurrency(9)),
+        ]
+        try await Tollbooth.open { booth in
+            try await booth.organization("acme")
+            try await booth.key("laptop", of: "acme")
+            let gate = try await booth.gate(policies) {
+                ($0.paysBySlot, $0.onFailure, $0.localShare) = (true, onFailure, 1)
+            }
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            try await gate.release()
+            _ = try await booth.client.send("SET", "tg:1:{:g}:c:all", "of another type")
+            #expect(await gate.admit(key: "laptop").isAllowed)
+            try await gate.release()
+            let released = ContinuousClock.now + .seconds(10)
+            var held: Int64?
+            repeat {
+                held = try await booth.client.send("ZCARD", "tg:1:{acme}:c:calls").integer
+            } while held != 0 && ContinuousClock.now < released
+            #expect(held == 0)
+            #expect(try await booth.client.send("GET", "tg:1:{:g}:c:all").text == "of another type")
+        }
+    }
+
     @Test func aRefusalIsPaidByTheAddressAlone() async throws {
         try await opened(Self.policies(3, 9)) { booth, gate in
             for _ in 0..<3 { #expect(await gate.admit(key: "nobody").reason == .unknown) }

@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test mutating func aLongReadTakesMoreEachTime() {
-        #expect((0..<9).map { _ in read(1 << 20).readableBytes } == (9...16).map { 1 << $0 } + [1 << 16])
+        #expect((0..<5).map { _ in read(1 << 20).readableBytes } == [512, 4096, 32_768, 65_536, 65_536])
     }
 
     @Test mutating func shortReadsShareABuffer() {

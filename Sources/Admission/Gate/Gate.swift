@@ -312,6 +312,8 @@ package final class Gate {
 
     func decideWithoutRedis(_ ask: Ask, _ absence: Absence) {
         guard !ask.isDone else { return }
+        // Who is served in spite of Redis is counted as if none of it had been asked.
+        corrections.giveBack(ask)
         let (decision, receipt) = withoutRedis.decide(ask, reason(ask, absence))
         finish(ask, decision, receipt)
     }

@@ -216,10 +216,11 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private func nextExchange() -> Exchange {
         // Half a head is in it, whoever holds it and whatever the configuration has become.
         if parser.isInHead, let exchange { return exchange }
-        putExchangeBack()
         let epoch = loop.epoch
         follow(epoch.snapshot)
         let next = epoch.exchanges.take(for: self) ?? Exchange(of: self)
+        // Not before: where requests were sent ahead the last one is still at work, and would be taken and thrown away.
+        putExchangeBack()
         exchange = next
         return next
     }

@@ -11,6 +11,8 @@ struct ReadBuffers: RecvByteBufferAllocator {
     /// Most requests fit in.
     private static let kept = 512
     private static let longest = 64 * 1024
+    /// Of a full one: what is long is read in few pieces, since each goes on by itself.
+    private static let growth = 8
 
     private var size = kept
     /// The last read needed half of its buffer at most.
@@ -25,14 +27,14 @@ struct ReadBuffers: RecvByteBufferAllocator {
         size == Self.kept ? size : nil
     }
 
-    /// The next one is larger where this one was full, and smaller where two in a row were half empty.
+    /// The next one is larger where this one was full, and half as large where two in a row were half empty.
     ///
     /// - Returns: whether it may be larger than the one that is kept.
     mutating func record(actualReadBytes: Int) -> Bool {
         let hadRoomBefore = hadRoom
         hadRoom = actualReadBytes <= size / 2
         if actualReadBytes >= size {
-            size = min(2 * size, Self.longest)
+            size = min(Self.growth * size, Self.longest)
         } else if hadRoom, hadRoomBefore, size > Self.kept {
             (size, hadRoom) = (size / 2, false)
         }

@@ -3,9 +3,10 @@
 import Logging
 import Settings
 
-/// Looks each second whether the files by which others and we know each other say something else than what is in force: Redis'
-/// password, secrets of keys' checks, and certificates. Files that a secret is mounted by may be replaced in ways that no watch is told of, and Redis
-/// may refuse the old password, or a server show another certificate, from one moment to the next.
+/// Looks each second whether the files by which others and we know each other say something else than what is in force:
+/// Redis' password, secrets of keys' checks, and certificates. Files that a secret is mounted by may be replaced in ways
+/// that no watch is told of, and Redis may refuse the old password, or a server show another certificate, from one moment
+/// to the next.
 struct SecretsWatch: Sendable {
     /// In force now.
     let settings: @Sendable () -> Settings
@@ -24,7 +25,11 @@ struct SecretsWatch: Sendable {
         var certificates = CertificateWatch(logger: logger)
         while !Task.isCancelled {
             guard settings().namesSecrets else {
-                await changes.next()
+                guard await changes.next() != nil else { return }
+                // What was seen is of former settings.
+                password = PasswordWatch(logger: logger)
+                checks = CheckFileWatch(logger: logger)
+                certificates = CertificateWatch(logger: logger)
                 continue
             }
             try? await Task.sleep(for: interval)
