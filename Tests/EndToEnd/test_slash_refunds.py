@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a redirect to the other spelling of a path costs, and how long a request is kept for one."""
 
-import contextlib
 import json
 import threading
 import time
@@ -9,7 +8,7 @@ import time
 import pytest
 from fixtures.wire import Connection, ask, request_bytes, until
 from test_mcp_messages import HOUR, call, post, remaining
-from test_slash_redirects import KIB, Mounted, moved, one, targets  # noqa: F401
+from test_slash_redirects import KIB, Mounted, is_taken, moved, one, targets  # noqa: F401
 
 PAID = {"name": "paid", "per": "org"}
 
@@ -87,14 +86,7 @@ def test_a_body_is_kept_no_longer_where_the_response_has_long(one, upstream, key
             upstream.wait_for(number)
         spread = time.monotonic() - began
         large = json.dumps({**call("a"), "x": "x" * (10 << 20)}).encode()
-
-        def is_taken() -> bool:
-            # Whoever is refused and goes on sending may be cut off before it has read why.
-            with contextlib.suppress(OSError):
-                return post(daemon.port, key, large, path="/tools").status == 200
-            return False
-
-        until(is_taken, "room for another", 60)
+        until(lambda: is_taken(daemon, key, large, {}, "/tools"), "room for another", 60)
         # There is as soon as some are let go; the last one is as long after the first as it was sent.
         time.sleep(spread + 0.5)
         go.set()
