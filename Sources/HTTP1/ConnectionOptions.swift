@@ -31,16 +31,20 @@ package struct ConnectionOptions: Sendable, Equatable {
     mutating func take(_ value: Range<Int>, of span: Span<UInt8>, isRequest: Bool) throws(HeadError) {
         var elements = ListElements(value)
         while let element = elements.next(in: span) {
-            guard span.endOfToken(in: element) == element.upperBound else { throw .malformedConnection }
-            try take(PackedName(element, of: span), at: element, isRequest: isRequest)
+            let name = PackedName(element, of: span)
+            let field = KnownField.named(name)
+            // A known name is a token, which others are yet to show.
+            guard field != .other || span.endOfToken(in: element) == element.upperBound else {
+                throw .malformedConnection
+            }
+            try take(
+                field == .other && isRequest ? KnownField.foldedName(name) : field, at: element, isRequest: isRequest)
         }
         emptyCount += elements.emptyCount
         guard emptyCount <= Self.maximumEmpty else { throw .malformedConnection }
     }
 
-    private mutating func take(_ name: PackedName, at element: Range<Int>, isRequest: Bool) throws(HeadError) {
-        var field = KnownField.named(name)
-        if field == .other, isRequest { field = KnownField.foldedName(name) }
+    private mutating func take(_ field: KnownField, at element: Range<Int>, isRequest: Bool) throws(HeadError) {
         switch field {
         case .other:
             guard others.count < Self.maximumOthers else { throw .malformedConnection }

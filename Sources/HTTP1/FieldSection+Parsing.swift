@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Octets
+
 extension FieldSection {
     /// Reads one field line (RFC 9112 §5) as the scanner hands it out, and keeps where it lies.
     ///
@@ -9,7 +11,7 @@ extension FieldSection {
         _ line: Range<Int>, of span: Span<UInt8>, folds: Bool, limit: Int
     ) throws(HeadError) -> Field {
         guard fields.count < limit else { throw .tooManyFields }
-        let colon = span.firstColon(in: line)
+        let colon = span.first(UInt8(ascii: ":"), from: line.lowerBound, upTo: line.upperBound)
         let nameRange = line.lowerBound..<colon
         let name = PackedName(nameRange, of: span)
         let exact = KnownField.named(name)

@@ -189,7 +189,7 @@ package struct ListElements {
     package mutating func next(in span: Span<UInt8>) -> Range<Int>? {
         while next < end {
             let start = next
-            while next < end, span[next] != UInt8(ascii: ",") { next += 1 }
+            next = span.first(UInt8(ascii: ","), from: start, upTo: end)
             let element = span.trimmed(start..<next)
             next += 1
             if !element.isEmpty { return element }

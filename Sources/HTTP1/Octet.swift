@@ -92,27 +92,6 @@ extension Span<UInt8> {
 // MARK: - Eight octets at a time
 
 extension Span<UInt8> {
-    /// Where the first colon of the range is; the end of the range if it has none.
-    @inline(__always)
-    func firstColon(in range: Range<Int>) -> Int {
-        var position = range.lowerBound
-        while position < range.upperBound {
-            guard position + 8 <= count else {
-                while position < range.upperBound, self[position] != UInt8(ascii: ":") { position += 1 }
-                return position
-            }
-            let others = word(at: position) ^ 0x3A3A_3A3A_3A3A_3A3A
-            // Sets the top bit of each byte that is zero; bytes above the first such may be set in error.
-            let found = (others &- 0x0101_0101_0101_0101) & ~others & 0x8080_8080_8080_8080
-            position += 8
-            if found != 0 {
-                position += (found.trailingZeroBitCount &>> 3) - 8
-                break
-            }
-        }
-        return min(position, range.upperBound)
-    }
-
     /// Where the first control octet other than HTAB is, from `position` on; `end` if there is none before it.
     @inline(__always)
     func firstControl(from position: Int, upTo end: Int) -> Int {

@@ -23,6 +23,7 @@ struct PackedName: Equatable {
         length = range.count
         guard length <= Self.capacity else { return }
         var position = range.lowerBound
+        guard position < range.upperBound else { return }
         first = Self.take(&position, range.upperBound, of: span)
         guard position < range.upperBound else { return }
         second = Self.take(&position, range.upperBound, of: span)
@@ -36,13 +37,11 @@ struct PackedName: Equatable {
         self.init(0..<octets.count, of: octets.span)
     }
 
-    /// Up to eight octets, the first in the lowest byte.
+    /// Up to eight octets, at least one, the first in the lowest byte.
     @inline(__always)
     private static func take(_ position: inout Int, _ end: Int, of span: Span<UInt8>) -> UInt64 {
         let count = min(end - position, 8)
         defer { position += count }
-        let folding: UInt64 = 0x2020_2020_2020_2020
-        if count == 8 { return span.word(at: position) | folding }
         let isInside = position + 8 <= span.count
         guard isInside else {
             var word: UInt64 = 0
@@ -50,7 +49,8 @@ struct PackedName: Equatable {
             return word
         }
         // What stands behind the name in the same word is cut off.
-        return (span.word(at: position) | folding) & ((1 &<< UInt64(8 * count)) &- 1)
+        return (span.word(at: position) | 0x2020_2020_2020_2020)
+            & (.max &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count))
     }
 
     /// The name with everything but letters and digits read as `-`; nil if that makes no other name of it.

@@ -17,6 +17,8 @@ package struct RequestHead: Sendable {
     /// Path and query of the target. Empty, or beginning with `?`, if an absolute form has no path: `/` is meant then, and
     /// written by `appendRequestLine`. Empty for CONNECT.
     package internal(set) var pathRange = 0..<0
+    /// The host that is asked. `a:` is `a` (RFC 3986 §6.2.3), and not every reader knows.
+    package internal(set) var host: Range<Int>?
     package internal(set) var version: HTTPVersion = .http11
     package internal(set) var framing: BodyFraming = .none
     /// Whether the client is willing to send another request on the connection.
@@ -34,6 +36,7 @@ package struct RequestHead: Sendable {
         targetRange = 0..<0
         targetForm = .origin
         pathRange = 0..<0
+        host = nil
         version = .http11
         framing = .none
         keepsAlive = true
@@ -51,11 +54,6 @@ extension RequestHead {
     package var present: FieldSet { section.present }
     package var connection: ConnectionOptions { section.connection }
 
-    /// The host that is asked. `a:` is `a` (RFC 3986 §6.2.3), and not every reader knows.
-    package var host: Range<Int>? {
-        guard let host = value(of: .host) else { return nil }
-        return section.withoutEmptyPort(host)
-    }
     /// The value of the first field of that name.
     package func value(of id: KnownField) -> Range<Int>? { section.value(of: id) }
     /// How many fields have that name.

@@ -125,6 +125,7 @@ package struct RequestHeadParser: Sendable {
         if let host {
             // RFC 9112 §3.2.2 lets the target win over Host. Two names for one request are two opinions on who is asked.
             if let authority, !isSame(host, authority, in: span) { throw .hostMismatch }
+            head.host = Authority.withoutEmptyPort(host, of: span)
         } else if head.version == .http11 {
             throw .missingHost
         }
@@ -152,9 +153,7 @@ extension RequestHeadParser {
 
         position += 1
         let start = position
-        while position < line.upperBound, span[position].isVisible, span[position] != UInt8(ascii: "#") {
-            position += 1
-        }
+        position = span.firstInvisible(or: UInt8(ascii: "#"), from: start, upTo: line.upperBound)
         guard position < line.upperBound, position > start else { throw .malformedRequestLine }
         guard span[position] == Octet.space else { throw .malformedTarget }
         let target = start..<position

@@ -106,10 +106,16 @@ struct Credentials: Sendable {
         /// What keys are made of, and their prefixes.
         case runs
 
-        func contains(_ octet: UInt8) -> Bool {
+        /// Where the one ends that begins there.
+        func end(in value: Span<UInt8>, from start: Int) -> Int {
             switch self {
-            case .words: octet != UInt8(ascii: " ") && octet != UInt8(ascii: "\t") && octet != UInt8(ascii: ",")
-            case .runs: octet.isUnreserved
+            case .words:
+                return value.first(
+                    UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: ","), from: start, upTo: value.count)
+            case .runs:
+                var end = start
+                while end < value.count, value[end].isUnreserved { end += 1 }
+                return end
             }
         }
     }
@@ -117,8 +123,7 @@ struct Credentials: Sendable {
     private func holdsKey(_ value: Span<UInt8>, among part: Part) -> Bool {
         var start = 0
         while start < value.count {
-            var end = start
-            while end < value.count, part.contains(value[end]) { end += 1 }
+            let end = part.end(in: value, from: start)
             if end > start, format.accepts(value.extracting(start..<end)) { return true }
             start = end + 1
         }

@@ -12,6 +12,8 @@ struct PathScan {
     /// - Parameter path: not empty, of visible ASCII: the head's parser lets nothing else through.
     init(_ path: Span<UInt8>) {
         beginsWithWellKnown = Self.beginsWithWellKnown(path)
+        // Most paths are plain, and done.
+        guard !path.isPlainPath else { return }
         var segment = DotSegment()
         for position in 0..<path.count {
             let octet = path[position]
@@ -76,5 +78,30 @@ extension PathScan {
         let value = path[position] == UInt8(ascii: "%") ? path.percentEscape(at: position) : nil
         defer { position += value == nil ? 1 : 3 }
         return value ?? path[position]
+    }
+}
+
+extension Span<UInt8> {
+    /// Whether it has nothing that ``PathScan`` looks for: no escape, no dot, no backslash, no semicolon, nothing but ASCII, and
+    /// no slash behind another. Eight octets at a time; of fewer it isn't told.
+    fileprivate var isPlainPath: Bool {
+        guard count >= 8 else { return false }
+        var position = 0
+        while position < count {
+            // The last eight octets, some of which were looked at before.
+            let start = Swift.min(position, count - 8)
+            let word = word(at: start)
+            let odd =
+                word | Self.zeros(word ^ Self.repeated(UInt8(ascii: "%")))
+                | Self.zeros(word ^ Self.repeated(UInt8(ascii: ".")))
+                | Self.zeros(word ^ Self.repeated(UInt8(ascii: "\\")))
+                | Self.zeros(word ^ Self.repeated(UInt8(ascii: ";")))
+            let slashes = Self.zeros(word ^ Self.repeated(UInt8(ascii: "/")))
+            let isBehindSlash = start > 0 && self[start - 1] == UInt8(ascii: "/")
+            let behindSlashes = slashes &<< 8 | (isBehindSlash ? 0x80 : 0)
+            guard (odd | slashes & behindSlashes) & 0x8080_8080_8080_8080 == 0 else { return false }
+            position = start + 8
+        }
+        return true
     }
 }

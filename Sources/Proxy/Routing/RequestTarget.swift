@@ -2,6 +2,7 @@
 
 import HTTP1
 import NIOCore
+import Octets
 
 /// The path of one request as routes see it. What is forwarded is always the client's own spelling.
 ///
@@ -85,10 +86,9 @@ package struct RequestTarget: Equatable {
     private static var slash: UInt8 { UInt8(ascii: "/") }
 
     private static func split(_ range: Range<Int>, of octets: Span<UInt8>) -> (path: Range<Int>, query: Range<Int>?) {
-        for position in range where octets[position] == UInt8(ascii: "?") {
-            return (range.lowerBound..<position, (position + 1)..<range.upperBound)
-        }
-        return (range, nil)
+        let mark = octets.first(UInt8(ascii: "?"), from: range.lowerBound, upTo: range.upperBound)
+        guard mark < range.upperBound else { return (range, nil) }
+        return (range.lowerBound..<mark, (mark + 1)..<range.upperBound)
     }
 }
 
