@@ -384,10 +384,10 @@ private final class World {
         switch steps.then {
         case .nothing: break
         case .serve(let ticket): perform(machine.serve(ticket, at: now))
-        case .giveBack(let caller):
-            guard case .key(let name) = caller, let number = Int(name) else { return fail("an unknown caller") }
+        case .giveBack(let share):
+            guard case .key(let name) = share.caller, let number = Int(name) else { return fail("an unknown caller") }
             returnShare(of: number)
-            perform(machine.giveBack(of: caller, at: now))
+            perform(machine.giveBack(of: share, at: now))
         }
         guard let (request, fault) = steps.refused else { return }
         tell("\(request.id) refused, \(fault)")

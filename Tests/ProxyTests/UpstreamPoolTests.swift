@@ -136,8 +136,8 @@ import Testing
     func aStreamThatIsOverCountsAgain(capacity: Int, expected: String) {
         var machine = machine(capacity: capacity)
         let stream = using("1", for: Self.a, &machine)
-        _ = machine.discount(stream, at: at(0))
-        #expect(machine.giveBack(of: Self.a, at: at(0)).written == "-")
+        let steps = machine.discount(stream, at: at(0))
+        #expect(machine.giveBack(after: steps, at: at(0)) == "-")
         _ = using("2", for: Self.b, &machine)
         #expect(machine.release(stream, at: at(1)).written == expected)
         #expect(
@@ -150,8 +150,9 @@ import Testing
         #expect(machine.acquire(for: "2", of: Self.a, .any, at: at(0)).written == "wait: -")
         #expect(machine.makeWay(slow, at: at(1)).written == "-")
         #expect(machine.makeWay(slow, at: at(1)).written == "-")
-        #expect(machine.discount(slow, at: at(2)).written == "give back a")
-        #expect(machine.giveBack(of: Self.a, at: at(2)).written == "connect by 5002")
+        let steps = machine.discount(slow, at: at(2))
+        #expect(steps.written == "give back a")
+        #expect(machine.giveBack(after: steps, at: at(2)) == "connect by 5002")
     }
 
     @Test(arguments: ["inactive", "moved", "closed"])
@@ -192,22 +193,22 @@ import Testing
     @Test(
         arguments: [
             ("release", "hand 1 to 2, reused, serve nobody"), ("closed", "give back a"), ("discount", "give back a"),
-            ("makeWay", "-"),
+            ("makeWay", ""),
         ])
     func whatIsGivenBackIsForTheParked(way: String, expected: String) {
         var machine = machine(capacity: 2)
         let line = using("1", for: Self.a, &machine)
         #expect(machine.acquire(for: "2", of: Self.a, .any, at: at(0)).written == "wait: -")
-        let done =
+        let steps =
             switch way {
-            case "release": machine.release(line, at: at(1)).written
-            case "closed": machine.closed(line, at: at(1)).written
-            case "discount": machine.discount(line, at: at(1)).written
-            default: machine.makeWay(line, at: at(1)).written
+            case "release": machine.release(line, at: at(1))
+            case "closed": machine.closed(line, at: at(1))
+            case "discount": machine.discount(line, at: at(1))
+            default: Machine.Steps(first: machine.makeWay(line, at: at(1)))
             }
-        #expect(done == expected)
-        if done.hasSuffix("give back a") {
-            #expect(machine.giveBack(of: Self.a, at: at(1)).written == "connect by 5001")
+        #expect(steps.written == expected)
+        if expected.hasSuffix("give back a") {
+            #expect(machine.giveBack(after: steps, at: at(1)) == "connect by 5001")
         }
     }
 
@@ -235,8 +236,9 @@ import Testing
         _ = idling("1", at: at(0), &machine)
         let used = (2...3).map { using("\($0)", for: Self.a, &machine) }
         #expect(machine.acquire(for: "w", of: Self.a, .any, at: at(0)).written == "wait: -")
-        #expect(machine.discount(used[0], at: at(1)).written == "give back a")
-        #expect(machine.giveBack(of: Self.a, at: at(1)).written == "hand 1 to w, reused")
+        let steps = machine.discount(used[0], at: at(1))
+        #expect(steps.written == "give back a")
+        #expect(machine.giveBack(after: steps, at: at(1)) == "hand 1 to w, reused")
     }
 
     // MARK: Connects that come to nothing
@@ -246,9 +248,9 @@ import Testing
         _ = using("1", for: Self.a, &machine)
         #expect(machine.acquire(for: "2", of: Self.b, .any, at: at(0)).written == "wait: connect by 5000")
         #expect(machine.acquire(for: "3", of: Self.c, .any, at: at(0)).written == "wait: -")
-        let steps = machine.connectFailed(.upstreamUnreachable, at: at(1)).written
-        #expect(steps == "connect by 5001, give back b, refuse 2 upstreamUnreachable")
-        #expect(machine.giveBack(of: Self.b, at: at(1)).written == "-")
+        let steps = machine.connectFailed(.upstreamUnreachable, at: at(1))
+        #expect(steps.written == "connect by 5001, give back b, refuse 2 upstreamUnreachable")
+        #expect(machine.giveBack(after: steps, at: at(1)) == "-")
     }
 
     @Test func aConnectionThatEndedAtOnceIsNone() {
@@ -256,9 +258,10 @@ import Testing
         _ = machine.acquire(for: "1", of: Self.a, .any, at: at(0))
         let line = Line("x")
         line.isActive = false
-        #expect(machine.connected(line, at: at(1)).written == "give back a, refuse 1 upstreamClosed")
+        let steps = machine.connected(line, at: at(1))
+        #expect(steps.written == "give back a, refuse 1 upstreamClosed")
         #expect(machine.closed(line, at: at(1)).written == "")
-        #expect(machine.giveBack(of: Self.a, at: at(1)).written == "-")
+        #expect(machine.giveBack(after: steps, at: at(1)) == "-")
         #expect(machine.acquire(for: "2", of: Self.a, .any, at: at(1)).written == "wait: connect by 5001")
     }
 
@@ -278,9 +281,9 @@ import Testing
         _ = machine.acquire(for: "1", of: Self.a, .any, at: at(0))
         #expect(machine.acquire(for: "3", of: Self.a, .any, at: at(0)).written == "wait: -")
         #expect(machine.acquire(for: "4", of: Self.c, .any, at: at(0)).written == "wait: -")
-        let steps = machine.connectFailed(.upstreamUnreachable, at: at(1)).written
-        #expect(steps == "connect by 5001, give back a, refuse 1 upstreamUnreachable")
-        #expect(machine.giveBack(of: Self.a, at: at(1)).written == "-")
+        let steps = machine.connectFailed(.upstreamUnreachable, at: at(1))
+        #expect(steps.written == "connect by 5001, give back a, refuse 1 upstreamUnreachable")
+        #expect(machine.giveBack(after: steps, at: at(1)) == "-")
         #expect(machine.connected(Line("x"), at: at(2)).written == "hand x to 3, new, serve 4")
         #expect(machine.discount(other, at: at(3)).written == "connect by 5003, give back b")
     }
@@ -350,8 +353,9 @@ import Testing
         machine.close()
         let steps = machine.connectFailed(.upstreamUnreachable, at: at(1)).written
         #expect(steps == "give back b, refuse 2 upstreamUnreachable")
-        #expect(machine.closed(line, at: at(1)).written == "give back a")
-        #expect(machine.giveBack(of: Self.a, at: at(1)).written == "-")
+        let ended = machine.closed(line, at: at(1))
+        #expect(ended.written == "give back a")
+        #expect(machine.giveBack(after: ended, at: at(1)) == "-")
     }
 
     @Test func whatComesAfterTheEndIsClosed() {
@@ -389,6 +393,14 @@ extension UpstreamPool.StateMachine<UpstreamPoolTests.Line, String>.Step {
     }
 }
 
+extension UpstreamPool.StateMachine<UpstreamPoolTests.Line, String> {
+    /// What is due once these are done.
+    fileprivate mutating func giveBack(after steps: Steps, at now: NIODeadline) -> String {
+        guard case .giveBack(let share) = steps.then else { return "nobody gives back" }
+        return giveBack(of: share, at: now).written
+    }
+}
+
 extension UpstreamPool.StateMachine<UpstreamPoolTests.Line, String>.Steps {
     fileprivate var written: String {
         var parts: [String] = []
@@ -396,7 +408,7 @@ extension UpstreamPool.StateMachine<UpstreamPoolTests.Line, String>.Steps {
         switch then {
         case .nothing: break
         case .serve(let ticket): parts.append("serve \(ticket.waiter ?? "nobody")")
-        case .giveBack(let caller): parts.append("give back \(caller.name)")
+        case .giveBack(let share): parts.append("give back \(share.caller.name)")
         }
         if let (waiter, fault) = refused { parts.append("refuse \(waiter) \(fault)") }
         return parts.joined(separator: ", ")

@@ -19,49 +19,53 @@ import Testing
 
     @Test func whatIsGivenBackIsForTheSameCaller() {
         var shares = UpstreamShares(capacity: 2)
-        _ = shares.take(for: Self.key)
-        _ = shares.take(for: Self.address)
+        let (key, address) = (shares.share(of: Self.key), shares.share(of: Self.address))
+        _ = shares.take(of: key)
+        _ = shares.take(of: address)
         #expect(shares.take(for: Self.key) == .parked)
-        #expect(shares.giveBack(of: Self.address) == false)
-        #expect(shares.giveBack(of: Self.key) == true)
-        shares.takeParked(of: Self.key)
-        #expect(shares.giveBack(of: Self.key) == false)
+        #expect(shares.giveBack(of: address) == false)
+        #expect(shares.giveBack(of: key) == true)
+        shares.takeParked(of: key)
+        #expect(shares.giveBack(of: key) == false)
         #expect(shares.isEmpty)
     }
 
     @Test func aKeyIsNoAddress() {
         var shares = UpstreamShares(capacity: 2)
-        _ = shares.take(for: .key("unix"))
+        #expect(shares.take(for: .key("unix")) == .taken)
         #expect(shares.take(for: .address("unix")) == .taken)
     }
 
     @Test func nobodyGivesBackWhatItHasNot() async {
         await #expect(processExitsWith: .failure) {
             var shares = UpstreamShares(capacity: 2)
-            _ = shares.take(for: .key("a"))
-            _ = shares.take(for: .key("a"))
-            _ = shares.giveBack(of: .key("a"))
-            _ = shares.giveBack(of: .key("a"))
+            let share = shares.share(of: .key("a"))
+            _ = shares.take(of: share)
+            _ = shares.take(of: share)
+            _ = shares.giveBack(of: share)
+            _ = shares.giveBack(of: share)
         }
     }
 
     @Test func nobodyGoesOnWhoDidNotWait() async {
         await #expect(processExitsWith: .failure) {
             var shares = UpstreamShares(capacity: 4)
-            _ = shares.take(for: .key("a"))
-            shares.takeParked(of: .key("a"))
+            let share = shares.share(of: .key("a"))
+            _ = shares.take(of: share)
+            shares.takeParked(of: share)
         }
     }
 
     @Test func nobodyLeavesWhoDidNotWait() async {
         await #expect(processExitsWith: .failure) {
             var shares = UpstreamShares(capacity: 4)
-            _ = shares.take(for: .key("a"))
-            shares.leave(.key("a"))
+            let share = shares.share(of: .key("a"))
+            _ = shares.take(of: share)
+            shares.leave(share)
         }
     }
 
-    /// Whatever comes and goes in whatever order, nobody is remembered in the end.
+    /// Whatever comes and goes in whatever order, nobody has anything in the end.
     @Test func nothingIsLeftBehind() {
         var random = SplitMix(seed: 12)
         var shares = UpstreamShares(capacity: 6)
@@ -80,18 +84,37 @@ import Testing
             case 1 where !taken.isEmpty:
                 let caller = taken.remove(at: random.next(below: taken.count))
                 let place = parked.firstIndex(of: caller)
-                #expect(shares.giveBack(of: caller) == (place != nil))
+                #expect(shares.giveBack(of: shares.share(of: caller)) == (place != nil))
                 guard let place else { continue }
-                shares.takeParked(of: parked.remove(at: place))
+                shares.takeParked(of: shares.share(of: parked.remove(at: place)))
                 taken.append(caller)
             case 2 where !parked.isEmpty:
-                shares.leave(parked.remove(at: random.next(below: parked.count)))
+                shares.leave(shares.share(of: parked.remove(at: random.next(below: parked.count))))
             default: break
             }
             for caller in callers { #expect(taken.count { $0 == caller } <= 3) }
         }
-        for caller in parked { shares.leave(caller) }
-        for caller in taken { #expect(shares.giveBack(of: caller) == false) }
+        for caller in parked { shares.leave(shares.share(of: caller)) }
+        for caller in taken { #expect(shares.giveBack(of: shares.share(of: caller)) == false) }
         #expect(shares.isEmpty)
+    }
+
+    /// However many come and go, few are remembered; and whoever has something never is forgotten.
+    @Test func strangersAreForgotten() {
+        var shares = UpstreamShares(capacity: 2)
+        #expect(shares.take(for: Self.key) == .taken)
+        for number in 0..<1000 {
+            let share = shares.share(of: .address("\(number)"))
+            #expect(shares.take(of: share) == .taken)
+            #expect(shares.giveBack(of: share) == false)
+        }
+        #expect(shares.count <= 65)
+        #expect(shares.take(for: Self.key) == .parked)
+    }
+}
+
+extension UpstreamShares {
+    fileprivate mutating func take(for caller: UpstreamCaller) -> Verdict {
+        take(of: share(of: caller))
     }
 }

@@ -36,8 +36,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private(set) var exchange: Exchange?
     /// Nothing leaves for the client before it is written down whose session that opens or ends.
     private var heldFlushes = 0
-    /// Written, and not given to the channel yet: a head and what follows it go as one.
-    private var pending = ByteBuffer()
+    /// Written, and not given to the channel yet: a head and what follows it go as one. Never empty.
+    private var pending: ByteBuffer?
     /// That is the loop's scratch, which is to go back.
     private var isScratchPending = false
     private var output = SocketOutput()
@@ -135,7 +135,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         endStallWatch()
         loop.forget(self)
         if wasExchanging { exchange?.clientLeft() }
-        (input, pending) = (ByteBuffer(), ByteBuffer())
+        (input, pending) = (ByteBuffer(), nil)
         context.fireChannelInactive()
     }
 
@@ -172,8 +172,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
             }
         }
         machine.endTaking(progress)
-        // An idle connection must not hold on to the storage of what it has read.
-        if input.readableBytes == 0 { input = ByteBuffer() }
+        input.letGoIfEmpty()
         exchange?.flushUpstream()
         if machine.inputEnded { afterInputEnded(progress) }
         if machine.isIdle, !parser.isInHead { putExchangeBack() }
@@ -298,14 +297,15 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private static let joinedPart = 4 * 1024
 
     /// Bytes that the channel doesn't know of yet.
-    var pendingBytes: Int { pending.readableBytes }
+    var pendingBytes: Int { pending?.readableBytes ?? 0 }
 
     /// - Parameter isScratch: it was taken from the loop, and is nobody else's.
     func write(_ buffer: ByteBuffer, isScratch: Bool = false) {
+        guard buffer.readableBytes > 0 else { return }
         stall.written += buffer.readableBytes
         watchStall()
-        if pending.readableBytes > 0, max(pending.readableBytes, buffer.readableBytes) <= Self.joinedPart {
-            pending.writeImmutableBuffer(buffer)
+        if pending != nil, max(pendingBytes, buffer.readableBytes) <= Self.joinedPart {
+            pending?.writeImmutableBuffer(buffer)
         } else {
             handOver()
             (pending, isScratchPending) = (buffer, isScratch)
@@ -320,10 +320,9 @@ final class HTTP1Connection: ChannelDuplexHandler {
     }
 
     private func takePending() -> ByteBuffer? {
-        guard pending.readableBytes > 0 else { return nil }
-        let buffer = pending
+        guard let buffer = pending.take() else { return nil }
         if isScratchPending { loop.regainScratch(buffer) }
-        (pending, isScratchPending) = (ByteBuffer(), false)
+        isScratchPending = false
         return buffer
     }
 

@@ -10,4 +10,9 @@ extension ByteBuffer {
     var inFittingStorage: ByteBuffer {
         storageCapacity > Self.mostSlack * readableBytes ? ByteBuffer(buffer: self) : self
     }
+
+    /// What rests must not hold on to the storage of what was read.
+    mutating func letGoIfEmpty() {
+        if readableBytes == 0, storageCapacity > 0 { self = ByteBuffer() }
+    }
 }

@@ -26,9 +26,11 @@ struct DeadlineQueue<Owner: AnyObject> {
             self.deadline = deadline
         }
 
-        mutating func free() {
-            owner = nil
+        /// - Returns: whose it was.
+        mutating func free(before next: Int32) -> Owner? {
+            self.next = next
             generation &+= 1
+            return owner.take()
         }
     }
 
@@ -37,7 +39,8 @@ struct DeadlineQueue<Owner: AnyObject> {
 
     private(set) var duration: TimeAmount
     private var entries: [Entry]
-    private var free: [Int32] = []
+    /// Of those that are free, which are linked as well; the sentinel where there are none.
+    private var firstFree = Self.sentinel
 
     init(duration: TimeAmount) {
         self.duration = duration
@@ -47,30 +50,36 @@ struct DeadlineQueue<Owner: AnyObject> {
     var isEmpty: Bool { entries[0].next == Self.sentinel }
 
     mutating func arm(_ owner: Owner, at now: NIODeadline) -> Token {
-        let index: Int32
-        if let reused = free.popLast() {
-            index = reused
-        } else {
-            index = Int32(entries.count)
-            entries.append(Entry(owner: nil, deadline: now, previous: 0, next: 0, generation: 0))
+        let (index, deadline) = (takePlace(), now + duration)
+        // What is looked at through a span is checked once for being the queue's alone.
+        var table = entries.mutableSpan
+        table[Int(index)].owner = owner
+        Self.linkLast(index, until: deadline, in: &table)
+        return Token(index: index, generation: table[Int(index)].generation)
+    }
+
+    private mutating func takePlace() -> Int32 {
+        guard firstFree == Self.sentinel else {
+            defer { firstFree = entries[Int(firstFree)].next }
+            return firstFree
         }
-        entries[Int(index)].owner = owner
-        let generation = entries[Int(index)].generation
-        linkLast(index, until: now + duration)
-        return Token(index: index, generation: generation)
+        entries.append(Entry(owner: nil, deadline: .distantFuture, previous: 0, next: 0, generation: 0))
+        return Int32(entries.count - 1)
     }
 
     /// Moves a live entry to the end with a fresh deadline. A stale token is ignored.
     mutating func rearm(_ token: Token, at now: NIODeadline) {
         guard isLive(token) else { return }
-        unlink(token.index)
-        linkLast(token.index, until: now + duration)
+        let deadline = now + duration
+        var table = entries.mutableSpan
+        Self.unlink(token.index, in: &table)
+        Self.linkLast(token.index, until: deadline, in: &table)
     }
 
     /// A stale token is ignored: its entry has expired.
     mutating func cancel(_ token: Token) {
         guard isLive(token) else { return }
-        remove(token.index)
+        _ = remove(token.index)
     }
 
     /// Moves all: the time was nobody's.
@@ -94,9 +103,7 @@ struct DeadlineQueue<Owner: AnyObject> {
     mutating func popExpired(at now: NIODeadline) -> Owner? {
         let head = entries[0].next
         guard head != Self.sentinel, entries[Int(head)].deadline <= now else { return nil }
-        let owner = entries[Int(head)].owner
-        remove(head)
-        return owner
+        return remove(head)
     }
 
     /// Takes out the oldest entry, whether its deadline has come or not.
@@ -109,22 +116,25 @@ struct DeadlineQueue<Owner: AnyObject> {
         entries[Int(token.index)].generation == token.generation && entries[Int(token.index)].owner != nil
     }
 
-    private mutating func remove(_ index: Int32) {
-        unlink(index)
-        entries[Int(index)].free()
-        free.append(index)
+    /// - Returns: whose it was.
+    private mutating func remove(_ index: Int32) -> Owner? {
+        let next = firstFree
+        firstFree = index
+        var table = entries.mutableSpan
+        Self.unlink(index, in: &table)
+        return table[Int(index)].free(before: next)
     }
 
-    private mutating func linkLast(_ index: Int32, until deadline: NIODeadline) {
-        let last = entries[0].previous
-        entries[Int(index)].stand(behind: last, before: Self.sentinel, until: deadline)
-        entries[Int(last)].next = index
-        entries[0].previous = index
+    private static func linkLast(_ index: Int32, until deadline: NIODeadline, in table: inout MutableSpan<Entry>) {
+        let last = table[0].previous
+        table[Int(index)].stand(behind: last, before: sentinel, until: deadline)
+        table[Int(last)].next = index
+        table[0].previous = index
     }
 
-    private mutating func unlink(_ index: Int32) {
-        let (previous, next) = (entries[Int(index)].previous, entries[Int(index)].next)
-        entries[Int(previous)].next = next
-        entries[Int(next)].previous = previous
+    private static func unlink(_ index: Int32, in table: inout MutableSpan<Entry>) {
+        let (previous, next) = (table[Int(index)].previous, table[Int(index)].next)
+        table[Int(previous)].next = next
+        table[Int(next)].previous = previous
     }
 }

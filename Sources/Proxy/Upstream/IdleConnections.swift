@@ -7,17 +7,19 @@ struct IdleConnections<Connection: PooledConnection> {
     private struct Entry {
         let connection: Connection
         let since: NIODeadline
-        let token: DeadlineQueue<Connection>.Token
     }
 
     /// A request that can't be repeated takes only a connection that was idle for less than this.
     private static var recent: TimeAmount { .seconds(1) }
 
+    private let timeout: TimeAmount
+    /// All come at the end, so those that were idle for longest stand in front.
     private var entries: [Entry] = []
-    private var deadlines: DeadlineQueue<Connection>
+    /// So many of the first were told to be too old.
+    private var expired = 0
 
     init(timeout: TimeAmount) {
-        deadlines = DeadlineQueue(duration: timeout)
+        self.timeout = timeout
     }
 
     var all: [Connection] { entries.map(\.connection) }
@@ -32,16 +34,16 @@ struct IdleConnections<Connection: PooledConnection> {
     }
 
     mutating func append(_ connection: Connection, at now: NIODeadline) {
-        entries.append(Entry(connection: connection, since: now, token: deadlines.arm(connection, at: now)))
+        entries.append(Entry(connection: connection, since: now))
     }
 
     /// The one that was used last, if it is fresh enough.
     mutating func take(_ freshness: Exchange.Freshness, at now: NIODeadline) -> Connection? {
         guard freshness != .new else { return nil }
-        while let last = entries.last, freshness == .any || now - last.since < Self.recent {
-            entries.removeLast()
-            deadlines.cancel(last.token)
-            if last.connection.isActive { return last.connection }
+        while let since = entries.last?.since, freshness == .any || now - since < Self.recent {
+            let connection = entries.removeLast().connection
+            expired = min(expired, entries.count)
+            if connection.isActive { return connection }
         }
         return nil
     }
@@ -49,11 +51,14 @@ struct IdleConnections<Connection: PooledConnection> {
     /// One that isn't here is ignored.
     mutating func remove(_ connection: Connection) {
         guard let index = entries.lastIndex(where: { $0.connection === connection }) else { return }
-        deadlines.cancel(entries.remove(at: index).token)
+        entries.remove(at: index)
+        if index < expired { expired -= 1 }
     }
 
     /// - Returns: one that was idle for too long; told once, and here until it is removed.
     mutating func popExpired(at now: NIODeadline) -> Connection? {
-        deadlines.popExpired(at: now)
+        guard expired < entries.count, entries[expired].since + timeout <= now else { return nil }
+        defer { expired += 1 }
+        return entries[expired].connection
     }
 }

@@ -30,11 +30,12 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     private var owner: (any UpstreamReceiver)?
     private var phase = Phase.idle
     private var input = ByteBuffer()
-    /// Written, and not given to the channel yet.
-    private var pending = ByteBuffer()
+    /// Written, and not given to the channel yet; never empty.
+    private var pending: ByteBuffer?
     private var output = SocketOutput()
     private var parser: ResponseHeadParser
-    private var head = ResponseHead()
+    /// Filled by the parser; taken out while it is looked at, since each look at a property of an object copies it.
+    private var head: ResponseHead?
     private var decoder = BodyDecoder(framing: .none)
     private var requestMethod = Method.get
     private var isReadWithheld = false
@@ -85,28 +86,21 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     func write(_ buffer: ByteBuffer) {
         handOver()
-        pending = buffer
+        if buffer.readableBytes > 0 { pending = buffer }
     }
 
     func flush() {
         guard let context else { return }
-        guard var buffer = takePending() else { return context.flush() }
+        guard var buffer = pending.take() else { return context.flush() }
         output.send(&buffer, context)
         if buffer.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
     }
 
-    /// Gives the channel what is written.
+    /// Gives the channel what is written. It is taken first: the channel may ask for more meanwhile.
     private func handOver() {
-        guard let buffer = takePending(), let context else { return }
+        guard let buffer = pending.take(), let context else { return }
         output.yield()
         context.write(wrapOutboundOut(buffer), promise: nil)
-    }
-
-    /// Before it is written: the channel may ask for more meanwhile.
-    private func takePending() -> ByteBuffer? {
-        guard pending.readableBytes > 0 else { return nil }
-        defer { pending = ByteBuffer() }
-        return pending
     }
 
     func close() {
@@ -177,7 +171,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         case .head, .body, .complete:
             if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
             process()
-            if input.readableBytes == 0 { input = ByteBuffer() }
+            input.letGoIfEmpty()
         }
     }
 
@@ -243,20 +237,21 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     // MARK: Reading responses
 
     private func process() {
-        while let owner {
-            switch phase {
-            case .head:
-                guard input.readableBytes > 0, readHead(for: owner) else { return }
-            case .body:
-                // The end may be known without another byte.
-                guard readBody(for: owner) else { return }
-            case .complete, .idle, .closed: return
-            }
+        // It is the owner's until another phase than these begins.
+        guard let owner else { return }
+        while phase == .head {
+            guard input.readableBytes > 0, readHead(for: owner) else { return }
+        }
+        // The end may be known without another byte.
+        while phase == .body {
+            guard readBody(for: owner) else { return }
         }
     }
 
     /// - Returns: whether there may be more to do.
     private func readHead(for owner: any UpstreamReceiver) -> Bool {
+        var head = head.take() ?? ResponseHead()
+        defer { self.head = head }
         do {
             guard try parser.parse(&input, answering: requestMethod, into: &head) else { return false }
         } catch {
@@ -265,7 +260,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         }
         defer { head.reset() }
         if security != nil { isAnsweredByTLS() }
-        guard head.status >= 200 else { return readInterim(for: owner) }
+        guard head.status >= 200 else { return readInterim(head, for: owner) }
         decoder = BodyDecoder(framing: head.framing, isRequest: false)
         isReusable = head.keepsAlive && head.version == .http11
         phase = head.framing.declaredLength == 0 ? .complete : .body
@@ -281,7 +276,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         pool?.answered()
     }
 
-    private func readInterim(for owner: any UpstreamReceiver) -> Bool {
+    private func readInterim(_ head: ResponseHead, for owner: any UpstreamReceiver) -> Bool {
         guard head.status == 101 else {
             owner.upstreamInformed(head)
             return phase == .head

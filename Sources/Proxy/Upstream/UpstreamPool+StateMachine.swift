@@ -17,7 +17,7 @@ extension UpstreamPool {
         /// Against the capacity; streams are not, nor is what waits without a bound.
         fileprivate var isCounted = true
         /// Against whose share.
-        fileprivate var caller: UpstreamCaller?
+        fileprivate var share: UpstreamShares.Share?
     }
 
     /// Which connection goes to whom, and when one is made or closed. No IO: each event returns what is to be done.
@@ -53,7 +53,7 @@ extension UpstreamPool {
         enum Then {
             case nothing
             case serve(Ticket)
-            case giveBack(UpstreamCaller)
+            case giveBack(UpstreamShares.Share)
         }
 
         struct Steps {
@@ -107,24 +107,25 @@ extension UpstreamPool {
         mutating func acquire(
             for waiter: Waiter, of caller: UpstreamCaller, _ freshness: Exchange.Freshness, at now: NIODeadline
         ) -> AcquireAction {
-            switch queue.takeShare(for: caller) {
+            let share = queue.share(of: caller)
+            switch queue.take(of: share) {
             case .taken: break
             case .parked:
-                let ticket = queue.park(waiter, of: caller, freshness)
+                let ticket = queue.park(waiter, of: share, freshness)
                 queue.arm(ticket, at: now)
                 return .wait(ticket, .none)
             case .refused: return .refuse(.upstreamShare)
             }
-            if let connection = takeIdle(freshness, for: caller, at: now) { return .hand(connection) }
+            if let connection = takeIdle(freshness, of: share, at: now) { return .hand(connection) }
             if open < capacity {
-                let ticket = queue.enqueue(waiter, of: caller, freshness)
+                let ticket = queue.enqueue(waiter, of: share, freshness)
                 return .wait(ticket, begin(for: ticket, at: now))
             }
             guard queue.waiting < capacity else {
-                queue.returnShare(of: caller)
+                queue.returnUnused(of: share)
                 return .refuse(.upstreamQueueFull)
             }
-            let ticket = queue.enqueue(waiter, of: caller, freshness)
+            let ticket = queue.enqueue(waiter, of: share, freshness)
             queue.arm(ticket, at: now)
             return .wait(ticket, makeRoom())
         }
@@ -133,13 +134,13 @@ extension UpstreamPool {
         mutating func cancel(_ ticket: Ticket, at now: NIODeadline) -> Step {
             guard ticket.waiter != nil else { return .none }
             queue.settle(ticket)
-            return ticket.state == .parked ? .none : giveBack(of: ticket.caller, at: now)
+            return ticket.state == .parked ? .none : giveBack(of: ticket.share, at: now)
         }
 
         /// Does for one that waits what is done for one that comes.
         mutating func serve(_ ticket: Ticket, at now: NIODeadline) -> Step {
             guard let waiter = ticket.waiter, ticket.state == .waiting, !isClosed else { return .none }
-            if let connection = takeIdle(ticket.freshness, for: ticket.caller, at: now) {
+            if let connection = takeIdle(ticket.freshness, of: ticket.share, at: now) {
                 queue.settle(ticket)
                 return .hand(connection, to: waiter, isReused: true)
             }
@@ -147,8 +148,8 @@ extension UpstreamPool {
         }
 
         /// One request less of that caller: another of its may go on.
-        mutating func giveBack(of caller: UpstreamCaller, at now: NIODeadline) -> Step {
-            queue.giveBack(of: caller).map { serve($0, at: now) } ?? .none
+        mutating func giveBack(of share: UpstreamShares.Share, at now: NIODeadline) -> Step {
+            queue.giveBack(of: share).map { serve($0, at: now) } ?? .none
         }
 
         // MARK: Connections
@@ -161,7 +162,7 @@ extension UpstreamPool {
                 return disappoint(.upstreamClosed, at: now)
             }
             guard let (ticket, waiter) = queue.takeFirst() else { return keep(connection, at: now) }
-            connection.standing.caller = ticket.caller
+            connection.standing.share = ticket.share
             var steps = Steps(first: .hand(connection, to: waiter, isReused: false))
             // It may have been made for one that stands behind: that one waits from now on.
             if ticket.state == .waiting, queue.connecting > connecting, let bereft = queue.lastConnecting {
@@ -179,12 +180,11 @@ extension UpstreamPool {
         }
 
         mutating func release(_ connection: Connection, at now: NIODeadline) -> Steps {
-            let unparked = connection.standing.caller.flatMap { queue.giveBack(of: $0) }
-            connection.standing.caller = nil
+            let unparked = connection.standing.share.take().flatMap { queue.giveBack(of: $0) }
             var steps = Steps(first: .close(connection))
             if !isClosed, connection.isActive, connection.isCurrent, recount(connection) {
                 if let (ticket, waiter) = queue.takeFirst() {
-                    connection.standing.caller = ticket.caller
+                    connection.standing.share = ticket.share
                     steps = Steps(first: .hand(connection, to: waiter, isReused: true))
                 } else {
                     steps = keep(connection, at: now)
@@ -196,9 +196,8 @@ extension UpstreamPool {
         }
 
         mutating func discount(_ connection: Connection, at now: NIODeadline) -> Steps {
-            let caller = connection.standing.caller
-            connection.standing.caller = nil
-            return Steps(first: makeWay(connection, at: now), then: caller.map { .giveBack($0) } ?? .nothing)
+            let share = connection.standing.share.take()
+            return Steps(first: makeWay(connection, at: now), then: share.map { .giveBack($0) } ?? .nothing)
         }
 
         mutating func makeWay(_ connection: Connection, at now: NIODeadline) -> Step {
@@ -262,7 +261,7 @@ extension UpstreamPool {
             let disappointed = queue.takeFirst(connecting: true)
             var steps = Steps(first: beginForFirst(at: now))
             guard let (ticket, waiter) = disappointed else { return steps }
-            steps.then = .giveBack(ticket.caller)
+            steps.then = .giveBack(ticket.share)
             steps.refused = (waiter, fault)
             return steps
         }
@@ -296,10 +295,10 @@ extension UpstreamPool {
         }
 
         private mutating func takeIdle(
-            _ freshness: Exchange.Freshness, for caller: UpstreamCaller, at now: NIODeadline
+            _ freshness: Exchange.Freshness, of share: UpstreamShares.Share, at now: NIODeadline
         ) -> Connection? {
             let connection = idle.take(freshness, at: now)
-            connection?.standing.caller = caller
+            connection?.standing.share = share
             return connection
         }
     }

@@ -143,7 +143,7 @@ final class UpstreamPool {
         switch steps.then {
         case .nothing: break
         case .serve(let ticket): perform(machine.serve(ticket, at: clock.now))
-        case .giveBack(let caller): perform(machine.giveBack(of: caller, at: clock.now))
+        case .giveBack(let share): perform(machine.giveBack(of: share, at: clock.now))
         }
         if let (waiter, fault) = steps.refused { waiter.upstreamMissing(fault) }
     }

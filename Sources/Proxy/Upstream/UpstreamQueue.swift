@@ -17,15 +17,15 @@ struct UpstreamQueue<Waiter> {
         /// Nil once it was answered or cancelled.
         fileprivate(set) var waiter: Waiter?
         fileprivate(set) var state: State
-        let caller: UpstreamCaller
+        let share: UpstreamShares.Share
         let freshness: Exchange.Freshness
 
         fileprivate init(
-            _ waiter: Waiter, _ state: State, _ caller: UpstreamCaller, _ freshness: Exchange.Freshness
+            _ waiter: Waiter, _ state: State, _ share: UpstreamShares.Share, _ freshness: Exchange.Freshness
         ) {
             self.waiter = waiter
             self.state = state
-            self.caller = caller
+            self.share = share
             self.freshness = freshness
         }
     }
@@ -45,24 +45,32 @@ struct UpstreamQueue<Waiter> {
 
     // MARK: Coming
 
-    mutating func takeShare(for caller: UpstreamCaller) -> UpstreamShares.Verdict {
-        shares.take(for: caller)
+    mutating func share(of caller: UpstreamCaller) -> UpstreamShares.Share {
+        shares.share(of: caller)
+    }
+
+    func take(of share: UpstreamShares.Share) -> UpstreamShares.Verdict {
+        shares.take(of: share)
     }
 
     /// What was just taken goes back unused.
-    mutating func returnShare(of caller: UpstreamCaller) {
-        let isParked = shares.giveBack(of: caller)
+    mutating func returnUnused(of share: UpstreamShares.Share) {
+        let isParked = shares.giveBack(of: share)
         assert(!isParked, "Whoever could have another share has nobody parked")
     }
 
-    mutating func park(_ waiter: Waiter, of caller: UpstreamCaller, _ freshness: Exchange.Freshness) -> Ticket {
-        let ticket = Ticket(waiter, .parked, caller, freshness)
+    mutating func park(
+        _ waiter: Waiter, of share: UpstreamShares.Share, _ freshness: Exchange.Freshness
+    ) -> Ticket {
+        let ticket = Ticket(waiter, .parked, share, freshness)
         tickets.append(ticket)
         return ticket
     }
 
-    mutating func enqueue(_ waiter: Waiter, of caller: UpstreamCaller, _ freshness: Exchange.Freshness) -> Ticket {
-        let ticket = Ticket(waiter, .waiting, caller, freshness)
+    mutating func enqueue(
+        _ waiter: Waiter, of share: UpstreamShares.Share, _ freshness: Exchange.Freshness
+    ) -> Ticket {
+        let ticket = Ticket(waiter, .waiting, share, freshness)
         tickets.append(ticket)
         waiting += 1
         return ticket
@@ -87,17 +95,17 @@ struct UpstreamQueue<Waiter> {
     /// It is answered or cancelled.
     mutating func settle(_ ticket: Ticket) {
         ticket.waiter = nil
-        if ticket.state == .parked { shares.leave(ticket.caller) } else { waiting -= 1 }
+        if ticket.state == .parked { shares.leave(ticket.share) } else { waiting -= 1 }
     }
 
     /// One request less of that caller.
     ///
     /// - Returns: another of its that may go on, and now waits.
-    mutating func giveBack(of caller: UpstreamCaller) -> Ticket? {
-        guard shares.giveBack(of: caller),
-            let ticket = tickets.first(where: { $0.waiter != nil && $0.state == .parked && $0.caller == caller })
+    mutating func giveBack(of share: UpstreamShares.Share) -> Ticket? {
+        guard shares.giveBack(of: share),
+            let ticket = tickets.first(where: { $0.waiter != nil && $0.state == .parked && $0.share === share })
         else { return nil }
-        shares.takeParked(of: caller)
+        shares.takeParked(of: share)
         ticket.state = .waiting
         waiting += 1
         return ticket

@@ -7,16 +7,23 @@ enum UpstreamCaller: Hashable, Sendable {
     case address(String)
 }
 
-/// How many connections each caller has or waits for, so that none has more than half. Who has none is not remembered.
+/// How many connections each caller has or waits for, so that none has more than half.
 struct UpstreamShares {
-    private struct Holding {
-        var taken = 0
+    /// What one caller has. An object, kept by what was taken of it, so that nobody looks for the caller by its name to give
+    /// that back.
+    final class Share {
+        let caller: UpstreamCaller
+        fileprivate var taken = 0
         /// Requests that wait for the caller's own others to end.
-        var parked = 0
+        fileprivate var parked = 0
 
-        var isEmpty: Bool { taken + parked == 0 }
+        fileprivate init(of caller: UpstreamCaller) {
+            self.caller = caller
+        }
 
-        mutating func take(ofAtMost most: Int) -> Verdict {
+        fileprivate var isEmpty: Bool { taken + parked == 0 }
+
+        fileprivate func take(ofAtMost most: Int) -> Verdict {
             if taken < most {
                 taken += 1
                 return .taken
@@ -35,48 +42,56 @@ struct UpstreamShares {
         case refused
     }
 
+    /// So many callers are remembered when they have nothing: most come again.
+    private static let remembered = 64
+
     private let most: Int
-    private var holdings: [UpstreamCaller: Holding] = [:]
+    private var shares: [UpstreamCaller: Share] = [:]
 
     init(capacity: Int) {
         most = max(1, capacity / 2)
     }
 
-    var isEmpty: Bool { holdings.isEmpty }
+    var isEmpty: Bool { shares.values.allSatisfy(\.isEmpty) }
+    /// Callers that are remembered.
+    var count: Int { shares.count }
 
-    mutating func take(for caller: UpstreamCaller) -> Verdict {
+    mutating func share(of caller: UpstreamCaller) -> Share {
+        if let known = shares[caller] { return known }
+        let share = Share(of: caller)
+        shares[caller] = share
+        return share
+    }
+
+    func take(of share: Share) -> Verdict {
         // Whoever has nothing is given a part: most is at least one.
-        holdings[caller, default: Holding()].take(ofAtMost: most)
+        share.take(ofAtMost: most)
     }
 
     /// - Returns: whether a request of the same caller is parked, which now may ``takeParked(of:)``.
-    mutating func giveBack(of caller: UpstreamCaller) -> Bool {
-        // By its place: each look at a caller by its name hashes that.
-        guard let place = holdings.index(forKey: caller), holdings.values[place].taken > 0 else {
-            preconditionFailure("Cannot give back what was not taken")
-        }
-        holdings.values[place].taken -= 1
-        let holding = holdings.values[place]
-        if holding.isEmpty { holdings.remove(at: place) }
-        return holding.parked > 0
+    mutating func giveBack(of share: Share) -> Bool {
+        precondition(share.taken > 0, "Cannot give back what was not taken")
+        share.taken -= 1
+        forget(share)
+        return share.parked > 0
     }
 
     /// A request that was parked has what another gave back.
-    mutating func takeParked(of caller: UpstreamCaller) {
-        guard var holding = holdings[caller], holding.parked > 0, holding.taken < most else {
-            preconditionFailure("Cannot go on where nobody waits for what was given back")
-        }
-        holding.parked -= 1
-        holding.taken += 1
-        holdings[caller] = holding
+    func takeParked(of share: Share) {
+        precondition(
+            share.parked > 0 && share.taken < most, "Cannot go on where nobody waits for what was given back")
+        share.parked -= 1
+        share.taken += 1
     }
 
     /// A request that was parked waits no longer.
-    mutating func leave(_ caller: UpstreamCaller) {
-        guard var holding = holdings[caller], holding.parked > 0 else {
-            preconditionFailure("Cannot leave where nobody waits")
-        }
-        holding.parked -= 1
-        holdings[caller] = holding.isEmpty ? nil : holding
+    mutating func leave(_ share: Share) {
+        precondition(share.parked > 0, "Cannot leave where nobody waits")
+        share.parked -= 1
+        forget(share)
+    }
+
+    private mutating func forget(_ share: Share) {
+        if share.isEmpty, shares.count > Self.remembered { shares[share.caller] = nil }
     }
 }
