@@ -69,7 +69,7 @@ package final class Rights: Sendable {
     let owner: SessionOwner
     let tools: ToolAccess?
     let scopes: KeyScopes
-    let meta: [MetaValue]?
+    package let meta: [MetaValue]?
 
     package init(
         of principal: Principal, owner: SessionOwner = .anybody, tools: ToolAccess? = nil,

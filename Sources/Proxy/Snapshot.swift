@@ -247,7 +247,7 @@ final class Snapshot: Sendable {
         trustedProxies = try TrustedProxies(settings.clients.trustedProxies, field: settings.clients.addressField)
         self.policies = policies
         policyNames = policies.map(\.name)
-        rateLimitFields = RateLimitFields(policyNames: policyNames)
+        rateLimitFields = RateLimitFields(policies)
         credentialVariation = Variation(settings.keys.headers)
         messages = MessageOptions(settings)
         let crossOrigin = settings.cors.map(CrossOriginSharing.init)

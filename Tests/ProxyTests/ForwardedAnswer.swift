@@ -30,10 +30,10 @@ struct ForwardedAnswer {
         record.keepSentHost(sentHost, of: head, orElse: snapshot.upstream.authority)
         var buffer = ByteBuffer()
         ResponseForwarding(
-            head: try Self.head(answer), snapshot: snapshot, framing: .length(0), record: record,
+            snapshot: snapshot, framing: .length(0), record: record,
             strictTransport: strictTransport.map { Array($0.utf8) }
         )
-        .write(edits, into: &buffer)
+        .write(try Self.head(answer), edits, into: &buffer)
         return String(buffer: buffer).split(separator: "\r\n").map(String.init)
     }
 

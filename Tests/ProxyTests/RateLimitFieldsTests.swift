@@ -21,7 +21,10 @@ import Testing
     }
 
     private func rendered(_ statuses: [LimitStatus], speaking: Int = 0) -> String {
-        let fields = RateLimitFields(policyNames: ["org", "search"])
+        let fields = RateLimitFields([
+            Policy(name: "org", per: .org, limit: Self.ten),
+            Policy(name: "search", per: .key, .concurrency(4)),
+        ])
         let report = LimitReport(nowMicroseconds: 1_000_000_000_000_001, statuses: statuses, speaking: speaking)
         var buffer = ByteBuffer()
         buffer.writeWithOutputRawSpan(minimumWritableBytes: fields.mostOctets(report)) {

@@ -42,7 +42,7 @@ import Testing
 
     private func fields(_ statuses: [LimitStatus], names: [String]) throws -> (policies: [Item], limits: [Item]) {
         var buffer = ByteBuffer()
-        let fields = RateLimitFields(policyNames: names)
+        let fields = RateLimitFields(names.map { Policy(name: $0, per: .org, .concurrency(1)) })
         let report = LimitReport(nowMicroseconds: 1_000_000_000_000_001, statuses: statuses, speaking: 0)
         buffer.writeWithOutputRawSpan(minimumWritableBytes: fields.mostOctets(report)) {
             fields.writeStandard(report, to: &$0)

@@ -40,8 +40,8 @@ struct Triage {
     private(set) var path: Range<Int>?
     /// Whose policies ask.
     private(set) var route: Snapshot.RoutePlan
-    /// The route for logs: nil as well where none takes the request.
-    private(set) var pattern: String?
+    /// It takes the request.
+    private(set) var isRouted = false
     /// It is answered, or passed on, as a browser's question before a request.
     private(set) var isPreflight = false
     /// On `mcp` routes: what it asks for, as far as its fields say.
@@ -79,7 +79,7 @@ struct Triage {
             // It is our own want of knowledge that refuses it, and nobody guesses paths by that.
             return refusal.status == 503 ? .refuse(refusal, charged: nil) : charged(refusal, head)
         }
-        pattern = route.pattern
+        isRouted = true
         if isPreflight, let crossOrigin = snapshot.pages.crossOrigin {
             return .answer(.preflight(crossOrigin, methods: snapshot.routes.methods(of: target, in: head)))
         }

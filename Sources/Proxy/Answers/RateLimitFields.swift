@@ -13,14 +13,25 @@ import Octets
 struct RateLimitFields {
     private static let microsecondsPerSecond: Int64 = 1_000_000
 
-    /// By index, as the report's statuses refer to them, in quotes.
-    private let policyNames: [[UInt8]]
+    /// What is written of a policy.
+    fileprivate struct Text {
+        /// In quotes.
+        let name: [UInt8]
+        /// As the configuration has it, where it is a rate: most keys have no other.
+        let limit: Limit?
+        let capacity: Int
+        /// In RateLimit-Policy, by that limit and of that capacity.
+        let item: [UInt8]
+    }
+
+    /// By index, as the report's statuses refer to them.
+    private let policies: [Text]
     /// Of one status there are its name twice, at most four numbers, and what names them.
     private let mostOctetsOfStatus: Int
 
-    init(policyNames: [String]) {
-        self.policyNames = policyNames.map { Array("\"\($0)\"".utf8) }
-        let longestName = self.policyNames.map(\.count).max() ?? 0
+    init(_ policies: [Policy]) {
+        self.policies = policies.map(Text.init)
+        let longestName = self.policies.map(\.name.count).max() ?? 0
         mostOctetsOfStatus = 2 * longestName + 4 * OutputRawSpan.longestDecimal + 64
     }
 
@@ -45,21 +56,14 @@ struct RateLimitFields {
     func writeStandard(_ report: LimitReport, to output: inout OutputRawSpan) {
         output.append("RateLimit-Policy: ")
         for position in report.statuses.indices {
-            let status = report.statuses[position]
-            writeItemName(status, at: position, to: &output)
-            output.append(";q=")
-            output.appendInteger(structured: status.capacity)
-            if let window = Self.windowSeconds(status) {
-                output.append(";w=")
-                output.appendInteger(structured: Int(window))
-            } else {
-                output.append(";qu=\"concurrent-requests\"")
-            }
+            if position > 0 { output.append(", ") }
+            writePolicy(report.statuses[position], to: &output)
         }
         output.append("\r\nRateLimit: ")
         for position in report.statuses.indices {
             let status = report.statuses[position]
-            writeItemName(status, at: position, to: &output)
+            if position > 0 { output.append(", ") }
+            output.append(policies[status.policy].name)
             output.append(";r=")
             output.appendInteger(structured: status.isDenied ? 0 : status.remaining)
             if let time = Self.timeSeconds(status) {
@@ -75,19 +79,34 @@ struct RateLimitFields {
         max(1, seconds(report.statuses[report.speaking].retryAfterMicroseconds))
     }
 
-    private func writeItemName(_ status: LimitStatus, at position: Int, to output: inout OutputRawSpan) {
-        if position > 0 { output.append(", ") }
-        output.append(policyNames[status.policy])
+    private func writePolicy(_ status: LimitStatus, to output: inout OutputRawSpan) {
+        let policy = policies[status.policy]
+        if case .rate(let limit) = status.allowance, limit == policy.limit, status.capacity == policy.capacity {
+            return output.append(policy.item)
+        }
+        output.append(policy.name)
+        output.append(";q=")
+        output.appendInteger(structured: status.capacity)
+        if let window = Self.windowSeconds(status) {
+            output.append(";w=")
+            output.appendInteger(structured: Int(window))
+        } else {
+            output.append(";qu=\"concurrent-requests\"")
+        }
     }
 
     /// `w`: the time in which an empty bucket fills, `max(1, ⌈capacity · period / limit⌉)`; the length of a quota's window.
     /// Nil for slots.
     private static func windowSeconds(_ status: LimitStatus) -> Int64? {
         switch status.allowance {
-        case .rate(let limit): limit.count > 0 ? max(1, refillSeconds(tokens: status.capacity, of: limit)) : 1
+        case .rate(let limit): windowSeconds(of: limit, capacity: status.capacity)
         case .quota: seconds(status.windowMicroseconds)
         case .concurrency: nil
         }
+    }
+
+    fileprivate static func windowSeconds(of limit: Limit, capacity: Int) -> Int64 {
+        limit.count > 0 ? max(1, refillSeconds(tokens: capacity, of: limit)) : 1
     }
 
     /// `t`: how long the remaining tokens have to last, or the wait for the next one where none is left. Nil for slots.
@@ -123,11 +142,27 @@ struct RateLimitFields {
     }
 }
 
-extension OutputRawSpan {
-    /// The largest integer of a structured field (RFC 9651 §3.3.1): what is more is told as that.
-    private static let largestStructuredInteger = 999_999_999_999_999
+extension RateLimitFields.Text {
+    fileprivate init(_ policy: Policy) {
+        name = Array("\"\(policy.name)\"".utf8)
+        capacity = policy.allowance.capacity
+        guard case .rate(let limit) = policy.allowance else {
+            (self.limit, item) = (nil, [])
+            return
+        }
+        self.limit = limit
+        let window = Int(RateLimitFields.windowSeconds(of: limit, capacity: capacity))
+        item = name + Array(";q=\(capacity.structured);w=\(window.structured)".utf8)
+    }
+}
 
+extension Int {
+    /// As an integer of a structured field (RFC 9651 §3.3.1): what is more than the largest is told as that.
+    fileprivate var structured: Int { Swift.min(self, 999_999_999_999_999) }
+}
+
+extension OutputRawSpan {
     fileprivate mutating func appendInteger(structured number: Int) {
-        appendDecimal(min(number, Self.largestStructuredInteger))
+        appendDecimal(number.structured)
     }
 }

@@ -12,18 +12,19 @@ import Telemetry
 extension Exchange {
     /// A head is complete: who is it from, where does it go, and may it?
     func begin() {
-        perform(judge(head))
+        perform(judge(&head))
     }
 
-    /// - Parameter head: this exchange's own, handed on: each look at a property of an object would copy it.
-    private func judge(_ head: RequestHead) -> Triage.Verdict {
+    /// - Parameter head: this exchange's own, lent and not changed: each look at a property of an object would copy it.
+    private func judge(_ head: inout RequestHead) -> Triage.Verdict {
+        let (downstream, snapshot) = (downstream, snapshot)
+        let peer = downstream.peer
         var traits = RequestTraits(head)
         let facts = Facts(
             isIdempotent: traits.method.isIdempotent, hasBody: traits.hasBody,
             declaredLength: traits.framing.declaredLength, keepsAlive: head.keepsAlive && !downstream.isEnding,
             expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
             asksForUpgrade: traits.asksForWebSocket)
-        let (peer, snapshot) = (downstream.peer, snapshot)
         beginRecord()
         record.identify(head, &loop.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted, isSecure: downstream.security != nil)
@@ -60,7 +61,7 @@ extension Exchange {
             ])
         }
         if let path = triage.path { record.keepPath(path, of: head) }
-        record.plan = triage.pattern == nil ? nil : triage.route
+        if triage.isRouted { record.plan = triage.route }
     }
 
     private func perform(_ verdict: consuming Triage.Verdict) {
@@ -101,13 +102,15 @@ extension Exchange {
 
     var route: Snapshot.RoutePlan { state.admittance.route }
 
+    /// The clock was just read.
+    ///
     /// - Parameter refusing: why it goes no further, whatever the decision is.
     func ask(_ request: consuming AdmissionRequest, refusing refusal: Refusal? = nil) {
         put(state.admittance.ask(request, refusing: refusal))
     }
 
     private func put(_ request: consuming AdmissionRequest) {
-        epoch.gate.admit(request, at: loop.readClock()) { decision, receipt in
+        epoch.gate.admit(request, at: loop.now) { decision, receipt in
             self.decided(decision, receipt)
         }
     }
@@ -127,7 +130,7 @@ extension Exchange {
 
     private func perform(_ verdict: Admittance.Verdict) {
         // Known since the announcement, where it is the address that pays now.
-        if let principal = state.admittance.grant.principal { record.principal = principal }
+        if let rights = state.admittance.grant.rights { record.principal = rights.principal }
         record.cost = state.admittance.cost
         switch verdict {
         case .forward:
@@ -189,6 +192,7 @@ extension Exchange {
 
     private func goOn() {
         guard state.machine.awaitsResponse else { return }
+        _ = loop.readClock()
         resume()
         downstream.process()
     }
@@ -237,6 +241,7 @@ extension Exchange {
 
     func heldBodyEnded(_ trailers: ByteBuffer?) {
         guard state.machine.awaitsResponse else { return }
+        _ = loop.readClock()
         let rules = state.admittance.toolRules
         let ending = state.intake?.end(trailers, by: snapshot, loop.free.falseStreams, at: loop.now, rules: rules)
         switch ending {

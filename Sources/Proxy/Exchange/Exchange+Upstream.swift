@@ -16,7 +16,8 @@ extension Exchange: UpstreamReceiver {
         state.upstream = nil
         // Without a ticket the answer has come already, and what it led to may hold one of its own.
         let caller =
-            state.admittance.grant.principal.map { UpstreamCaller.key($0.keyID) } ?? .address(record.client.subject)
+            state.admittance.grant.rights.map { UpstreamCaller.key($0.principal.keyID) }
+            ?? .address(record.client.subject)
         if let ticket = epoch.pool.acquire(for: self, of: caller, freshness, at: loop.now) { state.ticket = ticket }
     }
 
@@ -67,22 +68,9 @@ extension Exchange: UpstreamReceiver {
     private func sendRequest() {
         guard let upstream = state.upstream else { return }
         record.times.sent = loop.readClock()
-        // Once: each look at a property of an object copies it.
-        let head = head
-        record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
+        let target = state.machine.hasFollowed ? sentTarget?.octets : nil
         loop.scratch.clear()
-        RequestForwarding(
-            head: consume head, snapshot: snapshot, peer: downstream.peer, principal: state.admittance.grant.principal,
-            meta: state.admittance.grant.meta, sentHost: record.sentHost,
-            isSecure: downstream.security != nil, clientName: downstream.security?.clientName,
-            target: state.machine.hasFollowed ? sentTarget?.octets : nil,
-            asksForWebSocket: state.traits.asksForWebSocket, holdsBody: holdsMessage,
-            readsAnswer: isMessage && state.admittance.toolRules != nil,
-            hasIdleSession: state.intake?.traits.hasIdleSession ?? false,
-            isOpenPreflight: state.traits.isPreflight,
-            hasJudgedOrigin: isMessage && snapshot.pages.judgesOrigins && route.sentHost != nil
-        )
-        .write(correlationID: record.correlationID, into: &loop.scratch)
+        writeHead(&head, to: target)
         upstream.write(loop.scratch)
         state.upstreamNeedsFlush = true
         // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
@@ -94,11 +82,29 @@ extension Exchange: UpstreamReceiver {
         } else if state.traits.hasBody {
             forwardGathered()
             // What was read with it is not kept for as long as the body takes to come.
-            if state.machine.isReceiving { self.head.detach() }
+            if state.machine.isReceiving { head.detach() }
         } else {
             awaitResponse()
             flushUpstream()
         }
+    }
+
+    /// - Parameters:
+    ///   - head: this exchange's own, lent and not changed: each look at a property of an object would copy it.
+    ///   - target: in place of its own.
+    private func writeHead(_ head: inout RequestHead, to target: [UInt8]?) {
+        record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
+        let security = downstream.security
+        RequestForwarding(
+            snapshot: snapshot, peer: downstream.peer, rights: state.admittance.grant.rights,
+            sentHost: record.sentHost, isSecure: security != nil, clientName: security?.clientName, target: target,
+            asksForWebSocket: state.traits.asksForWebSocket, holdsBody: holdsMessage,
+            readsAnswer: isMessage && state.admittance.toolRules != nil,
+            hasIdleSession: state.intake?.traits.hasIdleSession ?? false,
+            isOpenPreflight: state.traits.isPreflight,
+            hasJudgedOrigin: isMessage && snapshot.pages.judgesOrigins && route.sentHost != nil
+        )
+        .write(head, correlationID: record.correlationID, into: &loop.scratch)
     }
 
     func forwardBody(_ payload: ByteBuffer) {
@@ -145,8 +151,7 @@ extension Exchange: UpstreamReceiver {
         state.machine.upstreamInformed()
         guard state.machine.awaitsResponse, state.traits.version == .http11 else { return }
         var interim = loop.takeScratch()
-        ResponseForwarding(head: response, snapshot: snapshot, framing: .none, record: record)
-            .writeInterim(into: &interim)
+        ResponseForwarding(snapshot: snapshot, framing: .none, record: record).writeInterim(response, into: &interim)
         downstream.write(interim, isScratch: true)
         downstream.flushResponse()
     }
@@ -177,10 +182,10 @@ extension Exchange: UpstreamReceiver {
         record.status = response.status
         var answer = loop.takeScratch()
         ResponseForwarding(
-            head: response, snapshot: snapshot, framing: state.responseFraming, record: record,
-            strictTransport: strictTransport
+            snapshot: snapshot, framing: state.responseFraming, record: record, strictTransport: strictTransport
         )
         .write(
+            response,
             ResponseForwarding.Edits(
                 limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
                 // RFC 9110 §6.6.1.
@@ -309,9 +314,10 @@ extension Exchange: UpstreamReceiver {
         state.responseFraming = .untilClose
         var answer = loop.takeScratch()
         ResponseForwarding(
-            head: response, snapshot: snapshot, framing: .none, record: record, strictTransport: strictTransport
+            snapshot: snapshot, framing: .none, record: record, strictTransport: strictTransport
         )
         .write(
+            response,
             ResponseForwarding.Edits(
                 limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
                 connection: .webSocket),

@@ -55,6 +55,8 @@ final class ExchangeRecord {
         var id = 0..<0
         var method = 0..<0
         var path = 0..<0
+        /// The client's own Host; empty where none is kept.
+        var host = 0..<0
         var publicHost = 0..<0
         var sentHost = 0..<0
         var origin = 0..<0
@@ -115,7 +117,10 @@ final class ExchangeRecord {
     ///
     /// - Parameter isSecure: its connection is; whoever is trusted and speaks for others knows theirs.
     func keepOrigin(_ head: RequestHead, peerIsTrusted: Bool, isSecure: Bool) {
-        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) { parts.publicHost = keep(host, of: head) }
+        if let host = head.publicHost(peerIsTrusted: peerIsTrusted) {
+            parts.publicHost = keep(host, of: head)
+            if host == head.host { parts.host = parts.publicHost }
+        }
         self.isSecure =
             peerIsTrusted && head.present.contains(.xForwardedProto) ? head.claimsHTTPS : isSecure
     }
@@ -131,7 +136,8 @@ final class ExchangeRecord {
         if let configured {
             parts.sentHost = keep(configured)
         } else if let host = head.host {
-            parts.sentHost = keep(host, of: head)
+            // Most often it is what the client knows us by, and stands there.
+            parts.sentHost = parts.host.isEmpty ? keep(host, of: head) : parts.host
         } else {
             parts.sentHost = keep(authority)
         }

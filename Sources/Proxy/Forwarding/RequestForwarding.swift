@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Admission
 import HTTP1
 import Keyspace
 import Limits
@@ -16,12 +17,10 @@ struct RequestForwarding {
     /// Of a peer that isn't trusted; `X-Forwarded-…` of other names besides.
     private static let claims: FieldSet = [.forwarded, .xForwardedProto, .xForwardedHost, .xRealIP]
 
-    let head: RequestHead
     let snapshot: Snapshot
     let peer: Peer
-    let principal: Principal?
-    /// What the handler is told of it besides.
-    var meta: [MetaValue]?
+    /// What the handler is told of the caller.
+    let rights: Rights?
     let sentHost: ByteBufferView
     /// Its connection speaks TLS.
     var isSecure = false
@@ -43,23 +42,23 @@ struct RequestForwarding {
     var hasJudgedOrigin = false
 
     /// In one stretch: a ByteBuffer takes long for each write.
-    func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
-        buffer.writeStretch(atMost: mostOctets(correlationID)) { output in
+    func write(_ head: RequestHead, correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
+        buffer.writeStretch(atMost: mostOctets(head, correlationID)) { output in
             output.appendRequestLine(of: head, to: target)
-            writeHost(to: &output)
-            writeKeptFields(to: &output)
-            writeFraming(to: &output)
+            writeHost(of: head, to: &output)
+            writeKeptFields(of: head, to: &output)
+            writeFraming(of: head, to: &output)
             if asksForWebSocket { ConnectionField.webSocket.write(to: &output) }
             output.appendField("X-Correlation-ID", correlationID)
-            writeForwardedFields(to: &output)
+            writeForwardedFields(of: head, to: &output)
             output.append("Via: 1.1 tollgate\r\n")
             if let clientName { output.appendField("X-Tollgate-Client-Name", clientName) }
-            if let principal {
-                output.appendField("X-Tollgate-Org", text: principal.organization)
-                output.appendField("X-Tollgate-Key-Id", text: principal.keyID)
-            }
-            if let meta {
-                for one in meta { output.appendField(text: one.field.header, one.value) }
+            if let rights {
+                output.appendField("X-Tollgate-Org", text: rights.principal.organization)
+                output.appendField("X-Tollgate-Key-Id", text: rights.principal.keyID)
+                if let meta = rights.meta {
+                    for one in meta { output.appendField(text: one.field.header, one.value) }
+                }
             }
             output.appendEndOfHead()
         }
@@ -67,27 +66,25 @@ struct RequestForwarding {
 
     /// What it may take. Each part of the client's own head goes on once; addresses of a trusted peer get two octets between
     /// them, and had more in front.
-    private func mostOctets(_ correlationID: ByteBufferView) -> Int {
+    private func mostOctets(_ head: RequestHead, _ correlationID: ByteBufferView) -> Int {
         // Names and all that is constant are 400 octets.
         let own =
             512 + correlationID.count + 2 * sentHost.count + (target?.count ?? 0) + (peer.forwardedText?.count ?? 0)
             + (clientName?.count ?? 0)
-        let identity = principal.map { $0.organization.utf8.count + $0.keyID.utf8.count } ?? 0
-        let noted = meta?.reduce(0) { $0 + $1.field.header.utf8.count + $1.value.utf8.count + 4 } ?? 0
-        return own + identity + noted + head.section.bytes.readableBytes
+        return own + (rights?.mostOctets ?? 0) + head.section.bytes.readableBytes
     }
 
-    private var replacesOrigin: Bool { hasJudgedOrigin && head.present.contains(.origin) }
+    private func replacesOrigin(of head: RequestHead) -> Bool { hasJudgedOrigin && head.present.contains(.origin) }
 
-    private func writeHost(to output: inout OutputRawSpan) {
+    private func writeHost(of head: RequestHead, to output: inout OutputRawSpan) {
         output.appendField("Host", sentHost)
-        guard replacesOrigin else { return }
+        guard replacesOrigin(of: head) else { return }
         output.append(snapshot.upstream.security == nil ? "Origin: http://" : "Origin: https://")
         output.append(sentHost)
         output.appendFieldEnd()
     }
 
-    private func writeKeptFields(to output: inout OutputRawSpan) {
+    private func writeKeptFields(of head: RequestHead, to output: inout OutputRawSpan) {
         var dropped = FieldSet.hopByHop.union(Self.ours)
         if !peer.isTrusted { dropped.formUnion(Self.claims.subtracting(snapshot.passedFields.known)) }
         if holdsBody { dropped.insert(.expect) }
@@ -95,7 +92,7 @@ struct RequestForwarding {
         if hasIdleSession { dropped.insert(.mcpSessionID) }
         // A preflight has none by its nature; nobody has judged what this one brings.
         if isOpenPreflight { dropped.insert(.cookie) }
-        if replacesOrigin { dropped.insert(.origin) }
+        if replacesOrigin(of: head) { dropped.insert(.origin) }
         output.appendFields(of: head.section, dropping: dropped) { field in
             if field.hasSway, !snapshot.passedFields.contains(field, of: head), isWithheld(head.section.sway(of: field))
             {
@@ -115,7 +112,7 @@ struct RequestForwarding {
         }
     }
 
-    private func writeFraming(to output: inout OutputRawSpan) {
+    private func writeFraming(of head: RequestHead, to output: inout OutputRawSpan) {
         switch head.framing {
         case .none, .untilClose: break
         case .length(let length): output.appendField("Content-Length", length)
@@ -125,8 +122,8 @@ struct RequestForwarding {
         if head.hasOddBody { output.append("Connection: close\r\n") }
     }
 
-    private func writeForwardedFields(to output: inout OutputRawSpan) {
-        writeForwardedFor(to: &output)
+    private func writeForwardedFields(of head: RequestHead, to output: inout OutputRawSpan) {
+        writeForwardedFor(of: head, to: &output)
         if !peer.isTrusted || !head.present.contains(.xForwardedProto) {
             output.append(isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
         }
@@ -136,7 +133,7 @@ struct RequestForwarding {
     }
 
     /// What a trusted peer brought, and the peer itself behind it. A Unix peer has no address to add.
-    private func writeForwardedFor(to output: inout OutputRawSpan) {
+    private func writeForwardedFor(of head: RequestHead, to output: inout OutputRawSpan) {
         let keeps = peer.isTrusted && head.present.contains(.xForwardedFor)
         guard keeps || peer.forwardedText != nil else { return }
         output.appendFieldStart("X-Forwarded-For")
@@ -153,5 +150,14 @@ struct RequestForwarding {
             output.append(text)
         }
         output.appendFieldEnd()
+    }
+}
+
+extension Rights {
+    /// What the fields take that tell of it, but for their constant names.
+    fileprivate var mostOctets: Int {
+        let identity = principal.organization.utf8.count + principal.keyID.utf8.count
+        guard let meta else { return identity }
+        return meta.reduce(identity) { $0 + $1.field.header.utf8.count + $1.value.utf8.count + 4 }
     }
 }

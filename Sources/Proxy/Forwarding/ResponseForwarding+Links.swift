@@ -16,23 +16,23 @@ extension ResponseForwarding {
         var scheme: URLScheme
     }
 
-    func writeMendedLinks(to output: inout OutputRawSpan) {
+    func writeMendedLinks(of head: ResponseHead, to output: inout OutputRawSpan) {
         for field in head.fields where !head.section.isNominated(field) {
-            guard let origin = handlersOrigin(in: field) else { continue }
+            guard let origin = handlersOrigin(in: field, of: head) else { continue }
             output.append(field.nameRange, of: head.section)
             output.append(": ")
             output.append(field.valueRange.lowerBound..<origin.range.lowerBound, of: head.section)
             let rest = origin.range.upperBound..<field.valueRange.upperBound
-            writeClientsOrigin(origin.scheme, before: rest, to: &output)
+            writeClientsOrigin(origin.scheme, before: head.view(of: rest), to: &output)
             output.append(rest, of: head.section)
             output.appendFieldEnd()
         }
     }
 
-    private func writeClientsOrigin(_ scheme: URLScheme, before rest: Range<Int>, to output: inout OutputRawSpan) {
+    private func writeClientsOrigin(_ scheme: URLScheme, before rest: ByteBufferView, to output: inout OutputRawSpan) {
         guard !record.publicHost.isEmpty else {
             // A client that gave no name is left with the path.
-            output.append(beginningOfPath(before: head.view(of: rest)))
+            output.append(beginningOfPath(before: rest))
             return
         }
         switch scheme {
@@ -56,9 +56,9 @@ extension ResponseForwarding {
     }
 
     /// Where a field names the handler; nil where it doesn't.
-    func handlersOrigin(in field: Field) -> Origin? {
+    func handlersOrigin(in field: Field, of head: ResponseHead) -> Origin? {
         guard Self.links.contains(field.id),
-            let url = field.id == .refresh ? urlOfRefresh(field.valueRange) : field.valueRange
+            let url = field.id == .refresh ? urlOfRefresh(field.valueRange, of: head) : field.valueRange
         else { return nil }
         let octets = head.view(of: url)
         guard let (scheme, length) = URLScheme.beginning(octets) else { return nil }
@@ -82,7 +82,7 @@ extension ResponseForwarding {
 
     /// Seconds, a comma or semicolon, perhaps `url=`, perhaps a quote (HTML standard, "shared declarative refresh steps"), and
     /// blanks, which a URL may begin with.
-    private func urlOfRefresh(_ value: Range<Int>) -> Range<Int>? {
+    private func urlOfRefresh(_ value: Range<Int>, of head: ResponseHead) -> Range<Int>? {
         let view = head.view(of: value)
         var rest = view.drop { $0.isDigit || $0 == UInt8(ascii: ".") }.withoutBlanks
         guard rest.first == UInt8(ascii: ";") || rest.first == UInt8(ascii: ",") else { return nil }

@@ -23,7 +23,6 @@ struct ResponseForwarding {
     private static let ours: FieldSet = [.contentLength, .xCorrelationID]
     private static let strictTransportName = FieldName("Strict-Transport-Security")
 
-    let head: ResponseHead
     let snapshot: Snapshot
     /// How the body is framed towards the client.
     let framing: BodyFraming
@@ -32,16 +31,16 @@ struct ResponseForwarding {
     var strictTransport: [UInt8]?
 
     /// In one stretch: a ByteBuffer takes long for each write.
-    func write(_ edits: Edits, into buffer: inout ByteBuffer) {
+    func write(_ head: ResponseHead, _ edits: Edits, into buffer: inout ByteBuffer) {
         // The handler's own 429 speaks of its own limit.
         let keepsLegacy =
             edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
         var dropped: FieldSet = keepsLegacy ? [] : Self.legacyLimits
         if snapshot.pages.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
-        buffer.writeStretch(atMost: mostOctets(edits)) { output in
+        buffer.writeStretch(atMost: mostOctets(head, edits)) { output in
             output.appendStatusLine(of: head)
-            writeKeptFields(dropping: dropped, to: &output)
-            writeFraming(to: &output)
+            writeKeptFields(of: head, dropping: dropped, to: &output)
+            writeFraming(of: head, to: &output)
             if let date = edits.date { output.appendField("Date", date) }
             if let strictTransport { output.appendField("Strict-Transport-Security", strictTransport) }
             output.appendField("X-Correlation-ID", record.correlationID)
@@ -60,10 +59,10 @@ struct ResponseForwarding {
     }
 
     /// A 1xx passes with its correlation ID and nothing else added: the rest describes the answer, which is still to come.
-    func writeInterim(into buffer: inout ByteBuffer) {
-        buffer.writeStretch(atMost: mostOctets(Edits())) { output in
+    func writeInterim(_ head: ResponseHead, into buffer: inout ByteBuffer) {
+        buffer.writeStretch(atMost: mostOctets(head, Edits())) { output in
             output.appendStatusLine(of: head)
-            writeKeptFields(dropping: [], to: &output)
+            writeKeptFields(of: head, dropping: [], to: &output)
             output.appendField("X-Correlation-ID", record.correlationID)
             output.appendEndOfHead()
         }
@@ -71,41 +70,43 @@ struct ResponseForwarding {
 
     /// What it may take. Each part of the handler's own head goes on once; a link may name the client's host in place of the
     /// handler's.
-    private func mostOctets(_ edits: Edits) -> Int {
+    private func mostOctets(_ head: ResponseHead, _ edits: Edits) -> Int {
         // Names and all that is constant are 700 octets, more than half of it what pages may read.
         let own = 1024 + CorrelationID.maximumLength + (edits.date?.count ?? 0)
         let pages =
             snapshot.credentialVariation.mostOctets
             + (snapshot.pages.crossOrigin == nil ? 0 : record.allowedOrigin.count)
         let limits = edits.limits.map { snapshot.rateLimitFields.mostOctets($0) } ?? 0
-        return own + pages + limits + mostOctetsOfLinks + head.section.bytes.readableBytes
+        return own + pages + limits + mostOctetsOfLinks(in: head) + head.section.bytes.readableBytes
     }
 
     /// What they get longer by.
-    private var mostOctetsOfLinks: Int {
+    private func mostOctetsOfLinks(in head: ResponseHead) -> Int {
         guard !Self.links.isDisjoint(with: head.present) else { return 0 }
         return head.fields.count { Self.links.contains($0.id) } * (record.publicHost.count + 16)
     }
 
-    private func writeKeptFields(dropping others: FieldSet, to output: inout OutputRawSpan) {
+    private func writeKeptFields(
+        of head: ResponseHead, dropping others: FieldSet, to output: inout OutputRawSpan
+    ) {
         let ours = FieldSet.hopByHop.union(Self.ours).union(others)
         let hasLinks = !head.present.isDisjoint(with: Self.links)
         guard hasLinks || strictTransport != nil || !snapshot.reportedCosts.fields.isEmpty else {
             return output.appendFields(of: head.section, dropping: ours)
         }
         output.appendFields(of: head.section, dropping: ours) {
-            snapshot.isCostField($0, of: head) || handlersOrigin(in: $0) != nil
-                || strictTransport != nil && isStrictTransport($0)
+            snapshot.isCostField($0, of: head) || handlersOrigin(in: $0, of: head) != nil
+                || strictTransport != nil && isStrictTransport($0, of: head)
         }
-        if hasLinks { writeMendedLinks(to: &output) }
+        if hasLinks { writeMendedLinks(of: head, to: &output) }
     }
 
-    private func isStrictTransport(_ field: Field) -> Bool {
+    private func isStrictTransport(_ field: Field, of head: ResponseHead) -> Bool {
         Self.strictTransportName.map { head.section.has(field, name: $0) } ?? false
     }
 
     /// The length is written once, however often the handler did. To HEAD and in a 304 it describes what is not sent.
-    private func writeFraming(to output: inout OutputRawSpan) {
+    private func writeFraming(of head: ResponseHead, to output: inout OutputRawSpan) {
         switch framing {
         case .none:
             if let length = head.value(of: .contentLength), head.status >= 200, head.status != 204 {
