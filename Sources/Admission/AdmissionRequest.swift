@@ -3,7 +3,9 @@
 package import Limits
 
 /// What admission has to know about one request, in its own words: no HTTP.
-package struct AdmissionRequest {
+///
+/// An object, since who asks keeps it for as long as it may be asked again. Another question is another one.
+package final class AdmissionRequest {
     package enum Kind: Sendable {
         /// Refused before admission for what it is (unknown route, wrong method, malformed): address policies alone pay.
         case refusal
@@ -29,25 +31,25 @@ package struct AdmissionRequest {
         case presented([UInt8])
     }
 
-    package var kind: Kind
+    package let kind: Kind
     /// False on routes with `throttle: false`: buckets are peeked at cost 0, no 429 and no 503 comes of them.
-    package var isThrottled: Bool
-    package var credential: Credential
+    package let isThrottled: Bool
+    package let credential: Credential
     /// The client address as a bucket subject, by the configuration's prefix: `203.0.113.9`, `2001:db8::/64` in RFC 5952
     /// form, or `unix`.
-    package var address: String
+    package let address: String
     /// The policies that match the request's route and method, chosen when the configuration was read.
-    package var selection: PolicySelection
+    package let selection: PolicySelection
     /// The MCP session it belongs to, as the caller names it; nil where sessions aren't looked at.
-    package var session: [UInt8]?
+    package let session: [UInt8]?
     /// The client's own address, which a key may be bound to; nil where it has none.
-    package var clientAddress: IPAddress?
+    package let clientAddress: IPAddress?
     /// Scopes that it takes, all of them.
-    package var scopes: [String]
+    package let scopes: [String]
     /// Names of the tools it calls, which the key may be barred from; nil is a call without a readable name.
-    package var tools: [[UInt8]?] = []
+    package let tools: [[UInt8]?]
     /// What becomes of it without Redis, as its route has it; nil: as the policies, or the whole configuration.
-    package var onFailure: OnFailure?
+    package let onFailure: OnFailure?
     /// How long it was held for room, by policies with `wait`.
     package var waitedMicroseconds: Int64 = 0
 
@@ -62,7 +64,8 @@ package struct AdmissionRequest {
 
     package init(
         kind: Kind, isThrottled: Bool = true, credential: Credential = .absent, address: String,
-        clientAddress: IPAddress? = nil, selection: PolicySelection, scopes: [String] = [], onFailure: OnFailure? = nil
+        clientAddress: IPAddress? = nil, selection: PolicySelection, session: [UInt8]? = nil, scopes: [String] = [],
+        tools: [[UInt8]?] = [], onFailure: OnFailure? = nil
     ) {
         self.kind = kind
         self.isThrottled = isThrottled
@@ -70,8 +73,32 @@ package struct AdmissionRequest {
         self.address = address
         self.clientAddress = clientAddress
         self.selection = selection
+        self.session = session
         self.scopes = scopes
+        self.tools = tools
         self.onFailure = onFailure
+    }
+
+    /// The same, asked about as another kind.
+    package func `as`(_ kind: Kind) -> AdmissionRequest {
+        AdmissionRequest(
+            kind: kind, isThrottled: isThrottled, credential: credential, address: address,
+            clientAddress: clientAddress, selection: selection, session: session, scopes: scopes, tools: tools,
+            onFailure: onFailure)
+    }
+
+    /// The same, when it is known what its message says.
+    ///
+    /// - Parameters:
+    ///   - selection: of policies that ask about such a message.
+    ///   - tools: that it calls; it takes these scopes, too.
+    package func saying(
+        _ selection: PolicySelection, in session: [UInt8]?, calling tools: [[UInt8]?], taking scopes: [String]
+    ) -> AdmissionRequest {
+        AdmissionRequest(
+            kind: kind, isThrottled: isThrottled, credential: credential, address: address,
+            clientAddress: clientAddress, selection: selection, session: session, scopes: scopes, tools: tools,
+            onFailure: onFailure)
     }
 }
 

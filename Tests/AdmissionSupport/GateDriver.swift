@@ -110,11 +110,10 @@ package final class GateDriver: Sendable {
             gate.eventLoop.execute {
                 var selection = PolicySelection()
                 for index in policies.indices { selection.append(index, cost: costs?[index] ?? policies[index].cost) }
-                var request = AdmissionRequest(
+                let request = AdmissionRequest(
                     kind: .protected, credential: .presented(Array("mcp_\(key)".utf8)), address: "203.0.113.9",
-                    selection: selection)
-                request.tools = tools.map { $0.map { Array($0.utf8) } }
-                request.session = session.map { Array($0.utf8) }
+                    selection: selection, session: session.map { Array($0.utf8) },
+                    tools: tools.map { $0.map { Array($0.utf8) } })
                 gate.value.admit(request, at: .now()) { decision, receipt in
                     if let receipt, let ending { gate.value.account(for: receipt, ending.outcome) }
                     continuation.resume(returning: decision)

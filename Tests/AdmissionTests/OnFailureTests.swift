@@ -43,11 +43,10 @@ import Testing
 
     private func ask(_ gate: Gate, on route: OnFailure? = nil, isThrottled: Bool = true) -> Decision? {
         var said: Decision?
-        var request = AdmissionRequest(
+        let request = AdmissionRequest(
             kind: .protected, isThrottled: isThrottled, credential: .presented(Array("mcp_laptop".utf8)),
             address: "203.0.113.9",
-            selection: PolicySelection(of: gate.configuration.policies, routes: [], method: "GET"))
-        request.onFailure = route
+            selection: PolicySelection(of: gate.configuration.policies, routes: [], method: "GET"), onFailure: route)
         gate.admit(request, at: bench.now) { decision, _ in said = decision }
         return said
     }
@@ -143,10 +142,9 @@ import Testing
         var (served, refused) = (0, 0)
         for _ in 0..<100 {
             var said: Decision?
-            var request = AdmissionRequest(
+            let request = AdmissionRequest(
                 kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9",
                 selection: PolicySelection(of: configuration.policies, routes: [], method: "GET"))
-            request.onFailure = nil
             gate.admit(request, at: bench.now) { decision, _ in said = decision }
             for script in bench.redis.scripts {
                 let wasCorrected = Result<RedisReply, RedisError>.success(.array([.integer(1)]))

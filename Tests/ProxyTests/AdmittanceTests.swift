@@ -22,10 +22,9 @@ import Testing
     ]
 
     static func request(_ kind: AdmissionRequest.Kind = .protected, scopes: [String] = []) -> AdmissionRequest {
-        var request = AdmissionRequest(
-            kind: kind, credential: .presented([0x61]), address: "192.0.2.1", selection: PolicySelection())
-        request.scopes = scopes
-        return request
+        AdmissionRequest(
+            kind: kind, credential: .presented([0x61]), address: "192.0.2.1", selection: PolicySelection(),
+            scopes: scopes)
     }
 
     static func grant(_ key: String? = "acme/a", tools: ToolAccess? = nil) -> Grant {

@@ -90,18 +90,18 @@ struct Admittance {
 
     /// - Parameter refusing: why it goes no further all the same.
     /// - Returns: what the gate is to be asked.
-    mutating func ask(_ request: consuming AdmissionRequest, refusing: Refusal? = nil) -> AdmissionRequest {
+    mutating func ask(_ request: AdmissionRequest, refusing: Refusal? = nil) -> AdmissionRequest {
         precondition(phase == .unasked, "A request is asked about once it is known, and again where it waited")
         if let refusing { pendingRefusal = refusing }
         return put(request)
     }
 
-    private mutating func put(_ request: consuming AdmissionRequest) -> AdmissionRequest {
+    private mutating func put(_ request: AdmissionRequest) -> AdmissionRequest {
         phase = .asking
         request.waitedMicroseconds = waited.nanoseconds / 1_000
         cost = request.takesTokens ? request.selection.highestCost : nil
-        asked = copy request
-        return consume request
+        asked = request
+        return request
     }
 
     /// - Parameters:
@@ -116,7 +116,6 @@ struct Admittance {
         switch decision {
         case .allow(let grant):
             self.grant = grant
-            // To unwrap it would copy it.
             if case .announced? = asked?.kind {
                 phase = .unasked
                 return .readMessage

@@ -90,9 +90,7 @@ final class MessageIntake {
         announced = request
         // Without a credential there is nobody to know.
         guard case .protected = request.kind else { return .read }
-        var announcement = request
-        announcement.kind = .announced
-        return .announce(announcement)
+        return .announce(request.as(.announced))
     }
 
     /// Who sends it is known, or nobody is asked.
@@ -147,14 +145,10 @@ final class MessageIntake {
     ///
     /// - Returns: what is paid; nil where that is nothing.
     func abandon(isLate: Bool = false) -> AdmissionRequest? {
-        guard let held, isLate || held.granted > 0, var request = announced else { return nil }
+        guard let held, isLate || held.granted > 0, let request = announced else { return nil }
         announced = nil
-        if case .protected = request.kind, case .presented = request.credential {
-            request.kind = .abandoned
-        } else {
-            request.kind = .refusal
-        }
-        return request
+        if case .protected = request.kind, case .presented = request.credential { return request.as(.abandoned) }
+        return request.as(.refusal)
     }
 
     /// - Returns: the room that nobody needs any longer; nil where it took none.
@@ -169,7 +163,6 @@ final class MessageIntake {
     private func complete(
         _ request: AdmissionRequest, by snapshot: Snapshot, _ falseStreams: FalseStreams, at now: NIODeadline
     ) -> Ending {
-        var request = request
         priceFalseStream(request, falseStreams, at: now)
         if route.matchesResources, traits.messages?.haveNormalResources == false {
             return .refuse(.unreadableMessage("a resource's URI that is not in its normal form"))
@@ -181,15 +174,14 @@ final class MessageIntake {
             case .get where traits.asksForStream: route.streamSelection
             case .get, .head, .put, .patch, .delete, .options, .trace, .connect, .other: request.selection
             }
-        request.selection = PolicySelection(traits, of: snapshot.policies, among: candidates, hasKey: hasKey)
-        request.tools = traits.messages?.calledTools ?? []
-        for tool in request.tools {
-            for scope in route.toolScopes.scopes(ofTool: tool) where !request.scopes.contains(scope) {
-                request.scopes.append(scope)
-            }
+        let selection = PolicySelection(traits, of: snapshot.policies, among: candidates, hasKey: hasKey)
+        let tools = traits.messages?.calledTools ?? []
+        var scopes = request.scopes
+        for tool in tools {
+            for scope in route.toolScopes.scopes(ofTool: tool) where !scopes.contains(scope) { scopes.append(scope) }
         }
-        if snapshot.messages.bindsSessions { request.session = traits.session }
-        return .ask(request)
+        let session = snapshot.messages.bindsSessions ? traits.session : request.session
+        return .ask(request.saying(selection, in: session, calling: tools, taking: scopes))
     }
 
     /// Whoever was given something else than a stream lately pays for the next before it runs.

@@ -181,7 +181,9 @@ struct Triage {
 
 extension AdmissionRequest {
     /// The address alone pays, for what it got wrong.
-    static func refused(_ client: ClientAddress, on route: Snapshot.RoutePlan, _ head: RequestHead) -> Self {
+    static func refused(
+        _ client: ClientAddress, on route: Snapshot.RoutePlan, _ head: RequestHead
+    ) -> AdmissionRequest {
         AdmissionRequest(
             kind: .refusal, address: client.subject, clientAddress: client.address,
             selection: route.selection(for: head))

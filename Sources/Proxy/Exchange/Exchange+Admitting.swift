@@ -105,11 +105,11 @@ extension Exchange {
     /// The clock was just read.
     ///
     /// - Parameter refusing: why it goes no further, whatever the decision is.
-    func ask(_ request: consuming AdmissionRequest, refusing refusal: Refusal? = nil) {
+    func ask(_ request: AdmissionRequest, refusing refusal: Refusal? = nil) {
         put(state.admittance.ask(request, refusing: refusal))
     }
 
-    private func put(_ request: consuming AdmissionRequest) {
+    private func put(_ request: AdmissionRequest) {
         epoch.gate.admit(request, at: loop.now) { decision, receipt in
             self.decided(decision, receipt)
         }
