@@ -28,13 +28,11 @@ struct CommandBatch {
 
     /// - Returns: what the kernel hasn't taken, for the channel.
     mutating func send(_ context: ChannelHandlerContext) -> ByteBuffer? {
-        var rest = octets
-        output.send(&rest, context)
-        guard rest.readableBytes == 0 else {
-            octets = ByteBuffer()
-            return rest
+        output.send(&octets, context)
+        guard octets.readableBytes == 0 else {
+            defer { octets = ByteBuffer() }
+            return octets
         }
-        rest = ByteBuffer()
         if octets.capacity > Self.keptCapacity { octets = ByteBuffer() } else { octets.clear() }
         return nil
     }

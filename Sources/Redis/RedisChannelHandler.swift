@@ -14,6 +14,8 @@ final class RedisChannelHandler: ChannelInboundHandler {
     private let reader: ReplyReader
     private let longestQueue: Int
     private var context: ChannelHandlerContext?
+    /// The connection's, while there is one.
+    private var eventLoop: NIOIsolatedEventLoop?
     private var queue = ReplyQueue()
     private var calls = ScriptCalls()
     private var reloading: Set<RedisScript> = []
@@ -128,9 +130,9 @@ final class RedisChannelHandler: ChannelInboundHandler {
     }
 
     private func scheduleFlush() {
-        guard !batch.isFlushScheduled, let context else { return }
+        guard !batch.isFlushScheduled, let eventLoop else { return }
         batch.isFlushScheduled = true
-        context.eventLoop.assumeIsolated().execute { self.flush() }
+        eventLoop.execute { self.flush() }
     }
 
     private func flush() {
@@ -195,6 +197,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        eventLoop = context.eventLoop.assumeIsolated()
     }
 
     /// Also the end of a connection that never came to be, which is told no `channelInactive`.
@@ -261,7 +264,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func end() {
         guard context != nil else { return }
-        context = nil
+        (context, eventLoop) = (nil, nil)
         let error = failure ?? loss(Self.serverClosed)
         failure = error
         let closed = closed

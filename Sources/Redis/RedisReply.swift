@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Octets
-
 /// One whole reply of the server, copied out of hiredis' tree: nothing of it points into the reader.
 @usableFromInline package enum RedisReply: Sendable, Equatable {
     case null
@@ -22,23 +20,6 @@ extension RedisReply {
 
     package var array: [RedisReply]? {
         if case .array(let elements) = self { elements } else { nil }
-    }
-
-    /// The numbers that a script has packed as little-endian doubles into a bulk string, each as an integer; nil for anything else,
-    /// and where one isn't whole, or is more than a double counts exactly.
-    package var packed: [RedisReply]? {
-        guard case .bytes(let bytes) = self, bytes.count.isMultiple(of: 8) else { return nil }
-        var numbers: [RedisReply] = []
-        numbers.reserveCapacity(bytes.count / 8)
-        let span = bytes.span
-        var start = 0
-        while start < span.count {
-            let double = Double(bitPattern: span.word(at: start))
-            guard let number = Int64(exactly: double), number.magnitude <= 1 << 53 else { return nil }
-            numbers.append(.integer(number))
-            start += 8
-        }
-        return numbers
     }
 
     /// A bulk or simple string as UTF-8 text; nil for anything else and for bytes that are no UTF-8.

@@ -67,7 +67,7 @@ import Testing
                     let wait = try Self.wait(bucket, cost: cost, filledAt: start, deniedAt: later)
                     func ask(_ cost: Int, at now: Int) {
                         let charge = Charge([(bucket, cost)], .full)
-                        let question = Question(charge: charge, intent: .grant(nil), confirmation: nil)
+                        let question = Question(charge)
                         steps.append(AnyClock.Step(.admit, question.call(at: now), at: now))
                     }
                     ask(bucket.capacity, at: start)
@@ -110,7 +110,7 @@ import Testing
         case .quota, .slots, .nothing: owed = bucket.capacity
         }
         let status = try #require(
-            LimitStatus(Charge.Item(bucket: bucket, cost: cost), owed: owed, at: now, isDenied: true))
+            Charge.Item(bucket: bucket, cost: cost).status(owed: owed, at: now, isDenied: true))
         return Int(status.retryAfterMicroseconds)
     }
 
@@ -183,8 +183,7 @@ import Testing
             }
             func asked(_ bucket: Bucket, _ times: Range<Int>, at now: Int) -> [AnyClock.Step] {
                 times.map { number in
-                    let question = Question(
-                        charge: Charge([(bucket, 1)], .full), intent: .grant(nil), confirmation: nil)
+                    let question = Question(Charge([(bucket, 1)], .full))
                     return AnyClock.Step(
                         .admit, question.call(slot: Array("s\(number)".utf8), at: now), at: now)
                 }

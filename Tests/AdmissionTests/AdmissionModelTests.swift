@@ -249,7 +249,7 @@ private struct World {
             let guess = Int.random(in: 0..<20, using: &dice) == 0 ? now - 7_200_000_000 : now
             slotCount += 1
             let slot = Array("s\(slotCount)".utf8)
-            let question = Question(charge: charge, intent: .grant(nil), confirmation: nil)
+            let question = Question(charge)
             steps.append(AnyClock.Step(.admit, question.call(slot: slot, at: guess), at: now))
             let answer = world.admit(charge, at: now, guess: guess, slot: slot)
             let verdict = charge.items.isEmpty ? .admitted : answer.verdict
@@ -274,7 +274,7 @@ private struct World {
                 let units =
                     if case .rate(let shape) = item.bucket.meter { shape.units(ofCost: item.cost) } else { item.cost }
                 let lacksRoom = isDenied && item.cost > 0 && owed + units > full
-                guard let status = LimitStatus(item, owed: owed, at: now, isDenied: lacksRoom),
+                guard let status = item.status(owed: owed, at: now, isDenied: lacksRoom),
                     status.capacity == item.bucket.capacity, status.remaining >= 0
                 else { throw Difference("a status of \(item.bucket.allowance)") }
                 let (left, reset, retry): (Int, Int?, Int)

@@ -127,8 +127,7 @@ import Testing
                         continue
                     }
                     let cost = Int.random(in: 0...3, using: &dice) == 0 ? .random(in: 0...limit.burst, using: &dice) : 1
-                    let question = Question(
-                        charge: Charge([(bucket, cost)], .full), intent: .grant(nil), confirmation: nil)
+                    let question = Question(Charge([(bucket, cost)], .full))
                     steps.append(.init(.admit, question.call(at: now), at: now))
                     asked.append((limit, cost))
                 }

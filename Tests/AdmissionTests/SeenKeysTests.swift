@@ -272,7 +272,7 @@ import Testing
         let loops = Self.loops(2)
         for loop in loops { loop.learn("mcp_laptop") }
         var ended = 0
-        let receipt = try #require(Receipt(nil, nil, CredentialHash("mcp_laptop")))
+        let receipt = try #require(Receipt.stub(CredentialHash("mcp_laptop")))
         let watch = loops[1].gate.watch(receipt) { ended += 1 }
         #expect(watch != nil)
         loops[0].ask("mcp_laptop")

@@ -188,6 +188,16 @@ extension RedisReply {
     }
 }
 
+extension Receipt {
+    /// Of a request with a key that took nothing.
+    static func stub(_ hash: CredentialHash) -> Receipt? {
+        let request = AdmissionRequest(kind: .protected, address: "203.0.113.9", selection: PolicySelection())
+        let ask = Ask(request, at: .uptimeNanoseconds(0), within: .zero) { _, _ in }
+        ask.hash = hash
+        return Receipt(of: ask)
+    }
+}
+
 extension KeyEntry {
     /// Of `acme/laptop`, without policies.
     static func stub() throws -> KeyEntry {

@@ -40,17 +40,16 @@ private let minute = 60_000_000
 
         var redis: StubLink { bench.redis }
 
-        /// Asks on a public route.
+        /// Asks on a public route, or for a key.
         @discardableResult
-        func ask(_ intent: Intent = .grant(nil), _ confirmation: Admission.Confirmation? = nil) -> (
-            ask: Ask, charge: Charge
-        ) {
+        func ask(for entry: KeyEntry? = nil) -> (ask: Ask, charge: Charge) {
             var selection = PolicySelection()
             for index in till.policyCounters.indices { selection.append(index, cost: 1) }
             let request = AdmissionRequest(kind: .publicRoute, address: "203.0.113.9", selection: selection)
             let ask = Ask(request, at: bench.now, within: bench.link.timeout) { _, _ in }
             let charge = payers.anonymousCharge(request)
-            till.settle(ask, charge, intent, confirmation)
+            ask.caller = entry.map { Caller(entry: $0, hash: CredentialHash("mcp_laptop")) }
+            till.settle(ask, charge, .grant)
             return (ask, charge)
         }
 
@@ -120,7 +119,7 @@ private let minute = 60_000_000
     func whatWasNotChargedIsAskedAnew(verdict: Int64, answer: String) throws {
         let counter = Counter(Self.policies)
         let entry = try KeyEntry.stub()
-        counter.ask(.grant(entry), Admission.Confirmation(of: entry))
+        counter.ask(for: entry)
         let question = counter.redis.answer(.integer(verdict))
         #expect(question.hasPrefix("admit tg:1:{acme} tg:1:{a:203.0.113.9}:b:address"))
         #expect(counter.answers.count == 1)
@@ -174,7 +173,7 @@ private let minute = 60_000_000
         #expect(counter.redis.answer(.integer(0), try units(2)).hasPrefix("admit tg:1:{:g}:b:all"))
         #expect(counter.decisions.map(\.reason) == [.rateLimited(policies: [1])])
         // Whoever ends it gives back what the first part took.
-        #expect(ask.paid.count == 1)
+        #expect(ask.instalments?.paid.count == 1)
         counter.corrections.giveBack(ask)
         #expect(counter.redis.answer().hasPrefix("correct tg:1:{a:203.0.113.9}:b:address"))
     }

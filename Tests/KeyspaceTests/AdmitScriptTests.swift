@@ -39,9 +39,10 @@ import Testing
             command.append(Int64(clock % 1_000_000))
         }
         let reply = try await client.send(command)
-        let numbers = try #require(reply.packed).compactMap(\.integer)
-        try #require(numbers.count == asked.count + 2)
-        return Answer(now: Int(numbers[0]), verdict: numbers[1], backlogs: numbers[2...].map(Int.init))
+        let answer = try #require(AdmitAnswer(reply))
+        try #require(answer.count == asked.count + 2)
+        let numbers = try (0..<answer.count).map { try #require(answer[$0]) }
+        return Answer(now: numbers[0], verdict: Int64(numbers[1]), backlogs: Array(numbers[2...]))
     }
 
     /// Compares one answer with both models, which take the same step.
@@ -267,8 +268,9 @@ import Testing
                 doubles: asked.flatMap { _ in
                     [shape.unitsPerMicrosecond, shape.capacityUnits, shape.unitsPerToken, shape.unitsPerToken]
                 })
-            let numbers = try #require(try await booth.client.send(command).packed).compactMap(\.integer)
-            try #require(numbers.count == 2 + 2 * rates)
+            let answer = try #require(AdmitAnswer(try await booth.client.send(command)))
+            try #require(answer.count == 2 + 2 * rates)
+            let numbers = try (0..<answer.count).map { try #require(answer[$0]) }
             #expect(numbers[1] == 0)
             #expect(numbers[2..<2 + last].allSatisfy { $0 == 0 })
             #expect(numbers[(2 + rates)..<(2 + rates + last)].allSatisfy { $0 == 0 })

@@ -45,7 +45,9 @@ import Testing
     }
 
     static func receipt(_ number: UInt8) -> Receipt? {
-        Receipt(nil, nil, CredentialHash(of: [number]))
+        let ask = Ask(request(), at: now, within: .zero) { _, _ in }
+        ask.hash = CredentialHash(of: [number])
+        return Receipt(of: ask)
     }
 
     /// One request, a loop's memory of free callers, and the route that it takes.

@@ -46,15 +46,16 @@ final class Corrections {
         }
         if let taken = receipt.taken { correct(taken, to: trueCost) }
         for taken in receipt.earlier { correct(taken, to: trueCost) }
-        guard store.outage == nil, let mark = receipt.usage else { return }
-        meter.correct(mark, of: (receipt.earlier + [receipt.taken].compactMap(\.self)).map(\.charge), to: trueCost)
+        guard store.outage == nil else { return }
+        let charges = (receipt.earlier + [receipt.taken].compactMap(\.self)).map(\.charge)
+        meter.correct(receipt.ask, of: charges, to: trueCost)
     }
 
     /// What was paid slot by slot before one of them denied, or Redis went away.
     func giveBack(_ ask: Ask) {
-        for taken in ask.paid { giveBack(taken, slot: ask.slot) }
-        ask.paid = []
-        ask.statuses = []
+        guard let instalments = ask.instalments else { return }
+        ask.instalments = nil
+        for taken in instalments.paid { giveBack(taken, slot: ask.slot) }
     }
 
     /// Nobody was served for it.

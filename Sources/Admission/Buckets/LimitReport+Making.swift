@@ -2,31 +2,33 @@
 
 import Limits
 
-extension LimitStatus {
-    /// Where a bucket stands after the decision.
+extension Charge.Item {
+    /// Where its bucket stands after the decision; nil where there is none in Redis.
     ///
     /// - Parameters:
     ///   - owed: after the decision: units of a rate, tokens of a quota, slots.
     ///   - now: by the clock that quotas go by.
     ///   - expiry: µs until the state of a rate expires, if that is before all of it has leaked at this rate.
-    init?(_ item: Charge.Item, owed: Int, at now: Int, isDenied: Bool, expiry: Int? = nil) {
-        let bucket = item.bucket
+    func status(owed: Int, at now: Int, isDenied: Bool, expiry: Int? = nil) -> LimitStatus? {
         switch bucket.meter {
         case .nothing: return nil
         case .rate(let shape):
-            self.init(
-                policy: bucket.policy, allowance: bucket.allowance, shape: shape, cost: item.cost, backlog: owed,
+            var status = LimitStatus(
+                policy: bucket.policy, allowance: bucket.allowance, shape: shape, cost: cost, backlog: owed,
                 isDenied: isDenied)
-            if let expiry { cut(to: Int64(expiry)) }
+            if let expiry { status.cut(to: Int64(expiry)) }
+            return status
         case .quota(let quota):
-            self.init(
+            return LimitStatus(
                 policy: bucket.policy, quota: quota, window: bucket.counter(of: quota, at: now).window, used: owed,
                 at: now, isDenied: isDenied)
         case .slots(let slots):
-            self.init(policy: bucket.policy, slots: slots, used: owed, isDenied: isDenied)
+            return LimitStatus(policy: bucket.policy, slots: slots, used: owed, isDenied: isDenied)
         }
     }
+}
 
+extension LimitStatus {
     init(
         policy: Int, allowance: Allowance, shape: BucketShape, cost: Int, backlog: Int, isDenied: Bool
     ) {
@@ -39,7 +41,7 @@ extension LimitStatus {
     }
 
     /// Nothing is owed any more once the state has expired.
-    private mutating func cut(to microseconds: Int64) {
+    fileprivate mutating func cut(to microseconds: Int64) {
         resetAfterMicroseconds = min(resetAfterMicroseconds, microseconds)
         retryAfterMicroseconds = min(retryAfterMicroseconds, microseconds)
         nextTokenAfterMicroseconds = min(nextTokenAfterMicroseconds, microseconds)
@@ -79,7 +81,7 @@ extension LimitReport {
     /// - Parameters:
     ///   - statuses: in any order.
     ///   - charge: what the request asked of the statuses' buckets, and perhaps of others.
-    init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: Charge) {
+    init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: borrowing Charge) {
         guard !statuses.isEmpty else { return nil }
         // The script's order is that of the list where all are rates.
         let statuses = charge.isRepeatable ? statuses : statuses.sorted { $0.policy < $1.policy }

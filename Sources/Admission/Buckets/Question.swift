@@ -5,39 +5,14 @@ import Limits
 import NIOCore
 import Redis
 
-/// One question about buckets: what is asked, and what the answer will be if they have room.
+/// One question about buckets, as Redis is asked it.
 struct Question {
     let charge: Charge
-    let intent: Intent
     let confirmation: Confirmation?
-    /// Asked when this was paid: what lies in other hash slots.
-    private let rest: [Charge]
-    /// All of it together, where this is a part.
-    private let all: Charge?
 
-    init(charge: Charge, intent: Intent, confirmation: Confirmation?, rest: [Charge] = [], whole: Charge? = nil) {
+    init(_ charge: Charge, confirming confirmation: Confirmation? = nil) {
         self.charge = charge
-        self.intent = intent
         self.confirmation = confirmation
-        self.rest = rest
-        all = whole
-    }
-
-    var whole: Charge { all ?? charge }
-
-    /// Of the next hash slot. The record was confirmed in the first one, as nothing was paid before it.
-    var next: Question? {
-        guard let charge = rest.first else { return nil }
-        return Question(
-            charge: charge, intent: intent, confirmation: nil, rest: Array(rest.dropFirst()), whole: whole)
-    }
-
-    /// As of an instant of Redis' clock: a key that doesn't hold then may not hold for another reason than was estimated.
-    func intent(at now: Int) -> Intent {
-        guard let confirmation, confirmation.expectsOutside, case .refuse(let reason, let principal) = intent else {
-            return intent
-        }
-        return .refuse(confirmation.entry.refusal(at: now) ?? reason, principal)
     }
 
     /// All of its keys lie in the hash slot of this one.

@@ -59,137 +59,137 @@ final class Till {
     /// Asks the buckets, all or nothing, and answers by `intent` if they have room.
     ///
     /// - Parameter prepared: the same question, where it was put together before.
-    func settle(
-        _ ask: Ask, _ charge: Charge, _ intent: consuming Intent, _ confirmation: consuming Confirmation? = nil,
-        prepared: KeyEntry.Prepared? = nil
-    ) {
-        if let denial = rememberedRefusal(charge, intent) {
+    func settle(_ ask: Ask, _ charge: Charge, _ intent: Intent, prepared: KeyEntry.Prepared? = nil) {
+        if let denial = rememberedRefusal(ask, charge, intent) {
             deniedFromCache += 1
             return onAnswer(ask, .decided(.deny(denial), nil))
         }
-        let named = ask.request.session
-        let session = named == nil ? nil : BoundSession(named, copy intent, store.names)
+        if let prepared, !paysBySlot, let link = store.sole {
+            begin(ask, charge, intent, by: link)
+            return link.send(prepared.call, of: ask)
+        }
+        let confirmation = intent.confirmation(of: ask.caller?.entry)
+        let session = BoundSession(ask.request.session, intent, of: ask.caller?.entry, store.names)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
-            return onAnswer(ask, .decided(Decision(intent, charge, report: nil), Receipt(nil, nil, ask.hash)))
+            let decision = intent.decision(to: ask.caller?.entry, charge, report: nil)
+            return onAnswer(ask, .decided(decision, Receipt(of: ask)))
         }
         if charge.takesSlots, ask.slot == nil { ask.slot = slots.newName() }
-        guard paysBySlot else {
-            let question = Question(charge: charge, intent: intent, confirmation: confirmation)
-            return self.ask(ask, question, session, prepared: prepared)
-        }
+        guard paysBySlot else { return self.ask(ask, Question(charge, confirming: confirmation), intent, session) }
         var parts = charge.bySlot(policies)
         // The record and the session lie where the organization's buckets do.
         let beginsWithOrganization = parts.first?.items.contains { policies[$0.bucket.policy].subject.isOfOrganization }
         if confirmation != nil || session != nil, beginsWithOrganization != true {
             parts.insert(Charge([], .full), at: 0)
         }
-        let question = Question(
-            charge: parts.removeFirst(), intent: intent, confirmation: confirmation, rest: parts, whole: charge)
-        self.ask(ask, question, session)
+        let instalments = Instalments(of: charge, parts)
+        ask.instalments = instalments
+        guard let first = instalments.next() else { preconditionFailure("What asks for nothing has nothing to settle") }
+        self.ask(ask, Question(first, confirming: confirmation), intent, session)
     }
 
-    /// A question whose answer is due. What hears the answer has hold of this alone, so that no memory is taken for it.
-    private final class Pending {
-        let till: Till
-        let ask: Ask
-        let question: Question
-        let link: StoreLink
-
-        init(_ question: consuming Question, of ask: Ask, by link: StoreLink, for till: Till) {
-            self.question = question
-            self.ask = ask
-            self.link = link
-            self.till = till
-        }
-    }
-
-    private func ask(
-        _ ask: Ask, _ question: consuming Question, _ session: BoundSession? = nil, prepared: KeyEntry.Prepared? = nil
-    ) {
-        let charge = question.charge
+    private func ask(_ ask: Ask, _ question: Question, _ intent: Intent, _ session: BoundSession? = nil) {
         let link = store.link(of: question.firstKey(session))
-        let pending = Pending(question, of: ask, by: link, for: self)
+        begin(ask, question.charge, intent, by: link)
+        let now = question.charge.quotas > 0 ? link.redisTime : 0
+        link.send(question.call(session, slot: ask.slot, at: now), of: ask)
+    }
+
+    /// From here on an answer is due.
+    private func begin(_ ask: Ask, _ charge: Charge, _ intent: Intent, by link: StoreLink) {
         for item in charge.items {
             item.bucket.underWay += item.cost
             // What it has given beside Redis is owed there before Redis is asked for more.
             if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
+        ask.pending = Ask.Pending(charge: charge, intent: intent, till: self)
         waits.wait(ask, on: link)
-        if let prepared { return send(prepared.call, pending) }
-        send(pending.question.call(session, slot: ask.slot, at: charge.quotas > 0 ? link.redisTime : 0), pending)
-    }
-
-    private func send(_ call: RedisCommand, _ pending: Pending) {
-        pending.link.send(
-            call, before: pending.ask.patience, late: { reply in pending.till.giveBackLate(pending, reply) }
-        ) { result in
-            pending.till.conclude(pending, result)
-        }
     }
 
     // MARK: The answer
 
-    private func conclude(_ pending: Pending, _ result: Result<RedisReply, RedisError>) {
-        let (ask, link, charge) = (pending.ask, pending.link, pending.question.charge)
+    fileprivate func conclude(
+        _ ask: Ask, _ charge: Charge, _ intent: Intent, _ result: Result<RedisReply, RedisError>, from link: StoreLink
+    ) {
         for item in charge.items {
             item.bucket.underWay -= item.cost
             assert(item.bucket.underWay >= 0, "No more is answered than was asked")
         }
-        if result.leavesDoubt { ask.inDoubt = charge }
+        ask.isInDoubt = result.leavesDoubt
         if case .failure(.timeout) = result { slots.abandon(ask.slot, charge) }
+        let heard = link.hear(result, of: RedisScript.admit) { reply in AdmitAnswer(reply).map { ($0, $0.time) } }
         guard
-            let answer = waits.hear(
-                result, of: RedisScript.admit, from: link, by: CollectionOfOne(ask),
-                without: { onAnswer($0, .absent($1)) })
+            let answer = waits.note(
+                heard, from: link, by: CollectionOfOne(ask), without: { onAnswer($0, .absent($1)) })
         else { return }
         guard let verdict = charge.verdict(of: answer) else { return miss(ask, "unexpected answer of the script") }
-        let taken = Receipt.Taken(charge: charge, answer)
         guard !ask.isDone, link.isOurs else {
             // Too late, and nobody is served for it.
-            if verdict == .admitted, !ask.wasServed { corrections.giveBack(taken, slot: ask.slot) }
+            if verdict == .admitted, !ask.wasServed {
+                corrections.giveBack(Receipt.Taken(charge: charge, answer), slot: ask.slot)
+            }
             return miss(ask, link.disbelief ?? "closed")
         }
         switch verdict {
+        case .admitted: noteAdmission(ask, charge, intent, answer)
+        case .denied: noteDenial(ask, charge, intent, answer)
         case .stale, .misjudged:
-            guard let confirmation = pending.question.confirmation else {
-                return miss(ask, "unexpected answer of the script")
-            }
-            if verdict == .stale { for item in charge.items { policyCounters[item.bucket.policy].stale += 1 } }
-            onAnswer(ask, verdict == .stale ? .stale(confirmation) : .misjudged(confirmation))
+            guard ask.instalments?.hasBegun != true, let confirmation = intent.confirmation(of: ask.caller?.entry)
+            else { return miss(ask, "unexpected answer of the script") }
+            if case .misjudged = verdict { return onAnswer(ask, .misjudged(confirmation)) }
+            for item in charge.items { policyCounters[item.bucket.policy].stale += 1 }
+            onAnswer(ask, .stale(confirmation))
         case .turned:
             // Redis' time is known now as of this answer, so the next window is the right one.
             ask.retries.turned += 1
             guard ask.retries.turned < 3 else {
                 return onAnswer(ask, .decided(.unavailable("Redis' clock jumps"), nil))
             }
+            let whole = ask.instalments?.whole ?? charge
             corrections.giveBack(ask)
-            settle(ask, pending.question.whole, pending.question.intent, pending.question.confirmation)
-        case .foreign: onAnswer(ask, .foreign(pending.question.intent.principal))
-        case .admitted, .denied: conclude(pending, taken, isAdmitted: verdict == .admitted)
+            settle(ask, whole, intent)
+        case .foreign: onAnswer(ask, .foreign(intent.principal(of: ask.caller?.entry)))
         }
     }
 
-    private func conclude(_ pending: Pending, _ taken: consuming Receipt.Taken, isAdmitted: Bool) {
-        let (ask, charge, whole) = (pending.ask, pending.question.charge, pending.question.whole)
-        var statuses = statuses(taken, isDenied: !isAdmitted, ask)
-        if !ask.statuses.isEmpty { statuses = ask.statuses + statuses }
-        if isAdmitted, let next = pending.question.next {
-            if !charge.items.isEmpty { ask.paid.append(taken) }
-            ask.statuses = statuses
-            return self.ask(ask, next)
+    private func noteAdmission(_ ask: Ask, _ charge: Charge, _ intent: Intent, _ answer: consuming AdmitAnswer) {
+        let statuses = statuses(charge, answer, isDenied: false, ask)
+        guard let instalments = ask.instalments else { return admit(ask, charge, intent, answer, statuses) }
+        instalments.note(statuses)
+        if let next = instalments.next() {
+            instalments.note(Receipt.Taken(charge: charge, answer))
+            return self.ask(ask, Question(next), intent)
         }
-        if isAdmitted { ask.took = whole.largestShare }
-        let decision = Decision(
-            pending.question.intent(at: taken.at), whole, report: LimitReport(at: taken.at, statuses, of: whole))
-        let earlier = ask.paid
-        // Of a denial, what was paid before it goes back; a refusal that all had room for is paid.
-        if isAdmitted { ask.paid = [] }
-        guard case .allow = decision else { return onAnswer(ask, .decided(decision, nil)) }
-        let slot = whole.takesSlots ? slots.hold(ask.slot, whole) : nil
-        let receipt = Receipt(
-            charge.items.isEmpty ? nil : taken, earlier: earlier, slot, ask.hash, meter.mark(ask))
-        onAnswer(ask, .decided(consume decision, receipt))
+        admit(ask, instalments.whole, intent, answer, instalments.statuses)
+    }
+
+    /// All of a charge is paid.
+    private func admit(
+        _ ask: Ask, _ charge: Charge, _ intent: Intent, _ answer: consuming AdmitAnswer,
+        _ statuses: consuming [LimitStatus]
+    ) {
+        ask.took = charge.largestShare
+        let report = LimitReport(at: answer.time, statuses, of: charge)
+        let decision = intent.judged(at: answer.time).decision(to: ask.caller?.entry, charge, report: report)
+        if case .allow = decision {
+            ask.payment.answer = answer
+            if charge.takesSlots { ask.payment.slot = slots.hold(ask.slot, charge) }
+            meter.mark(ask)
+            return onAnswer(ask, .decided(decision, Receipt(of: ask)))
+        }
+        // All had room for the refusal, and it is paid.
+        ask.instalments = nil
+        onAnswer(ask, .decided(decision, nil))
+    }
+
+    /// What was paid before it goes back.
+    private func noteDenial(_ ask: Ask, _ charge: Charge, _ intent: Intent, _ answer: AdmitAnswer) {
+        let statuses = (ask.instalments?.statuses ?? []) + statuses(charge, answer, isDenied: true, ask)
+        let whole = ask.instalments?.whole ?? charge
+        let report = LimitReport(at: answer.time, statuses, of: whole)
+        let decision = intent.judged(at: answer.time).decision(to: ask.caller?.entry, whole, report: report)
+        onAnswer(ask, .decided(decision, nil))
     }
 
     private func miss(_ ask: Ask, _ detail: String) {
@@ -197,48 +197,41 @@ final class Till {
     }
 
     /// The answer to a question that was given up. Who was let through without it has used what it took.
-    private func giveBackLate(_ pending: Pending, _ reply: RedisReply) {
-        let (ask, charge) = (pending.ask, pending.question.charge)
-        guard let link = ask.link else { return }
+    fileprivate func giveBackLate(_ ask: Ask, _ charge: Charge, _ reply: RedisReply, from link: StoreLink) {
         link.noteLateAnswer(after: ask.waited(at: store.eventLoop.now))
-        guard !ask.wasServed, let answer = reply.array ?? reply.packed, link.time(of: answer) != nil,
-            charge.verdict(of: answer) == .admitted
-        else { return }
+        guard !ask.wasServed, let answer = AdmitAnswer(reply), charge.verdict(of: answer) == .admitted else { return }
         corrections.giveBack(Receipt.Taken(charge: charge, answer), slot: ask.slot)
     }
 
     // MARK: What is known of the buckets
 
     /// What an answer says of the enforced buckets; it is remembered where somebody was denied.
-    private func statuses(_ taken: Receipt.Taken, isDenied: Bool, _ ask: Ask) -> [LimitStatus] {
+    private func statuses(_ charge: Charge, _ answer: AdmitAnswer, isDenied: Bool, _ ask: Ask) -> [LimitStatus] {
         let answeredAt = isDenied ? store.eventLoop.now : ask.startedAt
-        let items = taken.charge.items
         var statuses: [LimitStatus] = []
-        statuses.reserveCapacity(items.count)
-        for index in items.indices {
-            let item = items[index]
-            let (bucket, owed, expiry) = (item.bucket, taken.owed(ofItem: index), taken.expiry(ofItem: index))
-            let lacksRoom = !item.hasRoom(beside: owed)
-            if bucket.isEnforced {
-                bucket.lastOwed = (owed, taken.at)
-                let isRefused = isDenied && lacksRoom
-                if isDenied {
-                    bucket.hear(
-                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused,
-                        expiry: expiry)
-                } else if bucket.lastHeard != nil {
-                    bucket.hearOfAdmission(
-                        owed, at: taken.at, askedAt: ask.startedAt, answeredAt: store.eventLoop.now, expiry: expiry)
-                }
-                if let status = LimitStatus(item, owed: owed, at: taken.at, isDenied: isRefused, expiry: expiry) {
-                    policyCounters[bucket.policy].count(status, of: item, isDenied: isDenied)
-                    statuses.append(status)
-                }
-            } else if !isDenied {
-                policyCounters[bucket.policy].countShadow(isDenied: lacksRoom)
+        statuses.reserveCapacity(charge.items.count)
+        for (index, item) in charge.items.enumerated() {
+            let (bucket, owed, expiry) = (item.bucket, answer.owed(ofItem: index), answer.expiry(ofItem: index, charge))
+            guard bucket.isEnforced else {
+                if !isDenied { policyCounters[bucket.policy].countShadow(isDenied: !item.hasRoom(beside: owed)) }
+                continue
+            }
+            bucket.lastOwed = (owed, answer.time)
+            let isRefused = isDenied && !item.hasRoom(beside: owed)
+            if isDenied {
+                bucket.hear(
+                    owed, at: answer.time, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused,
+                    expiry: expiry)
+            } else if bucket.wasHeard {
+                bucket.hearOfAdmission(
+                    owed, at: answer.time, askedAt: ask.startedAt, answeredAt: store.eventLoop.now, expiry: expiry)
+            }
+            if let status = item.status(owed: owed, at: answer.time, isDenied: isRefused, expiry: expiry) {
+                policyCounters[bucket.policy].count(status, of: item, isDenied: isDenied)
+                statuses.append(status)
             }
         }
-        for policy in taken.charge.impossibleInShadow where !isDenied {
+        for policy in charge.impossibleInShadow where !isDenied {
             policyCounters[policy].countShadow(isDenied: true)
         }
         return statuses
@@ -246,8 +239,8 @@ final class Till {
 
     /// A denial that needs no asking, because a bucket has no room as far as is known. What the others hold is taken from
     /// their last answer.
-    private func rememberedRefusal(_ charge: Charge, _ intent: Intent) -> Denial? {
-        guard charge.items.contains(where: { $0.bucket.lastHeard != nil && !$0.isShadow }) else { return nil }
+    private func rememberedRefusal(_ ask: Ask, _ charge: Charge, _ intent: Intent) -> Denial? {
+        guard charge.items.contains(where: { $0.bucket.wasHeard && !$0.isShadow }) else { return nil }
         let now = store.eventLoop.now
         let waits = charge.items.map { $0.isShadow ? nil : $0.bucket.refusedMicroseconds($0.cost, at: now) }
         guard waits.contains(where: { $0 != nil }) else { return nil }
@@ -257,15 +250,35 @@ final class Till {
             guard !item.isShadow, let owed = item.bucket.owed(at: now) else { return nil }
             // Both clocks are estimates: a bucket that refuses has less than the cost, whatever they say.
             let least = wait == nil ? 0 : item.leastOwedByARefusal
-            var status = LimitStatus(
-                item, owed: max(owed, least), at: time, isDenied: wait != nil, expiry: item.bucket.expiry(at: now))
+            var status = item.status(
+                owed: max(owed, least), at: time, isDenied: wait != nil, expiry: item.bucket.expiry(at: now))
             if let wait { status?.retryAfterMicroseconds = Int64(wait) }
             if let status { policyCounters[item.bucket.policy].count(status, of: item, isDenied: true) }
             return status
         }
         guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
         return Denial(
-            reason: .rateLimited(policies: report.deniedPolicies), principal: intent.principal, limits: report)
+            reason: .rateLimited(policies: report.deniedPolicies), principal: intent.principal(of: ask.caller?.entry),
+            limits: report)
+    }
+}
+
+extension StoreLink {
+    /// What hears the answer has hold of the ask alone, so that no memory is taken for it.
+    fileprivate func send(_ call: RedisCommand, of ask: Ask) {
+        send(call, before: ask.patience, late: { ask.hearLate($0) }, { ask.hear($0) })
+    }
+}
+
+extension Ask {
+    fileprivate func hear(_ result: Result<RedisReply, RedisError>) {
+        guard let pending, let link else { preconditionFailure("Only what was asked is answered") }
+        pending.till.conclude(self, pending.charge, pending.intent, result, from: link)
+    }
+
+    fileprivate func hearLate(_ reply: RedisReply) {
+        guard let pending, let link else { preconditionFailure("Only what was asked is answered") }
+        pending.till.giveBackLate(self, pending.charge, reply, from: link)
     }
 }
 

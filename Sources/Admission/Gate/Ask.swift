@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Limits
 import NIOCore
 
@@ -7,15 +8,36 @@ import NIOCore
 struct Retries {
     /// The organization had another revision.
     var stale = 0
+    /// The record that a pointer names wasn't there.
+    var lost = 0
     /// The key's validity ended or began meanwhile.
     var misjudged = 0
     /// A quota's window was over.
     var turned = 0
 }
 
-/// One decision under way.
+/// One decision under way, and what is to be known of it afterwards (``Receipt``).
+///
+/// Invariant: of buckets it asks one question at a time, and none after one that was given up.
 final class Ask {
     typealias Completion = (Decision, Receipt?) -> Void
+
+    /// A question about buckets.
+    struct Pending {
+        let charge: Charge
+        let intent: Intent
+        /// Hears the answer.
+        let till: Till
+    }
+
+    /// What it was admitted by.
+    struct Payment {
+        /// That all buckets had room; nil where Redis wasn't asked.
+        var answer: AdmitAnswer?
+        var slot: HeldSlot?
+        /// For which its call was counted as its caller's, since 1970; nil where it wasn't.
+        var day: Int32?
+    }
 
     let request: AdmissionRequest
     let startedAt: NIODeadline
@@ -35,24 +57,25 @@ final class Ask {
     var hash: CredentialHash?
     /// Whether the pointer to its record was read for this request.
     var isPointerFresh = false
-    /// The record that a pointer names wasn't there.
-    var hasMissedRecord = false
-    /// Its buckets were asked for, and whether they have paid is not known.
-    var inDoubt: Charge?
+    /// What was asked last: the answer is due, or came.
+    var pending: Pending?
+    /// Whether that was paid is not known.
+    var isInDoubt = false
     var retries = Retries()
     /// Whether it stands among those that wait.
     var isTimed = false
     /// It ended by being let through.
     private(set) var wasServed = false
-    /// Of a charge that is paid slot by slot: what was paid so far, and where those buckets stand.
-    var paid: [Receipt.Taken] = []
-    var statuses: [LimitStatus] = []
+    /// Of a charge that is paid slot by slot.
+    var instalments: Instalments?
     /// Once the key is known to hold.
     var caller: Caller?
     /// What it took from buckets, if anything.
     var took: Charge.Share?
     /// What it takes in concurrency policies, the same however often it asks.
     var slot: [UInt8]?
+    /// Once it is admitted.
+    var payment = Payment()
 
     init(
         _ request: AdmissionRequest, at now: NIODeadline, within timeout: TimeAmount, _ completion: @escaping Completion
@@ -66,6 +89,9 @@ final class Ask {
     }
 
     var isDone: Bool { completion == nil }
+
+    /// What may have been paid, and nobody knows.
+    var inDoubt: Charge? { isInDoubt ? pending?.charge : nil }
 
     /// The question that it waits for has the budget of one, and not what others have left of its time.
     var hadWholeTime: Bool { patience < deadline }

@@ -8,13 +8,13 @@ import NIOCore
 extension Gate {
     /// The proxy has refused the request for what it is; the address pays, and its empty bucket is a 429.
     func refuseForTheProxy(_ ask: Ask) {
-        till.settle(ask, payers.addressCharge(ask.request), .grant(nil))
+        till.settle(ask, payers.addressCharge(ask.request), .grant)
     }
 
     /// No credential is looked at, or none is needed.
     func passWithoutCredential(_ ask: Ask) {
         if case .announced = ask.request.kind { return finish(ask, .allow(.plain)) }
-        till.settle(ask, payers.anonymousCharge(ask.request), .grant(nil))
+        till.settle(ask, payers.anonymousCharge(ask.request), .grant)
     }
 
     func judgeCredential(_ ask: Ask) {
@@ -68,38 +68,34 @@ extension Gate {
     private func refuse(
         _ ask: Ask, _ reason: Denial.Reason, _ entry: KeyEntry? = nil, _ confirmation: Confirmation? = nil
     ) {
-        till.settle(ask, payers.addressCharge(ask.request), .refuse(reason, entry?.principal), confirmation)
+        till.settle(ask, payers.addressCharge(ask.request), .refuse(reason, entry?.principal, confirmation))
     }
 
     private func grant(_ ask: Ask, _ entry: KeyEntry) {
         ask.caller = ask.hash.map { Caller(entry: entry, hash: $0) }
         if case .announced = ask.request.kind { return finish(ask, .allow(Grant(entry.rights))) }
-        let confirmation = Confirmation(of: entry)
-        if case .recheck = ask.request.kind {
-            return till.settle(ask, Charge([], .nothing), .grant(entry), confirmation)
+        let request = ask.request
+        if case .recheck = request.kind { return till.settle(ask, Charge([], .nothing), .grant) }
+        if let objection = entry.record.objection(to: request) {
+            let intent = Intent.refuse(objection, entry.principal, Confirmation(of: entry))
+            return till.settle(ask, payers.keyCharge(request, entry, .one), intent)
         }
-        if let objection = entry.record.objection(to: ask.request) {
-            let intent = Intent.refuse(objection, entry.principal)
-            return till.settle(ask, payers.keyCharge(ask.request, entry, .one), intent, confirmation)
+        if case .abandoned = request.kind {
+            return till.settle(ask, payers.keyCharge(request, entry, .one), .grant)
         }
-        if case .abandoned = ask.request.kind {
-            return till.settle(ask, payers.keyCharge(ask.request, entry, .one), .grant(entry), confirmation)
+        guard request.session == nil else { return till.settle(ask, payers.keyCharge(request, entry), .grant) }
+        let looksOnly = !request.takesTokens
+        if let prepared = entry.prepared(for: request.selection, looksOnly: looksOnly) {
+            return till.settle(ask, prepared.charge, .grant, prepared: prepared)
         }
-        guard ask.request.session == nil else {
-            return till.settle(ask, payers.keyCharge(ask.request, entry), .grant(entry), confirmation)
-        }
-        let looksOnly = !ask.request.takesTokens
-        if let prepared = entry.prepared(for: ask.request.selection, looksOnly: looksOnly) {
-            return till.settle(ask, prepared.charge, .grant(entry), confirmation, prepared: prepared)
-        }
-        let charge = payers.keyCharge(ask.request, entry)
+        let charge = payers.keyCharge(request, entry)
         guard charge.isRepeatable,
             charge.items.allSatisfy({ configuration.policies[$0.bucket.policy].subject != .address })
-        else { return till.settle(ask, charge, .grant(entry), confirmation) }
-        let call = Question(charge: charge, intent: .grant(entry), confirmation: confirmation).call(at: 0)
+        else { return till.settle(ask, charge, .grant) }
         let prepared = KeyEntry.Prepared(
-            selection: ask.request.selection, looksOnly: looksOnly, charge: charge, call: call)
+            selection: request.selection, looksOnly: looksOnly, charge: charge,
+            call: Question(charge, confirming: Confirmation(of: entry)).call(at: 0))
         entry.keep(prepared)
-        till.settle(ask, charge, .grant(entry), confirmation, prepared: prepared)
+        till.settle(ask, charge, .grant, prepared: prepared)
     }
 }

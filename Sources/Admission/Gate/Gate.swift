@@ -290,7 +290,7 @@ package final class Gate {
         case .absent(let absence): decideWithoutRedis(ask, absence)
         case .foreign(let principal):
             // As much of a guess as a key that isn't one.
-            till.settle(ask, payers.addressCharge(ask.request), .refuse(.foreignSession, principal))
+            till.settle(ask, payers.addressCharge(ask.request), .refuse(.foreignSession, principal, nil))
         case .stale(let confirmation):
             guard let hash = ask.hash else {
                 return decideWithoutRedis(ask, .useless("no credential to ask again for"))

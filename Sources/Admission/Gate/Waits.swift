@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import Redis
 
 /// The asks that wait for an answer of Redis, or for their turn to ask.
 ///
@@ -19,9 +18,9 @@ final class Waits {
 
     var isEmpty: Bool { asks.isEmpty }
 
-    /// An ask begins to wait for an answer by a link.
+    /// An ask begins to wait for an answer by a link: the first time at once when it is made.
     func wait(_ ask: Ask, on link: StoreLink) {
-        ask.expect(of: link, at: eventLoop.now)
+        ask.expect(of: link, at: ask.isTimed ? eventLoop.now : ask.startedAt)
         guard !ask.isTimed else { return }
         ask.isTimed = true
         while let first = asks.first, first.isDone { asks.removeFirst() }
@@ -50,13 +49,13 @@ final class Waits {
         return nil
     }
 
-    /// The elements of a script's answer that asks wait for. Where there is none, `miss` is called for each of them, except
-    /// those that waited for another's question and have time left to ask their own.
-    func hear(
-        _ result: Result<RedisReply, RedisError>, of script: RedisScript, from link: StoreLink,
-        by asks: some Sequence<Ask>, without miss: (Ask, Absence) -> Void
-    ) -> [RedisReply]? {
-        switch link.hear(result, of: script) {
+    /// A script's answer, as `link` has heard it, that asks wait for. Where there is none, `miss` is called for each of them,
+    /// except those that waited for another's question and have time left to ask their own.
+    func note<Answer>(
+        _ heard: Result<Answer, Absence>, from link: StoreLink, by asks: some Sequence<Ask>,
+        without miss: (Ask, Absence) -> Void
+    ) -> Answer? {
+        switch heard {
         case .success(let answer):
             // One question, however many wait for it.
             for ask in asks {

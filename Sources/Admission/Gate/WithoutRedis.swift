@@ -92,7 +92,7 @@ final class WithoutRedis {
         }
         guard word != .closed else { return (.deny(Denial(reason: reason)), nil) }
         // What no wait helps needs no Redis to be known.
-        guard charge.impossible == nil else { return (Decision(.grant(entry), charge, report: nil), nil) }
+        guard charge.impossible == nil else { return (Intent.grant.decision(to: entry, charge, report: nil), nil) }
         guard let here = take(counted, of: charge, ask) else {
             return (.deny(Denial(reason: reason, principal: entry?.principal)), nil)
         }
@@ -100,7 +100,8 @@ final class WithoutRedis {
         count(here.statuses, isDenied: isDenied)
         if !isDenied { for item in uncounted { policyCounters[item.bucket.policy].open += 1 } }
         let report = LimitReport(at: store.redisTime, here.statuses, of: charge)
-        return (Decision(.grant(entry), charge, report: report), Receipt(nil, here.slot, ask.hash))
+        ask.payment.slot = here.slot
+        return (Intent.grant.decision(to: entry, charge, report: report), Receipt(of: ask))
     }
 
     private func count(_ statuses: [LimitStatus], isDenied: Bool) {

@@ -325,11 +325,11 @@ final class KeyBook {
     private func doubtPointer(_ want: OrganizationLoad.Want, by link: StoreLink) {
         cache.remove(want.hash)
         tell(want.asks, by: link) { ask in
-            guard !ask.hasMissedRecord else {
+            guard ask.retries.lost == 0 else {
                 self.complaints.noteLost(want.pointer.principal.keyID)
                 return .lost
             }
-            ask.hasMissedRecord = true
+            ask.retries.lost += 1
             self.lookUp(ask, want.hash)
             return nil
         }
@@ -434,7 +434,7 @@ final class KeyBook {
     private func hear(
         _ result: Result<RedisReply, RedisError>, of script: RedisScript, from link: StoreLink, by asks: [Ask]
     ) -> [RedisReply]? {
-        waits.hear(result, of: script, from: link, by: asks) { onFinding($0, .absent($1)) }
+        waits.note(link.hear(result, of: script), from: link, by: asks) { onFinding($0, .absent($1)) }
     }
 }
 

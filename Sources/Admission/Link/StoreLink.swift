@@ -136,9 +136,9 @@ final class StoreLink {
         return lastTime.redis + Int((eventLoop.now - lastTime.heardAt).nanoseconds / 1_000)
     }
 
-    /// Redis was of use: what is remembered of keys is as good as it was then.
+    /// What Redis said last was of use: what is remembered of keys is as good as it was then.
     func noteUse() {
-        usedAt = eventLoop.now
+        usedAt = lastTime?.heardAt ?? eventLoop.now
     }
 
     /// It has the keys of another one now, which was of use when it was.
@@ -270,19 +270,32 @@ final class StoreLink {
         return Int(time)
     }
 
-    /// The elements of a script's answer, the first of which is Redis' time. They may be packed.
+    /// The elements of a script's answer, the first of which is Redis' time.
     func hear(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> Result<[RedisReply], Absence> {
+        hear(result, of: script) { reply in
+            guard let elements = reply.array, let time = time(of: elements) else { return nil }
+            return (elements, time)
+        }
+    }
+
+    /// A script's answer.
+    ///
+    /// - Parameter read: what it is, and Redis' time in it; nil of what is none.
+    func hear<Answer>(
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript,
+        _ read: (RedisReply) -> (answer: Answer, time: Int)?
+    ) -> Result<Answer, Absence> {
         switch result {
         case .success(let reply):
             health.noteAnswer()
             // Whatever answers here, no number of its may be one that can't be counted with.
-            guard let elements = reply.array ?? reply.packed, let time = time(of: elements) else {
+            guard let (answer, time) = read(reply) else {
                 return .failure(.useless("unexpected answer of a script"))
             }
             let now = eventLoop.now
             health.noteSuccess(of: script, at: now)
             lastTime = (time, now)
-            return .success(elements)
+            return .success(answer)
         case .failure(.timeout): return .failure(.late)
         case .failure(let error):
             if case .server = error { noteRefusal(error, of: script) }
@@ -292,8 +305,8 @@ final class StoreLink {
 
     /// What a request waited for, for so long, was answered.
     func noteAnswer(after waited: (NIODeadline) -> TimeAmount) {
-        health.noteTimely(at: eventLoop.now)
         guard let lastTime else { return }
+        health.noteTimely(at: lastTime.heardAt)
         traffic.durations.observe(nanoseconds: waited(lastTime.heardAt).nanoseconds)
     }
 

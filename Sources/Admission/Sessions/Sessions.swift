@@ -24,9 +24,9 @@ struct BoundSession {
     let subject: String
 
     /// What the script is to ask about the session that a request names; nil where it names none, or is refused anyway.
-    init?(_ id: [UInt8]?, _ intent: Intent, _ names: Names) {
-        guard let id, case .grant(let entry) = intent else { return nil }
-        let owner = entry?.rights.owner ?? .anybody
+    init?(_ id: [UInt8]?, _ intent: Intent, of caller: KeyEntry?, _ names: Names) {
+        guard let id, case .grant = intent else { return nil }
+        let owner = caller?.rights.owner ?? .anybody
         name = names.session(SessionHash(of: id), of: owner.organization)
         subject = owner.subject
     }

@@ -95,13 +95,6 @@ struct Caller {
     let hash: CredentialHash
 }
 
-/// What an admitted request was counted as, for when it turns out to have cost something else.
-struct UsageMark {
-    let caller: Caller
-    let day: Int32
-    let tools: [[UInt8]?]
-}
-
 extension Charge {
     /// The most that one of the rates and quotas in force takes: what the request costs its caller.
     struct Share: Equatable {

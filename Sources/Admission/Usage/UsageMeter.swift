@@ -35,42 +35,46 @@ final class UsageMeter {
     func count(_ ask: Ask, _ decision: Decision) {
         guard let caller = ask.caller, let isAllowed = decision.countsAsAllowed(for: ask.request) else { return }
         let count = UsageTable.Count(allowed: isAllowed ? 1 : 0, denied: isAllowed ? 0 : 1)
-        let mark = UsageMark(caller: caller, day: usage.day, tools: ask.request.tools)
         // Somebody else's session is paid by the address.
-        tally(mark, count, decision.isAboutForeignSession ? nil : ask.took)
+        tally(caller, ask.request, count, decision.isAboutForeignSession ? nil : ask.took, on: usage.day)
     }
 
     /// One call without a tool that was let through.
     func count(_ caller: Caller) {
-        add(UsageTable.Count(allowed: 1), UsageTools.none, UsageMark(caller: caller, day: usage.day, tools: []))
+        add(UsageTable.Count(allowed: 1), UsageTools.none, caller, on: usage.day)
     }
 
-    /// The mark of a request that was counted, as far as it can turn out otherwise.
-    func mark(_ ask: Ask) -> UsageMark? {
-        ask.caller.map { UsageMark(caller: $0, day: usage.day, tools: ask.request.tools) }
+    /// Notes for which day an admitted request is counted, for when it turns out to have cost something else.
+    func mark(_ ask: Ask) {
+        if ask.caller != nil { ask.payment.day = usage.day }
     }
 
     /// What a request was charged, in these parts, turns out to be another cost.
-    func correct(_ mark: UsageMark, of charges: [Charge], to trueCost: (Charge.Item) -> Int) {
+    func correct(_ ask: Ask, of charges: [Charge], to trueCost: (Charge.Item) -> Int) {
+        guard let caller = ask.caller, let day = ask.payment.day else { return }
         let old = Charge.Share.largest(of: charges) { $0.cost }
         // More than this isn't charged, whatever the handler says.
         let new = Charge.Share.largest(of: charges) { min(trueCost($0), 2 * $0.bucket.capacity) }
         guard old != new else { return }
-        if let old { tally(mark, UsageTable.Count(), old, sign: -1) }
-        if let new { tally(mark, UsageTable.Count(), new) }
+        if let old { tally(caller, ask.request, UsageTable.Count(), old, sign: -1, on: day) }
+        if let new { tally(caller, ask.request, UsageTable.Count(), new, on: day) }
     }
 
     /// A batch counts for each tool it calls, with what the call costs; what of the cost is for none of them counts as no
     /// tool's.
-    private func tally(_ mark: UsageMark, _ count: UsageTable.Count, _ share: Charge.Share?, sign: Int = 1) {
-        guard mark.tools.count > 1 else {
-            let place = mark.tools.first.map(usage.tools.place) ?? UsageTools.none
+    private func tally(
+        _ caller: Caller, _ request: AdmissionRequest, _ count: UsageTable.Count, _ share: Charge.Share?, sign: Int = 1,
+        on day: Int32
+    ) {
+        let tools = request.tools
+        guard tools.count > 1 else {
+            let place = tools.first.map(usage.tools.place) ?? UsageTools.none
             var count = count
             count.cost = sign * (share?.cost ?? 0)
-            return add(count, place, mark)
+            return add(count, place, caller, on: day)
         }
         var left = share?.cost ?? 0
-        for tool in mark.tools {
+        for tool in tools {
             let place = usage.tools.place(of: tool)
             var count = count
             if let share, left > 0 {
@@ -78,14 +82,14 @@ final class UsageMeter {
                 count.cost = sign * part
                 left -= part
             }
-            add(count, place, mark)
+            add(count, place, caller, on: day)
         }
-        if left > 0 { add(UsageTable.Count(cost: sign * left), UsageTools.none, mark) }
+        if left > 0 { add(UsageTable.Count(cost: sign * left), UsageTools.none, caller, on: day) }
     }
 
-    private func add(_ count: UsageTable.Count, _ place: Int32, _ mark: UsageMark) {
-        let key = UsageTable.Key(credential: mark.caller.hash, day: mark.day, tool: place)
-        if !usage.table.add(count, to: key, of: mark.caller.entry.pointer, at: usage.seconds) {
+    private func add(_ count: UsageTable.Count, _ place: Int32, _ caller: Caller, on day: Int32) {
+        let key = UsageTable.Key(credential: caller.hash, day: day, tool: place)
+        if !usage.table.add(count, to: key, of: caller.entry.pointer, at: usage.seconds) {
             dropped += count.calls
         }
     }

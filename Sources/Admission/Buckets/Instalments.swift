@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A charge that is paid hash slot by hash slot: what is left to ask, what was paid so far, and where those buckets stand.
+final class Instalments {
+    let whole: Charge
+    private var rest: ArraySlice<Charge>
+    private(set) var paid: [Receipt.Taken] = []
+    private(set) var statuses: [LimitStatus] = []
+    /// One part was answered. The record was confirmed in the first one, as nothing was paid before it.
+    private(set) var hasBegun = false
+
+    /// - Parameter parts: of the whole, each in one hash slot.
+    init(of whole: Charge, _ parts: [Charge]) {
+        self.whole = whole
+        rest = parts[...]
+    }
+
+    /// What to ask for next; nil where all is asked for.
+    func next() -> Charge? { rest.popFirst() }
+
+    /// A part was answered.
+    func note(_ statuses: [LimitStatus]) {
+        hasBegun = true
+        self.statuses += statuses
+    }
+
+    /// It is paid.
+    func note(_ taken: Receipt.Taken) {
+        if !taken.charge.items.isEmpty { paid.append(taken) }
+    }
+}
