@@ -65,27 +65,36 @@ final class RedisChannelHandler: ChannelInboundHandler {
     /// - Parameter late: has a reply that comes when `completion` was told `.timeout`, once another one came in time or none
     ///   is due: it is this command's then.
     func send(
-        _ command: RedisCommand, deadline: NIODeadline, late: ReplyQueue.Late? = nil,
-        _ completion: @escaping Completion
+        _ command: consuming RedisCommand, deadline: NIODeadline, late: consuming ReplyQueue.Late? = nil,
+        _ completion: consuming @escaping Completion
     ) {
         guard context != nil, failure == nil else {
             return completion(.failure(failure ?? .notConnected("closed")))
         }
         guard queue.count < longestQueue else { return completion(.failure(.overloaded)) }
-        guard let script = command.script else {
-            return enqueue(command, ReplyQueue.Slot(completion, deadline: deadline, sentAt: clock, late: late))
+        guard command.isCall else {
+            batch.append(command, calling: nil)
+            return expectReply(ReplyQueue.Slot(completion, deadline: deadline, sentAt: clock, late: late))
         }
-        guard let call = calls[script] else {
-            return load(script, deadline: deadline) { loaded in
-                switch loaded {
-                case .success: self.send(command, deadline: deadline, late: late, completion)
-                case .failure(let error): completion(.failure(error))
-                }
+        guard let call = calls.call(for: command) else {
+            return loadScript(of: command, deadline: deadline, late: late, completion)
+        }
+        batch.append(command, calling: call)
+        expectReply(
+            ReplyQueue.Slot(completion, deadline: deadline, sentAt: clock, else: .load(consume command), late: late))
+    }
+
+    /// The script first, then its call.
+    private func loadScript(
+        of command: RedisCommand, deadline: NIODeadline, late: ReplyQueue.Late?, _ completion: @escaping Completion
+    ) {
+        guard let script = command.script else { preconditionFailure("Only a call is of a script") }
+        load(script, deadline: deadline) { loaded in
+            switch loaded {
+            case .success: self.send(command, deadline: deadline, late: late, completion)
+            case .failure(let error): completion(.failure(error))
             }
         }
-        enqueue(
-            command, calling: call,
-            ReplyQueue.Slot(completion, deadline: deadline, sentAt: clock, else: .load(command), late: late))
     }
 
     /// Loads those of the scripts that the server doesn't have from us yet: else each of the first commands would.
@@ -124,6 +133,11 @@ final class RedisChannelHandler: ChannelInboundHandler {
 
     private func enqueue(_ command: RedisCommand, calling call: ByteBuffer? = nil, _ slot: ReplyQueue.Slot) {
         batch.append(command, calling: call)
+        expectReply(slot)
+    }
+
+    /// A command is about to leave.
+    private func expectReply(_ slot: ReplyQueue.Slot) {
         askedAt = clock
         queue.append(slot)
         scheduleFlush()

@@ -12,6 +12,9 @@ package struct RedisCommand: Sendable {
     private(set) var argumentCount: Int
     private(set) var arguments: ByteBuffer
 
+    /// Of a script.
+    var isCall: Bool { script != nil }
+
     /// A plain command: `RedisCommand("GET")`.
     package init(_ name: String) {
         script = nil

@@ -138,7 +138,8 @@ package final class RedisConnection {
     ///
     /// - Parameter late: told the reply if it comes after `.timeout`, on the same connection and beyond doubt.
     package func send(
-        _ command: RedisCommand, deadline: NIODeadline, late: Late? = nil, _ completion: @escaping Completion
+        _ command: consuming RedisCommand, deadline: NIODeadline, late: consuming Late? = nil,
+        _ completion: consuming @escaping Completion
     ) {
         switch machine.state {
         case .ready(let handler, _):

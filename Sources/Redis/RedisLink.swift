@@ -20,8 +20,8 @@ package protocol RedisLink: AnyObject {
     ///
     /// - Parameter late: told the reply if it comes after `.timeout`.
     func send(
-        _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
-        _ completion: @escaping RedisConnection.Completion)
+        _ command: consuming RedisCommand, deadline: NIODeadline, late: consuming RedisConnection.Late?,
+        _ completion: consuming @escaping RedisConnection.Completion)
 
     /// Ends what is out of time. To be called every tick.
     ///

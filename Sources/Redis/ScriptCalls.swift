@@ -7,6 +7,12 @@ struct ScriptCalls {
     /// In the order of loading, so that what is called most is found at once. A table would be slower: there are ten.
     private var calls: [(script: RedisScript, call: ByteBuffer)] = []
 
+    /// - Returns: nil where the server doesn't have its script.
+    func call(for command: RedisCommand) -> ByteBuffer? {
+        for index in calls.indices where calls[index].script == command.script { return calls[index].call }
+        return nil
+    }
+
     subscript(script: RedisScript) -> ByteBuffer? {
         get {
             for index in calls.indices where calls[index].script == script { return calls[index].call }

@@ -211,23 +211,23 @@ final class Till {
         var statuses: [LimitStatus] = []
         statuses.reserveCapacity(charge.items.count)
         for (index, item) in charge.items.enumerated() {
-            let (bucket, owed, expiry) = (item.bucket, answer.owed(ofItem: index), answer.expiry(ofItem: index, charge))
-            guard bucket.isEnforced else {
-                if !isDenied { policyCounters[bucket.policy].countShadow(isDenied: !item.hasRoom(beside: owed)) }
+            let (owed, expiry) = (answer.owed(ofItem: index), answer.expiry(ofItem: index, charge))
+            guard !item.isShadow else {
+                if !isDenied { policyCounters[item.bucket.policy].countShadow(isDenied: !item.hasRoom(beside: owed)) }
                 continue
             }
-            bucket.lastOwed = (owed, answer.time)
+            item.bucket.lastOwed = (owed, answer.time)
             let isRefused = isDenied && !item.hasRoom(beside: owed)
             if isDenied {
-                bucket.hear(
+                item.bucket.hear(
                     owed, at: answer.time, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused,
                     expiry: expiry)
-            } else if bucket.wasHeard {
-                bucket.hearOfAdmission(
+            } else if item.bucket.wasHeard {
+                item.bucket.hearOfAdmission(
                     owed, at: answer.time, askedAt: ask.startedAt, answeredAt: store.eventLoop.now, expiry: expiry)
             }
             if let status = item.status(owed: owed, at: answer.time, isDenied: isRefused, expiry: expiry) {
-                policyCounters[bucket.policy].count(status, of: item, isDenied: isDenied)
+                policyCounters[status.policy].count(status, of: item, isDenied: isDenied)
                 statuses.append(status)
             }
         }
@@ -265,7 +265,7 @@ final class Till {
 
 extension StoreLink {
     /// What hears the answer has hold of the ask alone, so that no memory is taken for it.
-    fileprivate func send(_ call: RedisCommand, of ask: Ask) {
+    fileprivate func send(_ call: consuming RedisCommand, of ask: Ask) {
         send(call, before: ask.patience, late: { ask.hearLate($0) }, { ask.hear($0) })
     }
 }

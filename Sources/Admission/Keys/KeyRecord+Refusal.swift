@@ -16,12 +16,13 @@ extension KeyRecord {
 
     /// Why the key, though it holds, may not do this: the first of where, for what, and with which tool.
     func objection(to request: AdmissionRequest) -> Denial.Reason? {
-        guard networks.permit(request.clientAddress, isUnix: request.address == "unix") else {
-            return .addressNotAllowed
+        guard networks.isUnrestricted || networks.permit(request.clientAddress, isUnix: request.address == "unix")
+        else { return .addressNotAllowed }
+        if !request.scopes.isEmpty {
+            let missing = scopes.missing(of: request.scopes)
+            guard missing.isEmpty else { return .insufficientScope(missing) }
         }
-        let missing = scopes.missing(of: request.scopes)
-        guard missing.isEmpty else { return .insufficientScope(missing) }
-        return tools.firstDenied(of: request.tools).map(Denial.Reason.toolNotAllowed)
+        return request.tools.isEmpty ? nil : tools.firstDenied(of: request.tools).map(Denial.Reason.toolNotAllowed)
     }
 }
 

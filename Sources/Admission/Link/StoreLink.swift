@@ -210,8 +210,8 @@ final class StoreLink {
     // MARK: Asking
 
     func send(
-        _ call: RedisCommand, before deadline: NIODeadline, late: RedisConnection.Late? = nil,
-        _ then: @escaping RedisConnection.Completion
+        _ call: consuming RedisCommand, before deadline: NIODeadline, late: consuming RedisConnection.Late? = nil,
+        _ then: consuming @escaping RedisConnection.Completion
     ) {
         guard let redirector else { return transmit(call, before: deadline, late: late, then) }
         redirector.send(call, by: self, before: deadline, late: late, then)
@@ -219,8 +219,8 @@ final class StoreLink {
 
     /// To this server, whatever it says of where it should have gone.
     func transmit(
-        _ call: RedisCommand, before deadline: NIODeadline, late: RedisConnection.Late? = nil,
-        _ then: @escaping RedisConnection.Completion
+        _ call: consuming RedisCommand, before deadline: NIODeadline, late: consuming RedisConnection.Late? = nil,
+        _ then: consuming @escaping RedisConnection.Completion
     ) {
         guard let connection else { return then(.failure(.shutdown)) }
         connection.send(call, deadline: deadline, late: late, then)
