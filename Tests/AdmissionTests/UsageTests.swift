@@ -349,13 +349,13 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
         // A new tool of a known key.
         #expect(add(one, to: key(0, tool: 3), of: pointer, at: 8))
         #expect(add(one, to: key(0, tool: UsageTools.none), of: pointer, at: 9))
-        #expect(table.cells[key(0, tool: 3)] == nil)
-        let folded = try #require(table.cells[key(0, tool: UsageTools.other)])
+        #expect(table[key(0, tool: 3)] == nil)
+        let folded = try #require(table[key(0, tool: UsageTools.other)])
         #expect(folded.count == UsageTable.Count(allowed: 2, cost: 4))
         #expect(folded.lastUse == 9)
         // One that has a cell keeps it.
         #expect(add(one, to: key(1, tool: 2), of: pointer, at: 8))
-        #expect(table.cells[key(1, tool: 2)]?.count == UsageTable.Count(allowed: 2, cost: 4))
+        #expect(table[key(1, tool: 2)]?.count == UsageTable.Count(allowed: 2, cost: 4))
         for number in 1..<1_000 { #expect(add(one, to: key(number, tool: 5), of: pointer, at: 7)) }
         #expect(table.cells.count == 11_000)
         #expect(!add(one, to: key(1_000, tool: 5), of: pointer, at: 7))
@@ -365,6 +365,28 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
         let taken = table.take()
         #expect(taken.count == 11_000)
         #expect(table.isEmpty)
+    }
+
+    /// A place is that of another key, or of none, once the table was taken.
+    @Test func aPlaceIsOnlyAHint() throws {
+        let pointer = try #require(Self.pointer)
+        var table = UsageTable()
+        let one = UsageTable.Count(allowed: 1)
+        var (first, second): (Int32, Int32) = (0, 0)
+        for _ in 0..<2 {
+            for _ in 0..<3 {
+                let isFirst = table.add(one, to: key(1, tool: 0), of: pointer, at: 7, &first)
+                let isSecond = table.add(one, to: key(2, tool: 0), of: pointer, at: 8, &second)
+                #expect(isFirst && isSecond)
+            }
+            #expect((first, second) == (0, 1))
+            #expect(table[key(1, tool: 0)]?.count == UsageTable.Count(allowed: 3))
+            #expect(table[key(2, tool: 0)]?.count == UsageTable.Count(allowed: 3))
+            #expect(table[key(2, tool: 0)]?.lastUse == 8)
+            #expect(table.take().count == 2)
+            #expect(table[key(1, tool: 0)] == nil)
+            second = 0
+        }
     }
 
     @Test func chunksAreOfOneOrganizationAndDayAndBounded() throws {

@@ -55,6 +55,9 @@ final class KeyEntry {
     /// The secrets by which the key was proven, by their generation in ``CheckBook``.
     var provenIn: Int?
 
+    /// Where its last call was counted (``UsageTable``).
+    var usagePlace: Int32 = 0
+
     private var hasAsked = false
     private var prepared: [Prepared] = []
     /// Selections differ by route and method; more than these are put together anew each time.

@@ -27,7 +27,7 @@ final class UsageMeter {
     }
 
     /// What is counted and not on its way to Redis.
-    var counted: UsageTable.Count { usage.table.cells.values.reduce(into: UsageTable.Count()) { $0 += $1.count } }
+    var counted: UsageTable.Count { usage.table.cells.reduce(into: UsageTable.Count()) { $0 += $1.cell.count } }
 
     // MARK: Counting
 
@@ -89,7 +89,8 @@ final class UsageMeter {
 
     private func add(_ count: UsageTable.Count, _ place: Int32, _ caller: Caller, on day: Int32) {
         let key = UsageTable.Key(credential: caller.hash, day: day, tool: place)
-        if !usage.table.add(count, to: key, of: caller.entry.pointer, at: usage.seconds) {
+        let entry = caller.entry
+        if !usage.table.add(count, to: key, of: entry.pointer, at: usage.seconds, &entry.usagePlace) {
             dropped += count.calls
         }
     }

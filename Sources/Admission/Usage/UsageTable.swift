@@ -52,16 +52,32 @@ struct UsageTable {
     static let foldsAt = 10_000
     static let most = 11_000
 
-    private(set) var cells: [Key: Cell] = [:]
+    private(set) var cells: [(key: Key, cell: Cell)] = []
+    /// Of cells, by their keys.
+    private var places: [Key: Int] = [:]
 
     var isEmpty: Bool { cells.isEmpty }
 
-    /// One look-up, and no memory where the cell is there.
-    ///
+    subscript(key: Key) -> Cell? { places[key].map { cells[$0].cell } }
+
+    /// - Parameter place: where the key's cell was last; then where it is. No look-up where that is the same.
+    /// - Returns: false where there was no room.
+    mutating func add(
+        _ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int, _ place: inout Int32
+    ) -> Bool {
+        if place < cells.count, cells[Int(place)].key == key {
+            cells[Int(place)].cell.add(count, at: seconds)
+            return true
+        }
+        guard add(count, to: key, of: pointer, at: seconds) else { return false }
+        if let found = places[key] { place = Int32(found) }
+        return true
+    }
+
     /// - Returns: false where there was no room.
     mutating func add(_ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int) -> Bool {
-        if let index = cells.index(forKey: key) {
-            cells.values[index].add(count, at: seconds)
+        if let place = places[key] {
+            cells[place].cell.add(count, at: seconds)
             return true
         }
         if cells.count >= Self.foldsAt, key.tool != UsageTools.other {
@@ -70,13 +86,15 @@ struct UsageTable {
             return add(count, to: folded, of: pointer, at: seconds)
         }
         guard cells.count < Self.most else { return false }
-        cells[key] = Cell(pointer: pointer, count: count, lastUse: seconds)
+        places[key] = cells.count
+        cells.append((key, Cell(pointer: pointer, count: count, lastUse: seconds)))
         return true
     }
 
     /// Empties it, but for the room it has.
-    mutating func take() -> [Key: Cell] {
-        defer { cells.removeAll(keepingCapacity: cells.capacity <= 2 * Self.most) }
+    mutating func take() -> [(key: Key, cell: Cell)] {
+        places.removeAll(keepingCapacity: places.capacity <= 2 * Self.most)
+        defer { cells = [] }
         return cells
     }
 }
@@ -92,7 +110,7 @@ struct UsageChunk {
 
     var calls: Int { cells.reduce(0) { $0 + $1.cell.count.calls } }
 
-    static func chunks(of cells: [UsageTable.Key: UsageTable.Cell]) -> [UsageChunk] {
+    static func chunks(of cells: [(key: UsageTable.Key, cell: UsageTable.Cell)]) -> [UsageChunk] {
         struct Group: Hashable {
             let organization: String
             let day: Int32
