@@ -103,7 +103,7 @@ final class Till {
             // What it has given beside Redis is owed there before Redis is asked for more.
             if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
-        ask.pending = Ask.Pending(charge: charge, intent: intent, till: self)
+        ask.pending = Ask.Pending(charge, intent, for: self)
         waits.wait(ask, on: link)
     }
 
@@ -272,13 +272,18 @@ extension StoreLink {
 
 extension Ask {
     fileprivate func hear(_ result: Result<RedisReply, RedisError>) {
-        guard let pending, let link else { preconditionFailure("Only what was asked is answered") }
-        pending.till.conclude(self, pending.charge, pending.intent, result, from: link)
+        let isLate = if case .failure(.timeout) = result { true } else { false }
+        guard let pending = endPending(isLate: isLate), let till = pending.till, let link else {
+            preconditionFailure("Only what was asked is answered")
+        }
+        till.conclude(self, pending.charge, pending.intent, result, from: link)
     }
 
     fileprivate func hearLate(_ reply: RedisReply) {
-        guard let pending, let link else { preconditionFailure("Only what was asked is answered") }
-        pending.till.giveBackLate(self, pending.charge, reply, from: link)
+        guard let pending = endPending(isLate: false), let till = pending.till, let link else {
+            preconditionFailure("Only what was asked is answered")
+        }
+        till.giveBackLate(self, pending.charge, reply, from: link)
     }
 }
 

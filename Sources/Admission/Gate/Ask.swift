@@ -26,8 +26,14 @@ final class Ask {
     struct Pending {
         let charge: Charge
         let intent: Intent
-        /// Hears the answer.
-        let till: Till
+        /// Hears the answer; nil when none is due. It has hold of those that wait, so none of them keeps it.
+        fileprivate(set) var till: Till?
+
+        init(_ charge: Charge, _ intent: Intent, for till: Till) {
+            self.charge = charge
+            self.intent = intent
+            self.till = till
+        }
     }
 
     /// What it was admitted by.
@@ -105,6 +111,16 @@ final class Ask {
 
     /// How long what it asked last has had no answer.
     func waited(at now: NIODeadline) -> TimeAmount { timeout + (now - patience) }
+
+    /// An answer has come; another one is due where this only says that it is late.
+    ///
+    /// - Returns: what it is an answer to.
+    func endPending(isLate: Bool) -> Pending? {
+        guard !isLate else { return pending }
+        let ended = pending
+        pending?.till = nil
+        return ended
+    }
 
     /// The process stood still: the time was nobody's.
     func shift(by excess: TimeAmount) {
