@@ -8,37 +8,47 @@ import Octets
 package struct Field: Sendable, Equatable {
     let nameStart: UInt16
     let nameLength: UInt8
-    /// The known field in the low six bits; bit 7 is set if the name matched only with `_` read as `-`, bit 6 if it may
-    /// choose for a handler.
-    private let tag: UInt8
+    private let tag: Tag
     let valueStart: UInt16
     let valueLength: UInt16
 
-    private static let foldedBit: UInt8 = 0x80
-    private static let swayBit: UInt8 = 0x40
+    /// One byte: what tells the cases from each other stands in bits that no known field has.
+    private enum Tag: Equatable {
+        case exact(KnownField)
+        /// The name matched only with `_` read as `-`, and may choose for a handler as all such names.
+        case folded(KnownField)
+        /// Of no known field, and it may choose for a handler.
+        case swaying
+    }
 
+    /// - Parameter isFolded: the name has sway as well.
     init(name: Range<Int>, value: Range<Int>, id: KnownField, isFolded: Bool, hasSway: Bool = false) {
         nameStart = UInt16(name.lowerBound)
         nameLength = UInt8(name.count)
-        tag = id.rawValue | (isFolded ? Self.foldedBit : 0) | (hasSway ? Self.swayBit : 0)
+        tag = isFolded ? .folded(id) : hasSway ? .swaying : .exact(id)
         valueStart = UInt16(value.lowerBound)
         valueLength = UInt16(value.count)
     }
 
     /// The field of exactly this name. `Content_Length` is `other`: a name with `_` never frames, routes or authenticates.
     package var id: KnownField {
-        tag & Self.foldedBit == 0 ? foldedID : .other
+        if case .exact(let id) = tag { id } else { .other }
     }
 
     /// The field this is where all but letters and digits is read as `-`, for removal: `X_Tollgate_Org` becomes the same
     /// variable as `X-Tollgate-Org` in CGI and WSGI handlers, so what removes the one has to remove the other. Requests only; in
     /// responses it equals `id`, since no handler behind us reads them.
     package var foldedID: KnownField {
-        KnownField(rawValue: tag & ~(Self.foldedBit | Self.swayBit)) ?? .other
+        switch tag {
+        case .exact(let id), .folded(let id): id
+        case .swaying: .other
+        }
     }
 
     /// Of a request: its name is one that ``FieldSway`` tells of.
-    package var hasSway: Bool { tag & Self.swayBit != 0 }
+    package var hasSway: Bool {
+        if case .exact = tag { false } else { true }
+    }
 
     package var nameRange: Range<Int> {
         Int(nameStart)..<(Int(nameStart) + Int(nameLength))

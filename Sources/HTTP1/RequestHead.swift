@@ -49,9 +49,9 @@ package struct RequestHead: Sendable {
 
 extension RequestHead {
     /// From the first octet of the request line to the empty line.
-    package var bytes: ByteBuffer { section.bytes }
-    package var fields: [Field] { section.fields }
-    package var present: FieldSet { section.present }
+    @inlinable package var bytes: ByteBuffer { section.bytes }
+    @inlinable package var fields: [Field] { section.fields }
+    @inlinable package var present: FieldSet { section.present }
     package var connection: ConnectionOptions { section.connection }
 
     /// The value of the first field of that name.

@@ -30,9 +30,9 @@ package struct ResponseHead: Sendable {
 
 extension ResponseHead {
     /// From the first octet of the status line to the empty line.
-    package var bytes: ByteBuffer { section.bytes }
-    package var fields: [Field] { section.fields }
-    package var present: FieldSet { section.present }
+    @inlinable package var bytes: ByteBuffer { section.bytes }
+    @inlinable package var fields: [Field] { section.fields }
+    @inlinable package var present: FieldSet { section.present }
     package var connection: ConnectionOptions { section.connection }
 
     /// The value of the first field of that name.

@@ -42,8 +42,15 @@ extension Span<UInt8> {
             guard found == 0 else { return Swift.min(position + found.trailingZeroBitCount &>> 3, end) }
             position += 8
         }
-        while position < end, mark(UInt64(self[position])) & 0x80 == 0 { position += 1 }
-        return Swift.min(position, end)
+        guard position < end else { return end }
+        guard count >= 8 else {
+            while position < end, mark(UInt64(self[position])) & 0x80 == 0 { position += 1 }
+            return position
+        }
+        // The last eight octets, without those before. What is shifted in may be marked as well, and is behind the end.
+        let skipped = UInt64(truncatingIfNeeded: 8 &- (count &- position))
+        let found = mark(word(at: count - 8) &>> (8 &* skipped)) & 0x8080_8080_8080_8080
+        return Swift.min(position + found.trailingZeroBitCount &>> 3, end)
     }
 
     /// Whether each octet is a visible one of ASCII.

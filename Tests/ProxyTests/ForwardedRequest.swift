@@ -40,15 +40,16 @@ struct ForwardedRequest {
             ? SocketAddress(unixDomainSocketPath: "/tmp/x") : SocketAddress(ipAddress: peer, port: 4711)
         var buffer = ByteBuffer()
         RequestForwarding(
-            snapshot: snapshot, peer: Peer(address, trusted: snapshot.trustedProxies),
-            rights: principal.map { Rights(of: $0, meta: meta) },
-            sentHost: ByteBuffer(string: sentHost).readableBytesView,
             isSecure: isSecure, clientName: clientName.map { Array($0.utf8) },
             target: target.map { Array($0.utf8) }, asksForWebSocket: head.asksForWebSocket, holdsBody: holdsBody,
             readsAnswer: readsAnswer, hasIdleSession: hasIdleSession, isOpenPreflight: isOpenPreflight,
             hasJudgedOrigin: hasJudgedOrigin
         )
-        .write(head, correlationID: ByteBuffer(string: "c1").readableBytesView, into: &buffer)
+        .write(
+            head, from: Peer(address, trusted: snapshot.trustedProxies),
+            principal.map { Rights(of: $0, meta: meta) }, by: snapshot,
+            host: ByteBuffer(string: sentHost).readableBytesView,
+            correlationID: ByteBuffer(string: "c1").readableBytesView, into: &buffer)
         return String(buffer: buffer).components(lines: "\r\n")
     }
 

@@ -54,7 +54,8 @@ struct Admittance {
     private var pendingRefusal: Refusal?
     /// Who has taken a turn that this request, which costs nothing, is waiting for.
     private var turn: String?
-    private(set) var grant = Grant.plain
+    /// Nil until it was given one.
+    private(set) var grant: Grant?
     /// Tokens that it takes by the policy that asks for most; nil where it takes none, or nobody was asked.
     private(set) var cost: Int?
     /// What admission wants to have back at the end: a slot, or the news that nothing came of it.
@@ -78,13 +79,13 @@ struct Admittance {
     var scopes: [String] { asked?.scopes ?? [] }
 
     /// Nil where the caller may call every tool.
-    var toolRules: ToolRules? { ToolRules(grant.tools, route.toolScopes, of: grant.scopes) }
+    var toolRules: ToolRules? { ToolRules(grant?.tools, route.toolScopes, of: grant?.scopes ?? KeyScopes()) }
 
     /// As what costs nothing is counted.
-    var freeCaller: String { grant.principal?.keyID ?? address }
+    var freeCaller: String { grant?.principal?.keyID ?? address }
 
     /// Whose memory its message takes.
-    var holder: HeldShares.Holder { grant.principal.map(HeldShares.Holder.key) ?? .address(address) }
+    var holder: HeldShares.Holder { (grant?.principal).map(HeldShares.Holder.key) ?? .address(address) }
 
     // MARK: Asking
 
@@ -165,7 +166,7 @@ struct Admittance {
 
     /// It is answered here: with the limits that the answer tells of.
     mutating func answer(with limits: LimitReport?) {
-        grant = Grant(grant.rights, limits: limits)
+        grant = Grant(grant?.rights, limits: limits)
     }
 
     // MARK: Holding
@@ -181,17 +182,15 @@ struct Admittance {
     ///
     /// - Returns: whose turn is for others.
     mutating func giveUpTurn() -> String? {
-        defer { turn = nil }
-        return turn
+        turn.take()
     }
 
     /// The request is over.
     ///
     /// - Returns: what it held.
     mutating func end() -> (receipt: Receipt?, watch: Watch?) {
-        let held = (receipt, watch)
-        (receipt, watch, asked, cost) = (nil, nil, nil, nil)
+        (asked, cost) = (nil, nil)
         phase = .ended
-        return held
+        return (receipt.take(), watch.take())
     }
 }

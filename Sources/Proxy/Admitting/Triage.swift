@@ -51,7 +51,9 @@ struct Triage {
     private(set) var credentialWasPresented = false
 
     init(_ head: borrowing RequestHead, from peer: Peer, by snapshot: Snapshot) {
-        let named = peer.namedClient(of: head, trusted: snapshot.trustedProxies)
+        // Asked first, for those that are trusted are copied where they are asked more.
+        let mayBeNamed = peer.isTrusted && snapshot.trustedProxies.mayBeNamed(in: head)
+        let named = mayBeNamed ? peer.namedClient(of: head, trusted: snapshot.trustedProxies) : nil
         client = named ?? peer.client
         isUnnamed = named == nil && peer.speaksForOthers
         route = snapshot.anyRoute

@@ -80,11 +80,14 @@ struct RateLimitFields {
     }
 
     private func writePolicy(_ status: LimitStatus, to output: inout OutputRawSpan) {
-        let policy = policies[status.policy]
-        if case .rate(let limit) = status.allowance, limit == policy.limit, status.capacity == policy.capacity {
-            return output.append(policy.item)
+        // A look at each part, for a text taken whole would be copied.
+        let index = status.policy
+        if case .rate(let limit) = status.allowance, limit == policies[index].limit,
+            status.capacity == policies[index].capacity
+        {
+            return output.append(policies[index].item)
         }
-        output.append(policy.name)
+        output.append(policies[index].name)
         output.append(";q=")
         output.appendInteger(structured: status.capacity)
         if let window = Self.windowSeconds(status) {

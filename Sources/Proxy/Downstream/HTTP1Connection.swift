@@ -150,10 +150,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private var bodyTaker: StateMachine.BodyTaker { exchange?.bodyTaker ?? .nobody }
 
     func resumeReading() {
-        guard let context,
-            machine.resumesReading(unread: unread, isWritable: isWritable, body: bodyTaker)
-        else { return }
-        context.read()
+        guard machine.resumesReading(unread: unread, isWritable: isWritable, body: bodyTaker) else { return }
+        context?.read()
     }
 
     /// Takes from the input what can be taken now. Requests follow one another in this loop, never by recursion, however

@@ -12,11 +12,10 @@ import Telemetry
 extension Exchange {
     /// A head is complete: who is it from, where does it go, and may it?
     func begin() {
-        perform(judge(&head))
+        perform(Self.lend(&head) { judge($0) })
     }
 
-    /// - Parameter head: this exchange's own, lent and not changed: each look at a property of an object would copy it.
-    private func judge(_ head: inout RequestHead) -> Triage.Verdict {
+    private func judge(_ head: RequestHead) -> Triage.Verdict {
         let (downstream, snapshot) = (downstream, snapshot)
         let peer = downstream.peer
         var traits = RequestTraits(head)
@@ -130,7 +129,7 @@ extension Exchange {
 
     private func perform(_ verdict: Admittance.Verdict) {
         // Known since the announcement, where it is the address that pays now.
-        if let rights = state.admittance.grant.rights { record.principal = rights.principal }
+        if let rights = state.admittance.grant?.rights { record.principal = rights.principal }
         record.cost = state.admittance.cost
         switch verdict {
         case .forward:
@@ -146,12 +145,12 @@ extension Exchange {
         case .readMessage: return readMessageBody()
         case .refuse(let refusal):
             record.decision = "deny"
-            refuse(refusal, limits: state.admittance.grant.limits)
+            refuse(refusal, limits: state.admittance.grant?.limits)
         case .refuseUnread:
             record.decision = "deny"
             refuse(
                 .unknownRoute(path: Array(record.path), method: Array("POST".utf8)),
-                limits: state.admittance.grant.limits)
+                limits: state.admittance.grant?.limits)
         case .deny(let denial):
             record.principal = denial.principal
             record.decision = "deny"
@@ -165,7 +164,7 @@ extension Exchange {
 
     private func recordAllowance() {
         record.decision = "allow"
-        record.policy = state.admittance.grant.limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
+        record.policy = (state.admittance.grant?.limits).map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
     }
 
     private func resume() {

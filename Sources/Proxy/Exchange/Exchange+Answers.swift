@@ -62,7 +62,7 @@ extension Exchange {
             strictTransport: strictTransport
         )
         .write(
-            refusal, limits: state.admittance.grant.limits, correlationID: record.correlationID,
+            refusal, limits: state.admittance.grant?.limits, correlationID: record.correlationID,
             variesByCredential: state.admittance.credentialWasPresented,
             connection: ConnectionField(closing: closing, version: state.traits.version),
             date: loop.date.value(), body: &loop.body, into: &loop.scratch)
@@ -204,7 +204,7 @@ extension Exchange {
     /// Writes down whose a session is before its id goes on, and forgets it before its end is known.
     func keepSession(of response: ResponseHead) {
         guard snapshot.messages.bindsSessions, let change = state.intake?.sessionChange(by: response) else { return }
-        let (epoch, owner) = (epoch, state.admittance.grant.owner)
+        let (epoch, owner) = (epoch, state.admittance.grant?.owner ?? .anybody)
         switch change {
         case .begins(let id): downstream.holdFlush { epoch.gate.bind(id, to: owner, $0) }
         case .ends(let id): downstream.holdFlush { epoch.gate.unbind(id, from: owner, $0) }

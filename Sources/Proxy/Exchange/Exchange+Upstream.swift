@@ -16,7 +16,7 @@ extension Exchange: UpstreamReceiver {
         state.upstream = nil
         // Without a ticket the answer has come already, and what it led to may hold one of its own.
         let caller =
-            state.admittance.grant.rights.map { UpstreamCaller.key($0.principal.keyID) }
+            (state.admittance.grant?.rights).map { UpstreamCaller.key($0.principal.keyID) }
             ?? .address(record.client.subject)
         if let ticket = epoch.pool.acquire(for: self, of: caller, freshness, at: loop.now) { state.ticket = ticket }
     }
@@ -52,7 +52,7 @@ extension Exchange: UpstreamReceiver {
         case .sendRequest:
             state.upstream = connection
             connection.attach(to: self, method: state.traits.method)
-            sendRequest()
+            sendRequest(on: connection)
             downstream.process()
         case .returnUnused:
             epoch.pool.release(connection)
@@ -65,12 +65,11 @@ extension Exchange: UpstreamReceiver {
         downstream.process()
     }
 
-    private func sendRequest() {
-        guard let upstream = state.upstream else { return }
+    private func sendRequest(on upstream: UpstreamConnection) {
         record.times.sent = loop.readClock()
         let target = state.machine.hasFollowed ? sentTarget?.octets : nil
         loop.scratch.clear()
-        writeHead(&head, to: target)
+        Self.lend(&head) { write($0, to: target) }
         upstream.write(loop.scratch)
         state.upstreamNeedsFlush = true
         // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
@@ -89,22 +88,21 @@ extension Exchange: UpstreamReceiver {
         }
     }
 
-    /// - Parameters:
-    ///   - head: this exchange's own, lent and not changed: each look at a property of an object would copy it.
-    ///   - target: in place of its own.
-    private func writeHead(_ head: inout RequestHead, to target: [UInt8]?) {
+    /// - Parameter target: in place of its own.
+    private func write(_ head: RequestHead, to target: [UInt8]?) {
         record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
-        let security = downstream.security
+        let (peer, security) = (downstream.peer, downstream.security)
         RequestForwarding(
-            snapshot: snapshot, peer: downstream.peer, rights: state.admittance.grant.rights,
-            sentHost: record.sentHost, isSecure: security != nil, clientName: security?.clientName, target: target,
+            isSecure: security != nil, clientName: security?.clientName, target: target,
             asksForWebSocket: state.traits.asksForWebSocket, holdsBody: holdsMessage,
             readsAnswer: isMessage && state.admittance.toolRules != nil,
             hasIdleSession: state.intake?.traits.hasIdleSession ?? false,
             isOpenPreflight: state.traits.isPreflight,
             hasJudgedOrigin: isMessage && snapshot.pages.judgesOrigins && route.sentHost != nil
         )
-        .write(head, correlationID: record.correlationID, into: &loop.scratch)
+        .write(
+            head, from: peer, state.admittance.grant?.rights, by: snapshot, host: record.sentHost,
+            correlationID: record.correlationID, into: &loop.scratch)
     }
 
     func forwardBody(_ payload: ByteBuffer) {
@@ -187,7 +185,7 @@ extension Exchange: UpstreamReceiver {
         .write(
             response,
             ResponseForwarding.Edits(
-                limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
+                limits: state.admittance.grant?.limits, variesByCredential: state.admittance.credentialWasPresented,
                 // RFC 9110 §6.6.1.
                 date: response.present.contains(.date) ? nil : loop.date.value(),
                 connection: ConnectionField(closing: closing, version: state.traits.version)),
@@ -319,7 +317,7 @@ extension Exchange: UpstreamReceiver {
         .write(
             response,
             ResponseForwarding.Edits(
-                limits: state.admittance.grant.limits, variesByCredential: state.admittance.credentialWasPresented,
+                limits: state.admittance.grant?.limits, variesByCredential: state.admittance.credentialWasPresented,
                 connection: .webSocket),
             into: &answer)
         head.reset()

@@ -81,6 +81,15 @@ final class Exchange {
         downstream = connection
     }
 
+    /// Lends the head to who reads it, where a look at a property of an object would copy it; so would this, if it were
+    /// inlined.
+    ///
+    /// - Parameter head: the exchange's own, which isn't changed.
+    @inline(never)
+    static func lend<Result>(_ head: inout RequestHead, to reader: (RequestHead) -> Result) -> Result {
+        reader(head)
+    }
+
     var snapshot: Snapshot { epoch.snapshot }
     /// What each answer says of TLS; nil where it says nothing.
     var strictTransport: [UInt8]? { downstream.security?.entrance.strictTransport }
@@ -182,7 +191,7 @@ final class Exchange {
     func forwardGathered() {
         let beginning = state.gathered
         state.gathered = GatheredBody()
-        if beginning.bytes.readableBytes > 0 { forwardBody(beginning.bytes) }
+        if let bytes = beginning.bytes { forwardBody(bytes) }
         if beginning.isComplete { forwardEnd(beginning.trailers) } else { beginPace() }
     }
 
@@ -267,8 +276,7 @@ final class Exchange {
         endPace()
         releaseHeldBody()
         settleReceipt()
-        let upstream = state.upstream
-        state.upstream = nil
+        let (downstream, upstream) = (downstream, state.upstream.take())
         if downstreamEnd != .swallow { endRecord() }
         let action = downstream.finish(downstreamEnd)
         if let upstream { part(from: upstream, upstreamEnd) }

@@ -8,19 +8,20 @@ struct GatheredBody {
     /// With so much of it a body is worth a connection.
     private static let enough = 16 * 1024
 
-    private(set) var bytes = ByteBuffer()
+    /// Nil where there are none.
+    private(set) var bytes: ByteBuffer?
     private(set) var trailers: ByteBuffer?
     /// It is the whole body.
     private(set) var isComplete = false
 
-    var isEnough: Bool { bytes.readableBytes >= Self.enough }
+    var isEnough: Bool { bytes.map { $0.readableBytes >= Self.enough } ?? false }
 
     mutating func append(_ payload: ByteBuffer) {
         // Smaller ones are copied: each would keep the whole buffer it was read into.
-        if bytes.readableBytes == 0, payload.readableBytes >= Self.enough {
-            bytes = payload
+        if bytes == nil {
+            bytes = payload.readableBytes >= Self.enough ? payload : ByteBuffer(buffer: payload)
         } else {
-            bytes.writeImmutableBuffer(payload)
+            bytes?.writeImmutableBuffer(payload)
         }
     }
 

@@ -58,6 +58,11 @@ struct TrustedProxies: Sendable {
         return false
     }
 
+    /// Whether the field may be there at all. It isn't in most requests.
+    func mayBeNamed(in head: borrowing RequestHead) -> Bool {
+        field.id == .other || head.present.contains(field.id)
+    }
+
     /// Whether the field is the configured one, in any spelling that a CGI or WSGI handler reads alike: from a peer that
     /// isn't trusted it is removed.
     func isClientAddressField(_ candidate: Field, of head: RequestHead) -> Bool {
@@ -150,9 +155,8 @@ final class Peer: Sendable {
     /// all its lines, the first that isn't trusted. The walk stops before one that is no address; if none is untrusted, the
     /// last hop reached it is. Nil where nobody is named, or not by one who may.
     func namedClient(of head: RequestHead, trusted: TrustedProxies) -> ClientAddress? {
-        guard isTrusted else { return nil }
+        guard isTrusted, trusted.mayBeNamed(in: head) else { return nil }
         let name = trusted.field
-        if name.id != .other, !head.present.contains(name.id) { return nil }
         let bytes = head.bytes
         let octets = bytes.readableBytesUInt8Span
         var reached: IPAddress?

@@ -10,18 +10,13 @@ import Octets
 /// Puts together the head that the handler gets: the client's own bytes, less what ends here, plus what is ours to say
 /// (docs/design.md, "The order of a request").
 struct RequestForwarding {
-    /// Written anew below. Expect is not among them: the handler's own 100 is relayed.
-    private static let ours: FieldSet = [
+    /// What ends here, and what is written anew below. Expect is not among them: the handler's own 100 is relayed.
+    private static let replaced = FieldSet.hopByHop.union([
         .host, .contentLength, .xCorrelationID, .xTollgateOrg, .xTollgateKeyID, .xForwardedFor,
-    ]
+    ])
     /// Of a peer that isn't trusted; `X-Forwarded-…` of other names besides.
     private static let claims: FieldSet = [.forwarded, .xForwardedProto, .xForwardedHost, .xRealIP]
 
-    let snapshot: Snapshot
-    let peer: Peer
-    /// What the handler is told of the caller.
-    let rights: Rights?
-    let sentHost: ByteBufferView
     /// Its connection speaks TLS.
     var isSecure = false
     /// As the certificate of the client has it.
@@ -41,16 +36,30 @@ struct RequestForwarding {
     /// Host is the client's: then Origin has to be the client's too.
     var hasJudgedOrigin = false
 
-    /// In one stretch: a ByteBuffer takes long for each write.
-    func write(_ head: RequestHead, correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
-        buffer.writeStretch(atMost: mostOctets(head, correlationID)) { output in
+    /// In one stretch: a ByteBuffer takes long for each write. What is read is handed on, since a structure would hold a
+    /// reference to each.
+    ///
+    /// - Parameters:
+    ///   - rights: what the handler is told of the caller.
+    ///   - host: as it is sent.
+    func write(
+        _ head: RequestHead, from peer: Peer, _ rights: Rights?, by snapshot: Snapshot, host: ByteBufferView,
+        correlationID: ByteBufferView, into buffer: inout ByteBuffer
+    ) {
+        // Names and all that is constant are 400 octets. Each part of the client's own head goes on once; addresses of a
+        // trusted peer get two octets between them, and had more in front.
+        let own =
+            512 + correlationID.count + 2 * host.count + (target?.count ?? 0) + (peer.forwardedText?.count ?? 0)
+            + (clientName?.count ?? 0)
+        let size = own + (rights?.mostOctets ?? 0) + head.section.bytes.readableBytes
+        buffer.writeStretch(atMost: size) { output in
             output.appendRequestLine(of: head, to: target)
-            writeHost(of: head, to: &output)
-            writeKeptFields(of: head, to: &output)
+            writeHost(host, of: head, by: snapshot, to: &output)
+            writeKeptFields(of: head, from: peer, by: snapshot, to: &output)
             writeFraming(of: head, to: &output)
             if asksForWebSocket { ConnectionField.webSocket.write(to: &output) }
             output.appendField("X-Correlation-ID", correlationID)
-            writeForwardedFields(of: head, to: &output)
+            writeForwardedFields(of: head, from: peer, to: &output)
             output.append("Via: 1.1 tollgate\r\n")
             if let clientName { output.appendField("X-Tollgate-Client-Name", clientName) }
             if let rights {
@@ -64,28 +73,22 @@ struct RequestForwarding {
         }
     }
 
-    /// What it may take. Each part of the client's own head goes on once; addresses of a trusted peer get two octets between
-    /// them, and had more in front.
-    private func mostOctets(_ head: RequestHead, _ correlationID: ByteBufferView) -> Int {
-        // Names and all that is constant are 400 octets.
-        let own =
-            512 + correlationID.count + 2 * sentHost.count + (target?.count ?? 0) + (peer.forwardedText?.count ?? 0)
-            + (clientName?.count ?? 0)
-        return own + (rights?.mostOctets ?? 0) + head.section.bytes.readableBytes
-    }
-
     private func replacesOrigin(of head: RequestHead) -> Bool { hasJudgedOrigin && head.present.contains(.origin) }
 
-    private func writeHost(of head: RequestHead, to output: inout OutputRawSpan) {
-        output.appendField("Host", sentHost)
+    private func writeHost(
+        _ host: ByteBufferView, of head: RequestHead, by snapshot: Snapshot, to output: inout OutputRawSpan
+    ) {
+        output.appendField("Host", host)
         guard replacesOrigin(of: head) else { return }
         output.append(snapshot.upstream.security == nil ? "Origin: http://" : "Origin: https://")
-        output.append(sentHost)
+        output.append(host)
         output.appendFieldEnd()
     }
 
-    private func writeKeptFields(of head: RequestHead, to output: inout OutputRawSpan) {
-        var dropped = FieldSet.hopByHop.union(Self.ours)
+    private func writeKeptFields(
+        of head: RequestHead, from peer: Peer, by snapshot: Snapshot, to output: inout OutputRawSpan
+    ) {
+        var dropped = Self.replaced
         if !peer.isTrusted { dropped.formUnion(Self.claims.subtracting(snapshot.passedFields.known)) }
         if holdsBody { dropped.insert(.expect) }
         if readsAnswer { dropped.insert(.acceptEncoding) }
@@ -94,7 +97,8 @@ struct RequestForwarding {
         if isOpenPreflight { dropped.insert(.cookie) }
         if replacesOrigin(of: head) { dropped.insert(.origin) }
         output.appendFields(of: head.section, dropping: dropped) { field in
-            if field.hasSway, !snapshot.passedFields.contains(field, of: head), isWithheld(head.section.sway(of: field))
+            if field.hasSway, !snapshot.passedFields.contains(field, of: head),
+                isWithheld(head.section.sway(of: field), from: peer)
             {
                 return true
             }
@@ -104,7 +108,7 @@ struct RequestForwarding {
         }
     }
 
-    private func isWithheld(_ sway: FieldSway) -> Bool {
+    private func isWithheld(_ sway: FieldSway, from peer: Peer) -> Bool {
         switch sway {
         case .none: false
         case .oddName, .target, .identity: true
@@ -122,8 +126,8 @@ struct RequestForwarding {
         if head.hasOddBody { output.append("Connection: close\r\n") }
     }
 
-    private func writeForwardedFields(of head: RequestHead, to output: inout OutputRawSpan) {
-        writeForwardedFor(of: head, to: &output)
+    private func writeForwardedFields(of head: RequestHead, from peer: Peer, to output: inout OutputRawSpan) {
+        writeForwardedFor(of: head, from: peer, to: &output)
         if !peer.isTrusted || !head.present.contains(.xForwardedProto) {
             output.append(isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
         }
@@ -133,7 +137,7 @@ struct RequestForwarding {
     }
 
     /// What a trusted peer brought, and the peer itself behind it. A Unix peer has no address to add.
-    private func writeForwardedFor(of head: RequestHead, to output: inout OutputRawSpan) {
+    private func writeForwardedFor(of head: RequestHead, from peer: Peer, to output: inout OutputRawSpan) {
         let keeps = peer.isTrusted && head.present.contains(.xForwardedFor)
         guard keeps || peer.forwardedText != nil else { return }
         output.appendFieldStart("X-Forwarded-For")

@@ -20,7 +20,8 @@ struct ResponseForwarding {
     }
 
     private static let legacyLimits: FieldSet = [.xRateLimitLimit, .xRateLimitRemaining, .xRateLimitReset]
-    private static let ours: FieldSet = [.contentLength, .xCorrelationID]
+    /// What ends here, and what is written anew below.
+    private static let replaced = FieldSet.hopByHop.union([.contentLength, .xCorrelationID])
     private static let strictTransportName = FieldName("Strict-Transport-Security")
 
     let snapshot: Snapshot
@@ -89,12 +90,12 @@ struct ResponseForwarding {
     private func writeKeptFields(
         of head: ResponseHead, dropping others: FieldSet, to output: inout OutputRawSpan
     ) {
-        let ours = FieldSet.hopByHop.union(Self.ours).union(others)
+        let dropped = Self.replaced.union(others)
         let hasLinks = !head.present.isDisjoint(with: Self.links)
         guard hasLinks || strictTransport != nil || !snapshot.reportedCosts.fields.isEmpty else {
-            return output.appendFields(of: head.section, dropping: ours)
+            return output.appendFields(of: head.section, dropping: dropped)
         }
-        output.appendFields(of: head.section, dropping: ours) {
+        output.appendFields(of: head.section, dropping: dropped) {
             snapshot.isCostField($0, of: head) || handlersOrigin(in: $0, of: head) != nil
                 || strictTransport != nil && isStrictTransport($0, of: head)
         }

@@ -250,16 +250,25 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     /// - Returns: whether there may be more to do.
     private func readHead(for owner: any UpstreamReceiver) -> Bool {
-        var head = head.take() ?? ResponseHead()
-        defer { self.head = head }
+        var room = head.take() ?? ResponseHead()
         do {
-            guard try parser.parse(&input, answering: requestMethod, into: &head) else { return false }
+            guard try parser.parse(&input, answering: requestMethod, into: &room) else {
+                head = consume room
+                return false
+            }
         } catch {
             owner.upstreamFailed(.upstreamInvalid)
             return false
         }
-        defer { head.reset() }
         if security != nil { isAnsweredByTLS() }
+        let goesOn = take(room, for: owner)
+        room.reset()
+        head = consume room
+        return goesOn
+    }
+
+    /// - Returns: whether there may be more to do.
+    private func take(_ head: ResponseHead, for owner: any UpstreamReceiver) -> Bool {
         guard head.status >= 200 else { return readInterim(head, for: owner) }
         decoder = BodyDecoder(framing: head.framing, isRequest: false)
         isReusable = head.keepsAlive && head.version == .http11

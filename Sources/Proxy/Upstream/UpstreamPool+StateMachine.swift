@@ -181,18 +181,19 @@ extension UpstreamPool {
 
         mutating func release(_ connection: Connection, at now: NIODeadline) -> Steps {
             let unparked = connection.standing.share.take().flatMap { queue.giveBack(of: $0) }
-            var steps = Steps(first: .close(connection))
-            if !isClosed, connection.isActive, connection.isCurrent, recount(connection) {
-                if let (ticket, waiter) = queue.takeFirst() {
-                    connection.standing.share = ticket.share
-                    steps = Steps(first: .hand(connection, to: waiter, isReused: true))
-                } else {
-                    steps = keep(connection, at: now)
-                }
-            }
+            var steps = passOn(connection, at: now)
             // It may have been for this one that the connection came.
             if let unparked { steps.then = .serve(unparked) }
             return steps
+        }
+
+        private mutating func passOn(_ connection: Connection, at now: NIODeadline) -> Steps {
+            guard !isClosed, connection.isActive, connection.isCurrent, recount(connection) else {
+                return Steps(first: .close(connection))
+            }
+            guard let (ticket, waiter) = queue.takeFirst() else { return keep(connection, at: now) }
+            connection.standing.share = ticket.share
+            return Steps(first: .hand(connection, to: waiter, isReused: true))
         }
 
         mutating func discount(_ connection: Connection, at now: NIODeadline) -> Steps {
