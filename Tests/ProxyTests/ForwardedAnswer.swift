@@ -30,10 +30,9 @@ struct ForwardedAnswer {
         record.keepSentHost(sentHost, of: head, orElse: snapshot.upstream.authority)
         var buffer = ByteBuffer()
         ResponseForwarding(
-            snapshot: snapshot, framing: .length(0), record: record,
-            strictTransport: strictTransport.map { Array($0.utf8) }
+            framing: .length(0), record: record, strictTransport: strictTransport.map { Array($0.utf8) }
         )
-        .write(try Self.head(answer), edits, into: &buffer)
+        .write(try Self.head(answer), edits, by: snapshot, into: &buffer)
         return String(buffer: buffer).split(separator: "\r\n").map(String.init)
     }
 

@@ -319,7 +319,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     private func takePending() -> ByteBuffer? {
         guard let buffer = pending.take() else { return nil }
-        if isScratchPending { loop.regainScratch(buffer) }
+        if isScratchPending { loop.scratch.regain(buffer) }
         isScratchPending = false
         return buffer
     }

@@ -16,7 +16,7 @@ extension Exchange {
     }
 
     private func judge(_ head: RequestHead) -> Triage.Verdict {
-        let (downstream, snapshot) = (downstream, snapshot)
+        let downstream = downstream
         let peer = downstream.peer
         var traits = RequestTraits(head)
         let facts = Facts(
@@ -221,7 +221,7 @@ extension Exchange {
         state.machine.holdBody()
         if head.expectsContinue {
             // Nobody else will: the handler gets the request with its body.
-            var interim = loop.takeScratch()
+            var interim = loop.scratch.take()
             interim.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
             downstream.write(interim, isScratch: true)
             downstream.flushResponse()

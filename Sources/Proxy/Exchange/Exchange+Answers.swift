@@ -55,7 +55,7 @@ extension Exchange {
     private func writeRefusal(_ refusal: Refusal, closing: Bool) {
         record.status = refusal.status
         if state.traits.hidesRefusals { loop.shared.troubles.unreadableRefusals.tell() }
-        loop.scratch.clear()
+        loop.scratch.head.clear()
         let sent = RefusalWriter(
             snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
             isHead: state.traits.method == .head, origin: record.allowedOrigin,
@@ -65,10 +65,10 @@ extension Exchange {
             refusal, limits: state.admittance.grant?.limits, correlationID: record.correlationID,
             variesByCredential: state.admittance.credentialWasPresented,
             connection: ConnectionField(closing: closing, version: state.traits.version),
-            date: loop.date.value(), body: &loop.body, into: &loop.scratch)
+            date: loop.date.value(), body: &loop.body, into: &loop.scratch.head)
         record.bytesOut += sent
         head.reset()
-        writeCopy(of: loop.scratch)
+        writeCopy(of: loop.scratch.head)
     }
 
     /// An answer that waits for its client takes no more room than it is long: what it was put together in may be many times
@@ -106,10 +106,10 @@ extension Exchange {
         let closing = state.machine.refused(closing: false)
         record.status = status
         record.reason = reason
-        loop.scratch.clear()
+        loop.scratch.head.clear()
         let date = loop.date.value()
         // Status line, date, correlation id and the names of fields take 320 octets.
-        loop.scratch.writeStretch(atMost: 384 + mostOctets) { output in
+        loop.scratch.head.writeStretch(atMost: 384 + mostOctets) { output in
             output.appendStatusLine(status)
             output.appendField("Date", date)
             fields(&output)
@@ -119,11 +119,11 @@ extension Exchange {
             output.appendEndOfHead()
         }
         if let body, state.traits.method != .head {
-            loop.scratch.writeImmutableBuffer(body)
+            loop.scratch.head.writeImmutableBuffer(body)
             record.bytesOut += body.readableBytes
         }
         head.reset()
-        writeCopy(of: loop.scratch)
+        writeCopy(of: loop.scratch.head)
         answered()
     }
 

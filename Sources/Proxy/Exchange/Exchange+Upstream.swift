@@ -68,9 +68,9 @@ extension Exchange: UpstreamReceiver {
     private func sendRequest(on upstream: UpstreamConnection) {
         record.times.sent = loop.readClock()
         let target = state.machine.hasFollowed ? sentTarget?.octets : nil
-        loop.scratch.clear()
+        loop.scratch.head.clear()
         Self.lend(&head) { write($0, to: target) }
-        upstream.write(loop.scratch)
+        upstream.write(loop.scratch.head)
         state.upstreamNeedsFlush = true
         // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
         if let held = state.intake?.held {
@@ -102,7 +102,7 @@ extension Exchange: UpstreamReceiver {
         )
         .write(
             head, from: peer, state.admittance.grant?.rights, by: snapshot, host: record.sentHost,
-            correlationID: record.correlationID, into: &loop.scratch)
+            correlationID: record.correlationID, into: &loop.scratch.head)
     }
 
     func forwardBody(_ payload: ByteBuffer) {
@@ -148,8 +148,8 @@ extension Exchange: UpstreamReceiver {
     func upstreamInformed(_ response: ResponseHead) {
         state.machine.upstreamInformed()
         guard state.machine.awaitsResponse, state.traits.version == .http11 else { return }
-        var interim = loop.takeScratch()
-        ResponseForwarding(snapshot: snapshot, framing: .none, record: record).writeInterim(response, into: &interim)
+        var interim = loop.scratch.take()
+        ResponseForwarding(framing: .none, record: record).writeInterim(response, by: snapshot, into: &interim)
         downstream.write(interim, isScratch: true)
         downstream.flushResponse()
     }
@@ -178,18 +178,16 @@ extension Exchange: UpstreamReceiver {
         guard case .forwardHead(let closing) = state.machine.responseBegan(isEventStream: isEventStream) else { return }
         accountForAnswer(response, isServed: redirect == nil)
         record.status = response.status
-        var answer = loop.takeScratch()
-        ResponseForwarding(
-            snapshot: snapshot, framing: state.responseFraming, record: record, strictTransport: strictTransport
-        )
-        .write(
-            response,
-            ResponseForwarding.Edits(
-                limits: state.admittance.grant?.limits, variesByCredential: state.admittance.credentialWasPresented,
-                // RFC 9110 §6.6.1.
-                date: response.present.contains(.date) ? nil : loop.date.value(),
-                connection: ConnectionField(closing: closing, version: state.traits.version)),
-            into: &answer)
+        var answer = loop.scratch.take()
+        ResponseForwarding(framing: state.responseFraming, record: record, strictTransport: strictTransport)
+            .write(
+                response,
+                ResponseForwarding.Edits(
+                    limits: state.admittance.grant?.limits, variesByCredential: state.admittance.credentialWasPresented,
+                    // RFC 9110 §6.6.1.
+                    date: response.present.contains(.date) ? nil : loop.date.value(),
+                    connection: ConnectionField(closing: closing, version: state.traits.version)),
+                by: snapshot, into: &answer)
         keepSession(of: response)
         head.reset()
         downstream.write(answer, isScratch: true)
@@ -310,16 +308,14 @@ extension Exchange: UpstreamReceiver {
         downstream.decoder = BodyDecoder(framing: .untilClose)
         state.traits.framing = .untilClose
         state.responseFraming = .untilClose
-        var answer = loop.takeScratch()
-        ResponseForwarding(
-            snapshot: snapshot, framing: .none, record: record, strictTransport: strictTransport
-        )
-        .write(
-            response,
-            ResponseForwarding.Edits(
-                limits: state.admittance.grant?.limits, variesByCredential: state.admittance.credentialWasPresented,
-                connection: .webSocket),
-            into: &answer)
+        var answer = loop.scratch.take()
+        ResponseForwarding(framing: .none, record: record, strictTransport: strictTransport)
+            .write(
+                response,
+                ResponseForwarding.Edits(
+                    limits: state.admittance.grant?.limits, variesByCredential: state.admittance.credentialWasPresented,
+                    connection: .webSocket),
+                by: snapshot, into: &answer)
         head.reset()
         downstream.write(answer, isScratch: true)
         beginStreamRecord()

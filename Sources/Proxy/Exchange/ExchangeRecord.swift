@@ -68,7 +68,7 @@ final class ExchangeRecord {
 
     // MARK: Beginning
 
-    /// Forgets all of the request before.
+    /// Forgets all of the request before but its client, since who that is is told next.
     ///
     /// - Parameter sampling: of the configuration by which it begins.
     func begin(at now: NIODeadline, _ sampling: LogSampling = .all) {
@@ -86,7 +86,6 @@ final class ExchangeRecord {
         method = nil
         message = nil
         cost = nil
-        client = .unknown
         bytesIn = 0
         bytesOut = 0
         isSecure = false

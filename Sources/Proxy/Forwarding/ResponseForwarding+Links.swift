@@ -16,9 +16,9 @@ extension ResponseForwarding {
         var scheme: URLScheme
     }
 
-    func writeMendedLinks(of head: ResponseHead, to output: inout OutputRawSpan) {
+    func writeMendedLinks(of head: ResponseHead, by snapshot: Snapshot, to output: inout OutputRawSpan) {
         for field in head.fields where !head.section.isNominated(field) {
-            guard let origin = handlersOrigin(in: field, of: head) else { continue }
+            guard let origin = handlersOrigin(in: field, of: head, by: snapshot) else { continue }
             output.append(field.nameRange, of: head.section)
             output.append(": ")
             output.append(field.valueRange.lowerBound..<origin.range.lowerBound, of: head.section)
@@ -56,7 +56,7 @@ extension ResponseForwarding {
     }
 
     /// Where a field names the handler; nil where it doesn't.
-    func handlersOrigin(in field: Field, of head: ResponseHead) -> Origin? {
+    func handlersOrigin(in field: Field, of head: ResponseHead, by snapshot: Snapshot) -> Origin? {
         guard Self.links.contains(field.id),
             let url = field.id == .refresh ? urlOfRefresh(field.valueRange, of: head) : field.valueRange
         else { return nil }

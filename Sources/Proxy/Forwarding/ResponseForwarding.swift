@@ -24,7 +24,6 @@ struct ResponseForwarding {
     private static let replaced = FieldSet.hopByHop.union([.contentLength, .xCorrelationID])
     private static let strictTransportName = FieldName("Strict-Transport-Security")
 
-    let snapshot: Snapshot
     /// How the body is framed towards the client.
     let framing: BodyFraming
     let record: ExchangeRecord
@@ -32,15 +31,15 @@ struct ResponseForwarding {
     var strictTransport: [UInt8]?
 
     /// In one stretch: a ByteBuffer takes long for each write.
-    func write(_ head: ResponseHead, _ edits: Edits, into buffer: inout ByteBuffer) {
+    func write(_ head: ResponseHead, _ edits: Edits, by snapshot: Snapshot, into buffer: inout ByteBuffer) {
         // The handler's own 429 speaks of its own limit.
         let keepsLegacy =
             edits.limits == nil || (head.status == 429 && !head.present.isDisjoint(with: Self.legacyLimits))
         var dropped: FieldSet = keepsLegacy ? [] : Self.legacyLimits
         if snapshot.pages.crossOrigin != nil { dropped.formUnion(CrossOriginSharing.replaced) }
-        buffer.writeStretch(atMost: mostOctets(head, edits)) { output in
+        buffer.writeStretch(atMost: mostOctets(head, edits, by: snapshot)) { output in
             output.appendStatusLine(of: head)
-            writeKeptFields(of: head, dropping: dropped, to: &output)
+            writeKeptFields(of: head, dropping: dropped, by: snapshot, to: &output)
             writeFraming(of: head, to: &output)
             if let date = edits.date { output.appendField("Date", date) }
             if let strictTransport { output.appendField("Strict-Transport-Security", strictTransport) }
@@ -60,10 +59,10 @@ struct ResponseForwarding {
     }
 
     /// A 1xx passes with its correlation ID and nothing else added: the rest describes the answer, which is still to come.
-    func writeInterim(_ head: ResponseHead, into buffer: inout ByteBuffer) {
-        buffer.writeStretch(atMost: mostOctets(head, Edits())) { output in
+    func writeInterim(_ head: ResponseHead, by snapshot: Snapshot, into buffer: inout ByteBuffer) {
+        buffer.writeStretch(atMost: mostOctets(head, Edits(), by: snapshot)) { output in
             output.appendStatusLine(of: head)
-            writeKeptFields(of: head, dropping: [], to: &output)
+            writeKeptFields(of: head, dropping: [], by: snapshot, to: &output)
             output.appendField("X-Correlation-ID", record.correlationID)
             output.appendEndOfHead()
         }
@@ -71,7 +70,7 @@ struct ResponseForwarding {
 
     /// What it may take. Each part of the handler's own head goes on once; a link may name the client's host in place of the
     /// handler's.
-    private func mostOctets(_ head: ResponseHead, _ edits: Edits) -> Int {
+    private func mostOctets(_ head: ResponseHead, _ edits: Edits, by snapshot: Snapshot) -> Int {
         // Names and all that is constant are 700 octets, more than half of it what pages may read.
         let own = 1024 + CorrelationID.maximumLength + (edits.date?.count ?? 0)
         let pages =
@@ -88,7 +87,7 @@ struct ResponseForwarding {
     }
 
     private func writeKeptFields(
-        of head: ResponseHead, dropping others: FieldSet, to output: inout OutputRawSpan
+        of head: ResponseHead, dropping others: FieldSet, by snapshot: Snapshot, to output: inout OutputRawSpan
     ) {
         let dropped = Self.replaced.union(others)
         let hasLinks = !head.present.isDisjoint(with: Self.links)
@@ -96,10 +95,10 @@ struct ResponseForwarding {
             return output.appendFields(of: head.section, dropping: dropped)
         }
         output.appendFields(of: head.section, dropping: dropped) {
-            snapshot.isCostField($0, of: head) || handlersOrigin(in: $0, of: head) != nil
+            snapshot.isCostField($0, of: head) || handlersOrigin(in: $0, of: head, by: snapshot) != nil
                 || strictTransport != nil && isStrictTransport($0, of: head)
         }
-        if hasLinks { writeMendedLinks(of: head, to: &output) }
+        if hasLinks { writeMendedLinks(of: head, by: snapshot, to: &output) }
     }
 
     private func isStrictTransport(_ field: Field, of head: ResponseHead) -> Bool {

@@ -11,8 +11,6 @@ import Telemetry
 final class Loop {
     /// Bytes outstanding on a connection at which its other side is no longer read, and at which it is again.
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 32 * 1024, high: 64 * 1024)
-    /// Of the longest heads that are usual; what longer ones took is given back.
-    private static let keptScratch = 32 * 1024
     /// A request may be under way on an idle connection when the drain begins.
     private static let drainGrace = TimeAmount.seconds(1)
 
@@ -27,8 +25,7 @@ final class Loop {
     var correlationIDs = CorrelationIDGenerator()
     var date = DateField()
     private(set) var accessLog: AccessLogBuffer?
-    /// Where heads are put together; free again once the socket has taken them.
-    var scratch = ByteBufferAllocator().buffer(capacity: 2048)
+    var scratch = Scratch()
     /// Where bodies of our own are, whose length stands before them.
     var body = ByteBuffer()
 
@@ -142,23 +139,6 @@ final class Loop {
         metrics.settle(gate, besides: gates)
         // What it counted is written first.
         gate.close().assumeIsolated().whenComplete { _ in withExtendedLifetime(gate) {} }
-    }
-
-    // MARK: Scratch
-
-    /// To be written to and given away: nobody else has it, so that more can be joined to it.
-    func takeScratch() -> ByteBuffer {
-        var taken = ByteBuffer()
-        swap(&taken, &scratch)
-        taken.clear()
-        return taken
-    }
-
-    /// What was taken is on its way to the socket, which lets go of it in most cases before it is taken again; else that makes
-    /// another.
-    func regainScratch(_ buffer: ByteBuffer) {
-        let size = buffer.storageCapacity
-        if scratch.storageCapacity < size, size <= Self.keptScratch { scratch = buffer }
     }
 
     // MARK: Connections
