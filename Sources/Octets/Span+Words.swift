@@ -36,6 +36,7 @@ extension Span<UInt8> {
     /// - Parameter mark: sets the top bit of each octet of a word that is looked for, as the functions below do.
     @inlinable @inline(__always)
     func first(from position: Int, upTo end: Int, _ mark: (UInt64) -> UInt64) -> Int {
+        precondition(end <= count, "Nothing is looked for beyond the last octet")
         var position = position
         while position + 8 <= count, position < end {
             let found = mark(word(at: position)) & 0x8080_8080_8080_8080

@@ -6,8 +6,8 @@ final class Instalments {
     private var rest: ArraySlice<Charge>
     private(set) var paid: [Receipt.Taken] = []
     private(set) var statuses: [LimitStatus] = []
-    /// One part was answered. The record was confirmed in the first one, as nothing was paid before it.
-    private(set) var hasBegun = false
+    /// When the first part was answered, by the clock of the server that confirmed the record: nothing was paid before it.
+    private(set) var confirmedAt: Int?
 
     /// - Parameter parts: of the whole, each in one hash slot.
     init(of whole: Charge, _ parts: [Charge]) {
@@ -19,8 +19,8 @@ final class Instalments {
     func next() -> Charge? { rest.popFirst() }
 
     /// A part was answered.
-    func note(_ statuses: [LimitStatus]) {
-        hasBegun = true
+    func note(_ statuses: [LimitStatus], at time: Int) {
+        confirmedAt = confirmedAt ?? time
         self.statuses += statuses
     }
 

@@ -135,7 +135,7 @@ final class Till {
         case .admitted: noteAdmission(ask, charge, intent, answer)
         case .denied: noteDenial(ask, charge, intent, answer)
         case .stale, .misjudged:
-            guard ask.instalments?.hasBegun != true, let confirmation = intent.confirmation(of: ask.caller?.entry)
+            guard ask.instalments?.confirmedAt == nil, let confirmation = intent.confirmation(of: ask.caller?.entry)
             else { return miss(ask, "unexpected answer of the script") }
             if case .misjudged = verdict { return onAnswer(ask, .misjudged(confirmation)) }
             for item in charge.items { policyCounters[item.bucket.policy].stale += 1 }
@@ -149,14 +149,17 @@ final class Till {
             let whole = ask.instalments?.whole ?? charge
             corrections.giveBack(ask)
             settle(ask, whole, intent)
-        case .foreign: onAnswer(ask, .foreign(intent.principal(of: ask.caller?.entry)))
+        case .foreign:
+            // What was paid before is in no receipt yet: it goes back.
+            guard ask.instalments?.confirmedAt == nil else { return miss(ask, "unexpected answer of the script") }
+            onAnswer(ask, .foreign(intent.principal(of: ask.caller?.entry)))
         }
     }
 
     private func noteAdmission(_ ask: Ask, _ charge: Charge, _ intent: Intent, _ answer: consuming AdmitAnswer) {
         let statuses = statuses(charge, answer, isDenied: false, ask)
         guard let instalments = ask.instalments else { return admit(ask, charge, intent, answer, statuses) }
-        instalments.note(statuses)
+        instalments.note(statuses, at: answer.time)
         if let next = instalments.next() {
             instalments.note(Receipt.Taken(charge: charge, answer))
             return self.ask(ask, Question(next), intent)
@@ -171,7 +174,8 @@ final class Till {
     ) {
         ask.took = charge.largestShare
         let report = LimitReport(at: answer.time, statuses, of: charge)
-        let decision = intent.judged(at: answer.time).decision(to: ask.caller?.entry, charge, report: report)
+        let judged = intent.judged(at: ask.instalments?.confirmedAt ?? answer.time)
+        let decision = judged.decision(to: ask.caller?.entry, charge, report: report)
         if case .allow = decision {
             ask.payment.answer = answer
             if charge.takesSlots { ask.payment.slot = slots.hold(ask.slot, charge) }
@@ -188,7 +192,8 @@ final class Till {
         let statuses = (ask.instalments?.statuses ?? []) + statuses(charge, answer, isDenied: true, ask)
         let whole = ask.instalments?.whole ?? charge
         let report = LimitReport(at: answer.time, statuses, of: whole)
-        let decision = intent.judged(at: answer.time).decision(to: ask.caller?.entry, whole, report: report)
+        let judged = intent.judged(at: ask.instalments?.confirmedAt ?? answer.time)
+        let decision = judged.decision(to: ask.caller?.entry, whole, report: report)
         onAnswer(ask, .decided(decision, nil))
     }
 
@@ -281,7 +286,7 @@ extension Ask {
 
     fileprivate func hearLate(_ reply: RedisReply) {
         guard let pending = endPending(isLate: false), let till = pending.till, let link else {
-            preconditionFailure("Only what was asked is answered")
+            return assertionFailure("Only what was asked is answered, and late once")
         }
         till.giveBackLate(self, pending.charge, reply, from: link)
     }

@@ -91,7 +91,7 @@ struct UsageTable {
         return true
     }
 
-    /// Empties it, but for the room it has.
+    /// Empties it; of the room it has the index alone stays.
     mutating func take() -> [(key: Key, cell: Cell)] {
         places.removeAll(keepingCapacity: places.capacity <= 2 * Self.most)
         defer { cells = [] }

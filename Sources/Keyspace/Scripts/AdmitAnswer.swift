@@ -5,7 +5,8 @@ package import Redis
 
 /// What the admit script answers (`admitScriptSource`), read where it lies: of its numbers none is made an object.
 ///
-/// What isn't whole, or is more than a double counts exactly, is no number: whatever answers, it can't be counted with.
+/// What isn't whole, or is more than a double counts exactly, is no number: whatever answers, it can't be counted with. The
+/// script packs nothing else, so one such among packed numbers is no answer at all.
 package struct AdmitAnswer: Sendable {
     /// Redis' clock in microseconds.
     package let time: Int
@@ -13,10 +14,12 @@ package struct AdmitAnswer: Sendable {
     private let octets: [UInt8]
 
     /// - Parameter reply: numbers packed into a bulk string, or in an array.
-    /// - Returns: nil where they don't begin with a time.
+    /// - Returns: nil where they don't begin with a time, or one of those that are packed is none.
     package init?(_ reply: RedisReply) {
         switch reply {
-        case .bytes(let octets) where octets.count.isMultiple(of: 8): self.octets = octets
+        case .bytes(let octets) where octets.count.isMultiple(of: 8):
+            guard (0..<(octets.count / 8)).allSatisfy({ Self.number(at: $0, of: octets) != nil }) else { return nil }
+            self.octets = octets
         case .array(let elements): octets = Self.packed(elements)
         case .null, .integer, .bytes, .status, .error: return nil
         }
@@ -30,6 +33,7 @@ package struct AdmitAnswer: Sendable {
     package var count: Int { octets.count / 8 }
 
     /// - Parameter place: one of ``count``.
+    /// - Returns: nil where an array has something else there.
     package subscript(place: Int) -> Int? { Self.number(at: place, of: octets) }
 
     /// Nil where there is none, or none of the script's.

@@ -274,7 +274,8 @@ extension Exchange {
     private func charge(_ request: AdmissionRequest) {
         guard !loop.isDraining else { return }
         let gate = epoch.gate
-        gate.admit(request, at: loop.now) { _, receipt in
+        // It waits from now on, which may be long after the loop last looked.
+        gate.admit(request, at: loop.readClock()) { _, receipt in
             if let receipt { gate.release(receipt) }
         }
     }

@@ -55,7 +55,7 @@ extension Exchange {
     private func writeRefusal(_ refusal: Refusal, closing: Bool) {
         record.status = refusal.status
         if state.traits.hidesRefusals { loop.shared.troubles.unreadableRefusals.tell() }
-        loop.scratch.head.clear()
+        loop.scratch.begin()
         let sent = RefusalWriter(
             snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
             isHead: state.traits.method == .head, origin: record.allowedOrigin,
@@ -106,7 +106,7 @@ extension Exchange {
         let closing = state.machine.refused(closing: false)
         record.status = status
         record.reason = reason
-        loop.scratch.head.clear()
+        loop.scratch.begin()
         let date = loop.date.value()
         // Status line, date, correlation id and the names of fields take 320 octets.
         loop.scratch.head.writeStretch(atMost: 384 + mostOctets) { output in

@@ -68,7 +68,7 @@ extension Exchange: UpstreamReceiver {
     private func sendRequest(on upstream: UpstreamConnection) {
         record.times.sent = loop.readClock()
         let target = state.machine.hasFollowed ? sentTarget?.octets : nil
-        loop.scratch.head.clear()
+        loop.scratch.begin()
         Self.lend(&head) { write($0, to: target) }
         upstream.write(loop.scratch.head)
         state.upstreamNeedsFlush = true

@@ -84,7 +84,9 @@ final class Exchange {
     /// Lends the head to who reads it, where a look at a property of an object would copy it; so would this, if it were
     /// inlined.
     ///
-    /// - Parameter head: the exchange's own, which isn't changed.
+    /// - Parameters:
+    ///   - head: the exchange's own, which isn't changed.
+    ///   - reader: doesn't look at the exchange's head.
     @inline(never)
     static func lend<Result>(_ head: inout RequestHead, to reader: (RequestHead) -> Result) -> Result {
         reader(head)

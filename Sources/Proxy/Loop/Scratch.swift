@@ -14,6 +14,15 @@ struct Scratch {
     /// For answers, which are given away; nil while one is.
     private var answer: ByteBuffer?
 
+    /// For the next head, in what the last one took unless that was long.
+    mutating func begin() {
+        if head.storageCapacity > Self.mostKept {
+            head = ByteBufferAllocator().buffer(capacity: Self.usual)
+        } else {
+            head.clear()
+        }
+    }
+
     /// To be written to and given away: nobody else has it, so that more can be joined to it.
     mutating func take() -> ByteBuffer {
         guard var taken = answer.take() else { return ByteBufferAllocator().buffer(capacity: Self.usual) }
