@@ -16,12 +16,6 @@ complain() {
     if has_colours 2; then printf '\e[31m%s\e[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi
 }
 
-# How the programs are built for use. That no two accesses to a variable overlap is checked while the tests run, not while
-# requests do: a fifth of what a request cost (docs/decisions/0017-what-a-request-costs.md). No other program looks up
-# functions in these: without a list of them each is 2 MB smaller (docs/decisions/0027-what-an-image-weighs.md).
-# shellcheck disable=SC2034  # for who sources this
-release_build=(swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked -Xlinker --no-export-dynamic)
-
 # Seconds of silence after which a command that could not reach something is taken to wait for it in vain.
 SILENCE=15
 

@@ -61,7 +61,7 @@ def installed(package: str) -> bool:
 def built(name: str) -> Path:
     file = Path(os.environ.get("TOLLGATE_BIN", ROOT / ".build/release")) / name
     if not file.is_file():
-        fail(f"{file} is not built: see release_build in deploy/prerequisites.bash")
+        fail(f"{file} is not built: run deploy/build --product {name}")
     return file
 
 

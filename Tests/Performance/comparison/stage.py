@@ -99,10 +99,11 @@ class Stage:
         return process, port
 
     def tollgate(
-        self, name: str, upstream: int, limit: str, command: list | None = None, connections: int | None = None
+        self, name: str, upstream: int, limit: str, command: list | None = None, connections: int | None = None,
+        more: dict | None = None,
     ) -> tuple[Process, int]:
         """The daemon with two policies and an access log; `command` runs it otherwise than as the built file, and slower;
-        `connections`: so many to the handler at most."""
+        `connections`: so many to the handler at most; `more` of its settings."""
         folder = self.folder / name
         folder.mkdir()
         port = free_port()
@@ -124,6 +125,7 @@ class Stage:
             settings["upstream"]["idle_timeout"] = "10m"
         if connections:
             settings["upstream"]["max_connections"] = connections
+        settings |= more or {}
         (folder / "tollgate.json").write_text(json.dumps(settings))
         process = Process(
             self, [*(command or [built("tollgate")]), "--config", folder / "tollgate.json"], folder / "output.log",
