@@ -4,7 +4,8 @@ package import Limits
 
 /// What admission has to know about one request, in its own words: no HTTP.
 ///
-/// An object, since who asks keeps it for as long as it may be asked again. Another question is another one.
+/// An object, since who asks keeps it for as long as it may be asked again. But for how long it has waited, which is told
+/// anew each time it is asked, it doesn't change: another question is another object.
 package final class AdmissionRequest {
     package enum Kind: Sendable {
         /// Refused before admission for what it is (unknown route, wrong method, malformed): address policies alone pay.

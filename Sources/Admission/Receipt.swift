@@ -4,6 +4,9 @@ import Keyspace
 import Limits
 
 /// What the gate has to know of an admitted request again: what it took, and with which key. It stays on the gate's loop.
+///
+/// A view of the ask, which lives as long as this does. Who is admitted asks no more, so what was asked last is what was
+/// paid, or the last part of it (``Instalments``).
 package struct Receipt {
     /// What the buckets said of it: when, by Redis' clock in microseconds, and what was owed in each after the admission, in
     /// a shadow bucket before it.

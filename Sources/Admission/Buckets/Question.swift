@@ -2,7 +2,6 @@
 
 import Keyspace
 import Limits
-import NIOCore
 import Redis
 
 /// One question about buckets, as Redis is asked it.

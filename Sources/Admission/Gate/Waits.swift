@@ -18,7 +18,8 @@ final class Waits {
 
     var isEmpty: Bool { asks.isEmpty }
 
-    /// An ask begins to wait for an answer by a link: the first time at once when it is made.
+    /// An ask begins to wait for an answer by a link. Its first wait begins when it was made, by the clock that was read
+    /// then.
     func wait(_ ask: Ask, on link: StoreLink) {
         ask.expect(of: link, at: ask.isTimed ? eventLoop.now : ask.startedAt)
         guard !ask.isTimed else { return }

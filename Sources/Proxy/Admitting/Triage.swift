@@ -51,7 +51,7 @@ struct Triage {
     private(set) var credentialWasPresented = false
 
     init(_ head: borrowing RequestHead, from peer: Peer, by snapshot: Snapshot) {
-        // Asked first, for those that are trusted are copied where they are asked more.
+        // `namedClient` asks the same, but is handed a copy of those that are trusted: most requests name nobody.
         let mayBeNamed = peer.isTrusted && snapshot.trustedProxies.mayBeNamed(in: head)
         let named = mayBeNamed ? peer.namedClient(of: head, trusted: snapshot.trustedProxies) : nil
         client = named ?? peer.client

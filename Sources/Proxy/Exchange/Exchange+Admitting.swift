@@ -101,8 +101,7 @@ extension Exchange {
 
     var route: Snapshot.RoutePlan { state.admittance.route }
 
-    /// The clock was just read.
-    ///
+    /// - Precondition: the loop's clock was read for this event, since the question's time counts from `loop.now`.
     /// - Parameter refusing: why it goes no further, whatever the decision is.
     func ask(_ request: AdmissionRequest, refusing refusal: Refusal? = nil) {
         put(state.admittance.ask(request, refusing: refusal))
@@ -191,6 +190,7 @@ extension Exchange {
 
     private func goOn() {
         guard state.machine.awaitsResponse else { return }
+        // What is asked now has its time from now.
         _ = loop.readClock()
         resume()
         downstream.process()
@@ -240,6 +240,7 @@ extension Exchange {
 
     func heldBodyEnded(_ trailers: ByteBuffer?) {
         guard state.machine.awaitsResponse else { return }
+        // What is asked now has its time from now.
         _ = loop.readClock()
         let rules = state.admittance.toolRules
         let ending = state.intake?.end(trailers, by: snapshot, loop.free.falseStreams, at: loop.now, rules: rules)

@@ -16,7 +16,7 @@ extension UpstreamPool {
     struct Standing {
         /// Against the capacity; streams are not, nor is what waits without a bound.
         fileprivate var isCounted = true
-        /// Against whose share.
+        /// The share that it is a part of.
         fileprivate var share: UpstreamShares.Share?
     }
 

@@ -10,7 +10,8 @@ enum UpstreamCaller: Hashable, Sendable {
 /// How many connections each caller has or waits for, so that none has more than half.
 struct UpstreamShares {
     /// What one caller has. An object, kept by what was taken of it, so that nobody looks for the caller by its name to give
-    /// that back.
+    /// that back. It leaves the table only when nothing of it is taken and nobody waits for it, so whoever holds a part of
+    /// it holds the one in the table.
     final class Share {
         let caller: UpstreamCaller
         fileprivate var taken = 0
