@@ -885,12 +885,8 @@ def test_much_passes_both_ways(secure, upstream, authority, key, version):
     body = os.urandom(8 << 20)
     upstream.behaviour = lambda request, _: reply(request.body)
     with secured(daemon.port, client(authority, maximum_version=getattr(ssl.TLSVersion, version))) as connection:
-        sender = threading.Thread(
-            target=connection.send, args=[request_bytes("POST", "/files/a", {"X-API-Key": key}, body)]
-        )
-        sender.start()
+        connection.send_and_read(request_bytes("POST", "/files/a", {"X-API-Key": key}, body))
         answer = connection.response()
-        sender.join()
     assert answer.status == 200 and answer.body == body
 
 

@@ -148,7 +148,9 @@ def test_all_that_the_product_does_works(launch, upstream, redis, managed, file,
             before = server.idle_closed
             # Each loop's connection at least once. Where there are plans, they are asked for every second, and none is idle.
             until(lambda: server.idle_closed >= before + 4, "idle connections being closed")
-            assert [ask(daemon.port, "GET", PATH, key).status for _ in range(4)] == [200] * 4
+            statuses = [ask(daemon.port, "GET", PATH, key).status for _ in range(4)]
+            # A question on its way while its connection is closed may have been charged, and isn't asked again.
+            assert statuses.count(200) >= 3 and set(statuses) <= {200, 503}, statuses
         # As it started.
         assert [line.split(" ")[1] for line in said_of_redis(daemon)] == ["info"], daemon.said()
     all_works(daemon, control, upstream, "first")
