@@ -11,6 +11,10 @@ package enum Decision: Sendable, Equatable {
 }
 
 extension Decision {
+    static func unavailable(_ detail: String) -> Decision {
+        .deny(Denial(reason: .limiterUnavailable(detail: detail)))
+    }
+
     /// Whether somebody is told that a key is revoked.
     var isOfRevokedKey: Bool {
         if case .deny(let denial) = self, case .revoked = denial.reason { true } else { false }

@@ -21,19 +21,6 @@ extension Charge {
     }
 }
 
-extension AdmitAnswer {
-    /// To be asked where the verdict is about buckets.
-    func owed(ofItem index: Int) -> Int { self[2 + index] ?? 0 }
-
-    /// Microseconds until the state of a charge's item expires, if that is before all that is owed has leaked by the item's
-    /// own rate. Nil as well where the answer has no number that can be counted with.
-    func expiry(ofItem index: Int, _ charge: Charge) -> Int? {
-        let place = 2 + charge.items.count + index
-        guard place < count, let expiry = self[place], 1...KeyRecord.never ~= expiry else { return nil }
-        return expiry
-    }
-}
-
 extension Charge.Item {
     /// Whether its cost fits beside what is owed.
     func hasRoom(beside owed: Int) -> Bool {
@@ -51,34 +38,5 @@ extension Charge.Item {
         case .rate(let shape): shape.capacityUnits - shape.units(ofCost: cost) + 1
         case .quota, .slots: max(0, bucket.capacity - cost + 1)
         }
-    }
-}
-
-extension Intent {
-    /// What the buckets and the intent make together. A bucket that refuses speaks before all else.
-    ///
-    /// - Parameter caller: whom a grant is to.
-    func decision(to caller: KeyEntry?, _ charge: Charge, report: consuming LimitReport?) -> Decision {
-        if let denying = report?.deniedPolicies, !denying.isEmpty {
-            return .deny(
-                Denial(reason: .rateLimited(policies: denying), principal: principal(of: caller), limits: report))
-        }
-        if let (policy, cost, capacity) = charge.impossible {
-            return .deny(
-                Denial(
-                    reason: .costExceedsCapacity(policy: policy, cost: cost, capacity: capacity),
-                    principal: principal(of: caller), limits: report))
-        }
-        switch self {
-        case .grant: return .allow(Grant(caller?.rights, limits: report))
-        case .refuse(let reason, let principal, _):
-            return .deny(Denial(reason: reason, principal: principal, limits: report))
-        }
-    }
-}
-
-extension Decision {
-    static func unavailable(_ detail: String) -> Decision {
-        .deny(Denial(reason: .limiterUnavailable(detail: detail)))
     }
 }
