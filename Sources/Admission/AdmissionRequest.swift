@@ -81,11 +81,8 @@ package final class AdmissionRequest {
     }
 
     /// The same, asked about as another kind.
-    package func `as`(_ kind: Kind) -> AdmissionRequest {
-        AdmissionRequest(
-            kind: kind, isThrottled: isThrottled, credential: credential, address: address,
-            clientAddress: clientAddress, selection: selection, session: session, scopes: scopes, tools: tools,
-            onFailure: onFailure)
+    package func asked(as kind: Kind) -> AdmissionRequest {
+        AdmissionRequest(self, kind, selection, in: session, calling: tools, taking: scopes)
     }
 
     /// The same, when it is known what its message says.
@@ -96,10 +93,18 @@ package final class AdmissionRequest {
     package func saying(
         _ selection: PolicySelection, in session: [UInt8]?, calling tools: [[UInt8]?], taking scopes: [String]
     ) -> AdmissionRequest {
-        AdmissionRequest(
-            kind: kind, isThrottled: isThrottled, credential: credential, address: address,
-            clientAddress: clientAddress, selection: selection, session: session, scopes: scopes, tools: tools,
-            onFailure: onFailure)
+        AdmissionRequest(self, kind, selection, in: session, calling: tools, taking: scopes)
+    }
+
+    /// Another question about the same request.
+    private convenience init(
+        _ other: AdmissionRequest, _ kind: Kind, _ selection: PolicySelection, in session: [UInt8]?,
+        calling tools: [[UInt8]?], taking scopes: [String]
+    ) {
+        self.init(
+            kind: kind, isThrottled: other.isThrottled, credential: other.credential, address: other.address,
+            clientAddress: other.clientAddress, selection: selection, session: session, scopes: scopes, tools: tools,
+            onFailure: other.onFailure)
     }
 }
 

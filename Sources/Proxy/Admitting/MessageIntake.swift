@@ -90,7 +90,7 @@ final class MessageIntake {
         announced = request
         // Without a credential there is nobody to know.
         guard case .protected = request.kind else { return .read }
-        return .announce(request.as(.announced))
+        return .announce(request.asked(as: .announced))
     }
 
     /// Who sends it is known, or nobody is asked.
@@ -147,8 +147,8 @@ final class MessageIntake {
     func abandon(isLate: Bool = false) -> AdmissionRequest? {
         guard let held, isLate || held.granted > 0, let request = announced else { return nil }
         announced = nil
-        if case .protected = request.kind, case .presented = request.credential { return request.as(.abandoned) }
-        return request.as(.refusal)
+        if case .protected = request.kind, case .presented = request.credential { return request.asked(as: .abandoned) }
+        return request.asked(as: .refusal)
     }
 
     /// - Returns: the room that nobody needs any longer; nil where it took none.

@@ -69,7 +69,7 @@ extension Exchange: UpstreamReceiver {
         record.times.sent = loop.readClock()
         let target = state.machine.hasFollowed ? sentTarget?.octets : nil
         loop.scratch.begin()
-        Self.lend(&head) { write($0, to: target) }
+        Self.lend(&head) { writeRequestHead($0, target: target) }
         upstream.write(loop.scratch.head)
         state.upstreamNeedsFlush = true
         // The head is kept until the response begins: the request may have to be sent again, or have been led elsewhere.
@@ -89,7 +89,7 @@ extension Exchange: UpstreamReceiver {
     }
 
     /// - Parameter target: in place of its own.
-    private func write(_ head: RequestHead, to target: [UInt8]?) {
+    private func writeRequestHead(_ head: RequestHead, target: [UInt8]?) {
         record.keepSentHost(route.sentHost, of: head, orElse: snapshot.upstream.authority)
         let (peer, security) = (downstream.peer, downstream.security)
         RequestForwarding(
