@@ -87,15 +87,7 @@ struct RateLimitFields {
         {
             return output.append(policies[index].item)
         }
-        output.append(policies[index].name)
-        output.append(";q=")
-        output.appendInteger(structured: status.capacity)
-        if let window = Self.windowSeconds(status) {
-            output.append(";w=")
-            output.appendInteger(structured: Int(window))
-        } else {
-            output.append(";qu=\"concurrent-requests\"")
-        }
+        output.appendPolicy(policies[index].name, capacity: status.capacity, window: Self.windowSeconds(status))
     }
 
     /// `w`: the time in which an empty bucket fills, `max(1, ⌈capacity · period / limit⌉)`; the length of a quota's window.
@@ -154,18 +146,33 @@ extension RateLimitFields.Text {
             return
         }
         self.limit = limit
-        let window = Int(RateLimitFields.windowSeconds(of: limit, capacity: capacity))
-        item = name + Array(";q=\(capacity.structured);w=\(window.structured)".utf8)
+        let window = RateLimitFields.windowSeconds(of: limit, capacity: capacity)
+        var text = ByteBuffer()
+        text.writeStretch(atMost: name.count + 64) { [name, capacity] output in
+            output.appendPolicy(name, capacity: capacity, window: window)
+        }
+        item = Array(text.readableBytesView)
     }
 }
 
-extension Int {
-    /// As an integer of a structured field (RFC 9651 §3.3.1): what is more than the largest is told as that.
-    fileprivate var structured: Int { Swift.min(self, 999_999_999_999_999) }
-}
-
 extension OutputRawSpan {
+    /// An item of RateLimit-Policy.
+    ///
+    /// - Parameter window: in seconds; nil of slots.
+    fileprivate mutating func appendPolicy(_ name: [UInt8], capacity: Int, window: Int64?) {
+        append(name)
+        append(";q=")
+        appendInteger(structured: capacity)
+        if let window {
+            append(";w=")
+            appendInteger(structured: Int(window))
+        } else {
+            append(";qu=\"concurrent-requests\"")
+        }
+    }
+
+    /// An integer of a structured field (RFC 9651 §3.3.1): what is more than the largest is told as that.
     fileprivate mutating func appendInteger(structured number: Int) {
-        appendDecimal(number.structured)
+        appendDecimal(min(number, 999_999_999_999_999))
     }
 }
