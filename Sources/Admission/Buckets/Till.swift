@@ -103,6 +103,8 @@ final class Till {
             // What it has given beside Redis is owed there before Redis is asked for more.
             if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
+        assert(ask.payment.answer == nil, "Who is admitted asks no more")
+        assert(ask.pending?.till == nil, "Of buckets one question is asked at a time")
         ask.pending = Ask.Pending(charge, intent, for: self)
         waits.wait(ask, on: link)
     }
