@@ -179,7 +179,7 @@ import Testing
             let noon = 1_767_268_800_000_000
             let rate = Allowance.rate(Limit(count: 10, periodMicroseconds: 600_000_000))
             func bucket(_ allowance: Allowance) -> Bucket {
-                Bucket(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance: allowance, name: [0x62])
+                Bucket(BucketTerms(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance), name: [0x62])
             }
             func asked(_ bucket: Bucket, _ times: Range<Int>, at now: Int) -> [AnyClock.Step] {
                 times.map { number in

@@ -18,7 +18,7 @@ private let minute: Int64 = 60_000_000
     private static let answered = asked + .milliseconds(3)
 
     private func bucket(_ allowance: Allowance) -> Bucket {
-        Bucket(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance: allowance, name: [])
+        Bucket(BucketTerms(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance), name: [])
     }
 
     /// One that denied a call of 2 tokens when a token and 99 999 µs' worth were missing.

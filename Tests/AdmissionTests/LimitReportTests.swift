@@ -17,7 +17,7 @@ import Testing
     private func charge(_ costs: [Int]) -> Charge {
         let limit = Limit(count: 100, periodMicroseconds: 1_000_000)
         let policies = costs.indices.map { Policy(name: "p\($0)", per: .key, limit: limit, cost: costs[$0]) }
-        let buckets = policies.indices.map { Bucket(policy: $0, of: policies[$0], allowance: .rate(limit), name: []) }
+        let buckets = policies.indices.map { Bucket(BucketTerms(policy: $0, of: policies[$0], .rate(limit)), name: []) }
         return Charge(buckets.map { ($0, policies[$0.policy].cost) }, .full)
     }
 

@@ -13,7 +13,7 @@ import Testing
 
     private func bucket(_ allowance: Allowance) -> Bucket {
         let policy = Policy(name: "org", per: .org, allowance)
-        return Bucket(policy: 0, of: policy, allowance: allowance, name: Array("b".utf8))
+        return Bucket(BucketTerms(policy: 0, of: policy, allowance), name: Array("b".utf8))
     }
 
     /// A call by a quarter of the allowance at one instant.

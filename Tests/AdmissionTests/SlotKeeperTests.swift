@@ -21,7 +21,7 @@ import Testing
         Charge(
             sets.map { name in
                 let policy = Policy(name: name, per: .key, .concurrency(3))
-                return (Bucket(policy: 0, of: policy, allowance: .concurrency(3), name: Array(name.utf8)), 1)
+                return (Bucket(BucketTerms(policy: 0, of: policy, .concurrency(3)), name: Array(name.utf8)), 1)
             }, .full)
     }
 

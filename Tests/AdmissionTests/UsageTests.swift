@@ -345,7 +345,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             table.add(count, to: key, of: pointer, at: seconds)
         }
         for number in 0..<UsageTable.foldsAt { #expect(add(one, to: key(number, tool: 2), of: pointer, at: 7)) }
-        #expect(table.cells.count == 10_000)
+        #expect(table.cellCount == 10_000)
         // A new tool of a known key.
         #expect(add(one, to: key(0, tool: 3), of: pointer, at: 8))
         #expect(add(one, to: key(0, tool: UsageTools.none), of: pointer, at: 9))
@@ -357,13 +357,13 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
         #expect(add(one, to: key(1, tool: 2), of: pointer, at: 8))
         #expect(table[key(1, tool: 2)]?.count == UsageTable.Count(allowed: 2, cost: 4))
         for number in 1..<1_000 { #expect(add(one, to: key(number, tool: 5), of: pointer, at: 7)) }
-        #expect(table.cells.count == 11_000)
+        #expect(table.cellCount == 11_000)
         #expect(!add(one, to: key(1_000, tool: 5), of: pointer, at: 7))
         #expect(!add(one, to: key(77_777, tool: 2), of: pointer, at: 7))
         #expect(add(one, to: key(999, tool: 5), of: pointer, at: 7))
-        #expect(table.cells.count == 11_000)
+        #expect(table.cellCount == 11_000)
         let taken = table.take()
-        #expect(taken.count == 11_000)
+        #expect(taken.reduce(0) { $0 + $1.cells.count } == 11_000)
         #expect(table.isEmpty)
     }
 
@@ -383,7 +383,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             #expect(table[key(1, tool: 0)]?.count == UsageTable.Count(allowed: 3))
             #expect(table[key(2, tool: 0)]?.count == UsageTable.Count(allowed: 3))
             #expect(table[key(2, tool: 0)]?.lastUse == 8)
-            #expect(table.take().count == 2)
+            #expect(table.take().flatMap(\.cells).count == 2)
             #expect(table[key(1, tool: 0)] == nil)
             second = 0
         }
@@ -405,12 +405,17 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
                 }
             }
         }
-        let chunks = UsageChunk.chunks(of: table.take())
+        let chunks = table.take()
         #expect(chunks.reduce(0) { $0 + $1.calls } == expected)
         #expect(chunks.allSatisfy { (1...42).contains($0.cells.count) })
-        #expect(
-            chunks.allSatisfy { chunk in chunk.cells.allSatisfy { $0.cell.pointer.organization == chunk.organization } }
-        )
+        // Each key is in a chunk of its organization once a day.
+        for day: Int32 in [1, 2] {
+            let keys = chunks.filter { $0.heading.day == day }.flatMap { chunk in
+                chunk.cells.map { "\(chunk.heading.organization)\($0.id.dropFirst())" }
+            }
+            #expect(Set(keys).count == keys.count)
+            #expect(Set(keys) == Set((0..<100).map { "acme\($0)" } + (0..<42).map { "beta\($0)" } + ["gamma0"]))
+        }
         // 100 keys are three calls, 42 are one.
         #expect(chunks.count == 2 * (3 + 1 + 1))
     }

@@ -6,25 +6,11 @@ import NIOCore
 /// One policy for one subject, as this loop knows it: the name and numbers of what is in Redis, and what was last heard of
 /// it. The state itself is in Redis.
 final class Bucket {
-    /// How it is counted.
-    enum Meter {
-        /// An allowance of 0: there is nothing in Redis, and nothing passes.
-        case nothing
-        case rate(BucketShape)
-        case quota(CalendarQuota)
-        case slots(Int)
-    }
-
-    /// Index into the configuration's policies.
-    let policy: Int
-    let allowance: Allowance
-    let meter: Meter
+    private let terms: BucketTerms
     /// Its key in Redis; of a quota, what stands before the window's name.
     let name: [UInt8]
     /// False: it is counted, but denies nobody (shadow).
     let isEnforced: Bool
-    /// The handler says afterwards what a request has cost, so as much as a whole capacity may be owed beyond it.
-    let allowsDebt: Bool
 
     /// As Redis last said while somebody was denied here.
     @Rare var lastHeard: Heard? = nil
@@ -43,34 +29,22 @@ final class Bucket {
 
     @Rare private var counter: (window: CalendarWindow, name: [UInt8])? = nil
 
-    init(policy: Int, of configured: Policy, allowance: Allowance, name: [UInt8], isEnforced: Bool = true) {
-        self.policy = policy
-        self.allowance = allowance
+    init(_ terms: BucketTerms, name: [UInt8], isEnforced: Bool = true) {
+        self.terms = terms
         self.name = name
         self.isEnforced = isEnforced
-        allowsDebt = configured.costField != nil
-        meter =
-            switch allowance {
-            case _ where allowance.capacity == 0: .nothing
-            // What doesn't fit was refused when it was read; if not, nothing passes.
-            case .rate(let limit): (try? BucketShape(limit)).map(Meter.rate) ?? .nothing
-            case .quota(let quota): .quota(quota)
-            case .concurrency(let slots): .slots(slots)
-            }
     }
+
+    /// Index into the configuration's policies.
+    var policy: Int { terms.policy }
+    var allowance: Allowance { terms.allowance }
+    var meter: BucketTerms.Meter { terms.meter }
+    /// The most of it that is ever there.
+    var capacity: Int { terms.capacity }
+    var allowsDebt: Bool { terms.allowsDebt }
 
     var isOfSlots: Bool {
         if case .slots = meter { true } else { false }
-    }
-
-    /// The most of it that is ever there.
-    var capacity: Int {
-        switch meter {
-        case .nothing: 0
-        case .rate(let shape): shape.capacity
-        case .quota(let quota): quota.count
-        case .slots(let slots): slots
-        }
     }
 
     /// The window of a quota that an instant of Redis' clock lies in, with its counter's key.
@@ -98,17 +72,17 @@ struct BucketSet {
     ///   - subject: whose they are, as it enters the share of subjects that a policy is enforced on.
     ///   - former: of the same subject, under another configuration: what is the same is known here too.
     init(
-        for kind: Policy.Subject, _ subject: String, of policies: [Policy], named name: (Policy) -> String,
+        for kind: Policy.Subject, _ subject: String, by terms: TermsBook, named name: (Policy) -> String,
         keeping old: BucketSet? = nil, after former: Inheritance<BucketSet>? = nil,
         allowance: (Policy) -> Allowance
     ) {
-        buckets = policies.indices.map { index in
-            let policy = policies[index]
+        buckets = terms.policies.indices.map { index in
+            let policy = terms.policies[index]
             guard policy.subject == kind else { return nil }
             let (name, allowance) = (Array(name(policy).utf8), allowance(policy))
             if let kept = old?[index], kept.name == name, kept.allowance == allowance { return kept }
             let bucket = Bucket(
-                policy: index, of: policy, allowance: allowance, name: name,
+                terms.terms(of: index, allowance), name: name,
                 isEnforced: policy.mode.enforces(policy.name, on: subject))
             if let former { bucket.inherit(from: former) }
             return bucket

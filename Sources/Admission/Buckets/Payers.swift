@@ -7,7 +7,7 @@ import Octets
 /// Which buckets pay for a request (docs/design.md, "Who pays"). An organization's and a key's come with its entry; those
 /// of addresses are kept here, and those that all callers share.
 final class Payers {
-    private let policies: [Policy]
+    private let terms: TermsBook
     /// What tells callers apart by their address, where a policy doesn't say.
     private let addressPrefix: AddressPrefix
     private let names: Names
@@ -18,12 +18,12 @@ final class Payers {
 
     /// - Parameter capacity: addresses remembered.
     init(_ configuration: AdmissionConfiguration, named names: Names, capacity: Int) {
-        policies = configuration.policies
+        terms = TermsBook(configuration.policies)
         addressPrefix = configuration.addressPrefix
         self.names = names
         addresses = BoundedCache(capacity: capacity)
         globalBuckets = BucketSet(
-            for: .global, "", of: configuration.policies, named: names.globalBucket, allowance: \.allowance)
+            for: .global, "", by: terms, named: names.globalBucket, allowance: \.allowance)
     }
 
     /// What another one knows of buckets that are the same here is known here too.
@@ -33,7 +33,7 @@ final class Payers {
         let inheritance = Inheritance(former: former, keepsShares: keepsShares)
         self.inheritance = inheritance
         globalBuckets = BucketSet(
-            for: .global, "", of: policies, named: names.globalBucket,
+            for: .global, "", by: terms, named: names.globalBucket,
             after: inheritance.buckets(\.globalBuckets), allowance: \.allowance)
     }
 
@@ -67,6 +67,7 @@ final class Payers {
     ) -> Charge {
         var ofAddress: (prefix: AddressPrefix, buckets: BucketSet)?
         let asked = request.selection.entries
+        let policies = terms.policies
         var buckets: [(bucket: Bucket, cost: Int)] = []
         buckets.reserveCapacity(asked.count)
         for (index, cost) in asked.lazy.map({ ($0.policy, $0.cost) }) where isAsked(policies[index]) {
@@ -102,7 +103,7 @@ final class Payers {
         if let known = addresses.use(address) { return known }
         let names = names
         let buckets = BucketSet(
-            for: .address, address, of: policies, named: { names.bucket($0, ofAddress: address) },
+            for: .address, address, by: terms, named: { names.bucket($0, ofAddress: address) },
             after: inheritance?.buckets { $0.known(address) }, allowance: \.allowance)
         addresses.insert(buckets, for: address)
         return buckets

@@ -14,7 +14,7 @@ final class KeyCache {
     private static let unknownFor = TimeAmount.seconds(1)
 
     private let names: Names
-    private let policies: [Policy]
+    private let terms: TermsBook
     private let choice: MetaChoice
     private let plans: PlanBook
     private let seen: SeenKeys
@@ -36,7 +36,7 @@ final class KeyCache {
         seen: SeenKeys, complaints: Complaints
     ) {
         self.names = names
-        self.policies = policies
+        terms = TermsBook(policies)
         self.choice = choice
         self.plans = plans
         self.seen = seen
@@ -153,7 +153,7 @@ final class KeyCache {
         complaints.noteMisfits(record.overrides, of: pointer.principal.keyID) { $0 == .key }
         let plan = plan(of: loaded)
         let buckets = BucketSet(
-            for: .key, "\(pointer.organization)/\(record.subject)", of: policies,
+            for: .key, "\(pointer.organization)/\(record.subject)", by: terms,
             named: { names.bucket($0, ofKey: record.subject, in: pointer.organization) },
             keeping: records.use(hash)?.buckets, after: inheritance?.buckets { $0.last(hash)?.buckets }
         ) { policy in
@@ -176,7 +176,7 @@ final class KeyCache {
         complaints.noteMisfits(loaded.overrides, of: name) { $0 == .org || $0 == .key }
         let (names, plan) = (names, plan(of: loaded))
         let buckets = BucketSet(
-            for: .org, name, of: policies, named: { names.bucket($0, ofOrganization: name) },
+            for: .org, name, by: terms, named: { names.bucket($0, ofOrganization: name) },
             keeping: known?.buckets, after: inheritance?.buckets { $0.organizations.use(name)?.buckets }
         ) { $0.allowance(organization: loaded.overrides, plan: plan) }
         let organization = Organization(

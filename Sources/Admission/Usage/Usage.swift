@@ -63,7 +63,7 @@ struct Usage {
     }
 
     private mutating func cut() {
-        waiting += UsageChunk.chunks(of: table.take())
+        waiting += table.take()
     }
 
     /// Its answer came, or never will.
@@ -74,9 +74,9 @@ struct Usage {
     /// - Returns: how many calls there was no room for any more.
     mutating func putBack(_ chunk: UsageChunk) -> Int {
         underWay -= 1
-        return chunk.cells.reduce(0) { dropped, entry in
-            let (key, cell) = entry
-            let isKept = table.add(cell.count, to: key, of: cell.pointer, at: cell.lastUse)
+        return chunk.cells.reduce(0) { dropped, cell in
+            let key = UsageTable.Key(credential: cell.credential, day: chunk.heading.day, tool: cell.tool)
+            let isKept = table.add(cell.count, to: key, of: chunk.pointer(of: cell), at: cell.lastUse)
             return isKept ? dropped : dropped + cell.count.calls
         }
     }

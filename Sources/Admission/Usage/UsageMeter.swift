@@ -27,7 +27,11 @@ final class UsageMeter {
     }
 
     /// What is counted and not on its way to Redis.
-    var counted: UsageTable.Count { usage.table.cells.reduce(into: UsageTable.Count()) { $0 += $1.cell.count } }
+    var counted: UsageTable.Count {
+        usage.table.chunks.reduce(into: UsageTable.Count()) { sum, chunk in
+            for cell in chunk.cells { sum += cell.count }
+        }
+    }
 
     // MARK: Counting
 
@@ -139,8 +143,9 @@ final class UsageMeter {
     }
 
     private func write(_ chunk: UsageChunk) {
-        let names = store.names
-        let link = store.link(of: names.organization(chunk.organization))
+        let (names, heading) = (store.names, chunk.heading)
+        let organization = names.organization(heading.organization)
+        let link = store.link(of: organization)
         guard link.outage == nil, link.isReady else {
             if ending == nil {
                 dropped += usage.putBack(chunk)
@@ -151,13 +156,13 @@ final class UsageMeter {
             return
         }
         var call = RedisCommand(RedisScript.usage, keyCount: 2 + chunk.cells.count)
-        call.append(names.organization(chunk.organization))
-        call.append(names.usage(chunk.organization, day: Int(chunk.day)))
-        for (_, cell) in chunk.cells { call.append(names.record(cell.pointer)) }
+        call.append(organization)
+        call.append(names.usage(heading.organization, day: Int(heading.day)))
+        for cell in chunk.cells { call.append(names.record(chunk.pointer(of: cell))) }
         call.append(Int64(retentionSeconds))
-        for (key, cell) in chunk.cells {
+        for cell in chunk.cells {
             call.append(Int64(cell.lastUse))
-            call.append("\(cell.pointer.id):\(usage.tools.labels[Int(key.tool)])")
+            call.append("\(cell.id):\(usage.tools.labels[Int(cell.tool)])")
             call.append(Int64(cell.count.allowed))
             call.append(Int64(cell.count.denied))
             call.append(Int64(cell.count.cost))

@@ -2,9 +2,10 @@
 
 import Keyspace
 import Limits
+import Octets
 
 /// What one loop has counted and not yet written: for each key, tool and day how many calls were allowed and denied, and
-/// what they cost.
+/// what they cost. It lies as it will be written, in chunks.
 ///
 /// Bounded: from ``foldsAt`` cells on, a tool that a key has no cell for yet is counted as ``UsageTools/other``, and from
 /// ``most`` on calls that would need another cell aren't counted.
@@ -31,101 +32,98 @@ struct UsageTable {
         }
     }
 
-    struct Cell {
-        let pointer: RecordPointer
-        private(set) var count: Count
-        /// The last call, in seconds since 1970 by Redis' clock.
-        private(set) var lastUse: Int
+    /// A chunk and a cell in it, as one number.
+    private struct Place {
+        let number: Int
 
-        init(pointer: RecordPointer, count: Count, lastUse: Int) {
-            self.pointer = pointer
-            self.count = count
-            self.lastUse = lastUse
+        init(number: Int) {
+            self.number = number
         }
 
-        fileprivate mutating func add(_ count: Count, at seconds: Int) {
-            self.count += count
-            lastUse = max(lastUse, seconds)
+        init(chunk: Int, cell: Int) {
+            number = chunk << 6 | cell
         }
+
+        var chunk: Int { number >> 6 }
+        var cell: Int { number & 63 }
     }
 
     static let foldsAt = 10_000
     static let most = 11_000
 
-    private(set) var cells: [(key: Key, cell: Cell)] = []
+    private(set) var chunks: [UsageChunk] = []
+    private(set) var cellCount = 0
     /// Of cells, by their keys.
-    private var places: [Key: Int] = [:]
+    private var places = HashIndex()
+    /// The last chunk of each organization and day.
+    private var lastChunks: [UsageChunk.Heading: Int] = [:]
 
-    var isEmpty: Bool { cells.isEmpty }
+    var isEmpty: Bool { cellCount == 0 }
 
-    subscript(key: Key) -> Cell? { places[key].map { cells[$0].cell } }
+    subscript(key: Key) -> UsageChunk.Cell? { place(of: key).map { chunks[$0.chunk].cells[$0.cell] } }
 
-    /// - Parameter place: where the key's cell was last; then where it is. No look-up where that is the same.
+    /// - Parameter hint: where the key's cell was last; then where it is. No look-up where that is the same.
     /// - Returns: false where there was no room.
     mutating func add(
-        _ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int, _ place: inout Int32
+        _ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int, _ hint: inout Int32
     ) -> Bool {
-        if place < cells.count, cells[Int(place)].key == key {
-            cells[Int(place)].cell.add(count, at: seconds)
-            return true
-        }
-        guard add(count, to: key, of: pointer, at: seconds) else { return false }
-        if let found = places[key] { place = Int32(found) }
+        let hinted = Place(number: Int(hint))
+        let place = holds(key, at: hinted) ? hinted : placeToCount(key, of: pointer)
+        guard let place else { return false }
+        chunks[place.chunk].cells[place.cell].add(count, at: seconds)
+        hint = Int32(place.number)
         return true
     }
 
     /// - Returns: false where there was no room.
     mutating func add(_ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int) -> Bool {
-        if let place = places[key] {
-            cells[place].cell.add(count, at: seconds)
-            return true
-        }
-        if cells.count >= Self.foldsAt, key.tool != UsageTools.other {
-            var folded = key
-            folded.tool = UsageTools.other
-            return add(count, to: folded, of: pointer, at: seconds)
-        }
-        guard cells.count < Self.most else { return false }
-        places[key] = cells.count
-        cells.append((key, Cell(pointer: pointer, count: count, lastUse: seconds)))
+        guard let place = placeToCount(key, of: pointer) else { return false }
+        chunks[place.chunk].cells[place.cell].add(count, at: seconds)
         return true
     }
 
-    /// Empties it; of the room it has the index alone stays.
-    mutating func take() -> [(key: Key, cell: Cell)] {
-        places.removeAll(keepingCapacity: places.capacity <= 2 * Self.most)
-        defer { cells = [] }
-        return cells
+    /// The key's cell, or one for it.
+    private mutating func placeToCount(_ key: Key, of pointer: RecordPointer) -> Place? {
+        if let place = place(of: key) { return place }
+        if cellCount >= Self.foldsAt, key.tool != UsageTools.other {
+            var folded = key
+            folded.tool = UsageTools.other
+            return placeToCount(folded, of: pointer)
+        }
+        guard cellCount < Self.most else { return nil }
+        let chunk = chunkWithRoom(for: UsageChunk.Heading(organization: pointer.organization, day: key.day))
+        let place = Place(chunk: chunk, cell: chunks[chunk].cells.count)
+        chunks[chunk].append(UsageChunk.Cell(credential: key.credential, tool: key.tool, id: pointer.id))
+        places.insert(HashIndex.Hash(of: key), at: place.number)
+        cellCount += 1
+        return place
     }
-}
 
-/// Cells that one call of the script writes: of one organization and one day.
-struct UsageChunk {
-    /// Three fields each, and at most 128 in a call.
-    static let mostCells = 42
+    private mutating func chunkWithRoom(for heading: UsageChunk.Heading) -> Int {
+        if let last = lastChunks[heading], !chunks[last].isFull { return last }
+        lastChunks[heading] = chunks.count
+        chunks.append(UsageChunk(heading))
+        return chunks.count - 1
+    }
 
-    let organization: String
-    let day: Int32
-    var cells: [(key: UsageTable.Key, cell: UsageTable.Cell)] = []
+    private func place(of key: Key) -> Place? {
+        places.find(HashIndex.Hash(of: key)) { holds(key, at: Place(number: $0)) }.map(Place.init(number:))
+    }
 
-    var calls: Int { cells.reduce(0) { $0 + $1.cell.count.calls } }
+    private func holds(_ key: Key, at place: Place) -> Bool {
+        guard place.chunk < chunks.count, chunks[place.chunk].heading.day == key.day,
+            place.cell < chunks[place.chunk].cells.count
+        else { return false }
+        let cell = chunks[place.chunk].cells[place.cell]
+        return cell.tool == key.tool && cell.credential == key.credential
+    }
 
-    static func chunks(of cells: [(key: UsageTable.Key, cell: UsageTable.Cell)]) -> [UsageChunk] {
-        struct Group: Hashable {
-            let organization: String
-            let day: Int32
-        }
-        var groups: [Group: UsageChunk] = [:]
-        var full: [UsageChunk] = []
-        for (key, cell) in cells {
-            let group = Group(organization: cell.pointer.organization, day: key.day)
-            groups[group, default: UsageChunk(organization: group.organization, day: group.day)]
-                .cells.append((key, cell))
-            guard groups[group]?.cells.count == mostCells, let chunk = groups.removeValue(forKey: group) else {
-                continue
-            }
-            full.append(chunk)
-        }
-        return full + groups.values
+    /// Empties it; of the room it has the index alone stays.
+    mutating func take() -> [UsageChunk] {
+        places.removeAll()
+        lastChunks = [:]
+        cellCount = 0
+        defer { chunks = [] }
+        return chunks
     }
 }

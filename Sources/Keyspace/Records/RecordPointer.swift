@@ -16,9 +16,13 @@ package struct RecordPointer: Sendable, Hashable {
         id = String(parts[1])
     }
 
+    package init(organization: String, id: String) {
+        self.organization = organization
+        self.id = id
+    }
+
     package init(_ id: KeyID) {
-        organization = id.organization.text
-        self.id = id.local
+        self.init(organization: id.organization.text, id: id.local)
     }
 
     package var text: String { "\(organization) \(id)" }
