@@ -137,7 +137,7 @@ extension Denial {
     /// - Parameter waited: how long it has waited already.
     package func pauseMicroseconds(having waited: Int64, by policies: [Policy]) -> Int64? {
         guard case .rateLimited(let denying) = reason, let limits else { return nil }
-        let longest = denying.map { policies[$0].waitMicroseconds }.min() ?? 0
+        let longest = denying.lazy.map { policies[$0].waitMicroseconds }.min() ?? 0
         let speaking = limits.statuses[limits.speaking]
         // When a slot comes free nobody knows.
         let pause =

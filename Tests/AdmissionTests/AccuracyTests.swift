@@ -60,7 +60,7 @@ import Testing
                 for index in 0..<250 {
                     let (allowance, cost) = try Self.allowance(&dice)
                     let bucket = Bucket(
-                        policy: 0, of: Policy(name: "p", per: .key, allowance), allowance: allowance,
+                        BucketTerms(policy: 0, of: Policy(name: "p", per: .key, allowance), allowance),
                         name: Array("b\(cases + index)".utf8))
                     let start = Int.random(in: 1_600_000_000_000_000...4_000_000_000_000_000, using: &dice)
                     let later = start + Int.random(in: 0...3, using: &dice)

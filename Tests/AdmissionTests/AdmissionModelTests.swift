@@ -171,7 +171,7 @@ private struct World {
                 let (allowance, costField) = Self.allowance(&dice)
                 let policy = Policy(name: "p\(index)", per: .key, allowance, costField: costField)
                 let bucket = Bucket(
-                    policy: index, of: policy, allowance: allowance, name: Array("r\(round)b\(index)".utf8),
+                    BucketTerms(policy: index, of: policy, allowance), name: Array("r\(round)b\(index)".utf8),
                     isEnforced: Int.random(in: 0..<4, using: &dice) > 0)
                 buckets.append(bucket)
                 guard case .rate(let shape) = bucket.meter, !disagree else { continue }
@@ -189,8 +189,10 @@ private struct World {
                 let (allowance, costField) = Self.allowance(&dice)
                 guard case .rate(let limit) = allowance, limit.count > 0 else { continue }
                 return Bucket(
-                    policy: bucket.policy, of: Policy(name: "p", per: .key, allowance, costField: costField),
-                    allowance: allowance, name: bucket.name, isEnforced: bucket.isEnforced)
+                    BucketTerms(
+                        policy: bucket.policy, of: Policy(name: "p", per: .key, allowance, costField: costField),
+                        allowance),
+                    name: bucket.name, isEnforced: bucket.isEnforced)
             }
         }
 

@@ -107,7 +107,7 @@ import Testing
                 let buckets = limits.map { limit in
                     let policy = Policy(name: "p", per: .key, .rate(limit), costField: "x")
                     return Bucket(
-                        policy: 0, of: policy, allowance: .rate(limit), name: Array("b\(round)".utf8))
+                        BucketTerms(policy: 0, of: policy, .rate(limit)), name: Array("b\(round)".utf8))
                 }
                 var (steps, asked, now) = ([AnyClock.Step](), [(limit: Limit, cost: Int)](), 1_763_866_666_000_000)
                 for _ in 0..<150 {

@@ -5,7 +5,9 @@ import NIOCore
 
 /// What a bucket held when Redis last said so: enough to refuse here what Redis would refuse, so that a flood of denied calls
 /// costs it one refused call a token, not one a call (docs/design.md, "Limits").
-struct Heard {
+///
+/// An object, since few buckets have one, and each call that is denied notes something in it.
+final class Heard {
     /// Units of a rate, tokens of a quota, slots.
     var owed: Int
     /// Redis' clock then.
@@ -22,6 +24,28 @@ struct Heard {
     var deniedAt: NIODeadline
     /// When somebody was last denied by it or by one beside it.
     var witnessedAt: NIODeadline
+
+    init(
+        owed: Int, at: Int, expiresAt: Int?, askedAt: NIODeadline, answeredAt: NIODeadline, isDenial: Bool,
+        deniedAt: NIODeadline, witnessedAt: NIODeadline
+    ) {
+        self.owed = owed
+        self.at = at
+        self.expiresAt = expiresAt
+        self.askedAt = askedAt
+        self.answeredAt = answeredAt
+        self.isDenial = isDenial
+        self.deniedAt = deniedAt
+        self.witnessedAt = witnessedAt
+    }
+
+    /// Another of the same, which goes its own way.
+    convenience init(like other: Heard) {
+        self.init(
+            owed: other.owed, at: other.at, expiresAt: other.expiresAt, askedAt: other.askedAt,
+            answeredAt: other.answeredAt, isDenial: other.isDenial, deniedAt: other.deniedAt,
+            witnessedAt: other.witnessedAt)
+    }
 
     /// Microseconds of Redis' clock at least and at most, at an instant of this machine's.
     func earliest(at now: NIODeadline) -> Int { at + Int(max(0, (now - answeredAt).nanoseconds) / 1_000) }
@@ -62,7 +86,7 @@ extension Bucket {
     func hearOfAdmission(
         _ owed: Int, at nowMicroseconds: Int, askedAt: NIODeadline, answeredAt: NIODeadline, expiry: Int? = nil
     ) {
-        guard var heard = lastHeard else { return }
+        guard let heard = lastHeard else { return }
         guard answeredAt - heard.witnessedAt <= Self.longestBelief else {
             lastHeard = nil
             return
@@ -70,7 +94,6 @@ extension Bucket {
         (heard.owed, heard.at, heard.askedAt, heard.answeredAt) = (owed, nowMicroseconds, askedAt, answeredAt)
         heard.expiresAt = expiry.map { nowMicroseconds + $0 }
         heard.isDenial = false
-        lastHeard = heard
     }
 
     /// Microseconds until `cost` may be asked for again; nil if it may now. What others took or gave back since the last
@@ -82,7 +105,7 @@ extension Bucket {
         guard now - heard.deniedAt <= longestBelief || underWay > 0 else { return nil }
         guard now - heard.askedAt < longestBelief || underWay > 0 else { return nil }
         guard let wait = wait(of: cost, after: heard, at: now) else { return nil }
-        lastHeard?.deniedAt = now
+        heard.deniedAt = now
         return wait
     }
 

@@ -13,8 +13,7 @@ final class Bucket {
     let isEnforced: Bool
 
     /// As Redis last said while somebody was denied here.
-    @Rare var lastHeard: Heard? = nil
-    var wasHeard: Bool { _lastHeard.isThere }
+    var lastHeard: Heard?
     /// What is owed in Redis, in its units, and when by its clock: as Redis last said, or as it was told since. Where this loop
     /// begins to count.
     var lastOwed: (owed: Int, at: Int)?

@@ -19,7 +19,7 @@ extension Bucket {
         guard let former = inheritance.former.bucket(named: name), former.allowance == allowance else { return }
         // Of slots the one who has them knows better: it forgets when one comes free.
         if case .slots = meter { return }
-        (lastHeard, lastOwed) = (former.lastHeard, former.lastOwed)
+        (lastHeard, lastOwed) = (former.lastHeard.map(Heard.init(like:)), former.lastOwed)
         guard inheritance.keepsShares, former.local != nil else { return }
         local = former.local
         (former.local, former.heir) = (nil, self)

@@ -111,6 +111,7 @@ extension LimitReport {
     var deniedPolicies: [Int] {
         // A flood comes here; by key paths it took 1 200 instructions.
         var policies: [Int] = []
+        policies.reserveCapacity(statuses.count)
         for status in statuses where status.isDenied { policies.append(status.policy) }
         return policies
     }

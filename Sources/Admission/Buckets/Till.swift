@@ -229,7 +229,7 @@ final class Till {
                 item.bucket.hear(
                     owed, at: answer.time, askedAt: ask.startedAt, answeredAt: answeredAt, wasDenied: isRefused,
                     expiry: expiry)
-            } else if item.bucket.wasHeard {
+            } else if item.bucket.lastHeard != nil {
                 item.bucket.hearOfAdmission(
                     owed, at: answer.time, askedAt: ask.startedAt, answeredAt: store.eventLoop.now, expiry: expiry)
             }
@@ -247,21 +247,28 @@ final class Till {
     /// A denial that needs no asking, because a bucket has no room as far as is known. What the others hold is taken from
     /// their last answer.
     private func rememberedRefusal(_ ask: Ask, _ charge: Charge, _ intent: Intent) -> Denial? {
-        guard charge.items.contains(where: { $0.bucket.wasHeard && !$0.isShadow }) else { return nil }
+        guard charge.items.contains(where: { $0.bucket.lastHeard != nil && !$0.isShadow }) else { return nil }
         let now = store.eventLoop.now
-        let waits = charge.items.map { $0.isShadow ? nil : $0.bucket.refusedMicroseconds($0.cost, at: now) }
-        guard waits.contains(where: { $0 != nil }) else { return nil }
+        func wait(_ item: Charge.Item) -> Int? {
+            item.isShadow ? nil : item.bucket.refusedMicroseconds(item.cost, at: now)
+        }
+        guard charge.items.contains(where: { wait($0) != nil }) else { return nil }
         let time = store.link(of: charge.items[0].bucket).redisTime
-        for item in charge.items { item.bucket.lastHeard?.witnessedAt = now }
-        let statuses = zip(charge.items, waits).compactMap { item, wait -> LimitStatus? in
-            guard !item.isShadow, let owed = item.bucket.owed(at: now) else { return nil }
+        var statuses: [LimitStatus] = []
+        statuses.reserveCapacity(charge.items.count)
+        for item in charge.items {
+            item.bucket.lastHeard?.witnessedAt = now
+            guard !item.isShadow, let owed = item.bucket.owed(at: now) else { continue }
+            let wait = wait(item)
             // Both clocks are estimates: a bucket that refuses has less than the cost, whatever they say.
             let least = wait == nil ? 0 : item.leastOwedByARefusal
-            var status = item.status(
-                owed: max(owed, least), at: time, isDenied: wait != nil, expiry: item.bucket.expiry(at: now))
-            if let wait { status?.retryAfterMicroseconds = Int64(wait) }
-            if let status { policyCounters[item.bucket.policy].count(status, of: item, isDenied: true) }
-            return status
+            guard
+                var status = item.status(
+                    owed: max(owed, least), at: time, isDenied: wait != nil, expiry: item.bucket.expiry(at: now))
+            else { continue }
+            if let wait { status.retryAfterMicroseconds = Int64(wait) }
+            policyCounters[status.policy].count(status, of: item, isDenied: true)
+            statuses.append(status)
         }
         guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
         return Denial(
