@@ -29,6 +29,7 @@ PROXIES = ["a", "b", "b2", "c", "e"]
 THOSE = {
     "redis": ["a", "b", "b2"], "instructions": ["a"], "refused_cpu": ["a", "b", "b2", "e"], "refused": ["a", "b", "b2", "e"],
     "refused_redis": ["a", "b", "b2"], "anonymous": PROXIES, "connection": PROXIES, "stream": PROXIES, "key": ["a", "b", "b2"],
+    "busy_key": ["a", "b", "b2"],
     "ready": PROXIES, "idle_cpu": PROXIES, "idle_calls": PROXIES,
 }
 PROOFS = {

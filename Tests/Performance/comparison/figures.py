@@ -40,6 +40,7 @@ TABLES = {
         Figure("connection", "RssAnon an idle connection, bytes", 0),
         Figure("stream", "RssAnon an event stream, bytes", 0),
         Figure("key", "RssAnon a known key, bytes", 0),
+        Figure("busy_key", "RssAnon a key that calls again, bytes", 0),
         Figure("resident", "resident under load, MiB", 1),
     ],
     "idle": [

@@ -83,8 +83,8 @@ class Growth:
         self.kept[-1].send(request(self.theatre.key, "/events"))
         return self.kept[-1].wait_for_event
 
-    def caller(self, keys: list[str]) -> Callable:
-        """A key that calls once."""
+    def caller(self, keys: list[str], calls: int) -> Callable:
+        """A key that calls so many times."""
         connections: dict[str, Connection] = {}
 
         def one(subject: Subject, number: int) -> Callable:
@@ -92,6 +92,8 @@ class Growth:
             if letter not in connections:
                 connections[letter] = Connection(subject.port)
                 self.kept.append(connections[letter])
+            for _ in range(calls - 1):
+                connections[letter].ask(request(keys[number]))
             connections[letter].send(request(keys[number]))
             return connections[letter].wait_for_answer
 

@@ -180,9 +180,10 @@ def growing(theatre: Theatre, plan: Plan):
         growth.measure(PROXIES, number, plan.connections.first, plan.connections.more, None, growth.connection)
         growth = memory.Growth(theatre, "stream", plan.settle)
         growth.measure(PROXIES, number, plan.streams.first, plan.streams.more, upstream, growth.stream)
-        growth = memory.Growth(theatre, "key", plan.settle)
         knowing = [kind for kind in PROXIES if kind.uses_redis]
-        growth.measure(knowing, number, plan.keys.first, plan.keys.more, None, growth.caller(issued))
+        for figure, calls in ("key", 1), ("busy_key", 3):
+            growth = memory.Growth(theatre, figure, plan.settle)
+            growth.measure(knowing, number, plan.keys.first, plan.keys.more, None, growth.caller(issued, calls))
 
 
 def resting(theatre: Theatre, plan: Plan, subjects: list[Subject]):
