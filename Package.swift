@@ -126,14 +126,20 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "TestSupport", dependencies: ["LibC", "Limits", .nioCore, .logging, .subprocess],
+            name: "TestSupport",
+            dependencies: ["LibC", "Limits", .nioCore, .nioConcurrencyHelpers, .logging, .subprocess],
             path: "Tests/TestSupport",
             swiftSettings: settings),
         tests("DigestsTests", ["Digests"]),
         tests("OctetsTests", ["LibC", "Octets", .nioCore, .nioPosix, .nioEmbedded]),
         tests("TLSTests", ["TLS", "Octets", .nioCore, .nioEmbedded]),
         tests("EndpointsTests", ["Endpoints", "TLS"]),
-        tests("RedisTests", ["Redis", "Endpoints", "Octets", "TLS", .nioCore, .nioPosix, .nioEmbedded, .logging]),
+        tests(
+            "RedisTests",
+            [
+                "Redis", "Endpoints", "Octets", "TLS", .nioCore, .nioConcurrencyHelpers, .nioPosix, .nioEmbedded,
+                .logging,
+            ]),
         .executableTarget(
             name: "ScannerBenchmark", dependencies: ["MCP", .nioCore], path: "Tests/Performance/Scanner",
             swiftSettings: settings),
@@ -150,7 +156,8 @@ let package = Package(
         .target(
             name: "AdmissionSupport",
             dependencies: [
-                "Admission", "Endpoints", "Limits", "Octets", "Redis", "TestSupport", .nioCore, .nioPosix, .logging,
+                "Admission", "Endpoints", "Limits", "Octets", "Redis", "TestSupport", .nioCore,
+                .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             path: "Tests/AdmissionSupport", swiftSettings: settings),
         tests("KeyspaceTests", ["AdmissionSupport", "Keyspace", "Limits", "Redis"]),

@@ -4,9 +4,9 @@ import Admin
 import Directory
 import Endpoints
 import Logging
+import NIOConcurrencyHelpers
 import Octets
 import Redis
-import Synchronization
 import Telemetry
 
 /// Whether Redis takes keys away where its memory is full. Nobody hears of that otherwise: a credential that is gone is an
@@ -42,7 +42,7 @@ final class EvictionWatch: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
     private let logger: Logger
     private let now: @Sendable () -> ContinuousClock.Instant
 
@@ -56,7 +56,7 @@ final class EvictionWatch: Sendable {
     /// What keeps it from being asked is nothing that others would have to hear of.
     func look(by client: RedisClient) async {
         let now = now()
-        let isDue = state.withLock { state in
+        let isDue = state.withLockedValue { state in
             if let askedAt = state.askedAt, now - askedAt < Self.interval { return false }
             state.askedAt = now
             return true
@@ -76,12 +76,12 @@ final class EvictionWatch: Sendable {
 
     /// The next answer may be that of a server that has begun anew: it is asked for at the next beat.
     func expectAnother() {
-        state.withLock { $0.askedAt = nil }
+        state.withLockedValue { $0.askedAt = nil }
     }
 
     /// Another server is asked from now on: what was heard is not about it.
     func forget() {
-        state.withLock { state in
+        state.withLockedValue { state in
             (state.askedAt, state.evicted, state.since) = (nil, [:], nil)
             (state.policy, state.isUntold) = (.nothing, false)
         }
@@ -97,7 +97,7 @@ final class EvictionWatch: Sendable {
     private func hear(_ told: [(server: ServerAddress?, eviction: Eviction)], isWhole: Bool) {
         let worst = told.max { $0.eviction.hazard.severity < $1.eviction.hazard.severity }
         guard let worst else { return }
-        let (old, policy, evicted) = state.withLock { state in
+        let (old, policy, evicted) = state.withLockedValue { state in
             let old = state.policy
             let isOver = worst.eviction.hazard.severity < old.severity
             let policy = isOver && !isWhole ? old : worst.eviction.hazard
@@ -113,7 +113,7 @@ final class EvictionWatch: Sendable {
     }
 
     private func hearNothing(_ error: RedisError) {
-        let isNew = state.withLock { state in
+        let isNew = state.withLockedValue { state in
             defer { (state.isUntold, state.policy, state.since) = (true, .nothing, nil) }
             return !state.isUntold
         }
@@ -136,7 +136,7 @@ final class EvictionWatch: Sendable {
 
     /// Why the sidecar is ready and something is to be mended; nil where nothing is.
     var cause: Readiness.Cause? {
-        state.withLock { state in
+        state.withLockedValue { state in
             guard case .any(let name) = state.policy else { return nil }
             return Readiness.Cause(
                 "eviction",
@@ -149,7 +149,7 @@ final class EvictionWatch: Sendable {
         MetricFamily(
             "tollgate_redis_evicted_keys_total", .counter,
             "Keys that Redis took away for want of memory, since this sidecar asks; every sidecar counts the same ones.",
-            state.withLock { $0.total })
+            state.withLockedValue { $0.total })
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
-import Synchronization
+import NIOConcurrencyHelpers
 import Telemetry
 
 /// `tollgate_keys_expiring`: the figure of the whole fleet, as this sidecar read it last. Every sidecar shows the same.
@@ -13,7 +13,7 @@ final class ExpiringKeysGauge: Sendable {
         let end: ContinuousClock.Instant
     }
 
-    private let figure = Mutex<Figure?>(nil)
+    private let figure = NIOLockedValueBox<Figure?>(nil)
     private let now: @Sendable () -> ContinuousClock.Instant
 
     init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
@@ -23,11 +23,11 @@ final class ExpiringKeysGauge: Sendable {
     /// - Parameter published: nil where there is none.
     func hear(_ published: (keys: ExpiringKeys, lasting: Duration)?) {
         let heard = published.map { Figure(keys: $0.keys, end: now() + $0.lasting) }
-        figure.withLock { $0 = heard }
+        figure.withLockedValue { $0 = heard }
     }
 
     /// Nil while nobody has counted lately.
-    var current: ExpiringKeys? { figure.withLock { $0 }.flatMap { now() < $0.end ? $0.keys : nil } }
+    var current: ExpiringKeys? { figure.withLockedValue { $0 }.flatMap { now() < $0.end ? $0.keys : nil } }
 
     var family: MetricFamily {
         let current = current

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Directory
+import NIOConcurrencyHelpers
 import Redis
-import Synchronization
 
 /// The sidecars that share a namespace, as `/status` tells of them.
 ///
@@ -25,7 +25,7 @@ final class Fleet: Sendable {
         let answer: Task<Answer, Never>
     }
 
-    private let last = Mutex<Asked?>(nil)
+    private let last = NIOLockedValueBox<Asked?>(nil)
     private let ask: @Sendable () async -> Answer
     private let heard: @Sendable () -> [Sidecars.Live]?
     private let now: @Sendable () -> ContinuousClock.Instant
@@ -56,7 +56,7 @@ final class Fleet: Sendable {
     var answer: Answer {
         get async {
             let now = now()
-            let task = last.withLock { last in
+            let task = last.withLockedValue { last in
                 if let last, now - last.at < Self.freshness { return last.answer }
                 let asked = Asked(at: now, answer: Task { [ask] in await ask() })
                 last = asked

@@ -3,10 +3,10 @@
 import Directory
 import Endpoints
 import Logging
+import NIOConcurrencyHelpers
 import Octets
 import Redis
 import Settings
-import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -45,25 +45,25 @@ final class PolicyPublisher: Sendable {
         }
     }
 
-    private let current: Mutex<Publication>
+    private let current: NIOLockedValueBox<Publication>
     /// As it is published, too.
     let name: String
     private let logger: Logger
-    private let others = Mutex(OtherPolicySets())
-    private let otherVersions = Mutex(OtherVersions())
+    private let others = NIOLockedValueBox(OtherPolicySets())
+    private let otherVersions = NIOLockedValueBox(OtherVersions())
     /// Who ran at the last beat; nil where it failed, or was by other settings.
-    private let heard = Mutex<(live: [Sidecars.Live], at: ContinuousClock.Instant)?>(nil)
+    private let heard = NIOLockedValueBox<(live: [Sidecars.Live], at: ContinuousClock.Instant)?>(nil)
     let expiringKeys = ExpiringKeysGauge()
     let eviction: EvictionWatch
 
     init(_ settings: Settings, logger: Logger) {
-        current = Mutex(Publication(settings))
+        current = NIOLockedValueBox(Publication(settings))
         name = Self.makeName()
         self.logger = logger
         eviction = EvictionWatch(logger: logger)
     }
 
-    private var publication: Publication { current.withLock { $0 } }
+    private var publication: Publication { current.withLockedValue { $0 } }
 
     /// Other settings are in force. What was published by the ones before is taken back, or this sidecar would count as two that
     /// disagree.
@@ -71,9 +71,9 @@ final class PolicyPublisher: Sendable {
     /// - Parameter database: as for `publishFirst`.
     func change(to settings: Settings, in database: [UInt8]?) async {
         let (before, after) = (publication, Publication(settings))
-        current.withLock { $0 = after }
+        current.withLockedValue { $0 = after }
         guard !after.isSame(as: before) else { return }
-        heard.withLock { $0 = nil }
+        heard.withLockedValue { $0 = nil }
         // The next beat reads that of the other database.
         if after.endpoint != before.endpoint {
             expiringKeys.hear(nil)
@@ -123,7 +123,7 @@ final class PolicyPublisher: Sendable {
                 hasComplained = true
                 eviction.expectAnother()
             }
-            if !isPublished { heard.withLock { $0 = nil } }
+            if !isPublished { heard.withLockedValue { $0 = nil } }
             let pause = isPublished ? Sidecars.interval : Self.retryInterval
             try? await Task.sleep(for: pause)
         }
@@ -159,7 +159,7 @@ final class PolicyPublisher: Sendable {
 
     /// As of the last beat, which cost nothing more; nil where there is none to go by.
     var lastHeard: [Sidecars.Live]? {
-        heard.withLock { heard in
+        heard.withLockedValue { heard in
             guard let (live, at) = heard else { return nil }
             let since = at.duration(to: .now)
             return live.map { sidecar in
@@ -173,7 +173,7 @@ final class PolicyPublisher: Sendable {
     private func lookAround(among sidecars: Sidecars, by client: RedisClient) async throws(RedisError) {
         expiringKeys.hear(try await sidecars.expiringKeys())
         let live = try await sidecars.live()
-        heard.withLock { $0 = (live, .now) }
+        heard.withLockedValue { $0 = (live, .now) }
         tellVersions(of: live)
         try await tellPolicies(of: live, sidecars)
         // Last: a proxy may end the connection for it.
@@ -182,7 +182,7 @@ final class PolicyPublisher: Sendable {
 
     /// One line at most, however many there are.
     private func tellVersions(of live: [Sidecars.Live]) {
-        let news = otherVersions.withLock { $0.see(live, own: Version.current) }
+        let news = otherVersions.withLockedValue { $0.see(live, own: Version.current) }
         guard let first = news.first else { return }
         logger.notice(
             "another sidecar runs another version",
@@ -195,7 +195,7 @@ final class PolicyPublisher: Sendable {
     /// One line at most, however many there are: the next beat tells no more of them.
     private func tellPolicies(of live: [Sidecars.Live], _ sidecars: Sidecars) async throws(RedisError) {
         let policies = publication.policies
-        let (news, count) = others.withLock { ($0.see(live, own: policies.hash), $0.count) }
+        let (news, count) = others.withLockedValue { ($0.see(live, own: policies.hash), $0.count) }
         for other in news {
             let theirs = try await sidecars.policySet(other.hash)
             let isOfKeys = theirs?.policies == policies.policies

@@ -3,9 +3,9 @@
 package import Admission
 package import Endpoints
 package import Limits
+import NIOConcurrencyHelpers
 import NIOCore
 package import Redis
-import Synchronization
 import TestSupport
 
 /// A private Redis, what tollgatectl would write into it, and gates to ask: one for each sidecar.
@@ -14,7 +14,7 @@ package final class Tollbooth: Sendable {
     package let endpoint: RedisEndpoint
     package let client: RedisClient
 
-    private let gates = Mutex<[GateDriver]>([])
+    private let gates = NIOLockedValueBox<[GateDriver]>([])
 
     /// Lends one to the body and puts everything away after it, whatever happens.
     ///
@@ -36,7 +36,7 @@ package final class Tollbooth: Sendable {
                 result = .failure(error)
             }
             booth.client.close()
-            for gate in booth.gates.withLock({ $0 }) { try await gate.stop() }
+            for gate in booth.gates.withLockedValue({ $0 }) { try await gate.stop() }
             try result.get()
         }
     }
@@ -141,7 +141,7 @@ package final class Tollbooth: Sendable {
             policies: policies, format: CredentialFormat(prefix: "mcp_", accept: []), timeout: .seconds(20))
         adjust(&configuration)
         let gate = try await GateDriver(configuration, endpoint, instance, seen)
-        gates.withLock { $0.append(gate) }
+        gates.withLockedValue { $0.append(gate) }
         if isAwaited { await gate.becomesReady() }
         return gate
     }

@@ -2,6 +2,7 @@
 
 import Endpoints
 import Foundation
+import NIOConcurrencyHelpers
 import NIOCore
 import Octets
 import Synchronization
@@ -159,7 +160,7 @@ import Testing
 
     @Test func theCheckComesBeforeWhoeverWaits() async throws {
         try await RedisServer.run { server in
-            let checks = Mutex(0)
+            let checks = NIOLockedValueBox(0)
             let isAwaited = Atomic(false)
             try await ConnectionDriver.run(
                 endpoint(of: server), scripts: [Self.add],
@@ -171,7 +172,7 @@ import Testing
                         send(RedisCommand("PING")) { _ in failOnceAwaited() }
                     }
                     send(self.call(Self.add, "n", 1)) { result in
-                        let isFirst = checks.withLock { count in
+                        let isFirst = checks.withLockedValue { count in
                             count += 1
                             return count == 1
                         }
@@ -187,7 +188,7 @@ import Testing
                 for await outcome in outcomes { #expect(outcome == .failure(.notConnected("not this one"))) }
                 await redis.becomes(ready: true)
                 #expect(await redis.send("GET", "n") == .success(.bytes(Array("2".utf8))))
-                #expect(checks.withLock { $0 } == 2)
+                #expect(checks.withLockedValue { $0 } == 2)
             }
         }
     }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Logging
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// A logger whose lines a test can look at: `level message key=value …`, keys sorted.
 package final class RecordedLog: Sendable {
-    private let recorded = Mutex<[String]>([])
+    private let recorded = NIOLockedValueBox<[String]>([])
 
     package init() {}
 
-    package var lines: [String] { recorded.withLock(\.self) }
+    package var lines: [String] { recorded.withLockedValue(\.self) }
 
     package var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
 
@@ -26,7 +26,7 @@ package final class RecordedLog: Sendable {
         func log(event: LogEvent) {
             let values = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             let line = (["\(event.level)", "\(event.message)"] + values).joined(separator: " ")
-            log.recorded.withLock { $0.append(line) }
+            log.recorded.withLockedValue { $0.append(line) }
         }
     }
 }

@@ -62,7 +62,7 @@ class Plan:
 
 
 FULL = Plan(
-    warm=1, loads={32: Rounds(7, 5), 1: Rounds(5, 3), 100: Rounds(3, 3)}, flood=Rounds(5, 2), rate=1000,
+    warm=1, loads={32: Rounds(7, 5), 1: Rounds(15, 1), 100: Rounds(3, 3)}, flood=Rounds(5, 2), rate=1000,
     at_rate=Rounds(3, 4), starts=5, idle=Rounds(3, 5), growths=2, settle=2.5, connections=Sizes(100, 500),
     streams=Sizes(50, 200), keys=Sizes(200, 1000), counts_instructions=True)
 QUICK = Plan(
