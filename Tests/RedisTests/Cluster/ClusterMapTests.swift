@@ -176,7 +176,8 @@ import Testing
             .map(ClusterReplies.reply)
         let slots = try [ClusterReplies.slots, ClusterReplies.slotsNamed].map(ClusterReplies.reply)
         var (maps, refusals) = (0, 0)
-        for round in 0..<Rounds.usually(2_000, long: 40_000) {
+        let rounds = Rounds.usually(2_000, long: 40_000)
+        for round in 0..<rounds {
             let map: ClusterMap
             do throws(RedisError) {
                 map =
@@ -197,8 +198,8 @@ import Testing
             #expect(map.slotCounts.reduce(0, +) <= 16_384)
             #expect(map.primaries.allSatisfy { ServerAddress(told: $0.host, port: "\($0.port)") == $0 })
         }
-        #expect(maps > 100)
-        #expect(refusals > 100)
+        #expect(maps > rounds / 20)
+        #expect(refusals > rounds / 20)
     }
 
     @Test func noneIsTooLarge() throws {
