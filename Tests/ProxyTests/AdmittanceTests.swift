@@ -123,15 +123,6 @@ import Testing
         #expect(passage.decide(.deny(Denial(reason: reason))) == expected)
     }
 
-    @Test func theAnswerTellsTheLimitsOfTheDecision() throws {
-        var passage = try Passage()
-        let report = try #require(Self.denial(by: [0], retryAfter: 1).limits)
-        passage.admittance.answer(with: report)
-        #expect(passage.admittance.grant?.limits == report)
-        passage.admittance.answer(with: nil)
-        #expect(passage.admittance.grant?.limits == nil)
-    }
-
     // MARK: Waiting for room
 
     /// Denying policies, what each of them would have it wait, and the pauses until it is denied.

@@ -108,7 +108,7 @@ import Testing
             answer.variesByCredential = Bool.random(using: &random)
             answer.connection = [.close, .keepAlive, nil].randomElement(using: &random) ?? nil
             if Bool.random(using: &random) { answer.limits = report(&random) }
-            var refusal = Refusal(
+            let refusal = Refusal(
                 [401, 403, 405, 421, 429, 503].randomElement(using: &random) ?? 400, long, reason: .malformedRequest)
             refusal.challenge = [.missing, .invalid, .scopes, nil].randomElement(using: &random) ?? nil
             refusal.scopes = (0..<Int.random(in: 0...20, using: &random)).map { _ in long }

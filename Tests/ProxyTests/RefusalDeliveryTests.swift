@@ -63,7 +63,7 @@ import Testing
             ("reject: http", .jsonrpc, inBand), ("", .http, status), ("reject: jsonrpc", .toolError, toolResult),
         ] as [(String, Policy.Reject?, Delivery)])
     func theOperatorsChoiceHolds(mcp: String, own: Policy.Reject?, expected: Delivery) throws {
-        var refusal = Self.denied(.rateLimited(policies: []))
+        let refusal = Self.denied(.rateLimited(policies: []))
         refusal.rejection = own
         #expect(try delivery(refusal, mcp: mcp) == expected)
     }

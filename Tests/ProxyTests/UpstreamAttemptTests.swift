@@ -111,7 +111,7 @@ extension UpstreamAttempt.Step {
         switch self {
         case .connect(let target, let time): "\(target.written) within \(time.nanoseconds / 1_000_000) ms"
         case .ask: "ask"
-        case .giveUp(let error): "\(Refusal(Exchange.Fault(connecting: error), bodyLimit: 0).status)"
+        case .giveUp(let error): "\(Refusal.standIn(for: Exchange.Fault(connecting: error), bodyLimit: 0).status)"
         }
     }
 }

@@ -91,17 +91,17 @@ struct Admittance {
 
     /// - Parameter refusing: why it goes no further all the same.
     /// - Returns: what the gate is to be asked.
-    mutating func ask(_ request: AdmissionRequest, refusing: Refusal? = nil) -> AdmissionRequest {
+    mutating func ask(_ request: consuming AdmissionRequest, refusing: Refusal? = nil) -> AdmissionRequest {
         precondition(phase == .unasked, "A request is asked about once it is known, and again where it waited")
         if let refusing { pendingRefusal = refusing }
         return put(request)
     }
 
-    private mutating func put(_ request: AdmissionRequest) -> AdmissionRequest {
+    private mutating func put(_ request: consuming AdmissionRequest) -> AdmissionRequest {
         phase = .asking
         request.waitedMicroseconds = waited.nanoseconds / 1_000
         cost = request.takesTokens ? request.selection.highestCost : nil
-        asked = request
+        asked = copy request
         return request
     }
 
@@ -160,13 +160,6 @@ struct Admittance {
     /// way around what is asked of messages.
     private var mayBeUnreadMessage: Bool {
         route.mayBeMCP && !route.isMCP && method == .post && (route.readsContent || toolRules != nil)
-    }
-
-    // MARK: Answering
-
-    /// It is answered here: with the limits that the answer tells of.
-    mutating func answer(with limits: LimitReport?) {
-        grant = Grant(grant?.rights, limits: limits)
     }
 
     // MARK: Holding

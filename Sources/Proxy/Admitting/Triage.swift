@@ -104,7 +104,7 @@ struct Triage {
             return .unknownRoute(path: head.path(of: target), method: head.methodOctets)
         case .methodNotAllowed(let allow, let index):
             if let index { route = snapshot.plan(of: index) }
-            var refusal = Refusal.methodNotAllowed(
+            let refusal = Refusal.methodNotAllowed(
                 path: head.path(of: target), method: head.methodOctets, allow: allow)
             // What follows on it may be meant for the other end of a tunnel.
             refusal.closes = head.method == .connect

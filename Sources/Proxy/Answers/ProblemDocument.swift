@@ -22,11 +22,8 @@ struct ProblemDocument {
     }
 
     func write(correlationID: ByteBufferView, into buffer: inout ByteBuffer) {
-        let correlationID = ByteBuffer(correlationID)
         // What is constant takes fewer than 200.
-        let size =
-            256 + JSONText.maximumSize(of: refusal.detail.utf8.count)
-            + JSONText.maximumSize(of: correlationID.readableBytes)
+        let size = 256 + JSONText.maximumSize(of: refusal.detail.utf8.count) + correlationID.count
         buffer.writeStretch(atMost: size) { output in
             output.append("{\"type\":\"")
             output.append(type)
@@ -36,8 +33,10 @@ struct ProblemDocument {
             output.appendDecimal(refusal.status)
             output.append(",\"detail\":")
             output.appendJSONString(refusal.detail)
-            output.append(",\"correlation_id\":")
-            output.appendJSONString(correlationID.readableBytesUInt8Span)
+            // Nothing in it needs escaping.
+            output.append(",\"correlation_id\":\"")
+            output.append(correlationID)
+            output.append("\"")
         }
         writeMembers(into: &buffer)
         buffer.writeStaticString("}")
@@ -127,14 +126,17 @@ struct ProblemDocument {
             }
             buffer.writeStaticString("]")
         case .quota(let violated, let report):
-            buffer.writeStaticString(",\"violated-policies\":[")
-            for (position, policy) in violated.enumerated() {
-                if position > 0 { buffer.writeStaticString(",") }
-                buffer.writeJSONString(policyNames[policy])
-            }
             let speaking = report.statuses[report.speaking]
-            // Three names, and as many numbers.
-            buffer.writeStretch(atMost: 64 + 3 * OutputRawSpan.longestDecimal) { output in
+            let names = violated.reduce(0) { $0 + JSONText.maximumSize(of: policyNames[$1].utf8.count) + 1 }
+            // Four names, and three numbers.
+            buffer.writeStretch(atMost: 96 + names + 3 * OutputRawSpan.longestDecimal) { output in
+                output.append(",\"violated-policies\":[")
+                var separator: StaticString = ""
+                for policy in violated {
+                    output.append(separator)
+                    output.appendJSONString(policyNames[policy])
+                    separator = ","
+                }
                 output.append("],\"retryAfter\":")
                 output.appendDecimal(RateLimitFields.retryAfterSeconds(report))
                 output.append(",\"retryAfterMs\":")

@@ -5,7 +5,9 @@ import Limits
 import MCP
 
 /// One response of Tollgate's own: what is wrong, and what the caller is told about it.
-struct Refusal {
+///
+/// An object, since it is long, and handed on from who finds it to who writes it. Whoever makes it completes it.
+final class Refusal {
     /// Members of the problem document beside the five that all have.
     enum Members {
         case none
@@ -54,21 +56,21 @@ extension Refusal {
 
     /// The bytes are not understood, so nothing behind them is either.
     static func malformed(_ status: Int, _ detail: String) -> Refusal {
-        var refusal = Refusal(status, detail, reason: .malformedRequest)
+        let refusal = Refusal(status, detail, reason: .malformedRequest)
         refusal.closes = true
         return refusal
     }
 
     static func unknownRoute(path: [UInt8], method: [UInt8]) -> Refusal {
         let path = Array(path.prefix(longestPath))
-        var refusal = Refusal(
+        let refusal = Refusal(
             404, "Route '\(String(decoding: path, as: UTF8.self))' not found", reason: .unknownRoute)
         refusal.members = .route(path: path, method: method)
         return refusal
     }
 
     static func methodNotAllowed(path: [UInt8], method: [UInt8], allow: [UInt8]) -> Refusal {
-        var refusal = Refusal(405, "Method Not Allowed", reason: .methodNotAllowed)
+        let refusal = Refusal(405, "Method Not Allowed", reason: .methodNotAllowed)
         refusal.members = .route(path: Array(path.prefix(longestPath)), method: method)
         refusal.allow = allow
         return refusal
@@ -76,20 +78,20 @@ extension Refusal {
 
     /// A message within `limits.mcp_body_bytes`, but beyond what its caller may have the process hold.
     static var bodyBeyondShare: Refusal {
-        var refusal = Refusal(413, "Request body takes more memory than one caller may hold", reason: .bodyTooLarge)
+        let refusal = Refusal(413, "Request body takes more memory than one caller may hold", reason: .bodyTooLarge)
         refusal.closes = true
         return refusal
     }
 
     static func bodyTooLarge(limit: Int) -> Refusal {
-        var refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: .bodyTooLarge)
+        let refusal = Refusal(413, "Request body exceeds \(limit) bytes", reason: .bodyTooLarge)
         refusal.closes = true
         return refusal
     }
 
     /// JSON-RPC 2.0 §5.1, "Parse error".
     static func unreadableMessage(_ detail: String) -> Refusal {
-        var refusal = Refusal(400, "Malformed MCP message: \(detail)", reason: .malformedMessage)
+        let refusal = Refusal(400, "Malformed MCP message: \(detail)", reason: .malformedMessage)
         refusal.code = -32700
         return refusal
     }
@@ -99,7 +101,7 @@ extension Refusal {
     }
 
     static func timedOut(_ detail: String) -> Refusal {
-        var refusal = Refusal(408, detail, reason: .requestTimeout)
+        let refusal = Refusal(408, detail, reason: .requestTimeout)
         refusal.closes = true
         return refusal
     }
@@ -117,14 +119,14 @@ extension Refusal {
     }
 
     static func unavailable(_ detail: String, reason: Reason) -> Refusal {
-        var refusal = Refusal(503, detail, reason: reason)
+        let refusal = Refusal(503, detail, reason: reason)
         refusal.retryAfterSeconds = 1
         return refusal
     }
 
     /// It is said before anything was asked.
     static var certificateNotAllowed: Refusal {
-        var refusal = Refusal(403, "Client certificate is not allowed", reason: .certificateNotAllowed)
+        let refusal = Refusal(403, "Client certificate is not allowed", reason: .certificateNotAllowed)
         refusal.closes = true
         return refusal
     }
@@ -134,7 +136,7 @@ extension Refusal {
     ///
     /// - Parameter scopes: that the request takes.
     static func denied(_ denial: Denial, policies: [Policy], scopes: [String]) -> Refusal {
-        var refusal = denied(denial, policies: policies)
+        let refusal = denied(denial, policies: policies)
         refusal.scopes = scopes
         return refusal
     }
@@ -150,31 +152,31 @@ extension Refusal {
         case .notYetValid: return unauthorized(invalidKey, .invalid, reason: .notYetValid)
         case .suspended: return unauthorized(invalidKey, .invalid, reason: .suspended)
         case .costExceedsCapacity(let policy, let cost, let capacity):
-            var refusal = Refusal(
+            let refusal = Refusal(
                 403, "Cost \(cost) exceeds the capacity \(capacity) of policy \(policies[policy].name)",
                 reason: .costExceedsCapacity)
             refusal.occasion = .forGood
             refusal.rejection = policies[policy].reject
             return refusal
         case .addressNotAllowed:
-            var refusal = Refusal(403, "Address not allowed", reason: .addressNotAllowed)
+            let refusal = Refusal(403, "Address not allowed", reason: .addressNotAllowed)
             refusal.occasion = .forGood
             return refusal
         case .insufficientScope(let missing):
-            var refusal = Refusal(403, "Insufficient scope", reason: .insufficientScope)
+            let refusal = Refusal(403, "Insufficient scope", reason: .insufficientScope)
             refusal.members = .scopes(missing)
             refusal.challenge = .scopes
             refusal.occasion = .forGood
             return refusal
         case .toolNotAllowed(let tool):
             let named = tool.map { "Tool '\(String(decoding: $0.prefix(longestTool), as: UTF8.self))'" } ?? "Tool"
-            var refusal = Refusal(403, "\(named) not allowed", reason: .toolNotAllowed)
+            let refusal = Refusal(403, "\(named) not allowed", reason: .toolNotAllowed)
             refusal.occasion = .forGood
             return refusal
         case .foreignSession:
             return Refusal(404, "Session not found", reason: .foreignSession)
         case .rateLimited(let denying):
-            var refusal = Refusal(429, "Rate limit exceeded", reason: .rateLimited)
+            let refusal = Refusal(429, "Rate limit exceeded", reason: .rateLimited)
             if let report = denial.limits {
                 refusal.members = .quota(violated: denying, report: report)
                 refusal.retryAfterSeconds = RateLimitFields.retryAfterSeconds(report)
@@ -187,7 +189,7 @@ extension Refusal {
         case .limiterSlow:
             return limiterUnavailable(.limiterSlow)
         case .lookupBudget:
-            var refusal = unavailable("Too many unknown API keys", reason: .lookupBudget)
+            let refusal = unavailable("Too many unknown API keys", reason: .lookupBudget)
             refusal.occasion = .forNow
             return refusal
         }
@@ -195,14 +197,14 @@ extension Refusal {
 
     /// The caller can't do anything else about the one than about the other.
     private static func limiterUnavailable(_ reason: Reason) -> Refusal {
-        var refusal = unavailable("Rate limiter unavailable", reason: reason)
+        let refusal = unavailable("Rate limiter unavailable", reason: reason)
         refusal.occasion = .forNow
         return refusal
     }
 
     /// No key came, but a bearer token that is none. It may be the handler's own and good, so the challenge goes on calling it
     /// nothing worse: an OAuth client would throw away what is invalid.
-    mutating func tellOfForeignToken() {
+    func tellOfForeignToken() {
         detail = "Missing API key: the bearer token is no key of this gateway. Provide X-API-Key header."
         reason = .foreignToken
     }
@@ -210,7 +212,7 @@ extension Refusal {
     private static let invalidKey = "Invalid or inactive API key"
 
     private static func unauthorized(_ detail: String, _ challenge: Challenge, reason: Reason) -> Refusal {
-        var refusal = Refusal(401, detail, reason: reason)
+        let refusal = Refusal(401, detail, reason: reason)
         refusal.challenge = challenge
         return refusal
     }
@@ -218,22 +220,22 @@ extension Refusal {
 
 extension Refusal {
     /// What stands in for the handler's answer.
-    init(_ fault: Exchange.Fault, bodyLimit: Int) {
+    static func standIn(for fault: Exchange.Fault, bodyLimit: Int) -> Refusal {
         switch fault {
-        case .upstreamUnreachable: self = .upstreamUnreachable(.upstreamUnreachable)
-        case .upstreamDoubtful(let doubt): self = .upstreamUnreachable(doubt.reason)
-        case .upstreamClosed: self = .upstreamUnreachable(.upstreamClosed)
-        case .upstreamConnectTimeout: self = .upstreamTimeout(.upstreamConnectTimeout)
-        case .upstreamTimeout: self = .upstreamTimeout(.upstreamTimeout)
-        case .upstreamInvalid: self = .upstreamInvalid()
-        case .upstreamQueueFull: self = .unavailable("Too many requests under way", reason: .upstreamQueueFull)
-        case .upstreamShare: self = .unavailable("Too many requests under way", reason: .upstreamShare)
-        case .exhausted: self = .unavailable("Overloaded", reason: .exhausted)
-        case .bodyMalformed: self = .malformed(400, "Malformed request body")
-        case .bodyTooLarge: self = .bodyTooLarge(limit: bodyLimit)
-        case .bodyTimeout: self = .timedOut("Request body not received in time")
-        case .keyEnded: self = .unauthorized(Self.invalidKey, .invalid, reason: .keyEnded)
-        case .slotLost: self = .unavailable("Too many requests under way", reason: .slotLost)
+        case .upstreamUnreachable: .upstreamUnreachable(.upstreamUnreachable)
+        case .upstreamDoubtful(let doubt): .upstreamUnreachable(doubt.reason)
+        case .upstreamClosed: .upstreamUnreachable(.upstreamClosed)
+        case .upstreamConnectTimeout: .upstreamTimeout(.upstreamConnectTimeout)
+        case .upstreamTimeout: .upstreamTimeout(.upstreamTimeout)
+        case .upstreamInvalid: .upstreamInvalid()
+        case .upstreamQueueFull: .unavailable("Too many requests under way", reason: .upstreamQueueFull)
+        case .upstreamShare: .unavailable("Too many requests under way", reason: .upstreamShare)
+        case .exhausted: .unavailable("Overloaded", reason: .exhausted)
+        case .bodyMalformed: .malformed(400, "Malformed request body")
+        case .bodyTooLarge: .bodyTooLarge(limit: bodyLimit)
+        case .bodyTimeout: .timedOut("Request body not received in time")
+        case .keyEnded: .unauthorized(invalidKey, .invalid, reason: .keyEnded)
+        case .slotLost: .unavailable("Too many requests under way", reason: .slotLost)
         }
     }
 }

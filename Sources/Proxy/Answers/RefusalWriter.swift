@@ -20,11 +20,11 @@ struct RefusalWriter {
     /// Value of Strict-Transport-Security; nil: it isn't said.
     var strictTransport: [UInt8]?
 
-    /// - Returns: the bytes of body written.
+    /// - Parameter body: gets what is to follow the head.
     func write(
         _ refusal: Refusal, limits: LimitReport?, correlationID: ByteBufferView, variesByCredential: Bool,
-        connection: ConnectionField?, date: ByteBufferView, body: inout ByteBuffer, into buffer: inout ByteBuffer
-    ) -> Int {
+        connection: ConnectionField?, date: ByteBufferView, body: inout ByteBuffer, into head: inout ByteBuffer
+    ) {
         body.clear()
         let document = ProblemDocument(refusal, policyNames: snapshot.policyNames)
         if let delivery {
@@ -33,7 +33,7 @@ struct RefusalWriter {
             document.write(correlationID: correlationID, into: &body)
         }
 
-        buffer.writeStretch(atMost: mostOctets(refusal, limits)) { output in
+        head.writeStretch(atMost: mostOctets(refusal, limits)) { output in
             output.appendStatusLine(delivery?.isInBand == true ? 200 : refusal.status)
             output.appendField("Date", date)
             output.appendField("Content-Type", delivery == nil ? "application/problem+json" : "application/json")
@@ -58,10 +58,7 @@ struct RefusalWriter {
             output.appendEndOfHead()
         }
 
-        guard !isHead else { return 0 }
-        let sent = body.readableBytes
-        buffer.writeImmutableBuffer(body)
-        return sent
+        if isHead { body.clear() }
     }
 
     /// What the head may take.

@@ -103,11 +103,11 @@ extension Exchange {
 
     /// - Precondition: the loop's clock was read for this event, since the question's time counts from `loop.now`.
     /// - Parameter refusing: why it goes no further, whatever the decision is.
-    func ask(_ request: AdmissionRequest, refusing refusal: Refusal? = nil) {
+    func ask(_ request: consuming AdmissionRequest, refusing refusal: Refusal? = nil) {
         put(state.admittance.ask(request, refusing: refusal))
     }
 
-    private func put(_ request: AdmissionRequest) {
+    private func put(_ request: consuming AdmissionRequest) {
         epoch.gate.admit(request, at: loop.now) { decision, receipt in
             self.decided(decision, receipt)
         }
@@ -126,11 +126,11 @@ extension Exchange {
         perform(verdict)
     }
 
-    private func perform(_ verdict: Admittance.Verdict) {
+    private func perform(_ verdict: consuming Admittance.Verdict) {
         // Known since the announcement, where it is the address that pays now.
         if let rights = state.admittance.grant?.rights { record.principal = rights.principal }
         record.cost = state.admittance.cost
-        switch verdict {
+        switch consume verdict {
         case .forward:
             recordAllowance()
             let action = state.machine.admitted()
@@ -174,7 +174,7 @@ extension Exchange {
     }
 
     private func refusal(of denial: Denial) -> Refusal {
-        var refusal = Refusal.denied(denial, policies: snapshot.policies, scopes: state.admittance.scopes)
+        let refusal = Refusal.denied(denial, policies: snapshot.policies, scopes: state.admittance.scopes)
         if case .missing = denial.reason, snapshot.credentials.holdsForeignToken(head) { refusal.tellOfForeignToken() }
         return refusal
     }

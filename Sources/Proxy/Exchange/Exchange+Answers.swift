@@ -14,13 +14,12 @@ import Telemetry
 extension Exchange {
     /// Answers without the handler.
     func refuse(_ refusal: Refusal, limits: LimitReport?) {
-        state.admittance.answer(with: limits)
         record.policy = limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
         record.reason = refusal.reason
         if downstream.isEnding { state.machine.stopPersisting() }
         // A body longer than allowed isn't read to its end, so nothing behind it either.
         let closing = state.machine.refused(closing: refusal.closes || !state.traits.framing.fits(state.bodyLimit))
-        writeRefusal(refusal, closing: closing)
+        writeRefusal(refusal, limits: limits, closing: closing)
         answered()
     }
 
@@ -29,10 +28,10 @@ extension Exchange {
         cancelResponseDeadline()
         releaseUpstream()
         accountForFault(fault)
-        var refusal = Refusal(fault, bodyLimit: state.bodyLimit)
+        let refusal = Refusal.standIn(for: fault, bodyLimit: state.bodyLimit)
         refusal.scopes = state.admittance.scopes
         record.reason = refusal.reason
-        writeRefusal(refusal, closing: closing)
+        writeRefusal(refusal, limits: state.admittance.grant?.limits, closing: closing)
         answered()
     }
 
@@ -48,35 +47,36 @@ extension Exchange {
         record.client = downstream.peer.client
         record.decision = "deny"
         record.reason = refusal.reason
-        writeRefusal(refusal, closing: true)
+        writeRefusal(refusal, limits: nil, closing: true)
         endRecord()
     }
 
-    private func writeRefusal(_ refusal: Refusal, closing: Bool) {
+    private func writeRefusal(_ refusal: Refusal, limits: LimitReport?, closing: Bool) {
         record.status = refusal.status
         if state.traits.hidesRefusals { loop.shared.troubles.unreadableRefusals.tell() }
         loop.scratch.begin()
-        let sent = RefusalWriter(
+        RefusalWriter(
             snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
             isHead: state.traits.method == .head, origin: record.allowedOrigin,
             strictTransport: strictTransport
         )
         .write(
-            refusal, limits: state.admittance.grant?.limits, correlationID: record.correlationID,
+            refusal, limits: limits, correlationID: record.correlationID,
             variesByCredential: state.admittance.credentialWasPresented,
             connection: ConnectionField(closing: closing, version: state.traits.version),
             date: loop.date.value(), body: &loop.body, into: &loop.scratch.head)
-        record.bytesOut += sent
         head.reset()
-        writeCopy(of: loop.scratch.head)
+        writeAnswer(loop.scratch.head, body: loop.body)
     }
 
     /// An answer that waits for its client takes no more room than it is long: what it was put together in may be many times
     /// that.
-    private func writeCopy(of answer: ByteBuffer) {
-        var copy = ByteBufferAllocator().buffer(capacity: answer.readableBytes)
-        copy.writeImmutableBuffer(answer)
-        downstream.write(copy)
+    private func writeAnswer(_ start: ByteBuffer, body: ByteBuffer) {
+        record.bytesOut += body.readableBytes
+        var answer = ByteBufferAllocator().buffer(capacity: start.readableBytes + body.readableBytes)
+        answer.writeImmutableBuffer(start)
+        answer.writeImmutableBuffer(body)
+        downstream.write(answer)
     }
 
     /// A page asks whether it may ask. That costs nobody a token, and Redis nothing.
@@ -99,7 +99,7 @@ extension Exchange {
 
     /// - Parameter mostOctets: what the fields may take.
     private func answer(
-        _ status: Int, reason: Reason, body: ByteBuffer? = nil, mostOctets: Int,
+        _ status: Int, reason: Reason, body: ByteBuffer = ByteBuffer(), mostOctets: Int,
         fields: (inout OutputRawSpan) -> Void
     ) {
         if downstream.isEnding { state.machine.stopPersisting() }
@@ -118,12 +118,8 @@ extension Exchange {
             ConnectionField(closing: closing, version: state.traits.version)?.write(to: &output)
             output.appendEndOfHead()
         }
-        if let body, state.traits.method != .head {
-            loop.scratch.head.writeImmutableBuffer(body)
-            record.bytesOut += body.readableBytes
-        }
         head.reset()
-        writeCopy(of: loop.scratch.head)
+        writeAnswer(loop.scratch.head, body: state.traits.method == .head ? ByteBuffer() : body)
         answered()
     }
 
@@ -182,7 +178,7 @@ extension Exchange {
     /// As if the handler had died; one that hasn't begun is refused.
     private func endStream(because fault: Fault) {
         guard record.isOpen else { return }
-        record.reason = Refusal(fault, bodyLimit: state.bodyLimit).reason
+        record.reason = Refusal.standIn(for: fault, bodyLimit: state.bodyLimit).reason
         perform(state.machine.upstreamFailed(fault))
         downstream.process()
     }
