@@ -102,6 +102,9 @@ final class HTTP1Connection: ChannelDuplexHandler {
         }
     }
 
+    /// Of no interest to anybody.
+    func channelReadComplete(context: ChannelHandlerContext) {}
+
     func read(context: ChannelHandlerContext) {
         if machine.mayRead(unread: unread, isWritable: isWritable, body: bodyTaker) { context.read() }
     }
@@ -212,7 +215,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
 
     private func nextExchange() -> Exchange {
         // Half a head is in it, whoever holds it and whatever the configuration has become.
-        if parser.isInHead, let exchange { return exchange }
+        if let exchange, parser.isInHead { return exchange }
         let epoch = loop.epoch
         follow(epoch.snapshot)
         let next = epoch.exchanges.take(for: self) ?? Exchange(of: self)
@@ -225,8 +228,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     /// To whoever comes next by the same configuration.
     private func putExchangeBack() {
         guard let last = exchange.take() else { return }
-        let epoch = last.epoch
-        if epoch === loop.epoch { epoch.exchanges.put(last) }
+        let epoch = loop.epoch
+        if last.epoch === epoch { epoch.exchanges.put(last) }
     }
 
     /// Between two requests nobody goes by a configuration that is no longer in force.

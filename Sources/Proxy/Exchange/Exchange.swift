@@ -63,6 +63,8 @@ final class Exchange {
     let loop: Loop
     /// By which it began.
     let epoch: Epoch
+    /// The epoch's own, which is looked at often.
+    let snapshot: Snapshot
     /// Filled by its connection.
     var head = RequestHead()
     let record = ExchangeRecord()
@@ -72,8 +74,8 @@ final class Exchange {
         downstream = connection
         loop = connection.loop
         epoch = connection.loop.epoch
-        state = State(
-            machine: .idle, traits: RequestTraits(), admittance: Admittance(on: epoch.snapshot.anyRoute))
+        snapshot = epoch.snapshot
+        state = State(machine: .idle, traits: RequestTraits(), admittance: Admittance(on: snapshot.anyRoute))
     }
 
     /// Its next request comes by this one.
@@ -92,7 +94,6 @@ final class Exchange {
         reader(head)
     }
 
-    var snapshot: Snapshot { epoch.snapshot }
     /// What each answer says of TLS; nil where it says nothing.
     var strictTransport: [UInt8]? { downstream.security?.entrance.strictTransport }
 

@@ -129,7 +129,7 @@ final class ExchangeRecord {
     /// - Parameters:
     ///   - configured: nil where it is the client's own.
     ///   - authority: where the client has none: HTTP/1.0 may leave it out, what we send may not.
-    func keepSentHost(_ configured: [UInt8]?, of head: RequestHead, orElse authority: [UInt8]) {
+    func keepSentHost(_ configured: [UInt8]?, of head: RequestHead, orElse authority: @autoclosure () -> [UInt8]) {
         // A request that is sent again is sent with the same.
         guard parts.sentHost.isEmpty else { return }
         if let configured {
@@ -138,7 +138,7 @@ final class ExchangeRecord {
             // Most often it is what the client knows us by, and stands there.
             parts.sentHost = parts.host.isEmpty ? keep(host, of: head) : parts.host
         } else {
-            parts.sentHost = keep(authority)
+            parts.sentHost = keep(authority())
         }
     }
 

@@ -11,7 +11,7 @@ struct ExchangePool {
     /// The last one is the next to be taken.
     private(set) var idle: [Exchange] = []
 
-    mutating func put(_ exchange: Exchange) {
+    mutating func put(_ exchange: consuming Exchange) {
         if idle.count < Self.capacity { idle.append(exchange) }
     }
 
