@@ -20,7 +20,7 @@
     @usableFromInline var newest: Int32 = 0
 
     package init(capacity: Int) {
-        precondition(1...Int(Int32.max) ~= capacity, "A cache needs room for an entry")
+        precondition(1...Int(Int32.max) ~= capacity, "A cache has room for one entry to as many as 32 bits count")
         self.capacity = capacity
     }
 
@@ -70,7 +70,7 @@
         newest = oldest
     }
 
-    /// By a quarter: an array that doubles has room for twice as much as lies in it.
+    /// By a quarter: an array that doubles has room for up to twice as much as lies in it.
     private mutating func makeRoom() {
         guard slots.count == slots.capacity else { return }
         slots.reserveCapacity(min(capacity, slots.count + max(4, slots.count / 4)))

@@ -28,7 +28,7 @@
     @usableFromInline struct Place: Equatable, Sendable {
         @inlinable static var empty: Place { Place(word: 0) }
 
-        /// The hash, and below it the position and one more.
+        /// The hash, and in the lower half the position plus one: 0 is empty.
         @usableFromInline let word: UInt64
 
         @inlinable init(word: UInt64) {
@@ -36,6 +36,7 @@
         }
 
         @inlinable init(_ hash: Hash, _ position: Int) {
+            assert(position < Int(UInt32.max), "A position takes half a word")
             word = UInt64(hash.bits) << 32 | UInt64(position + 1)
         }
 

@@ -98,6 +98,20 @@ private let minute = 60_000_000
         #expect(counter.receipts.isEmpty)
     }
 
+    /// As Redis has said of each: of several that refuse all are named, and of one that has room it is told what is left.
+    @Test(arguments: [([2, 0], [0]), ([0, 2], [1]), ([2, 2], [0, 1])])
+    func aDenialIsRememberedOfEachBucket(owed: [Int], denying: [Int]) throws {
+        let counter = Counter(["a", "b"].map { Policy(name: $0, per: .address, limit: Self.limit) })
+        counter.ask()
+        counter.redis.answer(.integer(0), try units(owed[0]), try units(owed[1]))
+        for _ in 0..<2 { counter.ask() }
+        #expect(counter.redis.questions.isEmpty)
+        #expect(counter.decisions.map(\.reason) == Array(repeating: .rateLimited(policies: denying), count: 3))
+        #expect(counter.decisions.map(\.remaining) == Array(repeating: owed.map { 2 - $0 }, count: 3))
+        #expect(counter.till.deniedFromCache == 2)
+        #expect(counter.till.policyCounters.map(\.denied) == owed.map { $0 == 2 ? 3 : 0 })
+    }
+
     @Test(
         arguments: [
             [], [.integer(1)], [.integer(9), .integer(0)], [.integer(1), .integer(-1)], [.integer(1), .text("1")],

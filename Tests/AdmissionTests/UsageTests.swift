@@ -374,6 +374,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
         let one = UsageTable.Count(allowed: 1)
         var (first, second): (Int32, Int32) = (0, 0)
         for _ in 0..<2 {
+            // In the second round the second one's leads to no cell, and the first one's to its own.
             for _ in 0..<3 {
                 let isFirst = table.add(one, to: key(1, tool: 0), of: pointer, at: 7, &first)
                 let isSecond = table.add(one, to: key(2, tool: 0), of: pointer, at: 8, &second)
@@ -385,8 +386,26 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             #expect(table[key(2, tool: 0)]?.lastUse == 8)
             #expect(table.take().flatMap(\.cells).count == 2)
             #expect(table[key(1, tool: 0)] == nil)
-            second = 0
         }
+    }
+
+    @Test func aHintOfAnotherKeyToolOrDayIsNone() throws {
+        let pointer = try #require(Self.pointer)
+        var table = UsageTable()
+        let keys = [key(1, tool: 0), key(2, tool: 0), key(1, tool: 2), key(1, tool: 0, day: 20_001)]
+        var hint: Int32 = 0
+        for times in 1...2 {
+            for key in keys {
+                let isCounted = table.add(UsageTable.Count(allowed: 1), to: key, of: pointer, at: 7, &hint)
+                #expect(isCounted)
+                #expect(table[key]?.count == UsageTable.Count(allowed: times))
+            }
+        }
+        #expect(table.cellCount == 4)
+        #expect(table.take().map(\.heading.day) == [20_000, 20_001])
+        #expect(hint > 0)
+        let isCounted = table.add(UsageTable.Count(allowed: 1), to: keys[3], of: pointer, at: 7, &hint)
+        #expect(isCounted && hint == 0)
     }
 
     @Test func chunksAreOfOneOrganizationAndDayAndBounded() throws {

@@ -149,7 +149,7 @@ def test_no_lock_hides_from_the_sanitizer():
     """Synchronization.Mutex is a futex of the standard library's own: to ThreadSanitizer what lies in it is a race."""
     hidden = [
         str(file.relative_to(ROOT)) for folder in ["Sources", "Tests"] for file in (ROOT / folder).rglob("*.swift")
-        if re.search(r"\bMutex(<|\((?!\(\)\)))", file.read_text())
+        if re.search(r"\bMutex[<(]", file.read_text())
     ]
-    # The fuzzer has one thread.
-    assert hidden == ["Tests/Fuzz/Driver/Fuzz.swift"]
+    # One has all that it makes behind another lock, and the fuzzer has one thread.
+    assert hidden == ["Sources/Telemetry/Traffic/TrafficRecorder.swift", "Tests/Fuzz/Driver/Fuzz.swift"]

@@ -15,6 +15,12 @@ import Testing
         #expect(cache.count == 3)
     }
 
+    @Test func hasAQuarterMoreRoomThanItNeeds() {
+        var cache = BoundedCache<Int, Int>(capacity: 1_000_000)
+        for key in 0..<1_000 { cache.insert(key, for: key) }
+        #expect(cache.slots.capacity <= 1_280)
+    }
+
     /// Against the plainest of models, a list in order of use.
     @Test(arguments: [1, 2, 3, 7, 50])
     func agreesWithAListInOrderOfUse(capacity: Int) {

@@ -6,7 +6,7 @@ import NIOCore
 /// What a bucket held when Redis last said so: enough to refuse here what Redis would refuse, so that a flood of denied calls
 /// costs it one refused call a token, not one a call (docs/design.md, "Limits").
 ///
-/// An object, since few buckets have one, and each call that is denied notes something in it.
+/// An object, since few buckets have one, and each call that is denied here notes something in it.
 final class Heard {
     /// Units of a rate, tokens of a quota, slots.
     var owed: Int

@@ -68,6 +68,7 @@ struct BucketSet {
     /// Makes them anew, but keeps those whose name and numbers are the same: with them what is known of their state.
     ///
     /// - Parameters:
+    ///   - terms: of the policies that there are.
     ///   - subject: whose they are, as it enters the share of subjects that a policy is enforced on.
     ///   - former: of the same subject, under another configuration: what is the same is known here too.
     init(

@@ -39,7 +39,8 @@ final class BucketTerms {
     }
 }
 
-/// The terms under one configuration. Thousands of keys have buckets of the same, which are made once.
+/// The terms under one configuration. Thousands of keys have buckets of the same, which as a rule are made once; those that
+/// are dropped here live on in their buckets.
 final class TermsBook {
     private struct Key: Hashable {
         let policy: Int

@@ -53,7 +53,7 @@ package final class Gate {
     /// - Parameters:
     ///   - instance: shared by all gates of the process, over reloads too.
     ///   - late: shared by all gates of the process, as `outages` and `seen` are.
-    ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about a KiB.
+    ///   - recordCapacity: keys, organizations, addresses and failed look-ups remembered, each; a key takes about 1.5 KiB.
     ///   - wallClock: microseconds since 1970, for reports where Redis was never heard.
     package convenience init(
         configuration: AdmissionConfiguration, endpoint: RedisEndpoint, instance: Instance, on eventLoop: any EventLoop,

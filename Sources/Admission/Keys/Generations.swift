@@ -6,7 +6,7 @@ import Octets
 /// How many changes of each organization were seen last. Fewer of them are there only where the database has gone back: a
 /// failover lost the last of them, or a backup was restored.
 ///
-/// About 150 octets an organization; of more than fit, the one longest unread is forgotten.
+/// About 100 octets an organization; of more than fit, the one longest unread is forgotten.
 struct Generations {
     private struct Seen {
         let generation: Int

@@ -41,11 +41,11 @@ struct UsageTable {
         }
 
         init(chunk: Int, cell: Int) {
-            number = chunk << 6 | cell
+            number = chunk * UsageChunk.mostCells + cell
         }
 
-        var chunk: Int { number >> 6 }
-        var cell: Int { number & 63 }
+        var chunk: Int { number / UsageChunk.mostCells }
+        var cell: Int { number % UsageChunk.mostCells }
     }
 
     static let foldsAt = 10_000

@@ -61,7 +61,7 @@ extension Settings.Limits {
         derived: Derivation { .number($0.limits.connectionsPerAddress ?? max(1, $0.limits.connections / 4)) })
     static let cacheEntries = Setting(
         "limits.cache_entries", .integer(100...10_000_000), default: "50000",
-        "Keys, addresses and failed look-ups that each loop remembers; a key takes about a KiB.")
+        "Keys, addresses and failed look-ups that each loop remembers; a key takes about 1.5 KiB.")
 
     init(_ root: Mapping, _ problems: inout ProblemList) {
         headerBytes = root.value(Self.headerBytes, &problems)
