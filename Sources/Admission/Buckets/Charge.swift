@@ -17,13 +17,13 @@ final class Charge {
         var isShadow: Bool { !bucket.isEnforced }
     }
 
-    private(set) var items: [Item] = []
-    private(set) var rates = 0
-    private(set) var quotas = 0
+    let items: [Item]
+    let rates: Int
+    let quotas: Int
     /// The first policy that can never admit this cost, whatever the wait.
-    private(set) var impossible: (policy: Int, cost: Int, capacity: Int)?
+    let impossible: (policy: Int, cost: Int, capacity: Int)?
     /// Shadow policies that could never admit it.
-    private(set) var impossibleInShadow: [Int] = []
+    let impossibleInShadow: [Int]
 
     var slots: Int { items.count - rates - quotas }
 
@@ -40,7 +40,10 @@ final class Charge {
     }
 
     /// - Parameter buckets: with what the request costs in each.
-    init(_ buckets: [(bucket: Bucket, cost: Int)], _ price: Price) {
+    convenience init(_ buckets: [(bucket: Bucket, cost: Int)], _ price: Price) {
+        var list = List()
+        var impossible: (policy: Int, cost: Int, capacity: Int)?
+        var impossibleInShadow: [Int] = []
         for (bucket, fullCost) in buckets {
             let cost = price.cost(fullCost, of: bucket)
             if cost > bucket.capacity {
@@ -50,21 +53,28 @@ final class Charge {
                 }
                 if impossible == nil { impossible = (bucket.policy, cost, bucket.capacity) }
             }
-            append(bucket, cost)
+            list.append(bucket, cost)
         }
-        guard impossible != nil else { return }
-        let asked = items
-        (items, rates, quotas) = ([], 0, 0)
-        for item in asked { append(item.bucket, Price.one.cost(item.cost, of: item.bucket)) }
+        if impossible != nil {
+            let asked = list.items
+            list = List()
+            for item in asked { list.append(item.bucket, Price.one.cost(item.cost, of: item.bucket)) }
+        }
+        self.init(list, impossible: impossible, impossibleInShadow: impossibleInShadow)
     }
 
-    private init() {}
+    private init(
+        _ list: List, impossible: (policy: Int, cost: Int, capacity: Int)? = nil, impossibleInShadow: [Int] = []
+    ) {
+        (items, rates, quotas) = (list.items, list.rates, list.quotas)
+        (self.impossible, self.impossibleInShadow) = (impossible, impossibleInShadow)
+    }
 
     /// Its parts, by whose bucket it is, first those of the organization and its key: each lies in one hash slot. An address
     /// has one for each length that it is counted by.
     func bySlot(_ policies: [Policy]) -> [Charge] {
-        let (organization, global) = (Charge(), Charge())
-        var addresses: [(prefix: AddressPrefix, part: Charge)] = []
+        var (organization, global) = (List(), List())
+        var addresses: [(prefix: AddressPrefix, part: List)] = []
         for item in items {
             let policy = policies[item.bucket.policy]
             switch policy.subject {
@@ -72,26 +82,11 @@ final class Charge {
             case .global: global.append(item.bucket, item.cost)
             case .address:
                 let known = addresses.firstIndex { $0.prefix == policy.addressPrefix }
-                if known == nil { addresses.append((policy.addressPrefix, Charge())) }
+                if known == nil { addresses.append((policy.addressPrefix, List())) }
                 addresses[known ?? addresses.count - 1].part.append(item.bucket, item.cost)
             }
         }
-        return ([organization] + addresses.map(\.part) + [global]).filter { !$0.items.isEmpty }
-    }
-
-    private func append(_ bucket: Bucket, _ cost: Int) {
-        guard cost > 0 || bucket.isEnforced else { return }
-        let item = Item(bucket: bucket, cost: cost)
-        switch bucket.meter {
-        case .nothing: break
-        case .rate:
-            items.insert(item, at: rates)
-            rates += 1
-        case .quota:
-            items.insert(item, at: rates + quotas)
-            quotas += 1
-        case .slots: items.append(item)
-        }
+        return ([organization] + addresses.map(\.part) + [global]).filter { !$0.items.isEmpty }.map { Charge($0) }
     }
 
     /// Whether the question is the same octets each time: no window that ends, and no name for what is taken.
@@ -101,6 +96,30 @@ final class Charge {
     func callsLeft(_ status: LimitStatus) -> Int {
         let cost = items.first { $0.bucket.policy == status.policy }?.cost ?? 1
         return status.remaining / max(1, cost)
+    }
+}
+
+extension Charge {
+    /// Items in the script's order, while they are put together.
+    private struct List {
+        var items: [Item] = []
+        var rates = 0
+        var quotas = 0
+
+        mutating func append(_ bucket: Bucket, _ cost: Int) {
+            guard cost > 0 || bucket.isEnforced else { return }
+            let item = Item(bucket: bucket, cost: cost)
+            switch bucket.meter {
+            case .nothing: break
+            case .rate:
+                items.insert(item, at: rates)
+                rates += 1
+            case .quota:
+                items.insert(item, at: rates + quotas)
+                quotas += 1
+            case .slots: items.append(item)
+            }
+        }
     }
 }
 
