@@ -6,8 +6,7 @@ package import Limits
 /// What admission answers: a denial is a value, not an error.
 package enum Decision: Sendable, Equatable {
     case allow(Grant)
-    /// Boxed: it is long, and what is handed on as a rule is a grant.
-    indirect case deny(Denial)
+    case deny(Denial)
 }
 
 extension Decision {
@@ -94,8 +93,8 @@ extension Rights: Equatable {
     }
 }
 
-/// The request ends here.
-package struct Denial: Sendable, Equatable {
+/// The request ends here. An object, since it is long, and a decision is handed on often.
+package final class Denial: Sendable {
     package enum Reason: Sendable, Equatable {
         // 401
         case missing, malformed, unknown, revoked, expired, notYetValid, suspended
@@ -119,15 +118,21 @@ package struct Denial: Sendable, Equatable {
         case lookupBudget
     }
 
-    package var reason: Reason
+    package let reason: Reason
     /// The key's owner where a record was found, for the log.
-    package var principal: Principal?
-    package var limits: LimitReport?
+    package let principal: Principal?
+    package let limits: LimitReport?
 
     package init(reason: Reason, principal: Principal? = nil, limits: LimitReport? = nil) {
         self.reason = reason
         self.principal = principal
         self.limits = limits
+    }
+}
+
+extension Denial: Equatable {
+    package static func == (one: Denial, other: Denial) -> Bool {
+        one.reason == other.reason && one.principal == other.principal && one.limits == other.limits
     }
 }
 

@@ -296,7 +296,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
             throw .protocolViolation("a reply that nobody asked for")
         }
         heardAt = clock
-        guard let completion = slot.completion else {
+        guard let completion = slot.end() else {
             if let late = slot.late { doubtful.append((late, reply)) }
             lateSince = queue.count == 0 ? nil : lateSince ?? clock
             if lateSince == nil { tellLate() }

@@ -31,6 +31,9 @@ struct ReplyQueue {
             self.recourse = recourse
             self.late = late
         }
+
+        /// Gives out the caller, who is about to be answered; nil where that was done before.
+        func end() -> Completion? { completion.take() }
     }
 
     /// A script's call that the server may refuse for want of the script. It wasn't carried out then, so sending it again charges

@@ -96,11 +96,23 @@ extension Bucket {
         heard.isDenial = false
     }
 
+    /// What is known here now; nil where nothing is.
+    ///
+    /// - Returns:
+    ///   - wait: µs until `cost` may be asked for again; nil if it may now.
+    ///   - owed: units of a rate, tokens of a quota, slots.
+    ///   - expiry: µs until the state expires, if that is before all of it has leaked.
+    func remembered(asking cost: Int, at now: NIODeadline) -> (wait: Int?, owed: Int, expiry: Int?)? {
+        guard let heard = lastHeard, let owed = owed(after: heard, at: now) else { return nil }
+        let expiry = heard.expiresAt.map { max(1, $0 - heard.earliest(at: now)) }
+        return (refusal(of: cost, after: heard, at: now), owed, expiry)
+    }
+
     /// Microseconds until `cost` may be asked for again; nil if it may now. What others took or gave back since the last
     /// answer isn't known, so an answer is believed for a second; while a question is under way it is that one's business
     /// to find out.
-    func refusedMicroseconds(_ cost: Int, at now: NIODeadline) -> Int? {
-        guard let heard = lastHeard, cost > 0 else { return nil }
+    private func refusal(of cost: Int, after heard: Heard, at now: NIODeadline) -> Int? {
+        guard cost > 0 else { return nil }
         // Where nobody was denied for a while the flood is over.
         guard now - heard.deniedAt <= longestBelief || underWay > 0 else { return nil }
         guard now - heard.askedAt < longestBelief || underWay > 0 else { return nil }
@@ -136,15 +148,7 @@ extension Bucket {
         }
     }
 
-    /// Until the state that was last heard of expires, if that is before all of it has leaked.
-    func expiry(at now: NIODeadline) -> Int? {
-        guard let heard = lastHeard, let expiresAt = heard.expiresAt else { return nil }
-        return max(1, expiresAt - heard.earliest(at: now))
-    }
-
-    /// What is owed now, as far as is known here; nil where nothing is.
-    func owed(at now: NIODeadline) -> Int? {
-        guard let heard = lastHeard else { return nil }
+    private func owed(after heard: Heard, at now: NIODeadline) -> Int? {
         switch meter {
         case .nothing: return nil
         case .rate(let shape):

@@ -36,10 +36,7 @@ enum Intent {
     ///
     /// - Parameter caller: whom a grant is to.
     func decision(to caller: KeyEntry?, _ charge: Charge, report: consuming LimitReport?) -> Decision {
-        if let denying = report?.deniedPolicies, !denying.isEmpty {
-            return .deny(
-                Denial(reason: .rateLimited(policies: denying), principal: principal(of: caller), limits: report))
-        }
+        if let report, report.isDenial { return .deny(Denial(by: report, of: principal(of: caller))) }
         if let (policy, cost, capacity) = charge.impossible {
             return .deny(
                 Denial(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import Limits
 
 extension Charge.Item {
@@ -83,8 +84,9 @@ extension LimitReport {
     ///   - charge: what the request asked of the statuses' buckets, and perhaps of others.
     init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: borrowing Charge) {
         guard !statuses.isEmpty else { return nil }
+        var statuses = statuses
         // The script's order is that of the list where all are rates.
-        let statuses = charge.isRepeatable ? statuses : statuses.sorted { $0.policy < $1.policy }
+        if !charge.isRepeatable { statuses.sort { $0.policy < $1.policy } }
         self.init(
             nowMicroseconds: Int64(nowMicroseconds), statuses: statuses,
             speaking: LimitReport.speaking(statuses, of: charge))
@@ -108,11 +110,21 @@ extension LimitReport {
         return best
     }
 
+    /// Whoever denies speaks before all others.
+    var isDenial: Bool { statuses[speaking].isDenied }
+
     var deniedPolicies: [Int] {
         // A flood comes here; by key paths it took 1 200 instructions.
         var policies: [Int] = []
         policies.reserveCapacity(statuses.count)
         for status in statuses where status.isDenied { policies.append(status.policy) }
         return policies
+    }
+}
+
+extension Denial {
+    /// By those policies of a report that deny.
+    convenience init(by report: LimitReport, of principal: Principal?) {
+        self.init(reason: .rateLimited(policies: report.deniedPolicies), principal: principal, limits: report)
     }
 }

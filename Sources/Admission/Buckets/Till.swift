@@ -103,9 +103,7 @@ final class Till {
             // What it has given beside Redis is owed there before Redis is asked for more.
             if item.bucket.isCountedHere, link.decides { link.settle(item.bucket) }
         }
-        assert(ask.payment.answer == nil, "Who is admitted asks no more")
-        assert(ask.pending?.till == nil, "Of buckets one question is asked at a time")
-        ask.pending = Ask.Pending(charge, intent, for: self)
+        ask.begin(Ask.Pending(charge: charge, intent: intent), heardBy: self)
         waits.wait(ask, on: link)
     }
 
@@ -174,7 +172,7 @@ final class Till {
         _ ask: Ask, _ charge: Charge, _ intent: Intent, _ answer: consuming AdmitAnswer,
         _ statuses: consuming [LimitStatus]
     ) {
-        ask.took = charge.largestShare
+        ask.payment.share = charge.largestShare
         let report = LimitReport(at: answer.time, statuses, of: charge)
         let judged = intent.judged(at: ask.instalments?.confirmedAt ?? answer.time)
         let decision = judged.decision(to: ask.caller?.entry, charge, report: report)
@@ -249,31 +247,24 @@ final class Till {
     private func rememberedRefusal(_ ask: Ask, _ charge: Charge, _ intent: Intent) -> Denial? {
         guard charge.items.contains(where: { $0.bucket.lastHeard != nil && !$0.isShadow }) else { return nil }
         let now = store.eventLoop.now
-        func wait(_ item: Charge.Item) -> Int? {
-            item.isShadow ? nil : item.bucket.refusedMicroseconds(item.cost, at: now)
-        }
-        guard charge.items.contains(where: { wait($0) != nil }) else { return nil }
         let time = store.link(of: charge.items[0].bucket).redisTime
         var statuses: [LimitStatus] = []
         statuses.reserveCapacity(charge.items.count)
-        for item in charge.items {
-            item.bucket.lastHeard?.witnessedAt = now
-            guard !item.isShadow, let owed = item.bucket.owed(at: now) else { continue }
-            let wait = wait(item)
+        for item in charge.items where !item.isShadow {
+            guard let known = item.bucket.remembered(asking: item.cost, at: now) else { continue }
+            let isDenied = known.wait != nil
             // Both clocks are estimates: a bucket that refuses has less than the cost, whatever they say.
-            let least = wait == nil ? 0 : item.leastOwedByARefusal
-            guard
-                var status = item.status(
-                    owed: max(owed, least), at: time, isDenied: wait != nil, expiry: item.bucket.expiry(at: now))
-            else { continue }
-            if let wait { status.retryAfterMicroseconds = Int64(wait) }
-            policyCounters[status.policy].count(status, of: item, isDenied: true)
+            let owed = isDenied ? max(known.owed, item.leastOwedByARefusal) : known.owed
+            guard var status = item.status(owed: owed, at: time, isDenied: isDenied, expiry: known.expiry) else {
+                continue
+            }
+            if let wait = known.wait { status.retryAfterMicroseconds = Int64(wait) }
             statuses.append(status)
         }
-        guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
-        return Denial(
-            reason: .rateLimited(policies: report.deniedPolicies), principal: intent.principal(of: ask.caller?.entry),
-            limits: report)
+        guard let report = LimitReport(at: time, statuses, of: charge), report.isDenial else { return nil }
+        for item in charge.items { item.bucket.lastHeard?.witnessedAt = now }
+        for status in report.statuses where status.isDenied { policyCounters[status.policy].denied += 1 }
+        return Denial(by: report, of: intent.principal(of: ask.caller?.entry))
     }
 }
 
@@ -287,17 +278,17 @@ extension StoreLink {
 extension Ask {
     fileprivate func hear(_ result: Result<RedisReply, RedisError>) {
         let isLate = if case .failure(.timeout) = result { true } else { false }
-        guard let pending = endPending(isLate: isLate), let till = pending.till, let link else {
+        guard let till = endPending(isLate: isLate), let pending, let link else {
             preconditionFailure("Only what was asked is answered")
         }
         till.conclude(self, pending.charge, pending.intent, result, from: link)
     }
 
     fileprivate func hearLate(_ reply: RedisReply) {
-        guard let pending = endPending(isLate: false), let till = pending.till, let link else {
+        guard let till = endPending(isLate: false), let charge = pending?.charge, let link else {
             return assertionFailure("Only what was asked is answered, and late once")
         }
-        till.giveBackLate(self, pending.charge, reply, from: link)
+        till.giveBackLate(self, charge, reply, from: link)
     }
 }
 

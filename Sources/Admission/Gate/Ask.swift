@@ -26,18 +26,12 @@ final class Ask {
     struct Pending {
         let charge: Charge
         let intent: Intent
-        /// Hears the answer; nil when none is due. It has hold of those that wait, so none of them keeps it.
-        fileprivate(set) var till: Till?
-
-        init(_ charge: Charge, _ intent: Intent, for till: Till) {
-            self.charge = charge
-            self.intent = intent
-            self.till = till
-        }
     }
 
-    /// What it was admitted by.
+    /// What it has paid, and was admitted by.
     struct Payment {
+        /// From buckets, if anything.
+        var share: Charge.Share?
         /// That all buckets had room; nil where Redis wasn't asked.
         var answer: AdmitAnswer?
         var slot: HeldSlot?
@@ -64,7 +58,9 @@ final class Ask {
     /// Whether the pointer to its record was read for this request.
     var isPointerFresh = false
     /// What was asked last: the answer is due, or came.
-    var pending: Pending?
+    private(set) var pending: Pending?
+    /// Hears the answer; nil when none is due. It has hold of those that wait, so none of them keeps it.
+    private var till: Till?
     /// Whether that was paid is not known.
     var isInDoubt = false
     var retries = Retries()
@@ -76,8 +72,6 @@ final class Ask {
     var instalments: Instalments?
     /// Once the key is known to hold.
     var caller: Caller?
-    /// What it took from buckets, if anything.
-    var took: Charge.Share?
     /// What it takes in concurrency policies, the same however often it asks.
     var slot: [UInt8]?
     /// Once it is admitted.
@@ -112,14 +106,19 @@ final class Ask {
     /// How long what it asked last has had no answer.
     func waited(at now: NIODeadline) -> TimeAmount { timeout + (now - patience) }
 
+    /// A question about buckets goes out.
+    func begin(_ question: Pending, heardBy till: Till) {
+        assert(payment.answer == nil, "Who is admitted asks no more")
+        assert(self.till == nil, "Of buckets one question is asked at a time")
+        pending = question
+        self.till = till
+    }
+
     /// An answer has come; another one is due where this only says that it is late.
     ///
-    /// - Returns: what it is an answer to.
-    func endPending(isLate: Bool) -> Pending? {
-        guard !isLate else { return pending }
-        let ended = pending
-        pending?.till = nil
-        return ended
+    /// - Returns: who hears it.
+    func endPending(isLate: Bool) -> Till? {
+        isLate ? till : till.take()
     }
 
     /// The process stood still: the time was nobody's.
@@ -130,8 +129,8 @@ final class Ask {
 
     /// Gives out the completion, which ends the ask.
     func end(_ decision: Decision) -> Completion? {
-        defer { completion = nil }
-        if case .allow = decision { wasServed = completion != nil }
+        guard let completion = completion.take() else { return nil }
+        if case .allow = decision { wasServed = true }
         return completion
     }
 }

@@ -53,10 +53,10 @@ final class Waits {
     /// A script's answer, as `link` has heard it, that asks wait for. Where there is none, `miss` is called for each of them,
     /// except those that waited for another's question and have time left to ask their own.
     func note<Answer>(
-        _ heard: Result<Answer, Absence>, from link: StoreLink, by asks: some Sequence<Ask>,
+        _ heard: consuming Result<Answer, Absence>, from link: StoreLink, by asks: some Sequence<Ask>,
         without miss: (Ask, Absence) -> Void
     ) -> Answer? {
-        switch heard {
+        switch consume heard {
         case .success(let answer):
             // One question, however many wait for it.
             for ask in asks {

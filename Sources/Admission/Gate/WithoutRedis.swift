@@ -130,7 +130,7 @@ final class WithoutRedis {
         let isDenied = lacking.contains(true)
         var slot: HeldSlot?
         if !isDenied, !items.isEmpty {
-            ask.took = Charge.Share.largest(among: items.filter { !$0.bucket.isOfSlots }) { $0.cost }
+            ask.payment.share = Charge.Share.largest(among: items.filter { !$0.bucket.isOfSlots }) { $0.cost }
             if charge.takesSlots {
                 let name = ask.slot ?? slots.newName()
                 ask.slot = name

@@ -40,7 +40,7 @@ final class UsageMeter {
         guard let caller = ask.caller, let isAllowed = decision.countsAsAllowed(for: ask.request) else { return }
         let count = UsageTable.Count(allowed: isAllowed ? 1 : 0, denied: isAllowed ? 0 : 1)
         // Somebody else's session is paid by the address.
-        tally(caller, ask.request, count, decision.isAboutForeignSession ? nil : ask.took, on: usage.day)
+        tally(caller, ask.request, count, decision.isAboutForeignSession ? nil : ask.payment.share, on: usage.day)
     }
 
     /// One call without a tool that was let through.
