@@ -78,30 +78,35 @@ struct Admittance {
     /// Scopes that the request takes, as far as that is known; a challenge names them.
     var scopes: [String] { asked?.scopes ?? [] }
 
+    // Inlined, for a look from outside would copy all of this.
+
     /// Nil where the caller may call every tool.
+    @inline(__always)
     var toolRules: ToolRules? { ToolRules(grant?.tools, route.toolScopes, of: grant?.scopes ?? KeyScopes()) }
 
     /// As what costs nothing is counted.
+    @inline(__always)
     var freeCaller: String { grant?.principal?.keyID ?? address }
 
     /// Whose memory its message takes.
+    @inline(__always)
     var holder: HeldShares.Holder { (grant?.principal).map(HeldShares.Holder.key) ?? .address(address) }
 
     // MARK: Asking
 
     /// - Parameter refusing: why it goes no further all the same.
     /// - Returns: what the gate is to be asked.
-    mutating func ask(_ request: consuming AdmissionRequest, refusing: Refusal? = nil) -> AdmissionRequest {
+    mutating func ask(_ request: AdmissionRequest, refusing: Refusal? = nil) -> AdmissionRequest {
         precondition(phase == .unasked, "A request is asked about once it is known, and again where it waited")
         if let refusing { pendingRefusal = refusing }
         return put(request)
     }
 
-    private mutating func put(_ request: consuming AdmissionRequest) -> AdmissionRequest {
+    private mutating func put(_ request: AdmissionRequest) -> AdmissionRequest {
         phase = .asking
         request.waitedMicroseconds = waited.nanoseconds / 1_000
         cost = request.takesTokens ? request.selection.highestCost : nil
-        asked = copy request
+        asked = request
         return request
     }
 

@@ -217,7 +217,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         // Half a head is in it, whoever holds it and whatever the configuration has become.
         if let exchange, parser.isInHead { return exchange }
         let epoch = loop.epoch
-        follow(epoch.snapshot)
+        follow(epoch)
         let next = epoch.exchanges.take(for: self) ?? Exchange(of: self)
         // Not before: where requests were sent ahead the last one is still at work, and would be taken and thrown away.
         putExchangeBack()
@@ -236,14 +236,14 @@ final class HTTP1Connection: ChannelDuplexHandler {
     func letGoOfFormerEpoch() {
         let epoch = loop.epoch
         guard machine.isIdle, !parser.isInHead else { return }
-        follow(epoch.snapshot)
+        follow(epoch)
         if exchange?.epoch !== epoch { exchange = nil }
     }
 
     /// Another configuration may have another bound for heads, and trust this peer no longer.
-    private func follow(_ snapshot: Snapshot) {
-        guard snapshot !== self.snapshot else { return }
-        self.snapshot = snapshot
+    private func follow(_ epoch: Epoch) {
+        guard epoch.snapshot !== snapshot else { return }
+        snapshot = epoch.snapshot
         peer = peer.seen(by: snapshot)
         // One that has refused a head has refused all that follows.
         if !parser.isInHead { parser = RequestHeadParser(limits: HeadLimits(bytes: snapshot.bounds.headerBytes)) }
@@ -301,7 +301,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     var pendingBytes: Int { pending?.readableBytes ?? 0 }
 
     /// - Parameter isScratch: it was taken from the loop, and is nobody else's.
-    func write(_ buffer: ByteBuffer, isScratch: Bool = false) {
+    func write(_ buffer: consuming ByteBuffer, isScratch: Bool = false) {
         guard buffer.readableBytes > 0 else { return }
         stall.written += buffer.readableBytes
         watchStall()

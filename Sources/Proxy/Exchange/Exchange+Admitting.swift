@@ -103,12 +103,12 @@ extension Exchange {
 
     /// - Precondition: the loop's clock was read for this event, since the question's time counts from `loop.now`.
     /// - Parameter refusing: why it goes no further, whatever the decision is.
-    func ask(_ request: consuming AdmissionRequest, refusing refusal: Refusal? = nil) {
+    func ask(_ request: AdmissionRequest, refusing refusal: Refusal? = nil) {
         put(state.admittance.ask(request, refusing: refusal))
     }
 
-    private func put(_ request: consuming AdmissionRequest) {
-        epoch.gate.admit(request, at: loop.now) { decision, receipt in
+    private func put(_ request: AdmissionRequest) {
+        gate.admit(request, at: loop.now) { decision, receipt in
             self.decided(decision, receipt)
         }
     }
@@ -116,7 +116,7 @@ extension Exchange {
     private func decided(_ decision: Decision, _ receipt: Receipt?) {
         // The client may have left. It pays, but holds nothing.
         guard state.machine.awaitsResponse else {
-            if let receipt { epoch.gate.release(receipt) }
+            if let receipt { gate.release(receipt) }
             return
         }
         record.times.decided = loop.readClock()
@@ -126,11 +126,11 @@ extension Exchange {
         perform(verdict)
     }
 
-    private func perform(_ verdict: consuming Admittance.Verdict) {
+    private func perform(_ verdict: Admittance.Verdict) {
         // Known since the announcement, where it is the address that pays now.
         if let rights = state.admittance.grant?.rights { record.principal = rights.principal }
         record.cost = state.admittance.cost
-        switch consume verdict {
+        switch verdict {
         case .forward:
             recordAllowance()
             let action = state.machine.admitted()
@@ -155,7 +155,7 @@ extension Exchange {
             record.decision = "deny"
             refuse(refusal(of: denial), limits: denial.limits)
         case .late(let receipt):
-            if let receipt { epoch.gate.release(receipt) }
+            if let receipt { gate.release(receipt) }
             return
         }
         downstream.process()
@@ -274,7 +274,7 @@ extension Exchange {
     /// Nobody waits for it.
     private func charge(_ request: AdmissionRequest) {
         guard !loop.isDraining else { return }
-        let gate = epoch.gate
+        let gate = gate
         // It waits from now on, which may be long after the loop last looked.
         gate.admit(request, at: loop.readClock()) { _, receipt in
             if let receipt { gate.release(receipt) }

@@ -139,7 +139,7 @@ extension Exchange {
         // What is given back isn't limited, so beyond the rate of what costs nothing it is paid.
         let isServed = isServed || !loop.free.pacing.takesTurn(of: state.admittance.freeCaller, at: loop.now)
         guard snapshot.reportedCosts.accountsForAnswers || isCallAfterAll || !isServed else { return }
-        epoch.gate.account(
+        gate.account(
             for: receipt,
             .answered(status: response.status, isServed: isServed, isCallAfterAll: isCallAfterAll) {
                 [self] field in
@@ -159,20 +159,20 @@ extension Exchange {
     /// We answer in the handler's stead, which never got the request.
     private func accountForFault(_ fault: Fault) {
         guard let receipt = state.admittance.receipt, fault.isOurs else { return }
-        epoch.gate.account(for: receipt, .unserved)
+        gate.account(for: receipt, .unserved)
     }
 
     /// The response goes on for as long as somebody wants, so both the key and the slot are looked after.
     func watchStream() {
         guard let receipt = state.admittance.receipt, !state.admittance.isWatched else { return }
-        state.admittance.keep(epoch.gate.watch(receipt) { self.endStream(because: .keyEnded) })
+        state.admittance.keep(gate.watch(receipt) { self.endStream(because: .keyEnded) })
         watchSlot()
     }
 
     /// A slot that is lost to others ends what it was held for.
     private func watchSlot() {
         guard let receipt = state.admittance.receipt else { return }
-        epoch.gate.watchSlot(of: receipt) { self.endStream(because: .slotLost) }
+        gate.watchSlot(of: receipt) { self.endStream(because: .slotLost) }
     }
 
     /// As if the handler had died; one that hasn't begun is refused.
@@ -186,8 +186,8 @@ extension Exchange {
     /// The exchange is over.
     func settleReceipt() {
         let held = state.admittance.end()
-        if let watch = held.watch { epoch.gate.unwatch(watch) }
-        if let receipt = held.receipt { epoch.gate.release(receipt) }
+        if let watch = held.watch { gate.unwatch(watch) }
+        if let receipt = held.receipt { gate.release(receipt) }
     }
 
     /// The client has left while it waited for its turn.
@@ -200,10 +200,10 @@ extension Exchange {
     /// Writes down whose a session is before its id goes on, and forgets it before its end is known.
     func keepSession(of response: ResponseHead) {
         guard snapshot.messages.bindsSessions, let change = state.intake?.sessionChange(by: response) else { return }
-        let (epoch, owner) = (epoch, state.admittance.grant?.owner ?? .anybody)
+        let (gate, owner) = (gate, state.admittance.grant?.owner ?? .anybody)
         switch change {
-        case .begins(let id): downstream.holdFlush { epoch.gate.bind(id, to: owner, $0) }
-        case .ends(let id): downstream.holdFlush { epoch.gate.unbind(id, from: owner, $0) }
+        case .begins(let id): downstream.holdFlush { gate.bind(id, to: owner, $0) }
+        case .ends(let id): downstream.holdFlush { gate.unbind(id, from: owner, $0) }
         }
     }
 }

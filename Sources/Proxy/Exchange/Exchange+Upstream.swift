@@ -18,7 +18,7 @@ extension Exchange: UpstreamReceiver {
         let caller =
             (state.admittance.grant?.rights).map { UpstreamCaller.key($0.principal.keyID) }
             ?? .address(record.client.subject)
-        if let ticket = epoch.pool.acquire(for: self, of: caller, freshness, at: loop.now) { state.ticket = ticket }
+        if let ticket = pool.acquire(for: self, of: caller, freshness, at: loop.now) { state.ticket = ticket }
     }
 
     /// What becomes of a connection to the handler that is the exchange's no longer.
@@ -27,7 +27,7 @@ extension Exchange: UpstreamReceiver {
         case .none: break
         case .pool:
             connection.detach()
-            epoch.pool.release(connection)
+            pool.release(connection)
         case .close: connection.close()
         case .hangUp: connection.hangUp()
         }
@@ -37,7 +37,7 @@ extension Exchange: UpstreamReceiver {
     func releaseUpstream() {
         endPace()
         state.gathered = GatheredBody()
-        if let ticket = state.ticket { epoch.pool.cancel(ticket) }
+        if let ticket = state.ticket { pool.cancel(ticket) }
         state.ticket = nil
         let connection = state.upstream
         state.upstream = nil
@@ -55,7 +55,7 @@ extension Exchange: UpstreamReceiver {
             sendRequest(on: connection)
             downstream.process()
         case .returnUnused:
-            epoch.pool.release(connection)
+            pool.release(connection)
         }
     }
 
@@ -162,7 +162,7 @@ extension Exchange: UpstreamReceiver {
         record.times.answered = loop.readClock()
         let isEventStream = response.isEventStream
         if isEventStream {
-            epoch.pool.discount(connection)
+            pool.discount(connection)
             endPace()
         }
         do throws(ToolListing.Flaw) {
@@ -281,7 +281,7 @@ extension Exchange: UpstreamReceiver {
         ])
         state.upstream = nil
         // Its place is free, though its end is told later.
-        if end == .close { epoch.pool.discount(connection) }
+        if end == .close { pool.discount(connection) }
         part(from: connection, end)
         acquire(freshness)
         return true
@@ -304,7 +304,7 @@ extension Exchange: UpstreamReceiver {
         }
         record.times.answered = loop.readClock()
         record.status = response.status
-        epoch.pool.discount(connection)
+        pool.discount(connection)
         downstream.decoder = BodyDecoder(framing: .untilClose)
         state.traits.framing = .untilClose
         state.responseFraming = .untilClose

@@ -63,8 +63,10 @@ final class Exchange {
     let loop: Loop
     /// By which it began.
     let epoch: Epoch
-    /// The epoch's own, which is looked at often.
+    /// The epoch's own. A look at them by way of it would count a reference each.
     let snapshot: Snapshot
+    let gate: Gate
+    let pool: UpstreamPool
     /// Filled by its connection.
     var head = RequestHead()
     let record = ExchangeRecord()
@@ -74,7 +76,7 @@ final class Exchange {
         downstream = connection
         loop = connection.loop
         epoch = connection.loop.epoch
-        snapshot = epoch.snapshot
+        (snapshot, gate, pool) = (epoch.snapshot, epoch.gate, epoch.pool)
         state = State(machine: .idle, traits: RequestTraits(), admittance: Admittance(on: snapshot.anyRoute))
     }
 
@@ -254,7 +256,7 @@ final class Exchange {
         releaseHeldBody()
         head.detach()
         watchStream()
-        if let upstream = state.upstream { epoch.pool.makeWay(upstream) }
+        if let upstream = state.upstream { pool.makeWay(upstream) }
     }
 
     // MARK: Pauses
