@@ -9,7 +9,7 @@ enum Intent {
     /// With what the refusal rests on.
     indirect case refuse(Denial.Reason, Principal?, Confirmation?)
 
-    func principal(of caller: KeyEntry?) -> Principal? {
+    func principal(of caller: Rights?) -> Principal? {
         switch self {
         case .grant: caller?.principal
         case .refuse(_, let principal, _): principal
@@ -35,7 +35,7 @@ enum Intent {
     /// What the buckets and the intent make together. A bucket that refuses speaks before all else.
     ///
     /// - Parameter caller: whom a grant is to.
-    func decision(to caller: KeyEntry?, _ charge: Charge, report: consuming LimitReport?) -> Decision {
+    func decision(to caller: consuming Rights?, _ charge: Charge, report: consuming LimitReport?) -> Decision {
         if let report, report.isDenial { return .deny(Denial(by: report, of: principal(of: caller))) }
         if let (policy, cost, capacity) = charge.impossible {
             return .deny(
@@ -44,7 +44,7 @@ enum Intent {
                     principal: principal(of: caller), limits: report))
         }
         switch self {
-        case .grant: return .allow(Grant(caller?.rights, limits: report))
+        case .grant: return .allow(Grant(caller, limits: report))
         case .refuse(let reason, let principal, _):
             return .deny(Denial(reason: reason, principal: principal, limits: report))
         }

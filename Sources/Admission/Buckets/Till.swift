@@ -72,7 +72,7 @@ final class Till {
         let session = BoundSession(ask.request.session, intent, of: ask.caller?.entry, store.names)
         guard confirmation != nil || session != nil || !charge.items.isEmpty else {
             for policy in charge.impossibleInShadow { policyCounters[policy].countShadow(isDenied: true) }
-            let decision = intent.decision(to: ask.caller?.entry, charge, report: nil)
+            let decision = intent.decision(to: ask.caller?.entry.rights, charge, report: nil)
             return onAnswer(ask, .decided(decision, Receipt(of: ask)))
         }
         if charge.takesSlots, ask.slot == nil { ask.slot = slots.newName() }
@@ -152,7 +152,7 @@ final class Till {
         case .foreign:
             // What was paid before is in no receipt yet: it goes back.
             guard ask.instalments?.confirmedAt == nil else { return miss(ask, "unexpected answer of the script") }
-            onAnswer(ask, .foreign(intent.principal(of: ask.caller?.entry)))
+            onAnswer(ask, .foreign(intent.principal(of: ask.caller?.entry.rights)))
         }
     }
 
@@ -175,12 +175,12 @@ final class Till {
         ask.payment.share = charge.largestShare
         let report = LimitReport(at: answer.time, statuses, of: charge)
         let judged = intent.judged(at: ask.instalments?.confirmedAt ?? answer.time)
-        let decision = judged.decision(to: ask.caller?.entry, charge, report: report)
+        let decision = judged.decision(to: ask.caller?.entry.rights, charge, report: report)
         if case .allow = decision {
-            ask.payment.answer = answer
+            ask.payment.answer = consume answer
             if charge.takesSlots { ask.payment.slot = slots.hold(ask.slot, charge) }
             meter.mark(ask)
-            return onAnswer(ask, .decided(decision, Receipt(of: ask)))
+            return onAnswer(ask, .decided(consume decision, Receipt(of: ask)))
         }
         // All had room for the refusal, and it is paid.
         ask.instalments = nil
@@ -193,7 +193,7 @@ final class Till {
         let whole = ask.instalments?.whole ?? charge
         let report = LimitReport(at: answer.time, statuses, of: whole)
         let judged = intent.judged(at: ask.instalments?.confirmedAt ?? answer.time)
-        let decision = judged.decision(to: ask.caller?.entry, whole, report: report)
+        let decision = judged.decision(to: ask.caller?.entry.rights, whole, report: report)
         onAnswer(ask, .decided(decision, nil))
     }
 
@@ -264,7 +264,7 @@ final class Till {
         guard let report = LimitReport(at: time, statuses, of: charge), report.isDenial else { return nil }
         for item in charge.items { item.bucket.lastHeard?.witnessedAt = now }
         for status in report.statuses where status.isDenied { policyCounters[status.policy].denied += 1 }
-        return Denial(by: report, of: intent.principal(of: ask.caller?.entry))
+        return Denial(by: report, of: intent.principal(of: ask.caller?.entry.rights))
     }
 }
 

@@ -92,7 +92,9 @@ final class WithoutRedis {
         }
         guard word != .closed else { return (.deny(Denial(reason: reason)), nil) }
         // What no wait helps needs no Redis to be known.
-        guard charge.impossible == nil else { return (Intent.grant.decision(to: entry, charge, report: nil), nil) }
+        guard charge.impossible == nil else {
+            return (Intent.grant.decision(to: entry?.rights, charge, report: nil), nil)
+        }
         guard let here = take(counted, of: charge, ask) else {
             return (.deny(Denial(reason: reason, principal: entry?.principal)), nil)
         }
@@ -101,7 +103,7 @@ final class WithoutRedis {
         if !isDenied { for item in uncounted { policyCounters[item.bucket.policy].open += 1 } }
         let report = LimitReport(at: store.redisTime, here.statuses, of: charge)
         ask.payment.slot = here.slot
-        return (Intent.grant.decision(to: entry, charge, report: report), Receipt(of: ask))
+        return (Intent.grant.decision(to: entry?.rights, charge, report: report), Receipt(of: ask))
     }
 
     private func count(_ statuses: [LimitStatus], isDenied: Bool) {
