@@ -73,9 +73,12 @@ extension Exchange {
     /// that.
     private func writeAnswer(_ start: ByteBuffer, body: ByteBuffer) {
         record.bytesOut += body.readableBytes
-        var answer = ByteBufferAllocator().buffer(capacity: start.readableBytes + body.readableBytes)
-        answer.writeImmutableBuffer(start)
-        answer.writeImmutableBuffer(body)
+        let length = start.readableBytes + body.readableBytes
+        var answer = ByteBufferAllocator().buffer(capacity: length)
+        answer.writeStretch(atMost: length) { output in
+            output.append(start.readableBytesUInt8Span)
+            output.append(body.readableBytesUInt8Span)
+        }
         downstream.write(answer)
     }
 

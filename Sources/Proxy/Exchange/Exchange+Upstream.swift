@@ -107,7 +107,7 @@ extension Exchange: UpstreamReceiver {
 
     func forwardBody(_ payload: ByteBuffer) {
         guard let upstream = state.upstream else { return }
-        state.traits.framing.frame(payload, upstream.write)
+        state.traits.framing.frame(payload) { upstream.write($0) }
         state.upstreamNeedsFlush = true
     }
 

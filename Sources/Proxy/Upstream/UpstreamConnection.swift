@@ -84,7 +84,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         resumeReading()
     }
 
-    func write(_ buffer: ByteBuffer) {
+    func write(_ buffer: consuming ByteBuffer) {
         handOver()
         if buffer.readableBytes > 0 { pending = buffer }
     }
