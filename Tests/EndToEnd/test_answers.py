@@ -119,13 +119,17 @@ def test_a_revoked_key_is_401_on_the_next_request_on_two_daemons_at_once(launch,
 
 
 def test_an_expired_key_is_401_by_the_clock_of_redis(tollgate, ctl):
-    issued = ctl.issue("acme", "brief", "--expires", "1s")
     with Connection(tollgate.port) as connection:
-        statuses = []
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and statuses[-1:] != [401]:
-            statuses.append(connection.request("GET", "/api/listings/1", {"X-API-Key": issued["key"]}).status)
-            time.sleep(0.1)
+        # It has to be used before it ends; where the machine is too busy for that, a key that holds longer is tried.
+        for seconds in 1, 4, 16:
+            issued = ctl.issue("acme", f"brief{seconds}", "--expires", f"{seconds}s")
+            statuses = []
+            deadline = time.monotonic() + seconds + 30
+            while time.monotonic() < deadline and statuses[-1:] != [401]:
+                statuses.append(connection.request("GET", "/api/listings/1", {"X-API-Key": issued["key"]}).status)
+                time.sleep(0.1)
+            if statuses[0] == 200:
+                break
     assert statuses[0] == 200 and statuses[-1] == 401
     assert set(statuses) <= {200, 401}
 
