@@ -3,7 +3,7 @@
 package import Keyspace
 package import Limits
 
-/// What admission answers: a denial is a value, not an error.
+/// What admission answers: a denial is returned, and not thrown.
 package enum Decision: Sendable, Equatable {
     case allow(Grant)
     case deny(Denial)

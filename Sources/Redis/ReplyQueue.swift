@@ -13,7 +13,7 @@ struct ReplyQueue {
     /// An object: it is long, and a queue copies what is put in and taken out.
     final class Slot {
         /// Nil once the caller has been answered.
-        fileprivate(set) var completion: Completion?
+        private var completion: Completion?
         fileprivate(set) var deadline: NIODeadline
         fileprivate(set) var sentAt: NIODeadline
         /// What is done about NOSCRIPT; nil for what is no call of a script.
@@ -31,6 +31,8 @@ struct ReplyQueue {
             self.recourse = recourse
             self.late = late
         }
+
+        fileprivate var isWaitedFor: Bool { completion != nil }
 
         /// Gives out the caller, who is about to be answered; nil where that was done before.
         func end() -> Completion? { completion.take() }
@@ -70,12 +72,11 @@ struct ReplyQueue {
         var expired: [Completion] = []
         nextDeadline = .distantFuture
         for index in slots.indices {
-            guard let completion = slots[index].completion else { continue }
-            if slots[index].deadline <= now {
-                slots[index].completion = nil
+            let slot = slots[index]
+            if slot.deadline > now {
+                if slot.isWaitedFor { nextDeadline = min(nextDeadline, slot.deadline) }
+            } else if let completion = slot.end() {
                 expired.append(completion)
-            } else {
-                nextDeadline = min(nextDeadline, slots[index].deadline)
             }
         }
         return expired
@@ -92,7 +93,7 @@ struct ReplyQueue {
 
     /// - Returns: the callers who still wait, oldest first.
     mutating func removeAll() -> [Completion] {
-        let waiting = slots.compactMap(\.completion)
+        let waiting = slots.compactMap { $0.end() }
         slots.removeAll()
         nextDeadline = .distantFuture
         return waiting

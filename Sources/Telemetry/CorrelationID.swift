@@ -8,8 +8,8 @@ package enum CorrelationID {
     /// Of one that a caller brought.
     package static let maximumLength = 128
 
-    /// Whether a caller's own may be taken over: 1–128 of `A–Z a–z 0–9 . _ -`, so that it can go into a field, a log line
-    /// and a shell command as it is.
+    /// Whether a caller's own may be taken over: 1–128 of `A–Z a–z 0–9 . _ -`, so that it can go into a field, a log line,
+    /// a shell command and JSON as it is.
     package static func isWellFormed(_ id: Span<UInt8>) -> Bool {
         guard 1...maximumLength ~= id.count else { return false }
         for position in 0..<id.count where !isAllowed(id[position]) { return false }

@@ -31,43 +31,51 @@ private let minute: Int64 = 60_000_000
         return bucket
     }
 
+    /// How long who asks for so much is told to wait; that is noted, as it is where somebody is refused.
+    private static func wait(_ bucket: Bucket, _ cost: Int, at now: NIODeadline) -> Int? {
+        let wait = bucket.remembered(asking: cost, at: now)?.wait
+        #expect(bucket.refuses(cost, at: now) == (wait != nil))
+        if wait != nil { bucket.lastHeard?.deniedAt = now }
+        return wait
+    }
+
     @Test func refusesWhatHasNoRoomUntilTheWaitEnds() throws {
         let (asked, answered) = (Self.asked, Self.answered)
-        #expect(bucket(.rate(Self.tenASecond)).remembered(asking: 1, at: asked)?.wait == nil)
+        #expect(Self.wait(bucket(.rate(Self.tenASecond)), 1, at: asked) == nil)
         let bucket = try denied()
-        #expect(bucket.remembered(asking: 1, at: answered)?.wait == nil)
-        #expect(bucket.remembered(asking: 0, at: answered)?.wait == nil)
+        #expect(Self.wait(bucket, 1, at: answered) == nil)
+        #expect(Self.wait(bucket, 0, at: answered) == nil)
         // Whoever waits what he is told, counted from the answer, passes.
-        #expect(bucket.remembered(asking: 2, at: answered)?.wait == 100_000)
-        #expect(bucket.remembered(asking: 2, at: answered + .milliseconds(50))?.wait == 50_000)
-        #expect(bucket.remembered(asking: 9, at: answered + .milliseconds(50))?.wait == 750_000)
-        #expect(bucket.remembered(asking: 2, at: answered + .nanoseconds(99_998_999))?.wait == 2)
-        #expect(bucket.remembered(asking: 2, at: answered + .milliseconds(100))?.wait == nil)
-        #expect(bucket.remembered(asking: 3, at: answered + .milliseconds(100))?.wait == 100_000)
+        #expect(Self.wait(bucket, 2, at: answered) == 100_000)
+        #expect(Self.wait(bucket, 2, at: answered + .milliseconds(50)) == 50_000)
+        #expect(Self.wait(bucket, 9, at: answered + .milliseconds(50)) == 750_000)
+        #expect(Self.wait(bucket, 2, at: answered + .nanoseconds(99_998_999)) == 2)
+        #expect(Self.wait(bucket, 2, at: answered + .milliseconds(100)) == nil)
+        #expect(Self.wait(bucket, 3, at: answered + .milliseconds(100)) == 100_000)
         // After an admission the question's own time counts as well: Redis may have looked as soon as it was asked.
         bucket.hearOfAdmission(bucket.lastHeard?.owed ?? 0, at: 7_000_000, askedAt: asked, answeredAt: answered)
-        #expect(bucket.remembered(asking: 2, at: asked + .nanoseconds(99_998_999))?.wait == 3_002)
-        #expect(bucket.remembered(asking: 2, at: asked + .milliseconds(100))?.wait == nil)
+        #expect(Self.wait(bucket, 2, at: asked + .nanoseconds(99_998_999)) == 3_002)
+        #expect(Self.wait(bucket, 2, at: asked + .milliseconds(100)) == nil)
     }
 
     @Test func whatIsUnderWayCountsAsTaken() throws {
         let (asked, answered) = (Self.asked, Self.answered)
         let bucket = try denied()
         bucket.underWay += 1
-        #expect(bucket.remembered(asking: 1, at: answered)?.wait == 100_000)
+        #expect(Self.wait(bucket, 1, at: answered) == 100_000)
         // Once the answer is old, it is up to the one under way to find out.
-        #expect(bucket.remembered(asking: 10, at: asked + .milliseconds(900))?.wait != nil)
-        #expect(bucket.remembered(asking: 12, at: asked + .milliseconds(1_500))?.wait != nil)
+        #expect(Self.wait(bucket, 10, at: asked + .milliseconds(900)) != nil)
+        #expect(Self.wait(bucket, 12, at: asked + .milliseconds(1_500)) != nil)
         bucket.underWay -= 1
-        #expect(bucket.remembered(asking: 12, at: asked + .milliseconds(1_500))?.wait == nil)
+        #expect(Self.wait(bucket, 12, at: asked + .milliseconds(1_500)) == nil)
     }
 
     @Test func isBelievedForASecondAtMost() throws {
         let bucket = bucket(.rate(Limit(count: 1, periodMicroseconds: 60_000_000)))
         let asked = Self.asked
         bucket.hear(60_000_000, at: 1, askedAt: asked, answeredAt: asked, wasDenied: true)
-        #expect(bucket.remembered(asking: 1, at: asked + .milliseconds(999))?.wait == 59_001_000)
-        #expect(bucket.remembered(asking: 1, at: asked + .seconds(1))?.wait == nil)
+        #expect(Self.wait(bucket, 1, at: asked + .milliseconds(999)) == 59_001_000)
+        #expect(Self.wait(bucket, 1, at: asked + .seconds(1)) == nil)
     }
 
     @Test func aQuotaRefusesToTheEndOfItsWindow() {
@@ -75,17 +83,17 @@ private let minute: Int64 = 60_000_000
         let asked = Self.asked
         let hour = 3_600_000_000
         bucket.hear(5, at: 2 * hour - 400_000, askedAt: asked, answeredAt: asked, wasDenied: true)
-        #expect(bucket.remembered(asking: 1, at: asked + .milliseconds(100))?.wait == 300_000)
-        #expect(bucket.remembered(asking: 1, at: asked + .milliseconds(399))?.wait == 1_000)
-        #expect(bucket.remembered(asking: 1, at: asked + .milliseconds(400))?.wait == nil)
+        #expect(Self.wait(bucket, 1, at: asked + .milliseconds(100)) == 300_000)
+        #expect(Self.wait(bucket, 1, at: asked + .milliseconds(399)) == 1_000)
+        #expect(Self.wait(bucket, 1, at: asked + .milliseconds(400)) == nil)
     }
 
     @Test func slotsAreBelievedTakenForAMoment() {
         let bucket = bucket(.concurrency(3))
         let asked = Self.asked
         bucket.hear(3, at: 1, askedAt: asked, answeredAt: asked, wasDenied: true)
-        #expect(bucket.remembered(asking: 1, at: asked + .milliseconds(49))?.wait == 1_000_000)
-        #expect(bucket.remembered(asking: 1, at: asked + .milliseconds(50))?.wait == nil)
+        #expect(Self.wait(bucket, 1, at: asked + .milliseconds(49)) == 1_000_000)
+        #expect(Self.wait(bucket, 1, at: asked + .milliseconds(50)) == nil)
     }
 
     @Test func aHammeringClientCostsRedisNothing() async throws {

@@ -41,6 +41,14 @@ import Testing
         #expect(report.deniedPolicies == [1, 2])
     }
 
+    /// A cluster is asked part by part, and the parts aren't those of the list.
+    @Test func itIsInTheOrderOfTheList() throws {
+        let statuses = [status(2, remaining: 5), status(0, remaining: 5), status(1, remaining: 9)]
+        let report = try #require(LimitReport(at: 1, statuses, of: charge([1, 1, 1])))
+        #expect(report.statuses.map(\.policy) == [0, 1, 2])
+        #expect(report.speaking == 0)
+    }
+
     @Test func nothingAskedIsNoReport() {
         #expect(LimitReport(at: 1, [], of: charge([])) == nil)
     }

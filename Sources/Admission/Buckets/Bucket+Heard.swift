@@ -96,6 +96,11 @@ extension Bucket {
         heard.isDenial = false
     }
 
+    /// Whether it has no room for `cost`, as far as is known here.
+    func refuses(_ cost: Int, at now: NIODeadline) -> Bool {
+        lastHeard.flatMap { refusal(of: cost, after: $0, at: now) } != nil
+    }
+
     /// What is known here now; nil where nothing is.
     ///
     /// - Returns:
@@ -116,9 +121,7 @@ extension Bucket {
         // Where nobody was denied for a while the flood is over.
         guard now - heard.deniedAt <= longestBelief || underWay > 0 else { return nil }
         guard now - heard.askedAt < longestBelief || underWay > 0 else { return nil }
-        guard let wait = wait(of: cost, after: heard, at: now) else { return nil }
-        heard.deniedAt = now
-        return wait
+        return wait(of: cost, after: heard, at: now)
     }
 
     /// Until there is room for `cost` beside what is under way, if there is none now; by the clock that lags, so that who waits
@@ -140,7 +143,7 @@ extension Bucket {
             guard let expiresAt = heard.expiresAt, expiresAt > earliest else { return wait }
             return min(wait, expiresAt - earliest + shape.leakMicroseconds(max(0, wanted)))
         case .quota(let quota):
-            let window = quota.period.window(at: heard.at)
+            let window = counter(of: quota, at: heard.at).window
             guard heard.owed + underWay + cost > quota.count, window.contains(heard.latest(at: now)) else { return nil }
             return max(1, window.end - heard.earliest(at: now))
         case .slots(let slots):

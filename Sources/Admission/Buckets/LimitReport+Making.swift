@@ -85,11 +85,18 @@ extension LimitReport {
     init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: borrowing Charge) {
         guard !statuses.isEmpty else { return nil }
         var statuses = statuses
-        // The script's order is that of the list where all are rates.
-        if !charge.isRepeatable { statuses.sort { $0.policy < $1.policy } }
+        // As a rule they are: the script goes by kinds, and a cluster by who pays.
+        if !LimitReport.isInListOrder(statuses) { statuses.sort { $0.policy < $1.policy } }
         self.init(
             nowMicroseconds: Int64(nowMicroseconds), statuses: statuses,
             speaking: LimitReport.speaking(statuses, of: charge))
+    }
+
+    private static func isInListOrder(_ statuses: [LimitStatus]) -> Bool {
+        for index in statuses.indices.dropFirst() where statuses[index].policy < statuses[index - 1].policy {
+            return false
+        }
+        return true
     }
 
     /// On a denial the longest wait, else the fewest whole calls left; of equals the first in list order.

@@ -247,12 +247,18 @@ final class Till {
     private func rememberedRefusal(_ ask: Ask, _ charge: Charge, _ intent: Intent) -> Denial? {
         guard charge.items.contains(where: { $0.bucket.lastHeard != nil && !$0.isShadow }) else { return nil }
         let now = store.eventLoop.now
+        guard charge.items.contains(where: { !$0.isShadow && $0.bucket.refuses($0.cost, at: now) }) else { return nil }
         let time = store.link(of: charge.items[0].bucket).redisTime
         var statuses: [LimitStatus] = []
         statuses.reserveCapacity(charge.items.count)
-        for item in charge.items where !item.isShadow {
-            guard let known = item.bucket.remembered(asking: item.cost, at: now) else { continue }
+        for item in charge.items {
+            item.bucket.lastHeard?.witnessedAt = now
+            guard !item.isShadow, let known = item.bucket.remembered(asking: item.cost, at: now) else { continue }
             let isDenied = known.wait != nil
+            if isDenied {
+                item.bucket.lastHeard?.deniedAt = now
+                policyCounters[item.bucket.policy].denied += 1
+            }
             // Both clocks are estimates: a bucket that refuses has less than the cost, whatever they say.
             let owed = isDenied ? max(known.owed, item.leastOwedByARefusal) : known.owed
             guard var status = item.status(owed: owed, at: time, isDenied: isDenied, expiry: known.expiry) else {
@@ -261,9 +267,8 @@ final class Till {
             if let wait = known.wait { status.retryAfterMicroseconds = Int64(wait) }
             statuses.append(status)
         }
-        guard let report = LimitReport(at: time, statuses, of: charge), report.isDenial else { return nil }
-        for item in charge.items { item.bucket.lastHeard?.witnessedAt = now }
-        for status in report.statuses where status.isDenied { policyCounters[status.policy].denied += 1 }
+        guard let report = LimitReport(at: time, statuses, of: charge) else { return nil }
+        assert(report.isDenial, "Who refuses is in the report")
         return Denial(by: report, of: intent.principal(of: ask.caller?.entry.rights))
     }
 }
@@ -278,14 +283,14 @@ extension StoreLink {
 extension Ask {
     fileprivate func hear(_ result: Result<RedisReply, RedisError>) {
         let isLate = if case .failure(.timeout) = result { true } else { false }
-        guard let till = endPending(isLate: isLate), let pending, let link else {
+        guard let till = hearer(isLate: isLate), let pending, let link else {
             preconditionFailure("Only what was asked is answered")
         }
         till.conclude(self, pending.charge, pending.intent, result, from: link)
     }
 
     fileprivate func hearLate(_ reply: RedisReply) {
-        guard let till = endPending(isLate: false), let charge = pending?.charge, let link else {
+        guard let till = hearer(isLate: false), let charge = pending?.charge, let link else {
             return assertionFailure("Only what was asked is answered, and late once")
         }
         till.giveBackLate(self, charge, reply, from: link)

@@ -30,7 +30,7 @@ final class Ask {
 
     /// What it has paid, and was admitted by.
     struct Payment {
-        /// From buckets, if anything.
+        /// From buckets, if anything; for a refusal as well.
         var share: Charge.Share?
         /// That all buckets had room; nil where Redis wasn't asked.
         var answer: AdmitAnswer?
@@ -59,7 +59,7 @@ final class Ask {
     var isPointerFresh = false
     /// What was asked last: the answer is due, or came.
     private(set) var pending: Pending?
-    /// Hears the answer; nil when none is due. It has hold of those that wait, so none of them keeps it.
+    /// Hears the answer; nil when none is due.
     private var till: Till?
     /// Whether that was paid is not known.
     var isInDoubt = false
@@ -74,7 +74,6 @@ final class Ask {
     var caller: Caller?
     /// What it takes in concurrency policies, the same however often it asks.
     var slot: [UInt8]?
-    /// Once it is admitted.
     var payment = Payment()
 
     init(
@@ -114,10 +113,8 @@ final class Ask {
         self.till = till
     }
 
-    /// An answer has come; another one is due where this only says that it is late.
-    ///
-    /// - Returns: who hears it.
-    func endPending(isLate: Bool) -> Till? {
+    /// Who hears the answer that has come; it is kept where this only says that the answer is late.
+    func hearer(isLate: Bool) -> Till? {
         isLate ? till : till.take()
     }
 
@@ -127,7 +124,7 @@ final class Ask {
         patience = patience + excess
     }
 
-    /// Gives out the completion, which ends the ask.
+    /// Gives out the completion, which ends the ask; nil where it had ended before.
     func end(_ decision: Decision) -> Completion? {
         guard let completion = completion.take() else { return nil }
         if case .allow = decision { wasServed = true }

@@ -49,17 +49,21 @@ final class KeyEntry {
     let buckets: BucketSet
     let rights: Rights
 
-    /// Somebody was told that it is revoked, and all loops know.
-    var isNotedRevoked = false
+    // There are thousands of these, and in this order nothing lies between.
+
+    private var prepared: [Prepared] = []
 
     /// The secrets by which the key was proven, by their generation in ``CheckBook``.
     var provenIn: Int?
 
+    /// Somebody was told that it is revoked, and all loops know.
+    var isNotedRevoked = false
+
+    private var hasAsked = false
+
     /// Where its last call was counted (``UsageTable``).
     var usagePlace: Int32 = 0
 
-    private var hasAsked = false
-    private var prepared: [Prepared] = []
     /// Selections differ by route and method; more than these are put together anew each time.
     private static let mostPrepared = 8
 

@@ -55,6 +55,7 @@ extension Exchange {
         record.status = refusal.status
         if state.traits.hidesRefusals { loop.shared.troubles.unreadableRefusals.tell() }
         loop.scratch.begin()
+        Scratch.empty(&loop.body)
         RefusalWriter(
             snapshot: snapshot, delivery: delivery(of: refusal), era: state.intake?.traits.era ?? .legacy,
             isHead: state.traits.method == .head, origin: record.allowedOrigin,

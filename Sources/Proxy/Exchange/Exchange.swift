@@ -63,7 +63,7 @@ final class Exchange {
     let loop: Loop
     /// By which it began.
     let epoch: Epoch
-    /// The epoch's own. A look at them by way of it would count a reference each.
+    // The epoch's own, which it has for good. A look at them by way of it would count a reference each.
     let snapshot: Snapshot
     let gate: Gate
     let pool: UpstreamPool

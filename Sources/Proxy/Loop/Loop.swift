@@ -26,7 +26,7 @@ final class Loop {
     var date = DateField()
     private(set) var accessLog: AccessLogBuffer?
     var scratch = Scratch()
-    /// Where bodies of our own are, whose length stands before them.
+    /// Of an answer of our own, whose length stands in its head.
     var body = ByteBuffer()
 
     var free: FreeCallers

@@ -16,10 +16,15 @@ struct Scratch {
 
     /// For the next head, in what the last one took unless that was long.
     mutating func begin() {
-        if head.storageCapacity > Self.mostKept {
-            head = ByteBufferAllocator().buffer(capacity: Self.usual)
+        Self.empty(&head)
+    }
+
+    /// Gives back what it took, if that is much.
+    static func empty(_ buffer: inout ByteBuffer) {
+        if buffer.storageCapacity > mostKept {
+            buffer = ByteBufferAllocator().buffer(capacity: usual)
         } else {
-            head.clear()
+            buffer.clear()
         }
     }
 
