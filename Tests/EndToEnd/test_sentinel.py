@@ -433,7 +433,11 @@ def test_tollgatectl_waits_for_a_failover_and_says_try_again(deployment, ctl, li
     assert "a failover may be under way, try again" in failed.stderr
     # A replica is none to wait at either.
     others = [one for one in deployment.servers if one is not former]
-    (replica,) = (one for one in others if b"role:slave" in one("INFO", "replication"))
+
+    def replicas():
+        return [one for one in others if b"role:slave" in one("INFO", "replication")]
+
+    (replica,) = until(replicas, "the other one a replica", PATIENCE)
     liar.address = ("127.0.0.1", replica.port)
     ctl.url = f"redis+sentinel://:{PASSWORD}@127.0.0.1:{liar.port}/{NAME}"
     failed = ctl.run("org", "list")
