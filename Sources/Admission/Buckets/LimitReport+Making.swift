@@ -85,7 +85,7 @@ extension LimitReport {
     init?(at nowMicroseconds: Int, _ statuses: [LimitStatus], of charge: borrowing Charge) {
         guard !statuses.isEmpty else { return nil }
         var statuses = statuses
-        // As a rule they are: the script goes by kinds, and a cluster by who pays.
+        // As a rule they are. The script goes by kinds first, and a cluster by who pays.
         if !LimitReport.isInListOrder(statuses) { statuses.sort { $0.policy < $1.policy } }
         self.init(
             nowMicroseconds: Int64(nowMicroseconds), statuses: statuses,

@@ -52,12 +52,12 @@ struct UsageTable {
     static let most = 11_000
 
     private(set) var chunks: [UsageChunk] = []
-    private(set) var cellCount = 0
     /// Of cells, by their keys.
     private var places = HashIndex()
     /// The last chunk of each organization and day.
     private var lastChunks: [UsageChunk.Heading: Int] = [:]
 
+    var cellCount: Int { places.count }
     var isEmpty: Bool { cellCount == 0 }
 
     subscript(key: Key) -> UsageChunk.Cell? { place(of: key).map { chunks[$0.chunk].cells[$0.cell] } }
@@ -77,9 +77,8 @@ struct UsageTable {
 
     /// - Returns: false where there was no room.
     mutating func add(_ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int) -> Bool {
-        guard let place = placeToCount(key, of: pointer) else { return false }
-        chunks[place.chunk].cells[place.cell].add(count, at: seconds)
-        return true
+        var hint: Int32 = 0
+        return add(count, to: key, of: pointer, at: seconds, &hint)
     }
 
     /// The key's cell, or one for it.
@@ -95,7 +94,6 @@ struct UsageTable {
         let place = Place(chunk: chunk, cell: chunks[chunk].cells.count)
         chunks[chunk].append(UsageChunk.Cell(credential: key.credential, tool: key.tool, id: pointer.id))
         places.insert(HashIndex.Hash(of: key), at: place.number)
-        cellCount += 1
         return place
     }
 
@@ -122,7 +120,6 @@ struct UsageTable {
     mutating func take() -> [UsageChunk] {
         places.removeAll()
         lastChunks = [:]
-        cellCount = 0
         defer { chunks = [] }
         return chunks
     }
