@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from fixtures.departure import reset, rest, unsent
 from fixtures.wire import Connection, until
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import connect
@@ -191,28 +192,33 @@ def test_when_the_handler_closes_the_client_gets_the_rest_and_the_end(tollgate, 
 
     def talk(_, peer):
         peer.sendall(SWITCH + last)
+        # What its own kernel has yet to send is lost to what the client says, and nobody else can help that.
+        until(lambda: unsent(peer) == 0, "all of it being sent")
 
     upstream.behaviour = talk
-    with Connection(tollgate.port) as connection:
-        connection.send(head(key))
-        assert connection.head().status == 101
+    with tunnel(tollgate, key) as connection:
+        until(lambda: upstream.open == 0, "the handler having closed")
         # What the client still says doesn't cost it what came.
         connection.send(b"x" * 1000)
-        assert connection.need(len(last)) == last
-        assert connection.at_end()
+        assert rest(connection) == last
 
 
-def test_a_reset_is_passed_on_as_one(tollgate, upstream, key):
-    def reset(_, peer):
+def test_a_handlers_reset_takes_nothing_of_what_it_sent_before(tollgate, upstream, key):
+    """A handler that closes with something unread resets, however politely it said goodbye before."""
+
+    def talk(_, peer):
         peer.sendall(SWITCH)
-        peer.recv(1)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert peer.recv(1) == b"x"
+        peer.sendall(b"bye")
+        until(lambda: unsent(peer) == 0, "all of it being sent")
+        reset(peer)
 
-    upstream.behaviour = reset
+    upstream.behaviour = talk
     with tunnel(tollgate, key) as connection:
         connection.send(b"x")
-        with pytest.raises(ConnectionResetError):
-            connection.socket.recv(1)
+        until(lambda: upstream.open == 0, "the handler having left")
+        assert rest(connection) == b"bye"
+    assert [line.get("reason") for line in tollgate.lines(2)] == [None, "upstream_truncated"]
 
 
 def test_when_the_client_is_gone_the_handler_hears_of_it(tollgate, upstream, key):

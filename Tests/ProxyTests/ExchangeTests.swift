@@ -197,10 +197,11 @@ import Testing
         #expect(exchange.clientLeft() == .none)
     }
 
-    @Test func aTunnelThatIsResetIsReset() {
+    @Test func aTunnelThatIsResetEndsWithWhatWasSent() {
         var byHandler = attached(Self.facts(asksForUpgrade: true))
         _ = byHandler.upstreamSwitched()
-        #expect(byHandler.upstreamClosed() == .cut)
+        #expect(byHandler.upstreamClosed() == .endTunnel(.linger))
+        #expect(byHandler.clientLeft() == .none)
         var byClient = attached(Self.facts(asksForUpgrade: true))
         _ = byClient.upstreamSwitched()
         #expect(byClient.clientLeft() == .depart)

@@ -117,6 +117,9 @@ extension Exchange {
         case answer(Fault, closing: Bool)
         /// The response can't be completed: close both sides so that it doesn't look complete.
         case cut
+        /// The handler has left a tunnel without a farewell. What it sent before is the client's all the same: a handler
+        /// that closes with something unread resets its connection, however well it has ended.
+        case endTunnel(DownstreamEnd)
     }
 
     enum FailedAction: Sendable, Equatable {

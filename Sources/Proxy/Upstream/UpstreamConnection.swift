@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HTTP1
+import LibC
 import NIOCore
 import Octets
 import TLS
@@ -93,7 +94,26 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         guard let context else { return }
         guard var buffer = pending.take() else { return context.flush() }
         output.send(&buffer, context)
-        if buffer.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
+        guard buffer.readableBytes > 0 else { return }
+        if let failure = output.failure { writeFailed(failure, context) }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenFailure { self.writeFailed($0, context) }
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: written)
+    }
+
+    /// The channel closes then, and tells nobody why. What has come before is read first, by a channel that has been asked
+    /// to, however far its reader is behind: the kernel has it still, though nothing more comes.
+    private func writeFailed(_ error: any Error, _ context: ChannelHandlerContext) {
+        guard let error = error as? IOError else { return }
+        note(error)
+        isReadWithheld = false
+        if context.channel.isActive { context.read() }
+    }
+
+    /// EPIPE is no loss: the handler had closed its side before it reset (Linux' `tcp_reset`, in CLOSE_WAIT), so what comes
+    /// up to the end is all that it said.
+    private func note(_ error: any Error) {
+        if (error as? IOError)?.errnoCode != EPIPE { hasFailed = true }
     }
 
     /// Gives the channel what is written. It is taken first: the channel may ask for more meanwhile.
@@ -229,7 +249,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The end of the channel tells the owner.
-        hasFailed = true
+        note(error)
         security?.keep(error)
         context.close(promise: nil)
     }
