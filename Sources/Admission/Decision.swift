@@ -69,26 +69,32 @@ extension Grant {
 /// Who has a key and what it is good for: the same for all its requests, so each grant refers to it.
 package final class Rights: Sendable {
     package let principal: Principal
-    let owner: SessionOwner
+    /// Who it is among the owners of its organization's sessions; nil for anybody.
+    private let subject: String?
     let tools: ToolAccess?
     let scopes: KeyScopes
     package let meta: [MetaValue]?
 
     package init(
-        of principal: Principal, owner: SessionOwner = .anybody, tools: ToolAccess? = nil,
+        of principal: Principal, subject: String? = nil, tools: ToolAccess? = nil,
         scopes: KeyScopes = KeyScopes(), meta: [MetaValue]? = nil
     ) {
         self.principal = principal
-        self.owner = owner
+        self.subject = subject
         self.tools = tools
         self.scopes = scopes
         self.meta = meta
+    }
+
+    /// Put together where a request names a session: there are thousands of these.
+    var owner: SessionOwner {
+        subject.map { SessionOwner(organization: principal.organization, subject: $0) } ?? .anybody
     }
 }
 
 extension Rights: Equatable {
     package static func == (one: Rights, other: Rights) -> Bool {
-        one.principal == other.principal && one.owner == other.owner && one.tools == other.tools
+        one.principal == other.principal && one.subject == other.subject && one.tools == other.tools
             && one.scopes == other.scopes && one.meta == other.meta
     }
 }

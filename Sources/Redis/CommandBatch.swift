@@ -22,7 +22,7 @@ struct CommandBatch {
         output.open(context)
     }
 
-    mutating func append(_ command: RedisCommand, calling call: ByteBuffer?) {
+    mutating func append(_ command: RedisCommand, calling call: [UInt8]?) {
         command.write(calling: call, into: &octets)
     }
 

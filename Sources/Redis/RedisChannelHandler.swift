@@ -131,7 +131,7 @@ final class RedisChannelHandler: ChannelInboundHandler {
         enqueue(command, ReplyQueue.Slot(learn, deadline: deadline, sentAt: clock))
     }
 
-    private func enqueue(_ command: RedisCommand, calling call: ByteBuffer? = nil, _ slot: ReplyQueue.Slot) {
+    private func enqueue(_ command: RedisCommand, calling call: [UInt8]? = nil, _ slot: ReplyQueue.Slot) {
         batch.append(command, calling: call)
         expectReply(slot)
     }

@@ -34,7 +34,7 @@ struct AnyClock {
         /// The keys and arguments of a call that was put together for Redis.
         init(_ script: Script, _ call: RedisCommand, at now: Int) {
             // But for EVALSHA and the digest, which are counted and not yet there.
-            self.init(script, Array(call.arguments.readableBytesView), call.argumentCount - 2, at: now)
+            self.init(script, call.arguments, Int(call.argumentCount) - 2, at: now)
         }
 
         private init(_ script: Script, _ words: [UInt8], _ count: Int, at now: Int) {

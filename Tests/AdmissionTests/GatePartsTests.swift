@@ -3,11 +3,11 @@
 import AdmissionSupport
 import NIOCore
 import NIOEmbedded
-import Redis
 import Testing
 @testable import Limits
 
 @testable import Admission
+@testable import Redis
 
 /// A gate leads a request through its parts: which commands are sent, in which order, and what comes of their answers.
 @Suite struct GatePartsTests {
@@ -55,6 +55,33 @@ import Testing
         #expect(decisions.map(\.remaining) == [[1], [0]])
         #expect(gate.counters.allowed == 2)
         #expect(bench.redis.questions.isEmpty)
+    }
+
+    @Test func aQuestionThatIsKeptIsOctetForOctetWhatAFreshOneIs() throws {
+        var decisions: [Decision] = []
+        ask { decision, _ in decisions.append(decision) }
+        answerLookup()
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        var commands: [RedisCommand] = []
+        for _ in 0..<4 {
+            commands.append(try #require(bench.redis.questions.first).command)
+            bench.redis.answer(.integer(1), try units(1))
+            ask { decision, _ in decisions.append(decision) }
+        }
+        #expect(decisions.map(\.remaining) == [[1], [1], [1], [1]])
+        var expected = Array("$1\r\n2\r\n$11\r\ntg:1:{acme}\r\n$17\r\ntg:1:{acme}:b:org\r\n$1\r\n1\r\n$32\r\n".utf8)
+        let shape = try BucketShape(Limit(count: 2, periodMicroseconds: 86_400_000_000))
+        for number in [shape.unitsPerMicrosecond, shape.capacityUnits, shape.unitsPerToken, shape.unitsPerToken] {
+            withUnsafeBytes(of: Double(number).bitPattern.littleEndian) { expected += $0 }
+        }
+        expected += Array("\r\n".utf8)
+        #expect(commands.map(\.arguments) == Array(repeating: expected, count: 4))
+        #expect(commands.map(\.argumentCount) == [7, 7, 7, 7])
+        // The first is not kept, the second is and asks for the others: one storage.
+        let places = commands.map { command in command.arguments.withUnsafeBytes { $0.baseAddress } }
+        #expect(places[0] != places[1])
+        #expect(places[1] == places[2])
+        #expect(places[2] == places[3])
     }
 
     @Test func aChangedOrganizationIsReadAnew() throws {

@@ -16,6 +16,7 @@ import Testing
 /// Stands for Redis: keeps what was sent until the test answers it.
 final class StubLink: RedisLink {
     struct Question {
+        let command: RedisCommand
         /// Script and arguments, as texts: `lookup tg:1:cred:…`.
         let text: String
         let deadline: NIODeadline
@@ -55,7 +56,9 @@ final class StubLink: RedisLink {
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion
     ) {
-        questions.append(Question(text: command.text, deadline: deadline, late: late, completion: completion))
+        questions.append(
+            Question(
+                command: command, text: command.text, deadline: deadline, late: late, completion: completion))
     }
 
     func expire(now: NIODeadline, having _: TimeAmount = .zero) {
@@ -109,7 +112,8 @@ extension RedisReply {
 extension RedisCommand {
     /// Name and arguments, without the number of keys.
     var text: String {
-        let lines = String(buffer: arguments).split(separator: "\r\n", omittingEmptySubsequences: false)
+        let lines = String(decoding: arguments, as: UTF8.self)
+            .split(separator: "\r\n", omittingEmptySubsequences: false)
         // Each argument is two lines: its length and itself.
         var texts = stride(from: 1, to: lines.count, by: 2).map { String(lines[$0]) }
         if let script { texts[0] = script.name }

@@ -134,8 +134,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             await gate.becomesReady(false)
             let grant = Grant(
                 Rights(
-                    of: Principal(organization: "acme", keyID: "acme/laptop"),
-                    owner: SessionOwner(organization: "acme", subject: "laptop")))
+                    of: Principal(organization: "acme", keyID: "acme/laptop"), subject: "laptop"))
             #expect(await gate.admit(key: "laptop") == .allow(grant))
             #expect(await gate.admit(key: "nobody").isUnavailable)
             #expect(await gate.admit(key: "revoked").isUnavailable)
@@ -217,8 +216,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             await gate.becomesReady(false)
             let grant = Grant(
                 Rights(
-                    of: Principal(organization: "acme", keyID: "acme/laptop"),
-                    owner: SessionOwner(organization: "acme", subject: "laptop")))
+                    of: Principal(organization: "acme", keyID: "acme/laptop"), subject: "laptop"))
             #expect(await gate.admit(key: "laptop", isThrottled: false) == .allow(grant))
             #expect(await gate.admit(key: "laptop").isUnavailable)
             // Authentication never fails open.

@@ -76,7 +76,7 @@ private final class RedisWithKeys: RedisLink {
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion
     ) {
-        let text = String(buffer: command.arguments)
+        let text = String(decoding: command.arguments, as: UTF8.self)
         let time = RedisReply.integer(Int64(WallTime.now().microsecondsSince1970))
         switch command.script {
         case RedisScript.instance: completion(.success(.array([time, .bytes(Array("id".utf8))])))

@@ -61,6 +61,23 @@ import Testing
         #expect(wire(command) == "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n")
     }
 
+    @Test func whatIsKeptIsTheSameInItsOwnLength() {
+        var command = RedisCommand(RedisScript(name: "s", source: "#!lua\nreturn 1"), keyCount: 1)
+        command.append("key")
+        command.append(doubles: [1])
+        let kept = command.trimmed()
+        #expect(kept.arguments == command.arguments)
+        #expect(kept.argumentCount == 5)
+        #expect(wire(kept) == wire(command))
+        #expect(command.arguments.capacity >= 256)
+        // What an allocation is rounded up to.
+        #expect(kept.arguments.count..<kept.arguments.count + 16 ~= kept.arguments.capacity)
+        var longer = kept
+        longer.append("more")
+        #expect(wire(longer) == wire(kept).replacing("*5", with: "*6") + "$4\r\nmore\r\n")
+        #expect(wire(kept) == wire(command))
+    }
+
     @Test func scriptsAreEqualByNameAndSource() {
         let script = RedisScript(name: "s", source: "#!lua\nreturn 1")
         #expect(script == RedisScript(name: "s", source: "#!lua\nreturn 1"))

@@ -17,15 +17,32 @@ final class Charge {
         var isShadow: Bool { !bucket.isEnforced }
     }
 
-    let items: [Item]
-    let rates: Int
-    let quotas: Int
-    /// The first policy that can never admit this cost, whatever the wait.
-    let impossible: (policy: Int, cost: Int, capacity: Int)?
-    /// Shadow policies that could never admit it.
-    let impossibleInShadow: [Int]
+    /// What no wait would help. Few charges have any of it.
+    private final class Misfits {
+        let enforced: (policy: Int, cost: Int, capacity: Int)?
+        let inShadow: [Int]
 
+        init?(_ enforced: (policy: Int, cost: Int, capacity: Int)?, _ inShadow: [Int]) {
+            guard enforced != nil || !inShadow.isEmpty else { return nil }
+            self.enforced = enforced
+            self.inShadow = inShadow
+        }
+    }
+
+    let items: [Item]
+    private let misfits: Misfits?
+    // In 32 bits, as thousands of charges are kept.
+    private let rateCount: Int32
+    private let quotaCount: Int32
+
+    var rates: Int { Int(rateCount) }
+    var quotas: Int { Int(quotaCount) }
     var slots: Int { items.count - rates - quotas }
+
+    /// The first policy that can never admit this cost, whatever the wait.
+    var impossible: (policy: Int, cost: Int, capacity: Int)? { misfits?.enforced }
+    /// Shadow policies that could never admit it.
+    var impossibleInShadow: [Int] { misfits?.inShadow ?? [] }
 
     /// What a request pays.
     enum Price {
@@ -60,14 +77,13 @@ final class Charge {
             list = List()
             for item in asked { list.append(item.bucket, Price.one.cost(item.cost, of: item.bucket)) }
         }
-        self.init(list, impossible: impossible, impossibleInShadow: impossibleInShadow)
+        self.init(list, Misfits(impossible, impossibleInShadow))
     }
 
-    private init(
-        _ list: List, impossible: (policy: Int, cost: Int, capacity: Int)? = nil, impossibleInShadow: [Int] = []
-    ) {
-        (items, rates, quotas) = (list.items, list.rates, list.quotas)
-        (self.impossible, self.impossibleInShadow) = (impossible, impossibleInShadow)
+    private init(_ list: List, _ misfits: Misfits? = nil) {
+        items = list.items
+        self.misfits = misfits
+        (rateCount, quotaCount) = (Int32(list.rates), Int32(list.quotas))
     }
 
     /// Its parts, by whose bucket it is, first those of the organization and its key: each lies in one hash slot. An address

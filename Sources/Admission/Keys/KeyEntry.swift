@@ -29,40 +29,50 @@ final class Organization {
 final class KeyEntry {
     /// A question that every request over this key and selection repeats, octet for octet.
     final class Prepared {
-        let selection: PolicySelection
-        let looksOnly: Bool
+        private let selection: PolicySelection
         let charge: Charge
         let call: RedisCommand
+        private let looksOnly: Bool
 
         init(selection: PolicySelection, looksOnly: Bool, charge: Charge, call: RedisCommand) {
             self.selection = selection
             self.looksOnly = looksOnly
             self.charge = charge
-            self.call = call
+            self.call = call.trimmed()
+        }
+
+        func isAbout(_ selection: PolicySelection, looksOnly: Bool) -> Bool {
+            self.looksOnly == looksOnly && self.selection == selection
         }
     }
 
-    let pointer: RecordPointer
-    let record: KeyRecord
-    let organization: Organization
-    /// The `per: key` buckets.
-    let buckets: BucketSet
-    let rights: Rights
+    /// The questions that it keeps. Nearly every key that calls again asks the same one.
+    private enum Kept {
+        /// - hasAsked: it has called once.
+        case none(hasAsked: Bool)
+        case one(Prepared)
+        case several([Prepared])
+    }
 
     // There are thousands of these, and in this order nothing lies between.
 
-    private var prepared: [Prepared] = []
-
-    /// The secrets by which the key was proven, by their generation in ``CheckBook``.
-    var provenIn: Int?
+    let pointer: RecordPointer
+    let record: KeyRecord
 
     /// Somebody was told that it is revoked, and all loops know.
     var isNotedRevoked = false
 
-    private var hasAsked = false
-
     /// Where its last call was counted (``UsageTable``).
     var usagePlace: Int32 = 0
+
+    let organization: Organization
+    /// The `per: key` buckets.
+    let buckets: BucketSet
+    let rights: Rights
+    private var kept = Kept.none(hasAsked: false)
+
+    /// The secrets by which the key was proven, by their generation in ``CheckBook``.
+    var provenIn: Int?
 
     /// Selections differ by route and method; more than these are put together anew each time.
     private static let mostPrepared = 8
@@ -76,20 +86,29 @@ final class KeyEntry {
         self.organization = organization
         self.buckets = buckets
         rights = Rights(
-            of: pointer.principal, owner: SessionOwner(organization: pointer.organization, subject: record.subject),
-            tools: record.tools.isUnrestricted ? nil : record.tools, scopes: record.scopes, meta: meta)
+            of: pointer.principal, subject: record.subject, tools: record.tools.isUnrestricted ? nil : record.tools,
+            scopes: record.scopes, meta: meta)
     }
 
     var principal: Principal { rights.principal }
 
     func prepared(for selection: PolicySelection, looksOnly: Bool) -> Prepared? {
-        prepared.first { $0.looksOnly == looksOnly && $0.selection == selection }
+        switch kept {
+        case .none: nil
+        case .one(let question): question.isAbout(selection, looksOnly: looksOnly) ? question : nil
+        case .several(let questions): questions.first { $0.isAbout(selection, looksOnly: looksOnly) }
+        }
     }
 
     /// From the second question on: a key that calls once takes no room for it.
     func keep(_ question: Prepared) {
-        if hasAsked, prepared.count < Self.mostPrepared { prepared.append(question) }
-        hasAsked = true
+        switch kept {
+        case .none(hasAsked: false): kept = .none(hasAsked: true)
+        case .none(hasAsked: true): kept = .one(question)
+        case .one(let first): kept = .several([first, question])
+        case .several(let questions):
+            if questions.count < Self.mostPrepared { kept = .several(questions + [question]) }
+        }
     }
 
     /// Why the key is none, whatever the time; nil where it holds.

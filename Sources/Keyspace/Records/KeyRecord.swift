@@ -5,21 +5,23 @@ import Redis
 
 /// What admission reads of a key's record: ``KeyField/admitted``.
 package struct KeyRecord: Sendable, Equatable {
-    package var isActive: Bool
+    // In this order nothing lies between: there are thousands.
+
     /// The short id the key was first issued with: whose buckets it draws on, through all rotations.
     package var subject: String
     /// The key holds from here, in microseconds since 1970 ...
     package var validFrom: Int
     /// ... to just before this: its expiry or its revocation to come, whichever is first.
     package var validUntil: Int
-    /// What the end of validity means to the caller.
-    package var endsByRevocation: Bool
     package var overrides: LimitOverrides
     package var tools: ToolAccess
     package var scopes: KeyScopes
-    package var networks: KeyNetworks
     /// What its operator notes about it, as it is written; nil for nothing.
     package var meta: String?
+    package var networks: KeyNetworks
+    package var isActive: Bool
+    /// What the end of validity means to the caller.
+    package var endsByRevocation: Bool
 
     /// Beyond all time that a script can count.
     package static let never = 1 << 53

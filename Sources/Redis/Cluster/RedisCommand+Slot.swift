@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
-
 extension RedisCommand {
     /// Whose first argument is no key.
     private static let keyless: Set<String> = [
@@ -19,7 +17,7 @@ extension RedisCommand {
 
     /// Where its first key lies; nil where it names none (PING, SCAN, INFO). It is read anew each time.
     package var slot: HashSlot? {
-        let span = arguments.readableBytesUInt8Span
+        let span = arguments.span
         guard script == nil else { return Self.slot(behindCountAt: 0, of: span) }
         guard let name = Self.argument(0, of: span), name.count <= 32 else { return nil }
         var text = ""
