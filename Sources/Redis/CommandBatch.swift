@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import LibC
 import NIOCore
 import Octets
 
@@ -10,6 +11,8 @@ struct CommandBatch {
 
     private var octets = ByteBuffer()
     private var output = SocketOutput()
+    /// What the kernel wouldn't take, as nobody is at the other end any more.
+    private var refused = ByteBuffer()
     /// Until it leaves.
     var isFlushScheduled = false
 
@@ -31,9 +34,48 @@ struct CommandBatch {
         output.send(&octets, context)
         guard octets.readableBytes == 0 else {
             defer { octets = ByteBuffer() }
+            if let failure = output.failure, failure.errnoCode == EPIPE || failure.errnoCode == ECONNRESET {
+                refused.writeImmutableBuffer(octets)
+            }
             return octets
         }
         if octets.capacity > Self.keptCapacity { octets = ByteBuffer() } else { octets.clear() }
         return nil
+    }
+
+    /// Lets go of the commands that the kernel never had, of a connection that is gone. What was given to the channel may have
+    /// left in part, unless the kernel had said before that nothing leaves any more.
+    ///
+    /// - Returns: how many they are, the newest ones.
+    mutating func dropUnsent() -> Int {
+        defer { (octets, refused) = (ByteBuffer(), ByteBuffer()) }
+        return refused.commandCount + octets.commandCount
+    }
+}
+
+extension ByteBuffer {
+    /// Of whole commands (``RedisCommand/write(calling:into:)``). They are counted when a connection is lost, rather than each
+    /// as it is sent.
+    fileprivate var commandCount: Int {
+        var (rest, count) = (self, 0)
+        while let arguments = rest.readNumber() {
+            for _ in 0..<arguments {
+                guard let length = rest.readNumber() else { preconditionFailure("A command is sent as a whole") }
+                rest.moveReaderIndex(forwardBy: length + 2)
+            }
+            count += 1
+        }
+        return count
+    }
+
+    /// Behind a star or a dollar sign, with its end of line.
+    private mutating func readNumber() -> Int? {
+        guard readInteger(as: UInt8.self) != nil else { return nil }
+        var number = 0
+        while let octet = readInteger(as: UInt8.self), octet != UInt8(ascii: "\r") {
+            number = number * 10 + Int(octet - UInt8(ascii: "0"))
+        }
+        moveReaderIndex(forwardBy: 1)
+        return number
     }
 }

@@ -198,6 +198,15 @@ final class RedisChannelHandler: ChannelInboundHandler {
         context?.close(promise: nil)
     }
 
+    /// Calls that were still to leave when the connection ended, for the next one: nobody can have carried them out. To be
+    /// asked for once, by ``whenClosed(_:)``; who isn't taken is told of the end.
+    func takeUnsent() -> [(command: RedisCommand, slot: ReplyQueue.Slot)] {
+        let unsent = queue.takeNewest(batch.dropUnsent())
+        // What was never asked leaves the connection as idle as it was: all that was asked before has its reply.
+        if !unsent.isEmpty, isIdle { askedAt = heardAt }
+        return unsent
+    }
+
     /// Who answers nothing to the first commands may not have come so far: by TLS they wait for the handshake.
     func explained(_ error: RedisError) -> RedisError {
         guard failure == nil, let security, !security.isEstablished else { return error }

@@ -78,27 +78,40 @@ extension RedisConnection {
 
         enum Loss {
             case none
-            case reconnects(wasReady: Bool)
+            case reconnects(after: Failure)
             /// Nobody has lost anything: connect at once.
             case renews
             case closed
         }
 
+        enum Failure {
+            /// Of a connection that commands used.
+            case loss
+            /// Of an attempt: nobody is there, or nobody for us.
+            case refusal
+            /// Of an attempt whose time is over: somebody may be there, and the next one come to more.
+            case delay
+        }
+
         /// - Parameters:
         ///   - link: nil where connecting failed.
         ///   - idle: for how long nothing was asked on it. Servers close such connections after a while (Redis' `timeout`).
+        ///   - isLate: connecting took all the time that it had.
         ///   - jitter: 0 to 1; where in its range the wait lies.
-        mutating func lost(_ link: Link?, at now: NIODeadline, idle: TimeAmount = .zero, jitter: Double) -> Loss {
+        mutating func lost(
+            _ link: Link?, at now: NIODeadline, idle: TimeAmount = .zero, isLate: Bool = false, jitter: Double
+        ) -> Loss {
             switch state {
             case .connecting where link == nil:
                 waitForNext(at: now, jitter: jitter)
-                return .reconnects(wasReady: false)
+                return .reconnects(after: isLate ? .delay : .refusal)
             case .preparing(let current, let since) where current === link:
                 waitForNext(at: now, jitter: jitter)
+                guard now - since >= timing.preparation else { return .reconnects(after: .refusal) }
                 // Who accepts and says nothing is frozen: the time that this took is wait enough, and the next attempt is there when
                 // it goes on.
-                if now - since >= timing.preparation { state = .waiting(until: now) }
-                return .reconnects(wasReady: false)
+                state = .waiting(until: now)
+                return .reconnects(after: .delay)
             case .ready(let current, let since) where current === link:
                 if now - since >= timing.stability { failures = 0 }
                 guard idle < timing.stability else {
@@ -106,7 +119,7 @@ extension RedisConnection {
                     return .renews
                 }
                 waitForNext(at: now, afterLoss: true, jitter: jitter)
-                return .reconnects(wasReady: true)
+                return .reconnects(after: .loss)
             case .closing(let current) where current === link:
                 state = .closed
                 return .closed

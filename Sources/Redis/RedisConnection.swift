@@ -6,8 +6,9 @@ package import NIOCore
 
 /// A loop's way to Redis: one pipelined connection that is made again whenever it is lost.
 ///
-/// 1. A command sent while there is no connection waits for one within its own deadline, but only until an attempt is
-///    refused: from then on, and until one succeeds, nobody waits.
+/// 1. A command sent while there is no connection waits for one within its own deadline, the first one as any other, but only
+///    until an attempt is refused: from then on, and until one succeeds, nobody waits. An attempt whose time is over is no
+///    refusal. A command that was still to leave when its connection was lost waits as well.
 /// 2. A new connection is greeted, which says who it is and who answers, and passes the owner's `onConnect` check before any
 ///    command is sent on it.
 /// 3. A server that owes a reply and says nothing in time for `silence` is taken for gone: its host may be. Until then its
@@ -65,6 +66,8 @@ package final class RedisConnection {
     private let scripts: [RedisScript]
     private let configuration: Configuration
     private let onConnect: ConnectCheck?
+    /// Called when sentinels name another server, at which nothing has failed yet.
+    private let onMove: (() -> Void)?
     private let logger: Logger
     private var machine: StateMachine<RedisChannelHandler>
     private var waiters = CircularBuffer<Waiter>()
@@ -79,7 +82,7 @@ package final class RedisConnection {
     /// Nobody has told yet where the primary is.
     private var awaitsPrimary = false
 
-    /// The last attempt to connect failed.
+    /// An attempt to connect was refused, and none has succeeded since.
     package private(set) var isRefused = false
 
     /// Called when `isReady` has changed.
@@ -89,13 +92,15 @@ package final class RedisConnection {
 
     package init(
         endpoint: RedisEndpoint, on eventLoop: any EventLoop, scripts: [RedisScript] = [],
-        configuration: Configuration = Configuration(), onConnect: ConnectCheck? = nil, logger: Logger
+        configuration: Configuration = Configuration(), onConnect: ConnectCheck? = nil,
+        onMove: (() -> Void)? = nil, logger: Logger
     ) {
         self.endpoint = endpoint
         self.eventLoop = eventLoop
         self.scripts = scripts
         self.configuration = configuration
         self.onConnect = onConnect
+        self.onMove = onMove
         self.logger = logger
         machine = StateMachine(
             .init(
@@ -262,7 +267,8 @@ package final class RedisConnection {
             }
             switch result {
             case .success(let handler): self.connected(handler.value)
-            case .failure(let error): self.lost(nil, RedisError(connecting: error))
+            case .failure(let error):
+                self.lost(nil, RedisError(connecting: error), isLate: RedisError.isOutOfTime(error))
             }
         }
     }
@@ -279,6 +285,7 @@ package final class RedisConnection {
         guard case .connect(insteadOf: let former) = machine.move() else { return }
         (lastFailure, isRefused) = (nil, false)
         if wasReady { onStateChange?(false) }
+        onMove?()
         connect()
         // An old primary may go on answering: what it takes is lost.
         former?.close(.connectionClosed("the primary is another one now"))
@@ -331,10 +338,13 @@ package final class RedisConnection {
         }
     }
 
-    private func lost(_ handler: RedisChannelHandler?, _ error: RedisError) {
+    private func lost(_ handler: RedisChannelHandler?, _ error: RedisError, isLate: Bool = false) {
         following?.watch.doubt()
+        let unsent = handler?.takeUnsent() ?? []
         let idleTime = if case .connectionClosed = error, let handler { handler.idleTime } else { TimeAmount.zero }
-        switch machine.lost(handler, at: eventLoop.now, idle: idleTime, jitter: .random(in: 0...1)) {
+        let loss = machine.lost(
+            handler, at: eventLoop.now, idle: idleTime, isLate: isLate, jitter: .random(in: 0...1))
+        switch loss {
         case .none: break
         case .closed: ended()
         case .renews:
@@ -343,7 +353,7 @@ package final class RedisConnection {
                 metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
             onStateChange?(false)
             connect()
-        case .reconnects(let wasReady):
+        case .reconnects(let failure):
             // Once an outage and once more for each new reason, not once an attempt.
             if error != lastFailure {
                 logger.debug(
@@ -351,12 +361,22 @@ package final class RedisConnection {
                     metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(error)"])
             }
             lastFailure = error
-            isRefused = !wasReady
-            if wasReady { onStateChange?(false) }
-            guard isRefused else { return }
-            let error = notConnected
-            for waiter in takeWaiters() { waiter.completion(.failure(error)) }
+            switch failure {
+            case .loss: onStateChange?(false)
+            case .delay: break
+            case .refusal: refuse()
+            }
         }
+        for (command, slot) in unsent {
+            guard let completion = slot.end() else { continue }
+            send(command, deadline: slot.deadline, late: slot.late, completion)
+        }
+    }
+
+    private func refuse() {
+        isRefused = true
+        let error = notConnected
+        for waiter in takeWaiters() { waiter.completion(.failure(error)) }
     }
 
     private func ended() {

@@ -10,6 +10,15 @@ extension RedisError {
         self = (error as? RedisError) ?? .notConnected(Self.text(of: error))
     }
 
+    /// Connecting has taken all the time that it had; nobody has refused it. Of several addresses one is enough.
+    static func isOutOfTime(_ error: any Error) -> Bool {
+        switch error {
+        case ChannelError.connectTimeout: true
+        case let error as NIOConnectionError: error.connectionErrors.contains { isOutOfTime($0.error) }
+        default: false
+        }
+    }
+
     /// What NIO says, without its inner names where the reason is a common one.
     static func text(of error: any Error) -> String {
         switch error {

@@ -11,7 +11,7 @@ package protocol RedisLink: AnyObject {
     var isReady: Bool { get }
     /// Why there is no connection; nil while there is one.
     var lastFailure: RedisError? { get }
-    /// The last attempt to connect failed: nobody waits for the next one.
+    /// An attempt to connect was refused: nobody waits for the next one.
     var isRefused: Bool { get }
 
     func start()

@@ -66,6 +66,22 @@ struct ReplyQueue {
         slots.popFirst()
     }
 
+    /// Takes those of the newest that are calls of scripts, oldest first: a call can be sent again.
+    mutating func takeNewest(_ count: Int) -> [(command: RedisCommand, slot: Slot)] {
+        guard count > 0 else { return [] }
+        // Who answers what it wasn't asked has left fewer.
+        let newest = Array(slots.suffix(count))
+        slots.removeLast(newest.count)
+        return newest.compactMap { slot in
+            switch slot.recourse {
+            case .load(let command)?, .evaluate(let command)?: return (command, slot)
+            case nil:
+                slots.append(slot)
+                return nil
+            }
+        }
+    }
+
     /// - Returns: the callers who are out of time, oldest first; they are never answered from here again.
     mutating func expire(at now: NIODeadline) -> [Completion] {
         guard nextDeadline <= now else { return [] }

@@ -84,6 +84,43 @@ import Testing
         #expect(places[2] == places[3])
     }
 
+    @Test func whoAsksBeforeTheFirstConnectionIsAnsweredByIt() throws {
+        bench.redis.isReady = false
+        var decisions: [Decision] = []
+        ask { decision, _ in decisions.append(decision) }
+        bench.pass(.milliseconds(200)) { gate.expire(now: $0, having: .zero) }
+        #expect(decisions.isEmpty)
+        bench.redis.isReady = true
+        answerLookup()
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(1), try units(1))
+        #expect(decisions.map(\.remaining) == [[1]])
+    }
+
+    /// From then on nobody waits; the connection that comes after all ends that.
+    @Test func threeWaitForAConnectionInVain() throws {
+        bench.redis.isReady = false
+        var decisions: [Decision] = []
+        for count in 1...3 {
+            ask { decision, _ in decisions.append(decision) }
+            bench.loop.advanceTime(by: .milliseconds(250))
+            for _ in 0..<2 { bench.redis.answer(.failure(.notConnected("still connecting"))) }
+            #expect(decisions.count == count)
+        }
+        ask { decision, _ in decisions.append(decision) }
+        #expect(bench.redis.questions.isEmpty)
+        #expect(
+            decisions.map(\.reason) == [
+                .limiterUnavailable(detail: "not connected: still connecting"),
+                .limiterUnavailable(detail: "not connected: still connecting"),
+                .limiterUnavailable(detail: "not connected: still connecting"),
+                .limiterUnavailable(detail: "Redis doesn't answer"),
+            ])
+        bench.link.recover()
+        ask { decision, _ in decisions.append(decision) }
+        #expect(bench.redis.scripts == ["lookup", "instance"])
+    }
+
     @Test func aChangedOrganizationIsReadAnew() throws {
         var decisions: [Decision] = []
         ask { decision, _ in decisions.append(decision) }

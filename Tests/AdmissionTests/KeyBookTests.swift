@@ -93,6 +93,21 @@ import Testing
         }
     }
 
+    /// On a cluster plans have a server of their own, which is as silent to those that wait for them.
+    @Test func aPlanThatNobodyTellsCountsAgainstItsServer() {
+        let bench = Bench()
+        let plans = PlanBook(on: bench.store, complaints: Complaints(about: [], to: Bench.logger))
+        bench.redis.isReady = false
+        for count in 1...3 {
+            var known: Bool?
+            plans.with("gold") { known = $0 }
+            bench.loop.advanceTime(by: .milliseconds(250))
+            bench.redis.answer(.failure(.notConnected("still connecting")))
+            #expect(known == false)
+            #expect(bench.link.breakerState == (count < 3 ? .closed : .open))
+        }
+    }
+
     @Test func aKeyIsLookedUpOnceHoweverManyAsk() {
         let reader = Reader()
         for name in ["a", "b"] { reader.ask(name, for: "laptop") }

@@ -63,6 +63,36 @@ import Testing
         #expect(bench.doubts >= 2, "A map with holes is asked for again")
     }
 
+    /// Nobody has spoken to it yet, and nobody has refused to: what is asked of it waits, and nothing else does.
+    @Test func aPrimaryThatIsNotThereYetIsWaitedForByItsOwnKeys() throws {
+        try bench.drawThree()
+        bench[1].isReady = false
+        bench.pass(.milliseconds(100))
+        ask(ClusterBench.name(of: 1))
+        ask(ClusterBench.name(of: 2))
+        bench[2].answer(.success(.text("by 2")))
+        bench.pass(.milliseconds(200))
+        #expect(answers.texts == ["by 2"])
+        #expect(bench[1].scripts == ["release"])
+        bench[1].isReady = true
+        bench[1].answer(.success(.text("by 1")))
+        #expect(answers.texts == ["by 2", "by 1"])
+        #expect(bench.store.breakerState == .closed)
+    }
+
+    /// So is one to which hash slots have just come.
+    @Test func aPrimaryThatAMapHasJustNamedIsWaitedFor() throws {
+        try bench.drawThree()
+        try bench.draw([(4, 0, 5_460), (2, 5_461, 10_922), (3, 10_923, 16_383)])
+        bench[4].isReady = false
+        bench.pass(.milliseconds(100))
+        ask(ClusterBench.name(of: 1))
+        #expect(answers.all.isEmpty)
+        bench[4].isReady = true
+        #expect(bench[4].answer(.success(.text("by 4"))) == "release \(ClusterBench.name(of: 1)) slot")
+        #expect(answers.texts == ["by 4"])
+    }
+
     // MARK: Redirections
 
     @Test func movedIsFollowedAndRemembered() throws {

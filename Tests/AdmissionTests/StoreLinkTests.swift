@@ -4,6 +4,7 @@ import Keyspace
 import NIOCore
 import NIOEmbedded
 import Redis
+import TestSupport
 import Testing
 
 @testable import Admission
@@ -73,6 +74,25 @@ import Testing
         #expect(bench.link.breakerState == .closed)
         #expect(bench.link.outage == nil)
         #expect(bench.link.fault == nil)
+    }
+
+    /// Sentinels name another primary: what the former one left unanswered says nothing of it, and neither does the log.
+    @Test func anotherServerIsAskedUntilItHasFailedItself() {
+        let log = RecordedLog()
+        let bench = Bench(logger: log.logger)
+        for _ in 0..<3 { _ = bench.link.noteTimeout(since: 0, hadWholeTime: true) }
+        bench.pass(.milliseconds(10))
+        #expect(bench.link.outage == "Redis doesn't answer")
+        bench.redis.isReady = false
+        bench.link.recover()
+        bench.pass(.milliseconds(100))
+        #expect(bench.link.outage == nil)
+        #expect(bench.link.breakerState == .closed)
+        let silent = "warning redis doesn't answer: going on without it on_failure=closed"
+        #expect(log.lines.filter { $0.contains("answer") } == [silent])
+        bench.redis.isReady = true
+        bench.pass(.milliseconds(10))
+        #expect(log.lines.filter { $0.contains("answer") } == [silent, "notice redis answers again"])
     }
 
     @Test func anotherDatabaseIsUsedForNothing() {

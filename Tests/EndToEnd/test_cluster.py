@@ -414,6 +414,53 @@ def test_a_sidecar_that_starts_while_a_shard_is_away(launch, upstream, cluster, 
     daemon.wait_until_ready()
 
 
+#: Of a question, as long as may be: an answer that comes long before wasn't waited for.
+LONG = {"timeout": "10s"}
+
+
+def launch_beside(launch, upstream, cluster, everywhere, victim: Tenant, befall):
+    """Of a database that sidecars know, whose shard nobody takes over: a sidecar that finds it as it is left."""
+    for node in cluster.nodes:
+        node("CONFIG", "SET", "cluster-node-timeout", 3_600_000)
+    warm(launch(upstream, policies=AMPLE), *everywhere)
+    until(lambda: len(guards(cluster)) == 65, "the guards being laid", PATIENCE)
+    befall(victim.home)
+    daemon = launch(upstream, ready=False, loops=1, policies=AMPLE, redis_settings=LONG)
+    for tenant in everywhere:
+        if tenant is not victim:
+            until(lambda: serves(daemon, tenant), "the other shards being served", PATIENCE)
+    return daemon
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_primary_that_is_slow_when_a_sidecar_starts_is_waited_for(launch, upstream, cluster, tenants, place):
+    """The second of them has what belongs to no organization, too."""
+    everywhere = tenants.everywhere()
+    victim = everywhere[place]
+    daemon = launch_beside(launch, upstream, cluster, everywhere, victim, lambda node: node.freeze())
+    failed = f"redis connection failed redis.endpoint=redis://{victim.home.address}"
+    with ThreadPoolExecutor(4) as crowd:
+        until(lambda: failed in daemon.said(), "an attempt that nobody answers", PATIENCE)
+        waiting = [crowd.submit(get, daemon, victim) for _ in range(4)]
+        for tenant in everywhere:
+            if tenant is not victim:
+                assert [get(daemon, tenant).status for _ in range(8)] == [200] * 8
+        assert not any(one.done() for one in waiting)
+        victim.home.thaw()
+        assert [one.result().status for one in waiting] == [200] * 4
+    daemon.wait_until_ready()
+
+
+def test_a_primary_that_nobody_runs_is_not_waited_for(launch, upstream, cluster, tenants):
+    everywhere = tenants.everywhere()
+    victim = everywhere[0]
+    daemon = launch_beside(launch, upstream, cluster, everywhere, victim, lambda node: node.kill())
+    for _ in range(4):
+        asked = time.monotonic()
+        unavailable(get(daemon, victim))
+        assert time.monotonic() - asked < 5
+
+
 def test_seeds_that_are_all_dead_but_one(launch, upstream, cluster, tenants):
     everywhere = tenants.everywhere()
     dead = [free_port() for _ in range(3)]

@@ -4,6 +4,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from fixtures.authority import Authority
@@ -252,6 +253,41 @@ def test_a_sentinel_that_lies_leads_nobody(launch, upstream, ctl, deployment, li
     liar.address, liar.epoch = ("127.0.0.1", primary.port), 1_000_000
     primary.kill()
     is_served_by_another(daemon, deployment, held, primary)
+
+
+def nobody_answered(daemon) -> bool:
+    failed = [line for line in daemon.said().splitlines() if "redis connection failed" in line]
+    return any("no reply in time" in line or "no answer to the first commands" in line for line in failed)
+
+
+def test_a_primary_that_was_just_found_is_waited_for(launch, upstream, ctl, deployment, liar, folder):
+    """Nobody knows of one at first; then it is named, and slow."""
+    held = ctl.issue()["key"]
+    primary = deployment.primary
+    for sentinel in deployment.sentinels:
+        sentinel.kill()
+    liar.address, liar.instead = ("127.0.0.1", primary.port), {"MASTER": b"-ERR No such master with that name\r\n"}
+    daemon = launch(
+        upstream, ready=False, loops=1, policies=POLICIES, redis_url=deployment.url(sentinels=[liar]),
+        redis_settings={"timeout": "10s", "sentinel": {"password_file": str(folder / "sentinel.password")}},
+    )  # fmt: skip
+    until(lambda: readiness(daemon)[1].get("reason") == "no_primary", "the sidecar knowing of none", PATIENCE)
+    assert ask(daemon.port, "GET", PATH, held).status == 503
+    primary.freeze()
+    liar.instead = {}
+    with ThreadPoolExecutor(64) as crowd:
+
+        def waits():
+            one = crowd.submit(ask, daemon.port, "GET", PATH, held)
+            # As long as nobody has been named it is answered at once.
+            wait([one], 1)
+            return None if one.done() else one
+
+        waiting = until(waits, "a request that waits", PATIENCE)
+        until(lambda: nobody_answered(daemon), "an attempt that nobody answers", PATIENCE)
+        assert not waiting.done()
+        primary.thaw()
+        assert waiting.result().status == 200
 
 
 def test_tollgatectl_finds_the_primary_and_says_what_keeps_it(deployment, ctl, liar, monkeypatch, folder):

@@ -85,10 +85,19 @@ final class ConnectionDriver: Sendable {
     }
 
     /// Sends all in one tick and returns when that has been done.
+    ///
+    /// - Parameters:
+    ///   - before: what comes before it in that tick, in which the loop hears of nothing else.
+    ///   - after: what comes behind it, before anything has left.
     /// - Returns: the outcomes, in the order in which they come.
-    func begin(_ commands: [RedisCommand]) async throws -> AsyncStream<Outcome> {
+    func begin(
+        _ commands: [RedisCommand], before: @escaping @Sendable () throws -> Void = {},
+        after: @escaping @Sendable (RedisConnection) -> Void = { _ in }
+    ) async throws -> AsyncStream<Outcome> {
         let connection = connection
         return try await connection.eventLoop.submit {
+            try before()
+            defer { after(connection.value) }
             let (outcomes, outcome) = AsyncStream<Outcome>.makeStream()
             var outstanding = commands.count
             for command in commands {

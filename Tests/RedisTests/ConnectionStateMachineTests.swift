@@ -41,13 +41,15 @@ import Testing
             _ = prepared()
         }
 
-        func refused(jitter: Double = 1) -> String { lost(nil, jitter: jitter) }
+        func refused(isLate: Bool = false, jitter: Double = 1) -> String { lost(nil, isLate: isLate, jitter: jitter) }
 
-        func lost(_ link: Link?, idle: TimeAmount = .zero, jitter: Double = 1) -> String {
-            switch machine.lost(link, at: now, idle: idle, jitter: jitter) {
+        func lost(_ link: Link?, idle: TimeAmount = .zero, isLate: Bool = false, jitter: Double = 1) -> String {
+            switch machine.lost(link, at: now, idle: idle, isLate: isLate, jitter: jitter) {
             case .none: "nothing"
             case .renews: "renews"
-            case .reconnects(let wasReady): wasReady ? "reconnects, was ready" : "reconnects"
+            case .reconnects(after: .loss): "reconnects, was ready"
+            case .reconnects(after: .refusal): "reconnects"
+            case .reconnects(after: .delay): "reconnects, out of time"
             case .closed: "closed"
             }
         }
@@ -147,7 +149,7 @@ import Testing
         _ = run.connected()
         #expect(run.tick(after: .milliseconds(499)) == "nothing")
         #expect(run.tick(after: .milliseconds(1)) == "not connected: no answer to the first commands")
-        #expect(run.lost(run.link) == "reconnects")
+        #expect(run.lost(run.link) == "reconnects, out of time")
         // It is frozen, and has been waited for long enough.
         #expect(run.wait == .zero)
         #expect(run.tick() == "connect")
@@ -155,6 +157,17 @@ import Testing
         _ = run.connected()
         _ = run.tick(after: .milliseconds(499))
         #expect(run.lost(run.link) == "reconnects")
+        #expect(run.wait == .milliseconds(200))
+    }
+
+    /// Nobody has refused it, so whoever waits may go on; but it isn't tried more often for that.
+    @Test func anAttemptWithoutAnAnswerIsNoRefusal() {
+        let run = Run()
+        _ = run.start()
+        #expect(run.refused(isLate: true) == "reconnects, out of time")
+        #expect(run.wait == .milliseconds(100))
+        #expect(run.tick(after: .milliseconds(100)) == "connect")
+        #expect(run.refused() == "reconnects")
         #expect(run.wait == .milliseconds(200))
     }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Endpoints
+import Foundation
 import NIOCore
+import NIOPosix
 import Octets
 import TestSupport
 import Testing
@@ -106,6 +108,114 @@ import Testing
                 #expect(await redis.send("PING") == .success(.status("PONG")))
             }
         }
+    }
+
+    /// It accepts and says nothing, as one that starts on a busy machine: nobody has refused anything.
+    @Test func whoIsSlowAtFirstIsWaitedFor() async throws {
+        try await RedisServer.run { server in
+            try await server.freeze()
+            try await ConnectionDriver.run(endpoint(of: server), { $0.connectTimeout = .milliseconds(200) }) { redis in
+                let outcomes = try await redis.begin([RedisCommand("PING")])
+                // The first attempt came to nothing.
+                while await redis.lastFailure == nil { try await Task.sleep(for: .milliseconds(5)) }
+                let asked = ContinuousClock.now
+                guard case .notConnected? = await redis.send("PING", within: .milliseconds(50)).failure else {
+                    Issue.record("Nobody could be asked")
+                    return
+                }
+                #expect(ContinuousClock.now - asked >= .milliseconds(49))
+                try await server.thaw()
+                for await outcome in outcomes { #expect(outcome == .success(.status("PONG"))) }
+            }
+        }
+    }
+
+    /// Its queue is full, and the kernel drops whoever comes.
+    @Test func whoTakesNobodyInIsWaitedForAsWell() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let listener = try await ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 1).serverChannelOption(.autoRead, value: false)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(listener.localAddress?.port)
+        var others: [any Channel] = []
+        while true {
+            let bootstrap = ClientBootstrap(group: loop).connectTimeout(.milliseconds(200))
+            guard let other = try? await bootstrap.connect(host: "127.0.0.1", port: port).get() else { break }
+            others.append(other)
+        }
+        let endpoint = RedisEndpoint(.tcp(host: "127.0.0.1", port: port))
+        try await ConnectionDriver.run(endpoint, { $0.connectTimeout = .milliseconds(50) }) { redis in
+            while await redis.lastFailure == nil { try await Task.sleep(for: .milliseconds(5)) }
+            let asked = ContinuousClock.now
+            let nobody = RedisError.notConnected("no answer within 50 ms")
+            #expect(await redis.send("PING", within: .milliseconds(600)) == .failure(nobody))
+            #expect(ContinuousClock.now - asked >= .milliseconds(599))
+        }
+        for channel in others + [listener] { try await channel.close().get() }
+    }
+
+    // MARK: What never left
+
+    private static let add = RedisScript(name: "add", source: "#!lua\nreturn redis.call('INCRBY', KEYS[1], ARGV[1])")
+
+    private var additions: [RedisCommand] {
+        (1...3).map { _ in
+            var call = RedisCommand(Self.add, keyCount: 1)
+            call.append("n")
+            call.append("1")
+            return call
+        }
+    }
+
+    /// The end of a connection is heard of in the same turn of the loop in which somebody asks.
+    @Test func whatWasStillToLeaveGoesOutOnTheNextConnection() async throws {
+        try await RedisServer.run { server in
+            try await ConnectionDriver.run(endpoint(of: server), scripts: [Self.add]) { redis in
+                await redis.becomes(ready: true)
+                let outcomes = try await redis.begin(
+                    additions, after: { $0.renew(because: .protocolViolation("test")) })
+                let answers = await outcomes.reduce(into: []) { $0.append($1) }
+                #expect(answers == [1, 2, 3].map { .success(.integer($0)) })
+            }
+        }
+    }
+
+    /// The server has closed the connection, and the loop doesn't know yet. What is written to a Unix socket is refused then. Over
+    /// TCP the kernel takes it, and nobody can tell whether it was read: it is never sent again.
+    @Test(arguments: [true, false]) func whatTheKernelRefusesGoesOutOnTheNextConnection(isLocal: Bool) async throws {
+        try await RedisServer.run(.init(tcp: true)) { server in
+            let port = try #require(server.tcpPort)
+            let endpoint = isLocal ? endpoint(of: server) : RedisEndpoint(.tcp(host: "127.0.0.1", port: port))
+            try await ConnectionDriver.run(endpoint, scripts: [Self.add]) { redis in
+                await redis.becomes(ready: true)
+                let path = server.socketPath
+                let outcomes = try await redis.begin(additions, before: { try Self.killClients(of: path) })
+                let answers = await outcomes.reduce(into: []) { $0.append($1) }
+                if isLocal {
+                    #expect(answers == [1, 2, 3].map { .success(.integer($0)) })
+                } else {
+                    #expect(answers.count == 3)
+                    for answer in answers {
+                        guard case .connectionClosed? = answer.failure else {
+                            Issue.record("It is in doubt: \(answer)")
+                            continue
+                        }
+                    }
+                    try await server.says("", to: "GET", "n")
+                }
+            }
+        }
+    }
+
+    /// Before it returns.
+    private static func killClients(of path: String) throws {
+        let cli = Process()
+        cli.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        cli.arguments = ["redis-cli", "-s", path, "CLIENT", "KILL", "TYPE", "normal"]
+        cli.standardOutput = FileHandle.nullDevice
+        try cli.run()
+        cli.waitUntilExit()
+        try #require(cli.terminationStatus == 0)
     }
 
     @Test func aPortWhereNobodyListensIsRefused() async throws {

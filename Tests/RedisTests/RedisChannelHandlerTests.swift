@@ -107,6 +107,54 @@ import Testing
         #expect(try wire.written() == ["\(Self.get)e\r\n"])
     }
 
+    // MARK: Unsent
+
+    @Test func callsThatWereStillToLeaveAreHandedBack() throws {
+        let wire = try wireWithScript()
+        var unsent: [String] = []
+        wire.handler.whenClosed { _ in
+            for (command, slot) in wire.handler.takeUnsent() {
+                unsent.append(String(decoding: command.arguments, as: UTF8.self))
+                slot.end()?(.failure(.overloaded))
+            }
+            #expect(wire.handler.takeUnsent().isEmpty)
+        }
+        wire.send(call("1"), as: "sent")
+        #expect(try wire.written() == [evalsha("1")])
+        wire.send(call("2\r\n$1"), as: "unsent")
+        // It is no call, and isn't sent again.
+        wire.send("GET a")
+        wire.send(call("3"), as: "unsent too")
+        wire.serverCloses()
+        #expect(try wire.written() == [])
+        let closed = RedisError.connectionClosed("the server closed the connection")
+        #expect(unsent == ["$1\r\n0\r\n$5\r\n2\r\n$1\r\n", "$1\r\n0\r\n$1\r\n3\r\n"])
+        #expect(
+            wire.failures == ["sent": closed, "unsent": .overloaded, "GET a": closed, "unsent too": .overloaded])
+    }
+
+    @Test func whoIsNotHandedBackIsToldOfTheEnd() throws {
+        let wire = try wireWithScript()
+        wire.send(call("1"), as: "unsent")
+        wire.serverCloses()
+        _ = try wire.written()
+        #expect(wire.failures == ["unsent": .connectionClosed("the server closed the connection")])
+    }
+
+    /// What was never asked was no use of it.
+    @Test func unsentCallsLeaveAConnectionAsIdleAsItWas() throws {
+        let wire = try wireWithScript()
+        wire.advance(by: .seconds(2))
+        wire.send(call("1"), as: "unsent")
+        var idle: TimeAmount?
+        wire.handler.whenClosed { _ in
+            _ = wire.handler.takeUnsent()
+            idle = wire.handler.idleTime
+        }
+        wire.serverCloses()
+        #expect(idle == .seconds(2))
+    }
+
     // MARK: Time
 
     @Test func aLateReplyKeepsItsSlot() throws {

@@ -41,11 +41,16 @@ final class PlanBook {
 
     private func load(_ plan: String, _ then: @escaping (Bool) -> Void) {
         let link = self.link
+        let (deadline, answersBefore) = (link.eventLoop.now + link.timeout, link.answers)
         var call = RedisCommand(RedisScript.plan, keyCount: 2)
         call.append(store.names.planRevision)
         call.append(store.names.plan(plan))
-        link.ask(call, before: link.eventLoop.now + link.timeout) { result in
+        link.ask(call, before: deadline) { result in
             guard let answer = link.answer(result, of: RedisScript.plan), answer.count == 3 else {
+                // Decisions wait for it, and are about keys of another server: nobody else would note it.
+                if case .failure(.notConnected) = result {
+                    link.noteUnconnected(couldWait: deadline <= link.eventLoop.now, since: answersBefore)
+                }
                 return then(false)
             }
             if self.revision == nil { self.revision = answer[1] }

@@ -7,7 +7,7 @@ import Redis
 /// IO: it is told what became of questions, connections and probes, and when.
 ///
 /// 1. *closed*: every request asks. Three asks in a row without a word in time open it, or a half of the last second's that
-///    were late (``LateShare``), or an attempt to connect that failed.
+///    were late (``LateShare``), or an attempt to connect that was refused.
 /// 2. *open*: requests are answered at once, as without Redis. A probe is due at once and then every 100 ms, a fifth more or
 ///    less, so that a fleet's don't come in step.
 /// 3. *half-open*: a probe is under way, or one was answered in time and the next is due. Two in a row close it; so does a

@@ -76,7 +76,7 @@ struct Health {
         return answersBefore == answers
     }
 
-    /// The last attempt to connect has failed.
+    /// An attempt to connect was refused.
     mutating func noteUnreachable(at now: NIODeadline) {
         breaker.noteUnreachable(at: now)
     }

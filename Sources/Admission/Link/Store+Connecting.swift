@@ -36,7 +36,7 @@ extension Store {
         StoreLink(configuration, at: "\(endpoint)", on: eventLoop, surroundings) { link in
             RedisConnection(
                 endpoint: endpoint, on: eventLoop, scripts: Gate.scripts, onConnect: link.greet,
-                logger: surroundings.logger)
+                onMove: link.recover, logger: surroundings.logger)
         }
     }
 

@@ -146,7 +146,7 @@ final class StoreLink {
         usedAt = max(usedAt, former.usedAt)
     }
 
-    /// What was the matter is over, as somebody else has seen.
+    /// What was the matter is over: somebody else has seen it, or sentinels name another server, at which nothing has failed.
     func recover() {
         health.noteConnected()
         tellChanges(eventLoop.now)
@@ -462,7 +462,8 @@ final class StoreLink {
 
     func tellChanges(_ now: NIODeadline) {
         log.note(isReady: isReady, failure: connection?.lastFailure, at: now)
-        log.note(health.breaker.cause, at: now)
+        // One that nothing has failed at yet hasn't answered either.
+        if isReady || health.breaker.cause != nil { log.note(health.breaker.cause, at: now) }
         faultySince = fault == nil ? nil : faultySince ?? wallClock()
     }
 }
