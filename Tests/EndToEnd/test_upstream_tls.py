@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fixtures.authority import DAY, Authority
 from fixtures.clients import CLIENTS, python, running_handler
-from fixtures.departure import rest
+from fixtures.departure import TUNNEL, Departure, rest, saying
 from fixtures.flow import handler_slows_caller, reader_slows_handler
 from fixtures.ports import free_port
 from fixtures.programs import built
@@ -731,6 +731,18 @@ def test_a_tunnel_gives_all_that_came_however_the_handler_ends_it(secured, upstr
         assert connection.head().status == 101
         assert rest(connection) == b"\x81\x03bye"
     assert [line.get("reason") for line in daemon.lines(2)] == [None, None if is_clean else "upstream_truncated"]
+
+
+def test_a_write_that_meets_a_reset_costs_nothing_of_what_came(secured, upstream, key):
+    daemon = secured(upstream)
+    leave = upstream.behaviour = Departure(saying(SWITCH, None))
+    with Connection(daemon.port) as connection:
+        connection.send(TUNNEL.format(key=key).encode())
+        assert connection.head().status == 101
+        leave.watch(daemon, connection)
+        # Of the last record nobody can read a part.
+        assert len(rest(connection)) >= leave.taken - (16 << 10) > 0
+    assert [line.get("reason") for line in daemon.lines(2)] == [None, "upstream_truncated"]
 
 
 def test_links_of_the_handler_lead_to_the_client(secured, upstream, key):

@@ -88,7 +88,7 @@ extension ExchangeTests {
                 case .acquire(let freshness): .acquire(freshness)
                 case .answer(let fault, let closing): .answer(fault, closing: closing)
                 case .cut: .cut
-                case .endTunnel(let downstream): .finish(upstream: .none, downstream: downstream)
+                case .endTunnel: .finish(upstream: .none, downstream: .linger)
                 }
         }
 

@@ -55,6 +55,8 @@ extension HTTP1Connection {
                 self.resumeReading()
             }
         }
+        // Who may sleep over a stream has the time of everybody for the rest of it, and all of that.
+        stall.begin()
         watchStall()
         handOver()
         context.write(wrapOutboundOut(ByteBuffer()), promise: allWritten)

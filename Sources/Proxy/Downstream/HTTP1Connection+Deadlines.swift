@@ -25,6 +25,7 @@ extension HTTP1Connection {
         /// Bytes written so far; some of them may still wait.
         var written = 0
 
+        /// It counts anew.
         mutating func begin() {
             taken = nil
         }

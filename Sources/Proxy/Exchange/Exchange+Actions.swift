@@ -37,9 +37,9 @@ extension Exchange {
         case .acquire(let freshness): acquire(freshness)
         case .answer(let fault, let closing): answer(fault, closing: closing)
         case .cut: cut()
-        case .endTunnel(let downstream):
+        case .endTunnel:
             record.reason = record.reason ?? .upstreamTruncated
-            finish(upstream: .none, downstream: downstream)
+            finish(upstream: .none, downstream: .linger)
         }
     }
 

@@ -187,7 +187,7 @@ extension Exchange {
                 hasRetried = true
                 upstream = .acquiring
                 return .acquire(.new)
-            case .forwarding: return end(isTunnel ? .endTunnel(.linger) : .cut)
+            case .forwarding: return end(isTunnel ? .endTunnel : .cut)
             case .answering, .complete, .ended: return .none
             }
         }

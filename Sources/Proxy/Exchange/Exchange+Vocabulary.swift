@@ -119,7 +119,7 @@ extension Exchange {
         case cut
         /// The handler has left a tunnel without a farewell. What it sent before is the client's all the same: a handler
         /// that closes with something unread resets its connection, however well it has ended.
-        case endTunnel(DownstreamEnd)
+        case endTunnel
     }
 
     enum FailedAction: Sendable, Equatable {

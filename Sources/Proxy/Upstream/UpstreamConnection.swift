@@ -24,6 +24,16 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         case closed
     }
 
+    /// Reads that the channel asks for.
+    private struct Reads {
+        /// One waits for the client.
+        var isWithheld = false
+        /// Within a flush there is one only if a write has failed: of what has come by then, for the channel is closed
+        /// afterwards. That is passed on however far the client is behind, since after a reset no more comes than the kernel
+        /// had room for. By a Unix socket there is no such bound.
+        var isLast = false
+    }
+
     /// Until it has ended: a pool whose configuration is over is held by its connections alone.
     private var pool: UpstreamPool?
     private let target: UpstreamTarget
@@ -39,7 +49,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     private var head: ResponseHead?
     private var decoder = BodyDecoder(framing: .none)
     private var requestMethod = Method.get
-    private var isReadWithheld = false
+    private var reads = Reads()
     private var hasFailed = false
     private var hasEnded = false
     /// The handler keeps the connection after this response.
@@ -66,7 +76,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     var isWritable: Bool { context?.channel.isWritable == true }
     /// The response is complete, and nothing stands against another request.
     var isSpent: Bool { phase == .complete && isClean }
-    private var isClean: Bool { isReusable && input.readableBytes == 0 }
+    private var isClean: Bool { isReusable && input.readableBytes == 0 && !hasFailed && output.failure == nil }
 
     // MARK: The owner's side
 
@@ -95,25 +105,26 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         guard var buffer = pending.take() else { return context.flush() }
         output.send(&buffer, context)
         guard buffer.readableBytes > 0 else { return }
-        if let failure = output.failure { writeFailed(failure, context) }
+        if let failure = output.failure { noteLoss(failure) }
         let written = context.eventLoop.makePromise(of: Void.self)
-        written.futureResult.assumeIsolated().whenFailure { self.writeFailed($0, context) }
+        // The channel closes then, and tells nobody else why. One that closes for another reason says so by its own error.
+        written.futureResult.assumeIsolated().whenFailure { if !($0 is ChannelError) { self.noteLoss($0) } }
+        reads.isLast = !isLocal
         context.writeAndFlush(wrapOutboundOut(buffer), promise: written)
+        reads.isLast = false
     }
 
-    /// The channel closes then, and tells nobody why. What has come before is read first, by a channel that has been asked
-    /// to, however far its reader is behind: the kernel has it still, though nothing more comes.
-    private func writeFailed(_ error: any Error, _ context: ChannelHandlerContext) {
-        guard let error = error as? IOError else { return }
-        note(error)
-        isReadWithheld = false
-        if context.channel.isActive { context.read() }
+    /// After an error more might have come, but for one: by TCP, EPIPE means that the handler had closed its side before it
+    /// reset (Linux' `tcp_reset`, in CLOSE_WAIT), so what comes up to the end is all that it said. A Unix socket has it for
+    /// whoever reads no more.
+    private func noteLoss(_ error: any Error) {
+        if let error = error as? IOError, error.errnoCode == EPIPE, !isLocal { return }
+        hasFailed = true
     }
 
-    /// EPIPE is no loss: the handler had closed its side before it reset (Linux' `tcp_reset`, in CLOSE_WAIT), so what comes
-    /// up to the end is all that it said.
-    private func note(_ error: any Error) {
-        if (error as? IOError)?.errnoCode != EPIPE { hasFailed = true }
+    /// By a Unix socket.
+    private var isLocal: Bool {
+        if case .unixDomainSocket = target.address { true } else { false }
     }
 
     /// Gives the channel what is written. It is taken first: the channel may ask for more meanwhile.
@@ -149,8 +160,8 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     /// The client takes bytes again.
     func resumeReading() {
-        guard isReadWithheld, let context else { return }
-        isReadWithheld = false
+        guard reads.isWithheld, let context else { return }
+        reads.isWithheld = false
         context.read()
     }
 
@@ -173,8 +184,8 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     }
 
     func read(context: ChannelHandlerContext) {
-        if let owner, !owner.isWritable {
-            isReadWithheld = true
+        if let owner, !owner.isWritable, !reads.isLast {
+            reads.isWithheld = true
         } else {
             context.read()
         }
@@ -249,7 +260,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The end of the channel tells the owner.
-        note(error)
+        noteLoss(error)
         security?.keep(error)
         context.close(promise: nil)
     }
