@@ -48,6 +48,13 @@ import Testing
         #expect(entry.prepared(for: selection(1), looksOnly: false) == nil)
     }
 
+    @Test func itsNamesArePutTogetherFromWhatItHas() {
+        #expect(entry.pointer == RecordPointer(organization: "acme", id: "laptop"))
+        #expect(entry.principal == Principal(organization: "acme", keyID: "acme/laptop"))
+        #expect(entry.rights.owner == SessionOwner(organization: "acme", subject: "subject"))
+        #expect(Rights(of: entry.principal).owner == .anybody)
+    }
+
     @Test func eightAreKeptAndNoMore() {
         entry.keep(question(0))
         let questions = (0..<10).map { question($0) }

@@ -58,7 +58,7 @@ final class Charge {
 
     /// - Parameter buckets: with what the request costs in each.
     convenience init(_ buckets: [(bucket: Bucket, cost: Int)], _ price: Price) {
-        var list = List()
+        var list = List(capacity: buckets.count)
         var impossible: (policy: Int, cost: Int, capacity: Int)?
         var impossibleInShadow: [Int] = []
         for (bucket, fullCost) in buckets {
@@ -121,6 +121,11 @@ extension Charge {
         var items: [Item] = []
         var rates = 0
         var quotas = 0
+
+        /// - Parameter capacity: an array that grows has room for two at once, and most charges have one item.
+        init(capacity: Int = 0) {
+            items.reserveCapacity(capacity)
+        }
 
         mutating func append(_ bucket: Bucket, _ cost: Int) {
             guard cost > 0 || bucket.isEnforced else { return }

@@ -16,18 +16,13 @@ struct Inheritance<Former> {
 extension Bucket {
     /// As what is heard of it and counted here stood in another of the same name and numbers.
     func inherit(from inheritance: Inheritance<BucketSet>) {
-        guard let former = inheritance.former.bucket(named: name), former.allowance == allowance else { return }
+        guard let former = inheritance.former.first(where: { $0.name == name }), former.allowance == allowance
+        else { return }
         // Of slots the one who has them knows better: it forgets when one comes free.
         if case .slots = meter { return }
         (lastHeard, lastOwed) = (former.lastHeard.map(Heard.init(like:)), former.lastOwed)
         guard inheritance.keepsShares, former.local != nil else { return }
         local = former.local
-        (former.local, former.heir) = (nil, self)
-    }
-}
-
-extension BucketSet {
-    fileprivate func bucket(named name: [UInt8]) -> Bucket? {
-        buckets.lazy.compactMap(\.self).first { $0.name == name }
+        former.heir = self
     }
 }

@@ -56,7 +56,7 @@ final class KeyEntry {
 
     // There are thousands of these, and in this order nothing lies between.
 
-    let pointer: RecordPointer
+    private let id: String
     let record: KeyRecord
 
     /// Somebody was told that it is revoked, and all loops know.
@@ -81,7 +81,7 @@ final class KeyEntry {
         pointer: RecordPointer, record: KeyRecord, organization: Organization, buckets: BucketSet,
         meta: [MetaValue]? = nil
     ) {
-        self.pointer = pointer
+        id = pointer.id
         self.record = record
         self.organization = organization
         self.buckets = buckets
@@ -91,6 +91,7 @@ final class KeyEntry {
     }
 
     var principal: Principal { rights.principal }
+    var pointer: RecordPointer { RecordPointer(organization: principal.organization, id: id) }
 
     func prepared(for selection: PolicySelection, looksOnly: Bool) -> Prepared? {
         switch kept {

@@ -65,10 +65,10 @@ struct UsageTable {
     /// - Parameter hint: where the key's cell was last; then where it is. No look-up where that is the same.
     /// - Returns: false where there was no room.
     mutating func add(
-        _ count: Count, to key: Key, of pointer: RecordPointer, at seconds: Int, _ hint: inout Int32
+        _ count: Count, to key: Key, of pointer: @autoclosure () -> RecordPointer, at seconds: Int, _ hint: inout Int32
     ) -> Bool {
         let hinted = Place(number: Int(hint))
-        let place = holds(key, at: hinted) ? hinted : placeToCount(key, of: pointer)
+        let place = holds(key, at: hinted) ? hinted : placeToCount(key, of: pointer())
         guard let place else { return false }
         chunks[place.chunk].cells[place.cell].add(count, at: seconds)
         hint = Int32(place.number)
