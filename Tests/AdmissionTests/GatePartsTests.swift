@@ -97,6 +97,43 @@ import Testing
         #expect(decisions.map(\.remaining) == [[1]])
     }
 
+    /// It may have been carried out when its connection was lost, which does no harm twice; a charge does.
+    @Test func aQuestionThatTakesNothingIsAskedAgain() throws {
+        var decisions: [Decision] = []
+        let request = AdmissionRequest(
+            kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9",
+            selection: PolicySelection())
+        gate.admit(request, at: bench.now) { decision, _ in decisions.append(decision) }
+        answerLookup()
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        for _ in 0..<2 {
+            #expect(bench.redis.answer(.failure(.connectionClosed("reset"))) == "admit tg:1:{acme} 1 ")
+            #expect(decisions.isEmpty)
+        }
+        bench.redis.answer(.integer(1))
+        #expect(decisions.map(\.reason) == [nil])
+        // For no longer than it may wait.
+        gate.admit(request, at: bench.now) { decision, _ in decisions.append(decision) }
+        bench.loop.advanceTime(by: .milliseconds(250))
+        bench.redis.answer(.failure(.connectionClosed("reset")))
+        let lost = Denial.Reason.limiterUnavailable(detail: "connection lost: reset")
+        #expect(decisions.map(\.reason) == [nil, lost])
+        ask { decision, _ in decisions.append(decision) }
+        bench.redis.answer(.failure(.connectionClosed("reset")))
+        #expect(decisions.map(\.reason) == [nil, lost, lost])
+        #expect(bench.redis.questions.isEmpty)
+    }
+
+    @Test func aSessionIsGivenOnceMoreWhereItsConnectionWasLost() {
+        var isDone = false
+        gate.bind(Array("s-1".utf8), to: .anybody) { isDone = true }
+        bench.redis.answer(.failure(.connectionClosed("reset")))
+        #expect(bench.redis.scripts == ["session"])
+        #expect(!isDone)
+        bench.redis.answer()
+        #expect(isDone)
+    }
+
     /// From then on nobody waits; the connection that comes after all ends that.
     @Test func threeWaitForAConnectionInVain() throws {
         bench.redis.isReady = false

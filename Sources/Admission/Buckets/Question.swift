@@ -103,6 +103,9 @@ extension Bucket {
 }
 
 extension Charge {
+    /// To ask it twice is to ask it once.
+    var takesNothing: Bool { items.allSatisfy { $0.cost == 0 } }
+
     var takesSlots: Bool { slots > 0 && items[(rates + quotas)...].contains { $0.cost > 0 } }
 
     /// The buckets it takes a slot of.

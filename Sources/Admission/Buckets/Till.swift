@@ -121,7 +121,7 @@ final class Till {
         let heard = link.hear(result, of: RedisScript.admit) { reply in AdmitAnswer(reply).map { ($0, $0.time) } }
         guard
             let answer = waits.note(
-                heard, from: link, by: CollectionOfOne(ask), without: { onAnswer($0, .absent($1)) })
+                heard, from: link, by: CollectionOfOne(ask), without: { lack($0, $1) })
         else { return }
         guard let verdict = charge.verdict(of: answer) else { return miss(ask, "unexpected answer of the script") }
         guard !ask.isDone, link.isOurs else {
@@ -154,6 +154,15 @@ final class Till {
             guard ask.instalments?.confirmedAt == nil else { return miss(ask, "unexpected answer of the script") }
             onAnswer(ask, .foreign(intent.principal(of: ask.caller?.entry.rights)))
         }
+    }
+
+    /// There is no answer. A question that takes nothing may be carried out twice: where its connection was lost it is asked once
+    /// more, for as long as the ask has time.
+    private func lack(_ ask: Ask, _ absence: Absence) {
+        guard case .failed(.connectionClosed) = absence, let pending = ask.pending, pending.charge.takesNothing,
+            ask.instalments?.paid.isEmpty != false, store.eventLoop.now < ask.patience
+        else { return onAnswer(ask, .absent(absence)) }
+        settle(ask, ask.instalments?.whole ?? pending.charge, pending.intent)
     }
 
     private func noteAdmission(_ ask: Ask, _ charge: Charge, _ intent: Intent, _ answer: consuming AdmitAnswer) {

@@ -226,8 +226,8 @@ final class StoreLink {
         connection.send(call, deadline: deadline, late: late, then)
     }
 
-    /// A question that changes nothing: where the connection it went out on is lost, it goes out once more on the next one,
-    /// within its time. A charge never does: it may have been made.
+    /// A question that changes nothing, or nothing more a second time: where the connection it went out on is lost, it goes out
+    /// once more on the next one, within its time. A charge never does: it may have been made.
     func ask(_ call: RedisCommand, before deadline: NIODeadline, _ then: @escaping RedisConnection.Completion) {
         send(call, before: deadline) { result in
             guard case .failure(.connectionClosed) = result, !self.isClosed, self.eventLoop.now < deadline else {

@@ -57,7 +57,8 @@ struct Sessions {
         call.append(subject)
         let link = store.link(of: call)
         guard link.outage == nil else { return done() }
-        link.send(call, before: link.eventLoop.now + link.timeout) { result in
+        // A second time it changes nothing.
+        link.ask(call, before: link.eventLoop.now + link.timeout) { result in
             _ = link.hear(result, of: RedisScript.session)
             done()
         }
