@@ -55,27 +55,41 @@ struct CommandBatch {
 
 extension ByteBuffer {
     /// Of whole commands (``RedisCommand/write(calling:into:)``). They are counted when a connection is lost, rather than each
-    /// as it is sent.
+    /// as it is sent. Of anything else none: what isn't known to be unsent stays in doubt.
     fileprivate var commandCount: Int {
         var (rest, count) = (self, 0)
-        while let arguments = rest.readNumber() {
-            for _ in 0..<arguments {
-                guard let length = rest.readNumber() else { preconditionFailure("A command is sent as a whole") }
-                rest.moveReaderIndex(forwardBy: length + 2)
+        while rest.readableBytes > 0 {
+            guard rest.skipCommand() else {
+                assertionFailure("A command is sent as a whole")
+                return 0
             }
             count += 1
         }
         return count
     }
 
-    /// Behind a star or a dollar sign, with its end of line.
-    private mutating func readNumber() -> Int? {
-        guard readInteger(as: UInt8.self) != nil else { return nil }
-        var number = 0
-        while let octet = readInteger(as: UInt8.self), octet != UInt8(ascii: "\r") {
-            number = number * 10 + Int(octet - UInt8(ascii: "0"))
+    private mutating func skipCommand() -> Bool {
+        guard let arguments = readNumber(behind: UInt8(ascii: "*")) else { return false }
+        for _ in 0..<arguments {
+            guard let length = readNumber(behind: UInt8(ascii: "$")), readSlice(length: length + 2) != nil else {
+                return false
+            }
         }
-        moveReaderIndex(forwardBy: 1)
-        return number
+        return true
+    }
+
+    /// With its end of line.
+    private mutating func readNumber(behind sign: UInt8) -> Int? {
+        guard readInteger(as: UInt8.self) == sign else { return nil }
+        var number = 0
+        while let octet = readInteger(as: UInt8.self) {
+            switch octet {
+            case UInt8(ascii: "0")...UInt8(ascii: "9") where number < 1 << 32:
+                number = number * 10 + Int(octet - UInt8(ascii: "0"))
+            case UInt8(ascii: "\r"): return readInteger(as: UInt8.self) == UInt8(ascii: "\n") ? number : nil
+            default: return nil
+            }
+        }
+        return nil
     }
 }

@@ -203,7 +203,7 @@ package final class RedisConnection {
         machine.ready?.close(error)
     }
 
-    package var commandsInFlight: Int { machine.ready?.commandsInFlight ?? 0 }
+    package var commandsInFlight: Int { machine.ready?.commandsInFlight ?? waiters.count }
 
     package var isAtRest: Bool { machine.ready?.isIdle == true }
 
@@ -305,15 +305,19 @@ package final class RedisConnection {
         let deadline = eventLoop.now + configuration.preparation(of: endpoint)
         handler.greet(endpoint, loading: scripts, isCautious: isRefused, before: deadline) { greeted in
             switch greeted {
-            case .success: self.check(handler, before: deadline)
+            case .success: self.check(handler)
             case .failure(let error): handler.close(error)
             }
         }
     }
 
-    private func check(_ handler: RedisChannelHandler, before deadline: NIODeadline) {
+    private func check(_ handler: RedisChannelHandler) {
         guard let onConnect else { return ready(handler) }
-        onConnect({ command, completion in handler.send(command, deadline: deadline, completion) }) { verdict in
+        onConnect({ command, completion in
+            // It may have moved since the greeting began, as the process stood still.
+            let deadline = self.machine.preparedBefore ?? self.eventLoop.now
+            handler.send(command, deadline: deadline, completion)
+        }) { verdict in
             switch verdict {
             case .success: self.ready(handler)
             case .failure(let error): handler.close(error)

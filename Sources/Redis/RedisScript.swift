@@ -8,13 +8,15 @@ package final class RedisScript: Sendable {
     /// For logs.
     package let name: String
     package let source: String
+    /// What it tells is about the server that it is asked: the next connection's has another answer.
+    package let isAboutServer: Bool
 
-    package init(name: String, source: String) {
+    package init(name: String, source: String, isAboutServer: Bool = false) {
         precondition(source.hasPrefix("#!lua"), "A script begins with #!lua")
         self.name = name
         self.source = source
+        self.isAboutServer = isAboutServer
     }
-
 }
 
 extension RedisScript: Hashable {

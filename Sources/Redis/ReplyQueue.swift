@@ -66,7 +66,8 @@ struct ReplyQueue {
         slots.popFirst()
     }
 
-    /// Takes those of the newest that are calls of scripts, oldest first: a call can be sent again.
+    /// Takes those of the newest that are calls of scripts, oldest first: a call can be sent again, to whatever server, unless
+    /// it is about this one.
     mutating func takeNewest(_ count: Int) -> [(command: RedisCommand, slot: Slot)] {
         guard count > 0 else { return [] }
         // Who answers what it wasn't asked has left fewer.
@@ -74,11 +75,12 @@ struct ReplyQueue {
         slots.removeLast(newest.count)
         return newest.compactMap { slot in
             switch slot.recourse {
-            case .load(let command)?, .evaluate(let command)?: return (command, slot)
-            case nil:
-                slots.append(slot)
-                return nil
+            case .load(let command)?, .evaluate(let command)?:
+                if command.script?.isAboutServer == false { return (command, slot) }
+            case nil: break
             }
+            slots.append(slot)
+            return nil
         }
     }
 

@@ -176,6 +176,11 @@ package final class GateDriver: Sendable {
         return try await gate.eventLoop.submit { gate.value.policyCounters }.get()
     }
 
+    package func traffic() async throws -> RedisTraffic {
+        let gate = gate
+        return try await gate.eventLoop.submit { gate.value.traffic }.get()
+    }
+
     package func counters() async throws -> GateCounters {
         let gate = gate
         return try await gate.eventLoop.submit { gate.value.counters }.get()

@@ -83,10 +83,14 @@ import Testing
         for _ in 0..<3 { _ = bench.link.noteTimeout(since: 0, hadWholeTime: true) }
         bench.pass(.milliseconds(10))
         #expect(bench.link.outage == "Redis doesn't answer")
+        let since = bench.link.gateOutage?.since
         bench.redis.isReady = false
         bench.link.recover()
         bench.pass(.milliseconds(100))
         #expect(bench.link.outage == nil)
+        // It is none the less an outage, and the same one, until there is a connection.
+        #expect(bench.link.fault == .redis(.unreachable))
+        #expect(since != nil && bench.link.gateOutage?.since == since)
         #expect(bench.link.breakerState == .closed)
         let silent = "warning redis doesn't answer: going on without it on_failure=closed"
         #expect(log.lines.filter { $0.contains("answer") } == [silent])

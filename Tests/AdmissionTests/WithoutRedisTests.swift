@@ -59,7 +59,7 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate(policies) { $0.timeout = .milliseconds(50) }
             await gate.knows("laptop")
-            let before = try await gate.counters().timeouts
+            let (before, connections) = try await (gate.counters().timeouts, gate.traffic().connects)
             try await booth.freeze()
             for count in 1...3 {
                 let (decision, took, stall) = await gate.timed(key: "laptop")
@@ -81,9 +81,11 @@ private let hour = Limit(count: 1_000, periodMicroseconds: 3_600_000_000)
             try await booth.thaw()
             let took = await ContinuousClock().measure { await gate.becomesReady() }
             #expect(took < .seconds(1))
-            // What timed out was charged, and its late answers have given that back: one call before, this one.
+            // What timed out was charged, and its late answers have given that back: one call before, this one. On a busy
+            // machine the connection may have been given up, and the three answers with it.
             let left = await gate.admit(key: "laptop").remaining
-            #expect((998...999).contains(try #require(left.first)))
+            let least = try await gate.traffic().connects == connections ? 998 : 995
+            #expect((least...999).contains(try #require(left.first)))
         }
     }
 

@@ -89,6 +89,27 @@ import Testing
         }
     }
 
+    /// It answers all the time, and nothing that anybody could go by.
+    @Test func whoeverWaitsForOneThatShowsNothingWaitsInVain() throws {
+        let (_, guards) = try links()
+        let link = guards[0]
+        bench[2].isReady = false
+        let greeting = greet(link)
+        for state: Breaker.State in [.closed, .closed, .open] {
+            let answers = link.answers
+            for _ in 0..<10 {
+                greeting.answer(.null)
+                bench.loop.advanceTime(by: .milliseconds(20))
+            }
+            link.noteUnconnected(couldWait: true, since: answers)
+            #expect(link.breakerState == state)
+        }
+        #expect(greeting.verdicts.isEmpty)
+        greeting.answer(.text("id"))
+        #expect(greeting.isPassed)
+        #expect(link.breakerState == .closed)
+    }
+
     @Test func anIdThatAGuardShowsIsTheDatabases() throws {
         let (origin, guards) = try links()
         let guardian = greet(guards[0])

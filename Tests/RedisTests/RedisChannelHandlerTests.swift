@@ -141,6 +141,24 @@ import Testing
         #expect(wire.failures == ["unsent": .connectionClosed("the server closed the connection")])
     }
 
+    @Test func whatIsAboutTheServerIsAskedOfNoOther() throws {
+        let wire = try wireWithScript()
+        let own = RedisScript(name: "own", source: "#!lua\nreturn 2", isAboutServer: true)
+        wire.handler.load(own, deadline: wire.now + .seconds(1)) { _ in }
+        _ = try wire.written()
+        try wire.receive("$40\r\n\(String(repeating: "b", count: 40))\r\n")
+        var unsent: [String?] = []
+        wire.handler.whenClosed { _ in
+            unsent = wire.handler.takeUnsent().map(\.command.script?.name)
+        }
+        wire.send(RedisCommand(own, keyCount: 0), as: "about the server")
+        wire.send(call("1"), as: "a call")
+        wire.serverCloses()
+        _ = try wire.written()
+        #expect(unsent == [Self.script.name])
+        #expect(wire.failures["about the server"] == .connectionClosed("the server closed the connection"))
+    }
+
     /// What was never asked was no use of it.
     @Test func unsentCallsLeaveAConnectionAsIdleAsItWas() throws {
         let wire = try wireWithScript()

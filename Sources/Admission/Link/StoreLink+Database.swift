@@ -59,7 +59,8 @@ extension StoreLink {
         send(firstQuestion()) { result in
             // Another one says now which database it is.
             guard asked.isSame(as: self.witness) else { return self.greet(send, done) }
-            guard let answer = self.answer(result, of: RedisScript.instance) else {
+            // As long as it shows nothing, whoever waits for it waits in vain.
+            guard let answer = self.answer(result, of: RedisScript.instance, isWord: false) else {
                 // Another server was named for the witness' key: a stranger, which shows nothing until a map has it.
                 if case .failure(let error) = result, self.redirector != nil, error.isAboutSlots {
                     return self.pass(done, since: began)
@@ -72,7 +73,9 @@ extension StoreLink {
                 // The connection's own time is what ends this.
                 self.eventLoop.assumeIsolated().scheduleTask(in: Self.blankPause) { self.greet(send, done) }
                 return
-            case .compared: self.pass(done, since: began)
+            case .compared:
+                self.noteWord()
+                self.pass(done, since: began)
             }
         }
     }

@@ -89,8 +89,9 @@ final class StoreLink {
         if health.isSwapped { return (.emptied, nil) }
         guard isReady else {
             let failure = connection?.lastFailure
-            // One that idled and was closed is made anew: whoever asks meanwhile waits for that.
-            if failure == nil, traffic.connects > 0, health.breaker.cause == nil { return nil }
+            // One that idled and was closed is made anew: whoever asks meanwhile waits for that. An outage lasts until there is
+            // a connection again, though sentinels may name a server that nothing has failed at yet.
+            if failure == nil, traffic.connects > 0, health.breaker.cause == nil, faultySince == nil { return nil }
             return (.redis(failure?.fault ?? .unreachable), failure?.knownCode)
         }
         switch health.breaker.cause {
@@ -271,8 +272,10 @@ final class StoreLink {
     }
 
     /// The elements of a script's answer, the first of which is Redis' time.
-    func hear(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> Result<[RedisReply], Absence> {
-        hear(result, of: script) { reply in
+    func hear(
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, isWord: Bool = true
+    ) -> Result<[RedisReply], Absence> {
+        hear(result, of: script, isWord: isWord) { reply in
             guard let elements = reply.array, let time = time(of: elements) else { return nil }
             return (elements, time)
         }
@@ -280,14 +283,16 @@ final class StoreLink {
 
     /// A script's answer.
     ///
-    /// - Parameter read: what it is, and Redis' time in it; nil of what is none.
+    /// - Parameters:
+    ///   - isWord: those that wait may hope by it.
+    ///   - read: what it is, and Redis' time in it; nil of what is none.
     func hear<Answer>(
-        _ result: Result<RedisReply, RedisError>, of script: RedisScript,
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, isWord: Bool = true,
         _ read: (RedisReply) -> (answer: Answer, time: Int)?
     ) -> Result<Answer, Absence> {
         switch result {
         case .success(let reply):
-            health.noteAnswer()
+            if isWord { noteWord() }
             // Whatever answers here, no number of its may be one that can't be counted with.
             guard let (answer, time) = read(reply) else {
                 return .failure(.useless("unexpected answer of a script"))
@@ -311,8 +316,10 @@ final class StoreLink {
     }
 
     /// The answer of a script that no decision waits for; nil where there is none.
-    func answer(_ result: Result<RedisReply, RedisError>, of script: RedisScript) -> [RedisReply]? {
-        switch hear(result, of: script) {
+    func answer(
+        _ result: Result<RedisReply, RedisError>, of script: RedisScript, isWord: Bool = true
+    ) -> [RedisReply]? {
+        switch hear(result, of: script, isWord: isWord) {
         case .success(let answer): answer
         case .failure: nil
         }

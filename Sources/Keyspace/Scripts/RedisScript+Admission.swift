@@ -13,5 +13,5 @@ extension RedisScript {
     package static let release = RedisScript(name: "release", source: releaseScriptSource)
     package static let usage = RedisScript(name: "usage", source: usageScriptSource)
     package static let plan = RedisScript(name: "plan", source: planScriptSource)
-    package static let instance = RedisScript(name: "instance", source: instanceScriptSource)
+    package static let instance = RedisScript(name: "instance", source: instanceScriptSource, isAboutServer: true)
 }
