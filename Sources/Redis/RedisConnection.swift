@@ -147,11 +147,12 @@ package final class RedisConnection {
         _ completion: consuming @escaping Completion
     ) {
         switch machine.state {
-        case .ready(let handler, _):
+        case .ready(let handler, _) where handler.isOpen:
             handler.send(command, deadline: deadline, late: late, completion)
         case .closing, .closed:
             completion(.failure(.shutdown))
-        case .idle, .connecting, .preparing, .waiting:
+        // By TLS a connection that is given up takes its time to end.
+        case .idle, .connecting, .preparing, .ready, .waiting:
             guard !isRefused else { return completion(.failure(notConnected)) }
             if case .waiting(let next) = machine.state, next >= deadline {
                 return completion(.failure(notConnected))

@@ -27,6 +27,9 @@ final class StubLink: RedisLink {
     var isReady = true
     var isRefused = false
     var lastFailure: RedisError?
+    /// Of all that is asked, at once.
+    var failure: RedisError?
+    private(set) var failed: [String] = []
     /// What had no answer yet, oldest first.
     private(set) var questions: [Question] = []
     var commandsInFlight: Int { questions.count }
@@ -56,6 +59,10 @@ final class StubLink: RedisLink {
         _ command: RedisCommand, deadline: NIODeadline, late: RedisConnection.Late?,
         _ completion: @escaping RedisConnection.Completion
     ) {
+        if let failure {
+            failed.append(command.text)
+            return completion(.failure(failure))
+        }
         questions.append(
             Question(
                 command: command, text: command.text, deadline: deadline, late: late, completion: completion))

@@ -157,11 +157,12 @@ final class Till {
     }
 
     /// There is no answer. A question that takes nothing may be carried out twice: where its connection was lost it is asked once
-    /// more, for as long as the ask has time.
+    /// more, if the ask has time.
     private func lack(_ ask: Ask, _ absence: Absence) {
         guard case .failed(.connectionClosed) = absence, let pending = ask.pending, pending.charge.takesNothing,
-            ask.instalments?.paid.isEmpty != false, store.eventLoop.now < ask.patience
+            ask.instalments?.paid.isEmpty != false, ask.retries.unanswered == 0, store.eventLoop.now < ask.patience
         else { return onAnswer(ask, .absent(absence)) }
+        ask.retries.unanswered += 1
         settle(ask, ask.instalments?.whole ?? pending.charge, pending.intent)
     }
 

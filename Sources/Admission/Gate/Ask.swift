@@ -6,6 +6,8 @@ import NIOCore
 
 /// How often a decision was asked for again, by what its answer was.
 struct Retries {
+    /// There was none: its connection was lost.
+    var unanswered = 0
     /// The organization had another revision.
     var stale = 0
     /// The record that a pointer names wasn't there.

@@ -231,9 +231,7 @@ final class StoreLink {
     /// once more on the next one, within its time. A charge never does: it may have been made.
     func ask(_ call: RedisCommand, before deadline: NIODeadline, _ then: @escaping RedisConnection.Completion) {
         send(call, before: deadline) { result in
-            guard case .failure(.connectionClosed) = result, !self.isClosed, self.eventLoop.now < deadline else {
-                return then(result)
-            }
+            guard result.isLost, !self.isClosed, self.eventLoop.now < deadline else { return then(result) }
             self.successor(for: call).send(call, before: deadline, then)
         }
     }
@@ -245,8 +243,21 @@ final class StoreLink {
     }
 
     /// A question, and which database its answer is of, in one write; `then` hears both answers when the later one is there,
-    /// and whose they are.
+    /// and whose they are. Where the connection was lost under one of them both are asked once more: the next one's database
+    /// says nothing of the last one's answer.
     func askWithInstance(
+        _ first: RedisCommand, before deadline: NIODeadline,
+        _ then: @escaping (Result<RedisReply, RedisError>, Result<RedisReply, RedisError>, StoreLink) -> Void
+    ) {
+        askBoth(first, before: deadline) { one, other, link in
+            guard one.isLost || other.isLost, !self.isClosed, self.eventLoop.now < deadline else {
+                return then(one, other, link)
+            }
+            self.successor(for: first).askBoth(first, before: deadline, then)
+        }
+    }
+
+    private func askBoth(
         _ first: RedisCommand, before deadline: NIODeadline,
         _ then: @escaping (Result<RedisReply, RedisError>, Result<RedisReply, RedisError>, StoreLink) -> Void
     ) {
@@ -255,11 +266,11 @@ final class StoreLink {
         func hear() {
             if let first = results.first, let second = results.second { then(first, second, self) }
         }
-        ask(first, before: deadline) {
+        transmit(first, before: deadline) {
             results.first = $0
             hear()
         }
-        ask(instanceQuestion(), before: deadline) {
+        transmit(instanceQuestion(), before: deadline) {
             results.second = $0
             hear()
         }
@@ -472,5 +483,12 @@ final class StoreLink {
         // One that nothing has failed at yet hasn't answered either.
         if isReady || health.breaker.cause != nil { log.note(health.breaker.cause, at: now) }
         faultySince = fault == nil ? nil : faultySince ?? wallClock()
+    }
+}
+
+extension Result<RedisReply, RedisError> {
+    /// With its connection.
+    fileprivate var isLost: Bool {
+        if case .failure(.connectionClosed) = self { true } else { false }
     }
 }
