@@ -177,8 +177,17 @@ def callers(node) -> int:
 
 
 def others_are_served(paces: list[Pace]):
+    """On a busy machine an answer of Redis may come too late now and then. Nothing else befalls them."""
     for pace in paces:
-        assert set(pace.statuses()) == {200}, pace.statuses()
+        statuses = pace.statuses()
+        assert set(statuses) <= {200, 503}, statuses
+        refused = {answer.correlation_id for answer in pace.answers if answer.status == 503}
+        if not refused:
+            continue
+        assert len(refused) <= len(pace.answers) // 20, statuses
+        until(lambda: refused <= {line["correlation_id"] for line in pace.daemon.lines()}, "the refusals being logged")
+        reasons = [line["reason"] for line in pace.daemon.lines() if line["correlation_id"] in refused]
+        assert set(reasons) == {"limiter_slow"}, reasons
 
 
 def shard_is_lost_and_followed(daemon, cluster, everywhere, victim: Tenant, lose):
