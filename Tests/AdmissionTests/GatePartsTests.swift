@@ -15,7 +15,7 @@ import Testing
         Policy(name: "org", per: .org, limit: Limit(count: 2, periodMicroseconds: 86_400_000_000))
     ]
     /// By no policy at all: it takes nothing.
-    private static let unlimited = AdmissionRequest(
+    private let unlimited = AdmissionRequest(
         kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9",
         selection: PolicySelection())
     private let bench = Bench(Self.policies)
@@ -104,7 +104,7 @@ import Testing
     /// It may have been carried out when its connection was lost, which does no harm twice; a charge does.
     @Test func aQuestionThatTakesNothingIsAskedAgain() throws {
         var decisions: [Decision] = []
-        gate.admit(Self.unlimited, at: bench.now) { decision, _ in decisions.append(decision) }
+        gate.admit(unlimited, at: bench.now) { decision, _ in decisions.append(decision) }
         answerLookup()
         bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
         #expect(bench.redis.answer(.failure(.connectionClosed("reset"))) == "admit tg:1:{acme} 1 ")
@@ -112,7 +112,7 @@ import Testing
         #expect(bench.redis.answer(.integer(1)) == "admit tg:1:{acme} 1 ")
         #expect(decisions.map(\.reason) == [nil])
         // For no longer than it may wait.
-        gate.admit(Self.unlimited, at: bench.now) { decision, _ in decisions.append(decision) }
+        gate.admit(unlimited, at: bench.now) { decision, _ in decisions.append(decision) }
         bench.loop.advanceTime(by: .milliseconds(250))
         bench.redis.answer(.failure(.connectionClosed("reset")))
         let lost = Denial.Reason.limiterUnavailable(detail: "connection lost: reset")
@@ -126,7 +126,7 @@ import Testing
     /// However often it is lost, and though that is heard of at once.
     @Test func whatTakesNothingIsAskedTwiceAtMost() throws {
         var decisions: [Decision] = []
-        gate.admit(Self.unlimited, at: bench.now) { decision, _ in decisions.append(decision) }
+        gate.admit(unlimited, at: bench.now) { decision, _ in decisions.append(decision) }
         answerLookup()
         bench.redis.failure = .connectionClosed("no reply for 1500 ms")
         bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
