@@ -12,7 +12,8 @@ import threading
 import time
 
 import pytest
-from fixtures.departure import SPOKEN, SWITCH, TUNNEL, UPLOAD, Departure, reset, rest, saying
+from fixtures.departure import SPOKEN, UPLOAD, Departure, reset, rest, saying
+from fixtures.tunnel import SWITCH, tunnel
 from fixtures.upstream import Upstream
 from fixtures.wire import Connection, Truncated, until
 
@@ -35,9 +36,7 @@ def test_a_reset_takes_nothing_of_what_came_through_a_tunnel(tollgate, upstream,
         reset(peer)
 
     upstream.behaviour = leave
-    with Connection(tollgate.port) as connection:
-        connection.send(TUNNEL.format(key=key).encode())
-        assert connection.head().status == 101
+    with tunnel(tollgate, key) as connection:
         until(lambda: upstream.open == 0, "the handler having left", 60)
         # What was under way when it was counted has arrived as well.
         assert len(rest(connection)) >= taken[0] > 0
@@ -46,9 +45,7 @@ def test_a_reset_takes_nothing_of_what_came_through_a_tunnel(tollgate, upstream,
 
 def test_nor_does_a_write_that_meets_the_reset_first(tollgate, upstream, key):
     leave = upstream.behaviour = Departure(saying(SWITCH, None))
-    with Connection(tollgate.port) as connection:
-        connection.send(TUNNEL.format(key=key).encode())
-        assert connection.head().status == 101
+    with tunnel(tollgate, key) as connection:
         leave.watch(tollgate, connection)
         assert len(rest(connection)) >= leave.taken > 0
     assert [line.get("reason") for line in tollgate.lines(2)] == [None, "upstream_truncated"]
@@ -66,9 +63,7 @@ def test_what_is_left_of_a_tunnel_has_the_time_of_everybody(launch, upstream, ke
 
     slept = threading.Event()
     upstream.behaviour = leave
-    with Connection(daemon.port) as connection:
-        connection.send(TUNNEL.format(key=key).encode())
-        assert connection.head().status == 101
+    with tunnel(daemon, key) as connection:
         until(lambda: taken[0], "the handler being held back", 60)
         time.sleep(4)
         slept.set()
@@ -85,9 +80,7 @@ def test_who_takes_nothing_of_what_is_left_is_let_go(launch, upstream, key):
         reset(peer)
 
     upstream.behaviour = leave
-    with Connection(daemon.port, receive_buffer=4096) as connection:
-        connection.send(TUNNEL.format(key=key).encode())
-        assert connection.head().status == 101
+    with tunnel(daemon, key, receive_buffer=4096) as connection:
         # It isn't asked for anything, and hears of the reset all the same.
         watch = select.poll()
         watch.register(connection.socket, 0)

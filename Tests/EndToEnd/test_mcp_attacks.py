@@ -7,6 +7,7 @@ import socket
 import struct
 
 import pytest
+from fixtures.tunnel import UPGRADE
 from fixtures.upstream import reply
 from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, until
 from test_mcp_messages import HOUR, MODERN, call, message, post, remaining
@@ -21,14 +22,6 @@ def head(key: str | None, *lines: str, method: str = "POST", version: str = "1.1
 
 
 # Ways around the count
-
-
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
 
 
 def test_no_tunnel_carries_messages_unread(launch, upstream, key):

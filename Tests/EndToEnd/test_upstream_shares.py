@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from fixtures.tunnel import SWITCH, UPGRADE
 from fixtures.upstream import reply
 from fixtures.wire import Connection, ask, request_bytes, until
 from test_answers import problem
@@ -255,20 +256,10 @@ def test_a_stream_may_find_its_reader_asleep(open_door, upstream):
 
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-SOCKET = (
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-)
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version": "13",
-}
 
 
 @pytest.mark.parametrize("stall", ["1s", "30s"])
-@pytest.mark.parametrize("began, fields", [(EVENTS, {}), (SOCKET, UPGRADE)], ids=["events", "a socket"])
+@pytest.mark.parametrize("began, fields", [(EVENTS, {}), (SWITCH, UPGRADE)], ids=["events", "a socket"])
 def test_a_stream_whose_reader_takes_nothing_is_cut_after_the_idle_timeout(launch, upstream, began, fields, stall):
     daemon = launch(
         upstream,

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from fixtures.authority import DAY, Authority
 from fixtures.clients import CLIENTS, python, running_handler
-from fixtures.departure import TUNNEL, Departure, rest, saying
+from fixtures.departure import Departure, rest, saying
 from fixtures.flow import handler_slows_caller, reader_slows_handler
 from fixtures.ports import free_port
 from fixtures.programs import built
+from fixtures.tunnel import SWITCH, tunnel
 from fixtures.upstream import Upstream, reply
 from fixtures.wire import Closed, Connection, Stopwatch, Truncated, ask, request_bytes, until
 from websockets.sync.client import connect
-from test_websocket import SWITCH, UPGRADE
 from websockets.sync.server import serve
 
 HERE = Path(__file__).parent
@@ -726,9 +726,7 @@ def test_a_tunnel_gives_all_that_came_however_the_handler_ends_it(secured, upstr
 
     upstream.behaviour = switch
     daemon = secured(upstream)
-    with Connection(daemon.port) as connection:
-        connection.send(request_bytes("GET", "/files/socket", {"X-API-Key": key, **UPGRADE}))
-        assert connection.head().status == 101
+    with tunnel(daemon, key) as connection:
         assert rest(connection) == b"\x81\x03bye"
     assert [line.get("reason") for line in daemon.lines(2)] == [None, None if is_clean else "upstream_truncated"]
 
@@ -736,9 +734,7 @@ def test_a_tunnel_gives_all_that_came_however_the_handler_ends_it(secured, upstr
 def test_a_write_that_meets_a_reset_costs_nothing_of_what_came(secured, upstream, key):
     daemon = secured(upstream)
     leave = upstream.behaviour = Departure(saying(SWITCH, None))
-    with Connection(daemon.port) as connection:
-        connection.send(TUNNEL.format(key=key).encode())
-        assert connection.head().status == 101
+    with tunnel(daemon, key) as connection:
         leave.watch(daemon, connection)
         # Of the last record nobody can read a part.
         assert len(rest(connection)) >= leave.taken - (16 << 10) > 0

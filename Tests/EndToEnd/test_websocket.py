@@ -6,29 +6,18 @@ Here are a library's clients and handlers, and what sockets do at the end; the r
 
 import contextlib
 import socket
-import struct
 import threading
 import time
 
 import pytest
 from fixtures.departure import reset, rest, unsent
-from fixtures.wire import Connection, until
+from fixtures.tunnel import PATH, SWITCH, tunnel
+from fixtures.wire import until
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 MIB = 1 << 20
-PATH = "/files/socket"
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version": "13",
-}
-SWITCH = (
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-)
 
 
 class Handler:
@@ -145,11 +134,6 @@ def test_a_handler_that_declines_is_heard_and_the_connections_end(launch, handle
     assert (refused.value.response.status_code, refused.value.response.body) == (403, b"not for you\n")
 
 
-def head(key: str) -> bytes:
-    lines = [f"GET {PATH} HTTP/1.1", "Host: h", f"X-API-Key: {key}", *(f"{name}: {value}" for name, value in UPGRADE.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
 def mirror(_, peer):
     """A handler that switches, then sends back what comes until the end."""
     peer.sendall(SWITCH)
@@ -158,13 +142,6 @@ def mirror(_, peer):
 
 
 # Ends.
-
-
-def tunnel(daemon, key: str) -> Connection:
-    connection = Connection(daemon.port)
-    connection.send(head(key))
-    assert connection.head().status == 101
-    return connection
 
 
 def test_when_the_client_closes_the_handler_gets_the_rest_and_the_end(tollgate, upstream, key):
@@ -235,7 +212,7 @@ def test_when_the_client_is_gone_the_handler_hears_of_it(tollgate, upstream, key
 
     upstream.behaviour = listen
     connection = tunnel(tollgate, key)
-    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset(connection.socket)
     connection.close()
     assert ended.wait(10)
     until(lambda: upstream.open == 0, "the handler's connection ending")
