@@ -18,7 +18,6 @@ import test_scopes
 import test_usage
 from fixtures.cluster import Cluster
 from fixtures.routed import Routed
-from fixtures.wire import ask, until
 
 MODULES = (
     test_control, test_expiring, test_key_checks, test_key_life, test_meta, test_operators, test_policies, test_quota,
@@ -55,25 +54,6 @@ def redis(deployment):
     yield routed
     # Its daemons have ended.
     routed("FLUSHALL")
-
-
-def has_all_primaries(daemon) -> bool:
-    status = ask(daemon.admin, "GET", "/status", fields={"Host": "127.0.0.1"}).json()
-    # Nil where the case has it ask one server.
-    return status["redis"]["cluster"] is None or all(one["ok"] for one in status["redis"]["cluster"]["primaries"])
-
-
-@pytest.fixture
-def launch(launch):
-    """A daemon listens when the first primary is there; the cases ask at once, and whichever has their organization."""
-
-    def start(*arguments, **settings):
-        daemon = launch(*arguments, **settings)
-        if settings.get("wait", True) and settings.get("ready", True) and daemon.admin:
-            until(lambda: has_all_primaries(daemon), "connections to all primaries")
-        return daemon
-
-    return start
 
 
 for module in MODULES:
