@@ -27,6 +27,8 @@ PATH = "/api/listings"
 AMPLE = [{"name": "org", "per": "org", "limit": "1000000/1d"}]
 #: What is used of it doesn't come back while a test runs.
 TEN_A_DAY = "10/1d"
+#: Where nothing befalls Redis: a busy test machine is no outage of it.
+UNHURRIED = {"timeout": "5s"}
 
 
 def get(daemon, tenant: Tenant, **rest):
@@ -35,6 +37,15 @@ def get(daemon, tenant: Tenant, **rest):
 
 def serves(daemon, tenant: Tenant) -> bool:
     return get(daemon, tenant).status == 200
+
+
+def are_served(daemon, *undisturbed: Tenant, times: int = 8):
+    """Whatever befalls others, so often in a row. On a busy machine an answer of Redis may come too late now and then."""
+    for tenant in undisturbed:
+        for _ in range(times):
+            while (answer := get(daemon, tenant)).status == 503:
+                assert daemon.line_of(answer)["reason"] == "limiter_slow"
+            assert answer.status == 200
 
 
 def warm(daemon, *known: Tenant):
@@ -71,7 +82,8 @@ def is_owed(node, bucket: str, tokens: float):
 
 def test_keys_on_each_shard_are_counted_exactly_over_four_sidecars(launch, upstream, cluster, tenants):
     everywhere = tenants.everywhere()
-    daemons = [launch(upstream, policies=[{"name": "org", "per": "org", "limit": TEN_A_DAY}]) for _ in range(4)]
+    policies = [{"name": "org", "per": "org", "limit": TEN_A_DAY}]
+    daemons = [launch(upstream, policies=policies, redis_settings=UNHURRIED) for _ in range(4)]
     for tenant in everywhere:
         for turn in range(10):
             answer = get(daemons[turn % 4], tenant)
@@ -106,7 +118,7 @@ OF_ADDRESS, OF_ALL = "tg:1:{a:127.0.0.1}:b:address", "tg:1:{:g}:b:all"
 
 def test_a_denial_gives_back_what_slots_before_it_took(launch, upstream, cluster, tenants):
     first, second = (tenants.on(primary) for primary in cluster.primaries[:2])
-    daemon, other = (launch(upstream, policies=SPANNING) for _ in range(2))
+    daemon, other = (launch(upstream, policies=SPANNING, redis_settings=UNHURRIED) for _ in range(2))
     for turn in range(5):
         answer = get(daemon, first)
         assert answer.status == 200
@@ -124,10 +136,10 @@ def test_a_denial_gives_back_what_slots_before_it_took(launch, upstream, cluster
 def test_a_denial_in_the_middle_asks_for_no_more(launch, upstream, cluster, tenants):
     tenant, other = (tenants.on(primary) for primary in cluster.primaries[:2])
     policies = [SPANNING[0], {**SPANNING[1], "limit": "2/1d"}, {**SPANNING[2], "limit": "1000/1d"}]
-    daemon = launch(upstream, policies=policies)
+    daemon = launch(upstream, policies=policies, redis_settings=UNHURRIED)
     assert [get(daemon, tenant).status for _ in range(2)] == [200, 200]
     # Of a sidecar that knows of no denial yet.
-    is_denied(get(launch(upstream, policies=policies), other), "address")
+    is_denied(get(launch(upstream, policies=policies, redis_settings=UNHURRIED), other), "address")
     is_owed(tenant.home, tenant.bucket("org"), 2)
     is_owed(other.home, other.bucket("org"), 0)
     is_owed(cluster.owner(OF_ALL), OF_ALL, 2)
@@ -136,7 +148,8 @@ def test_a_denial_in_the_middle_asks_for_no_more(launch, upstream, cluster, tena
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_request_asks_once_for_each_slot_that_it_spans(launch, upstream, cluster, tenants, count):
     tenant = tenants.on(cluster.primaries[0])
-    daemon = launch(upstream, loops=1, policies=[{**policy, "limit": "1000000/1d"} for policy in SPANNING[:count]])
+    policies = [{**policy, "limit": "1000000/1d"} for policy in SPANNING[:count]]
+    daemon = launch(upstream, loops=1, policies=policies, redis_settings=UNHURRIED)
     warm(daemon, tenant)
     buckets = [tenant.bucket("org"), OF_ADDRESS, OF_ALL][:count]
     with Questions(cluster.nodes) as questions:
@@ -152,7 +165,7 @@ def test_a_request_asks_once_for_each_slot_that_it_spans(launch, upstream, clust
 def test_keys_of_one_slot_are_asked_for_together(launch, upstream, cluster, tenants):
     tenant = tenants.on(cluster.primaries[0])
     policies = [{"name": name, "per": per, "limit": "1000000/1d"} for name, per in (("org", "org"), ("key", "key"))]
-    daemon = launch(upstream, loops=1, policies=policies)
+    daemon = launch(upstream, loops=1, policies=policies, redis_settings=UNHURRIED)
     warm(daemon, tenant)
     with Questions(cluster.nodes) as questions:
         assert get(daemon, tenant).status == 200
@@ -176,15 +189,16 @@ def callers(node) -> int:
 # ---- A shard that is away --------------------------------------------------------------------------------------------
 
 
-def others_are_served(paces: list[Pace]):
-    """On a busy machine an answer of Redis may come too late now and then. Nothing else befalls them."""
+def others_are_served(paces: list[Pace], moment: float = 0):
+    """On a busy machine an answer of Redis may come too late now and then. Nothing else befalls them from a moment on."""
     for pace in paces:
-        statuses = pace.statuses()
-        assert {200} <= set(statuses) <= {200, 503}, statuses
-        refused = {answer.correlation_id for answer in pace.answers if answer.status == 503}
+        answers = pace.since(moment)
+        statuses = [answer.status for answer in answers]
+        assert {200} <= set(statuses) <= {200, 503}, set(statuses)
+        refused = {answer.correlation_id for answer in answers if answer.status == 503}
         if not refused:
             continue
-        assert len(refused) <= len(pace.answers) // 20, statuses
+        assert len(refused) <= max(1, len(answers) // 20), (len(refused), len(answers))
         until(lambda: refused <= {line["correlation_id"] for line in pace.daemon.lines()}, "the refusals being logged")
         reasons = [line["reason"] for line in pace.daemon.lines() if line["correlation_id"] in refused]
         assert set(reasons) == {"limiter_slow"}, reasons
@@ -239,7 +253,7 @@ def test_a_frozen_primary_is_left(launch, upstream, cluster, tenants):
     assert not former.is_primary
     with Pace(daemon, victim.key, 60, threads=4) as pace:
         until(lambda: len(pace.answers) > 60, "requests afterwards")
-    assert set(pace.statuses()) == {200}
+    others_are_served([pace])
     until(lambda: callers(former) == 0, "nobody asking the former primary")
 
 
@@ -275,7 +289,7 @@ def test_a_policy_for_all_lies_on_one_shard(launch, upstream, cluster, tenants):
     replica = cluster.replica_of(lost)
     lost.kill()
     until(lambda: ask(daemon.port, "GET", with_all, tenant.key).status == 503, "the shard being away")
-    assert get(daemon, tenant).status == 200
+    are_served(daemon, tenant, times=1)
     # What the organization has paid for nothing comes back.
     cluster.await_promotion(replica)
     until(lambda: ask(daemon.port, "GET", with_all, tenant.key).status == 200, "the shard being back", PATIENCE)
@@ -325,7 +339,7 @@ def test_a_flushed_shard_is_served_again_when_it_is_restored(launch, upstream, c
         until(lambda: get(daemon, victim).status == 503, "the sidecar seeing it", PATIENCE)
     else:
         assert get(daemon, victim).status == 503
-    assert get(daemon, other).status == 200
+    are_served(daemon, other, times=1)
     for name, value in backup:
         victim.home("RESTORE", name, 0, value, "REPLACE")
     until(lambda: serves(daemon, victim), "the shard being served again", PATIENCE)
@@ -338,13 +352,17 @@ def guards(cluster) -> dict[str, bytes]:
     return {name.decode(): node("GET", name) for node, name in names}
 
 
+def laid_guards(cluster) -> dict[str, bytes]:
+    until(lambda: len(guards(cluster)) == 65, "the guards being laid", PATIENCE)
+    return guards(cluster)
+
+
 def test_whoever_comes_first_lays_the_guards_for_all(launch, upstream, cluster, tenants):
     daemons = [launch(upstream, wait=False, policies=AMPLE) for _ in range(3)]
     for daemon in daemons:
         daemon.wait_until_listening()
         daemon.wait_until_ready()
-    laid = guards(cluster)
-    assert len(laid) == 65
+    laid = laid_guards(cluster)
     assert len(set(laid.values())) == 1
     # One in each 256 slots, and the database's own.
     assert {slot_of(name) // 256 for name in laid if name != "tg:1:{:m}:meta"} == set(range(64))
@@ -360,7 +378,7 @@ def test_guards_that_are_gone_are_lost_data_until_they_are_adopted(launch, upstr
     victim, *others = everywhere
     daemon = launch(upstream, policies=AMPLE)
     warm(daemon, *everywhere)
-    laid = guards(cluster)
+    laid = laid_guards(cluster)
     gone = [name for name in laid if cluster.owner(name) is victim.home]
     for name in gone:
         victim.home("DEL", name)
@@ -368,8 +386,7 @@ def test_guards_that_are_gone_are_lost_data_until_they_are_adopted(launch, upstr
     until(lambda: [get(daemon, victim).status for _ in range(8)] == [503] * 8, "all loops missing them", PATIENCE, 0.1)
     unavailable(get(daemon, victim))
     until(lambda: readiness(daemon)[1].get("reason") == "emptied", "the sidecar saying so", PATIENCE)
-    for tenant in others:
-        assert [get(daemon, tenant).status for _ in range(8)] == [200] * 8
+    are_served(daemon, *others)
     assert guards(cluster).keys() == laid.keys() - set(gone)
     ctl("database", "adopt", laid["tg:1:{:m}:meta"].decode(), "--yes")
     assert guards(cluster) == laid
@@ -380,7 +397,8 @@ def test_guards_that_are_gone_are_lost_data_until_they_are_adopted(launch, upstr
 def test_open_is_for_the_shard_that_is_away_and_for_no_other(launch, upstream, cluster, tenants):
     victim, other, _ = tenants.everywhere()
     daemon = launch(
-        upstream, policies=[{"name": "org", "per": "org", "limit": TEN_A_DAY}], redis_settings={"on_failure": "open"}
+        upstream, policies=[{"name": "org", "per": "org", "limit": TEN_A_DAY}],
+        redis_settings={"on_failure": "open", "timeout": "2s"},
     )
     for _ in range(4):
         assert get(daemon, victim).status == 200
@@ -411,8 +429,7 @@ def test_a_sidecar_that_starts_while_a_shard_is_away(launch, upstream, cluster, 
     daemon = launch(upstream, ready=False, policies=AMPLE)
     for tenant in others:
         until(lambda: serves(daemon, tenant), "the other shards being served", PATIENCE)
-    for tenant in others:
-        assert [get(daemon, tenant).status for _ in range(8)] == [200] * 8
+    are_served(daemon, *others)
     for _ in range(4):
         unavailable(get(daemon, victim))
     code, body = readiness(daemon)
@@ -432,7 +449,7 @@ def launch_beside(launch, upstream, cluster, everywhere, victim: Tenant, befall)
     for node in cluster.nodes:
         node("CONFIG", "SET", "cluster-node-timeout", 3_600_000)
     warm(launch(upstream, policies=AMPLE), *everywhere)
-    until(lambda: len(guards(cluster)) == 65, "the guards being laid", PATIENCE)
+    laid_guards(cluster)
     befall(victim.home)
     daemon = launch(upstream, ready=False, loops=1, policies=AMPLE, redis_settings=LONG)
     for tenant in everywhere:

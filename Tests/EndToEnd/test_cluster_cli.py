@@ -9,7 +9,7 @@ import pytest
 from fixtures.cluster import Cluster, slot_of
 from fixtures.programs import ROOT, Control
 from fixtures.server import Server
-from fixtures.wire import ask, until
+from fixtures.wire import PROCESS, ask, until
 from test_json_shapes import POLICIES, commands, hold
 
 ORGANIZATIONS = [f"org-{number}" for number in range(24)]
@@ -22,7 +22,9 @@ def shared(tmp_path_factory):
     """For what changes nothing about the cluster itself."""
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        yield cluster.start()
+        cluster.start()
+        cluster.be_patient()
+        yield cluster
     finally:
         cluster.stop()
 
@@ -160,7 +162,7 @@ def test_a_change_is_waited_for_on_its_node(ctl, shared):
     for _, (org, *_) in on_each(shared):
         ctl("org", "create", org)
         shared.sync()
-        assert ctl("org", "suspend", org).endswith("1 of 1 replica has it.\n")
+        assert ctl("org", "suspend", "--wait", "60s", org).endswith("1 of 1 replica has it.\n")
 
 
 def test_no_node_at_all(folder):
@@ -230,7 +232,7 @@ def test_a_sidecar_of_the_cluster_is_seen(launch, upstream, shared, ctl):
     daemon = launch(upstream, redis_url=shared.url(), policies=POLICIES)
     for key in issued:
         assert ask(daemon.port, "GET", "/api/listings", key["key"]).status == 200
-    assert "/api/" in ctl("routes")
+    until(lambda: "/api/" in ctl.run("routes").stdout, "its routes being published", pause=PROCESS)
     # By the policies that it publishes.
     (shown,) = json.loads(ctl("quota", "show", ORGANIZATIONS[0], "--json"))["sets"]
     assert {quota["name"] for quota in shown["policies"]} == {"org", "month"}

@@ -139,12 +139,17 @@ def test_a_deletion_that_was_interrupted_lets_nobody_in_and_is_done_again(daemon
 def test_a_key_is_issued_with_scopes_networks_and_a_beginning(launch, upstream, ctl, redis):
     routes = [{"path": PATH, "scopes": ["listings:read"]}]
     daemon = launch(upstream, routes=routes, policies=POLICIES, trusted_proxies=["127.0.0.0/8"])
-    issued = ctl.issue(
-        "acme", "office", "--scope", "listings:read", "--scope", "b", "--allow-from", "203.0.113.0/24", "--allow-from", "::1",
-        "--not-before", "2s", "--expires", "1h",
-    )  # fmt: skip
     inside, outside = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "198.51.100.7"))
-    assert ask(daemon.port, "GET", PATH, issued["key"], fields=inside).status == 401
+    # It has to be tried before it begins; where the machine is too busy for that, one that begins later is.
+    for number, seconds in enumerate((2, 8, 20)):
+        issued = ctl.issue(
+            "acme", f"office{number}", "--scope", "listings:read", "--scope", "b", "--allow-from", "203.0.113.0/24",
+            "--allow-from", "::1", "--not-before", f"{seconds}s", "--expires", "1h",
+        )  # fmt: skip
+        early = ask(daemon.port, "GET", PATH, issued["key"], fields=inside).status
+        if early == 401:
+            break
+    assert early == 401
     until(lambda: ask(daemon.port, "GET", PATH, issued["key"], fields=inside).status == 200, "its beginning")
     assert ask(daemon.port, "GET", PATH, issued["key"], fields=outside).status == 403
     shown = json.loads(ctl("key", "show", issued["id"], "--json"))
@@ -172,10 +177,9 @@ def test_both_keys_work_in_the_time_of_grace_and_share_their_buckets(daemon, ctl
     # Room to ask again and again below.
     ctl("org", "limit", "acme", "org=9000/1d", "monthly=9000/month")
     assert get(daemon, old["key"]).status == 200
-    new = json.loads(ctl("key", "rotate", old["id"], "--grace", "3s", "--json"))
+    new = json.loads(ctl("key", "rotate", old["id"], "--grace", "1h", "--json"))
     assert re.fullmatch(r"mcp_[A-Za-z0-9_-]{43}", new["key"]) and new["key"] != old["key"]
     assert (new["replaces"], new["name"], new["expires_at"]) == (old["id"], "laptop", old["expires_at"])
-    began = time.monotonic()
     assert get(daemon, old["key"]).status == 200
     answer = get(daemon, new["key"])
     # Of the same bucket: a third call.
@@ -188,10 +192,13 @@ def test_both_keys_work_in_the_time_of_grace_and_share_their_buckets(daemon, ctl
     assert shown["tools"]["allow"] == ["x*"]
     before = json.loads(ctl("key", "show", old["id"], "--json"))
     assert (before["status"], before["rotated_to"]) == ("active", new["id"])
-    until(lambda: get(daemon, old["key"]).status == 401, "the end of the grace")
-    assert time.monotonic() - began > 2
+    brief, began = ctl.issue("acme", "brief", "--limit", "search=7000/1d"), time.monotonic()
+    new = json.loads(ctl("key", "rotate", brief["id"], "--grace", "2s", "--json"))
+    until(lambda: get(daemon, brief["key"]).status == 401, "the end of the grace")
+    # It began after this did.
+    assert time.monotonic() - began > 1.9
     assert get(daemon, new["key"]).status == 200
-    assert "is revoked" in failed(ctl, 73, "key", "rotate", old["id"])
+    assert "is revoked" in failed(ctl, 73, "key", "rotate", brief["id"])
     again = json.loads(ctl("key", "rotate", new["id"], "--grace", "0s", "--json"))
     assert get(daemon, new["key"]).status == 401
     assert get(daemon, again["key"]).status == 200
@@ -259,7 +266,7 @@ def test_a_plan_from_beginning_to_end(daemon, ctl, redis):
     assert "has 1 active key, the most it may have" in failed(ctl, 73, "key", "issue", "--org", "acme", "--name", "second")
     assert ctl("plan", "set", "pro", "org=200/1d") == "Plan pro changed: 1 organization is on it.\n"
     wanted = {"org": 200, "search": 20, "monthly": 30, "streams": 4}
-    until(lambda: capacities(get(daemon, issued["key"])) == wanted, "the changed plan", 3)
+    until(lambda: capacities(get(daemon, issued["key"])) == wanted, "the changed plan")
     (one,) = json.loads(ctl("quota", "show", issued["id"], "--json"))["sets"]
     sources = {policy["name"]: policy["from"] for policy in one["policies"]}
     assert sources == {
@@ -286,7 +293,7 @@ def test_quotas_of_every_kind_are_shown_filled_and_topped_up(daemon, ctl, redis)
     for _ in range(3):
         get(daemon, issued["key"])
     now = clock(redis) * 1e6
-    redis("ZADD", f"tg:1:{{acme}}:c:streams:{issued['id'].split('/')[1]}", now + 2e7, "another", now - 1, "lapsed")
+    redis("ZADD", f"tg:1:{{acme}}:c:streams:{issued['id'].split('/')[1]}", now + 6e8, "another", now - 1, "lapsed")
 
     def shown() -> dict[str, dict]:
         (one,) = json.loads(ctl("quota", "show", issued["id"], "--json"))["sets"]

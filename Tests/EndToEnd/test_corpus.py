@@ -10,7 +10,7 @@ import h11
 import httptools
 import pytest
 from fixtures.programs import ROOT
-from fixtures.wire import Closed, Connection, Truncated, ask, until
+from fixtures.wire import Closed, Connection, Truncated, ask
 
 CORPUS = ROOT / "Tests/HTTP1Tests/Corpus"
 REQUESTS = json.loads((CORPUS / "expectations.json").read_text())["requests"]
@@ -140,7 +140,7 @@ def test_of_what_is_not_no_whole_request_arrives(open_to_all, upstream):
         upstream.streams.clear()
         said = statuses(open_to_all.port, entry)
         assert said == ([] if entry.get("eof") else [STATUS.get(reason, 400)]), name
-        until(lambda: upstream.open == 0, "every connection to the handler ending")
+        upstream.await_end()
         # Of a body that turns bad later a part may have arrived, of a bad head nothing.
         arrived = [octets for octets in upstream.streams.values() if octets]
         assert arrived == [] or "payload" in entry or reason == "truncated", name

@@ -53,7 +53,7 @@ def test_nor_does_a_write_that_meets_the_reset_first(tollgate, upstream, key):
 
 def test_what_is_left_of_a_tunnel_has_the_time_of_everybody(launch, upstream, key):
     """The client had slept longer over it than one may over anything else."""
-    daemon = launch(upstream, limits={"stall_timeout": "2s", "idle_timeout": "1h"})
+    daemon = launch(upstream, limits={"stall_timeout": "6s", "idle_timeout": "1h"})
     taken = [0]
 
     def leave(_, peer):
@@ -65,7 +65,7 @@ def test_what_is_left_of_a_tunnel_has_the_time_of_everybody(launch, upstream, ke
     upstream.behaviour = leave
     with tunnel(daemon, key) as connection:
         until(lambda: taken[0], "the handler being held back", 60)
-        time.sleep(4)
+        time.sleep(8)
         slept.set()
         until(lambda: upstream.open == 0, "the handler having left")
         time.sleep(1)

@@ -139,12 +139,13 @@ def test_runbooks_read_the_journal_as_they_read_files(launch, upstream):
     output = daemon.folder / "stdout.log"
     until(lambda: '"status":401' in output.read_text(), "the line")
     journal = daemon.folder / "journal"
-    journal.write_text(daemon.said() + output.read_text())
+    said = daemon.said()
+    journal.write_text(said + output.read_text())
     table = re.search(r"^\| in place of .*?\n\n", OPERATIONS, re.MULTILINE | re.DOTALL)[0].replace("\\|", "|")
     commands = re.findall(r"`journalctl -u tollgate -o cat -S -1h (\| grep [^`]+)`", table)
     requests, own = (run("bash", "-c", f"cat {journal} {command}").stdout for command in commands)
     assert requests == output.read_text() and requests.count("\n") == 1
-    assert own == daemon.said() and " info listening address=" in own
+    assert own == said and " info listening address=" in own
 
 
 def test_systemd_holds_the_port_that_is_listened_on():

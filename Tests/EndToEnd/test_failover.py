@@ -138,9 +138,10 @@ def test_who_revokes_is_told_how_many_replicas_have_it(ctl, redis, replica):
     key = ctl.issue()
     in_sync(redis, replica)
     said = "1 of 1 replica has it.\n"
-    assert ctl("key", "revoke", key["id"]) == f"Key {key['id']} revoked.\n{said}"
+    patient = ("--wait", "60s")
+    assert ctl("key", "revoke", *patient, key["id"]) == f"Key {key['id']} revoked.\n{said}"
     assert ctl("key", "revoke", "--wait", "none", key["id"]) == f"Key {key['id']} was revoked before.\n"
-    assert ctl("org", "suspend", "acme") == f"Organization acme suspended: all its keys are refused.\n{said}"
+    assert ctl("org", "suspend", *patient, "acme") == f"Organization acme suspended: all its keys are refused.\n{said}"
     assert json.loads(ctl("org", "suspend", "acme", "--json")) == {"org": "acme", "status": "suspended", "changed": False}
     replica.freeze()
     late = ctl.run("key", "revoke", key["id"])

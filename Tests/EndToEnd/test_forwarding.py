@@ -349,7 +349,7 @@ def test_a_head_that_never_ends_is_408(launch, upstream):
 
 
 def test_an_idle_connection_is_closed_in_time(launch, upstream):
-    daemon = launch(upstream, limits={"idle_timeout": "200ms"})
+    daemon = launch(upstream, limits={"idle_timeout": "2s"})
     with Connection(daemon.port) as connection:
         assert connection.request("GET", "/open").status == 200
         assert connection.at_end()

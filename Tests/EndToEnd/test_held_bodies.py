@@ -182,7 +182,7 @@ def says_nothing(_: Connection):
 
 @pytest.mark.parametrize("does, status", [(leaves, None), (closes_its_side, None), (breaks_off, 400), (says_nothing, 408)])
 def test_every_end_of_a_message_that_took_room_is_paid_for(launch, upstream, key, does, status):
-    daemon = launch(upstream, loops=1, routes=MCP, policies=RATES, limits={"idle_timeout": "1s"})
+    daemon = launch(upstream, loops=1, routes=MCP, policies=RATES, limits={"idle_timeout": "3s"})
     with Connection(daemon.port) as connection:
         connection.send(head(key, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n" % (MIB, b" " * MIB))
         does(connection)

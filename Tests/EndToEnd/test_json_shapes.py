@@ -7,7 +7,7 @@ import subprocess
 import jsonschema
 import pytest
 from fixtures.programs import ROOT, built
-from fixtures.wire import ask, until
+from fixtures.wire import PROCESS, ask, until
 
 SCHEMA = json.loads((ROOT / "docs/tollgatectl.schema.json").read_text())
 POLICIES = [
@@ -56,6 +56,7 @@ def test_another_shape_would_be_told(ctl, change):
 
 def test_every_command_prints_what_the_schema_says(launch, upstream, ctl, redis, tmp_path):
     daemon = launch(upstream, policies=POLICIES)
+    until(lambda: ctl.run("quota", "show", "--global").returncode == 0, "its policies published", pause=PROCESS)
     seen: set[str] = set()
 
     def run(words: str, *arguments: str, code: int = 0, **options) -> list[dict]:

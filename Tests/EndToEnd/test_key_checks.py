@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from fixtures.programs import built
-from fixtures.wire import Connection, ask, until
+from fixtures.wire import PROCESS, Connection, ask, until
 
 PATH = "/api/listings"
 CHECKS = "tg:1:{:m}:checks"
@@ -147,7 +147,7 @@ def test_require_refuses_what_proves_nothing(launch, upstream, ctl, redis):
     until(lambda: ask(daemon.port, "GET", PATH, unproven).status == 401, "the secrets to be known")
     refused = ask(daemon.port, "GET", PATH, unproven)
     assert refused.status == 401
-    assert daemon.lines(1)[-1]["reason"] == "malformed"
+    assert daemon.line_of(refused)["reason"] == "malformed"
     assert ask(daemon.port, "GET", PATH, issued["key"]).status == 200
     # Other forms have no check.
     other = ask(daemon.port, "GET", PATH, "sk_nobody")
@@ -219,6 +219,7 @@ def test_verify_tells_whether_a_key_proves_itself(launch, upstream, ctl, redis):
     assert json.loads(verified(ctl, older, "--json").stdout)["proven"] is False
     # By sidecars that require it, it is no key.
     launch(upstream, keys={"check": "require"})
+    until(lambda: verified(ctl, older).returncode == 73, "the terms to be published", pause=PROCESS)
     wrong = verified(ctl, older)
     assert (wrong.returncode, wrong.stderr) == (
         73, f"tollgatectl: key {issued['id']} does not hold: it is unproven, and the sidecars require a right check\n"

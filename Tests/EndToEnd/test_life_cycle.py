@@ -10,7 +10,7 @@ import time
 
 import pytest
 from fixtures.programs import built
-from fixtures.wire import Connection, Stopwatch, ask, until
+from fixtures.wire import Closed, Connection, Stopwatch, ask, request_bytes, until
 
 
 def test_livez_and_readyz(tollgate):
@@ -27,7 +27,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(launch, upstream, key):
     turn = threading.Event()
 
     def later(*_):
-        turn.wait(10)
+        turn.wait(60)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
 
     upstream.behaviour = later
@@ -60,23 +60,37 @@ def in_two_halves(turn: threading.Event):
 
 def test_an_answer_that_had_begun_does_not_hold_up_the_drain(launch, upstream, key):
     """Its head said nothing of closing, so its client keeps the connection when the body has ended."""
-    daemon = launch(upstream, drain={"timeout": "60s"})
-    turn = threading.Event()
-    upstream.behaviour = in_two_halves(turn)
-    with Connection(daemon.port) as busy:
-        busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
-        assert "Connection" not in busy.head()
-        daemon.terminate()
-        until(lambda: not daemon.listens(), "the listener closing")
-        # Those that are idle have gone by now.
-        time.sleep(1.5)
-        turn.set()
-        assert busy.need(8) == b"halfdone"
-        # There is still time for one more request, which is told.
-        upstream.behaviour = lambda *_: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-        assert busy.request("GET", "/health")["Connection"] == "close"
-        assert busy.at_end()
-    assert daemon.wait(10) == 0
+
+    def drains() -> bool:
+        daemon = launch(upstream, drain={"timeout": "60s"})
+        turn = threading.Event()
+        upstream.behaviour = in_two_halves(turn)
+        with Connection(daemon.port) as busy:
+            busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
+            assert "Connection" not in busy.head()
+            daemon.terminate()
+            until(lambda: not daemon.listens(), "the listener closing")
+            # Those that are idle have gone by now.
+            time.sleep(1.5)
+            began, sent = time.monotonic(), 0.0
+            turn.set()
+            assert busy.need(8) == b"halfdone"
+            # There is still time for one more request, which is told.
+            upstream.behaviour = lambda *_: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            try:
+                busy.send(request_bytes("GET", "/health"))
+                sent = time.monotonic()
+                assert busy.response()["Connection"] == "close"
+                assert busy.at_end()
+            except (Closed, OSError):
+                # That time is a second, which a busy machine may take for it.
+                if (sent or time.monotonic()) - began < 0.5:
+                    raise
+                return False
+        assert daemon.wait() == 0
+        return True
+
+    assert any(drains() for _ in range(5))
 
 
 def test_what_a_drain_waits_for_ends_it(launch, upstream, key):
@@ -95,13 +109,13 @@ def test_what_a_drain_waits_for_ends_it(launch, upstream, key):
         turn.set()
         assert busy.need(8) == b"halfdone"
         assert busy.at_end() and refused.at_end()
-        assert daemon.wait(10) == 0
+        assert daemon.wait() == 0
 
 
 def test_readyz_says_503_while_draining(launch, upstream, key):
     daemon = launch(upstream)
     turn = threading.Event()
-    upstream.behaviour = lambda *_: turn.wait(10) and b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    upstream.behaviour = lambda *_: turn.wait(60) and b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     with Connection(daemon.port) as busy:
         busy.send(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
         upstream.wait_for(1)
@@ -178,7 +192,7 @@ def test_a_port_that_is_taken_is_said_so(launch, upstream):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         daemon = launch(upstream, wait=False, listen=f"127.0.0.1:{port}")
-        code = daemon.wait(10)
+        code = daemon.wait()
     assert code not in (0, 78) and code > 0
     assert str(port) in daemon.said()
 
@@ -224,7 +238,7 @@ def test_a_configuration_it_cannot_use_is_78_with_file_line_and_key(folder, text
     file.write_text(text)
     for arguments in (["--config", str(file)], ["config", "check", str(file)]):
         done = subprocess.run(
-            [built("tollgate"), *arguments], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+            [built("tollgate"), *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
         assert done.returncode == 78, (arguments, done.stdout, done.stderr)
         located = re.search(rf"{re.escape(str(file))}:(\d+):", done.stderr)
@@ -235,7 +249,7 @@ def test_a_configuration_it_cannot_use_is_78_with_file_line_and_key(folder, text
 def test_a_configuration_it_can_use_is_0(folder):
     file = folder / "tollgate.yaml"
     file.write_text("listen: 127.0.0.1:8080\npolicies:\n  - {name: org, per: org, limit: 20/10s}\n")
-    done = subprocess.run([built("tollgate"), "config", "check", str(file)], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([built("tollgate"), "config", "check", str(file)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
@@ -251,7 +265,7 @@ def test_a_configuration_it_can_use_is_0(folder):
 )
 def test_bad_flags_have_their_exit_codes(arguments, code):
     done = subprocess.run(
-        [built("tollgate"), *arguments], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+        [built("tollgate"), *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
     )
     assert done.returncode == code, done.stderr
     assert done.stderr.strip()
@@ -260,6 +274,6 @@ def test_bad_flags_have_their_exit_codes(arguments, code):
 def test_no_secret_is_in_what_it_says(folder):
     file = folder / "tollgate.yaml"
     file.write_text("redis:\n  url: redis://user:hunter2@127.0.0.1:99999/0\n")
-    done = subprocess.run([built("tollgate"), "config", "check", str(file)], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([built("tollgate"), "config", "check", str(file)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 78
     assert "hunter2" not in done.stdout + done.stderr

@@ -46,7 +46,7 @@ def test_curl_reaches_the_handler_from_unix_socket_to_unix_socket(launch, unix_u
 
 
 def test_whoever_comes_through_a_unix_socket_is_unix_and_believed(launch, upstream, key, path):
-    daemon = launch(upstream, listen=f"unix:{path}", policies=[{"name": "address", "per": "address", "limit": "15/10s"}])
+    daemon = launch(upstream, listen=f"unix:{path}", policies=[{"name": "address", "per": "address", "limit": "15/1h"}])
     # One bucket for all who say no more, another for whom a proxy names.
     assert ask(path, "GET", "/api/listings").limits() == (15, 14)
     assert ask(path, "GET", "/api/listings").limits() == (15, 13)
@@ -114,12 +114,16 @@ def test_a_folder_that_is_not_there_is_told(launch, upstream, folder):
 
 def test_several_listeners_are_one_service(launch, upstream, key, path):
     other = free_port()
-    daemon = launch(upstream, listen=["127.0.0.1:0", f"unix:{path}", f"127.0.0.2:{other}"])
+    policies = [{"name": "org", "per": "org", "limit": "20/1h"}]
+    daemon = launch(upstream, listen=["127.0.0.1:0", f"unix:{path}", f"127.0.0.2:{other}"], policies=policies)
     assert daemon.listening()[1:] == [f"unix:{path}", f"127.0.0.2:{other}"]
     remaining = [ask(place, "GET", "/api/listings", key).limits() for place in (daemon.port, path)]
     with socket.create_connection(("127.0.0.2", other), 10) as connection:
         connection.sendall(f"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\n\r\n".encode())
-        answer = connection.recv(65536).decode()
+        octets = b""
+        while b"\r\n\r\n" not in octets:
+            octets += connection.recv(65536)
+    answer = octets.decode()
     assert answer.startswith("HTTP/1.1 200 ") and "X-RateLimit-Remaining: 17\r\n" in answer
     # One bucket, wherever they came in.
     assert remaining == [(20, 19), (20, 18)]
@@ -159,7 +163,7 @@ def test_a_unix_socket_whose_queue_is_full_is_waited_for(launch, folder, key):
     place = str(folder / "handler.sock")
     # Room for two in the queue, and nobody looks.
     with socket.create_server(place, family=socket.AF_UNIX, backlog=1) as listener:
-        daemon = launch(f"unix:{place}", loops=1, policies=WIDE, upstream_settings={"connect_timeout": "2s"})
+        daemon = launch(f"unix:{place}", loops=1, policies=WIDE, upstream_settings={"connect_timeout": "6s"})
         callers = [Connection(daemon.port) for _ in range(30)]
         for caller in callers:
             caller.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
@@ -177,7 +181,7 @@ def test_a_unix_socket_whose_queue_is_full_is_waited_for(launch, folder, key):
         for caller in late:
             caller.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
         assert late[-1].response().status == 504
-        assert time.monotonic() - began > 1.9
+        assert time.monotonic() - began > 5.9
         for caller in [*callers, *late]:
             caller.close()
 

@@ -7,6 +7,7 @@ The rest are rows of `Message…Tests`, `ListedToolsTests` and `BrowserGuardTest
 import contextlib
 import json
 import threading
+import time
 
 import pytest
 from fixtures.upstream import reply
@@ -325,7 +326,7 @@ def test_a_denial_is_told_as_the_client_survives_it(launch, upstream, key, body,
     answer = post(daemon.port, key, body, fields)
     assert (answer.status, answer["Content-Type"]) == (status, "application/json")
     assert answer.limits() == (1, 0)
-    assert int(answer["Retry-After"]) in range(3595, 3601)
+    assert int(answer["Retry-After"]) in range(3540, 3601)
     told = answer.json()
     assert told["jsonrpc"] == "2.0"
     assert {"id": told["id"], "result": "result" in told} == shape
@@ -432,7 +433,7 @@ def test_where_there_are_no_sessions_an_id_means_nothing(launch, upstream, ctl):
     """FastMCP's own proxy passes on what a client of 2026-07-28 sends, the id of its own client's session too."""
     upstream.behaviour = opens_sessions
     owner, other = ctl.issue()["key"], ctl.issue()["key"]
-    daemon = launch(upstream)
+    daemon = launch(upstream, policies=[HOUR])
     assert post(daemon.port, owner, message("initialize"))["Mcp-Session-Id"] == SESSION
     upstream.behaviour = lambda *_: reply(b"{}", fields={"Content-Type": "application/json"})
     modern = {"MCP-Protocol-Version": "2026-07-28"}
@@ -456,14 +457,18 @@ def calls(redis) -> int:
 
 def test_a_session_costs_no_trip(launch, upstream, redis, key):
     upstream.behaviour = opens_sessions
-    daemon = launch(upstream, loops=1)
+    daemon = launch(upstream, loops=1, policies=[{**HOUR, "limit": "1000/1h"}])
     post(daemon.port, key, message("initialize"))
     post(daemon.port, key, call("a"), {"Mcp-Session-Id": SESSION})
-    before = calls(redis)
+    # And perhaps one a second that writes down the usage, or asks how Redis is, which are no trips of theirs.
     for _ in range(10):
-        assert post(daemon.port, key, call("a"), {"Mcp-Session-Id": SESSION}).status == 200
-    # And perhaps one that writes down the usage, or asks how Redis is, which are no trips of theirs.
-    assert 10 <= calls(redis) - before <= 13
+        before, began = calls(redis), time.monotonic()
+        for _ in range(10):
+            assert post(daemon.port, key, call("a"), {"Mcp-Session-Id": SESSION}).status == 200
+        took = calls(redis) - before
+        if time.monotonic() - began < 1:
+            break
+    assert 10 <= took <= 13
 
 
 def test_callers_without_a_key_have_no_part_in_sessions_of_those_with_one(launch, upstream, key):

@@ -43,7 +43,9 @@ def deployment():
         # What tollgatectl says of replicas is told of in other tests.
         cluster = Cluster(Path(name) / "redis", replicas=0)
         try:
-            yield cluster.start()
+            cluster.start()
+            cluster.be_patient()
+            yield cluster
         finally:
             cluster.stop()
 

@@ -30,11 +30,6 @@ def clocks():
     return [ROOT / "Tests/at", "--speed", str(SPEED)]
 
 
-@pytest.fixture
-def budget() -> str:
-    return "8s"
-
-
 def now() -> float:
     return time.monotonic() * SPEED
 

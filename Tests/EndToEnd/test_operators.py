@@ -5,7 +5,7 @@ import json
 import socket
 
 import pytest
-from fixtures.wire import ask, until
+from fixtures.wire import PROCESS, ask, until
 
 KEYS = {"prefix": "sk_", "max_active_per_org": 50, "headers": ["X-Token", "Authorization"]}
 
@@ -43,6 +43,8 @@ def test_a_port_that_is_taken_is_all_that_is_said(launch, upstream, ctl):
 
 def test_keys_are_issued_as_the_sidecars_take_them(launch, upstream, ctl):
     daemon = launch(upstream, namespace="prod", keys=KEYS)
+    show = ("quota", "show", "127.0.0.1", "--namespace", "prod")
+    until(lambda: ctl.run(*show).returncode == 0, "its terms being published", pause=PROCESS)
     ctl("org", "create", "acme", "--namespace", "prod")
     for number in range(6):
         issued = ctl("key", "issue", "--org", "acme", "--name", f"k{number}", "--namespace", "prod")
@@ -69,7 +71,7 @@ def test_sidecars_that_take_other_keys_say_so(launch, upstream):
 def test_a_sidecar_that_says_nothing_of_keys_does_not_disagree(launch, upstream, ctl, redis):
     """One of a version that publishes its policies alone, while a fleet is renewed."""
     launch(upstream)
-    (member,) = redis("ZRANGE", "tg:1:{:m}:sidecars", "0", "-1")
+    (member,) = until(lambda: redis("ZRANGE", "tg:1:{:m}:sidecars", "0", "-1"), "its beat")
     text = json.loads(redis("GET", b"tg:1:{:m}:policies:" + member.rpartition(b":")[2]))
     assert text.pop("keys") == {
         "prefix": "mcp_", "accept": ["mcp_"], "headers": ["X-API-Key", "Authorization"], "max_active_per_org": 5,

@@ -59,14 +59,13 @@ def shows_the_load(browser, daemon, acme, globex):
     browser.shows("denied-more", "5 in 15 min, 10.6 %")
     browser.shows("refused-more", "5 in 15 min, 10.6 %")
     browser.shows("failed-more", "4 in 15 min, 8.5 %")
-    policies = browser.charts("policies")
-    assert policies["org"].startswith("25/h per org: 37 allowed, 5 denied in 15 min"), policies
+    browser.charted("policies", "org", "25/h per org: 37 allowed, 5 denied in 15 min")
     # A call that another policy denies is charged to nobody.
-    assert "37 allowed, 0 denied, would have denied 17 in 15 min" in policies["trial"], policies
-    routes = browser.charts("routes")
-    assert routes["/files/{rest*}"].startswith("25 requests, 0 denied, p99 "), routes
-    assert routes["/api/listings"].startswith("20 requests, 5 denied, p99 "), routes
-    assert routes["no route"].startswith("2 requests, 0 denied"), routes
+    browser.charted("policies", "trial", "", "37 allowed, 0 denied, would have denied 17 in 15 min")
+    browser.charted("routes", "/files/{rest*}", "25 requests, 0 denied, p99 ")
+    browser.charted("routes", "/api/listings", "20 requests, 5 denied, p99 ")
+    browser.charted("routes", "no route", "2 requests, 0 denied")
+    browser.shows("trial-table", "17 of 37")
     assert browser.rows("trial-table")[0][:2] == ["trial", "shadow"]
     assert browser.rows("trial-table")[0][2].startswith("17 of 37")
     until(lambda: len(browser.rows("refusals")) >= 10, "the refusals")
@@ -78,12 +77,11 @@ def shows_the_load(browser, daemon, acme, globex):
         ("401", "missing"),
         ("404", "unknown_route"),
     }
-    until(lambda: len(browser.rows("callers")) == 2, "the callers")
     # Whose key it was isn't asked where there is no route.
-    assert browser.rows("callers") == [[acme["id"], "30"], [globex["id"], "12"]]
-    assert browser.rows("organizations") == [["acme", "30"], ["globex", "12"]]
-    assert browser.rows("denied") == [[acme["id"], "5"]]
-    assert browser.rows("denied-organizations") == [["acme", "5"]]
+    browser.has_rows("callers", [acme["id"], "30"], [globex["id"], "12"])
+    browser.has_rows("organizations", ["acme", "30"], ["globex", "12"])
+    browser.has_rows("denied", [acme["id"], "5"])
+    browser.has_rows("denied-organizations", ["acme", "5"])
 
 
 def test_what_a_load_did_is_what_the_page_shows(browser, loaded):
@@ -188,7 +186,8 @@ def many_keys(redis, issued: dict, count: int) -> list[str]:
 def test_ten_thousand_keys(browser, launch, upstream, redis, ctl):
     keys = many_keys(redis, ctl.issue(), 10_000)
     each = [{"name": "each", "per": "key", "limit": "3/1h", "burst": 3}]
-    daemon = launch(upstream, policies=each, keys={"check": "off"})
+    # So many are asked about at once that a busy machine takes its time.
+    daemon = launch(upstream, policies=each, keys={"check": "off"}, redis_settings={"timeout": "10s"})
     browser.open(daemon.admin)
     browser.shows("status", "✓ Ready")
     calls = [request_bytes("GET", "/api/listings", {"X-API-Key": key}) for key in keys]
@@ -199,11 +198,10 @@ def test_ten_thousand_keys(browser, launch, upstream, redis, ctl):
     assert (statuses.count(200), statuses.count(429)) == (10_002, 38)
     browser.shows("requests-more", "10,040 in 15 min")
     browser.shows("denied-more", "38 in 15 min")
-    assert browser.charts("policies")["each"].startswith("3/h per key: 10,002 allowed, 38 denied")
-    browser.shows("denied", "acme/k000000077", "38")
-    assert browser.rows("denied") == [["acme/k000000077", "38"]]
+    browser.charted("policies", "each", "3/h per key: 10,002 allowed, 38 denied")
+    browser.has_rows("denied", ["acme/k000000077", "38"])
+    browser.has_rows("organizations", ["acme", "10,040"])
     callers = browser.rows("callers")
     assert len(callers) <= 20 and "acme/k000000077" in [row[0] for row in callers]
-    assert browser.rows("organizations") == [["acme", "10,040"]]
-    assert len(browser.rows("refusals")) == 38
+    until(lambda: len(browser.rows("refusals")) == 38, "the refusals")
     assert browser.run("return document.querySelectorAll('*').length") < 5000

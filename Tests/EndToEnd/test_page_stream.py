@@ -96,7 +96,10 @@ def test_what_a_load_did_is_what_the_page_is_told(launch, upstream, ctl, key):
         assert broken == statuses[500] + statuses[502]
         assert handled == 300 + 10
         assert page.exchanges("redis")[0] > 0 and page.exchanges("redis")[1] == 0
-        page.until(lambda page: page.state["trial"][0]["would_have_refused"], "the trial")
+        page.until(
+            lambda page: sum(page.state["trial"][0][name] for name in ("would_have_refused", "would_have_allowed")) == 300,
+            "the whole trial",
+        )
         (trial,) = page.state["trial"]
         assert trial | {"since": 0} == {
             "policy": "trial", "would_have_refused": 200, "would_have_allowed": 100, "since": 0,
@@ -152,6 +155,7 @@ def test_who_calls_most_and_what_was_refused(launch, upstream, ctl, key):
         assert page.state["refusals"][0]["reason"] == "unknown_route"
         daemon.terminate()
         page.rest()
+    daemon.wait()
     logged = [json.loads(line) for line in daemon.access.read_text().splitlines()]
     by_id = {line["correlation_id"]: line for line in logged}
     for one in page.state["refusals"]:

@@ -49,12 +49,15 @@ def test_a_quota_is_used_up_and_says_when_it_begins_anew(launch, upstream, key, 
     assert int(answer["X-RateLimit-Reset"]) == end
     assert statuses(daemon, key, 2) == [200, 200]
     for _ in range(3):
+        before = clock(redis)
         denied = get(daemon, key)
+        after = clock(redis)
         assert denied.status == 429
         assert denied.limits() == (3, 0)
         assert int(denied["X-RateLimit-Reset"]) == end
         wait = int(denied["Retry-After"])
-        assert abs(clock(redis) + wait - end) <= 2
+        # A loop may go by what it was told a second ago.
+        assert end - after - 1 <= wait <= end - before + 2
         assert denied["RateLimit"] == f'"hourly";r=0;t={wait}'
         assert denied.json()["violated-policies"] == ["hourly"]
     (name,) = redis.names("tg:1:{acme}:q:*")
@@ -103,7 +106,7 @@ class Held:
 
     def answer(self, request, _):
         if request.target == PATH:
-            assert self.gate.wait(20)
+            assert self.gate.wait(60)
         return reply()
 
 
@@ -117,11 +120,12 @@ def test_slots_are_taken_and_given_back(launch, upstream, key, redis):
         upstream_has = lambda count: len(redis("ZRANGE", slots, 0, -1)) == count  # noqa: E731
         slots = until(lambda: next(iter(redis.names("tg:1:{acme}:c:calls:*")), None), "a set of slots")
         until(lambda: upstream_has(2), "two slots")
+        before = clock(redis)
         denied = get(daemon, key, "/api/listings/7")
         assert denied.status == 429
         assert denied["Retry-After"] == "1"
         assert denied.limits() == (2, 0)
-        assert abs(int(denied["X-RateLimit-Reset"]) - clock(redis) - 1) <= 2
+        assert before - 1 <= int(denied["X-RateLimit-Reset"]) - 1 <= clock(redis) + 1
         assert denied["RateLimit-Policy"] == '"calls";q=2;qu="concurrent-requests"'
         assert denied["RateLimit"] == '"calls";r=0'
         held.gate.set()
@@ -360,6 +364,7 @@ def test_a_debt_is_at_most_one_capacity_and_is_paid_off_before_the_next_call(lau
         upstream, policies=[{"name": "work", "per": "key", "limit": "10/10s", "cost_header": "X-Tollgate-Cost"}]
     )
     upstream.behaviour = lambda *_: reply(fields={"X-Tollgate-Cost": "1000000"})
+    began = time.monotonic()
     assert get(daemon, key).status == 200
     (bucket,) = redis.names("tg:1:{acme}:b:work:*")
 
@@ -368,7 +373,7 @@ def test_a_debt_is_at_most_one_capacity_and_is_paid_off_before_the_next_call(lau
     denied = get(daemon, key)
     assert denied.status == 429
     # Ten tokens of debt at a token a second, and one to call with.
-    assert 9 <= int(denied["Retry-After"]) <= 11
+    assert 10 - (time.monotonic() - began) <= int(denied["Retry-After"]) <= 11
     assert denied.limits() == (10, 0)
 
 

@@ -348,7 +348,7 @@ def test_without_one_that_holds_the_connection_ends(proxied, upstream, sent, rea
 
 
 def test_it_is_due_in_time(proxied, upstream):
-    daemon = proxied(upstream, limits={"header_timeout": "1s"})
+    daemon = proxied(upstream, limits={"header_timeout": "3s"})
     with Connection(daemon.port) as silent, Connection(daemon.port) as slow, Connection(daemon.port) as half:
         slow.send(line(CALLER)[:-1])
         half.send(line(CALLER) + b"GET /health HTTP/1.1\r\n")

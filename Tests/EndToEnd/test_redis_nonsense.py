@@ -97,7 +97,7 @@ def give_malformed_replies(daemon, relay, replies: list[tuple[bytes, bool]], ups
     """One after the other, each as the reply to a request of its own."""
 
     def ask_until_good():
-        until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "recovery", 5)
+        until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "recovery")
 
     def is_spoilt(number: int) -> bool:
         # On a busy machine a question may be given up before its reply comes; then the octets are in the place of another.
@@ -116,7 +116,7 @@ def give_malformed_replies(daemon, relay, replies: list[tuple[bytes, bool]], ups
         until(lambda number=number: is_spoilt(number), "the reply being spoilt")
         if not hangs_up:
             # What half a reply left behind would swallow the next one; this is where it has to be noticed.
-            until(lambda: ask(daemon.port, "GET", "/api/listings", key).status in (200, 503), "an answer", 5)
+            until(lambda: ask(daemon.port, "GET", "/api/listings", key).status in (200, 503), "an answer")
         ask_until_good()
         if number == len(replies) // 2:
             resident = daemon.resident()
@@ -143,7 +143,7 @@ def test_answers_that_are_out_of_step_are_noticed_under_load(launch, redis, upst
         left = [1]
         relay.alter = lambda reply: (octets(reply), False) if left and left.pop() else (reply, False)
         until(lambda: "redis.error=\"no Redis protocol" in daemon.said(), "the connection being given up")
-        until(lambda: daemon.times_said("debug redis connection made") == 2, "another one")
+        until(lambda: daemon.times_said("debug redis connection made") >= 2, "another one")
         moment = time.monotonic()
         until(lambda: len(good.since(moment)) > 200 and len(bad.since(moment)) > 200, "answers by it")
     # From here on each has its own.

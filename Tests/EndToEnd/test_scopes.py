@@ -257,7 +257,7 @@ def test_what_cannot_be_read_is_refused_where_tools_take_scopes(launch, upstream
 
 def test_without_redis_scopes_and_networks_hold(launch, upstream, issued, redis):
     # One loop: what it knows of a key, another may not.
-    daemon = launch(upstream, loops=1, routes=ROUTES, redis_settings={"on_failure": "open", "timeout": "200ms"})
+    daemon = launch(upstream, loops=1, routes=ROUTES, redis_settings={"on_failure": "open"})
     key, _ = issued(scopes="mcp")
     bound, _ = issued(scopes="listings:read", allow_from="10.0.0.0/8")
     assert ask(daemon.port, "GET", "/files/x", key).status == 200
@@ -428,7 +428,7 @@ def test_without_redis_mcp_clients_are_told_in_band_too(launch, upstream, issued
         loops=1,
         routes=ROUTES,
         policies=[{"name": "org", "per": "org", "limit": "100/1s"}],
-        redis_settings={"on_failure": on_failure, "timeout": "200ms"},
+        redis_settings={"on_failure": on_failure},
     )
     lacking, _ = issued(scopes="db:read")
     bound, _ = issued(scopes="mcp", allow_from="10.0.0.0/8")

@@ -59,11 +59,6 @@ def deployment(redis) -> Deployment:
 
 
 @pytest.fixture
-def budget() -> str:
-    return "250ms"
-
-
-@pytest.fixture
 def daemon(launch, upstream, ctl, password_file):
     ctl("org", "create", "acme")
     return launch(upstream, policies=POLICIES, redis_settings={"sentinel": {"password_file": str(password_file)}})
@@ -280,7 +275,7 @@ def test_a_primary_that_was_just_found_is_waited_for(launch, upstream, ctl, depl
         def waits():
             one = crowd.submit(ask, daemon.port, "GET", PATH, held)
             # As long as nobody has been named it is answered at once.
-            wait([one], 1)
+            wait([one], 3)
             return None if one.done() else one
 
         waiting = until(waits, "a request that waits", PATIENCE)
@@ -587,8 +582,9 @@ if "TOLLGATE_LONG" in os.environ:
         held, limited = ctl.issue()["key"], ctl.issue("limited")["key"]
         ctl("org", "limit", "limited", f"org={RATE}/1s")
         daemon = launch(
-            upstream, policies=POLICIES, redis_settings={"sentinel": {"password_file": str(password_file)}}
-        )
+            upstream, policies=POLICIES,
+            redis_settings={"timeout": "250ms", "sentinel": {"password_file": str(password_file)}},
+        )  # fmt: skip
         in_sync(deployment)
         figures = befall(daemon, deployment, held, limited, what)
         if "TOLLGATE_WRITE_RELIABILITY" in os.environ:

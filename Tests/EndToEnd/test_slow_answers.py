@@ -138,7 +138,7 @@ def test_who_waits_without_a_bound_leaves_its_place_to_others_and_has_its_share(
         upstream,
         loops=1,
         policies=PLENTY,
-        upstream_settings={"response_timeout": LIMIT, "max_connections": 1, "connect_timeout": "2s"},
+        upstream_settings={"response_timeout": "1s", "max_connections": 1, "connect_timeout": "4s"},
     )
     with waiting(daemon, upstream, first) as held, waiting(daemon, upstream, second, "POST", accept=BOTH) as called:
         # One connection is all there is, and two requests are at the handler.

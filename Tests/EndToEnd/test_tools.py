@@ -168,7 +168,7 @@ def test_curl_notices_what_breaks_off(wide, upstream, key):
 
 
 def test_http_client_keeps_its_connection(wide, upstream, key):
-    client = http.client.HTTPConnection("127.0.0.1", wide.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", wide.port, timeout=30)
     upstream.behaviour = lambda request, _: reply(request.method.encode() + b" " + request.body)
 
     def told(method: str, body=None, **options) -> bytes:
@@ -196,7 +196,7 @@ def test_http_client_keeps_its_connection(wide, upstream, key):
 
 
 def test_http_client_of_http_1_0(wide, upstream, key):
-    client = http.client.HTTPConnection("127.0.0.1", wide.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", wide.port, timeout=30)
     client._http_vsn, client._http_vsn_str = 10, "HTTP/1.0"
     upstream.behaviour = lambda *_: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
     client.request("GET", "/files/x", headers={"X-API-Key": key})
@@ -325,7 +325,7 @@ def nginx(folder):
     yield start
     for process in running:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def test_through_nginx_everything_arrives(wide, upstream, key, nginx):
@@ -420,9 +420,9 @@ def test_through_nginx_a_websocket_opens(launch, ctl, key, nginx):
     url = f"ws://127.0.0.1:{port}/files/socket"
     with connect(url, additional_headers={"X-API-Key": key}, proxy=None, max_size=4 * MIB) as client:
         client.send("through two")
-        assert client.recv(timeout=10) == "through two"
+        assert client.recv(timeout=30) == "through two"
         client.send("give")
-        assert client.recv(timeout=10) == b"g" * MIB
+        assert client.recv(timeout=30) == b"g" * MIB
     with pytest.raises(InvalidStatus) as refused, connect(url, proxy=None):
         pass
     assert refused.value.response.status_code == 401

@@ -20,16 +20,17 @@ GREEDY, GOOD = {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "198.51.1
 
 @pytest.fixture
 def open_door(launch, upstream):
-    """A daemon with a route that anybody may use, and eight connections to the handler."""
+    """A daemon with a route that anybody may use, and eight connections to the handler, which is waited for as long as
+    `connect` says. Where it isn't the subject, `stall` is longer than a busy machine stands still."""
 
-    def start(**settings):
+    def start(stall: int = STALL, connect: str = "500ms", **settings):
         return launch(
             upstream,
             loops=1,
             policies=WIDE,
             routes=[{"path": "/open", "public": True}, {"path": "/api/listings"}],
-            upstream_settings={"max_connections": 8, "connect_timeout": "500ms"},
-            limits={"stall_timeout": f"{STALL}s", "idle_timeout": "60s"},
+            upstream_settings={"max_connections": 8, "connect_timeout": connect},
+            limits={"stall_timeout": f"{stall}s", "idle_timeout": "60s"},
             **settings,
         )
 
@@ -46,7 +47,7 @@ def good_clients_are_served(daemon, upstream, key, count: int = 10):
 
 
 def test_bodies_that_drip_take_no_connection(open_door, upstream, key):
-    daemon = open_door()
+    daemon = open_door(stall=30)
     framings = [{"Content-Length": "100000"}, {"Transfer-Encoding": "chunked"}]
     drips = [Connection(daemon.port) for _ in range(40)]
     for number, connection in enumerate(drips):
@@ -62,7 +63,7 @@ def test_bodies_that_drip_take_no_connection(open_door, upstream, key):
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_body_goes_on_when_its_beginning_is_here(open_door, upstream, framing):
-    daemon = open_door()
+    daemon = open_door(stall=30)
     heads = threading.Event()
     upstream.on_head = lambda *_: heads.set()
     half, rest = b"x" * (GATHERED // 2), b"y" * 1000
@@ -72,7 +73,7 @@ def test_a_body_goes_on_when_its_beginning_is_here(open_door, upstream, framing)
         connection.send(request_bytes("POST", "/open", fields) + frame(half))
         assert not heads.wait(0.5)
         connection.send(frame(half))
-        assert heads.wait(10)
+        assert heads.wait(30)
         until(lambda: upstream.received.count(b"x") >= GATHERED, "the beginning at the handler")
         # From here on it leaves as it comes.
         connection.send(frame(rest[:500]))
@@ -85,7 +86,7 @@ def test_a_body_goes_on_when_its_beginning_is_here(open_door, upstream, framing)
 @pytest.mark.parametrize("size", [0, 1, GATHERED - 1, GATHERED, GATHERED + 1, 200_000])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_bodies_of_every_length_arrive_whole(open_door, upstream, framing, size):
-    daemon = open_door()
+    daemon = open_door(stall=30)
     body = bytes(number % 251 for number in range(size))
     with Connection(daemon.port) as connection:
         for _ in range(2):
@@ -103,7 +104,7 @@ def test_bodies_of_every_length_arrive_whole(open_door, upstream, framing, size)
 
 
 def test_whoever_waits_for_a_100_is_sent_on_at_once(open_door, upstream):
-    daemon = open_door()
+    daemon = open_door(stall=30)
     upstream.on_head = lambda _, peer: peer.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     with Connection(daemon.port) as connection:
         connection.send(request_bytes("POST", "/open", {"Expect": "100-continue", "Content-Length": "5"}))
@@ -169,13 +170,16 @@ def test_a_body_that_drips_later_is_408(open_door, upstream, beginning):
 
 
 def test_a_body_that_keeps_its_pace_is_not(open_door, upstream):
-    daemon = open_door()
-    size = GATHERED + 40 * 2000
+    stall, count = 4, 70
+    daemon = open_door(stall=stall)
+    size = GATHERED + count * 2000
+    began = time.monotonic()
     with Connection(daemon.port) as connection:
         connection.send(request_bytes("POST", "/open", {"Content-Length": str(size)}) + b"x" * GATHERED)
-        for _ in range(40):
+        for _ in range(count):
             time.sleep(0.08)
             connection.send(b"x" * 2000)
+        assert time.monotonic() - began > stall
         assert connection.response("POST").status == 200
     assert len(upstream.last.body) == size
 
@@ -237,9 +241,9 @@ def test_a_reader_that_takes_nothing_is_cut_however_little_waits_for_it(open_doo
     daemon = open_door()
     upstream.behaviour = pouring("text/plain")
     with Connection(daemon.port, receive_buffer=4096) as connection:
-        connection.send(request_bytes("GET", "/open"))
-        until(lambda: upstream.open == 1, "the handler being reached")
         began = time.monotonic()
+        connection.send(request_bytes("GET", "/open"))
+        until(lambda: upstream.accepted == 1, "the handler being reached")
         until(lambda: upstream.open == 0, "the handler being left", 20)
         assert time.monotonic() - began > STALL * 0.9
     assert daemon.lines(1)[-1]["reason"] == "client_stalled"
@@ -258,7 +262,7 @@ def test_a_stream_may_find_its_reader_asleep(open_door, upstream):
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 
-@pytest.mark.parametrize("stall", ["1s", "30s"])
+@pytest.mark.parametrize("stall", ["1s", "60s"])
 @pytest.mark.parametrize("began, fields", [(EVENTS, {}), (SWITCH, UPGRADE)], ids=["events", "a socket"])
 def test_a_stream_whose_reader_takes_nothing_is_cut_after_the_idle_timeout(launch, upstream, began, fields, stall):
     daemon = launch(
@@ -276,10 +280,10 @@ def test_a_stream_whose_reader_takes_nothing_is_cut_after_the_idle_timeout(launc
 
     upstream.behaviour = pour
     with Connection(daemon.port, receive_buffer=4096) as connection:
+        at = time.monotonic()
         connection.send(request_bytes("GET", "/open", fields))
         assert connection.head().status in (200, 101)
-        at = time.monotonic()
-        until(lambda: upstream.open == 0, "the handler being left", 12)
+        until(lambda: upstream.open == 0, "the handler being left")
         assert time.monotonic() - at > 3 * 0.9
     assert daemon.lines(2)[-1]["reason"] == "client_stalled"
 
@@ -329,7 +333,7 @@ def test_one_caller_has_at_most_half(open_door, upstream, ctl, hold, with_key):
 
 
 def test_what_waits_for_its_own_share_goes_on(open_door, upstream, hold):
-    daemon = open_door()
+    daemon = open_door(connect="30s")
     request = request_bytes("POST", "/open", GREEDY, b"hold")
     greedy = [Connection(daemon.port) for _ in range(8)]
     for connection in greedy:

@@ -640,7 +640,7 @@ def test_events_leave_as_they_arrive(secured, upstream, key):
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         for number, turn in enumerate(turns):
-            assert turn.wait(10)
+            assert turn.wait(30)
             event = b"data: %d\n\n" % number
             tls.sendall(b"%x\r\n%s\r\n" % (len(event), event))
         return b"0\r\n\r\n"
@@ -711,7 +711,7 @@ def test_a_web_socket(launch, pair, authority, key):
         for size in (0, 1, 125, 65536, 1 << 20):
             octets = os.urandom(size)
             client.send(octets)
-            assert client.recv(timeout=10) == octets
+            assert client.recv(timeout=30) == octets
         client.close(4001, "enough")
     server.shutdown()
 
@@ -785,7 +785,7 @@ def test_a_session_of_the_sdk(secured, authority, pair, key, line):
             assert "failed" not in said, (path, said)
             assert said["called"] == ["42"] and said.get("climbed", "climbed 2") == "climbed 2", said
         player.stdin.close()
-        player.wait(10)
+        player.wait(60)
         player.stdout.close()
 
 

@@ -196,7 +196,7 @@ def test_every_query_of_the_dashboard_returns_data(launch, upstream, redis, key,
 
         assert len(missing) == len(QUERIES) > 40
         try:
-            until(all_answered, "data for every query", patience=60, pause=0.5)
+            until(all_answered, "data for every query", patience=120, pause=0.5)
         except AssertionError:
             raise AssertionError(f"no data for {missing}") from None
         # Grafana asks for the values of these.

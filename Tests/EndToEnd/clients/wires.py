@@ -201,7 +201,7 @@ async def main() -> None:
     for line in sys.stdin:
         scene = json.loads(line)
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 said = await SCENES[scene.pop("scene")](**scene)
         except Exception:
             said = {"failed": traceback.format_exc()}
