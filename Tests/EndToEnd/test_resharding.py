@@ -107,8 +107,10 @@ def test_what_is_on_its_way_is_answered_without_redis(launch, upstream, cluster,
     neighbour = tenants.on(cluster.primaries[0])
     assert slot(neighbour) != slot(tenant)
     source, target = tenant.home, other.home
-    daemon = launch(upstream, policies=AMPLE)
-    opened = launch(upstream, policies=AMPLE, redis_settings={"on_failure": "open"})
+    # What is used of it doesn't come back meanwhile.
+    policies = [{"name": "org", "per": "org", "limit": "50000/7d"}]
+    daemon = launch(upstream, policies=policies)
+    opened = launch(upstream, policies=policies, redis_settings={"on_failure": "open"})
     warm(daemon, tenant, other, neighbour)
     warm(opened, tenant)
     used = owed(source, tenant.bucket("org"))
