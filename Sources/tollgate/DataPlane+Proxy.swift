@@ -56,6 +56,7 @@ extension Readiness.Cause {
     /// Redis' own word is the reason, where it has one.
     init(_ outage: GateOutage) {
         self.init(outage.fault)
+        if let id = outage.formerDatabase { self = .emptied(whose: id) }
         if let server = outage.server {
             let what =
                 "A primary of the cluster is of no use (\(server)): its organizations are answered without Redis."
@@ -67,14 +68,18 @@ extension Readiness.Cause {
 
     private init(_ fault: GateFault) {
         switch fault {
-        case .emptied:
-            self.init(
-                "emptied",
-                "The database was emptied or swapped. Restore it, or have Tollgate work with it: tollgatectl database adopt."
-            )
+        case .emptied: self = .emptied(whose: nil)
         case .silent: self.init("no_answer", "Redis is connected and does not answer in time.")
         case .redis(let fault): self.init(fault)
         }
+    }
+
+    /// - Parameter id: that the database had, which is no secret: whoever may change Redis reads it there.
+    private static func emptied(whose id: String?) -> Self {
+        let command = "tollgatectl database adopt\(id.map { " \($0)" } ?? "")"
+        return Self(
+            "emptied",
+            "The database was emptied or swapped. Restore it, or have Tollgate work with it: \(command).")
     }
 
     private init(_ fault: RedisFault) {
@@ -103,7 +108,10 @@ extension Readiness.Cause {
             self.init("no_map", "No node of redis.url tells where the cluster's slots are. The log says why.")
         case .credentials: self.init("credentials", "Redis refuses the user or password of redis.url, or asks for one.")
         case .permissions:
-            self.init("NOPERM", "The user in redis.url lacks a permission. The log has the command.")
+            self.init(
+                "NOPERM",
+                "The user in redis.url lacks a permission. Compare it with deploy/redis/users.acl; the log has Redis' words."
+            )
         case .busy: self.init("busy", "Redis is loading its data, or busy with a script. Wait for it.")
         case .replica: self.init("replica", "Redis is a replica. Name the primary in redis.url.")
         case .memory: self.init("memory", "Redis has used up its maxmemory. Give it more.")

@@ -98,15 +98,15 @@ import Testing
         let before = health.settleRefusals(at: Self.start)
         #expect(before == nil)
         for _ in 1...20 {
-            let faults = health.noteRefusal(
+            let troubles = health.noteRefusal(
                 .memory, code: "OOM", of: RedisScript.admit, isNeeded: true, at: Self.start)
-            #expect(faults == [.memory])
+            #expect(troubles == [.neededRefusal(.memory)])
         }
         #expect(health.refusal?.fault == .memory)
         #expect(health.refusal?.code == "OOM")
         health.noteSuccess(of: RedisScript.admit, at: Self.start + .milliseconds(500))
         let stillNoted = health.settleRefusals(at: Self.start + .milliseconds(900))
-        #expect(stillNoted == [.memory])
+        #expect(stillNoted == [.neededRefusal(.memory)])
         let over = health.settleRefusals(at: Self.start + .seconds(1))
         #expect(over == [])
         #expect(health.refusal == nil)

@@ -36,14 +36,15 @@ import Testing
         let told =
             ([
                 [.refusal(.memory)], [.refusal(.memory)], [.refusal(.replica)],
-                [.refusal(.replica), .refusal(.permissions)], [.refusal(.permissions)], [],
+                [.refusal(.replica), .refusal(.permissions)], [.refusal(.permissions)],
+                [.refusal(.permissions), .neededRefusal(.permissions)], [.neededRefusal(.permissions)], [],
             ] as [Set<Outages.Trouble>])
             .map { next in
                 defer { current = next }
                 let news = tally.change(from: current, to: next, at: start)
                 return news.hasBegun ? "begun" : news.isOver ? "over" : "nothing"
             }
-        #expect(told == ["begun", "nothing", "begun", "begun", "nothing", "over"])
+        #expect(told == ["begun", "nothing", "begun", "begun", "nothing", "begun", "nothing", "over"])
     }
 
     @Test func thoseOfAKindAreOverTogether() {
@@ -162,7 +163,11 @@ import Testing
             log.logger, endpoint: "redis://h", fallbacks: [.open], late: LateDecisions(), outages: Outages())
         let masterDown = Breaker.Cause.refusal(.replica, code: "MASTERDOWN")
         for cause in [.lateness, .lateness, nil, masterDown, nil] as [Breaker.Cause?] { link.note(cause, at: now) }
-        link.note([.memory], .server("OOM no room"), of: .admit, at: now)
+        link.note([.neededRefusal(.memory)], .server("OOM no room"), of: .admit, at: now)
+        link.note([], at: now)
+        let unable = RedisError.server("ERR The user executing the script can't run this command or subcommand")
+        link.note([.refusal(.permissions)], unable, of: .usage, at: now)
+        link.note([.refusal(.permissions), .neededRefusal(.permissions)], unable, of: .admit, at: now)
         link.note([], at: now)
         link.note(isSwapped: true, key: "meta", id: Array("abc".utf8), at: now)
         link.note(isSwapped: false, key: "meta", id: nil, at: now)
@@ -174,7 +179,12 @@ import Testing
                 "warning redis doesn't answer: going on without it on_failure=open", "notice redis answers again",
                 "warning redis decides nothing: going on without it on_failure=open redis.error=MASTERDOWN",
                 "notice redis carries out scripts again",
-                "warning redis refuses a script error=OOM no room script=admit",
+                "error redis refuses a script that requests need error=OOM no room script=admit",
+                "notice redis carries out scripts again",
+                "warning redis refuses a script error=\(unable) hint=compare the user with deploy/redis/users.acl "
+                    + "script=usage",
+                "error redis refuses a script that requests need error=\(unable) "
+                    + "hint=compare the user with deploy/redis/users.acl script=admit",
                 "notice redis carries out scripts again",
                 "error the database was emptied or swapped: going on without it. Restore it; or, to work with what is there, "
                     + "run tollgatectl database adopt with its id, or restart this process id=abc key=meta on_failure=open",

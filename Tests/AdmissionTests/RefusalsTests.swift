@@ -84,7 +84,7 @@ import Testing
     @Test func whatNoRequestNeedsIsToldAllTheSame() {
         var refusals = Refusals()
         refusals.add(.permissions, code: "NOPERM", to: Self.usage, isNeeded: false, at: Self.start)
-        #expect(refusals.faults == [.permissions])
+        #expect(refusals.troubles == [.refusal(.permissions)])
         #expect(!refusals.areCounting)
     }
 
@@ -97,6 +97,51 @@ import Testing
         refusals.noteSuccess(of: Self.admit, at: Self.start)
         refusals.add(.permissions, code: "NOPERM", to: Self.admit, isNeeded: true, at: Self.start)
         #expect(refusals.outage?.code == "NOPERM")
+    }
+
+    /// A sidecar with few callers is of no use either where each of them is refused.
+    @Test func fewAreAnOutageOnceNothingWasDecidedForLong() {
+        func refusals(_ times: Int, of script: RedisScript) -> Refusals {
+            var refusals = Refusals()
+            for _ in 0..<times {
+                refusals.add(.permissions, code: "NOPERM", to: script, isNeeded: true, at: Self.start)
+            }
+            return refusals
+        }
+        func isOutage(_ refusals: Refusals, after time: TimeAmount) -> Bool {
+            var refusals = refusals
+            refusals.settle(at: Self.start + time)
+            return refusals.outage != nil
+        }
+        #expect(!isOutage(refusals(2, of: Self.admit), after: .seconds(29)))
+        let few = refusals(3, of: Self.admit)
+        #expect(!isOutage(few, after: Refusals.longEnough - .nanoseconds(1)))
+        #expect(isOutage(few, after: Refusals.longEnough))
+        // Others that are carried out decide nothing, and the script itself does.
+        var (probed, served) = (few, few)
+        probed.noteSuccess(of: Self.probe, at: Self.start + .seconds(4))
+        served.noteSuccess(of: Self.admit, at: Self.start + .seconds(4))
+        #expect(isOutage(probed, after: Refusals.longEnough))
+        #expect(!isOutage(served, after: Refusals.longEnough))
+        // Whoever is served has no need of the plan that others have.
+        var others = refusals(3, of: .plan)
+        others.noteSuccess(of: Self.admit, at: Self.start + .seconds(4))
+        #expect(!isOutage(others, after: .seconds(8)))
+        #expect(isOutage(others, after: .seconds(9)))
+    }
+
+    @Test func anOutageOfFewIsOverAsThatOfMany() {
+        var refusals = Refusals()
+        for _ in 0..<3 {
+            refusals.add(.permissions, code: "NOPERM", to: Self.admit, isNeeded: true, at: Self.start)
+        }
+        refusals.settle(at: Self.start + .seconds(5))
+        #expect(!refusals.areCounting)
+        refusals.add(.permissions, code: "NOPERM", to: Self.admit, isNeeded: true, at: Self.start + .seconds(6))
+        #expect(refusals.outage?.code == "NOPERM")
+        refusals.noteSuccess(of: Self.admit, at: Self.start + .seconds(7))
+        refusals.settle(at: Self.start + .seconds(7))
+        #expect(refusals.isEmpty)
     }
 
     /// To be refused now and then keeps nobody else from being served.

@@ -251,7 +251,7 @@ def test_a_refusal_now_and_then_leaves_it_ready(launch, redis, upstream, key):
         assert ask(daemon.port, "GET", PATH, key).status == 200
         assert ask(daemon.admin, "GET", "/readyz").json() == {"status": "ready"}
     # It was said once, and that it is over at most once.
-    assert daemon.times_said("warning redis refuses a script") == 1
+    assert daemon.times_said("error redis refuses a script that requests need") == 1
 
 
 # ---- Corrections -----------------------------------------------------------------------------------------------------

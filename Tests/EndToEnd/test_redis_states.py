@@ -24,18 +24,21 @@ def state(daemon) -> dict:
 
 #: What is to be done about each.
 DETAILS = {
-    "emptied": "The database was emptied or swapped. Restore it, or have Tollgate work with it: tollgatectl database adopt.",
+    "emptied": "The database was emptied or swapped. Restore it, or have Tollgate work with it: tollgatectl database adopt {}.",
     "unreachable": "Redis can't be connected to. Is it running, and is redis.url right?",
     "NOAUTH": "Redis refuses the user or password of redis.url, or asks for one.",
     "WRONGPASS": "Redis refuses the user or password of redis.url, or asks for one.",
     "replica": "Redis is a replica. Name the primary in redis.url.",
     "NOREPLICAS": "Redis takes no writes, since it can't save or replicate them. See its own log.",
-    "NOPERM": "The user in redis.url lacks a permission. The log has the command.",
+    "NOPERM": "The user in redis.url lacks a permission. Compare it with deploy/redis/users.acl; the log has Redis' words.",
     "database": "Redis has no database of the number in redis.url.",
 }
 
 
-def becomes(daemon, reason: str):
+HINT = 'hint="compare the user with deploy/redis/users.acl"'
+
+
+def becomes(daemon, reason: str, *data: str):
     """Until then it may be ready, or not know more than that Redis isn't."""
 
     def is_told() -> bool:
@@ -45,7 +48,7 @@ def becomes(daemon, reason: str):
     until(is_told, f"/readyz saying {reason}")
     told = state(daemon)
     assert datetime.fromisoformat(told.pop("since")) <= datetime.now(timezone.utc)
-    assert told == {"status": "redis unavailable", "reason": reason, "detail": DETAILS[reason]}
+    assert told == {"status": "redis unavailable", "reason": reason, "detail": DETAILS[reason].format(*data)}
 
 
 def ask_all_loops(daemon, key):
@@ -88,12 +91,13 @@ def test_silent(launch, redis, upstream, key):
     assert daemon.times_said("warning redis doesn't answer: going on without it") > 0
 
 
-def test_emptied(launch, redis, upstream, key):
+def test_emptied(launch, redis, upstream, ctl, key):
     daemon = launch(upstream, loops=4)
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    database = json.loads(ctl("database", "show", "--json"))["id"]
     redis("FLUSHALL")
     # Nobody has to ask for it.
-    becomes(daemon, "emptied")
+    becomes(daemon, "emptied", database)
     # Each loop finds out, and one line tells of it.
     ask_all_loops(daemon, key)
     assert daemon.times_said("error the database was emptied or swapped: going on without it") == 1
@@ -107,7 +111,7 @@ def test_adopted(launch, redis, upstream, ctl):
     database = json.loads(ctl("database", "show", "--json"))["id"]
     redis("FLUSHALL")
     for daemon in daemons:
-        becomes(daemon, "emptied")
+        becomes(daemon, "emptied", database)
         assert f"id={database}" in daemon.said()
     assert ctl("database", "show").splitlines()[0] == "Database:     none: nobody has worked with it, or it was emptied"
     key = ctl.issue()["key"]
@@ -162,6 +166,7 @@ def test_refusing_from_the_start(launch, redis, upstream, url, change, undo, rea
     becomes(daemon, reason)
     assert re.search(rf"^\S+ error redis unavailable .*redis\.error=\"?{said}", daemon.said(), re.MULTILINE)
     assert "wrong" not in daemon.said() and "s3cret" not in daemon.said()
+    assert (HINT in daemon.said()) == (reason == "NOPERM")
     if undo:
         redis(*undo)
         daemon.wait_until_ready()
@@ -180,7 +185,7 @@ def test_refusing_since_then(launch, redis, upstream, key, change, undo, reason)
     daemon.wait_until_ready()
     if reason != "replica":
         until(lambda: daemon.times_said("notice redis carries out scripts again"), "its end being told")
-        assert daemon.times_said("warning redis refuses a script") == 1
+        assert daemon.times_said("error redis refuses a script that requests need") == 1
         assert daemon.times_said("notice redis carries out scripts again") == 1
     assert ask(daemon.port, "GET", "/api/listings", key).status == 200
 
@@ -205,8 +210,28 @@ def test_a_permission_that_only_admission_needs(launch, redis, upstream, key):
 
     until(is_over, "every loop being served")
     until(lambda: daemon.times_said("notice redis carries out scripts again"), "its end being told")
-    assert daemon.times_said("warning redis refuses a script") == 1
+    assert daemon.times_said("error redis refuses a script that requests need") == 1
     assert daemon.times_said("notice redis carries out scripts again") == 1
+
+
+def test_few_requests_show_a_missing_permission(launch, redis, upstream, key):
+    """It takes neither twenty of them nor a guess which command it is."""
+    daemon = launch(upstream, loops=1)
+    assert ask(daemon.port, "GET", "/api/listings", key).status == 200
+    redis("ACL", "SETUSER", "default", "-time")
+    for _ in range(3):
+        unavailable(ask(daemon.port, "GET", "/api/listings", key))
+    becomes(daemon, "NOPERM")
+    assert re.search(
+        rf"^\S+ error redis refuses a script that requests need .*{HINT} script=admit$", daemon.said(), re.MULTILINE
+    )
+    redis("ACL", "SETUSER", "default", "+time")
+
+    def is_over() -> bool:
+        served = ask(daemon.port, "GET", "/api/listings", key).status == 200
+        return served and ask(daemon.admin, "GET", "/readyz").status == 200
+
+    until(is_over, "being served")
 
 
 @pytest.fixture

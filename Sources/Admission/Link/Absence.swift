@@ -31,11 +31,16 @@ package struct GateOutage: Sendable, Hashable {
     package var server: String?
     /// When the gate first saw that Redis is of no use, to the tick.
     package var since: WallTime
+    /// Of one that was emptied or swapped, the id that it had; nil where that can't be shown.
+    package var formerDatabase: String?
 
     /// - Parameter microseconds: since 1970.
-    package init(_ fault: GateFault, code: String?, sinceMicroseconds microseconds: Int) {
+    package init(
+        _ fault: GateFault, code: String?, sinceMicroseconds microseconds: Int, formerDatabase: String? = nil
+    ) {
         self.fault = fault
         self.code = code
+        self.formerDatabase = formerDatabase
         since = WallTime(seconds: microseconds / 1_000_000, microseconds: microseconds % 1_000_000)
     }
 }

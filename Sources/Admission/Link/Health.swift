@@ -100,21 +100,21 @@ struct Health {
     /// A script was refused for a reason that has a name; one without may be one key's fault, but for a probe's.
     ///
     /// - Parameter isNeeded: requests can't be decided without it.
-    /// - Returns: the faults that scripts are refused with now.
+    /// - Returns: what scripts are refused with now.
     mutating func noteRefusal(
         _ fault: RedisFault, code: String?, of script: RedisScript, isNeeded: Bool, at now: NIODeadline
-    ) -> Set<RedisFault> {
+    ) -> Set<Outages.Trouble> {
         refusals.add(fault, code: code, to: script, isNeeded: isNeeded, at: now)
-        return refusals.faults
+        return refusals.troubles
     }
 
     /// To be called every tick.
     ///
-    /// - Returns: the faults that scripts are refused with now; nil where nothing was refused.
-    mutating func settleRefusals(at now: NIODeadline) -> Set<RedisFault>? {
+    /// - Returns: what scripts are refused with now; nil where nothing was refused.
+    mutating func settleRefusals(at now: NIODeadline) -> Set<Outages.Trouble>? {
         guard !refusals.isEmpty else { return nil }
         refusals.settle(at: now)
-        return refusals.faults
+        return refusals.troubles
     }
 
     // MARK: Probes

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import NIOConcurrencyHelpers
 
 /// Which database this process works with: the id in `<namespace>:1:{:m}:meta`, as first seen by any loop.
@@ -19,6 +20,11 @@ package final class Instance: Sendable {
     /// Nil until a loop has seen one.
     package var id: [UInt8]? {
         known.withLockedValue { $0.id }
+    }
+
+    /// As people copy it; nil where a command wouldn't take it.
+    var written: String? {
+        id.map { String(decoding: $0, as: UTF8.self) }.flatMap { DatabaseID.isWellFormed($0) ? $0 : nil }
     }
 
     /// Whether all guards of a cluster have been written, so that one that is missing is lost data; nil until a loop has been

@@ -74,7 +74,7 @@ final class LinkLog {
         if news.hasBegun, let failure {
             logger.error(
                 "redis unavailable",
-                metadata: ["redis.endpoint": "\(endpoint)", "redis.error": "\(failure)"])
+                metadata: Self.hinted(["redis.endpoint": "\(endpoint)", "redis.error": "\(failure)"], failure))
         } else if news.isOver {
             logger.info("redis connected", metadata: ["redis.endpoint": "\(endpoint)"])
         }
@@ -110,16 +110,18 @@ final class LinkLog {
         }
     }
 
-    /// - Parameter error: of the refusal that has changed it.
+    /// - Parameters:
+    ///   - seen: refusals alone.
+    ///   - error: of the refusal that has changed it.
     func note(
-        _ faults: Set<RedisFault>, _ error: RedisError? = nil, of script: RedisScript? = nil, at now: NIODeadline
+        _ seen: Set<Outages.Trouble>, _ error: RedisError? = nil, of script: RedisScript? = nil, at now: NIODeadline
     ) {
-        let seen = Set(faults.map(Outages.Trouble.refusal))
         guard seen != refusals else { return }
+        let isNeeded = seen.subtracting(refusals).contains(where: \.isOfNeed)
         let news = change(from: refusals, to: seen, at: now)
         refusals = seen
         if news.hasBegun, let error, let script {
-            tellRefusal(error, of: script)
+            tellRefusal(error, of: script, isNeeded: isNeeded)
         } else if news.isOver {
             logger.notice("redis carries out scripts again")
         }
@@ -127,11 +129,23 @@ final class LinkLog {
 
     /// For what has no name one key may be at fault, which keeps nobody else from being served.
     func noteNameless(_ error: RedisError, of script: RedisScript, at now: NIODeadline) {
-        if outages.tellsNameless(at: now) { tellRefusal(error, of: script) }
+        if outages.tellsNameless(at: now) { tellRefusal(error, of: script, isNeeded: false) }
     }
 
-    private func tellRefusal(_ error: RedisError, of script: RedisScript) {
-        logger.warning("redis refuses a script", metadata: ["script": "\(script.name)", "error": "\(error)"])
+    /// - Parameter isNeeded: nobody is served without it.
+    private func tellRefusal(_ error: RedisError, of script: RedisScript, isNeeded: Bool) {
+        let metadata = Self.hinted(["script": "\(script.name)", "error": "\(error)"], error)
+        if isNeeded {
+            logger.error("redis refuses a script that requests need", metadata: metadata)
+        } else {
+            logger.warning("redis refuses a script", metadata: metadata)
+        }
+    }
+
+    /// Redis doesn't always name the command that the user lacks.
+    private static func hinted(_ metadata: Logger.Metadata, _ error: RedisError) -> Logger.Metadata {
+        guard error.fault == .permissions else { return metadata }
+        return metadata.merging(["hint": "compare the user with deploy/redis/users.acl"]) { $1 }
     }
 
     /// - Parameters:
@@ -204,6 +218,12 @@ final class LinkLog {
                 "decisions": "\(count)", "longest_ms": "\(longest.nanoseconds / 1_000_000)",
                 "redis.timeout_ms": "\(timeout.nanoseconds / 1_000_000)", "on_failure": "\(onFailure)",
             ])
+    }
+}
+
+extension Outages.Trouble {
+    fileprivate var isOfNeed: Bool {
+        if case .neededRefusal = self { true } else { false }
     }
 }
 

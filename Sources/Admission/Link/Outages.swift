@@ -16,13 +16,17 @@ package final class Outages: Sendable {
         case connection(String)
         case silence
         case refusal(RedisFault)
+        /// Of a script that requests can't be decided without.
+        case neededRefusal(RedisFault)
         case swap
         /// Answers take too much of a question's budget.
         case distance
 
         fileprivate func isOfKind(of other: Self) -> Bool {
             switch (self, other) {
-            case (.connection, .connection), (.refusal, .refusal): true
+            case (.connection, .connection): true
+            case (.refusal, .refusal), (.refusal, .neededRefusal): true
+            case (.neededRefusal, .refusal), (.neededRefusal, .neededRefusal): true
             default: self == other
             }
         }

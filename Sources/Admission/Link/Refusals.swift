@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keyspace
 import NIOCore
 import Redis
 
 /// Which scripts Redis answers with an error that has a name, instead of carrying them out, as one gate sees it.
 ///
 /// 1. Requests are asked about all the same: to be refused is quick, and true of that moment. After twenty in a row requests
-///    can't be decided, as far as `outage` goes, until it is over.
+///    can't be decided, as far as `outage` goes, until it is over; after three as well, once nothing was decided for five
+///    seconds: who is asked little is of no more use.
 /// 2. What refuses all scripts (MISCONF, NOREPLICAS …) is over when one was carried out.
 /// 3. What refuses some (NOPERM, and OOM, which those with `allow-oom` are not refused for) is over for each when it was carried
 ///    out; or when others are, and nobody has needed it for half a minute: who is not ready may be sent no request that could
@@ -18,6 +20,9 @@ struct Refusals {
     static let unneeded = TimeAmount.seconds(30)
     /// In a row.
     static let manyEnough = 20
+    /// Likewise, where it has been so for as long as ``longEnough``.
+    static let fewest = 3
+    static let longEnough = TimeAmount.seconds(5)
 
     private struct Entry {
         /// Nil for all.
@@ -27,11 +32,15 @@ struct Refusals {
         var fault: RedisFault
         var code: String?
         var lastRefusal: NIODeadline
+        /// Since when nothing was decided.
+        var began: NIODeadline
         /// In a row; no longer counted back once there were many enough.
         var count = 1
+        /// There were few, for long.
+        var isLasting = false
         var isOver = false
 
-        var isOutage: Bool { isNeeded && count >= Refusals.manyEnough }
+        var isOutage: Bool { isNeeded && (count >= Refusals.manyEnough || isLasting) }
     }
 
     private var entries: [Entry] = []
@@ -47,7 +56,10 @@ struct Refusals {
     /// Requests may turn out to be undecidable.
     var areCounting: Bool { entries.contains { $0.isNeeded && !$0.isOver && !$0.isOutage } }
 
-    var faults: Set<RedisFault> { Set(entries.map(\.fault)) }
+    /// As the log tells them.
+    var troubles: Set<Outages.Trouble> {
+        Set(entries.map { $0.isNeeded ? .neededRefusal($0.fault) : .refusal($0.fault) })
+    }
 
     /// - Parameter isNeeded: requests can't be decided without the script.
     mutating func add(
@@ -55,11 +67,14 @@ struct Refusals {
     ) {
         let scope = fault.refusesAllScripts ? nil : script
         var entry = Entry(
-            script: scope, isNeeded: isNeeded || fault.refusesAllScripts, fault: fault, code: code, lastRefusal: now)
+            script: scope, isNeeded: isNeeded || fault.refusesAllScripts, fault: fault, code: code, lastRefusal: now,
+            began: now)
         if let index = entries.firstIndex(where: { $0.script == scope }) {
             let last = entries[index]
             // One script may be refused now and then (what it has to write is), and its users be none the better.
-            if !last.isOver || last.isOutage && scope != nil { entry.count = last.count + 1 }
+            if !last.isOver || last.isOutage && scope != nil {
+                (entry.began, entry.count, entry.isLasting) = (last.began, last.count + 1, last.isLasting)
+            }
             entries[index] = entry
         } else {
             entries.append(entry)
@@ -72,13 +87,21 @@ struct Refusals {
             let entry = entries[index]
             if entry.script.map({ $0 == script || now >= entry.lastRefusal + Self.unneeded }) ?? true {
                 entries[index].isOver = true
+            } else if script == .admit {
+                // Somebody is served all the same.
+                entries[index].began = now
             }
         }
     }
 
-    /// Forgets what is over. To be called every tick.
+    /// Forgets what is over, and takes what lasts for an outage. To be called every tick.
     mutating func settle(at now: NIODeadline) {
         entries.removeAll { $0.isOver && now >= $0.lastRefusal + Self.quiet }
+        for index in entries.indices {
+            let entry = entries[index]
+            guard !entry.isOver, entry.count >= Self.fewest, now >= entry.began + Self.longEnough else { continue }
+            entries[index].isLasting = true
+        }
     }
 }
 

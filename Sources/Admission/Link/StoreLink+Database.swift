@@ -43,9 +43,9 @@ extension StoreLink {
         case .failure(let failure): error = failure
         }
         guard result.isLife, !error.isAboutSlots, error.serverCode == nil || error.fault == .other else { return }
-        let faults = health.noteRefusal(
+        let troubles = health.noteRefusal(
             .other, code: nil, of: RedisScript.instance, isNeeded: true, at: eventLoop.now)
-        log.note(faults, error, of: RedisScript.instance, at: eventLoop.now)
+        log.note(troubles, error, of: RedisScript.instance, at: eventLoop.now)
         // It may be the answer to another question, and so may be those that follow.
         if case .success = result { connection?.renew(because: error) }
     }

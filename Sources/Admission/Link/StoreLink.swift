@@ -81,7 +81,9 @@ final class StoreLink {
     /// Since when there is a fault; nil where there is none.
     var gateOutage: GateOutage? {
         trouble.map { fault, code in
-            GateOutage(fault, code: code, sinceMicroseconds: faultySince ?? wallClock())
+            GateOutage(
+                fault, code: code, sinceMicroseconds: faultySince ?? wallClock(),
+                formerDatabase: fault == .emptied ? instance.written : nil)
         }
     }
 
@@ -379,9 +381,9 @@ final class StoreLink {
         guard !error.isLifeless else { return health.noteLifeless(fault, code: error.knownCode, at: now) }
         health.noteAnswer()
         guard fault != .other else { return log.noteNameless(error, of: script, at: now) }
-        let faults = health.noteRefusal(
+        let troubles = health.noteRefusal(
             fault, code: error.knownCode, of: script, isNeeded: Gate.neededScripts.contains(script), at: now)
-        log.note(faults, error, of: script, at: now)
+        log.note(troubles, error, of: script, at: now)
     }
 
     // MARK: Corrections
@@ -470,7 +472,7 @@ final class StoreLink {
     /// To be called every tick at which deadlines are looked at.
     func tick(_ now: NIODeadline) {
         if !isReady, connection?.isRefused == true { health.noteUnreachable(at: now) }
-        if let faults = health.settleRefusals(at: now) { log.note(faults, at: now) }
+        if let troubles = health.settleRefusals(at: now) { log.note(troubles, at: now) }
         probeIfDue(now)
         sendPostponed()
         guard !isClosed else { return }
