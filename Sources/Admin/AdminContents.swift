@@ -8,6 +8,8 @@ package struct AdminContents: Sendable {
     package var status: @Sendable () async -> Status
     /// What the last reload failed by; nil where it was taken over.
     package var configurationError: @Sendable () -> String?
+    /// Why the handler can't be connected to; nil where it can, as far as is known.
+    package var upstreamFailure: @Sendable () -> Status.Failure?
     package var metrics: @Sendable () async -> [MetricFamily]
     /// Nil: there is no page.
     package var page: PageContents?
@@ -15,11 +17,13 @@ package struct AdminContents: Sendable {
     package init(
         readiness: @escaping @Sendable () async -> Readiness, status: @escaping @Sendable () async -> Status,
         configurationError: @escaping @Sendable () -> String? = { nil },
+        upstreamFailure: @escaping @Sendable () -> Status.Failure? = { nil },
         metrics: @escaping @Sendable () async -> [MetricFamily] = { [] }, page: PageContents? = nil
     ) {
         self.readiness = readiness
         self.status = status
         self.configurationError = configurationError
+        self.upstreamFailure = upstreamFailure
         self.metrics = metrics
         self.page = page
     }

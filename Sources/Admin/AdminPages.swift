@@ -139,13 +139,16 @@ struct AdminPages: Sendable {
         Answer(status: .ok, type: type, body: ByteBuffer(string: body))
     }
 
-    /// - Parameter isOpen: what is wrong with the configuration may be told: it has words of a file in it.
+    /// - Parameter isOpen: what is wrong with the configuration may be told, which has words of a file in it, and with the
+    ///   handler.
     private func readyz(isOpen: Bool) async -> Answer {
         let current = await contents.readiness()
         return Answer(
             status: current.isOpen ? .ok : .serviceUnavailable, type: "application/json",
             body: ByteBuffer(
-                string: Self.json(current, configurationError: isOpen ? contents.configurationError() : nil) + "\n"))
+                string: Self.json(
+                    current, configurationError: isOpen ? contents.configurationError() : nil,
+                    upstreamFailure: isOpen ? contents.upstreamFailure() : nil) + "\n"))
     }
 
     private static func refusal(of flaw: HostGuard.Flaw) -> Answer {
@@ -167,8 +170,12 @@ struct AdminPages: Sendable {
         return path[scheme.upperBound...].drop { $0 != "/" }
     }
 
-    /// - Parameter configurationError: of the last reload. The sidecar goes on as before, so it is as ready.
-    private static func json(_ readiness: Readiness, configurationError: String?) -> String {
+    /// - Parameters:
+    ///   - configurationError: of the last reload. The sidecar goes on as before, so it is as ready.
+    ///   - upstreamFailure: another sidecar would have the same handler, or its own may be back by now.
+    private static func json(
+        _ readiness: Readiness, configurationError: String?, upstreamFailure: Status.Failure?
+    ) -> String {
         var members = [StatusValue.Member(name: "status", value: .text(readiness.status))]
         if let cause = readiness.cause {
             members.append(.init(name: "reason", value: .text(cause.reason)))
@@ -178,6 +185,13 @@ struct AdminPages: Sendable {
         if let configurationError {
             let value = StatusValue(["ok": .truth(false), "error": .text(configurationError)])
             members.append(.init(name: "configuration", value: value))
+        }
+        if let upstreamFailure {
+            let value = StatusValue([
+                "ok": .truth(false), "error": .text(upstreamFailure.error),
+                "since": .text(upstreamFailure.since.written),
+            ])
+            members.append(.init(name: "upstream", value: value))
         }
         return StatusValue.members(members).json
     }

@@ -120,6 +120,11 @@ package final class ProxyService: Sendable {
     /// The id of the database that requests are counted in; nil until a loop has seen one.
     package var database: [UInt8]? { current.backends.instance.id }
 
+    /// Nil while it can be connected to, as far as the last attempt tells: nobody tries without a request.
+    package var upstreamFailure: UpstreamFailure? {
+        shared.troubles.connecting.present(of: current.settings.upstream.address)
+    }
+
     var current: Standing { standing.withLockedValue { $0 } }
 
     var isDraining: Bool { phase.withLockedValue { $0 } == .draining }

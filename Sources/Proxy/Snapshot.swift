@@ -18,6 +18,8 @@ final class Snapshot: Sendable {
         var fixedAddress: SocketAddress?
         /// Nil without TLS.
         var security: UpstreamSecurity?
+        /// As the log and `/status` name it.
+        var address: String
         /// `host:port`, as clients of the handler write Host.
         var authority: [UInt8]
         /// The same, as the handler may name itself whatever Host it was sent; a Unix socket has no such name.
@@ -216,6 +218,7 @@ final class Snapshot: Sendable {
         upstream = Upstream(
             fixedAddress: settings.upstream.fixedAddress,
             security: UpstreamSecurity(settings.upstream),
+            address: settings.upstream.address,
             authority: Array(settings.upstream.authority.utf8),
             ownName: settings.upstream.ownName.map { Array($0.utf8) },
             connectTimeout: TimeAmount(settings.upstream.connectTimeout),

@@ -177,6 +177,7 @@ struct Daemon {
         let contents = AdminContents(
             readiness: { await dataPlane.readiness }, status: { await report.status },
             configurationError: { [state] in state.report.lastReload?.problems.first },
+            upstreamFailure: { dataPlane.upstreamFailure },
             metrics: { [state] in
                 let documents = DocumentMetrics.families(
                     discovery.reports(of: state.settings), routesProblem: state.report.routesProblem)

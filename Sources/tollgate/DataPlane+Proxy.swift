@@ -23,7 +23,7 @@ extension DataPlane {
             reopenLog: { proxy.reopenLog() },
             reload: { try await proxy.reload($0, ready: $1) },
             drain: { await proxy.drain() },
-            database: { proxy.database },
+            database: { proxy.database }, upstreamFailure: { proxy.upstreamFailure },
             metrics: { await proxy.metrics() })
     }
 }

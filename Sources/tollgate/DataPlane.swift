@@ -21,6 +21,8 @@ struct DataPlane: Sendable {
     var drain: @Sendable () async -> Void
     /// The id of the Redis database that requests are counted in; nil until one was seen.
     var database: @Sendable () -> [UInt8]? = { nil }
+    /// Why the handler can't be connected to; nil where it can, as far as is known.
+    var upstreamFailure: @Sendable () -> UpstreamFailure? = { nil }
     /// What it has counted; also while it drains, and when it has.
     var metrics: @Sendable () async -> [MetricFamily] = { [] }
 }
@@ -150,6 +152,12 @@ struct DataPlaneService: Sendable {
     var database: [UInt8]? {
         guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return nil }
         return plane.database()
+    }
+
+    /// As the running data plane knows it.
+    var upstreamFailure: Status.Failure? {
+        guard case .running(let plane) = phase.withLockedValue({ $0 }) else { return nil }
+        return plane.upstreamFailure().map { Status.Failure(since: $0.since, error: $0.error) }
     }
 
     func reopenLog() async {

@@ -50,7 +50,7 @@ struct StatusReport: Sendable {
                     connections: [
                         ("idle", $0.activity.connections.idle), ("connecting", $0.activity.connections.connecting),
                         ("busy", $0.activity.connections.busy),
-                    ])
+                    ], failure: dataPlane.upstreamFailure)
             },
             policies: settings.policies.map(Status.Policy.init),
             configuration: Status.Configuration(state.report),

@@ -82,6 +82,23 @@ import Testing
         }
     }
 
+    /// It may be back with the next request, and others have the same one: the sidecar is as ready.
+    @Test func readyzTellsOfAHandlerThatIsAway() async throws {
+        let failure = Status.Failure(since: WallTime(seconds: 0), error: "Connection refused")
+        let contents = AdminContents(
+            readiness: { .ready }, status: { .example }, upstreamFailure: { failure })
+        try await withAdmin(contents, on: ["127.0.0.1"], listening: 1) { addresses in
+            let answer = try await exchange("GET /readyz HTTP/1.1", with: addresses[0], host: "localhost")
+            #expect(answer.status == "HTTP/1.1 200 OK")
+            #expect(
+                answer.body
+                    == #"{"status":"ready","upstream":{"ok":false,"error":"Connection refused","#
+                    + #""since":"1970-01-01T00:00:00Z"}}"# + "\n")
+            let stranger = try await exchange("GET /readyz HTTP/1.1", with: addresses[0], host: "evil.example")
+            #expect(stranger.body == #"{"status":"ready"}"# + "\n")
+        }
+    }
+
     // MARK: Status
 
     @Test func statusIsJSON() async throws {

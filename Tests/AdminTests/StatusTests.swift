@@ -19,7 +19,7 @@ import Testing
                 + #""cluster":{"epoch":7,"slots_missing":1,"primaries":["#
                 + #"{"address":"10.0.0.5:6379","slots":16383,"ok":false}]}},"#
                 + #""upstream":{"address":"app:8081","resolved":["10.0.0.1:8081","10.0.0.2:8081"],"#
-                + #""connections":{"idle":1,"busy":2}},"#
+                + #""connections":{"idle":1,"busy":2},"since":"2026-11-23T03:41:07Z","error":"Connection refused"},"#
                 + #""policies":[{"name":"org","per":"org","limit":"20/10s","mode":"enforce"}],"#
                 + #""configuration":{"file":"/etc/tollgate.yaml","hash":"0123456789abcdef","#
                 + #""last_reload":{"at":"2026-11-23T03:41:07Z","ok":false,"errors":["t.yaml:1: a \"b\"\n"]}},"#
@@ -52,6 +52,10 @@ import Testing
             status.json.contains(
                 #""redis":{"address":"unix:/r","ok":true,"reason":null,"detail":null,"since":null,"breaker":{},"#
                     + #""commands_in_flight":0,"topology":null,"cluster":null}"#))
+        status.upstream = Status.Upstream(address: "unix:/h", resolved: [], connections: [])
+        #expect(
+            status.json.contains(
+                #""upstream":{"address":"unix:/h","resolved":[],"connections":{},"since":null,"error":null}"#))
         status.configuration.lastReload = Status.Reload(at: WallTime(seconds: 0), errors: [])
         #expect(status.json.contains(#""last_reload":{"at":"1970-01-01T00:00:00Z","ok":true,"errors":[]}"#))
     }
@@ -81,7 +85,8 @@ extension Status {
                     primaries: [Cluster.Primary(address: "10.0.0.5:6379", slots: 16_383, isOK: false)])),
             upstream: Upstream(
                 address: "app:8081", resolved: ["10.0.0.1:8081", "10.0.0.2:8081"],
-                connections: [("idle", 1), ("busy", 2)]),
+                connections: [("idle", 1), ("busy", 2)],
+                failure: Failure(since: WallTime(seconds: 1_795_405_267), error: "Connection refused")),
             policies: [Policy(name: "org", per: "org", limit: "20/10s", mode: "enforce")],
             configuration: Configuration(
                 file: "/etc/tollgate.yaml", hash: "0123456789abcdef",

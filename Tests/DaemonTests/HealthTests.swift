@@ -16,6 +16,10 @@ import Testing
                 200, #"{"status":"ready","configuration":{"ok":false,"error":"t.yaml:3:1: loops: got x"}}"#, true,
                 "ready; the last reload failed: t.yaml:3:1: loops: got x"
             ),
+            (
+                200, #"{"status":"ready","upstream":{"ok":false,"error":"Connection refused","since":"now"}}"#, true,
+                "ready; the handler can't be connected to since now (Connection refused)"
+            ),
             (503, #"{"status":"starting"}"#, false, "not ready: starting"),
             (
                 503, #"{"status":"redis unavailable","reason":"memory","detail":"Give it more."}"#, false,

@@ -15,6 +15,7 @@ from fixtures.ports import free_port
 from fixtures.programs import Daemon
 from fixtures.upstream import Upstream, reply
 from fixtures.wire import Closed, Connection, Truncated, ask, request_bytes, until
+from test_admin import health
 from test_answers import problem
 
 WIDE = [{"name": "org", "per": "org", "limit": "1000000/1s"}]
@@ -147,15 +148,26 @@ def test_a_handler_that_comes_and_goes_is_told_once(launch, key):
     def listen() -> socket.socket:
         return socket.create_server(("127.0.0.1", port), backlog=64)
 
+    def handler() -> dict:
+        return ask(daemon.admin, "GET", "/status", fields={"Host": "localhost"}).json()["upstream"]
+
+    assert (handler()["since"], handler()["error"]) == (None, None)
     for _ in range(10):
         answers.add(ask(daemon.port, "GET", "/api/listings", key).status)
+        told = handler()
+        assert told["error"] == "Connection refused"
+        line = f"ready; the handler can't be connected to since {told['since']} (Connection refused)\n"
+        assert health("--admin", f"127.0.0.1:{daemon.admin}") == (0, line, "")
         with listen() as listener:
             thread = threading.Thread(target=serve_one, args=(listener,))
             thread.start()
             answers.add(ask(daemon.port, "GET", "/api/listings", key).status)
             thread.join()
+        assert (handler()["since"], handler()["error"]) == (None, None)
+        assert health("--admin", f"127.0.0.1:{daemon.admin}") == (0, "ready\n", "")
     assert answers == {200, 502}
     assert daemon.times_said("upstream can't be connected to error=") == 1
+    assert f'error="Connection refused" upstream.address=127.0.0.1:{port}\n' in daemon.said()
     assert daemon.times_said("upstream is connected to again") == 0
     with listen() as listener:
         thread = threading.Thread(target=serve_one, args=(listener,))

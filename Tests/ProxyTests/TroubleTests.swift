@@ -76,6 +76,42 @@ import Testing
         #expect(told == (0..<8).map { "error began error=\($0)" })
     }
 
+    /// A reload names another handler, which fails alike.
+    @Test func anotherHandlerIsNews() {
+        func handler(_ name: String, _ address: String) -> Trouble.Handler {
+            Trouble.Handler(name: name, address: address)
+        }
+        let trouble = makeTrouble()
+        trouble.failed(failure, of: handler("app:81", "10.0.0.1:81"), at: start)
+        trouble.failed(failure, of: handler("app:81", "10.0.0.2:81"), at: start + .seconds(6))
+        trouble.failed(failure, of: handler("other:81", "10.0.0.3:81"), at: start + .seconds(12))
+        #expect(
+            told == [
+                "error began error=Too many open files upstream.address=10.0.0.1:81",
+                "error began error=Too many open files upstream.address=10.0.0.3:81",
+            ])
+    }
+
+    @Test func thePresentFailureIsOfOneHandlerUntilASuccess() throws {
+        let trouble = makeTrouble()
+        let (one, other) = (
+            Trouble.Handler(name: "a", address: "a:1"), Trouble.Handler(name: "b", address: "b:1")
+        )
+        #expect(trouble.present(of: "a") == nil)
+        trouble.failed(failure, of: one, at: start)
+        let first = try #require(trouble.present(of: "a"))
+        #expect(first.error == "Too many open files")
+        trouble.failed(IOError(errnoCode: 23, reason: "connect"), of: one, at: start + .seconds(1))
+        let second = try #require(trouble.present(of: "a"))
+        #expect(second == UpstreamFailure(since: first.since, error: "Too many open files in system"))
+        #expect(trouble.present(of: "b") == nil)
+        trouble.failed(failure, of: other, at: start + .seconds(2))
+        #expect(trouble.present(of: "a") == nil)
+        #expect(trouble.present(of: "b")?.error == "Too many open files")
+        trouble.succeeded()
+        #expect(trouble.present(of: "b") == nil)
+    }
+
     @Test func successesAloneAreNoNews() {
         let trouble = makeTrouble()
         trouble.succeeded()

@@ -30,8 +30,9 @@ final class UpstreamBench {
         let clock = LoopClock { loop.now }
         let configuration = Snapshot.Upstream(
             fixedAddress: fixedAddress ? try SocketAddress(ipAddress: "127.0.0.1", port: 8081) : nil,
-            authority: Array("127.0.0.1:8081".utf8), ownName: nil, connectTimeout: .seconds(5),
-            idleTimeout: .seconds(60), maxConnections: capacity, responseHeadLimit: responseHeadLimit)
+            address: "127.0.0.1:8081", authority: Array("127.0.0.1:8081".utf8), ownName: nil,
+            connectTimeout: .seconds(5), idleTimeout: .seconds(60), maxConnections: capacity,
+            responseHeadLimit: responseHeadLimit)
         let connector = UpstreamConnector(configuration: configuration, resolver: nil, on: loop, clock: clock) {
             let line = UpstreamLine($0, to: $1, within: $2, on: loop)
             calls.lines.append(line)

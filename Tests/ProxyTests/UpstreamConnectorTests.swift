@@ -25,7 +25,8 @@ import Testing
         bench.lines[2].answer(.success(()))
         #expect(bench.heard.last == "3: new")
         let reason = String(cString: strerror(ECONNREFUSED))
-        #expect(bench.log.lines == ["error upstream can't be connected to error=\(reason)"])
+        #expect(
+            bench.log.lines == ["error upstream can't be connected to error=\(reason) upstream.address=127.0.0.1:8081"])
     }
 
     @Test func aConnectMayFailAtOnce() throws {

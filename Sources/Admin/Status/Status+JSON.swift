@@ -66,6 +66,7 @@ extension Status.Upstream {
         StatusValue([
             "address": .text(address), "resolved": .list(resolved.map(StatusValue.text)),
             "connections": .members(connections.map { .init(name: $0.state, value: .number($0.count)) }),
+            "since": StatusValue(failure?.since.written), "error": StatusValue(failure?.error),
         ])
     }
 }

@@ -101,11 +101,27 @@ package struct Status: Sendable {
         package var resolved: [String]
         /// By state.
         package var connections: [(state: String, count: Int)]
+        /// Nil: it can be connected to, as far as is known.
+        package var failure: Failure?
 
-        package init(address: String, resolved: [String], connections: [(state: String, count: Int)]) {
+        package init(
+            address: String, resolved: [String], connections: [(state: String, count: Int)], failure: Failure? = nil
+        ) {
             self.address = address
             self.resolved = resolved
             self.connections = connections
+            self.failure = failure
+        }
+    }
+
+    /// What fails each time that it is tried.
+    package struct Failure: Sendable, Equatable {
+        package var since: WallTime
+        package var error: String
+
+        package init(since: WallTime, error: String) {
+            self.since = since
+            self.error = error
         }
     }
 

@@ -3,7 +3,14 @@
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-import Octets
+package import Octets
+
+/// Why the handler can't be connected to now, as the last attempt has it.
+package struct UpstreamFailure: Sendable, Equatable {
+    /// The first attempt that failed, of those with no success since.
+    package let since: WallTime
+    package let error: String
+}
 
 /// A failure that comes back as long as its cause lasts: told when it begins and when it is over, not each time.
 ///
@@ -11,13 +18,28 @@ import Octets
 /// meanwhile are told as well, each once and now and then: who has mended one thing has to hear of the next. Shared by all
 /// loops; its lock is taken where a connection is made, never for a request.
 final class Trouble: Sendable {
-    private struct State {
+    /// Which handler it is about: a reload may name another one.
+    struct Handler {
+        /// As `upstream.url` names it.
+        let name: String
+        /// That was tried last.
+        let address: String
+    }
+
+    fileprivate struct Reason: Hashable {
+        /// As it is told.
+        let error: String?
+        let handler: String?
+    }
+
+    fileprivate struct State {
         var failures = 0
         var lastFailure = NIODeadline.distantPast
         var hasSucceeded = false
-        /// As they were told.
-        var reasons: Set<String?> = []
+        var reasons: Set<Reason> = []
         var toldAt = NIODeadline.distantPast
+        /// Since the last success.
+        var present: (failure: UpstreamFailure, handler: String)?
     }
 
     /// Without a failure, until it is over; and from one telling to the next of another error.
@@ -37,19 +59,30 @@ final class Trouble: Sendable {
     }
 
     /// - Parameter error: nil where the message says all.
-    func failed(_ error: (any Error)? = nil, at now: NIODeadline = .now()) {
-        let (isToTell, reason) = state.withLockedValue { state in
+    func failed(_ error: (any Error)? = nil, of handler: Handler? = nil, at now: NIODeadline = .now()) {
+        let reason = Reason(error: error.map(Self.reason), handler: handler?.name)
+        let isToTell = state.withLockedValue { state in
             state.failures += 1
             state.lastFailure = now
             state.hasSucceeded = false
+            state.note(reason)
             let isDue = state.failures == 1 || now >= state.toldAt + Self.quiet
-            guard isDue, state.reasons.count < Self.mostReasons else { return (false, String?.none) }
-            let reason = error.map(Self.reason)
-            guard state.reasons.insert(reason).inserted else { return (false, nil) }
+            guard isDue, state.reasons.count < Self.mostReasons, state.reasons.insert(reason).inserted else {
+                return false
+            }
             state.toldAt = now
-            return (true, reason)
+            return true
         }
-        if isToTell { logger.error(began, metadata: reason.map { ["error": "\($0)"] }) }
+        guard isToTell else { return }
+        var metadata: Logger.Metadata = [:]
+        if let error = reason.error { metadata["error"] = "\(error)" }
+        if let handler { metadata["upstream.address"] = "\(handler.address)" }
+        logger.error(began, metadata: metadata)
+    }
+
+    /// Nil while the handler of that name can be connected to, as far as is known.
+    func present(of handler: String) -> UpstreamFailure? {
+        state.withLockedValue { $0.present.flatMap { $0.handler == handler ? $0.failure : nil } }
     }
 
     /// What an `IOError` says of itself names the system call; the reason is enough.
@@ -58,7 +91,10 @@ final class Trouble: Sendable {
     }
 
     func succeeded() {
-        state.withLockedValue { $0.hasSucceeded = true }
+        state.withLockedValue { state in
+            state.hasSucceeded = true
+            state.present = nil
+        }
     }
 
     /// To be called now and then.
@@ -69,6 +105,14 @@ final class Trouble: Sendable {
             return state.failures
         }
         if failures > 0 { logger.notice(ended, metadata: ["failures": "\(failures)"]) }
+    }
+}
+
+extension Trouble.State {
+    fileprivate mutating func note(_ reason: Trouble.Reason) {
+        guard let error = reason.error, let handler = reason.handler else { return }
+        let since = present.flatMap { $0.handler == handler ? $0.failure.since : nil } ?? .now()
+        present = (UpstreamFailure(since: since, error: error), handler)
     }
 }
 

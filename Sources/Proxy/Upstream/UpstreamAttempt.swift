@@ -23,6 +23,8 @@ struct UpstreamAttempt {
     private var hasAsked = false
     private var isOver = false
     private var failure: (any Error)?
+    /// Where it failed so; nil where nothing was tried.
+    private(set) var failedAt: SocketAddress?
 
     init(until deadline: NIODeadline) {
         self.deadline = deadline
@@ -53,7 +55,7 @@ struct UpstreamAttempt {
         tried.append(target.address)
         // What is ours doesn't say how the handler is, unless nothing else is known.
         let isOurs = Exchange.Fault(connecting: error) == .exhausted
-        if failure == nil || !isOurs { failure = error }
+        if failure == nil || !isOurs { (failure, failedAt) = (error, target.address) }
         // Too few descriptors or buffers for any address. A port or an address of our own may be missing for this one alone,
         // as `::1` is where IPv6 is switched off.
         isOver = isOurs && (error as? IOError)?.errnoCode != EADDRNOTAVAIL

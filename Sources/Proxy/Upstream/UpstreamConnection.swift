@@ -247,9 +247,9 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     /// It ended before its first answer by TLS.
     private func tellOfDoubt(_ pool: UpstreamPool?, _ security: SecuredConnection, isAsked: Bool) {
         if let insecurity = security.insecurity {
-            pool?.failed(insecurity)
+            pool?.failed(insecurity, at: target)
         } else if isAsked, security.server.mayMissCertificate, pool?.hasAnswered == false {
-            pool?.failed(HandshakeFailure.ended(by: security))
+            pool?.failed(HandshakeFailure.ended(by: security), at: target)
         }
     }
 

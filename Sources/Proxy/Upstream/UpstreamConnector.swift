@@ -8,7 +8,18 @@ import TLS
 
 /// Makes a loop's connections to the handler, at whichever of its addresses takes them.
 final class UpstreamConnector {
-    typealias Completion = (Result<UpstreamConnection, any Error>) -> Void
+    typealias Completion = (Result<UpstreamConnection, Failure>) -> Void
+    /// Why there is no connection.
+    struct Failure: Error {
+        let cause: any Error
+        /// Nil where none was tried.
+        let address: SocketAddress?
+
+        fileprivate init(_ attempt: UpstreamAttempt) {
+            cause = attempt.error
+            address = attempt.failedAt
+        }
+    }
     /// Makes the channel of a connection, within a time.
     typealias Dial = (UpstreamConnection, SocketAddress, TimeAmount) -> EventLoopFuture<any Channel>
 
@@ -60,7 +71,7 @@ final class UpstreamConnector {
         guard asking.contains(where: { $0.attempt.deadline <= now }) else { return }
         let late = asking.filter { $0.attempt.deadline <= now }
         asking.removeAll { $0.attempt.deadline <= now }
-        for (attempt, _, then) in late { then(.failure(attempt.error)) }
+        for (attempt, _, then) in late { then(.failure(Failure(attempt))) }
     }
 
     /// Nothing is begun from now on.
@@ -68,11 +79,11 @@ final class UpstreamConnector {
         isClosed = true
         let waiting = asking
         asking = []
-        for (attempt, _, then) in waiting { then(.failure(attempt.error)) }
+        for (attempt, _, then) in waiting { then(.failure(Failure(attempt))) }
     }
 
     private func go(on attempt: UpstreamAttempt, for pool: UpstreamPool, _ then: @escaping Completion) {
-        guard !isClosed else { return then(.failure(attempt.error)) }
+        guard !isClosed else { return then(.failure(Failure(attempt))) }
         var attempt = attempt
         switch attempt.next(of: targets, at: clock.read()) {
         case .connect(let target, let time):
@@ -86,10 +97,9 @@ final class UpstreamConnector {
                 }
             }
         case .ask:
-            guard let resolver, resolver.refresh(at: clock.read()) else { return then(.failure(attempt.error)) }
+            guard let resolver, resolver.refresh(at: clock.read()) else { return then(.failure(Failure(attempt))) }
             asking.append((attempt, pool, then))
-        case .giveUp(let error):
-            then(.failure(error))
+        case .giveUp: then(.failure(Failure(attempt)))
         }
     }
 
@@ -112,7 +122,8 @@ final class UpstreamConnector {
     }
 
     private func connect(
-        to target: UpstreamTarget, within time: TimeAmount, for pool: UpstreamPool, _ then: @escaping Completion
+        to target: UpstreamTarget, within time: TimeAmount, for pool: UpstreamPool,
+        _ then: @escaping (Result<UpstreamConnection, any Error>) -> Void
     ) {
         let connection = UpstreamConnection(pool: pool, target: target, headLimit: responseHeadLimit)
         dial(connection, target.address, time).assumeIsolated().whenComplete { result in

@@ -16,6 +16,8 @@ final class UpstreamPool {
     private let connector: UpstreamConnector
     private let clock: LoopClock
     private let trouble: Trouble
+    /// As `upstream.url` has it.
+    private let address: String
     /// The handler has answered by TLS, so what we show it will do.
     private(set) var hasAnswered = false
 
@@ -31,6 +33,7 @@ final class UpstreamPool {
         self.connector = connector
         self.clock = clock
         self.trouble = trouble
+        address = configuration.address
     }
 
     /// The handler's name was asked for anew. What is connected to an address that it no longer has carries no further
@@ -94,8 +97,12 @@ final class UpstreamPool {
     }
 
     /// One that was made by TLS has ended before its first answer.
-    func failed(_ error: any Error) {
-        trouble.failed(error, at: clock.now)
+    func failed(_ error: any Error, at target: UpstreamTarget) {
+        trouble.failed(error, of: handler(at: target.address), at: clock.now)
+    }
+
+    private func handler(at tried: SocketAddress?) -> Trouble.Handler {
+        Trouble.Handler(name: address, address: tried?.written ?? address)
     }
 
     /// One that was made by TLS has brought an answer.
@@ -167,8 +174,8 @@ final class UpstreamPool {
                 connection.isConnected = true
                 self.perform(self.machine.connected(connection, at: self.clock.now))
             case .failure(let error):
-                self.trouble.failed(error, at: self.clock.now)
-                let fault = Exchange.Fault(connecting: error)
+                self.trouble.failed(error.cause, of: self.handler(at: error.address), at: self.clock.now)
+                let fault = Exchange.Fault(connecting: error.cause)
                 self.perform(self.machine.connectFailed(fault, at: self.clock.now))
             }
         }

@@ -32,15 +32,18 @@ struct HealthReport: Equatable {
             return
         }
         let reload = page.configuration?.error.map { "; the last reload failed: \($0)" } ?? ""
+        let handler =
+            page.upstream.map { "; the handler can't be connected to since \($0.since) (\($0.error))" } ?? ""
+        let rest = reload + handler
         let reason = page.reason.map { " (\($0))" } ?? ""
         let detail = page.detail.map { ": \($0)" } ?? ""
         switch page.status {
-        case "ready": self.init(isGood: true, line: "ready\(reload)")
+        case "ready": self.init(isGood: true, line: "ready\(rest)")
         // Redis serves, and is set up to lose what it is told.
         case "degraded" where page.reason == "eviction":
-            self.init(isGood: true, line: "ready, but degraded\(reason)\(detail)\(reload)")
-        case "degraded": self.init(isGood: true, line: "ready, without Redis\(reason)\(detail)\(reload)")
-        default: self.init(isGood: false, line: "not ready: \(page.status)\(reason)\(detail)\(reload)")
+            self.init(isGood: true, line: "ready, but degraded\(reason)\(detail)\(rest)")
+        case "degraded": self.init(isGood: true, line: "ready, without Redis\(reason)\(detail)\(rest)")
+        default: self.init(isGood: false, line: "not ready: \(page.status)\(reason)\(detail)\(rest)")
         }
     }
 
@@ -53,10 +56,16 @@ struct HealthReport: Equatable {
             var error: String?
         }
 
+        struct Upstream: Decodable {
+            var error: String
+            var since: String
+        }
+
         var status: String
         var reason: String?
         var detail: String?
         var configuration: Configuration?
+        var upstream: Upstream?
 
         /// Requests are welcome.
         var isOpen: Bool { ["ready", "degraded"].contains(status) }
