@@ -5,7 +5,6 @@ import Logging
 import NIOPosix
 import OpenAPI
 import Settings
-import TLS
 
 extension Config {
     struct Check: AsyncParsableCommand {
@@ -34,7 +33,7 @@ extension Config {
 
         func run() async throws {
             var settings = try Configuration.told { () throws(ConfigurationError) in
-                try Settings.load(ConfigurationSources(file: file, looksAtFolders: true))
+                try Settings.load(ConfigurationSources(file: file, looksAtFolders: true, readsSecrets: true))
             } by: {
                 $0.allLines
             }
@@ -48,14 +47,6 @@ extension Config {
 
         /// Settings with the routes that their documents tell.
         private func told(_ settings: Settings, _ warnings: inout [String]) async throws -> Settings {
-            var settings = settings
-            do throws(CertificateFlaw) {
-                let certificates = try settings.upstream.security?.read()
-                settings.upstream.security?.certificates = certificates
-            } catch {
-                Configuration.report(["\(file): upstream.tls: \(error)"])
-                throw Configuration.wrong
-            }
             let discovery = Discovery(
                 on: MultiThreadedEventLoopGroup.singleton,
                 logger: Logger(label: "tollgate") { _ in SwiftLogNoOpLogHandler() })

@@ -134,7 +134,8 @@ TEXTS_HERE_ALONE = ["namespace: 010", "namespace: 2026-11-23", "namespace: 0x10"
 @pytest.mark.parametrize("text", [case for case in valid() if case.values[0] not in TEXTS_HERE_ALONE])
 def test_what_the_reader_takes_the_schema_takes(schema, folder, text):
     (folder / "t.yaml").write_text(text)
-    if tollgate("config", "check", str(folder / "t.yaml")).returncode != 0:
+    # Files that it names needn't be there.
+    if tollgate("config", "show", str(folder / "t.yaml")).returncode != 0:
         return
     for loader in (Core, yaml.SafeLoader):
         errors = [error.message for error in schema.iter_errors(yaml.load(text, loader))]
@@ -194,6 +195,43 @@ def test_warnings_are_told_and_refused_only_on_demand(folder):
     assert (strict.returncode, strict.stderr, strict.stdout) == (78, warning, "")
     file.write_text("drain: {timeout: 30s}\n")
     assert tollgate("config", "check", "--strict", str(file)).returncode == 0
+
+
+def test_files_that_are_named_are_read_as_to_serve(folder):
+    """Whatever keeps it from starting, where that is no matter of flags, variables or the process' own bounds."""
+    file, password, nothing = folder / "t.yaml", folder / "password", folder / "nothing"
+    password.write_text("one\n")
+    cases = {
+        f"redis: {{password_file: {nothing}}}": f"redis.password_file: expected a file with Redis' password, got {nothing}: no such file",
+        f"redis: {{url: 'redis://:two@127.0.0.1:1/0', password_file: {password}}}": (
+            "redis.password_file: redis.url and redis.password_file give different passwords for Redis; keep one of the two"
+        ),
+        f"redis: {{url: 'redis+sentinel://127.0.0.1:1/m', sentinel: {{password_file: {nothing}}}}}": (
+            f"redis.sentinel.password_file: expected a file with the sentinels' password, got {nothing}: no such file"
+        ),
+        f"redis: {{url: 'rediss://127.0.0.1:1/0', tls: {{ca: {nothing}}}}}": (
+            f"redis.tls.ca: expected a file of certificates of authorities, got {nothing}: no such file"
+        ),
+        f"upstream: {{url: 'https://127.0.0.1:1', tls: {{ca: {nothing}}}}}": (
+            f"upstream.tls.ca: expected a file of certificates of authorities, got {nothing}: no such file"
+        ),
+        f"keys: {{check: require, check_file: {nothing}}}": (
+            f"keys.check_file: expected a file of secrets, got {nothing}: no such file "
+            "(tollgatectl check make prints a line of it)"
+        ),
+        f"listen: [{{address: '127.0.0.1:0', tls: {{certificate: {nothing}, key: {nothing}}}}}]": (
+            f"listen[0].tls.certificate: expected a file of a certificate, got {nothing}: no such file"
+        ),
+    }
+    for text, words in cases.items():
+        file.write_text(text)
+        checked = tollgate("config", "check", str(file))
+        assert (checked.returncode, checked.stdout) == (78, ""), text
+        assert words in checked.stderr, text
+        started = tollgate("serve", "--config", str(file))
+        assert (started.returncode, started.stderr) == (78, checked.stderr), text
+    file.write_text(f"redis: {{url: 'redis://:one@127.0.0.1:1/0', password_file: {password}}}")
+    assert tollgate("config", "check", str(file)).returncode == 0
 
 
 def test_a_file_given_twice_is_wrong_usage(folder):
