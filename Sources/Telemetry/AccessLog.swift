@@ -9,7 +9,8 @@ package import NIOCore
 ///
 /// 1. A slow, full or vanished destination never holds up a request: beyond 4 MiB outstanding, lines are dropped and counted.
 /// 2. Trouble is said once on the daemon's own log, and so is its end.
-/// 3. A line is written whole or, where the destination took only part of it, ended, so that the next one is readable.
+/// 3. A line is written whole. Where the destination took only part of it, that is cut off again or, of a pipe, ended, so that
+///    the next one is readable.
 package final class AccessLog: Sendable {
     package enum Destination: Sendable, Equatable {
         case stdout

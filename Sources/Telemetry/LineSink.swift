@@ -61,8 +61,9 @@ package struct LineSink: Sendable {
         }
         var rest = batch
         guard let error = writeAll(&rest, isEnding: isEnding) else { return .written }
-        let before = batch.readableBytes - rest.readableBytes
-        endsInMidLine = before > 0 && batch.getInteger(at: batch.readerIndex + before - 1) != UInt8(ascii: "\n")
+        let written = batch.readableBytesView.dropLast(rest.readableBytes)
+        let begun = written.reversed().prefix { $0 != UInt8(ascii: "\n") }.count
+        endsInMidLine = begun > 0 && !takeBack(begun)
         return .lost(lines: Self.lines(in: rest), error: error)
     }
 
@@ -81,6 +82,20 @@ package struct LineSink: Sendable {
             }
         }
         return nil
+    }
+
+    /// Cuts the beginning of a line off the end of a file of our own: whoever reads JSON would stop there. The descriptor is
+    /// that of the file which it was written to, wherever that was moved.
+    ///
+    /// - Returns: false of what isn't such a file, and where others have written behind it or cut it themselves.
+    private func takeBack(_ octets: Int) -> Bool {
+        // The position of a descriptor that others have too would be theirs as well.
+        guard closes else { return false }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
+        let size = Int(status.st_size)
+        guard lseek(descriptor, 0, SEEK_CUR) == size, octets <= size else { return false }
+        return ftruncate(descriptor, off_t(size - octets)) == 0
     }
 
     static func lines(in buffer: ByteBuffer) -> Int {

@@ -164,6 +164,42 @@ import Testing
             ])
     }
 
+    /// As on a disk that becomes full within a line.
+    @Test func takesBackTheBeginningOfALine() async throws {
+        let (folder, messages) = (try Folder(), Messages())
+        let descriptor = try folder.open("access.log", withRoomFor: 5 * rendered("a").utf8.count / 2)
+        defer { close(descriptor) }
+        let log = try AccessLog(.file(folder["access.log"]), logger: messages.logger)
+        try await Folder.boundingFiles {
+            log.submit(batch("a", "b", "c"), lines: 3)
+            log.submit(batch("d"), lines: 1)
+            await log.flush()
+        }
+        #expect(log.droppedLines == 2)
+        log.submit(batch("e"), lines: 1)
+        await log.close()
+        #expect(Folder.rest(of: descriptor) == rendered("a") + rendered("b") + rendered("e"))
+        #expect(
+            messages.all == [
+                "error access log not written, lines are dropped [\"error\": File too large]",
+                "notice access log written again [\"lines.dropped\": 2]",
+            ])
+    }
+
+    /// Others may write to the same file by the same descriptor.
+    @Test func endsTheBeginningOfALineOnStandardOutput() async throws {
+        let folder = try Folder()
+        let descriptor = try folder.open("out", withRoomFor: 5)
+        defer { close(descriptor) }
+        var sink = LineSink(descriptor: descriptor, closes: false)
+        try await Folder.boundingFiles {
+            let outcome = sink.write(ByteBuffer(string: "abc\ndef\n"), isEnding: { false })
+            #expect(outcome == .lost(lines: 1, error: "File too large"))
+        }
+        #expect(sink.write(ByteBuffer(string: "ghi\n"), isEnding: { false }) == .written)
+        #expect(Folder.rest(of: descriptor) == "abc\nd\nghi\n")
+    }
+
     @Test func survivesAReaderThatLeft() async throws {
         let pipe = try Pipe()
         let messages = Messages()
@@ -300,6 +336,40 @@ private final class Folder: Sendable {
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             return try #require(object?["correlation_id"] as? String)
         }
+    }
+}
+
+extension Folder {
+    /// Far beyond what other tests write meanwhile.
+    private static let bound = 64 << 20
+
+    /// A file, open at its end, that has so many octets less than ``boundingFiles(_:)`` allows.
+    fileprivate func open(_ name: String, withRoomFor octets: Int) throws -> CInt {
+        let descriptor = Foundation.open(self[name], O_RDWR | O_CREAT, 0o600)
+        try #require(descriptor >= 0)
+        try #require(ftruncate(descriptor, off_t(Self.bound - octets)) == 0)
+        try #require(lseek(descriptor, 0, SEEK_END) > 0)
+        return descriptor
+    }
+
+    /// What was written behind its first end.
+    fileprivate static func rest(of descriptor: CInt) -> String {
+        var octets = [UInt8](repeating: 0, count: 8_192)
+        let count = pread(descriptor, &octets, octets.count, off_t(bound - octets.count / 2))
+        return String(decoding: octets.prefix(max(count, 0)).drop { $0 == 0 }, as: UTF8.self)
+    }
+
+    /// No file of the process becomes larger while this runs.
+    fileprivate static func boundingFiles(_ body: () async throws -> Void) async throws {
+        signal(SIGXFSZ, SIG_IGN)
+        let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+        var before = rlimit()
+        try #require(getrlimit(resource, &before) == 0)
+        var bounded = before
+        bounded.rlim_cur = rlim_t(bound)
+        try #require(setrlimit(resource, &bounded) == 0)
+        defer { setrlimit(resource, &before) }
+        try await body()
     }
 }
 
