@@ -90,6 +90,7 @@ let package = Package(
         layer(
             "Settings", ["CYAML", "Endpoints", "LibC", "Limits", "Octets", "TLS", .nioCore],
             settings: [.strictMemorySafety()]),
+        layer("Guesses", ["Settings", .argumentParser]),
         layer("Telemetry", ["LibC", "Octets", .nioCore, .nioConcurrencyHelpers, .logging]),
         layer(
             "OpenAPI",
@@ -112,15 +113,15 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Proxy", "Admin", "Admission", "Digests", "Directory", "Endpoints", "HTTP1", "LibC", "Limits", "Octets",
-                "OpenAPI", "Redis", "Settings", "TLS", "Telemetry",
+                "Proxy", "Admin", "Admission", "Digests", "Directory", "Endpoints", "Guesses", "HTTP1", "LibC",
+                "Limits", "Octets", "OpenAPI", "Redis", "Settings", "TLS", "Telemetry",
                 .argumentParser, .nioCore, .nioConcurrencyHelpers, .nioPosix, .logging,
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "tollgatectl",
             dependencies: [
-                "Directory", "Endpoints", "Keyspace", "LibC", "Limits", "Octets", "Redis", "Settings", "TLS",
+                "Directory", "Endpoints", "Guesses", "Keyspace", "LibC", "Limits", "Octets", "Redis", "Settings", "TLS",
                 .argumentParser,
             ],
             swiftSettings: settings),

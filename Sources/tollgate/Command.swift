@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Guesses
 import Proxy
 import Settings
 
@@ -31,6 +32,33 @@ struct Command: AsyncParsableCommand {
         version: "tollgate \(Version.current)",
         subcommands: [Serve.self, Config.self, HealthCommand.self],
         defaultSubcommand: Serve.self)
+
+    static func main() async {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        do {
+            var command = try parseAsRoot(arguments)
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard let message = hinted(error, of: arguments, isFile: FileManager.default.fileExists) else {
+                exit(withError: error)
+            }
+            Configuration.report([message])
+            exit(withError: ExitCode.validationFailure)
+        }
+    }
+
+    /// What is told of a word that is no subcommand, with what it was meant to be; nil of another error, or where nobody knows.
+    static func hinted(_ error: any Error, of arguments: [String], isFile: (String) -> Bool) -> String? {
+        guard let stray = StrayWord(error, of: arguments, for: self) else { return nil }
+        // Only who serves takes its file by an option.
+        let isToServe = stray.command == Command.self || stray.command == Serve.self
+        return stray.message(
+            meaning: stray.nearest ?? (isToServe && isFile(stray.word) ? "--config \(stray.word)" : nil))
+    }
 }
 
 struct Serve: AsyncParsableCommand {

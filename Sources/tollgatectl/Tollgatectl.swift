@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Guesses
 import Settings
 
 @main
@@ -28,8 +29,9 @@ struct Tollgatectl: AsyncParsableCommand {
         ])
 
     static func main() async {
+        let arguments = movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst()))
         do {
-            let command = try parseAsRoot(movingConnectionOptionsLast(Array(CommandLine.arguments.dropFirst())))
+            let command = try parseAsRoot(arguments)
             do {
                 if var command = command as? any AsyncParsableCommand {
                     try await command.run()
@@ -46,8 +48,15 @@ struct Tollgatectl: AsyncParsableCommand {
                 throw ExitCode.validationFailure
             }
         } catch {
-            exit(withError: error)
+            guard let message = hinted(error, of: arguments) else { exit(withError: error) }
+            Output.note(message)
+            exit(withError: ExitCode.validationFailure)
         }
+    }
+
+    /// What is told of a word that is no subcommand, with the nearest one; nil of another error, or where there is none.
+    static func hinted(_ error: any Error, of arguments: [String]) -> String? {
+        StrayWord(error, of: arguments, for: self).flatMap { $0.message(meaning: $0.nearest) }
     }
 
     private static let connectionOptions: Set<String> = ["--redis", "--namespace", "--config", "--as"]

@@ -49,6 +49,18 @@ import Testing
         #expect(outcome == .init(code: 0, output: "tollgatectl \(Version.current)\n", errors: ""))
     }
 
+    /// As a misspelt option.
+    @Test func aMisspeltVerbHasAGuess() async throws {
+        let outcome = try await tollgatectl("org", "creat", "acme")
+        #expect((outcome.code, outcome.output) == (64, ""))
+        #expect(
+            outcome.errors.hasPrefix(
+                "Error: 2 unexpected arguments: 'creat', 'acme'. Did you mean 'create'?\nUsage: tollgatectl org "))
+        let stranger = try await tollgatectl("org", "marry", "acme")
+        #expect(stranger.code == 64)
+        #expect(stranger.errors.hasPrefix("Error: 2 unexpected arguments: 'marry', 'acme'\nUsage: "))
+    }
+
     /// The script of each shell completes nouns, verbs and options.
     @Test(arguments: ["bash", "zsh", "fish"]) func completionIsGenerated(shell: String) async throws {
         let outcome = try await tollgatectl("--generate-completion-script", shell)

@@ -106,6 +106,27 @@ import Testing
         }
     }
 
+    /// As of a misspelt option.
+    @Test(
+        arguments: [
+            (["config", "chek", "t.yaml"], "2 unexpected arguments: 'chek', 't.yaml'. Did you mean 'check'?"),
+            (["confg"], "Unexpected argument 'confg'. Did you mean 'config'?"),
+            (["t.yaml"], "Unexpected argument 't.yaml'. Did you mean '--config t.yaml'?"),
+            (["serve", "t.yaml"], "Unexpected argument 't.yaml'. Did you mean '--config t.yaml'?"),
+            (["serve", "other"], nil), (["config", "t.yaml"], nil), (["config", "check", "a", "b"], nil),
+            (["--nonsense"], nil), (["--listen", "l", "confg"], nil),
+        ] as [([String], String?)])
+    func strayWordsHaveAGuess(arguments: [String], line: String?) {
+        do {
+            _ = try Command.parseAsRoot(arguments)
+            Issue.record("taken: \(arguments)")
+        } catch {
+            let told = Command.hinted(error, of: arguments) { $0 == "t.yaml" }
+            #expect(told?.split(separator: "\n").first.map(String.init) == line.map { "Error: \($0)" })
+            #expect(told?.contains("\nUsage: tollgate ") != false)
+        }
+    }
+
     @Test func showTakesWhatServeTakes() throws {
         let show = try #require(
             try Command.parseAsRoot(["config", "show", "a.yaml", "--listen", "l", "--admin", "off"]) as? Config.Show)

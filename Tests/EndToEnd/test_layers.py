@@ -15,7 +15,7 @@ FLOORS = [
     {"Endpoints"},
     {"HTTP1", "Limits", "MCP", "Redis", "Telemetry"},
     {"Keyspace", "Settings"},
-    {"Admission", "Directory", "OpenAPI"},
+    {"Admission", "Directory", "Guesses", "OpenAPI"},
     {"Admin", "Proxy"},
     {"tollgate", "tollgatectl"},
 ]
