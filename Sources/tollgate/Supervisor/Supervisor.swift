@@ -25,8 +25,9 @@ final class Supervisor: Sendable {
         var isUnheard = false
     }
 
-    /// Somebody who reads nothing for so long isn't there.
-    private static let mostUnsent = 16
+    /// Somebody who reads nothing for so long isn't there. Fewer than any kernel takes at once (ten, unless
+    /// net.unix.max_dgram_qlen says more), so that whoever has read what there was is told the newest.
+    private static let mostUnsent = 8
     /// Between two looks, at most. A loop that is held up for a moment is none that is dead, so several looks have to find it
     /// silent before the supervisor loses patience.
     private static let longestInterval = Duration.seconds(2)
