@@ -130,6 +130,11 @@ final class ConnectionDriver: Sendable {
         }
     }
 
+    /// Waits until an attempt to connect has come to nothing.
+    func hasFailed() async {
+        while await lastFailure == nil { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+
     /// Waits for that state, which has to come.
     func becomes(ready: Bool) async {
         for await state in states where state == ready { return }

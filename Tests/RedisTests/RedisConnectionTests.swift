@@ -75,6 +75,7 @@ import Testing
             let url = "unix://app:secret@\(server.socketPath)"
             try await ConnectionDriver.run(try RedisEndpoint(parsing: url), Self.patiently) { redis in
                 let wrong = "WRONGPASS invalid username-password pair or user is disabled."
+                await redis.hasFailed()
                 #expect(await redis.send("PING", within: .milliseconds(200)) == .failure(.notConnected(wrong)))
                 #expect(await redis.lastFailure == .server(wrong))
                 try await server.says("OK", to: "ACL", "SETUSER", "app", "on", ">secret", "+@all")
@@ -89,7 +90,7 @@ import Testing
         try await RedisServer.run { server in
             let endpoint = RedisEndpoint(.unix(path: server.socketPath), database: 99)
             try await ConnectionDriver.run(endpoint, Self.patiently) { redis in
-                _ = await redis.send("PING", within: .milliseconds(100))
+                await redis.hasFailed()
                 #expect(await redis.lastFailure == .server("ERR DB index is out of range"))
             }
         }
@@ -149,7 +150,7 @@ import Testing
         let broken = RedisScript(name: "broken", source: "#!lua\nreturn (")
         try await RedisServer.run { server in
             try await ConnectionDriver.run(endpoint(of: server), scripts: [broken], Self.patiently) { redis in
-                _ = await redis.send("PING", within: .milliseconds(100))
+                await redis.hasFailed()
                 #expect(await redis.lastFailure?.serverCode == "ERR")
                 #expect(await !redis.isReady)
             }

@@ -9,11 +9,16 @@ import Testing
 @testable import Redis
 
 @Suite(.timeLimit(.minutes(2))) struct RedisLogTests {
+    /// A busy machine is no outage.
+    private static func patiently(_ configuration: inout RedisConnection.Configuration) {
+        (configuration.connectTimeout, configuration.silence) = (.seconds(20), .seconds(60))
+    }
+
     @Test func aChangeIsOneLineAndNeverShowsThePassword() async throws {
         let log = RecordedLog()
         try await RedisServer.run(.init(users: ["app on >secret ~* +@all"])) { server in
             let endpoint = try RedisEndpoint(parsing: "unix://app:secret@\(server.socketPath)")
-            try await ConnectionDriver.run(endpoint, logger: log.logger) { redis in
+            try await ConnectionDriver.run(endpoint, logger: log.logger, Self.patiently) { redis in
                 await redis.becomes(ready: true)
                 try await server.stop()
                 // Refused about ten times meanwhile.
@@ -56,7 +61,8 @@ import Testing
         try await RedisServer.run(.init(configuration: ["rename-command AUTH \"\"", "rename-command HELLO \"\""])) {
             server in
             let endpoint = try RedisEndpoint(parsing: "unix://app:secret@\(server.socketPath)")
-            try await ConnectionDriver.run(endpoint, logger: log.logger) { redis in
+            try await ConnectionDriver.run(endpoint, logger: log.logger, Self.patiently) { redis in
+                await redis.hasFailed()
                 let failure = await redis.send("PING", within: .milliseconds(200)).failure
                 #expect(failure == .notConnected("ERR unknown command 'AUTH'"))
             }

@@ -52,6 +52,8 @@ package struct RedisCluster: Sendable {
             try await nodes[0].done("CLUSTER", "MEET", "127.0.0.1", "\(node.port)", "\(node.busPort ?? 0)")
         }
         try await settle()
+        // Short until here, since they take each other in that soon. From now on nobody who is busy is taken for dead.
+        for node in nodes { try await node.done("CONFIG", "SET", "cluster-node-timeout", "15000") }
     }
 
     /// Until all that run agree that each hash slot is served.

@@ -88,7 +88,7 @@ package actor RedisServer {
         for _ in 1..<5 {
             let server = try RedisServer(options)
             do {
-                try await server.start()
+                try await server.begin()
                 return server
             } catch let failure as Failure {
                 await server.end()
@@ -102,8 +102,8 @@ package actor RedisServer {
         var template = Array("\(FileManager.default.temporaryDirectory.path)/tollgate-redis-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Failure(description: "no temporary directory: errno \(errno)") }
         directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        tcpPort = options.tcp ? try freePort() : nil
-        busPort = options.isCluster ? try freePort() : nil
+        tcpPort = options.tcp ? try UnusedPort.passing() : nil
+        busPort = options.isCluster ? try UnusedPort.passing() : nil
         password = options.password
         var lines = [
             "port \(tcpPort ?? 0)", "bind 127.0.0.1", "unixsocket \(directory)/redis.sock", "unixsocketperm 700",
@@ -120,6 +120,18 @@ package actor RedisServer {
 
     /// Starts it again after `stop()` or `kill()`, at the same addresses, and waits until it accepts connections.
     package func start() async throws {
+        for _ in 0..<600 {
+            do {
+                return try await begin()
+            } catch let failure as Failure where failure.description.contains("Address already in use") {
+                // Whoever was given its port meanwhile has it for a while only.
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+        try await begin()
+    }
+
+    private func begin() async throws {
         guard incarnation == nil else { throw Failure(description: "the server runs already") }
         let (started, starting) = AsyncThrowingStream<pid_t, any Error>.makeStream()
         let directory = directory
@@ -265,22 +277,4 @@ package actor RedisServer {
             _ = try await execution.standardInputWriter.write("kept\n")
         }
     }
-}
-
-/// A port the kernel holds free at this moment.
-private func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-    guard descriptor >= 0 else { throw RedisServer.Failure(description: "no socket: errno \(errno)") }
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(UInt32(0x7F00_0001).bigEndian)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let status = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-            bind(descriptor, pointer, length) == 0 ? getsockname(descriptor, pointer, &length) : -1
-        }
-    }
-    guard status == 0 else { throw RedisServer.Failure(description: "no free port: errno \(errno)") }
-    return Int(UInt16(bigEndian: address.sin_port))
 }

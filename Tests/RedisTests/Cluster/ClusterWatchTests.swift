@@ -176,7 +176,10 @@ import Testing
             let address = ServerAddress(host: "127.0.0.1", port: try #require(server.tcpPort))
             let endpoint = RedisEndpoint(.cluster(ClusterSeeds(hosts: [address])))
             await #expect(throws: RedisError.unfit(.noCluster)) { try await ClusterWatch.find(endpoint) }
-            try await server.kill()
+        }
+        try await UnusedPort.lend { port in
+            let address = ServerAddress(host: "127.0.0.1", port: port)
+            let endpoint = RedisEndpoint(.cluster(ClusterSeeds(hosts: [address])))
             await #expect(throws: RedisError.notConnected("\(address): connection refused")) {
                 try await ClusterWatch.find(endpoint)
             }
@@ -210,10 +213,10 @@ import Testing
     }
 
     @Test func allOfAProcessFollowByOne() async throws {
-        // Nobody is there any more.
-        let address = try await RedisServer.run(.init(tcp: true)) { server in
-            ServerAddress(host: "127.0.0.1", port: try #require(server.tcpPort))
-        }
+        try await UnusedPort.lend { try await followByOne(ServerAddress(host: "127.0.0.1", port: $0)) }
+    }
+
+    private func followByOne(_ address: ServerAddress) async throws {
         let endpoint = RedisEndpoint(.cluster(ClusterSeeds(hosts: [address])))
         try await watched(endpoint) { watch, log in
             let loop = MultiThreadedEventLoopGroup.singleton.next()
