@@ -9,11 +9,14 @@ import NIOPosix
 
 /// How regularly a loop's ticks come.
 private struct Pace {
+    static let interval = TimeAmount.milliseconds(10)
+
     var lastTick: NIODeadline
-    var longest = TimeAmount.zero
+    /// By how much they came late, all of them together.
+    var late = TimeAmount.zero
 
     mutating func tick(at now: NIODeadline) {
-        longest = max(longest, now - lastTick)
+        late = late + max(.zero, now - lastTick - Self.interval)
         lastTick = now
     }
 }
@@ -59,7 +62,7 @@ package final class GateDriver: Sendable {
             let waiters = NIOLoopBoundBox<[(isReady: Bool, continuation: CheckedContinuation<Void, Never>)]>(
                 [], eventLoop: loop)
             let pace = NIOLoopBoundBox(Pace(lastTick: .now()), eventLoop: loop)
-            let tick = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(10)) { _ in
+            let tick = loop.scheduleRepeatedTask(initialDelay: .zero, delay: Pace.interval) { _ in
                 let gate = bound.value
                 pace.value.tick(at: .now())
                 gate.expire(now: .now())
@@ -122,8 +125,8 @@ package final class GateDriver: Sendable {
         }
     }
 
-    /// A decision, the time from the question to it on the gate's loop, and the longest that the loop went without a tick
-    /// meanwhile: on a busy machine the gate can be no better than that.
+    /// A decision, the time from the question to it on the gate's loop, and how much of it the loop stood still: on a busy
+    /// machine the gate can be no better than that.
     package func timed(
         _ kind: AdmissionRequest.Kind = .protected, key: String? = nil, from address: String = "203.0.113.9",
         client: IPAddress? = nil, route: String? = "/mcp", method: String = "POST", isThrottled: Bool = true
@@ -144,7 +147,7 @@ package final class GateDriver: Sendable {
                     answers += 1
                     precondition(answers == 1, "A decision is given once")
                     pace.value.tick(at: .now())
-                    continuation.resume(returning: (decision, .now() - start, pace.value.longest))
+                    continuation.resume(returning: (decision, .now() - start, pace.value.late))
                 }
             }
         }

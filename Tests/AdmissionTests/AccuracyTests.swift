@@ -285,14 +285,18 @@ import Testing
                     Policy(name: "search", per: .key, limit: odd), Policy(name: "calls", per: .key, .concurrency(3)),
                     Policy(name: "monthly", per: .org, .quota(CalendarQuota(count: 9, per: .month))),
                 ])
-            #expect(await gate.admit(key: "7h3kq2mzxb").isAllowed)
-            #expect(await gate.admit(.publicRoute).isAllowed)
             for (name, most) in [
                 ("tg:1:{acme}:b:org", 128), ("tg:1:{a:203.0.113.9}:b:address", 136),
                 ("tg:1:{acme}:b:search:7h3kq2mzxb", 136),
             ] {
-                let usage = try #require(try await booth.client.send("MEMORY", "USAGE", name).integer)
-                #expect(usage <= most, "\(name): \(usage)")
+                var usage: Int64?
+                // It ends half a second after its call, which a busy machine may take to look.
+                while usage == nil {
+                    _ = await gate.admit(key: "7h3kq2mzxb")
+                    _ = await gate.admit(.publicRoute)
+                    usage = try await booth.client.send("MEMORY", "USAGE", name).integer
+                }
+                #expect(usage ?? .max <= most, "\(name)")
             }
             for name in try await booth.client.send("KEYS", "*").array ?? [] {
                 let name = name.text ?? ""

@@ -162,8 +162,11 @@ private let minute: Int64 = 60_000_000
             let elapsed = try #require(admitted.last) - admitted[0]
             let most = 20 + elapsed * 50 / 1_000_000
             #expect(admitted.count <= most + 1)
+            // What a full bucket misses while nobody has a processor to ask.
+            let idle = zip(admitted, admitted.dropFirst()).map { max(0, $1 - $0 - 400_000) }.reduce(0, +)
+            let missed = idle * 50 / 1_000_000
             // How fast callers ask is the machine's affair; that 99 % pass is shown with built daemons.
-            #expect(admitted.count >= most / 2)
+            #expect(admitted.count >= (most - missed) / 2)
         }
     }
 }

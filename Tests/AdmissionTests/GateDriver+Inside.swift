@@ -37,6 +37,11 @@ extension GateDriver {
         while try await !adopted() { try await Task.sleep(for: .milliseconds(1)) }
     }
 
+    func isReady() async throws -> Bool {
+        let gate = gate
+        return try await gate.eventLoop.submit { gate.value.fault == nil }.get()
+    }
+
     /// Decisions that wait for an answer of Redis.
     func pending() async throws -> Int {
         let gate = gate

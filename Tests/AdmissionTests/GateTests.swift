@@ -8,7 +8,8 @@ import Testing
 @testable import Limits
 @testable import Octets
 
-private let minute = 60_000_000
+/// In which a bucket refills, so that no run is slow enough to get a token back.
+private let day = 86_400_000_000
 
 @Suite struct GateTests {
     // MARK: Who pays
@@ -17,10 +18,9 @@ private let minute = 60_000_000
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
-            // Refilled in a day, so that no run is slow enough to get a token back.
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 15, periodMicroseconds: 1440 * minute)),
-                Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: 1440 * minute)),
+                Policy(name: "address", per: .address, limit: Limit(count: 15, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: day)),
             ])
             for left in (0..<20).reversed() {
                 let decision = await gate.admit(key: "laptop")
@@ -41,9 +41,9 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "wide", per: .global, limit: Limit(count: 100, periodMicroseconds: minute)),
-                Policy(name: "org", per: .org, limit: Limit(count: 2, periodMicroseconds: minute)),
-                Policy(name: "key", per: .key, limit: Limit(count: 1, periodMicroseconds: minute)),
+                Policy(name: "wide", per: .global, limit: Limit(count: 100, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 2, periodMicroseconds: day)),
+                Policy(name: "key", per: .key, limit: Limit(count: 1, periodMicroseconds: day)),
             ])
             #expect(await gate.admit(key: "laptop").remaining == [99, 1, 0])
             let decision = await gate.admit(key: "laptop")
@@ -55,7 +55,7 @@ private let minute = 60_000_000
             #expect(limits.statuses.map(\.isDenied) == [false, false, true])
             // All or nothing: the others weren't charged.
             #expect(limits.statuses.map(\.remaining) == [99, 1, 0])
-            #expect((58_000_000...60_000_000).contains(limits.statuses[2].retryAfterMicroseconds))
+            #expect((86_340_000_000...86_400_000_000).contains(limits.statuses[2].retryAfterMicroseconds))
             #expect(limits.statuses[0].retryAfterMicroseconds == 0)
             #expect(
                 try await booth.buckets() == [
@@ -67,11 +67,11 @@ private let minute = 60_000_000
     @Test func whatIsRefusedBeforehandIsPaidByTheAddressAlone() async throws {
         try await Tollbooth.open { booth in
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: minute)),
-                Policy(name: "global", per: .global, limit: Limit(count: 9, periodMicroseconds: minute)),
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: day)),
+                Policy(name: "global", per: .global, limit: Limit(count: 9, periodMicroseconds: day)),
                 Policy(
                     name: "known", per: .address, appliesTo: .authenticated,
-                    limit: Limit(count: 9, periodMicroseconds: minute)),
+                    limit: Limit(count: 9, periodMicroseconds: day)),
             ])
             #expect(await gate.admit(.refusal).remaining == [1])
             #expect(await gate.admit(.refusal).remaining == [0])
@@ -88,8 +88,8 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: 1440 * minute)),
-                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: 1440 * minute)),
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: day)),
             ])
             // A key that isn't known is a guess like any other.
             #expect(await gate.admit(.judged, key: "desktop").remaining == [1])
@@ -110,8 +110,8 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: 1440 * minute)),
-                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: 1440 * minute), cost: 3),
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: day), cost: 3),
                 Policy(name: "calls", per: .key, .concurrency(1)),
                 Policy(name: "month", per: .key, .quota(CalendarQuota(count: 9, per: .month))),
             ])
@@ -126,9 +126,9 @@ private let minute = 60_000_000
     @Test func aPublicRouteIsPaidByAddressAndGlobal() async throws {
         try await Tollbooth.open { booth in
             let gate = try await booth.gate([
-                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: minute)),
-                Policy(name: "global", per: .global, limit: Limit(count: 9, periodMicroseconds: minute)),
-                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: minute)),
+                Policy(name: "org", per: .org, limit: Limit(count: 5, periodMicroseconds: day)),
+                Policy(name: "global", per: .global, limit: Limit(count: 9, periodMicroseconds: day)),
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: day)),
             ])
             // No credential is looked at.
             let decision = await gate.admit(.publicRoute, key: "nobody")
@@ -145,7 +145,7 @@ private let minute = 60_000_000
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
                 Policy(
-                    name: "address", per: .address, appliesTo: .all, limit: Limit(count: 1, periodMicroseconds: minute))
+                    name: "address", per: .address, appliesTo: .all, limit: Limit(count: 1, periodMicroseconds: day))
             ])
             #expect(await gate.admit(.publicRoute).remaining == [0])
             #expect(await gate.admit(.publicRoute).reason == .rateLimited(policies: [0]))
@@ -166,7 +166,7 @@ private let minute = 60_000_000
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
-            let limit = Limit(count: 5, periodMicroseconds: minute)
+            let limit = Limit(count: 5, periodMicroseconds: day)
             let gate = try await booth.gate([
                 Policy(name: "mcp", per: .key, limit: limit, match: .init(routes: ["/mcp"])),
                 Policy(name: "write", per: .key, limit: limit, cost: 2, match: .init(methods: ["POST", "PUT"])),
@@ -199,7 +199,7 @@ private let minute = 60_000_000
     @Test func refusedCredentialsAreChargedToTheAddress() async throws {
         try await Tollbooth.open { booth in
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 4, periodMicroseconds: minute))
+                Policy(name: "address", per: .address, limit: Limit(count: 4, periodMicroseconds: day))
             ])
             let missing = await gate.admit()
             #expect(missing.reason == .missing)
@@ -220,8 +220,8 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 1, periodMicroseconds: minute)),
-                Policy(name: "org", per: .org, limit: Limit(count: 9, periodMicroseconds: minute)),
+                Policy(name: "address", per: .address, limit: Limit(count: 1, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 9, periodMicroseconds: day)),
             ])
             #expect(await gate.admit().reason == .missing)
             #expect(await gate.admit().reason == .rateLimited(policies: [0]))
@@ -232,8 +232,8 @@ private let minute = 60_000_000
     @Test func anonymousCallersPassWhereTheyMay() async throws {
         try await Tollbooth.open { booth in
             let gate = try await booth.gate([
-                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: minute)),
-                Policy(name: "global", per: .global, limit: Limit(count: 9, periodMicroseconds: minute)),
+                Policy(name: "address", per: .address, limit: Limit(count: 2, periodMicroseconds: day)),
+                Policy(name: "global", per: .global, limit: Limit(count: 9, periodMicroseconds: day)),
             ]) { $0.allowsAnonymous = true }
             #expect(await gate.admit().remaining == [1, 8])
             #expect(await gate.admit().remaining == [0, 7])
@@ -254,7 +254,10 @@ private let minute = 60_000_000
             try await booth.key("within", of: "acme", ["not_before": "\(now - 500)", "expires_at": "\(now + 500)"])
             try await booth.key("rotated", of: "acme", ["revoked_at": "\(now - 5)"])
             try await booth.key("theirs", of: "gone")
-            let gate = try await booth.gate()
+            let gate = try await booth.gate([
+                Policy(name: "address", per: .address, limit: Limit(count: 15, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 20, periodMicroseconds: day)),
+            ])
             // Cold, then warm: the second rests on the cached record and is confirmed.
             for _ in 0..<2 {
                 #expect(await gate.admit(key: "revoked").reason == .revoked)
@@ -311,12 +314,24 @@ private let minute = 60_000_000
             for junk in 0..<150 {
                 #expect(await gate.admit(key: "junk\(junk)", from: "203.0.113.\(junk / 10)").reason == .unknown)
             }
-            for _ in 0..<5 { #expect(await gate.admit(key: "junk149").reason == .unknown) }
             #expect(await gate.admit(key: "laptop").isAllowed)
-            let counters = try await gate.counters()
-            #expect(counters.keys.lookups == 151)
-            #expect(counters.keys.loads == 1)
-            #expect(counters.keys.unknownFromCache == 5)
+            let before = try await gate.counters().keys
+            #expect(before.lookups == 151)
+            #expect(before.loads == 1)
+            #expect(before.unknownFromCache == 0)
+            var (asked, took) = (0, Duration.zero)
+            // On a busy machine a second may be over before all have asked.
+            repeat {
+                asked += 1
+                took = await ContinuousClock().measure {
+                    for _ in 0..<6 { #expect(await gate.admit(key: "more\(asked)").reason == .unknown) }
+                }
+            } while took > .seconds(1) && asked < 20
+            let counters = try await gate.counters().keys
+            #expect(counters.lookups - before.lookups + counters.unknownFromCache == 6 * asked)
+            #expect(counters.lookups - before.lookups >= asked)
+            if asked == 1 { #expect(counters.unknownFromCache == 5) }
+            #expect(counters.unknownFromCache >= 5)
         }
     }
 
@@ -328,8 +343,12 @@ private let minute = 60_000_000
             try await booth.key("laptop", of: "acme")
             let clock = ContinuousClock()
             let start = clock.now
-            while await !gate.admit(key: "laptop").isAllowed { try #require(clock.now - start < .seconds(3)) }
-            #expect(clock.now - start < .milliseconds(1_500))
+            var asked = start
+            // Whoever asks after the second is told; it may be answered late.
+            while await !gate.admit(key: "laptop").isAllowed {
+                try #require(asked - start < .milliseconds(1_010))
+                asked = clock.now
+            }
         }
     }
 
@@ -340,8 +359,8 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "org", per: .org, limit: Limit(count: 3, periodMicroseconds: minute)),
-                Policy(name: "big", per: .key, limit: Limit(count: 5, periodMicroseconds: minute), cost: 6),
+                Policy(name: "org", per: .org, limit: Limit(count: 3, periodMicroseconds: day)),
+                Policy(name: "big", per: .key, limit: Limit(count: 5, periodMicroseconds: day), cost: 6),
             ])
             let decision = await gate.admit(key: "laptop")
             #expect(decision.reason == .costExceedsCapacity(policy: 1, cost: 6, capacity: 5))
@@ -358,8 +377,8 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "none", per: .key, limit: Limit(count: 0, periodMicroseconds: minute)),
-                Policy(name: "org", per: .org, limit: Limit(count: 3, periodMicroseconds: minute)),
+                Policy(name: "none", per: .key, limit: Limit(count: 0, periodMicroseconds: day)),
+                Policy(name: "org", per: .org, limit: Limit(count: 3, periodMicroseconds: day)),
             ])
             let decision = await gate.admit(key: "laptop")
             #expect(decision.reason == .costExceedsCapacity(policy: 0, cost: 1, capacity: 0))
@@ -379,7 +398,7 @@ private let minute = 60_000_000
             try await booth.key("phone", of: "acme")
             try await booth.organization("other")
             try await booth.key("desk", of: "other")
-            let limit = Limit(count: 5, periodMicroseconds: minute)
+            let limit = Limit(count: 5, periodMicroseconds: day)
             let gate = try await booth.gate([
                 Policy(name: "search", per: .key, limit: limit), Policy(name: "write", per: .key, limit: limit),
                 Policy(name: "org", per: .org, limit: limit),
@@ -389,7 +408,7 @@ private let minute = 60_000_000
             #expect(await gate.admit(key: "desk").limits?.statuses.map(\.capacity) == [5, 5, 5])
             #expect(
                 await gate.admit(key: "laptop").limits?.statuses[0].allowance
-                    == .rate(Limit(count: 7, periodMicroseconds: minute, burst: 9)))
+                    == .rate(Limit(count: 7, periodMicroseconds: 60_000_000, burst: 9)))
         }
     }
 
@@ -398,13 +417,13 @@ private let minute = 60_000_000
             try await booth.organization("acme")
             try await booth.key("laptop", of: "acme")
             let gate = try await booth.gate([
-                Policy(name: "key", per: .key, limit: Limit(count: 10, periodMicroseconds: 600_000_000))
+                Policy(name: "key", per: .key, limit: Limit(count: 10, periodMicroseconds: day))
             ])
             for _ in 0..<4 { _ = await gate.admit(key: "laptop") }
-            try await booth.change("laptop", of: "acme", ["limits": "key=20/10m"])
+            try await booth.change("laptop", of: "acme", ["limits": "key=20/d"])
             // A bucket is what is owed in tokens: four of ten are four of twenty.
             #expect(await gate.admit(key: "laptop").remaining == [15])
-            try await booth.change("laptop", of: "acme", ["limits": "key=0/10m"])
+            try await booth.change("laptop", of: "acme", ["limits": "key=0/d"])
             #expect(
                 await gate.admit(key: "laptop").reason == .costExceedsCapacity(policy: 0, cost: 1, capacity: 0))
             try await booth.change("laptop", of: "acme", ["limits": ""])
@@ -416,7 +435,7 @@ private let minute = 60_000_000
         try await Tollbooth.open { booth in
             try await booth.organization("acme", limits: "global=1/1m address=1/1m typo=1/1m broken")
             try await booth.key("laptop", of: "acme", ["limits": "org=1/1m key=99/1m"])
-            let limit = Limit(count: 5, periodMicroseconds: minute)
+            let limit = Limit(count: 5, periodMicroseconds: day)
             let gate = try await booth.gate([
                 Policy(name: "global", per: .global, limit: limit),
                 Policy(name: "address", per: .address, appliesTo: .all, limit: limit),
@@ -433,7 +452,7 @@ private let minute = 60_000_000
             try await booth.key("old", of: "acme")
             try await booth.key("new", of: "acme", ["subject": "old"])
             let gate = try await booth.gate([
-                Policy(name: "key", per: .key, limit: Limit(count: 5, periodMicroseconds: minute))
+                Policy(name: "key", per: .key, limit: Limit(count: 5, periodMicroseconds: day))
             ])
             #expect(await gate.admit(key: "old").remaining == [4])
             #expect(await gate.admit(key: "new").remaining == [3])

@@ -204,11 +204,12 @@ import Testing
         try await Tollbooth.open { booth in
             try await booth.organization("acme")
             for key in 0..<20 { try await booth.key("key\(key)", of: "acme") }
-            let gate = try await booth.gate([]) { $0.timeout = .milliseconds(300) }
+            // In which Redis answers on a busy machine too, and which isn't enough for all of the junk.
+            let gate = try await booth.gate([]) { $0.timeout = .seconds(2) }
             await gate.knows("key0")
             let began = ContinuousClock.now
             let reasons = await withTaskGroup(of: Denial.Reason?.self) { group in
-                for junk in 0..<2_000 { group.addTask { await gate.admit(key: "junk\(junk)").reason } }
+                for junk in 0..<3_000 { group.addTask { await gate.admit(key: "junk\(junk)").reason } }
                 // All of it has been asked about, or waits.
                 group.addTask {
                     #expect(await gate.admit(key: "key0").isAllowed)
@@ -221,8 +222,8 @@ import Testing
             let unknown = reasons.count { $0 == .unknown }
             #expect(unknown >= LookupBudget.blockPerSecond)
             #expect(Double(unknown) <= Double(LookupBudget.blockPerSecond) * (1 + seconds))
-            #expect(reasons.count { $0 == .lookupBudget } == 2_000 - unknown)
-            #expect(try await gate.counters().keys.lookupsRefused == 2_000 - unknown)
+            #expect(reasons.count { $0 == .lookupBudget } == 3_000 - unknown)
+            #expect(try await gate.counters().keys.lookupsRefused == 3_000 - unknown)
         }
     }
 

@@ -179,6 +179,8 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             let gate = try await booth.gate(Self.policies) { $0.usageRetentionSeconds = 5_000 }
             let revision = try await booth.client.send("HGET", "tg:1:{acme}", "rev")
             let before = try #require(try await booth.client.send("TIME").array?.first?.text.flatMap { Int($0) })
+            // At the next tick.
+            await gate.becomesReady()
             #expect(await gate.call(["search"], key: "laptop", costs: [5, 1]).isAllowed)
             let after = try #require(try await booth.client.send("TIME").array?.first?.text.flatMap { Int($0) })
             try await expectUsage(["laptop:search:a": 1, "laptop:search:c": 5], booth)
@@ -243,7 +245,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             let gate = try await booth.gate(Self.policies) {
                 $0.onFailure = .open
                 // Of each of the first requests without Redis; none with it is that late.
-                $0.timeout = .seconds(1)
+                $0.timeout = .seconds(5)
             }
             #expect(await gate.call(["search"], key: "laptop", costs: [5, 1]).isAllowed)
             try await expectUsage(["laptop:search:a": 1, "laptop:search:c": 5], booth)
@@ -281,7 +283,7 @@ private let day = Limit(count: 1_000, periodMicroseconds: 86_400_000_000)
             ]) {
                 $0.onFailure = .local
                 $0.localShare = 0.5
-                $0.timeout = .seconds(1)
+                $0.timeout = .seconds(5)
             }
             #expect(await gate.admit(.announced, key: "laptop").isAllowed)
             try await booth.kill()

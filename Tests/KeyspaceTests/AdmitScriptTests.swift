@@ -191,8 +191,12 @@ import Testing
             #expect((40_000...100_000).contains(left))
 
             let odd = [(name: "c", Asked(limit: limit, shape: shape, cost: 1))]
-            let second = try await ask(booth.client, RedisScript.admit, odd)
-            let last = try #require(try await booth.client.send("PEXPIRETIME", "c").integer)
+            var (second, last): (Answer, Int64)
+            // Until somebody looks before it has ended.
+            repeat {
+                second = try await ask(booth.client, RedisScript.admit, odd)
+                last = try #require(try await booth.client.send("PEXPIRETIME", "c").integer)
+            } while last == -2
             #expect((0...1).contains(Int(last) - (second.now / 1_000 + 1_429)))
         }
     }
@@ -260,7 +264,7 @@ import Testing
             let state = BucketState(
                 owed: shape.unitsPerToken, unitsPerToken: shape.unitsPerToken, writtenAt: begun.now)
             _ = try await booth.client.set("b\(last)", to: state.packed)
-            _ = try await booth.client.send("PEXPIRE", "b\(last)", "4000")
+            _ = try await booth.client.send("PEXPIRE", "b\(last)", "40000")
             var command = RedisCommand(RedisScript.admit, keyCount: rates)
             for (name, _) in asked { command.append(name) }
             command.append("")
@@ -274,7 +278,7 @@ import Testing
             #expect(numbers[1] == 0)
             #expect(numbers[2..<2 + last].allSatisfy { $0 == 0 })
             #expect(numbers[(2 + rates)..<(2 + rates + last)].allSatisfy { $0 == 0 })
-            #expect((1...4_001_000).contains(numbers[2 + rates + last]))
+            #expect((1...40_001_000).contains(numbers[2 + rates + last]))
         }
     }
 
