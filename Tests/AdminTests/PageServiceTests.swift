@@ -94,9 +94,9 @@ import Testing
     /// Its seconds wait in the history, and after a while it is ended.
     @Test func aReaderThatTakesNothingIsEnded() async throws {
         let recorder = Self.busyRecorder()
+        let began = ContinuousClock.now
         try await Self.withPage(recorder, reads: false) { _, _, _ in
             try await Self.wait { recorder.isWatched }
-            let began = ContinuousClock.now
             try await Self.wait { !recorder.isWatched }
             #expect(ContinuousClock.now - began > .seconds(PageStream.patience - 2))
         }

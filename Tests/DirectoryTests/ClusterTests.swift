@@ -14,7 +14,7 @@ import Testing
     private static let policies = [
         Policy(name: "address", per: .address, appliesTo: .all, limit: Limit(count: 900, periodMicroseconds: day)),
         Policy(name: "org", per: .org, limit: Limit(count: 900, periodMicroseconds: day)),
-        Policy(name: "daily", per: .key, .quota(CalendarQuota(count: 900, per: .day))),
+        Policy(name: "daily", per: .key, .quota(CalendarQuota(count: 900, per: .month))),
         Policy(name: "calls", per: .key, .concurrency(90)),
         Policy(name: "all-calls", per: .global, .concurrency(90)),
         Policy(name: "all", per: .global, limit: Limit(count: 900, periodMicroseconds: day)),

@@ -76,6 +76,10 @@ import Testing
         init() async throws {
             var sockets: [CInt] = [0, 0]
             try #require(socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &sockets) == 0)
+            // Whatever the kernel gives otherwise.
+            var room: CInt = 200_000
+            try #require(
+                setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &room, socklen_t(MemoryLayout<CInt>.size)) == 0)
             peer = sockets[1]
             let loop = loop
             (writer, counter) = try await loop.submit {

@@ -120,9 +120,9 @@ import Testing
     }
 
     @Test func whoNeverAnswersIsLeft() async throws {
-        #expect(try await ask([], stays: true, within: .milliseconds(200)) == .failure(.tooSlow))
+        #expect(try await ask([], stays: true, within: .seconds(1)) == .failure(.tooSlow))
         let beginning = Array("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".utf8)
-        #expect(try await ask(beginning, stays: true, within: .milliseconds(200)) == .failure(.tooSlow))
+        #expect(try await ask(beginning, stays: true, within: .seconds(1)) == .failure(.tooSlow))
     }
 
     @Test func whereNobodyListensItIsSaid() async throws {
