@@ -76,11 +76,6 @@ extension RedisConnection {
             return true
         }
 
-        /// Until when a link may prepare; nil while none does.
-        var preparedBefore: NIODeadline? {
-            if case .preparing(_, let since) = state { since + timing.preparation } else { nil }
-        }
-
         enum Loss {
             case none
             case reconnects(after: Failure)

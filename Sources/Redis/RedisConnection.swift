@@ -302,9 +302,9 @@ package final class RedisConnection {
         }
     }
 
+    /// All of it has the time that the machine gives it, which moves where the process stood still.
     private func prepare(_ handler: RedisChannelHandler) {
-        let deadline = eventLoop.now + configuration.preparation(of: endpoint)
-        handler.greet(endpoint, loading: scripts, isCautious: isRefused, before: deadline) { greeted in
+        handler.greet(endpoint, loading: scripts, isCautious: isRefused, before: .distantFuture) { greeted in
             switch greeted {
             case .success: self.check(handler)
             case .failure(let error): handler.close(error)
@@ -315,9 +315,7 @@ package final class RedisConnection {
     private func check(_ handler: RedisChannelHandler) {
         guard let onConnect else { return ready(handler) }
         onConnect({ command, completion in
-            // It may have moved since the greeting began, as the process stood still.
-            let deadline = self.machine.preparedBefore ?? self.eventLoop.now
-            handler.send(command, deadline: deadline, completion)
+            handler.send(command, deadline: .distantFuture, completion)
         }) { verdict in
             switch verdict {
             case .success: self.ready(handler)

@@ -126,8 +126,9 @@ import Testing
             try await server.freeze()
             try await ConnectionDriver.run(endpoint(of: server), { $0.connectTimeout = .milliseconds(200) }) { redis in
                 let outcomes = try await redis.begin([RedisCommand("PING")])
-                // The first attempt came to nothing.
+                // The first attempt came to nothing, when the time was over that all of it has.
                 await redis.hasFailed()
+                #expect(await redis.lastFailure == .notConnected("no answer to the first commands"))
                 let asked = ContinuousClock.now
                 guard case .notConnected? = await redis.send("PING", within: .milliseconds(50)).failure else {
                     Issue.record("Nobody could be asked")
