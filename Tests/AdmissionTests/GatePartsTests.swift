@@ -101,6 +101,50 @@ import Testing
         #expect(decisions.map(\.remaining) == [[1]])
     }
 
+    private func pass(_ time: TimeAmount) {
+        bench.pass(time) { gate.expire(now: $0, having: .zero) }
+    }
+
+    /// docs/reliability.md, "What callers hear": one caller alone finds out by three requests.
+    @Test func aRedisThatFallsSilentCostsARequestItsOwnTimeAndTheFourthNone() throws {
+        var reasons: [Denial.Reason?] = []
+        func call() { ask { decision, _ in reasons.append(decision.reason) } }
+        call()
+        answerLookup()
+        bench.redis.answer(.organization(), .record(of: "mcp_laptop"))
+        bench.redis.answer(.integer(1), try units(1))
+        #expect(reasons == [nil])
+        for count in 1...3 {
+            call()
+            pass(.milliseconds(240))
+            #expect(reasons.count == count)
+            pass(.milliseconds(10))
+            #expect(reasons.count == count + 1)
+        }
+        call()
+        let third = Denial.Reason.limiterUnavailable(detail: "no answer of Redis in time")
+        let fourth = Denial.Reason.limiterUnavailable(detail: "Redis doesn't answer")
+        #expect(reasons == [nil, .limiterSlow, .limiterSlow, third, fourth])
+        #expect(bench.link.traffic.timeouts == 3)
+    }
+
+    /// Before its first answer, or 100 ms later by one: a question has a time of its own.
+    @Test(arguments: [(0, 250), (1, 350)])
+    func aFirstCallThatFallsSilentHasAnEnd(answered: Int, end: Int64) {
+        var reason: Denial.Reason?
+        ask { decision, _ in reason = decision.reason }
+        for _ in 0..<answered {
+            pass(.milliseconds(100))
+            answerLookup()
+        }
+        pass(.milliseconds(end - 100 * Int64(answered) - 10))
+        #expect(reason == nil)
+        pass(.milliseconds(10))
+        #expect(reason == .limiterSlow)
+        #expect(bench.link.breakerState == .closed)
+        #expect(bench.link.traffic.timeouts == 1)
+    }
+
     /// It may have been carried out when its connection was lost, which does no harm twice; a charge does.
     @Test func aQuestionThatTakesNothingIsAskedAgain() throws {
         var decisions: [Decision] = []

@@ -93,19 +93,26 @@ import Testing
         }
     }
 
-    /// On a cluster plans have a server of their own, which is as silent to those that wait for them.
-    @Test func aPlanThatNobodyTellsCountsAgainstItsServer() {
-        let bench = Bench()
-        let plans = PlanBook(on: bench.store, complaints: Complaints(about: [], to: Bench.logger))
-        bench.redis.isReady = false
-        for count in 1...3 {
-            var known: Bool?
-            plans.with("gold") { known = $0 }
-            bench.loop.advanceTime(by: .milliseconds(250))
-            bench.redis.answer(.failure(.notConnected("still connecting")))
-            #expect(known == false)
-            #expect(bench.link.breakerState == (count < 3 ? .closed : .open))
+    /// It is asked for once more by the next one: nothing was learned.
+    @Test func aPlanThatDoesNotComeIsAnAbsence() {
+        let reader = Reader()
+        for (name, error, absence) in [
+            ("a", RedisError.timeout, Absence.late), ("b", .notConnected("gone"), .failed(.notConnected("gone"))),
+            ("c", .server("ERR odd"), .failed(.server("ERR odd"))),
+        ] {
+            reader.ask(name, for: "laptop")
+            reader.answerLookup(.text("acme laptop"))
+            reader.redis.answer(.organization(plan: "gold"), .record(of: "laptop"))
+            #expect(reader.redis.scripts == ["plan"])
+            reader.bench.loop.advanceTime(by: .milliseconds(250))
+            reader.redis.answer(.failure(error))
+            #expect(reader.seen[name] == [.absent(absence)])
         }
+        reader.ask("d", for: "laptop")
+        reader.answerLookup(.text("acme laptop"))
+        reader.redis.answer(.organization(plan: "gold"), .record(of: "laptop"))
+        reader.redis.answer(.text("1"), .null)
+        #expect(reader.seen["d"] == [.key("acme/laptop", isFresh: true)])
     }
 
     @Test func aKeyIsLookedUpOnceHoweverManyAsk() {

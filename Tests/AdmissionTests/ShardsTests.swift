@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AdmissionSupport
 import Endpoints
 import Keyspace
 import NIOCore
@@ -247,6 +248,36 @@ import Testing
         let before = bench.doubts
         bench.pass(.seconds(1))
         #expect((8...12).contains(bench.doubts - before), "The watch is asked ten times a second")
+    }
+
+    /// Plans have a server of their own, which is as silent to those that wait for them.
+    @Test(arguments: [RedisError.timeout, .notConnected("still connecting")])
+    func aPlanThatNobodyTellsCountsAgainstItsServer(error: RedisError) throws {
+        let slot = Int(HashSlot(of: "{:m}").number)
+        try bench.draw([(1, 0, slot - 1), (2, slot, slot), (1, slot + 1, 16_383)])
+        bench[2].isReady = error == .timeout
+        let gate = Gate(ClusterBench.configuration([]), on: bench.store, logger: Bench.logger, recordCapacity: 100)
+        let link = bench.store.link(of: bench.store.names.planRevision)
+        let request = AdmissionRequest(
+            kind: .protected, credential: .presented(Array("mcp_laptop".utf8)), address: "203.0.113.9",
+            selection: PolicySelection())
+        for count in 1...3 {
+            var reason: Denial.Reason?
+            gate.admit(request, at: bench.loop.now) { decision, _ in reason = decision.reason }
+            bench[1].answer(.text("acme laptop"))
+            bench[1].answer(.text("id"))
+            bench[1].answer(.organization(plan: "gold"), .record(of: "mcp_laptop"))
+            #expect(bench[2].scripts == ["plan"])
+            bench.loop.advanceTime(by: .milliseconds(250))
+            #expect(reason == nil)
+            bench[2].answer(.failure(error))
+            let isLate = error == .timeout
+            let silence = isLate ? "no answer of Redis in time" : "not connected: still connecting"
+            #expect(reason == (isLate && count < 3 ? .limiterSlow : .limiterUnavailable(detail: silence)))
+            #expect(link.traffic.timeouts == (isLate ? count : 0))
+            #expect(link.breakerState == (count < 3 ? .closed : .open))
+        }
+        #expect(bench.store.link(of: ClusterBench.name(of: 1)).breakerState == .closed)
     }
 
     @Test func withoutAnyOfThemRedisIsAway() throws {

@@ -64,13 +64,15 @@ final class Waits {
                 break
             }
             return answer
-        case .failure(.late):
-            let now = eventLoop.now
-            for ask in asks where !ask.isDone && ask.patience <= now { miss(ask, .late) }
-            return nil
         case .failure(let absence):
-            for ask in asks where !ask.isDone { miss(ask, absence) }
+            lack(absence, by: asks, miss)
             return nil
         }
+    }
+
+    /// There is no answer, as of ``note(_:from:by:without:)``.
+    func lack(_ absence: Absence, by asks: some Sequence<Ask>, _ miss: (Ask, Absence) -> Void) {
+        let now = eventLoop.now
+        for ask in asks where !ask.isDone && (absence != .late || ask.patience <= now) { miss(ask, absence) }
     }
 }

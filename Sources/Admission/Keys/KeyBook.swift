@@ -260,9 +260,13 @@ final class KeyBook {
             return
         }
         let organization = OrganizationRecord(fields)
-        plans.with(organization?.plan) { isKnown in
-            guard isKnown else { return self.miss(wants.flatMap(\.asks), "no answer about the plan") }
-            self.read(wants, organization, answer[2...], at: readAt, by: link)
+        let asks = wants.flatMap(\.asks)
+        // From here on they wait for whoever has the plans, which on a cluster is another server.
+        plans.with(organization?.plan, waiting: { for ask in asks where !ask.isDone { waits.wait(ask, on: $0) } }) {
+            absence in
+            guard let absence else { return self.read(wants, organization, answer[2...], at: readAt, by: link) }
+            self.waits.lack(absence, by: asks) { self.onFinding($0, .absent($1)) }
+            for want in wants { for ask in want.asks where !ask.isDone { self.load(ask, want.pointer, want.hash) } }
         }
     }
 

@@ -33,36 +33,37 @@ final class PlanBook {
 
     /// Goes on when the plan's numbers are known, at once where they are.
     ///
-    /// - Parameter then: false where they couldn't be read.
-    func with(_ plan: String?, _ then: @escaping (Bool) -> Void) {
-        guard let plan, known[plan] == nil else { return then(true) }
-        load(plan, then)
+    /// - Parameters:
+    ///   - waiting: told whom it asks, before it does.
+    ///   - then: told why they couldn't be read; nil where they are known.
+    func with(_ plan: String?, waiting: (StoreLink) -> Void, _ then: @escaping (Absence?) -> Void) {
+        guard let plan, known[plan] == nil else { return then(nil) }
+        let link = self.link
+        waiting(link)
+        load(plan, from: link, then)
     }
 
-    private func load(_ plan: String, _ then: @escaping (Bool) -> Void) {
-        let link = self.link
-        let (deadline, answersBefore) = (link.eventLoop.now + link.timeout, link.answers)
+    private func load(_ plan: String, from link: StoreLink, _ then: @escaping (Absence?) -> Void) {
         var call = RedisCommand(RedisScript.plan, keyCount: 2)
         call.append(store.names.planRevision)
         call.append(store.names.plan(plan))
-        link.ask(call, before: deadline) { result in
-            guard let answer = link.answer(result, of: RedisScript.plan), answer.count == 3 else {
-                // Decisions wait for it, and are about keys of another server: nobody else would note it.
-                if case .failure(.notConnected) = result {
-                    link.noteUnconnected(couldWait: deadline <= link.eventLoop.now, since: answersBefore)
-                }
-                return then(false)
+        link.ask(call, before: link.eventLoop.now + link.timeout) { result in
+            let answer: [RedisReply]
+            switch link.hear(result, of: RedisScript.plan) {
+            case .success(let elements) where elements.count == 3: answer = elements
+            case .success: return then(.useless("no answer about the plan"))
+            case .failure(let absence): return then(absence)
             }
             if self.revision == nil { self.revision = answer[1] }
             if let length = answer[2].integer {
                 self.complaints.noteTooLong(plan: plan, length)
-                return then(false)
+                return then(.useless("no answer about the plan"))
             }
             let overrides = LimitOverrides(parsing: answer[2].text ?? "")
             if answer[2] == .null { self.complaints.noteMissing(plan: plan) }
             self.complaints.noteMisfits(overrides, of: "plan \(plan)") { $0 == .org || $0 == .key }
             self.set(overrides, for: plan)
-            then(true)
+            then(nil)
         }
     }
 
@@ -84,7 +85,7 @@ final class PlanBook {
             else { return }
             // Before the plans themselves, so that a change in between is seen the next time.
             self.revision = answer[1]
-            for plan in self.known.keys { self.load(plan) { if !$0 { self.revision = nil } } }
+            for plan in self.known.keys { self.load(plan, from: link) { if $0 != nil { self.revision = nil } } }
         }
     }
 }
