@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A handler leaves while its client is behind: what had come from it is the client's, and looks whole only if it is.
+"""A handler leaves while its client is behind: what had come from it is the client's, and looks whole only if it is. A client
+leaves a tunnel while its handler is behind: what had come from it is the handler's.
 
-A handler that closes with something unread, or is spoken to afterwards, resets its connection. Whoever then writes to it
-fails, and what was not read by then would be lost with it.
+Who closes with something unread, or is spoken to afterwards, resets its connection. Whoever then writes to it fails, and
+what was not read by then would be lost with it.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import threading
 import time
 
 import pytest
-from fixtures.departure import SPOKEN, UPLOAD, Departure, reset, rest, saying
+from fixtures.departure import SPOKEN, UPLOAD, Departure, Laggard, pour, reset, rest, saying, stopped
 from fixtures.tunnel import SWITCH, tunnel
 from fixtures.upstream import Upstream
 from fixtures.wire import Connection, Truncated, until
@@ -132,3 +133,85 @@ def test_by_a_unix_socket_a_write_that_fails_is_no_end(launch, tmp_path, key, wa
         with pytest.raises(Truncated):
             chunks(connection)
     assert daemon.lines(1)[0]["reason"] == "upstream_truncated"
+
+
+# A tunnel's client.
+
+
+def leave(connection: Connection, way: str):
+    """Resets it; says an end; or says one, and resets whatever comes."""
+    if way == "resets":
+        reset(connection.socket)
+    if way == "ends its side":
+        connection.socket.shutdown(socket.SHUT_WR)
+    else:
+        connection.close()
+
+
+@pytest.mark.parametrize("way", ["resets", "ends its side", "closes"])
+@pytest.mark.parametrize("speaks", [False, True], ids=["to a silent handler", "to one that speaks"])
+def test_a_slow_handler_gets_what_came_from_a_client_that_left(launch, upstream, key, way, speaks):
+    daemon = launch(upstream, limits={"stall_timeout": "20s"})
+    handler = upstream.behaviour = Laggard(speaks)
+    with tunnel(daemon, key) as connection:
+        taken = pour(connection.socket)
+        leave(connection, way)
+        if way == "resets":
+            # What it says afterwards goes nowhere, and costs nobody anything.
+            daemon.lines(2)
+        time.sleep(1.5)
+        handler.go.set()
+        assert handler.ended.wait(60)
+    assert handler.problem is None
+    assert handler.got >= taken > 0
+    reasons = {"resets": "client_closed", "ends its side": None, "closes": "client_closed" if speaks else None}
+    assert [line.get("reason") for line in daemon.lines(2)] == [None, reasons[way]]
+
+
+def test_nor_is_any_of_it_lost_to_a_write_that_meets_the_reset_first(launch, upstream, key):
+    daemon = launch(upstream, limits={"stall_timeout": "20s"})
+    handler = upstream.behaviour = Laggard(False)
+    with tunnel(daemon, key) as connection:
+        taken = pour(connection.socket)
+        with stopped(daemon):
+            handler.say(b"x" * 100)
+            reset(connection.socket)
+            connection.close()
+        daemon.lines(2)
+        handler.go.set()
+        assert handler.ended.wait(60)
+    assert handler.problem is None
+    assert handler.got >= taken > 0
+    assert [line.get("reason") for line in daemon.lines(2)] == [None, "client_closed"]
+
+
+def test_a_handler_that_takes_nothing_of_it_is_let_go(launch, upstream, key):
+    daemon = launch(upstream, limits={"stall_timeout": "1s", "idle_timeout": "1s"})
+    handler = upstream.behaviour = Laggard(False)
+    with tunnel(daemon, key) as connection:
+        pour(connection.socket)
+        before = daemon.descriptors()
+        leave(connection, "resets")
+        until(lambda: daemon.descriptors() <= before - 2, "the handler's connection being closed")
+        handler.go.set()
+        assert handler.ended.wait(60)
+
+
+def test_a_client_that_speaks_on_loses_nothing_of_what_its_handler_said(tollgate, upstream, key):
+    """More than a connection that ends is read: the client is behind, and has said it before it hears of the end."""
+    said = [0]
+
+    def talk(_, peer):
+        said[0] = saying(SWITCH, None)(peer)
+        peer.settimeout(60)
+        peer.shutdown(socket.SHUT_WR)
+        ended.set()
+        while peer.recv(65536):
+            pass
+
+    ended = threading.Event()
+    upstream.behaviour = talk
+    with tunnel(tollgate, key) as connection:
+        assert ended.wait(60)
+        connection.send(b"x" * (1 << 20))
+        assert len(rest(connection)) >= said[0] > 0

@@ -5,6 +5,7 @@ is cut, slow, or no TLS at all."""
 import json
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -21,8 +22,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fixtures.authority import DAY, Authority
 from fixtures.clients import python, run_client
+from fixtures.departure import Laggard, reset, unsent
 from fixtures.ports import free_port
 from fixtures.programs import built
+from fixtures.tunnel import head
 from fixtures.upstream import reply
 from fixtures.wire import PATIENCE, Closed, Connection, ask, request_bytes, until
 from test_websocket import Handler
@@ -931,6 +934,49 @@ def test_a_tunnel_that_is_cut_is_not_closed_cleanly(secure, authority):
             until(lambda: handler.closed, "the handler's end")
     assert handler.closed == [(1006, "")]
     handler.close()
+
+
+RECORD = b"x" * 16384
+
+
+def pour(tls: ssl.SSLSocket) -> int:
+    """As many records as are taken, of the last perhaps a part."""
+    tls.setblocking(False)
+    sent = 0
+    while select.select([], [tls], [], 0.5)[1]:
+        with suppress(ssl.SSLWantWriteError):
+            sent += tls.send(RECORD)
+    tls.settimeout(60)
+    return sent
+
+
+@pytest.mark.parametrize("way", ["says an end", "is cut", "is reset"])
+def test_a_slow_handler_gets_what_came_from_a_client_that_left(secure, upstream, authority, key, way):
+    """What could be decrypted is the client's beyond doubt; a message that breaks off is seen by its length."""
+    daemon = secure(limits={"stall_timeout": "20s"})
+    handler = upstream.behaviour = Laggard(False)
+    with secured(daemon.port, client(authority)) as connection:
+        connection.send(head(key))
+        assert connection.head().status == 101
+        least = sent = pour(connection.socket)
+        with socket.socket(fileno=os.dup(connection.socket.fileno())) as raw:
+            if way == "is reset":
+                least -= unsent(raw) + 2 * len(RECORD)
+                reset(raw)
+                connection.close()
+            elif way == "is cut":
+                raw.shutdown(socket.SHUT_WR)
+            else:
+                handler.go.set()
+                least = sent = sent + connection.socket.send(RECORD)
+                with suppress(OSError, ValueError):
+                    connection.socket.unwrap()
+        handler.go.set()
+        assert handler.ended.wait(60)
+    assert handler.problem is None
+    assert sent >= handler.got >= least > 0
+    reason = None if way == "says an end" else "client_closed"
+    assert [line.get("reason") for line in daemon.lines(2)] == [None, reason]
 
 
 # What TLS reads and writes by stays with a connection: 32 KiB, which double once, and 16 KiB. A short message touches little of it.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fixtures.authority import DAY, Authority
 from fixtures.clients import CLIENTS, python, running_handler
-from fixtures.departure import Departure, rest, saying
+from fixtures.departure import Departure, Laggard, pour, reset, rest, saying
 from fixtures.flow import handler_slows_caller, reader_slows_handler
 from fixtures.ports import free_port
 from fixtures.programs import built
@@ -739,6 +739,27 @@ def test_a_write_that_meets_a_reset_costs_nothing_of_what_came(secured, upstream
         # Of the last record nobody can read a part.
         assert len(rest(connection)) >= leave.taken - (16 << 10) > 0
     assert [line.get("reason") for line in daemon.lines(2)] == [None, "upstream_truncated"]
+
+
+@pytest.mark.parametrize("way", ["is reset", "ends its side"])
+def test_a_slow_handler_gets_what_came_from_a_client_that_left(secured, upstream, key, way):
+    """And a farewell, though its client had none."""
+    daemon = secured(upstream, limits={"stall_timeout": "20s"})
+    handler = upstream.behaviour = Laggard(False)
+    with tunnel(daemon, key) as connection:
+        taken = pour(connection.socket)
+        if way == "is reset":
+            reset(connection.socket)
+            connection.close()
+            daemon.lines(2)
+        else:
+            connection.socket.shutdown(socket.SHUT_WR)
+        handler.go.set()
+        assert handler.ended.wait(60)
+    # Without a close_notify this is an error (`suppress_ragged_eofs`).
+    assert handler.problem is None
+    assert handler.got >= taken > 0
+    assert [line.get("reason") for line in daemon.lines(2)] == [None, "client_closed" if way == "is reset" else None]
 
 
 def test_links_of_the_handler_lead_to_the_client(secured, upstream, key):

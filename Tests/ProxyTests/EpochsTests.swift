@@ -86,6 +86,23 @@ import Testing
         close(gates[0], gates[1], pools: [pool])
     }
 
+    /// The handler has yet to take what a tunnel's client left, by a pool that nobody else has.
+    @Test func anEpochWhosePoolAwaitsAnEndStays() throws {
+        let (gate, pools) = (gate(), [pool(), pool()])
+        let target = try #require(UpstreamTargets([SocketAddress(ipAddress: "127.0.0.1", port: 1)]).all.first)
+        for pool in pools { pool.awaitEnd(of: UpstreamConnection(pool: pool, target: target, headLimit: 1024)) }
+        var epochs = Epochs(Epoch(snapshot, gate: gate, pool: pools[0]))
+        for _ in 0..<2 {
+            epochs.prepare(Epoch(snapshot, gate: gate, pool: pools[1]))
+            epochs.advance()
+        }
+        #expect(epochs.settle().map { $0.pool == nil } == [true])
+        #expect(epochs.former.map { $0.pool === pools[0] } == [true])
+        pools[0].expire(at: eventLoop.now + .seconds(1))
+        #expect(epochs.settle().map { $0.pool === pools[0] } == [true])
+        close(gate, pools: pools)
+    }
+
     /// A configuration that is not to be takes nothing with it that others have.
     @Test func theNextOneIsDiscardedWithWhatItAloneHas() {
         let (gates, pool) = ([gate(), gate()], pool())

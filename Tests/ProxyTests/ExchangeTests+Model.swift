@@ -9,7 +9,22 @@ extension ExchangeTests {
     private enum Event: CaseIterable {
         case admitted, refused, gathered, attached, unavailable, informed, redirected, began, switched, ended, closed,
             failed
-        case requestEnded, requestBroke, inputClosed, left, stop
+        case requestEnded, requestBroke, inputClosed, left, stalled, stop
+
+        /// How it ends a tunnel that is open.
+        var endOfTunnel: Step {
+            switch self {
+            case .ended: .finish(upstream: .close, downstream: .linger)
+            case .closed: .endTunnel
+            case .failed: .cut
+            case .inputClosed: .finish(upstream: .hangUp, downstream: .close)
+            case .left: .leaveTunnel
+            case .stalled: .depart
+            case .admitted, .refused, .gathered, .attached, .unavailable, .informed, .redirected, .began, .switched,
+                .requestEnded, .requestBroke, .stop:
+                .none
+            }
+        }
     }
 
     /// Random interleavings of both sides' events, the decision, deadlines and drain, in every order the connections can
@@ -22,7 +37,7 @@ extension ExchangeTests {
                 guard let event = Event.allCases.randomElement(using: &random) else { continue }
                 run.deliver(event, using: &random)
             }
-            if !run.isOver { run.settle(Step(run.exchange.clientLeft())) }
+            if !run.isOver { run.deliver(.left, using: &random) }
             #expect(run.isOver, "schedule \(schedule) did not end")
             #expect(run.violation == nil, "schedule \(schedule)")
             #expect(run.exchange.clientLeft() == .none)
@@ -50,6 +65,9 @@ extension ExchangeTests {
         private var responses = 0
         private var isForwarding = false
         private let mayOpenTunnel: Bool
+        private var isTunnelOpen = false
+        /// What is being delivered.
+        private var event = Event.stop
         private var inputIsClosed = false
         private var sent = 0
         private var follows = 0
@@ -62,6 +80,7 @@ extension ExchangeTests {
         }
 
         mutating func deliver(_ event: Event, using random: inout SplitMix) {
+            self.event = event
             switch event {
             case .admitted where !wasAdmitted && exchange.awaitsResponse:
                 wasAdmitted = true
@@ -101,12 +120,15 @@ extension ExchangeTests {
                 inputIsClosed = true
                 settle(Step(exchange.clientClosedInput(hasSentAhead: .random(using: &random))))
             case .left: settle(Step(exchange.clientLeft()))
+            case .stalled: settle(Step(exchange.tunnelStalled()))
             case .stop: exchange.stopPersisting()
             default: break
             }
         }
 
         mutating func settle(_ step: Step) {
+            if isTunnelOpen, step != event.endOfTunnel { violation = "\(event) of a tunnel: \(step)" }
+            if !isTunnelOpen, step == .endTunnel || step == .leaveTunnel { violation = "ended no tunnel" }
             switch step {
             case .none: break
             case .gather:
@@ -139,6 +161,7 @@ extension ExchangeTests {
             case .openTunnel:
                 responses += 1
                 isForwarding = true
+                isTunnelOpen = true
                 if !mayOpenTunnel { violation = "an unasked tunnel" }
             case .finish(let upstream, let downstream):
                 if mayOpenTunnel, downstream == .next || downstream == .swallow || upstream == .pool {
@@ -149,6 +172,13 @@ extension ExchangeTests {
                 isForwarding = false
                 if responses != 1 { violation = "\(responses) responses at the end" }
                 if downstream != .swallow { end() }
+            case .endTunnel:
+                if holdsUpstream { violation = "forgets a connection" }
+                end()
+            case .leaveTunnel:
+                if !holdsUpstream { violation = "nobody to tell" }
+                release()
+                end()
             case .cut:
                 if holdsUpstream { release() }
                 if responses != 1 { violation = "cut without a response" }
@@ -169,6 +199,7 @@ extension ExchangeTests {
 
         private mutating func end() {
             if isOver { violation = "ended twice" }
+            isTunnelOpen = false
             if releases != attachments { violation = "\(attachments) attached, \(releases) released" }
             isOver = true
         }

@@ -4,8 +4,10 @@
 
 extension ExchangeTests {
     /// What any event may ask for, as one: what the model checks is the same, whichever event it comes from.
-    enum Step {
+    enum Step: Equatable {
         case none, gather, sendRequest, returnUnused, openTunnel, cut, depart
+        /// Of a tunnel that its handler has left, and of one that its client has.
+        case endTunnel, leaveTunnel
         case acquire(Exchange.Freshness)
         case follow(upstream: Exchange.UpstreamEnd, Exchange.Freshness)
         case answer(Exchange.Fault, closing: Bool)
@@ -88,7 +90,7 @@ extension ExchangeTests {
                 case .acquire(let freshness): .acquire(freshness)
                 case .answer(let fault, let closing): .answer(fault, closing: closing)
                 case .cut: .cut
-                case .endTunnel: .finish(upstream: .none, downstream: .linger)
+                case .endTunnel: .endTunnel
                 }
         }
 
@@ -134,6 +136,7 @@ extension ExchangeTests {
                 switch action {
                 case .none: .none
                 case .depart: .depart
+                case .endTunnel: .leaveTunnel
                 }
         }
     }

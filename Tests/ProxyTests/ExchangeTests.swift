@@ -204,7 +204,18 @@ import Testing
         #expect(byHandler.clientLeft() == .none)
         var byClient = attached(Self.facts(asksForUpgrade: true))
         _ = byClient.upstreamSwitched()
-        #expect(byClient.clientLeft() == .depart)
+        #expect(byClient.clientLeft() == .endTunnel)
+        #expect(byClient.clientLeft() == .none)
+        #expect(byClient.upstreamClosed() == .none)
+    }
+
+    @Test func whatNobodyTakesOfATunnelIsGivenUp() {
+        var exchange = attached(Self.facts(asksForUpgrade: true))
+        #expect(exchange.tunnelStalled() == .none)
+        _ = exchange.upstreamSwitched()
+        #expect(exchange.tunnelStalled() == .depart)
+        #expect(exchange.tunnelStalled() == .none)
+        #expect(exchange.clientLeft() == .none)
     }
 
     @Test func anUnaskedSwitchIsNoAnswer() {

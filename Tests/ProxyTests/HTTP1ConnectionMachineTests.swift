@@ -13,9 +13,16 @@ import Testing
         return machine
     }()
 
-    static let lingering: Machine = {
+    /// Its last response is still to leave.
+    static let ending: Machine = {
         var machine = exchanging
         _ = machine.finish(.linger, isDraining: false)
+        return machine
+    }()
+
+    static let lingering: Machine = {
+        var machine = ending
+        _ = machine.written(lingering: true)
         return machine
     }()
 
@@ -28,7 +35,8 @@ import Testing
     // MARK: Reading
 
     @Test(arguments: [
-        (Machine(), Machine.ReceivedAction.process), (exchanging, .process), (lingering, .drop), (closed, .drop),
+        (Machine(), Machine.ReceivedAction.process), (exchanging, .process), (ending, .drop), (lingering, .drop),
+        (closed, .drop),
     ])
     func whatIsReceivedIsReadUntilTheEnd(machine: Machine, action: Machine.ReceivedAction) {
         var machine = machine
@@ -37,6 +45,23 @@ import Testing
 
     @Test func aClosingConnectionReadsNotForEver() {
         var machine = Self.lingering
+        #expect(machine.received(Machine.lingerBytes) == .drop)
+        #expect(machine.received(1) == .close)
+    }
+
+    /// What it owes isn't lost to what its client says meanwhile, nor to its having said all.
+    @Test func aClientThatSpeaksOnAndTakesNothingWaits() {
+        var machine = Self.ending
+        #expect(machine.mayRead(unread: 0, isWritable: false, body: .nobody) == true)
+        #expect(machine.received(Machine.lingerBytes) == .drop)
+        #expect(machine.mayRead(unread: 0, isWritable: false, body: .nobody) == true)
+        #expect(machine.received(1) == .drop)
+        #expect(machine.mayRead(unread: 0, isWritable: false, body: .nobody) == false)
+        var ended = machine
+        #expect(ended.inputDidEnd() == .none)
+        #expect(ended.written(lingering: true) == .close)
+        #expect(machine.written(lingering: true) == .closeOutput)
+        #expect(machine.resumesReading(unread: 0, isWritable: true, body: .nobody) == true)
         #expect(machine.received(Machine.lingerBytes) == .drop)
         #expect(machine.received(1) == .close)
     }
@@ -91,7 +116,9 @@ import Testing
         #expect(machine.beginTaking() == true)
     }
 
-    @Test(arguments: [(exchanging, Machine.NextAction.readBody), (lingering, .discard), (closed, .discard)])
+    @Test(arguments: [
+        (exchanging, Machine.NextAction.readBody), (ending, .discard), (lingering, .discard), (closed, .discard),
+    ])
     func whatIsThereGoesToWhatIsUnderWay(machine: Machine, action: Machine.NextAction) {
         #expect(machine.next(unread: 5, isWritable: true) == action)
     }
@@ -99,7 +126,8 @@ import Testing
     // MARK: The end of the input
 
     @Test(arguments: [
-        (Machine(), Machine.InputEndedAction.process), (exchanging, .process), (lingering, .close), (closed, .none),
+        (Machine(), Machine.InputEndedAction.process), (exchanging, .process), (ending, .none), (lingering, .close),
+        (closed, .none),
     ])
     func theEndOfTheInputIsLookedAt(machine: Machine, action: Machine.InputEndedAction) {
         var machine = machine
@@ -206,12 +234,13 @@ import Testing
     }
 
     @Test func theLastResponseIsListenedBehind() {
-        #expect(Self.lingering.written(lingering: true) == .closeOutput)
-        #expect(Self.lingering.written(lingering: false) == .close)
-        #expect(Self.closed.written(lingering: true) == .close)
-        var ended = Self.lingering
-        _ = ended.inputDidEnd()
-        #expect(ended.written(lingering: true) == .close)
+        for (machine, lingering, action) in [
+            (Self.ending, true, Machine.WrittenAction.closeOutput), (Self.ending, false, .close),
+            (Self.lingering, true, .close), (Self.closed, true, .close),
+        ] {
+            var machine = machine
+            #expect(machine.written(lingering: lingering) == action)
+        }
     }
 
     @Test(arguments: [

@@ -83,20 +83,22 @@ final class UpstreamLine {
         typealias OutboundIn = ByteBuffer
         var reads = 0
         var holdsWrites = false
-        private var held: [EventLoopPromise<Void>?] = []
+        private(set) var isOutputClosed = false
+
+        /// An embedded channel has no sides.
+        func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+            guard mode == .output else { return context.close(mode: mode, promise: promise) }
+            isOutputClosed = true
+            promise?.succeed()
+        }
 
         func read(context: ChannelHandlerContext) {
             reads += 1
             context.read()
         }
 
-        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-            if holdsWrites { held.append(promise) } else { context.write(data, promise: promise) }
-        }
-
-        func letGo() {
-            for promise in held { promise?.succeed() }
-            held = []
+        func flush(context: ChannelHandlerContext) {
+            if !holdsWrites { context.flush() }
         }
     }
 
@@ -125,6 +127,12 @@ final class UpstreamLine {
     }
 
     var isOpen: Bool { channel.isActive }
+
+    /// All that was held back leaves.
+    func letGo() {
+        gauge.holdsWrites = false
+        channel.flush()
+    }
 
     /// - Parameter size: octets a piece; nil for all at once.
     func send(_ octets: String, by size: Int? = nil) throws {

@@ -254,28 +254,66 @@ import Testing
         let (line, connection) = (bench.lines[0], try #require(request.connection))
         line.gauge.holdsWrites = true
         connection.write(ByteBuffer(string: "last words"))
-        connection.hangUp()
-        connection.hangUp()
+        connection.hangUp(within: .seconds(1))
+        connection.hangUp(within: .seconds(1))
         connection.close()
-        #expect(line.isOpen)
-        try line.send("nobody listens")
-        line.gauge.letGo()
-        #expect(!line.isOpen)
+        #expect(line.isOpen && !line.gauge.isOutputClosed)
+        line.letGo()
+        // Its other side is read to the end.
+        #expect(line.isOpen && line.gauge.isOutputClosed)
+        line.end()
+        bench.advance(by: .seconds(1))
+        #expect(!bench.pool.awaitsEnds)
         #expect(request.heard == ["new"])
+    }
+
+    /// To close with something unread would be a reset.
+    @Test func whoHangsUpReadsWhatNobodyTook() throws {
+        let bench = try UpstreamBench()
+        let request = bench.ask()
+        let line = bench.lines[0]
+        request.isWritable = false
+        line.channel.read()
+        let before = line.gauge.reads
+        request.connection?.hangUp(within: .seconds(1))
+        #expect(line.gauge.reads == before + 1)
+        try line.send("nobody listens")
+        line.channel.read()
+        #expect(line.gauge.reads == before + 2)
+        #expect(request.heard == ["new"])
+    }
+
+    @Test func aHandlerThatSaysNothingMoreIsClosedOn() throws {
+        let bench = try UpstreamBench()
+        let request = bench.ask()
+        let line = bench.lines[0]
+        request.connection?.hangUp(within: .seconds(30))
+        try line.send("still at it")
+        bench.advance(by: .seconds(1))
+        #expect(line.isOpen)
+        bench.advance(by: .milliseconds(999))
+        #expect(line.isOpen)
+        bench.advance(by: .milliseconds(1))
+        #expect(!line.isOpen)
+        #expect(!bench.pool.awaitsEnds)
     }
 
     @Test func anEndThatTakesTooLongIsCut() throws {
         let bench = try UpstreamBench()
         let request = bench.ask()
-        bench.lines[0].gauge.holdsWrites = true
-        request.connection?.hangUp()
+        let line = bench.lines[0]
+        line.gauge.holdsWrites = true
+        request.connection?.write(ByteBuffer(string: "last words"))
+        request.connection?.hangUp(within: .seconds(2))
+        for _ in 0..<2 {
+            bench.advance(by: .seconds(1))
+            #expect(line.isOpen)
+        }
         bench.advance(by: .milliseconds(999))
-        #expect(bench.lines[0].isOpen)
         bench.pool.shift(by: .milliseconds(500))
         bench.advance(by: .milliseconds(1))
-        #expect(bench.lines[0].isOpen)
+        #expect(line.isOpen)
         bench.advance(by: .milliseconds(500))
-        #expect(!bench.lines[0].isOpen)
-        bench.lines[0].gauge.letGo()
+        #expect(!line.isOpen)
     }
 }

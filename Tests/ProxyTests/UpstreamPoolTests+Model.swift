@@ -436,7 +436,8 @@ private final class World {
         }
         while violation == nil, let expiry = machine.expire(at: now) {
             switch expiry {
-            case .close(let line), .cutOff(let line): close(line)
+            case .close(let line): close(line)
+            case .look(let line): if chance(2) { machine.awaitEnd(of: line, at: now) } else { close(line) }
             case .refuse(let request, let fault, let step):
                 // Its ticket was cancelled.
                 if request.isParked != (fault == .upstreamShare) { fail("refused \(request.id) because of \(fault)") }

@@ -305,12 +305,17 @@ import Testing
         #expect(machine.expire(at: at(60_000)) == nil)
     }
 
-    @Test func anEndTakesAtMostASecond() {
+    @Test func anEndIsLookedAtEachSecond() {
         var machine = machine(capacity: 2)
         let line = using("1", for: Self.a, &machine)
         machine.awaitEnd(of: line, at: at(10))
+        #expect(machine.awaitsEnds)
         #expect(machine.expire(at: at(1_009)) == nil)
-        #expect(machine.expire(at: at(1_010))?.written == "cut off 1")
+        #expect(machine.expire(at: at(1_010))?.written == "look at 1")
+        #expect(machine.expire(at: at(1_010)) == nil && !machine.awaitsEnds)
+        machine.awaitEnd(of: line, at: at(1_010))
+        #expect(machine.expire(at: at(2_009)) == nil)
+        #expect(machine.expire(at: at(2_010))?.written == "look at 1")
     }
 
     @Test func nobodyWaitsForLongerThanAConnectTakes() {
@@ -338,7 +343,7 @@ import Testing
         machine.shift(by: .seconds(100))
         #expect(machine.expire(at: at(60_000))?.written == "close 2")
         #expect(machine.expire(at: at(100_999)) == nil)
-        #expect(machine.expire(at: at(101_000))?.written == "cut off 1")
+        #expect(machine.expire(at: at(101_000))?.written == "look at 1")
         #expect(machine.expire(at: at(105_000))?.written == "refuse 3 upstreamQueueFull, after -")
     }
 
@@ -419,7 +424,7 @@ extension UpstreamPool.StateMachine<UpstreamPoolTests.Line, String>.Expiry {
     fileprivate var written: String {
         switch self {
         case .close(let line): "close \(line.name)"
-        case .cutOff(let line): "cut off \(line.name)"
+        case .look(let line): "look at \(line.name)"
         case .refuse(let waiter, let fault, let step): "refuse \(waiter) \(fault), after \(step.written)"
         }
     }

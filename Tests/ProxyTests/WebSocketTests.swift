@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import LibC
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import Proxy
@@ -206,6 +208,92 @@ import Testing
             try client.send("\(number)")
             #expect(try handler.taken() == "\(number)")
         }
+    }
+
+    // MARK: A slow handler
+
+    /// Takes nothing more for now.
+    private func holdBack(_ handler: UpstreamLine) {
+        handler.channel.isWritable = false
+        handler.gauge.holdsWrites = true
+    }
+
+    @Test(arguments: ["leaves", "is reset", "doesn't take its answers", "is cut at the end of a drain"])
+    func whatCameIsTheHandlersThoughItsClient(way: String) throws {
+        let client = try client(Self.settings + "limits: {stall_timeout: 2s, idle_timeout: 2s}", isLogged: true)
+        let handler = try tunnel(client)
+        try client.send("one,")
+        holdBack(handler)
+        try client.send("two,")
+        // Not even looked at.
+        try client.send("three")
+        #expect(client.connection.unread == 9)
+        switch way {
+        case "leaves": client.leave()
+        case "is reset":
+            client.channel.pipeline.fireErrorCaught(IOError(errnoCode: ECONNRESET, reason: "read"))
+        case "doesn't take its answers": client.connection.reset()
+        default: client.loop.cut()
+        }
+        client.eventLoop.run()
+        #expect(!client.isOpen && handler.isOpen && !handler.gauge.isOutputClosed)
+        let lines = try client.logged(2, "event", "reason", "bytes_in")
+        #expect(lines == ["begin - 0", "end client_closed 13"])
+        handler.letGo()
+        #expect(try handler.taken() == "one,two,three")
+        #expect(handler.gauge.isOutputClosed && handler.isOpen)
+        client.advance(by: .seconds(1))
+        #expect(!handler.isOpen)
+    }
+
+    /// Since before its client left, and for as long as a client may.
+    @Test func aHandlerThatTakesNothingIsLeft() throws {
+        let client = try client(Self.settings + "limits: {stall_timeout: 2s, idle_timeout: 1h}")
+        let handler = try tunnel(client)
+        holdBack(handler)
+        try client.send("last words")
+        client.leave()
+        client.advance(by: .milliseconds(2_990))
+        #expect(handler.isOpen)
+        client.advance(by: .milliseconds(20))
+        #expect(!handler.isOpen)
+    }
+
+    /// Half-closed, the client hears its handler until that has taken all; or takes nothing for `idle_timeout`.
+    @Test(arguments: [true, false])
+    func aClientThatHasSaidAllWaitsForItsHandler(takes: Bool) throws {
+        let client = try client(Self.settings + "limits: {stall_timeout: 1h, idle_timeout: 2s}", isLogged: true)
+        let handler = try tunnel(client)
+        holdBack(handler)
+        try client.send("last words")
+        client.endInput()
+        try handler.send("heard")
+        #expect(try client.received() == "heard")
+        client.advance(by: .milliseconds(1_990))
+        #expect(client.isOpen && handler.isOpen)
+        if takes {
+            handler.letGo()
+            handler.channel.isWritable = true
+            handler.channel.pipeline.fireChannelWritabilityChanged()
+            #expect(try handler.taken() == "last words")
+            #expect(handler.gauge.isOutputClosed)
+        } else {
+            client.advance(by: .milliseconds(20))
+            #expect(!handler.isOpen)
+        }
+        #expect(!client.isOpen)
+        #expect(try client.logged(2, "reason") == ["-", takes ? "-" : "client_closed"])
+    }
+
+    /// Nobody is told anything by a key that holds no longer.
+    @Test func aTunnelWhoseKeyHasEndedIsCut() throws {
+        let client = try client()
+        let handler = try tunnel(client)
+        holdBack(handler)
+        try client.send("last words")
+        client.connection.exchange?.upstreamFailed(.keyEnded)
+        client.eventLoop.run()
+        #expect(!client.isOpen && !handler.isOpen)
     }
 
     @Test func aTunnelHasALineAtItsBeginningAndOneAtItsEnd() throws {

@@ -131,21 +131,12 @@ extension HTTP1Connection {
     func lookForStall() {
         stall.deadline = nil
         guard !machine.isClosed, let context else { return }
-        let waiting = bytesWaiting(context) + pendingBytes
+        let waiting = context.channel.bufferedBytes + pendingBytes
         guard waiting > 0 else { return }
         guard stall.look(waiting: waiting, after: loop.deadlines.stall.duration) < stallPatience else {
             exchange?.clientStalled()
             return reset()
         }
         stall.deadline = loop.deadlines.stall.arm(self, at: loop.now)
-    }
-
-    private func bytesWaiting(_ context: ChannelHandlerContext) -> Int {
-        do {
-            return try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0
-        } catch {
-            // A channel that is closed holds nothing.
-            return 0
-        }
     }
 }

@@ -4,7 +4,7 @@ extension HTTP1Connection {
     /// What a client's connection reads, and when it ends. No IO: the connection says what happened, and does what comes back.
     /// Invariants:
     ///
-    /// - one request is under way at a time, and none begins once the connection lingers or is closed;
+    /// - one request is under way at a time, and none begins once the connection is ending;
     /// - nothing is read for which there is no room: the client waits;
     /// - a client that has closed its sending side is answered, and then its connection ends.
     struct StateMachine {
@@ -37,14 +37,16 @@ extension HTTP1Connection {
             case idle
             /// - Parameter isStarved: nothing more can be made of the input there is.
             case exchanging(isStarved: Bool)
-            /// The last response is written, what still arrives is thrown away.
+            /// The last response is written and has yet to leave; what arrives is thrown away.
+            case ending(received: Int)
+            /// It has left, and our side is closed.
             case lingering(received: Int)
             case closed
         }
 
         /// What may lie unread while a request is under way.
         static let readAhead = 16 * 1024
-        /// What a closing connection is read before it is closed all the same.
+        /// What a closing connection is read before it is closed all the same, or while its last response waits.
         static let lingerBytes = 256 * 1024
 
         private var state = State.idle
@@ -76,7 +78,7 @@ extension HTTP1Connection {
         mutating func turnAway() {
             precondition(state == .idle, "Only a connection without a request is turned away")
             awaitsRoom = false
-            state = .lingering(received: 0)
+            state = .ending(received: 0)
         }
 
         // MARK: Reading
@@ -84,6 +86,9 @@ extension HTTP1Connection {
         mutating func received(_ bytes: Int) -> ReceivedAction {
             switch state {
             case .idle, .exchanging: return .process
+            case .ending(let before):
+                state = .ending(received: before + bytes)
+                return .drop
             case .lingering(let before):
                 state = .lingering(received: before + bytes)
                 return before + bytes > Self.lingerBytes ? .close : .drop
@@ -114,6 +119,8 @@ extension HTTP1Connection {
         private func wantsInput(_ unread: Int, _ isWritable: () -> Bool, _ body: () -> BodyTaker) -> Bool {
             switch state {
             case .idle: return !awaitsRoom && isWritable()
+            // Who sends on without taking its last response waits.
+            case .ending(let received): return received <= Self.lingerBytes
             case .lingering: return true
             case .closed: return false
             case .exchanging(let isStarved):
@@ -142,7 +149,7 @@ extension HTTP1Connection {
                 // Whoever takes no answers asks nothing more: most answers made here cost their caller nothing.
                 return !awaitsRoom && isWritable() ? .readHead : .stop(.blocked)
             case .exchanging: return .readBody
-            case .lingering, .closed: return .discard
+            case .ending, .lingering, .closed: return .discard
             }
         }
 
@@ -159,7 +166,7 @@ extension HTTP1Connection {
             switch state {
             case .idle, .exchanging: return .process
             case .lingering: return .close
-            case .closed: return .none
+            case .ending, .closed: return .none
             }
         }
 
@@ -168,11 +175,11 @@ extension HTTP1Connection {
             guard inputEnded else { return .none }
             switch state {
             case .idle where progress == .starved:
-                state = .lingering(received: 0)
+                state = .ending(received: 0)
                 return .closeWhenWritten
             case .exchanging where !isReceiving || progress == .starved: return .tellExchange
             case .exchanging where isTunnel: return .waitForHandler
-            case .idle, .exchanging, .lingering, .closed: return .none
+            case .idle, .exchanging, .ending, .lingering, .closed: return .none
             }
         }
 
@@ -193,7 +200,7 @@ extension HTTP1Connection {
                 // While draining, its client has as long for a next request as those that were idle when the drain began.
                 return .next(inputEnded ? nil : isDraining ? .linger : .kept)
             case .close, .linger:
-                state = .lingering(received: 0)
+                state = .ending(received: 0)
                 return .close(lingering: end == .linger)
             }
         }
@@ -201,8 +208,8 @@ extension HTTP1Connection {
         /// There is no response, or none that can be completed.
         mutating func abandon() {
             switch state {
-            case .idle, .exchanging: state = .lingering(received: 0)
-            case .lingering, .closed: break
+            case .idle, .exchanging: state = .ending(received: 0)
+            case .ending, .lingering, .closed: break
             }
         }
 
@@ -221,7 +228,7 @@ extension HTTP1Connection {
             switch state {
             case .idle: closeIfIdle(unread, isWritable) ? .closeWhenWritten : .arm(.kept)
             case .exchanging: isReceiving ? .tellExchange : .none
-            case .lingering, .closed: .none
+            case .ending, .lingering, .closed: .none
             }
         }
 
@@ -229,7 +236,7 @@ extension HTTP1Connection {
             switch state {
             // Only while draining.
             case .idle: closeIfIdle(unread, isWritable) ? .closeWhenWritten : .arm(.linger)
-            case .exchanging, .lingering, .closed: .close
+            case .exchanging, .ending, .lingering, .closed: .close
             }
         }
 
@@ -238,7 +245,7 @@ extension HTTP1Connection {
         /// Nothing is under way. A client that is slow to take its last response is not idle.
         private mutating func closeIfIdle(_ unread: Int, _ isWritable: () -> Bool) -> Bool {
             guard state == .idle, unread == 0, isWritable() else { return false }
-            state = .lingering(received: 0)
+            state = .ending(received: 0)
             return true
         }
 
@@ -255,8 +262,9 @@ extension HTTP1Connection {
         }
 
         /// The last response has left.
-        func written(lingering: Bool) -> WrittenAction {
-            guard lingering, !inputEnded, case .lingering = state else { return .close }
+        mutating func written(lingering: Bool) -> WrittenAction {
+            guard lingering, !inputEnded, case .ending = state else { return .close }
+            state = .lingering(received: 0)
             return .closeOutput
         }
 
@@ -265,9 +273,9 @@ extension HTTP1Connection {
             case .exchanging: return .leave
             case .idle:
                 // TLS hands on what it has decrypted of a connection that is being closed.
-                state = .lingering(received: 0)
+                state = .ending(received: 0)
                 return .close
-            case .lingering: return .close
+            case .ending, .lingering: return .close
             case .closed: return .none
             }
         }

@@ -41,6 +41,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     /// That is the loop's scratch, which is to go back.
     private var isScratchPending = false
     private var output = SocketOutput()
+    /// A read that the channel asks for meanwhile is its last: a write has failed. As of ``UpstreamConnection``.
+    private var isFlushing = false
 
     var armed = ArmedDeadline.none
     var stall = StallWatch()
@@ -106,7 +108,20 @@ final class HTTP1Connection: ChannelDuplexHandler {
     func channelReadComplete(context: ChannelHandlerContext) {}
 
     func read(context: ChannelHandlerContext) {
-        if machine.mayRead(unread: unread, isWritable: isWritable, body: bodyTaker) { context.read() }
+        if machine.mayRead(unread: unread, isWritable: isWritable, body: bodyTaker) || isLastOfTunnel(context) {
+            context.read()
+        }
+    }
+
+    /// What a tunnel's client said before it reset is its handler's. By a Unix socket there may be more of it without end.
+    private func isLastOfTunnel(_ context: ChannelHandlerContext) -> Bool {
+        isFlushing && exchange?.isTunnel == true && context.localAddress?.isUnix != true
+    }
+
+    /// What nobody has taken yet, for who takes it now.
+    func takeInput() -> ByteBuffer {
+        defer { input = ByteBuffer() }
+        return input
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -337,7 +352,10 @@ final class HTTP1Connection: ChannelDuplexHandler {
         guard let context else { return }
         guard var buffer = takePending() else { return context.flush() }
         output.send(&buffer, context)
-        if buffer.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
+        guard buffer.readableBytes > 0 else { return }
+        isFlushing = true
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        isFlushing = false
     }
 
     /// Writes meanwhile, but lets nothing leave before that work is done.

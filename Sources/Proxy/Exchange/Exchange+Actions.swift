@@ -80,6 +80,7 @@ extension Exchange {
         switch action {
         case .none: break
         case .depart: depart()
+        case .endTunnel: leaveTunnel()
         }
     }
 }

@@ -241,6 +241,12 @@ extension Exchange {
 
         mutating func clientLeft() -> LeftAction {
             guard response != .ended else { return .none }
+            return end(isTunnel ? .endTunnel : .depart)
+        }
+
+        /// What a tunnel's client sent before it closed its side is taken by nobody.
+        mutating func tunnelStalled() -> LeftAction {
+            guard isTunnel, response == .forwarding else { return .none }
             return end(.depart)
         }
 

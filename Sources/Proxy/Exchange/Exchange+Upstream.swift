@@ -29,7 +29,7 @@ extension Exchange: UpstreamReceiver {
             connection.detach()
             pool.release(connection)
         case .close: connection.close()
-        case .hangUp: connection.hangUp()
+        case .hangUp: connection.hangUp(within: snapshot.bounds.stallTimeout)
         }
     }
 

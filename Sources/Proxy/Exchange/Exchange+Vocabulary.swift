@@ -42,7 +42,7 @@ extension Exchange {
 
     enum UpstreamEnd: Sendable, Equatable {
         case none, pool, close
-        /// Close when the handler has what was written.
+        /// Close when the handler has what was written, or takes nothing of it for too long.
         case hangUp
     }
 
@@ -159,5 +159,8 @@ extension Exchange {
         case none
         /// Close both sides.
         case depart
+        /// The client has left a tunnel. What it sent before is the handler's all the same, as with
+        /// ``ClosedAction/endTunnel``.
+        case endTunnel
     }
 }

@@ -163,7 +163,7 @@ final class Exchange {
     /// Nothing of the body came, or nothing was taken, for too long.
     func bodyIsOverdue() {
         // The client has closed its side, and the handler takes nothing of what it sent before.
-        if state.machine.isTunnel { return clientLeft() }
+        if state.machine.isTunnel { return perform(state.machine.tunnelStalled()) }
         // The clock runs against whoever holds things up: a handler that takes no byte of the body, or the client.
         guard bodyTaker == .handler(isWilling: false) else { return breakBody(.bodyTimeout) }
         downstream.arm(.idle)
@@ -299,6 +299,17 @@ final class Exchange {
     func depart() {
         chargeUnfinished()
         abandon(reason: .clientClosed)
+        closeDownstream()
+    }
+
+    /// The handler gets what came before its client left, and then its end.
+    func leaveTunnel() {
+        let rest = downstream.takeInput()
+        record.bytesIn += rest.readableBytes
+        forwardBody(rest)
+        let upstream = state.upstream.take()
+        abandon(reason: .clientClosed)
+        if let upstream { part(from: upstream, .hangUp) }
         closeDownstream()
     }
 

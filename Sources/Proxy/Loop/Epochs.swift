@@ -59,8 +59,10 @@ struct Epochs {
         var over: [Ended] = []
         var index = former.startIndex
         while index < former.endIndex {
-            // Not before the calls that it counted are written, for which Redis may have to come back.
-            guard isKnownUniquelyReferenced(&former[index]), !former[index].gate.owesUsage else {
+            // Not before the calls that it counted are written, for which Redis may have to come back, and the handler has what
+            // is its own.
+            guard isKnownUniquelyReferenced(&former[index]), !former[index].gate.owesUsage, !awaitsEnds(at: index)
+            else {
                 index += 1
                 continue
             }
@@ -69,6 +71,12 @@ struct Epochs {
             over.append(ended(epoch))
         }
         return over
+    }
+
+    /// Whether the handler has yet to take something by a pool that ends with this one.
+    private func awaitsEnds(at index: Int) -> Bool {
+        let pool = former[index].pool
+        return pool.awaitsEnds && all.count { $0.pool === pool } == 1
     }
 
     /// What goes with an epoch.

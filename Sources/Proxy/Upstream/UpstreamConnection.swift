@@ -34,6 +34,13 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         var isLast = false
     }
 
+    /// How far it is with its end.
+    private struct End {
+        /// Once it has hung up.
+        var watch: UpstreamEnding?
+        var isTold = false
+    }
+
     /// Until it has ended: a pool whose configuration is over is held by its connections alone.
     private var pool: UpstreamPool?
     private let target: UpstreamTarget
@@ -51,7 +58,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     private var requestMethod = Method.get
     private var reads = Reads()
     private var hasFailed = false
-    private var hasEnded = false
+    private var end = End()
     /// The handler keeps the connection after this response.
     private var isReusable = false
 
@@ -141,19 +148,35 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         context?.close(promise: nil)
     }
 
-    /// Closes when the handler has what was written, or has taken too long over it.
-    func hangUp() {
+    /// Closes when the handler has what was written.
+    ///
+    /// What it sends meanwhile is read and thrown away: to close with something unread would be a reset, which takes what it
+    /// has yet to read.
+    ///
+    /// - Parameter patience: for how long it may take nothing.
+    func hangUp(within patience: TimeAmount) {
         guard phase != .closed, let context else { return }
         phase = .closed
         owner = nil
+        end.watch = UpstreamEnding(patience: patience)
         pool?.awaitEnd(of: self)
+        resumeReading()
         let allWritten = context.eventLoop.makePromise(of: Void.self)
-        allWritten.futureResult.assumeIsolated().whenComplete { _ in self.cutOff() }
+        allWritten.futureResult.assumeIsolated().whenComplete { _ in self.context?.close(mode: .output, promise: nil) }
         handOver()
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: allWritten)
     }
 
-    /// Ends what ``hangUp()`` waits for.
+    /// - Parameter time: since the last look, or since it hung up.
+    /// - Returns: whether it is to be looked at again; else it has ended, or ends now.
+    func awaitsEnd(after time: TimeAmount) -> Bool {
+        guard !end.isTold, let context else { return false }
+        guard end.watch?.look(waiting: context.bytesUntaken, after: time) != .wait else { return true }
+        cutOff()
+        return false
+    }
+
+    /// Ends what ``hangUp(within:)`` waits for.
     func cutOff() {
         context?.close(promise: nil)
     }
@@ -173,7 +196,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         // A channel that is closed while its connect is being told of never gets a `channelInactive`.
-        if isConnected { end() }
+        if isConnected { tellEnd() }
         self.context = nil
     }
 
@@ -198,7 +221,7 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
         case .idle:
             // Nobody asked: the handler is confused or says goodbye with a 408.
             close()
-        case .closed: break
+        case .closed: end.watch?.noteWord()
         case .head, .body, .complete:
             if input.readableBytes == 0 { input = received } else { input.writeBuffer(&received) }
             process()
@@ -211,13 +234,13 @@ final class UpstreamConnection: ChannelDuplexHandler, PooledConnection {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        end()
+        tellEnd()
         context.fireChannelInactive()
     }
 
-    private func end() {
-        guard !hasEnded else { return }
-        hasEnded = true
+    private func tellEnd() {
+        guard !end.isTold else { return }
+        end.isTold = true
         let owner = self.owner
         let ended = phase
         phase = .closed

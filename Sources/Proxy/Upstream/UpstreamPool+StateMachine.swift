@@ -65,15 +65,19 @@ extension UpstreamPool {
 
         enum Expiry {
             case close(Connection)
-            case cutOff(Connection)
+            /// Look whether it ends by itself; if it is to go on, call ``awaitEnd(of:at:)``.
+            case look(Connection)
             case refuse(Waiter, Exchange.Fault, after: Step)
         }
+
+        /// Between two looks at a connection that waits for its end.
+        static var endLook: TimeAmount { .seconds(1) }
 
         private let capacity: Int
         private let connectTimeout: TimeAmount
         private var idle: IdleConnections<Connection>
         /// Of connections that are closed as soon as the handler has taken what was written.
-        private var endDeadlines = DeadlineQueue<Connection>(duration: .seconds(1))
+        private var endDeadlines = DeadlineQueue<Connection>(duration: endLook)
         private var queue: UpstreamQueue<Waiter>
         /// Connections that count: being made, idle or carrying a request.
         private var open = 0 {
@@ -227,7 +231,7 @@ extension UpstreamPool {
         /// - Returns: one thing whose time is over; to be called until there is none.
         mutating func expire(at now: NIODeadline) -> Expiry? {
             if let connection = idle.popExpired(at: now) { return .close(connection) }
-            if let connection = endDeadlines.popExpired(at: now) { return .cutOff(connection) }
+            if let connection = endDeadlines.popExpired(at: now) { return .look(connection) }
             guard let (ticket, waiter) = queue.popExpired(at: now) else { return nil }
             let fault = ticket.state == .parked ? Exchange.Fault.upstreamShare : .upstreamQueueFull
             return .refuse(waiter, fault, after: cancel(ticket, at: now))
@@ -240,6 +244,8 @@ extension UpstreamPool {
 
         /// One that the handler has not taken everything from yet; nobody looks at the time any more.
         mutating func popEnding() -> Connection? { endDeadlines.popFirst() }
+
+        var awaitsEnds: Bool { !endDeadlines.isEmpty }
 
         // MARK: Room
 

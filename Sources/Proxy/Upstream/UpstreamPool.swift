@@ -44,6 +44,8 @@ final class UpstreamPool {
     }
 
     var tally: UpstreamTally { machine.tally }
+    /// Some that carry nothing any more have yet to be taken from.
+    var awaitsEnds: Bool { machine.awaitsEnds }
 
     // MARK: For who waits
 
@@ -111,7 +113,7 @@ final class UpstreamPool {
         trouble.succeeded()
     }
 
-    /// It closes when the handler has taken what was written, and is cut off if that takes too long.
+    /// It closes when the handler has taken what was written, and is looked at each second until then.
     func awaitEnd(of connection: UpstreamConnection) {
         machine.awaitEnd(of: connection, at: clock.now)
     }
@@ -128,7 +130,8 @@ final class UpstreamPool {
         while let expiry = machine.expire(at: now) {
             switch expiry {
             case .close(let connection): connection.close()
-            case .cutOff(let connection): connection.cutOff()
+            case .look(let connection):
+                if connection.awaitsEnd(after: Machine.endLook) { machine.awaitEnd(of: connection, at: now) }
             case .refuse(let waiter, let fault, let step):
                 perform(step)
                 waiter.upstreamMissing(fault)
