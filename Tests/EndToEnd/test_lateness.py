@@ -5,6 +5,7 @@ import re
 import signal
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from fixtures.redis_relay import RedisRelay
@@ -145,6 +146,28 @@ def test_an_answer_that_came_during_a_pause_is_in_time(launch, upstream, key):
         assert came.wait(30)
         pause(daemon, 4.5, answers.set)
         assert connection.response().status == 200
+
+
+def test_who_connects_during_a_pause_has_its_time(launch, upstream, ctl):
+    """More of them than the loop hears of at once; wherever the pause meets them."""
+    keys = [ctl.issue(f"org{number}", f"key{place}")["key"] for number in range(4) for place in range(4)]
+    daemon = launch(upstream, loops=1, policies=ORG, upstream_settings={"idle_timeout": "1s"})
+    assert [ask(daemon.port, "GET", "/api/listings", key).status for key in keys] == [200] * len(keys)
+    for lag in (0.005, 0.01, 0.02, 0.04):
+        with ExitStack() as stack:
+            connections = [stack.enter_context(Connection(daemon.port)) for _ in range(200)]
+
+            def send():
+                for number, connection in enumerate(connections):
+                    connection.send(request_bytes("GET", "/api/listings", {"X-API-Key": keys[number % len(keys)]}))
+
+            pause(daemon, 0, send)
+            time.sleep(lag)
+            # Longer than a connection to the handler may take.
+            pause(daemon, 1.5)
+            assert [connection.response().status for connection in connections] == [200] * len(connections)
+        # Each begins without connections to the handler.
+        until(lambda: upstream.open == 0, "an end of what is idle")
 
 
 def test_a_head_that_came_during_a_pause_is_in_time(launch, upstream, key):

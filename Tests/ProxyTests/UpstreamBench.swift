@@ -67,13 +67,20 @@ final class UpstreamBench {
         loop.advanceTime(by: time)
         pool.expire(at: clock.read())
     }
+
+    /// Nothing runs meanwhile.
+    func standStill(for time: TimeAmount) {
+        loop.advanceTime(by: time)
+        pool.shift(by: time)
+        pool.expire(at: clock.read())
+    }
 }
 
 /// One connection as the handler has it.
 final class UpstreamLine {
     let channel: EmbeddedChannel
     let gauge = Gauge()
-    let time: TimeAmount
+    let patience: UpstreamPatience
     let dialled: EventLoopPromise<any Channel>
     private let address: SocketAddress
     private let connection: UpstreamConnection
@@ -103,11 +110,12 @@ final class UpstreamLine {
     }
 
     init(
-        _ connection: UpstreamConnection, to address: SocketAddress, within time: TimeAmount, on loop: EmbeddedEventLoop
+        _ connection: UpstreamConnection, to address: SocketAddress, within patience: UpstreamPatience,
+        on loop: EmbeddedEventLoop
     ) {
         self.connection = connection
         self.address = address
-        self.time = time
+        self.patience = patience
         channel = EmbeddedChannel(handlers: [], loop: loop)
         dialled = loop.makePromise()
     }
@@ -133,6 +141,8 @@ final class UpstreamLine {
         gauge.holdsWrites = false
         channel.flush()
     }
+
+    var time: TimeAmount { patience.time }
 
     /// - Parameter size: octets a piece; nil for all at once.
     func send(_ octets: String, by size: Int? = nil) throws {

@@ -102,6 +102,40 @@ import Testing
         #expect(bench.lines.count == 500)
     }
 
+    @Test func whatIsNotConnectedInTimeIsGivenUp() throws {
+        let bench = try UpstreamBench()
+        bench.answers { _ in nil }
+        let request = bench.ask()
+        let line = bench.lines[0]
+        // As a channel does that is closed meanwhile.
+        line.patience.whenOver { line.answer(.failure(ChannelError.ioOnClosedChannel)) }
+        bench.advance(by: .milliseconds(4_999))
+        #expect(request.heard.isEmpty)
+        bench.advance(by: .milliseconds(1))
+        #expect(request.heard == ["missing, upstreamConnectTimeout"])
+    }
+
+    /// What connects the client has come, but lies unread.
+    @Test func timeInWhichTheProcessStandsStillIsNobodys() throws {
+        let bench = try UpstreamBench(fixedAddress: false)
+        bench.pool.resolved(to: try [1, 2].map { try SocketAddress(ipAddress: "192.0.2.1", port: $0) })
+        bench.answers { _ in nil }
+        let (request, other) = (bench.ask(), bench.ask(of: "acme/b"))
+        for line in bench.lines { line.patience.whenOver { line.answer(.failure(ChannelError.ioOnClosedChannel)) } }
+        bench.advance(by: .seconds(1))
+        bench.standStill(for: .seconds(60))
+        bench.advance(by: .milliseconds(1_499))
+        #expect(request.heard.isEmpty && other.heard.isEmpty)
+        bench.lines[0].answer(.success(()))
+        #expect(request.heard == ["new"])
+        // The other address has what is left of the time.
+        bench.advance(by: .milliseconds(1))
+        #expect(bench.heard.last == "dial 2")
+        #expect(bench.lines.map(\.time) == [.milliseconds(2_500), .milliseconds(2_500), .milliseconds(2_500)])
+        bench.lines[2].answer(.success(()))
+        #expect(other.heard == ["new"])
+    }
+
     @Test func whoeverLeavesIsNotTold() throws {
         let bench = try UpstreamBench(capacity: 1)
         bench.answers { _ in nil }

@@ -14,8 +14,13 @@ import Testing
 /// `Tests/EndToEnd/test_upstream_tls.py`.
 @Suite struct UpstreamHandshakeTests {
     private final class Outcome {
+        let patience: UpstreamPatience
         var error: (any Error)?
         var count = 0
+
+        init(_ patience: UpstreamPatience) {
+            self.patience = patience
+        }
     }
 
     private func settings() async throws -> Settings {
@@ -39,7 +44,7 @@ import Testing
         let secured = try security.connection()
         let channel = EmbeddedChannel(handlers: [], loop: bench.loop)
         let promise = bench.loop.makePromise(of: (any Channel).self)
-        let outcome = Outcome()
+        let outcome = Outcome(UpstreamPatience(time, until: bench.loop.now + time))
         promise.futureResult.assumeIsolated().whenComplete { result in
             outcome.count += 1
             if case .failure(let error) = result { outcome.error = error }
@@ -48,7 +53,7 @@ import Testing
         let target = targets.all[0]
         targets.worked(target)
         let connection = UpstreamConnection(pool: bench.pool, target: target, headLimit: 1024)
-        let handshake = UpstreamHandshake(secured, for: connection, within: time, promise)
+        let handshake = UpstreamHandshake(secured, for: connection, within: outcome.patience, promise)
         try channel.pipeline.syncOperations.addHandlers(secured.handlers + [handshake])
         guard isConnected else { return (channel, outcome) }
         channel.connect(to: target.address, promise: nil)
@@ -77,9 +82,10 @@ import Testing
 
     @Test func whoeverIsSilentHasTheTimeOfConnecting() async throws {
         let (channel, outcome) = try begin(try await settings(), within: .milliseconds(500))
-        channel.embeddedEventLoop.advanceTime(by: .milliseconds(499))
+        // It is whoever dials that looks at the time.
+        channel.embeddedEventLoop.advanceTime(by: .seconds(60))
         #expect(outcome.count == 0 && channel.isActive)
-        channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        outcome.patience.runOut()
         let error = try #require(outcome.error)
         #expect(
             "\(error)"
@@ -103,7 +109,7 @@ import Testing
     /// Also where the connection comes about in the same moment.
     @Test func whoIsNotConnectedInTimeIsGivenUp() async throws {
         let (channel, outcome) = try begin(try await settings(), within: .milliseconds(500), isConnected: false)
-        channel.embeddedEventLoop.advanceTime(by: .milliseconds(500))
+        outcome.patience.runOut()
         let error = try #require(outcome.error)
         #expect(Exchange.Fault(connecting: error) == .upstreamConnectTimeout)
         #expect(error as? ChannelError == .connectTimeout(.milliseconds(500)))

@@ -10,40 +10,38 @@ final class UpstreamHandshake: ChannelInboundHandler, RemovableChannelHandler {
 
     private let security: SecuredConnection
     private let connection: UpstreamConnection
-    private let time: TimeAmount
+    private let patience: UpstreamPatience
     /// Nil once it was told.
     private var promise: EventLoopPromise<any Channel>?
-    private var timer: Scheduled<Void>?
 
     /// - Parameters:
     ///   - connection: takes this one's place.
-    ///   - time: for connecting and the handshake together.
+    ///   - patience: for connecting and the handshake together.
     ///   - promise: told once, whatever becomes of it.
     init(
-        _ security: SecuredConnection, for connection: UpstreamConnection, within time: TimeAmount,
+        _ security: SecuredConnection, for connection: UpstreamConnection, within patience: UpstreamPatience,
         _ promise: EventLoopPromise<any Channel>
     ) {
         self.security = security
         self.connection = connection
-        self.time = time
+        self.patience = patience
         self.promise = promise
     }
 
     /// There is no connection.
     func fail(_ error: any Error) {
-        timer?.cancel()
-        timer = nil
+        patience.settle()
         let promise = promise
         self.promise = nil
         promise?.fail(error)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
+        patience.whenOver {
             let error: any Error =
                 context.channel.isActive
                 ? HandshakeFailure.tooSlow(server: self.security.server.address)
-                : ChannelError.connectTimeout(self.time)
+                : ChannelError.connectTimeout(self.patience.time)
             self.fail(error, closing: context)
         }
     }
@@ -60,8 +58,7 @@ final class UpstreamHandshake: ChannelInboundHandler, RemovableChannelHandler {
         } catch {
             return fail(error, closing: context)
         }
-        timer?.cancel()
-        timer = nil
+        patience.settle()
         let promise = promise
         self.promise = nil
         let channel = context.channel

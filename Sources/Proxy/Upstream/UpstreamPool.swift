@@ -123,6 +123,7 @@ final class UpstreamPool {
     /// The process stood still.
     func shift(by excess: TimeAmount) {
         machine.shift(by: excess)
+        connector.shift(by: excess)
     }
 
     func expire(at now: NIODeadline) {
