@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Keyspace
+@testable import Limits
 import NIOCore
 import Redis
 import Testing
@@ -86,6 +87,70 @@ import Testing
         #expect(lost == count)
         bench.pass(.milliseconds(10))
         #expect(bench.redis.scripts == (count == 0 ? ["correct"] : []))
+    }
+
+    /// Passes until something else is asked than for Redis' id, to which it answers; at most a minute.
+    ///
+    /// - Returns: the time that passed.
+    private func passUntilAsked() -> TimeAmount {
+        let start = bench.now
+        while bench.now < start + .minutes(1) {
+            bench.pass(.milliseconds(10))
+            while bench.redis.scripts.first == "instance" { bench.redis.answer(.text("id")) }
+            if !bench.redis.questions.isEmpty { break }
+        }
+        return bench.now - start
+    }
+
+    private static let refusals = [
+        "READONLY You can't write against a read only replica.", "BUSY Redis is busy running a script.",
+        "OOM command not allowed when used memory > 'maxmemory'.", "NOREPLICAS Not enough good replicas to write.",
+    ]
+
+    /// Nothing of it was carried out. Redis isn't asked at once again: it would refuse the others too.
+    @Test(arguments: refusals)
+    func whatIsRefusedBeforehandWaits(line: String) throws {
+        bench.meet(.text("id"))
+        correct("one")
+        bench.redis.answer(.failure(.server(line)))
+        #expect(passUntilAsked() >= .seconds(1))
+        try #require(bench.redis.questions.map(\.text) == ["correct one"])
+        bench.redis.answer()
+        #expect(lost == 0)
+        #expect(bench.link.isAtRest)
+    }
+
+    /// A bucket of which three were served here.
+    private func served() throws -> Bucket {
+        let allowance = Allowance.quota(CalendarQuota(count: 40, per: .day))
+        let bucket = Bucket(
+            BucketTerms(policy: 0, of: Policy(name: "org", per: .org, allowance), allowance), name: Array("b".utf8))
+        _ = try #require(bucket.localShare(1, at: 0, calendar: 0))
+        bucket.takeLocally(3, at: 0, calendar: 0, isInDoubt: false)
+        return bucket
+    }
+
+    /// What was served here is owed all the same.
+    @Test(arguments: refusals)
+    func aSettlementThatIsRefusedBeforehandWaits(line: String) throws {
+        bench.meet(.text("id"))
+        let bucket = try served()
+        #expect(bench.link.settle(bucket))
+        let told = bench.redis.answer(.failure(.server(line)))
+        #expect(passUntilAsked() >= .seconds(1))
+        try #require(bench.redis.questions.map(\.text) == [told])
+        bench.redis.answer()
+        #expect(lost == 0)
+        #expect(bench.link.isAtRest)
+    }
+
+    /// Nobody is left to tell it again.
+    @Test func aSettlementUnderWayAtTheEndIsLost() throws {
+        let bucket = try served()
+        #expect(bench.link.settle(bucket))
+        bench.link.close()
+        bench.redis.answer(.failure(.notConnected("refused")))
+        #expect(lost == 1)
     }
 
     @Test func whatWaitsAtTheEndIsLost() {

@@ -16,8 +16,12 @@ struct PostponedCorrections {
     /// Looked at in one tick: most buckets of a long outage have leaked meanwhile.
     private static let mostLookedAt = 1_000
 
+    /// Redis isn't asked again sooner than so long after it refused one: it refuses the others as well.
+    private static let pause = TimeAmount.seconds(1)
+
     private var calls = CircularBuffer<RedisCommand>()
     private var counted = CircularBuffer<Bucket>()
+    private var dueAt = NIODeadline.distantPast
 
     var isEmpty: Bool { calls.isEmpty && counted.isEmpty }
 
@@ -31,6 +35,14 @@ struct PostponedCorrections {
     /// This loop has begun to count it.
     mutating func expect(_ bucket: Bucket) {
         if counted.count < Self.mostBuckets { counted.append(bucket) }
+    }
+
+    /// Whether there are any, to be sent now.
+    func isDue(at now: NIODeadline) -> Bool { !isEmpty && now >= dueAt }
+
+    /// One was refused.
+    mutating func pause(at now: NIODeadline) {
+        dueAt = now + Self.pause
     }
 
     /// The oldest ones, to be sent now.

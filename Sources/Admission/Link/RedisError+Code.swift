@@ -29,4 +29,16 @@ extension RedisError {
         default: false
         }
     }
+
+    /// Nothing of the command was carried out: it never left, or the server refused it as a whole.
+    var isRefusalBeforehand: Bool {
+        switch self {
+        case .notConnected, .unfit, .overloaded: true
+        case .timeout, .connectionClosed, .protocolViolation, .shutdown: false
+        case .server:
+            // A script without flags isn't begun in these cases.
+            ["OOM", "READONLY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "NOAUTH"]
+                .contains(serverCode)
+        }
+    }
 }

@@ -388,18 +388,25 @@ final class StoreLink {
 
     // MARK: Corrections
 
-    /// Has a bucket corrected. While Redis isn't worth asking it waits, within a bound.
+    /// Has a bucket corrected. While Redis isn't worth asking it waits, within a bound; so does what was refused beforehand.
+    /// What may have been carried out is done once at most.
     func correct(_ call: RedisCommand) {
-        guard outage == nil, isReady else { return postpone(call) }
+        guard decides else { return postpone(call) }
         send(call, before: eventLoop.now + timeout) { result in
-            switch result {
-            // It was never sent.
-            case .failure(.notConnected): self.postpone(call)
-            case .failure: self.traffic.correctionsLost += 1
-            case .success: break
+            if self.isToWait(result) {
+                self.postpone(call)
+            } else if case .failure = result {
+                self.traffic.correctionsLost += 1
             }
             _ = self.hear(result, of: RedisScript.correct)
         }
+    }
+
+    /// Whether nothing of a correction was carried out. Where the server has refused it, it will refuse the next as well.
+    private func isToWait(_ result: Result<RedisReply, RedisError>) -> Bool {
+        guard case .failure(let error) = result, error.isRefusalBeforehand else { return false }
+        if case .server = error { postponed.pause(at: eventLoop.now) }
+        return true
     }
 
     /// What is to be corrected is another database's, or nobody takes it any more.
@@ -426,7 +433,7 @@ final class StoreLink {
     func settle(_ bucket: Bucket) -> Bool {
         guard let settlement = settlement(of: bucket) else { return false }
         send(settlement.call, before: eventLoop.now + timeout) { result in
-            if case .failure(.notConnected) = result, bucket.reopen(settlement) {
+            if self.isToWait(result), !self.isClosed, bucket.reopen(settlement) {
                 self.expectToSettle(bucket)
             } else if case .failure = result {
                 self.traffic.correctionsLost += 1
@@ -444,9 +451,9 @@ final class StoreLink {
     }
 
     func sendPostponed() {
-        guard !postponed.isEmpty, outage == nil, isReady else { return }
+        guard postponed.isDue(at: eventLoop.now), decides else { return }
         for call in postponed.takeSome() { correct(call) }
-        if decides { postponed.settleSome(settle) }
+        postponed.settleSome(settle)
     }
 
     // MARK: Ticks
