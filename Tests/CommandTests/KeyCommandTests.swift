@@ -255,6 +255,27 @@ private struct Issued: Decodable {
         }
     }
 
+    /// Whoever closes the pipe of an answer has seen enough, as `grep -q` does. On a full disk nobody has seen it.
+    @Test func anAnswerThatNobodyReadsIsNoFailure() async throws {
+        try await withOrganization { tollgatectl, _ in
+            let id = try issue(await tollgatectl("key", "issue", "--org", "acme", "--name", "a", "--json")).id
+            let outcome = try await tollgatectl.shell(
+                """
+                folder=$(mktemp -d); mkfifo "$folder/pipe"
+                exec 3<>"$folder/pipe" 4>"$folder/pipe" 3>&-; rm -r "$folder"
+                for verb in "key show $0" "quota show $0" "org show acme" "plan list" "database show"; do
+                    tollgatectl $verb >&4 || echo "$verb: $?"
+                done
+                tollgatectl key show "$0" > /dev/full; echo $?
+                """, "acme/\(id)")
+            #expect(
+                outcome
+                    == .init(
+                        code: 0, output: "74\n",
+                        errors: "tollgatectl: the answer could not be written (No space left on device)\n"))
+        }
+    }
+
     @Test func theNamespaceOfAConfigurationIsTaken() async throws {
         try await withOrganization { tollgatectl, server in
             let file = "\(server.directory)/tollgate.yaml"

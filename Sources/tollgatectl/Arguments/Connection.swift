@@ -39,13 +39,25 @@ struct Connection: ParsableArguments {
     /// For a failover to be over: after it sentinels name another primary, or a cluster has another one.
     private static let patience = Duration.seconds(5)
 
-    /// Does something with the directory, see ``withRedis(_:)``.
-    func withDirectory<Value>(_ body: (Directory) async throws -> Value) async throws -> Value {
-        try await withRedis { try await body($0.directory) }
+    /// What becomes of an answer that can't be printed.
+    enum Purpose {
+        /// It is all that there is to the command: whoever closes the pipe has seen enough.
+        case show
+        /// Something was done, and whoever asked for it doesn't know.
+        case change
+    }
+
+    /// Does something with the directory, see ``withRedis(to:_:)``.
+    func withDirectory<Value>(
+        to purpose: Purpose = .change, _ body: (Directory) async throws -> Value
+    ) async throws -> Value {
+        try await withRedis(to: purpose) { try await body($0.directory) }
     }
 
     /// Does something with Redis, and turns what stands in the way into a message and an exit code.
-    func withRedis<Value>(_ body: (Session) async throws -> Value) async throws -> Value {
+    func withRedis<Value>(
+        to purpose: Purpose = .change, _ body: (Session) async throws -> Value
+    ) async throws -> Value {
         let configuration = try file.configuration
         let endpoint = try endpoint(configuration)
         let namespace = try namespaceSaid ?? configuration?.settings.namespace ?? "tg"
@@ -71,7 +83,11 @@ struct Connection: ParsableArguments {
         } catch is Listing.Unread {
             throw ExitCode.success
         } catch let error as Output.Lost {
-            throw Failure(.outputLost, "it was done, but nobody could be told (\(error))").report()
+            switch purpose {
+            case .show where error.isClosedPipe: throw ExitCode.success
+            case .show: throw Failure(.outputLost, "the answer could not be written (\(error))").report()
+            case .change: throw Failure(.outputLost, "it was done, but nobody could be told (\(error))").report()
+            }
         }
     }
 

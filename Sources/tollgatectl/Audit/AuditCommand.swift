@@ -39,7 +39,7 @@ struct AuditCommand: AsyncParsableCommand {
                 .init(heading: "TIME"), .init(heading: "WHO", mayShrink: true), .init(heading: "WHAT"),
                 .init(heading: "TARGET"), .init(heading: "DETAIL", mayShrink: true),
             ], isJSON: json)
-        try await connection.withDirectory { directory in
+        try await connection.withDirectory(to: .show) { directory in
             if let name { _ = try await directory.organization(name) }
             for entry in try await directory.audit(of: name, most: most) {
                 let time = Moment.text(entry.milliseconds / 1_000)

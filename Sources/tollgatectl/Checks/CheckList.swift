@@ -32,7 +32,7 @@ struct CheckList: AsyncParsableCommand {
                 .init(heading: "ID", mayShrink: false), .init(heading: "CREATED"), .init(heading: "USE"),
                 .init(heading: "ACTIVE KEYS"),
             ], isJSON: json)
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             let secrets = try await secrets(session)
             var counts = try await session.directory.activeKeysByCheck()
             for (index, secret) in secrets.enumerated() {

@@ -29,7 +29,7 @@ struct DatabaseShow: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             let directory = session.directory
             let redis = session.configuration?.settings.redis
             let timeout = redis?.timeout ?? Settings.Redis.defaultTimeout

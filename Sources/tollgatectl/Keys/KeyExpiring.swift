@@ -41,7 +41,7 @@ struct KeyExpiring: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             // Says so where there is no such organization.
             if let org { _ = try await session.directory.organization(org) }
             var pages = KeyPages(session.directory, of: org)

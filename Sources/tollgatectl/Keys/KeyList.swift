@@ -68,7 +68,7 @@ struct KeyList: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             let secrets = unproven ? try await checks.secretIDs(session) : []
             let filter = filter
             let isWanted = { (key: KeyDescription) in

@@ -28,7 +28,7 @@ struct KeyShow: AsyncParsableCommand {
 
     func run() async throws {
         let id = try key.parsed
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             let key = try await session.directory.key(id)
             let report = try await KeyStandingReport(of: key, session)
             if json { return try Output.json(key.json + report.members) }

@@ -25,7 +25,7 @@ struct OrgList: AsyncParsableCommand {
                 .init(heading: "ACTIVE KEYS", isNumber: true), .init(heading: "ALL KEYS", isNumber: true),
                 .init(heading: "CREATED"),
             ], isJSON: json)
-        try await connection.withDirectory { directory in
+        try await connection.withDirectory(to: .show) { directory in
             try await directory.forEachOrganization { organization in
                 try listing.append(
                     sortKey: organization.id.text,

@@ -25,7 +25,7 @@ struct OrgShow: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withDirectory { directory in
+        try await connection.withDirectory(to: .show) { directory in
             let organization = try await directory.organization(name)
             if json { return try Output.json(organization.json) }
             let most = organization.maximumActiveKeys.map { ", at most \($0)" } ?? ""

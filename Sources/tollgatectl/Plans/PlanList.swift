@@ -22,7 +22,7 @@ struct PlanList: AsyncParsableCommand {
         var listing = Listing(
             [.init(heading: "PLAN"), .init(heading: "LIMITS", mayShrink: true), .init(heading: "CHANGED")], isJSON: json
         )
-        try await connection.withDirectory { directory in
+        try await connection.withDirectory(to: .show) { directory in
             var seen: Set<PlanName> = []
             var cursor: String? = "0"
             while let current = cursor {

@@ -23,7 +23,7 @@ struct PlanShow: AsyncParsableCommand {
     private static let most = 20
 
     func run() async throws {
-        try await connection.withDirectory { directory in
+        try await connection.withDirectory(to: .show) { directory in
             let plan = try await directory.plan(name)
             let users = try await directory.organizations(on: name).map(\.text).sorted()
             if json {

@@ -45,7 +45,7 @@ struct QuotaShow: AsyncParsableCommand {
 
     func run() async throws {
         guard !arguments.all else {
-            return try await connection.withRedis { session in
+            return try await connection.withRedis(to: .show) { session in
                 let sets = try await session.policySets()
                 Self.warn(sets)
                 guard let set = sets.first else { return }
@@ -54,7 +54,7 @@ struct QuotaShow: AsyncParsableCommand {
             }
         }
         let subject = try arguments.parsed
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             let quotas = session.quotas
             let owner = try await quotas.owner(of: subject)
             let sets = try await session.policySets()

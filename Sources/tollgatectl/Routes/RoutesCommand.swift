@@ -32,7 +32,7 @@ struct RoutesCommand: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             let found = try await session.routeSets(of: sidecar)
             warn(found)
             if json {

@@ -61,7 +61,7 @@ struct UsageCommand: AsyncParsableCommand {
 
     func run() async throws {
         let owner = try owner
-        try await connection.withRedis { session in
+        try await connection.withRedis(to: .show) { session in
             switch owner {
             case .organization(let id): _ = try await session.directory.organization(id)
             case .key(let id): _ = try await session.directory.key(id)

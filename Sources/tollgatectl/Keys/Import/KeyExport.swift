@@ -26,7 +26,7 @@ struct KeyExport: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withDirectory { directory in
+        try await connection.withDirectory(to: .show) { directory in
             // Says so where there is no such organization.
             if let org { _ = try await directory.organization(org) }
             if csv { try write([CSVLine.text(KeyColumn.all.map(\.name))]) }
