@@ -16,6 +16,11 @@ package struct Glob: Sendable, Hashable {
         text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }
     }
 
+    /// What every text begins with that matches it.
+    static func beginning(of pattern: String) -> [UInt8] {
+        Array(pattern.utf8.prefix { $0 != UInt8(ascii: "*") && $0 != UInt8(ascii: "?") })
+    }
+
     package func matches(_ text: String) -> Bool { text.withOctets { matches($0) } }
 
     package func matches(_ octets: [UInt8]) -> Bool { matches(octets.span) }

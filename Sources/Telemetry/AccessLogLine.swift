@@ -25,7 +25,7 @@ package struct AccessLogLine {
         /// - Parameters:
         ///   - text: where the others stand, as offsets from its first octet.
         ///   - method: empty where it isn't known, as is the path.
-        ///   - path: as sent, without the query: secrets stand there.
+        ///   - path: as sent, without the query and the secrets of keys.
         package init(
             in text: ByteBuffer, correlationID: Range<Int>, method: Range<Int> = 0..<0, path: Range<Int> = 0..<0
         ) {
@@ -81,6 +81,7 @@ package struct AccessLogLine {
     let status: Int?
     let decision: StaticString?
     let reason: StaticString?
+    let detail: String?
     let policy: String?
     let cost: Int?
     let owner: Owner
@@ -95,13 +96,14 @@ package struct AccessLogLine {
     ///   - client: its address, as the trusted proxies tell it; nothing in it needs escaping.
     ///   - route: its pattern, as the configuration has it.
     ///   - status: that was meant: 429 also where 200 was sent because the client understands errors only in-band.
+    ///   - detail: which of the rules was broken that have the reason in common; nothing of the request.
     ///   - cost: tokens it takes by the policy that asks for most.
     ///   - sample: in thousandths: for how many requests the line stands, where some aren't written (``LogSampling``).
     package init(
         _ head: Head, client: String? = nil, route: String? = nil, message: Message = Message(), status: Int? = nil,
-        decision: StaticString? = nil, reason: StaticString? = nil, policy: String? = nil, cost: Int? = nil,
-        owner: Owner = Owner(), bytesIn: Int = 0, bytesOut: Int = 0, _ durations: Durations, sample: Int? = nil,
-        event: Event? = nil, at time: WallTime = .now()
+        decision: StaticString? = nil, reason: StaticString? = nil, detail: String? = nil, policy: String? = nil,
+        cost: Int? = nil, owner: Owner = Owner(), bytesIn: Int = 0, bytesOut: Int = 0, _ durations: Durations,
+        sample: Int? = nil, event: Event? = nil, at time: WallTime = .now()
     ) {
         self.time = time
         self.head = head
@@ -111,6 +113,7 @@ package struct AccessLogLine {
         self.status = status
         self.decision = decision
         self.reason = reason
+        self.detail = detail
         self.policy = policy
         self.cost = cost
         self.owner = owner
@@ -152,7 +155,7 @@ extension AccessLogLine {
         let octets = JSONText.maximumSize(of: head.correlationID.count) + JSONText.maximumSize(of: head.method.count)
         let strings =
             Self.maximumSize(of: client) + Self.maximumSize(of: route) + Self.maximumSize(of: message.tool)
-            + Self.maximumSize(of: policy) + Self.maximumSize(of: owner.organization)
+            + Self.maximumSize(of: detail) + Self.maximumSize(of: policy) + Self.maximumSize(of: owner.organization)
             + Self.maximumSize(of: owner.keyID)
         let words =
             (message.method?.utf8CodeUnitCount ?? 0) + (decision?.utf8CodeUnitCount ?? 0)
@@ -191,6 +194,7 @@ extension AccessLogLine {
         }
         output.appendMember(#","decision":"#, decision)
         output.appendMember(#","reason":"#, reason)
+        output.appendMember(#","detail":"#, detail)
         output.appendMember(#","policy":"#, policy)
         if let cost {
             output.append(#","cost":"#)

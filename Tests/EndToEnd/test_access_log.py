@@ -19,6 +19,7 @@ ORDER = [
     "status",
     "decision",
     "reason",
+    "detail",
     "policy",
     "cost",
     "org",
@@ -155,11 +156,40 @@ def test_no_credential_is_ever_logged(launch, upstream, ctl):
     ask(daemon.port, "GET", "/api/listings", fields={"Authorization": f"Bearer {issued['key']}"})
     ask(daemon.port, "GET", f"/api/listings?key={issued['key']}", issued["key"])
     ask(daemon.port, "GET", "/api/listings", issued["key"] + "x")
-    daemon.lines(4)
+    ask(daemon.port, "GET", f"/api/{issued['key']}", issued["key"])
+    ask(daemon.port, "GET", f"/{issued['key']}/a;b/%22{issued['key']}%22")
+    renamed = ask(
+        daemon.port, "GET", "/api/listings", issued["key"], fields={"X-Correlation-ID": f"for-{issued['key']}"}
+    )
+    assert re.fullmatch(r"[0-9a-f-]{36}", renamed["X-Correlation-ID"])
+    lines = {line["correlation_id"]: line["path"] for line in daemon.lines(7)}
+    assert {"/api/mcp_***", "/mcp_***/a;b/%22mcp_***"} <= set(lines.values())
+    assert lines[renamed["X-Correlation-ID"]] == "/api/listings"
     daemon.terminate()
     assert daemon.wait() == 0
     for file in (daemon.access, daemon.stderr, daemon.folder / "stdout.log"):
         assert secret not in file.read_text()
+
+
+def test_a_refusal_for_one_rule_of_many_says_which(tollgate, key):
+    asked = [
+        (b"GET /api/%2fx?secret HTTP/1.1\r\nHost: h\r\n", "/api/%2fx", "Request path contains an encoded slash"),
+        (b"GET /api/listings HTTP/1.1\r\n", None, "Missing Host"),
+        (
+            b"GET /api/listings HTTP/1.1\r\nHost: h\r\nX-API-Key: a\r\nX-API-Key: b\r\n",
+            "/api/listings",
+            "x-api-key is given more than once",
+        ),
+    ]
+    for head, _, detail in asked:
+        with Connection(tollgate.port) as connection:
+            connection.send(head + b"\r\n")
+            answer = connection.response()
+            assert (answer.status, answer.json()["detail"]) == (400, detail)
+    logged = {line["detail"]: (line.get("path"), line["reason"]) for line in tollgate.lines(3)}
+    assert logged == {
+        detail: (path, "credential_clash" if "given" in detail else "malformed_request") for _, path, detail in asked
+    }
 
 
 def test_lines_go_to_stdout_by_default_and_none_is_lost_at_the_end(launch, upstream, key):

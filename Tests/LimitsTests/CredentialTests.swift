@@ -32,6 +32,33 @@ import Testing
         #expect(none.accepts(Array("mcp_1".utf8)) && !none.accepts(Array("x".utf8)))
     }
 
+    /// `^` in the text stands before what is found, `$` behind it.
+    @Test(arguments: [
+        "mcp_^0123456789abcdef$", "/api/mcp_^0123456789abcdef$/x", "mcp_0123456789abcde",
+        "/mcp_tools/a-long-path-behind-it", "/mcp_^0123456789abcdef+Zg==$/mcp_0123456789abcdef",
+        "~mcp_^a.b-c_d~e0123456$", "/%22mcp_^0123456789abcdef%22$", "/xmcp_0123456789abcdef",
+        "/task-management-of-all-of-us", "/sk-^management-of-all-of-us$",
+        "/x/sk-^aaaaaaaaaaaaaaaa$/mcp_0123456789abcdef", "", "mcp_", "mcp_012345 6789abcdef", "MCP_0123456789abcdef",
+        "mcp_mcp_0123456789a",
+    ])
+    func findsWhatIsSecretOfAKey(marked: String) {
+        let format = CredentialFormat(prefix: "mcp_", accept: ["mcp_", "sk-*-us", "*", "k*"])
+        let text = Array(marked.utf8.filter { !"^$".utf8.contains($0) })
+        guard let secret = format.secret(in: text.span) else { return #expect(!marked.contains("^")) }
+        var found = text
+        found.insert(UInt8(ascii: "$"), at: secret.upperBound)
+        found.insert(UInt8(ascii: "^"), at: secret.lowerBound)
+        #expect(String(decoding: found, as: UTF8.self) == marked)
+    }
+
+    @Test func findsTheNextSecretBehindAPlace() {
+        let format = CredentialFormat(prefix: "mcp_", accept: [])
+        let text = Array("/mcp_0123456789abcdef/mcp_fedcba9876543210".utf8)
+        #expect(format.secret(in: text.span) == 5..<21)
+        #expect(format.secret(in: text.span, from: 5) == 26..<42)
+        #expect(format.secret(in: text.span, from: 26) == nil)
+    }
+
     @Test func aPatternOfStarsTakesNoTimeToSpeakOf() {
         let stars = CredentialFormat(prefix: "", accept: [String(repeating: "*a", count: 30) + "b"])
         #expect(!stars.accepts([UInt8](repeating: UInt8(ascii: "a"), count: 512)))

@@ -113,7 +113,8 @@ import Testing
     @Test(
         arguments: [
             ("GET /api/listings?x=1", "/api/listings", "/api/listings"), ("DELETE /api/5", "/api/5", "/api/{id}"),
-            ("PUT /api/listings", "/api/listings", nil), ("GET /nothing", "/nothing", nil), ("GET /a;b", nil, nil),
+            ("PUT /api/listings", "/api/listings", nil), ("GET /nothing", "/nothing", nil),
+            ("GET /a;b?x=1", "/a;b", nil),
             ("GET /files/%61", "/files/%61", "/files/{rest*}"),
         ] as [(String, String?, String?)])
     func tellsPathAndRouteForLogs(request: String, path: String?, pattern: String?) throws {

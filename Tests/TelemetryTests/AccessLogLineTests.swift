@@ -28,7 +28,7 @@ import Testing
         let line = AccessLogLine(
             head("req-1", "POST", Array("/mcp/messages".utf8)), client: "203.0.113.9", route: "/mcp",
             message: AccessLogLine.Message(method: "tools/call", tool: "search"), status: 200, decision: "allow",
-            reason: "unthrottled", policy: "org", cost: 3,
+            reason: "unthrottled", detail: "which \"rule\"", policy: "org", cost: 3,
             owner: AccessLogLine.Owner(organization: "acme", keyID: "acme/7h3kq2mzxb"), bytesIn: 12, bytesOut: 3_456,
             AccessLogLine.Durations(
                 admission: .microseconds(412), upstream: .nanoseconds(1_999_999), total: .microseconds(7_654_321)),
@@ -37,7 +37,8 @@ import Testing
             rendered(line)
                 == #"{"time":"2026-11-23T03:41:07.007Z","correlation_id":"req-1","client":"203.0.113.9","method":"POST","#
                 + #""path":"/mcp/messages","route":"/mcp","mcp_method":"tools/call","tool":"search","status":200,"#
-                + #""decision":"allow","reason":"unthrottled","policy":"org","cost":3,"org":"acme","key_id":"acme/7h3kq2mzxb","bytes_in":12,"bytes_out":3456,"#
+                + #""decision":"allow","reason":"unthrottled","detail":"which \"rule\"","policy":"org","cost":3,"org":"acme","#
+                + #""key_id":"acme/7h3kq2mzxb","bytes_in":12,"bytes_out":3456,"#
                 + #""ms_admission":0.412,"ms_upstream":1.999,"ms_total":7654.321,"event":"end"}"# + "\n")
     }
 

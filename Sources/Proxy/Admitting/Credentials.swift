@@ -19,7 +19,7 @@ struct Credentials: Sendable {
     private let stripped: [FieldName]
     /// Under which a trailer never goes on (RFC 9110 §6.5.1), beside the names that the parser knows.
     let trailerNames: [FieldName]
-    private let format: CredentialFormat
+    let format: CredentialFormat
     private let isForwarded: Bool
 
     /// - Parameters:

@@ -36,7 +36,7 @@ struct Triage {
     let client: ClientAddress
     /// The peer may name the client, and hasn't.
     let isUnnamed: Bool
-    /// As sent, without the query; nil where the target is refused.
+    /// As sent, without the query; nil before the verdict.
     private(set) var path: Range<Int>?
     /// Whose policies ask.
     private(set) var route: Snapshot.RoutePlan
@@ -68,7 +68,9 @@ struct Triage {
     ) -> Verdict {
         let target: RequestTarget
         switch snapshot.routes.target(of: head) {
-        case .refused(let flaw): return charged(.malformed(400, flaw.detail), head)
+        case .refused(let flaw):
+            path = RequestTarget.refusedPath(of: head)
+            return charged(.malformed(400, flaw.detail), head)
         case .target(let judged): target = judged
         }
         path = target.raw

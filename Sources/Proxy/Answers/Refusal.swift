@@ -41,6 +41,15 @@ final class Refusal {
     /// Of the JSON-RPC error; nil is status × 100, outside the range JSON-RPC reserves.
     var code: Int?
 
+    /// What the access log has beside the word: where many rules share it, which of them was broken. Nothing of the request is
+    /// in these.
+    var loggedDetail: String? {
+        switch reason {
+        case .malformedRequest, .malformedMessage, .credentialClash, .encodedMessage: detail
+        default: nil
+        }
+    }
+
     init(_ status: Int, _ detail: String, reason: Reason) {
         self.status = status
         self.detail = detail

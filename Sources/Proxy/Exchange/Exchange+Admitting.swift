@@ -25,7 +25,7 @@ extension Exchange {
             expectsContinue: head.present.contains(.expect), acceptsEventStream: traits.acceptsEventStream,
             asksForUpgrade: traits.asksForWebSocket)
         beginRecord()
-        record.identify(head, &loop.correlationIDs)
+        record.identify(head, hiding: snapshot.credentials.format, &loop.correlationIDs)
         record.keepOrigin(head, peerIsTrusted: peer.isTrusted, isSecure: downstream.security != nil)
         if let crossOrigin = snapshot.pages.crossOrigin {
             if let origin = crossOrigin.allowedOrigin(of: head) { record.keepAllowedOrigin(origin, of: head) }
@@ -59,7 +59,7 @@ extension Exchange {
                 "hint": "set the field in the proxy; if this peer is no proxy, take it out of trusted_proxies",
             ])
         }
-        if let path = triage.path { record.keepPath(path, of: head) }
+        if let path = triage.path { record.keepPath(path, of: head, hiding: snapshot.credentials.format) }
         if triage.isRouted { record.plan = triage.route }
     }
 

@@ -15,7 +15,7 @@ extension Exchange {
     /// Answers without the handler.
     func refuse(_ refusal: Refusal, limits: LimitReport?) {
         record.policy = limits.map { snapshot.policyNames[$0.statuses[$0.speaking].policy] }
-        record.reason = refusal.reason
+        record.note(refusal)
         if downstream.isEnding { state.machine.stopPersisting() }
         // A body longer than allowed isn't read to its end, so nothing behind it either.
         let closing = state.machine.refused(closing: refusal.closes || !state.traits.framing.fits(state.bodyLimit))
@@ -30,7 +30,7 @@ extension Exchange {
         accountForFault(fault)
         let refusal = Refusal.standIn(for: fault, bodyLimit: state.bodyLimit)
         refusal.scopes = state.admittance.scopes
-        record.reason = refusal.reason
+        record.note(refusal)
         writeRefusal(refusal, limits: state.admittance.grant?.limits, closing: closing)
         answered()
     }
@@ -46,7 +46,7 @@ extension Exchange {
         record.identifyUnread(&loop.correlationIDs)
         record.client = downstream.peer.client
         record.decision = "deny"
-        record.reason = refusal.reason
+        record.note(refusal)
         writeRefusal(refusal, limits: nil, closing: true)
         endRecord()
     }

@@ -2,6 +2,7 @@
 
 import HTTP1
 import Keyspace
+import Limits
 import NIOCore
 import Telemetry
 
@@ -27,7 +28,11 @@ final class ExchangeRecord {
     var status: Int?
     /// `allow` or `deny`, once admission was asked.
     var decision: StaticString?
-    var reason: Reason?
+    /// Why it was refused, or how it failed.
+    var reason: Reason? {
+        get { cause.reason }
+        set { cause.reason = newValue }
+    }
     /// The policy that speaks in the answer.
     var policy: String?
     var principal: Principal?
@@ -49,6 +54,7 @@ final class ExchangeRecord {
     /// Correlation ID, method, path and hosts one behind the other: the head's own bytes are released long before the end.
     private var text = ByteBuffer()
     private var parts = Parts()
+    private var cause: (reason: Reason?, detail: String?) = (nil, nil)
 
     /// Where in the text they stand.
     private struct Parts {
@@ -79,7 +85,7 @@ final class ExchangeRecord {
         times = Times(started: now)
         status = nil
         decision = nil
-        reason = nil
+        cause = (nil, nil)
         policy = nil
         principal = nil
         plan = nil
@@ -99,9 +105,11 @@ final class ExchangeRecord {
         parts.id = 0..<text.readableBytes
     }
 
-    func identify(_ head: RequestHead, _ generator: inout CorrelationIDGenerator) {
+    /// - Parameter keys: how keys look: what holds one is no name for a request.
+    func identify(_ head: RequestHead, hiding keys: CredentialFormat, _ generator: inout CorrelationIDGenerator) {
         if head.count(of: .xCorrelationID) == 1, let range = head.value(of: .xCorrelationID),
-            CorrelationID.isWellFormed(head.view(of: range))
+            CorrelationID.isWellFormed(head.view(of: range)),
+            keys.secret(in: head.section.bytes.readableBytesUInt8Span.extracting(range)) == nil
         {
             parts.id = keep(range, of: head)
         } else {
@@ -147,9 +155,25 @@ final class ExchangeRecord {
         parts.origin = keep(origin, of: head)
     }
 
-    /// - Parameter path: without the query.
-    func keepPath(_ path: Range<Int>, of head: RequestHead) {
-        parts.path = keep(path, of: head)
+    /// - Parameters:
+    ///   - path: without the query.
+    ///   - keys: how keys look: what is secret of one is kept as `***`.
+    func keepPath(_ path: Range<Int>, of head: RequestHead, hiding keys: CredentialFormat) {
+        let octets = head.section.bytes.readableBytesSpan
+        var rest = path
+        let start = text.readableBytes
+        while let secret = keys.secret(in: head.section.bytes.readableBytesUInt8Span.extracting(rest)) {
+            text.writeBytes(octets.extracting(rest.prefix(secret.lowerBound)))
+            text.writeStaticString("***")
+            rest = rest.dropFirst(secret.upperBound)
+        }
+        text.writeBytes(octets.extracting(rest))
+        parts.path = start..<text.readableBytes
+    }
+
+    /// Why it is refused.
+    func note(_ refusal: Refusal) {
+        cause = (refusal.reason, refusal.loggedDetail)
     }
 
     private func keep(_ octets: [UInt8]) -> Range<Int> {
@@ -167,7 +191,7 @@ final class ExchangeRecord {
     // MARK: What answers repeat
 
     var correlationID: ByteBufferView { view(parts.id) }
-    /// As sent, without the query.
+    /// As sent, without the query and what is secret of keys.
     var path: ByteBufferView { view(parts.path) }
     /// As the client knows us; empty where it gives no name, which HTTP/1.0 may.
     var publicHost: ByteBufferView { view(parts.publicHost) }
@@ -235,7 +259,7 @@ final class ExchangeRecord {
         AccessLogLine(
             AccessLogLine.Head(in: text, correlationID: parts.id, method: parts.method, path: parts.path),
             client: client.text, route: route, message: message?.logged ?? AccessLogLine.Message(), status: status,
-            decision: decision, reason: reason?.word, policy: policy, cost: cost,
+            decision: decision, reason: reason?.word, detail: cause.detail, policy: policy, cost: cost,
             owner: AccessLogLine.Owner(organization: principal?.organization, keyID: principal?.keyID),
             bytesIn: bytesIn, bytesOut: bytesOut,
             AccessLogLine.Durations(

@@ -65,6 +65,11 @@ package struct RequestTarget: Equatable {
         return .target(RequestTarget(raw: raw, query: query, path: .asSent))
     }
 
+    /// The path as sent, of a head whose path is refused.
+    static func refusedPath(of head: RequestHead) -> Range<Int> {
+        split(head.pathRange, of: head.section.bytes.readableBytesUInt8Span).path
+    }
+
     /// Of a path that no head has.
     init?(_ path: [UInt8], mergesSlashes: Bool) {
         guard let canonical = CanonicalPath(path, mergesSlashes: mergesSlashes) else { return nil }
