@@ -127,7 +127,8 @@ import Testing
             for id in Self.organizations { _ = try await directory.createOrganization(id) }
             let first = try await directory.redis.scan(after: "0", matching: "tg:1:{org-*}", step: "1000")
             let anew = try await directory.redis.scan(after: "10.0.0.9:6379 77", matching: "tg:1:{org-*}", step: "1000")
-            #expect(anew.names == first.names)
+            // In which order they come, and whether one comes twice, is up to the table that may still be growing.
+            #expect(Set(anew.names) == Set(first.names))
             #expect(anew.next == first.next)
             let second = try #require(directory.redis.primaries[1].address)
             #expect(first.next == "\(second) 0")
