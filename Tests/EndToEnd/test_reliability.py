@@ -47,7 +47,7 @@ def test_what_was_measured_is_as_promised():
 
 def test_every_reason_is_one_that_readiness_gives():
     codes = set(re.findall(r'"([A-Z]+)"', SOURCES["Redis"]))
-    own = set(re.findall(r'self\.init\(\s*"(\w+)"', SOURCES["tollgate"]))
+    own = set(re.findall(r'\b(?:self\.init|Self)\(\s*"(\w+)"', SOURCES["tollgate"]))
     reasons = {word for cell in column("## First") for word in re.findall(r"`(\w+)`", cell)}
     assert len(reasons) > 10 and reasons <= codes | own, reasons - codes - own
     seen = {reason for fault in FAULTS for reason in load()[fault.name].readiness}
