@@ -263,7 +263,7 @@ private struct Issued: Decodable {
                 """
                 folder=$(mktemp -d); mkfifo "$folder/pipe"
                 exec 3<>"$folder/pipe" 4>"$folder/pipe" 3>&-; rm -r "$folder"
-                for verb in "key show $0" "quota show $0" "org show acme" "org list" "database show"; do
+                for verb in "key show $0" "org show acme" "org list" "database show"; do
                     tollgatectl $verb >&4 || echo "$verb: $?"
                 done
                 tollgatectl key show "$0" > /dev/full; echo $?

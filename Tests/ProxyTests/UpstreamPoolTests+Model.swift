@@ -205,7 +205,7 @@ private final class World {
             guard let line = pick(used) else { return }
             line.isActive = false
             line.state = .ending
-            machine.awaitEnd(of: line, at: now)
+            awaitEnd(of: line)
         case .pass: pass(.milliseconds(Int64(random.next(below: 3_000))))
         case .move:
             pick(lines + connects.map(\.line))?.isCurrent = false
@@ -428,6 +428,10 @@ private final class World {
 
     // MARK: Time
 
+    private func awaitEnd(of line: Line) {
+        if let cut = machine.awaitEnd(of: line, at: now) { close(cut) }
+    }
+
     private func pass(_ time: TimeAmount) {
         now = now + time
         while let late = connects.firstIndex(where: { $0.deadline <= now }) {
@@ -437,7 +441,7 @@ private final class World {
         while violation == nil, let expiry = machine.expire(at: now) {
             switch expiry {
             case .close(let line): close(line)
-            case .look(let line): if chance(2) { machine.awaitEnd(of: line, at: now) } else { close(line) }
+            case .look(let line): if chance(2) { awaitEnd(of: line) } else { close(line) }
             case .refuse(let request, let fault, let step):
                 // Its ticket was cancelled.
                 if request.isParked != (fault == .upstreamShare) { fail("refused \(request.id) because of \(fault)") }

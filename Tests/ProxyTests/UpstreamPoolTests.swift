@@ -318,6 +318,21 @@ import Testing
         #expect(machine.expire(at: at(2_010))?.written == "look at 1")
     }
 
+    /// Whoever leaves many tunnels behind a handler that takes nothing holds no more of them than may be open.
+    @Test func ofTooManyThatEndTheOldestIsCut() {
+        var machine = machine(capacity: 2)
+        let lines = ["1", "2", "3", "4"].map(Line.init)
+        #expect(machine.awaitEnd(of: lines[0], at: at(0)) == nil)
+        #expect(machine.awaitEnd(of: lines[1], at: at(1)) == nil)
+        #expect(machine.awaitEnd(of: lines[2], at: at(2)) === lines[0])
+        #expect(machine.expire(at: at(1_001))?.written == "look at 2")
+        #expect(machine.awaitEnd(of: lines[3], at: at(1_001)) == nil)
+        #expect(machine.awaitEnd(of: lines[1], at: at(1_001)) === lines[2])
+        #expect(machine.popEnding() === lines[3])
+        #expect(machine.popEnding() === lines[1])
+        #expect(machine.popEnding() == nil && !machine.awaitsEnds)
+    }
+
     @Test func nobodyWaitsForLongerThanAConnectTakes() {
         var machine = machine(capacity: 2)
         _ = using("1", for: Self.a, &machine)

@@ -78,6 +78,8 @@ extension UpstreamPool {
         private var idle: IdleConnections<Connection>
         /// Of connections that are closed as soon as the handler has taken what was written.
         private var endDeadlines = DeadlineQueue<Connection>(duration: endLook)
+        /// How many those are.
+        private var endings = 0
         private var queue: UpstreamQueue<Waiter>
         /// Connections that count: being made, idle or carrying a request.
         private var open = 0 {
@@ -218,8 +220,14 @@ extension UpstreamPool {
 
         // MARK: Time and end
 
-        mutating func awaitEnd(of connection: Connection, at now: NIODeadline) {
+        /// No more wait for their ends than may be open: a client that leaves tunnels behind a slow handler may open others.
+        ///
+        /// - Returns: the one that was looked at longest ago, where there is one too many: to be cut off.
+        @discardableResult
+        mutating func awaitEnd(of connection: Connection, at now: NIODeadline) -> Connection? {
             _ = endDeadlines.arm(connection, at: now)
+            endings += 1
+            return endings > capacity ? popEnding() : nil
         }
 
         /// What is idle grows old all the same: the handler's clock went on.
@@ -231,7 +239,10 @@ extension UpstreamPool {
         /// - Returns: one thing whose time is over; to be called until there is none.
         mutating func expire(at now: NIODeadline) -> Expiry? {
             if let connection = idle.popExpired(at: now) { return .close(connection) }
-            if let connection = endDeadlines.popExpired(at: now) { return .look(connection) }
+            if let connection = endDeadlines.popExpired(at: now) {
+                endings -= 1
+                return .look(connection)
+            }
             guard let (ticket, waiter) = queue.popExpired(at: now) else { return nil }
             let fault = ticket.state == .parked ? Exchange.Fault.upstreamShare : .upstreamQueueFull
             return .refuse(waiter, fault, after: cancel(ticket, at: now))
@@ -243,7 +254,11 @@ extension UpstreamPool {
         }
 
         /// One that the handler has not taken everything from yet; nobody looks at the time any more.
-        mutating func popEnding() -> Connection? { endDeadlines.popFirst() }
+        mutating func popEnding() -> Connection? {
+            guard let connection = endDeadlines.popFirst() else { return nil }
+            endings -= 1
+            return connection
+        }
 
         var awaitsEnds: Bool { !endDeadlines.isEmpty }
 

@@ -115,7 +115,7 @@ final class UpstreamPool {
 
     /// It closes when the handler has taken what was written, and is looked at each second until then.
     func awaitEnd(of connection: UpstreamConnection) {
-        machine.awaitEnd(of: connection, at: clock.now)
+        machine.awaitEnd(of: connection, at: clock.now)?.cutOff()
     }
 
     // MARK: Time
@@ -132,7 +132,7 @@ final class UpstreamPool {
             switch expiry {
             case .close(let connection): connection.close()
             case .look(let connection):
-                if connection.awaitsEnd(after: Machine.endLook) { machine.awaitEnd(of: connection, at: now) }
+                if connection.awaitsEnd(after: Machine.endLook) { awaitEnd(of: connection) }
             case .refuse(let waiter, let fault, let step):
                 perform(step)
                 waiter.upstreamMissing(fault)
