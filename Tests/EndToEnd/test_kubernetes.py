@@ -211,7 +211,11 @@ class Mounted:
 
 def test_config_check_accepts_the_config_map(folder):
     file = folder / "tollgate.yaml"
-    file.write_text(only(BASE, "ConfigMap")["data"]["tollgate.yaml"])
+    # It is read as the sidecar reads it, with the Secret, which is mounted elsewhere here.
+    secret = Mounted(folder / "secret", password=PASSWORD)
+    text = only(BASE, "ConfigMap")["data"]["tollgate.yaml"]
+    assert text.count("/run/secrets/tollgate/password") == 1
+    file.write_text(text.replace("/run/secrets/tollgate/password", str(secret.folder / "password")))
     done = subprocess.run(
         [built("tollgate"), "config", "check", file], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )
