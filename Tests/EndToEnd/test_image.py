@@ -262,8 +262,13 @@ def unescaped(text: str) -> str:
     return text.replace("$$", "$")
 
 
-def test_the_configuration_of_compose_is_accepted():
-    file = COMPOSE.parent / "compose/tollgate.yaml"
+def test_the_configuration_of_compose_is_accepted(folder):
+    # It is read as the sidecar reads it, with the secret, which is mounted elsewhere here.
+    text = (COMPOSE.parent / "compose/tollgate.yaml").read_text()
+    assert text.count("/run/secrets/redis-password") == 1
+    (folder / "password").write_text("correct-horse\n")
+    file = folder / "tollgate.yaml"
+    file.write_text(text.replace("/run/secrets/redis-password", str(folder / "password")))
     lines = run(built("tollgate"), "config", "check", file, env={"PATH": os.environ["PATH"]}).splitlines()
     assert lines[:2] == [f"{file}: ok", "listens on 0.0.0.0:8080; admin pages on 127.0.0.1:9901"]
 
